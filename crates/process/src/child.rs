@@ -1,0 +1,69 @@
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use crate::sys;
+use crate::{Exit, Reaped, Signal, Tree};
+
+/// A running program and the processes that come from it.
+///
+/// Dropping it kills the tree; what cannot be reaped at once is reaped in the background.
+#[derive(Debug)]
+pub struct Child {
+    process: sys::Process,
+}
+
+impl Child {
+    pub(crate) fn new(process: sys::Process) -> Self {
+        Self { process }
+    }
+
+    /// The process id of the main program.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// A descriptor that is readable from the moment the main program has ended.
+    pub fn exit_fd(&self) -> BorrowedFd<'_> {
+        self.process.exit_fd()
+    }
+
+    /// How the main program ended; None while it runs. Never blocks and does not reap.
+    ///
+    /// # Errors
+    /// What the system says; never because somebody else reaped the child, which is
+    /// [`Exit::Unknown`].
+    pub fn exit(&mut self) -> io::Result<Option<Exit>> {
+        self.process.exit()
+    }
+
+    /// Who of the tree is alive now. Never blocks.
+    ///
+    /// # Errors
+    /// What the system says if it cannot be examined.
+    pub fn tree(&mut self) -> io::Result<Tree> {
+        self.process.tree()
+    }
+
+    /// Sends a signal to every living member and says how many got it.
+    ///
+    /// # Errors
+    /// What the system says if it cannot be examined, or if no member could be signalled.
+    pub fn signal(&mut self, signal: Signal) -> io::Result<u32> {
+        self.process.signal(signal)
+    }
+
+    /// Collects the main program: None while it lives, afterwards always the same answer. Never
+    /// blocks.
+    ///
+    /// # Errors
+    /// As [`exit`](Self::exit).
+    pub fn reap(&mut self) -> io::Result<Option<Reaped>> {
+        self.process.reap()
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.process.abandon();
+    }
+}

@@ -1,0 +1,75 @@
+use std::ffi::OsString;
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What to start.
+///
+/// `Debug` shows the names of the environment and none of its values.
+#[derive(Clone)]
+pub struct Launch {
+    /// The file to execute, as it stands; PATH is not searched.
+    pub program: PathBuf,
+    /// The arguments; the first is the name the program sees.
+    pub args: Vec<OsString>,
+    /// The whole environment of the child.
+    pub env: Vec<(OsString, OsString)>,
+    /// The directory it starts in; None is that of the host.
+    pub working_dir: Option<PathBuf>,
+    /// What it reads.
+    pub stdin: Stdin,
+    /// Where it writes.
+    pub output: Output,
+}
+
+/// Where a child reads from.
+#[derive(Debug, Clone, Default)]
+pub enum Stdin {
+    /// Nothing: `/dev/null`.
+    #[default]
+    Null,
+    /// A pipe whose other end is [`Spawned::stdin`](crate::Spawned::stdin).
+    Piped,
+    /// This file.
+    File(Arc<OwnedFd>),
+}
+
+/// Where a child writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Output {
+    /// A pipe for each stream.
+    #[default]
+    Separate,
+    /// One pipe for both, so that their order is exact and they cannot be told apart.
+    Merged,
+}
+
+impl Launch {
+    /// A program without arguments, with an empty environment.
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        let program = program.into();
+        Self {
+            args: vec![program.clone().into_os_string()],
+            program,
+            env: Vec::new(),
+            working_dir: None,
+            stdin: Stdin::default(),
+            output: Output::default(),
+        }
+    }
+}
+
+impl fmt::Debug for Launch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.env.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Launch")
+            .field("program", &self.program)
+            .field("args", &self.args)
+            .field("env (names)", &names)
+            .field("working_dir", &self.working_dir)
+            .field("stdin", &self.stdin)
+            .field("output", &self.output)
+            .finish()
+    }
+}

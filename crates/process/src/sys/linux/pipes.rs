@@ -1,0 +1,107 @@
+//! The standard streams of a child: its ends, and the host's.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::{Arc, OnceLock};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::pipe::PipeFlags;
+
+use crate::error::{SpawnError, Stage};
+use crate::{Launch, Output, Stdin};
+
+/// The host's ends: non-blocking, and closed when another child executes its program.
+pub(super) struct HostEnds {
+    pub(super) stdin: Option<OwnedFd>,
+    pub(super) stdout: OwnedFd,
+    pub(super) stderr: Option<OwnedFd>,
+}
+
+/// The child's ends, all above 2, so that giving them their numbers cannot overwrite one.
+pub(super) struct ChildEnds {
+    stdin: Input,
+    stdout: OwnedFd,
+    stderr: Option<OwnedFd>,
+}
+
+enum Input {
+    Null(BorrowedFd<'static>),
+    Pipe(OwnedFd),
+    File(Arc<OwnedFd>),
+}
+
+impl ChildEnds {
+    /// The descriptors that are to become 0, 1 and 2.
+    pub(super) fn raw(&self) -> [RawFd; 3] {
+        let stdin = match &self.stdin {
+            Input::Null(fd) => fd.as_raw_fd(),
+            Input::Pipe(fd) => fd.as_raw_fd(),
+            Input::File(fd) => fd.as_raw_fd(),
+        };
+        let stdout = self.stdout.as_raw_fd();
+        [stdin, stdout, self.stderr.as_ref().map_or(stdout, AsRawFd::as_raw_fd)]
+    }
+}
+
+pub(super) fn open(launch: &Launch) -> Result<(HostEnds, ChildEnds), SpawnError> {
+    open_ends(launch).map_err(|error| SpawnError::new(Stage::Pipe, error))
+}
+
+fn open_ends(launch: &Launch) -> io::Result<(HostEnds, ChildEnds)> {
+    let (stdin, child_stdin) = match &launch.stdin {
+        Stdin::Null => (None, Input::Null(dev_null()?)),
+        Stdin::Piped => {
+            let (read, write) = pipe()?;
+            (Some(for_host(write)?), Input::Pipe(read))
+        }
+        Stdin::File(file) => (None, Input::File(above_stdio_shared(file)?)),
+    };
+    let (stdout, child_stdout) = pipe()?;
+    let (stderr, child_stderr) = match launch.output {
+        Output::Separate => {
+            let (read, write) = pipe()?;
+            (Some(for_host(read)?), Some(write))
+        }
+        Output::Merged => (None, None),
+    };
+    let host = HostEnds { stdin, stdout: for_host(stdout)?, stderr };
+    let child = ChildEnds { stdin: child_stdin, stdout: child_stdout, stderr: child_stderr };
+    Ok((host, child))
+}
+
+/// Only the host's end must not block; the flag belongs to one end of a pipe, not to both.
+fn for_host(fd: OwnedFd) -> io::Result<OwnedFd> {
+    rustix::fs::fcntl_setfl(&fd, OFlags::NONBLOCK)?;
+    Ok(fd)
+}
+
+fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+    Ok((above_stdio(read)?, above_stdio(write)?))
+}
+
+/// A host that has closed its own standard streams gets their numbers for new descriptors.
+fn above_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
+    if fd.as_raw_fd() > 2 {
+        return Ok(fd);
+    }
+    Ok(rustix::io::fcntl_dupfd_cloexec(&fd, 3)?)
+}
+
+fn above_stdio_shared(file: &Arc<OwnedFd>) -> io::Result<Arc<OwnedFd>> {
+    if file.as_raw_fd() > 2 {
+        return Ok(Arc::clone(file));
+    }
+    Ok(Arc::new(rustix::io::fcntl_dupfd_cloexec(file, 3)?))
+}
+
+/// One for all children: reading it changes nothing about it.
+fn dev_null() -> io::Result<BorrowedFd<'static>> {
+    static DEV_NULL: OnceLock<OwnedFd> = OnceLock::new();
+    if let Some(fd) = DEV_NULL.get() {
+        return Ok(fd.as_fd());
+    }
+    let fd = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let fd = above_stdio(fd)?;
+    Ok(DEV_NULL.get_or_init(|| fd).as_fd())
+}

@@ -1,0 +1,47 @@
+use std::os::fd::OwnedFd;
+
+/// Who of a process tree is alive. Zombies are not.
+#[derive(Debug)]
+pub struct Tree {
+    /// The living, the main program among them while it lives.
+    pub members: Vec<Member>,
+    /// Whether it is certain that nobody else is left.
+    pub proven: bool,
+    /// What to wait for before looking again. Empty, while there are members, on systems that
+    /// cannot tell: look again after a short while there.
+    pub watch: Vec<WatchFd>,
+}
+
+impl Tree {
+    /// Whether nobody is left, as far as can be seen.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+}
+
+/// A living process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Its process id.
+    pub pid: u32,
+    /// Its name, as far as the system tells it.
+    pub name: String,
+}
+
+/// A descriptor that becomes ready when a tree may have shrunk.
+#[derive(Debug)]
+pub struct WatchFd {
+    /// The descriptor.
+    pub fd: OwnedFd,
+    /// What to wait for on it.
+    pub ready: WatchReady,
+}
+
+/// How a descriptor tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WatchReady {
+    /// By being readable (EPOLLIN).
+    Readable,
+    /// By urgent data (EPOLLPRI).
+    Priority,
+}

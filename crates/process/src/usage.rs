@@ -1,0 +1,42 @@
+use std::time::Duration;
+
+/// How a program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, with this exit code.
+    Code(i32),
+    /// By a signal.
+    Signaled {
+        /// Its number.
+        signal: i32,
+        /// Whether the system wrote a core file.
+        core_dumped: bool,
+    },
+    /// It has ended, but somebody else in this process took its status: SIGCHLD is ignored, or
+    /// other code waits for any child.
+    Unknown,
+}
+
+/// What is left of a program after it was reaped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reaped {
+    /// How it ended.
+    pub exit: Exit,
+    /// What it used.
+    pub usage: Usage,
+}
+
+/// What a program and those children of it that it waited for have used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// CPU time in user mode.
+    pub user: Duration,
+    /// CPU time in the kernel.
+    pub system: Duration,
+    /// The most memory that was resident at a time in one of them, in bytes.
+    pub peak_memory_bytes: u64,
+    /// How often they gave up the CPU by themselves.
+    pub voluntary_switches: u64,
+    /// How often the CPU was taken from them.
+    pub involuntary_switches: u64,
+}

@@ -1,0 +1,136 @@
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use execution_engine_process::{Containment, Level};
+use tokio::sync::Notify;
+
+use super::core::{Core, Settings};
+use super::{Alive, ExecutionEngine, cleanup};
+use crate::config::ExecutionConfig;
+use crate::error::{ExecutionError, Result, ValidationError};
+use crate::execution::{Driver, Shared};
+use crate::notify::{Audience, EventHandler, Stage};
+use crate::output::OverflowDir;
+use crate::record::{Registry, Retention};
+use crate::submit::Permits;
+
+/// Makes an engine with settings beyond [`ExecutionConfig`].
+///
+/// ```
+/// use execution_engine::*;
+///
+/// let engine = ExecutionEngine::builder()
+///     .config(ExecutionConfig { max_concurrent_executions: 4, ..Default::default() })
+///     .stop_grace(Duration::from_millis(500))
+///     .build()
+///     .unwrap();
+/// assert_eq!(engine.available_permits(), 4);
+/// ```
+#[must_use]
+pub struct EngineBuilder {
+    config: ExecutionConfig,
+    settings: Settings,
+    stall_limit: Duration,
+    level: Option<Level>,
+    audience: Audience,
+}
+
+impl Default for EngineBuilder {
+    fn default() -> Self {
+        Self {
+            config: ExecutionConfig::default(),
+            settings: Settings {
+                stop_grace: Duration::from_secs(2),
+                drain: Duration::from_secs(2),
+            },
+            stall_limit: Duration::from_secs(10),
+            level: None,
+            audience: Audience::default(),
+        }
+    }
+}
+
+impl EngineBuilder {
+    /// Replaces the configuration.
+    pub fn config(mut self, config: ExecutionConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// How long a process tree that is being stopped has between SIGTERM and SIGKILL.
+    /// Default: 2 s. [`ExecutionOptions`](crate::ExecutionOptions) can say otherwise.
+    pub fn stop_grace(mut self, grace: Duration) -> Self {
+        self.settings.stop_grace = grace;
+        self
+    }
+
+    /// How long reading what is left in the pipes may take when a program has ended. It matters
+    /// only if somebody else writes to them without end. Default: 2 s.
+    pub fn drain_limit(mut self, limit: Duration) -> Self {
+        self.settings.drain = limit;
+        self
+    }
+
+    /// How long an event handler may finish nothing before it gets no more lines of an execution.
+    /// Default: 10 s.
+    pub fn handler_stall_limit(mut self, limit: Duration) -> Self {
+        self.stall_limit = limit;
+        self
+    }
+
+    /// Forces a containment level instead of the strongest that this host can offer.
+    pub fn containment(mut self, level: Level) -> Self {
+        self.level = Some(level);
+        self
+    }
+
+    /// Adds a handler, as [`ExecutionEngine::with_event_handler`].
+    pub fn event_handler(mut self, handler: Arc<dyn EventHandler>) -> Self {
+        self.audience = self.audience.with(handler);
+        self
+    }
+
+    /// Makes the engine.
+    ///
+    /// # Errors
+    /// [`ValidationError::InvalidConfig`] or [`ValidationError::InvalidOption`] names the setting
+    /// that makes no sense, or that this host cannot offer.
+    pub fn build(self) -> Result<ExecutionEngine> {
+        self.config.validate()?;
+        if self.stall_limit.is_zero() {
+            return Err(invalid("handler_stall_limit", "must be more than 0"));
+        }
+        let containment = match self.level {
+            None => Containment::strongest(),
+            Some(level) => Containment::at(level)
+                .map_err(|unavailable| invalid("containment", &unavailable.to_string()))?,
+        };
+        let shared = Shared {
+            registry: Registry::new(Permits::new(self.config.max_concurrent_executions)),
+            containment,
+            retention: self.config.enable_auto_cleanup.then(|| Retention::of(&self.config)),
+            ended: Notify::new(),
+        };
+        let core = Arc::new(Core {
+            config: self.config,
+            settings: self.settings,
+            shared: Arc::new(shared),
+            driver: Driver::default(),
+            stage: Arc::new(Stage::new(self.stall_limit)),
+            audience: RwLock::new(self.audience),
+            overflow_dir: Arc::new(OverflowDir::default()),
+            cleanup: cleanup::Once::default(),
+        });
+        Ok(ExecutionEngine { _alive: Arc::new(Alive(Arc::clone(&core))), core })
+    }
+}
+
+fn invalid(field: &'static str, reason: &str) -> ExecutionError {
+    ValidationError::InvalidOption { field, reason: reason.to_string() }.into()
+}
+
+impl std::fmt::Debug for EngineBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EngineBuilder").field("config", &self.config).finish_non_exhaustive()
+    }
+}

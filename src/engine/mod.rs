@@ -1,0 +1,297 @@
+//! The engine: it wires the rooms together and holds no logic of its own.
+
+mod builder;
+mod cleanup;
+mod core;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
+
+use uuid::Uuid;
+
+pub use builder::EngineBuilder;
+use core::Core;
+
+use crate::config::ExecutionConfig;
+use crate::error::{ExecutionError, Result};
+use crate::execution::Live;
+use crate::model::{
+    Ending, ExecutionOptions, ExecutionRequest, ExecutionResult, ExecutionStatus, ExecutionSummary,
+};
+use crate::notify::EventHandler;
+use crate::record::{Entry, Profile, Retention};
+
+/// Runs commands and remembers how they ended.
+///
+/// An engine is a handle: clones share one engine. When the last one is dropped, what still runs
+/// is stopped: politely first, with SIGKILL after at most 400 ms. Dropping never blocks, and is
+/// allowed inside async code.
+///
+/// Its methods may be called from any thread and any async runtime, of tokio or not; executions do
+/// not run on the caller's. Every async method is cancel safe.
+///
+/// ```
+/// use execution_engine::*;
+/// # #[tokio::main] async fn main() -> Result<()> {
+/// let engine = ExecutionEngine::new(ExecutionConfig::default())?;
+/// let id = engine.execute(ExecutionRequest::shell("echo one; echo two >&2")).await?;
+/// let result = engine.wait_for_completion(id).await?;
+/// assert_eq!((result.stdout.as_str(), result.stderr.as_str()), ("one\n", "two\n"));
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct ExecutionEngine {
+    core: Arc<Core>,
+    /// Apart from the core, which background tasks hold, too.
+    _alive: Arc<Alive>,
+}
+
+/// Dropped with the last handle of an engine.
+struct Alive(Arc<Core>);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        for live in self.0.shared.registry.live() {
+            // One that has just ended by itself keeps its own ending.
+            let _first = live.decide(Ending::EngineClosed);
+        }
+        self.0.cleanup.stop();
+    }
+}
+
+impl ExecutionEngine {
+    /// An engine with this configuration and the defaults of the [builder](Self::builder).
+    ///
+    /// Needs no async runtime. Threads are started with the first execution.
+    ///
+    /// # Errors
+    /// [`ValidationError::InvalidConfig`](crate::ValidationError::InvalidConfig) names the field that makes no sense.
+    pub fn new(config: ExecutionConfig) -> Result<Self> {
+        Self::builder().config(config).build()
+    }
+
+    /// For settings beyond the configuration.
+    pub fn builder() -> EngineBuilder {
+        EngineBuilder::default()
+    }
+
+    /// Adds a handler, which is told of every execution that starts from now on, whichever clone
+    /// starts it.
+    #[must_use]
+    pub fn with_event_handler(self, handler: Arc<dyn EventHandler>) -> Self {
+        let mut audience = self.core.audience.write().unwrap_or_else(PoisonError::into_inner);
+        *audience = audience.with(handler);
+        drop(audience);
+        self
+    }
+
+    /// The configuration this engine was made with.
+    pub fn config(&self) -> &ExecutionConfig {
+        &self.core.config
+    }
+
+    /// Starts an execution and returns its id at once, without waiting for its end.
+    ///
+    /// The future does all its work when it is first polled and never waits: dropped before that,
+    /// it has done nothing; afterwards the execution has started.
+    ///
+    /// # Errors
+    /// [`Validation`](ExecutionError::Validation), [`DuplicateId`](ExecutionError::DuplicateId),
+    /// [`ConcurrencyLimitReached`](ExecutionError::ConcurrencyLimitReached) and
+    /// [`Log`](ExecutionError::Log) say that the request was refused; it leaves nothing behind then.
+    /// A valid request whose program cannot be started has an execution that ends with
+    /// [`Ending::SpawnFailed`].
+    pub async fn execute(&self, request: ExecutionRequest) -> Result<Uuid> {
+        self.execute_with(request, ExecutionOptions::default()).await
+    }
+
+    /// The same with options for this one execution.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute).
+    pub async fn execute_with(
+        &self,
+        request: ExecutionRequest,
+        options: ExecutionOptions,
+    ) -> Result<Uuid> {
+        self.core.start(request, &options)
+    }
+
+    /// Executes and waits. Dropping the future does not stop the execution; keep the id of the
+    /// request to [`cancel`](Self::cancel) it.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute). Whatever the program does is no error of this call; use
+    /// [`into_result`](ExecutionResult::into_result) to make it one.
+    pub async fn run(&self, request: ExecutionRequest) -> Result<ExecutionResult> {
+        let id = self.execute(request).await?;
+        self.wait_for_completion(id).await
+    }
+
+    /// Waits for an execution to end, woken by that ending itself.
+    ///
+    /// Any number of waiters may wait for the same execution, before or after its end.
+    ///
+    /// # Errors
+    /// [`ExecutionError::NotFound`] for an unknown id. A timeout, a cancel or a failed start are
+    /// results, not errors.
+    pub async fn wait_for_completion(&self, id: Uuid) -> Result<ExecutionResult> {
+        let record = match self.entry(id)? {
+            Entry::Live(live) => live.ended().await.ok_or(ExecutionError::NotFound(id))?,
+            Entry::Ended(record) => record,
+        };
+        Ok(record.result())
+    }
+
+    /// Where an execution stands. Never waits.
+    ///
+    /// # Errors
+    /// [`ExecutionError::NotFound`] for an unknown id.
+    pub async fn get_status(&self, id: Uuid) -> Result<ExecutionStatus> {
+        Ok(match self.entry(id)? {
+            Entry::Live(live) => live.status(),
+            Entry::Ended(record) => record.ending.status(),
+        })
+    }
+
+    /// The result, or None while it runs. Never waits.
+    ///
+    /// # Errors
+    /// [`ExecutionError::NotFound`] for an unknown id.
+    pub async fn get_result(&self, id: Uuid) -> Result<Option<ExecutionResult>> {
+        Ok(match self.entry(id)? {
+            Entry::Live(_) => None,
+            Entry::Ended(record) => Some(record.result()),
+        })
+    }
+
+    /// Stops an execution: its process tree gets SIGTERM, and SIGKILL after the grace.
+    ///
+    /// Returns at once. From then on the ending is [`Ending::Cancelled`], whatever the program does;
+    /// wait for it to know that the tree is gone.
+    ///
+    /// # Errors
+    /// [`ExecutionError::NotFound`] for an unknown id, [`ExecutionError::AlreadyEnded`] if another
+    /// ending has come first.
+    pub async fn cancel(&self, id: Uuid) -> Result<()> {
+        let ended = match self.entry(id)? {
+            Entry::Live(live) => match live.decide(Ending::Cancelled) {
+                Ok(()) => return Ok(()),
+                Err(ending) => ending.status(),
+            },
+            Entry::Ended(record) => record.ending.status(),
+        };
+        Err(ExecutionError::AlreadyEnded { id, status: ended })
+    }
+
+    /// All executions that are running or remembered, oldest first. Copies no output.
+    pub async fn list_executions(&self) -> Vec<ExecutionSummary> {
+        let entries = self.core.shared.registry.all();
+        let mut all: Vec<_> = entries
+            .into_iter()
+            .map(|entry| match entry {
+                Entry::Live(live) => live.summary(),
+                Entry::Ended(record) => record.summary(),
+            })
+            .collect();
+        all.sort_by_key(|summary| summary.started_at);
+        all
+    }
+
+    /// How many executions are alive, that is, hold a permit.
+    pub async fn running_count(&self) -> usize {
+        self.core.shared.registry.permits().taken()
+    }
+
+    /// How many executions are running or remembered.
+    pub async fn total_count(&self) -> usize {
+        self.core.shared.registry.len()
+    }
+
+    /// How many more executions may be started now.
+    pub fn available_permits(&self) -> usize {
+        self.core.shared.registry.permits().available()
+    }
+
+    /// The log of an execution as far as it is written: the readable one of `log_dir`, else what
+    /// went to `output_log_path`. Bytes that are not UTF-8 are shown as U+FFFD.
+    ///
+    /// # Errors
+    /// [`ExecutionError::NotFound`] for an unknown id, [`ExecutionError::NoLog`] if none was asked
+    /// for, [`ExecutionError::Log`] if it cannot be read.
+    pub async fn read_logs(&self, id: Uuid) -> Result<String> {
+        let path = self.get_log_path(id).await?.ok_or(ExecutionError::NoLog(id))?;
+        let file = path.clone();
+        let read = self.core.driver.blocking(move || std::fs::read(file)).await;
+        match read.and_then(|read| read) {
+            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Err(error) => Err(ExecutionError::Log { path, reason: error.to_string() }),
+        }
+    }
+
+    /// Where the log of an execution is; None if none was asked for.
+    ///
+    /// # Errors
+    /// [`ExecutionError::NotFound`] for an unknown id.
+    pub async fn get_log_path(&self, id: Uuid) -> Result<Option<PathBuf>> {
+        let path = |profile: &Profile| profile.log.as_deref().map(Path::to_path_buf);
+        Ok(match self.entry(id)? {
+            Entry::Live(live) => path(live.profile()),
+            Entry::Ended(record) => path(&record.profile),
+        })
+    }
+
+    /// Forgets ended executions by the configured age and count, and says how many. One that runs
+    /// is never touched.
+    pub async fn cleanup_old_executions(&self) -> usize {
+        let retention = Retention::of(&self.core.config);
+        self.core.shared.registry.evict(Instant::now(), retention).len()
+    }
+
+    /// Forgets one ended execution, and its overflow files with it.
+    ///
+    /// # Errors
+    /// [`ExecutionError::NotFound`] for an unknown id, [`ExecutionError::StillRunning`] for one that
+    /// has not ended.
+    pub async fn remove_execution(&self, id: Uuid) -> Result<()> {
+        match self.core.shared.registry.remove(id) {
+            None => Err(ExecutionError::NotFound(id)),
+            Some(Entry::Live(_)) => Err(ExecutionError::StillRunning(id)),
+            Some(Entry::Ended(_)) => Ok(()),
+        }
+    }
+
+    /// Starts the task that forgets ended executions as they grow too old, on the engine's own
+    /// threads. It ends with the engine. Calling it again changes nothing; with
+    /// [`enable_auto_cleanup`](ExecutionConfig::enable_auto_cleanup) off it does nothing.
+    ///
+    /// ```
+    /// use execution_engine::*;
+    /// let engine = Arc::new(ExecutionEngine::new(ExecutionConfig::default()).unwrap());
+    /// engine.clone().start_cleanup_task();
+    /// ```
+    pub fn start_cleanup_task(self: Arc<Self>) {
+        if !self.core.config.enable_auto_cleanup {
+            return;
+        }
+        match self.core.driver.ready() {
+            Ok(()) => self.core.cleanup.start(&self.core),
+            Err(error) => tracing::error!(%error, "the cleanup task could not be started"),
+        }
+    }
+
+    fn entry(&self, id: Uuid) -> Result<Entry<Live>> {
+        self.core.shared.registry.get(id).ok_or(ExecutionError::NotFound(id))
+    }
+}
+
+impl fmt::Debug for ExecutionEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExecutionEngine")
+            .field("config", &self.core.config)
+            .field("containment", &self.core.shared.containment.level())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,105 @@
+//! The engine's own threads. Executions live here and not on the caller's runtime, which may be
+//! dropped, blocked or gone while they run.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::mpsc;
+
+/// More threads than this do not make pipes faster.
+const MOST_LANES: usize = 4;
+
+/// The threads of one engine, started with its first execution. They end by themselves when the
+/// engine is gone and their executions have ended.
+#[derive(Debug, Default)]
+pub(crate) struct Driver {
+    lanes: OnceLock<Box<[Lane]>>,
+}
+
+/// One thread with a reactor of its own, so that the executions on it share buffers and nothing
+/// has to move between cores.
+#[derive(Debug)]
+struct Lane {
+    handle: Handle,
+    load: Arc<AtomicUsize>,
+    keep: Keep,
+}
+
+/// Held by the driver and by every task of a lane: when the last one is dropped, the thread ends.
+type Keep = mpsc::Sender<Infallible>;
+
+/// Counts an execution on its lane for as long as it is there.
+struct Load {
+    count: Arc<AtomicUsize>,
+    _keep: Keep,
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Driver {
+    /// Starts the threads if they are not there yet.
+    pub(crate) fn ready(&self) -> io::Result<()> {
+        if self.lanes.get().is_none() {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            let lanes: io::Result<Box<[Lane]>> =
+                (0..cores.min(MOST_LANES)).map(|_| Lane::start()).collect();
+            // If another thread was faster, these lanes close again by being dropped.
+            let _lost_race = self.lanes.set(lanes?);
+        }
+        Ok(())
+    }
+
+    /// Runs `task` on the thread that has the least to do.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let lanes = self.lanes.get().map_or(&[][..], |lanes| lanes);
+        if let Some(lane) = lanes.iter().min_by_key(|lane| lane.load.load(Ordering::Relaxed)) {
+            lane.spawn(task);
+        }
+    }
+
+    /// Runs `work` where blocking is allowed; may be awaited on any runtime.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> io::Result<T> {
+        self.ready()?;
+        let lane = self.lanes.get().and_then(|lanes| lanes.first());
+        let lane = lane.ok_or(io::ErrorKind::NotConnected)?;
+        lane.handle.spawn_blocking(work).await.map_err(io::Error::other)
+    }
+}
+
+impl Lane {
+    fn start() -> io::Result<Self> {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .thread_name("execution-files")
+            .thread_keep_alive(std::time::Duration::from_secs(1))
+            .build()?;
+        let (keep, mut kept) = mpsc::channel(1);
+        let handle = runtime.handle().clone();
+        std::thread::Builder::new().name("execution-driver".to_string()).spawn(move || {
+            runtime.block_on(kept.recv());
+            // A disk that does not answer must not keep this thread.
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { handle, load: Arc::default(), keep })
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.load.fetch_add(1, Ordering::Relaxed);
+        let load = Load { count: Arc::clone(&self.load), _keep: self.keep.clone() };
+        self.handle.spawn(async move {
+            let _load = load;
+            task.await;
+        });
+    }
+}

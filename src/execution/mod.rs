@@ -1,0 +1,14 @@
+//! One execution from spawn to ending: one task owns it, everybody else sends it controls or
+//! reads what it publishes.
+
+mod driver;
+mod live;
+mod spawn;
+mod state;
+mod stop;
+mod supervisor;
+
+pub(crate) use driver::Driver;
+pub(crate) use live::Live;
+pub(crate) use spawn::{Start, first_attempt};
+pub(crate) use supervisor::{Duty, Job, Shared, Timing};

@@ -1,0 +1,79 @@
+//! Starting the program: at once on the caller's thread, and again on the driver where the system
+//! says "not now".
+
+use std::time::Duration;
+
+use execution_engine_process::{Containment, Launch, SpawnError, Spawned, Stage};
+use rustix::io::Errno;
+
+use super::live::Live;
+use crate::model::Ending;
+
+/// Pauses between attempts, some half a second in all. ETXTBSY lasts until another thread's child
+/// has closed the file it inherited for writing; EAGAIN until a process of this user has gone.
+const PAUSES_MS: [u64; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
+
+/// How the first attempt went.
+pub(crate) enum Start {
+    Running(Spawned),
+    Retry(Box<Launch>, SpawnError),
+    Failed(Ending),
+}
+
+pub(crate) fn first_attempt(containment: &Containment, launch: Launch) -> Start {
+    match containment.spawn(&launch) {
+        Ok(spawned) => Start::Running(spawned),
+        Err(error) if error.is_transient() => Start::Retry(Box::new(launch), error),
+        Err(error) => Start::Failed(failure(&error)),
+    }
+}
+
+/// Tries again until it works, cannot work, or the execution has been stopped meanwhile.
+pub(super) async fn retry(
+    containment: &Containment,
+    launch: &Launch,
+    mut error: SpawnError,
+    live: &Live,
+) -> Result<Spawned, Ending> {
+    for pause in PAUSES_MS {
+        tokio::select! {
+            () = live.decided_elsewhere() => break,
+            () = tokio::time::sleep(Duration::from_millis(pause)) => {}
+        }
+        match containment.spawn(launch) {
+            Ok(spawned) => return Ok(spawned),
+            Err(again) if again.is_transient() => error = again,
+            Err(last) => return Err(failure(&last)),
+        }
+    }
+    Err(failure(&error))
+}
+
+fn failure(error: &SpawnError) -> Ending {
+    let os_error = error.source.raw_os_error();
+    let hint = os_error.and_then(|errno| hint(&error.stage, Errno::from_raw_os_error(errno)));
+    let reason = match hint {
+        Some(hint) => format!("{error}; {hint}"),
+        None => error.to_string(),
+    };
+    Ending::SpawnFailed { reason, os_error }
+}
+
+/// What to do about it, where the system's own words do not say.
+fn hint(stage: &Stage, errno: Errno) -> Option<&'static str> {
+    Some(match (stage, errno) {
+        (Stage::Exec, Errno::NOEXEC) => {
+            "it is no program for this machine, or a script without a #! line: name an interpreter"
+        }
+        (Stage::Exec, Errno::NOENT) => "the interpreter that its #! line names may be missing",
+        (Stage::Exec, Errno::TOOBIG) => {
+            "the arguments and the environment are too long together: pass data in a file"
+        }
+        (Stage::Exec, Errno::TXTBSY) => "the program file is still being written",
+        (_, Errno::AGAIN) => "the limit of processes is reached: raise it or run fewer at a time",
+        (_, Errno::MFILE | Errno::NFILE) => {
+            "the limit of open files is reached: raise it or run fewer at a time"
+        }
+        _ => return None,
+    })
+}

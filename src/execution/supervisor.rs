@@ -1,0 +1,370 @@
+//! The task that owns one execution from its start to its ending.
+
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use execution_engine_process::{Child, Containment, Exit, Reaped, Spawned, Usage, Watch};
+use tokio::sync::Notify;
+use tokio::time::{sleep_until, timeout};
+
+use super::live::Live;
+use super::spawn::{self, Start};
+use super::state::Input;
+use super::stop::{self, stop_tree};
+use crate::model::{ContainmentReceipt, Ending, ExecutionEvent, ExecutionStatus, ResourceUsage};
+use crate::notify::Publisher;
+use crate::output::{Captured, Logs, OutputStop, Pump, PumpPlan, Step};
+use crate::record::{Record, Registry, Retention};
+use crate::submit::Permit;
+
+/// How long completing a log may hold up an ending.
+const LOG_PATIENCE: Duration = Duration::from_secs(5);
+/// The grace of a tree whose engine is gone.
+const ABANDONED_GRACE: Duration = Duration::from_millis(400);
+
+/// What the executions of one engine share.
+pub(crate) struct Shared {
+    pub(crate) registry: Registry<Live>,
+    pub(crate) containment: Containment,
+    /// Enforced whenever an execution ends; None leaves that to explicit calls.
+    pub(crate) retention: Option<Retention>,
+    /// Rung when an execution has ended.
+    pub(crate) ended: Notify,
+}
+
+/// The deadlines of one execution.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timing {
+    /// None is unlimited.
+    pub(crate) timeout: Option<Duration>,
+    /// Between the polite signal and SIGKILL.
+    pub(crate) grace: Duration,
+    /// For reading what is left in the pipes when everything has ended.
+    pub(crate) drain: Duration,
+}
+
+/// One execution on its way to the driver.
+pub(crate) struct Job {
+    pub(crate) duty: Duty,
+    pub(crate) start: Start,
+    pub(crate) logs: Logs,
+    pub(crate) plan: PumpPlan,
+    pub(crate) timing: Timing,
+}
+
+/// The duty to end an execution exactly once. Dropped undone, by a panic or with its runtime, it
+/// still ends it.
+pub(crate) struct Duty {
+    live: Arc<Live>,
+    shared: Arc<Shared>,
+    publisher: Publisher,
+    permit: Option<Permit>,
+}
+
+/// What there is to tell of an execution beside its ending.
+struct Outcome {
+    output: [Captured; 2],
+    containment: ContainmentReceipt,
+    reaped: Option<Reaped>,
+    output_error: Option<String>,
+}
+
+impl Job {
+    pub(crate) async fn run(self) {
+        let Self { duty, start, logs, plan, timing } = self;
+        let started = match start {
+            Start::Running(spawned) => Ok(spawned),
+            Start::Failed(ending) => Err(ending),
+            Start::Retry(launch, error) => {
+                let containment = &duty.shared.containment;
+                let spawned = spawn::retry(containment, &launch, error, &duty.live).await;
+                spawned.inspect(|spawned| duty.started(spawned.child.id()))
+            }
+        };
+        let outcome = match started {
+            Ok(spawned) => duty.attend(spawned, logs, plan, timing).await,
+            Err(ending) => {
+                duty.decide(ending);
+                duty.collect(Default::default(), logs, None, duty.nothing_to_stop()).await
+            }
+        };
+        duty.end(outcome);
+    }
+}
+
+impl Duty {
+    pub(crate) fn new(
+        live: Arc<Live>,
+        shared: Arc<Shared>,
+        publisher: Publisher,
+        permit: Permit,
+    ) -> Self {
+        Self { live, shared, publisher, permit: Some(permit) }
+    }
+
+    pub(crate) fn has_audience(&self) -> bool {
+        self.publisher.has_audience()
+    }
+
+    /// Tells that the program runs. If the execution was stopped before, its ending stands and the
+    /// program is stopped as soon as it is attended.
+    pub(crate) fn started(&self, pid: u32) {
+        let from = self.live.status();
+        if self.live.apply(Input::Started).is_err() {
+            return;
+        }
+        let profile = self.live.profile();
+        self.publisher.event(ExecutionEvent::Started {
+            execution_id: profile.id,
+            command: profile.command.to_string(),
+            pid,
+        });
+        self.tell_status(from);
+    }
+
+    /// Decides the ending unless it is decided.
+    fn decide(&self, ending: Ending) {
+        // The first cause wins, so coming second is no failure.
+        let _first = self.live.apply(Input::Decide(ending));
+    }
+
+    /// From a running program to its outcome: tree gone, output drained, logs complete.
+    async fn attend(
+        &self,
+        spawned: Spawned,
+        logs: Logs,
+        plan: PumpPlan,
+        timing: Timing,
+    ) -> Outcome {
+        let Spawned { mut child, stdin, stdout, stderr } = spawned;
+        drop(stdin);
+        let pump = Pump::new([Some(stdout), stderr], logs, plan);
+        let watch = Watch::exit_of(&child);
+        let (mut pump, watch) = match (pump, watch) {
+            (Ok(pump), Ok(watch)) => (pump, watch),
+            (Err(error), _) | (_, Err(error)) => return self.unwatched(&error),
+        };
+
+        let exit_or_stop = self.exit_or_stop(&mut child, watch, timing);
+        if let Some(exit) = self.pumping(&mut pump, exit_or_stop).await {
+            // What the program wrote before its end counts before it, also against the limit.
+            self.drain(&mut pump, timing.drain).await;
+            self.decide(ending_of(exit));
+        }
+        let grace = match self.live.decision() {
+            Some(Ending::EngineClosed) => timing.grace.min(ABANDONED_GRACE),
+            _ => timing.grace,
+        };
+        let level = self.shared.containment.level();
+        let receipt = self.pumping(&mut pump, stop_tree(&mut child, level, grace)).await;
+        self.drain(&mut pump, timing.drain).await;
+        let reaped = child.reap().unwrap_or_else(|error| {
+            tracing::warn!(%error, "a child could not be reaped");
+            None
+        });
+        let output_error = self.close(&mut pump).await;
+        let (output, logs) = pump.into_parts();
+        let mut outcome = self.collect(output, logs, reaped, receipt).await;
+        outcome.output_error = outcome.output_error.or(output_error);
+        outcome
+    }
+
+    /// Waits for the program to end by itself, and returns how; None when the ending has been
+    /// decided otherwise: by the timeout here, or by somebody else.
+    async fn exit_or_stop(&self, child: &mut Child, watch: Watch, timing: Timing) -> Option<Exit> {
+        let deadline = timing.timeout.and_then(|timeout| self.live.begun.checked_add(timeout));
+        let mut time_is_up = pin!(async {
+            match deadline {
+                Some(deadline) => sleep_until(deadline.into()).await,
+                None => std::future::pending().await,
+            }
+        });
+        loop {
+            tokio::select! {
+                biased;
+                () = self.live.decided_elsewhere() => return None,
+                ready = watch.ready() => {
+                    match ready.and_then(|()| child.exit()) {
+                        Ok(Some(exit)) => return Some(exit),
+                        Ok(None) => {}
+                        Err(error) => {
+                            self.decide(Ending::EngineFailed { reason: error.to_string() });
+                            return None;
+                        }
+                    }
+                }
+                () = &mut time_is_up => {
+                    let timeout = timing.timeout.unwrap_or_default();
+                    let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+                    self.decide(Ending::TimedOut { timeout_ms });
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Lets the output flow while `work` goes on: the child must never block on a full pipe while
+    /// it is waited for or stopped.
+    async fn pumping<T>(&self, pump: &mut Pump, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        while pump.is_open() {
+            let step = async {
+                self.publisher.room().await;
+                pump.step().await
+            };
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                step = step => self.accept(step),
+            }
+        }
+        work.await
+    }
+
+    /// Reads what is there, whatever still holds the pipes open. A handler that is behind does not
+    /// hold this up: what a pipe can hold fits beside its queue.
+    async fn drain(&self, pump: &mut Pump, patience: Duration) {
+        let work = async {
+            while let Some(step) = pump.step_now() {
+                self.accept(step);
+                if let Some(stop) = pump.write_pending().await {
+                    self.stop_for(stop);
+                }
+                // A survivor may write on and on, and others live on this thread, too.
+                tokio::task::consume_budget().await;
+            }
+            pump.complete_files().await
+        };
+        if let Ok(Some(stop)) = timeout(patience, work).await {
+            self.stop_for(stop);
+        }
+    }
+
+    fn accept(&self, step: Step) {
+        if let Some(lines) = step.lines {
+            self.publisher.lines(lines);
+        }
+        if let Some(stop) = step.stop {
+            self.stop_for(stop);
+        }
+    }
+
+    fn stop_for(&self, stop: OutputStop) {
+        let ending = match stop {
+            OutputStop::Limit { stream, limit } => Ending::OutputLimit { stream, limit },
+            OutputStop::Lost { stream, reason } => Ending::OutputLost { stream, reason },
+        };
+        // Rings the supervisor's own bell; coming second is no failure.
+        let _first = self.live.decide(ending);
+    }
+
+    /// Ends a program that the reactor cannot watch. Dropping the child ends its tree.
+    fn unwatched(&self, error: &io::Error) -> Outcome {
+        self.decide(Ending::EngineFailed { reason: error.to_string() });
+        let containment = ContainmentReceipt { proven: false, ..self.nothing_to_stop() };
+        Outcome { output: Default::default(), containment, reaped: None, output_error: None }
+    }
+
+    /// The last lines and the last bytes of the overflow files.
+    async fn close(&self, pump: &mut Pump) -> Option<String> {
+        pump.close().into_iter().for_each(|lines| self.publisher.lines(lines));
+        match timeout(LOG_PATIENCE, pump.complete_files()).await {
+            Ok(Some(OutputStop::Lost { stream, reason })) => Some(format!("{stream}: {reason}")),
+            Ok(_) => None,
+            Err(_) => Some("the disk did not answer in time".to_string()),
+        }
+    }
+
+    /// Completes the logs.
+    async fn collect(
+        &self,
+        output: [Captured; 2],
+        mut logs: Logs,
+        reaped: Option<Reaped>,
+        containment: ContainmentReceipt,
+    ) -> Outcome {
+        if let Some(ending) = self.live.decision() {
+            let stats = [output[0].stats(), output[1].stats()];
+            logs.footer(&ending, self.live.begun.elapsed(), stats);
+        }
+        let output_error = logs.finish(LOG_PATIENCE).await;
+        Outcome { output, containment, reaped, output_error }
+    }
+
+    fn nothing_to_stop(&self) -> ContainmentReceipt {
+        stop::receipt(self.shared.containment.level())
+    }
+
+    /// In this order: record stored, permit back, waiters awake, terminal event out.
+    fn end(mut self, outcome: Outcome) {
+        self.fulfil(outcome);
+    }
+
+    fn fulfil(&mut self, outcome: Outcome) {
+        let from = self.live.status();
+        self.decide(Ending::EngineFailed { reason: "its supervisor was lost".to_string() });
+        let _closed = self.live.apply(Input::Closed);
+        let Some(ending) = self.live.decision() else { return };
+        let Outcome { output, containment, reaped, output_error } = outcome;
+        let signal = reaped.as_ref().and_then(|reaped| match reaped.exit {
+            Exit::Signaled { signal, .. } => Some(signal),
+            _ => None,
+        });
+        let record = Arc::new(Record {
+            profile: Arc::clone(self.live.profile()),
+            ending,
+            duration: self.live.begun.elapsed(),
+            signal,
+            usage: reaped.map(|reaped| usage(&reaped.usage)),
+            output,
+            containment,
+            output_error: output_error.map(String::into_boxed_str),
+            lines_missed: self.publisher.missed(),
+        });
+        let evicted = self.shared.registry.end(&record, Instant::now(), self.shared.retention);
+        drop(self.permit.take());
+        self.live.end(Some(Arc::clone(&record)));
+        self.tell_status(from);
+        self.publisher.event(record.terminal_event());
+        self.shared.ended.notify_one();
+        // Last, because a record may own a file to remove.
+        drop(evicted);
+    }
+
+    fn tell_status(&self, from: ExecutionStatus) {
+        let execution_id = self.live.profile().id;
+        let to = self.live.status();
+        self.publisher.event(ExecutionEvent::StatusChanged { execution_id, from, to });
+    }
+}
+
+impl Drop for Duty {
+    fn drop(&mut self) {
+        if self.permit.is_some() {
+            let containment = ContainmentReceipt { proven: false, ..self.nothing_to_stop() };
+            let output = Default::default();
+            self.fulfil(Outcome { output, containment, reaped: None, output_error: None });
+        }
+    }
+}
+
+fn ending_of(exit: Exit) -> Ending {
+    match exit {
+        Exit::Code(code) => Ending::Exited { code },
+        Exit::Signaled { signal, core_dumped } => Ending::Signaled { signal, core_dumped },
+        Exit::Unknown => Ending::StatusUnknown,
+    }
+}
+
+fn usage(usage: &Usage) -> ResourceUsage {
+    ResourceUsage {
+        user: usage.user,
+        system: usage.system,
+        peak_memory_bytes: usage.peak_memory_bytes,
+        voluntary_switches: usage.voluntary_switches,
+        involuntary_switches: usage.involuntary_switches,
+    }
+}

@@ -1,0 +1,72 @@
+//! Runs system commands from inside your program, contained, bounded and observed, and tells the
+//! truth about how they ended.
+//!
+//! ```
+//! use execution_engine::*;
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<()> {
+//!     let engine = ExecutionEngine::new(ExecutionConfig::default())?;
+//!     let result = engine.run(ExecutionRequest::exec("python3", ["-c", "print('hello')"])).await?;
+//!     assert!(result.success);
+//!     assert_eq!(result.stdout, "hello\n");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Theory of operation
+//!
+//! [`ExecutionEngine::execute`] checks a request, resolves its program, takes a permit and starts
+//! the program in a containment of its own, all before it returns. From then on one task, the
+//! supervisor, owns the execution. It runs on a thread of the engine, not on the caller's runtime,
+//! which may be dropped or blocked meanwhile. It reads both pipes, keeps what fits, writes logs,
+//! passes lines to the handlers' queues, and waits for whichever comes first: the program's end, the
+//! timeout, a cancel, a limit. That first cause is the execution's one [`Ending`], decided by a pure
+//! state machine; status, success, exit code, error and terminal event are all derived from it.
+//!
+//! Then what is left of the process tree is stopped (SIGTERM, a grace, SIGKILL), what is left in the
+//! pipes is read without waiting for anybody who still holds them open, the logs are completed, the
+//! record is stored, the permit given back, and the waiters are woken, in this order. Nothing polls.
+//!
+//! Handlers run on threads of their own. Each execution and handler share one bounded queue, so
+//! that a slow handler slows its child down, a stuck one is cut off, and neither harms anybody else.
+
+#![forbid(unsafe_code)]
+
+mod config;
+mod engine;
+mod error;
+mod execution;
+mod global;
+mod model;
+mod notify;
+mod output;
+mod record;
+mod submit;
+
+pub use config::{ExecutionConfig, OversizedOutputStrategy};
+pub use engine::{EngineBuilder, ExecutionEngine};
+pub use error::{ExecutionError, Result, ValidationError};
+pub use execution_engine_process::{Level as ContainmentLevel, Signal};
+pub use global::{global, init_global};
+pub use model::{
+    Command, ContainmentReceipt, Ending, ExecutionEvent, ExecutionMetadata, ExecutionOptions,
+    ExecutionRequest, ExecutionResult, ExecutionStatus, ExecutionSummary, ResourceUsage, Stream,
+    StreamStats, Survivor,
+};
+pub use notify::{EventHandler, LoggingEventHandler, MultiEventHandler, NoopEventHandler};
+
+// What every user of this crate needs to write a request, so that one glob import is enough.
+pub use std::collections::HashMap;
+pub use std::path::PathBuf;
+pub use std::sync::Arc;
+pub use std::time::Duration;
+pub use uuid::Uuid;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeSnippets;
+
+#[cfg(doctest)]
+#[doc = include_str!("../HOW-TO-USE.md")]
+struct GuideSnippets;

@@ -1,0 +1,124 @@
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{ExecutionStatus, millis};
+
+/// What happens to an execution, as told to an [`EventHandler`](crate::EventHandler).
+///
+/// For each execution `Started` comes first, then its lines in order, and one terminal event
+/// (`Completed`, `Failed`, `Cancelled` or `Timeout`) comes last. One whose program could not be
+/// started has no `Started`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ExecutionEvent {
+    /// The program runs.
+    Started {
+        /// The execution.
+        execution_id: Uuid,
+        /// The command as one would type it.
+        command: String,
+        /// The process id of the program.
+        pid: u32,
+    },
+    /// A line on standard output, without its line ending.
+    Stdout {
+        /// The execution.
+        execution_id: Uuid,
+        /// The line; bytes that are not UTF-8 are shown as U+FFFD.
+        line: String,
+    },
+    /// A line on standard error, without its line ending.
+    Stderr {
+        /// The execution.
+        execution_id: Uuid,
+        /// The line; bytes that are not UTF-8 are shown as U+FFFD.
+        line: String,
+    },
+    /// The status is another one now.
+    StatusChanged {
+        /// The execution.
+        execution_id: Uuid,
+        /// What it was.
+        from: ExecutionStatus,
+        /// What it is.
+        to: ExecutionStatus,
+    },
+    /// This handler finished nothing for too long, so lines were left out for it.
+    LinesMissed {
+        /// The execution.
+        execution_id: Uuid,
+        /// How many lines this handler did not get.
+        count: u64,
+    },
+    /// The program ended by itself.
+    Completed {
+        /// The execution.
+        execution_id: Uuid,
+        /// Whether its exit code was 0.
+        success: bool,
+        /// Its exit code, or -1 if a signal ended it.
+        exit_code: i32,
+        /// How long it took; in JSON as `duration_ms`.
+        #[serde(rename = "duration_ms", with = "millis")]
+        duration: Duration,
+    },
+    /// The program never ran, or broke a limit.
+    Failed {
+        /// The execution.
+        execution_id: Uuid,
+        /// Why.
+        error: String,
+        /// How long it took; in JSON as `duration_ms`.
+        #[serde(rename = "duration_ms", with = "millis")]
+        duration: Duration,
+    },
+    /// Stopped on request.
+    Cancelled {
+        /// The execution.
+        execution_id: Uuid,
+        /// How long it ran; in JSON as `duration_ms`.
+        #[serde(rename = "duration_ms", with = "millis")]
+        duration: Duration,
+    },
+    /// Stopped because its time was up.
+    Timeout {
+        /// The execution.
+        execution_id: Uuid,
+        /// The timeout in milliseconds.
+        timeout_ms: u64,
+        /// How long it ran; in JSON as `duration_ms`.
+        #[serde(rename = "duration_ms", with = "millis")]
+        duration: Duration,
+    },
+}
+
+impl ExecutionEvent {
+    /// The execution that this is about.
+    pub fn execution_id(&self) -> Uuid {
+        match self {
+            Self::Started { execution_id, .. }
+            | Self::Stdout { execution_id, .. }
+            | Self::Stderr { execution_id, .. }
+            | Self::StatusChanged { execution_id, .. }
+            | Self::LinesMissed { execution_id, .. }
+            | Self::Completed { execution_id, .. }
+            | Self::Failed { execution_id, .. }
+            | Self::Cancelled { execution_id, .. }
+            | Self::Timeout { execution_id, .. } => *execution_id,
+        }
+    }
+
+    /// Whether this is the last event of its execution.
+    pub fn is_terminal(&self) -> bool {
+        matches!(
+            self,
+            Self::Completed { .. }
+                | Self::Failed { .. }
+                | Self::Cancelled { .. }
+                | Self::Timeout { .. }
+        )
+    }
+}

@@ -1,0 +1,35 @@
+//! The words of the public face: plain types that read from and write to JSON.
+
+mod command;
+mod ending;
+mod event;
+mod options;
+mod request;
+mod result;
+mod status;
+
+pub use command::Command;
+pub(crate) use command::aws_args;
+pub use ending::{Ending, Stream};
+pub use event::ExecutionEvent;
+pub use options::ExecutionOptions;
+pub use request::{ExecutionMetadata, ExecutionRequest};
+pub use result::{
+    ContainmentReceipt, ExecutionResult, ExecutionSummary, ResourceUsage, StreamStats, Survivor,
+};
+pub use status::ExecutionStatus;
+
+/// Durations travel in JSON as whole milliseconds.
+pub(crate) mod millis {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(u64::try_from(value.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        u64::deserialize(from).map(Duration::from_millis)
+    }
+}

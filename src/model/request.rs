@@ -1,0 +1,187 @@
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{Command, command::default_shell};
+
+/// One piece of work: what to run, where, with which environment, for how long.
+///
+/// Written out as a literal, read from JSON (only `command` is needed there), or built:
+///
+/// ```
+/// use execution_engine::*;
+///
+/// let request = ExecutionRequest::script("report.py")
+///     .interpreter("python3")
+///     .env("REPORT_MONTH", "2026-10")
+///     .working_dir("/srv/reports")
+///     .timeout(Duration::from_secs(60))
+///     .tag("nightly");
+/// assert_eq!(request.timeout_ms, Some(60_000));
+/// ```
+///
+/// Its `Debug` output shows the names of environment variables and none of their values.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExecutionRequest {
+    /// The id of the execution, yours to choose and unique within the engine.
+    #[serde(default = "Uuid::new_v4")]
+    pub id: Uuid,
+    /// What to run.
+    pub command: Command,
+    /// Environment variables, added to those of this process.
+    #[serde(default)]
+    pub env: HashMap<String, String>,
+    /// Working directory; None is that of this process. A relative path starts there, too.
+    #[serde(default)]
+    pub working_dir: Option<PathBuf>,
+    /// Timeout in milliseconds, from the start of the program; None takes the engine's default.
+    #[serde(default)]
+    pub timeout_ms: Option<u64>,
+    /// A file that gets both streams, byte for byte, as they arrive. Missing directories are made;
+    /// an existing file is appended to. A relative path starts at this process's directory.
+    #[serde(default)]
+    pub output_log_path: Option<PathBuf>,
+    /// What you want to remember about it.
+    #[serde(default)]
+    pub metadata: ExecutionMetadata,
+}
+
+/// Notes of yours on an execution. The engine keeps them beside its record and does nothing else
+/// with them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ExecutionMetadata {
+    /// What it is, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Words to find it by.
+    pub tags: Vec<String>,
+    /// Named values: a user, a ticket, a branch.
+    pub labels: HashMap<String, String>,
+}
+
+impl ExecutionRequest {
+    /// A request with a new id and nothing but the command.
+    pub fn new(command: Command) -> Self {
+        Self {
+            id: Uuid::new_v4(),
+            command,
+            env: HashMap::new(),
+            working_dir: None,
+            timeout_ms: None,
+            output_log_path: None,
+            metadata: ExecutionMetadata::default(),
+        }
+    }
+
+    /// A line for the platform's shell (`/bin/sh`, on Windows `cmd`).
+    pub fn shell(command: impl Into<String>) -> Self {
+        Self::new(Command::Shell { command: command.into(), shell: default_shell() })
+    }
+
+    /// A program with its arguments; no shell is involved.
+    pub fn exec<A: Into<String>>(
+        program: impl Into<String>,
+        args: impl IntoIterator<Item = A>,
+    ) -> Self {
+        let args = args.into_iter().map(Into::into).collect();
+        Self::new(Command::Exec { program: program.into(), args })
+    }
+
+    /// A script file; see [`interpreter`](Self::interpreter).
+    pub fn script(path: impl Into<PathBuf>) -> Self {
+        Self::new(Command::Script { path: path.into(), interpreter: None })
+    }
+
+    /// The program that runs the script; for a shell line, the shell. A program with arguments
+    /// becomes an argument of the interpreter. An AWS operation has none and stays as it is.
+    #[must_use]
+    pub fn interpreter(mut self, name: impl Into<String>) -> Self {
+        let name = name.into();
+        match &mut self.command {
+            Command::Script { interpreter, .. } => *interpreter = Some(name),
+            Command::Shell { shell, .. } => *shell = name,
+            Command::Exec { program, args } => args.insert(0, std::mem::replace(program, name)),
+            Command::AwsCli { .. } => {}
+        }
+        self
+    }
+
+    /// Replaces the id.
+    #[must_use]
+    pub fn id(mut self, id: Uuid) -> Self {
+        self.id = id;
+        self
+    }
+
+    /// Adds one environment variable, or replaces it.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.insert(name.into(), value.into());
+        self
+    }
+
+    /// Sets the working directory.
+    #[must_use]
+    pub fn working_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.working_dir = Some(dir.into());
+        self
+    }
+
+    /// Sets the timeout, in whole milliseconds rounded up.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        let ms = timeout.as_nanos().div_ceil(1_000_000);
+        self.timeout_ms = Some(u64::try_from(ms).unwrap_or(u64::MAX));
+        self
+    }
+
+    /// Sets the file that gets both streams as they arrive.
+    #[must_use]
+    pub fn output_log(mut self, path: impl Into<PathBuf>) -> Self {
+        self.output_log_path = Some(path.into());
+        self
+    }
+
+    /// Says what it is, for people.
+    #[must_use]
+    pub fn description(mut self, text: impl Into<String>) -> Self {
+        self.metadata.description = Some(text.into());
+        self
+    }
+
+    /// Adds a word to find it by.
+    #[must_use]
+    pub fn tag(mut self, tag: impl Into<String>) -> Self {
+        self.metadata.tags.push(tag.into());
+        self
+    }
+
+    /// Adds a named value.
+    #[must_use]
+    pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.metadata.labels.insert(name.into(), value.into());
+        self
+    }
+}
+
+impl fmt::Debug for ExecutionRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut names: Vec<_> = self.env.keys().collect();
+        names.sort();
+        f.debug_struct("ExecutionRequest")
+            .field("id", &self.id)
+            .field("command", &self.command)
+            .field("env (names)", &names)
+            .field("working_dir", &self.working_dir)
+            .field("timeout_ms", &self.timeout_ms)
+            .field("output_log_path", &self.output_log_path)
+            .field("metadata", &self.metadata)
+            .finish()
+    }
+}

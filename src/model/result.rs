@@ -1,0 +1,188 @@
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use execution_engine_process::{Level, Signal};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{Ending, ExecutionMetadata, ExecutionStatus, millis};
+use crate::error::Result;
+
+/// What came of an execution. Every ending has one, also a timeout or a program that could not be
+/// started. Its `Debug` output is short however long the output was.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ExecutionResult {
+    /// The execution.
+    pub id: Uuid,
+    /// Where it ended.
+    pub status: ExecutionStatus,
+    /// Whether the program ended by itself with exit code 0.
+    pub success: bool,
+    /// The exit code, or -1 where there is none.
+    pub exit_code: i32,
+    /// What is kept of standard output, as text: invalid UTF-8 is shown as U+FFFD, the final
+    /// newline is kept, and truncated output ends with a line that says so.
+    pub stdout: String,
+    /// The same of standard error.
+    pub stderr: String,
+    /// From the start to the ending; in JSON as `duration_ms`.
+    #[serde(rename = "duration_ms", with = "millis")]
+    pub duration: Duration,
+    /// When the program was started, or should have been.
+    pub started_at: DateTime<Utc>,
+    /// When it had ended, its tree was gone and its output collected.
+    pub completed_at: DateTime<Utc>,
+    /// Why it ended, where the exit code does not say it: a signal by name, a timeout, a limit.
+    pub error: Option<String>,
+    /// Where the rest of standard output is, under
+    /// [`StreamToFile`](crate::OversizedOutputStrategy::StreamToFile). The file goes with its
+    /// record or its engine: move it to keep it.
+    pub stdout_overflow_file: Option<PathBuf>,
+    /// Where the rest of standard error is.
+    pub stderr_overflow_file: Option<PathBuf>,
+    /// The ending that all of the above is derived from.
+    pub ending: Ending,
+    /// The number of the signal that ended the program, whoever sent it.
+    pub signal: Option<i32>,
+    /// What it used; None if it never ran or the system did not tell.
+    pub usage: Option<ResourceUsage>,
+    /// Bytes on standard output.
+    pub stdout_stats: StreamStats,
+    /// Bytes on standard error.
+    pub stderr_stats: StreamStats,
+    /// What was done so that nothing outlives it.
+    pub containment: ContainmentReceipt,
+    /// Why a log or an overflow file is not complete, where that did not end the execution.
+    pub output_error: Option<String>,
+    /// How many lines event handlers had missed by then because they were stuck.
+    pub lines_missed: u64,
+}
+
+impl ExecutionResult {
+    /// The result itself for a success, else its ending as an error, for use with `?`.
+    ///
+    /// # Errors
+    /// The [`ExecutionError`](crate::ExecutionError) that [`Ending::error`] gives.
+    ///
+    /// ```
+    /// use execution_engine::*;
+    /// # #[tokio::main] async fn main() -> Result<()> {
+    /// let engine = ExecutionEngine::new(ExecutionConfig::default())?;
+    /// let bad = engine.run(ExecutionRequest::shell("exit 3")).await?.into_result();
+    /// assert_eq!(bad, Err(ExecutionError::ExitCode(3)));
+    /// # Ok(()) }
+    /// ```
+    pub fn into_result(self) -> Result<Self> {
+        match self.ending.error() {
+            None => Ok(self),
+            Some(error) => Err(error),
+        }
+    }
+}
+
+impl fmt::Debug for ExecutionResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExecutionResult")
+            .field("id", &self.id)
+            .field("ending", &self.ending)
+            .field("duration", &self.duration)
+            .field("stdout", &Excerpt(&self.stdout))
+            .field("stderr", &Excerpt(&self.stderr))
+            .field("containment", &self.containment)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The beginning of a text, and how long it is.
+struct Excerpt<'a>(&'a str);
+
+impl fmt::Debug for Excerpt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 200;
+        let end = self.0.floor_char_boundary(SHOWN);
+        write!(f, "{:?}", &self.0[..end])?;
+        if end < self.0.len() { write!(f, ".. ({} bytes)", self.0.len()) } else { Ok(()) }
+    }
+}
+
+/// How many bytes a stream had.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamStats {
+    /// Bytes that the program wrote and the engine read.
+    pub seen_bytes: u64,
+    /// Bytes of them kept, in memory and in the overflow file together.
+    pub kept_bytes: u64,
+}
+
+/// What an execution used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ResourceUsage {
+    /// CPU time in user mode; in JSON as `user_ms`.
+    #[serde(rename = "user_ms", with = "millis")]
+    pub user: Duration,
+    /// CPU time in the kernel; in JSON as `system_ms`.
+    #[serde(rename = "system_ms", with = "millis")]
+    pub system: Duration,
+    /// The most memory that was resident at a time, in bytes.
+    pub peak_memory_bytes: u64,
+    /// How often it gave up the CPU by itself.
+    pub voluntary_switches: u64,
+    /// How often the CPU was taken from it.
+    pub involuntary_switches: u64,
+}
+
+/// What was done so that nothing outlives an execution, and what the system could prove.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ContainmentReceipt {
+    /// The level in force.
+    pub level: Level,
+    /// Whether it is certain that no process of the tree is left besides those named here.
+    pub proven: bool,
+    /// How many processes were still alive when the engine had to stop the tree.
+    pub stopped: u32,
+    /// The last signal that was needed; None if nothing had to be stopped.
+    pub signal: Option<Signal>,
+    /// How long stopping took; in JSON as `took_ms`.
+    #[serde(rename = "took_ms", with = "millis")]
+    pub took: Duration,
+    /// Processes that could not be stopped.
+    pub survivors: Vec<Survivor>,
+}
+
+/// A process that is still alive although it was to be stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Survivor {
+    /// Its process id.
+    pub pid: u32,
+    /// Its name, as far as the system tells it.
+    pub name: String,
+    /// Why it could not be stopped.
+    pub reason: String,
+}
+
+/// One line of [`list_executions`](crate::ExecutionEngine::list_executions).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ExecutionSummary {
+    /// The execution.
+    pub id: Uuid,
+    /// Where it stands.
+    pub status: ExecutionStatus,
+    /// The command as one would type it.
+    pub command: String,
+    /// When it was started.
+    pub started_at: DateTime<Utc>,
+    /// How long it took, or has been running; in JSON as `duration_ms`.
+    #[serde(rename = "duration_ms", with = "millis")]
+    pub duration: Duration,
+    /// The ending, once there is one.
+    pub ending: Option<Ending>,
+    /// The notes of its request.
+    pub metadata: ExecutionMetadata,
+}

@@ -1,0 +1,98 @@
+//! Where foreign code runs: threads of its own with a tokio context, never the driver's.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Handle, Runtime};
+use uuid::Uuid;
+
+use super::handler::EventHandler;
+use super::queue::Queue;
+
+/// How many calls of one handler may be stuck before it gets no more executions. Each holds a
+/// thread that nothing can free, so this bounds what a handler that blocks for ever costs.
+const MOST_STUCK: usize = 16;
+
+/// The threads of an engine for handlers: one runtime, started with the first handler. A handler
+/// runs on the blocking pool, so that one which blocks holds up nobody but itself.
+pub(crate) struct Stage {
+    runtime: OnceLock<Runtime>,
+    pub(super) stall_limit: Duration,
+}
+
+/// One registered handler.
+pub(crate) struct Actor {
+    pub(super) handler: Arc<dyn EventHandler>,
+    /// The queues that are being worked off, by execution.
+    active: Mutex<HashMap<Uuid, Weak<Queue>>>,
+}
+
+impl Stage {
+    pub(crate) fn new(stall_limit: Duration) -> Self {
+        Self { runtime: OnceLock::new(), stall_limit }
+    }
+
+    /// Starts the threads if they are not there yet.
+    pub(crate) fn ready(&self) -> io::Result<()> {
+        if self.runtime.get().is_none() {
+            let runtime = Builder::new_multi_thread()
+                .worker_threads(1)
+                .thread_name("execution-handler")
+                .thread_keep_alive(Duration::from_secs(1))
+                .enable_all()
+                .build()?;
+            if let Err(second) = self.runtime.set(runtime) {
+                second.shutdown_background();
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs `work` on a thread that may block. `work` keeps the stage alive by holding it.
+    pub(super) fn perform(&self, work: impl FnOnce(&Handle) + Send + 'static) {
+        if let Some(runtime) = self.runtime.get() {
+            let handle = runtime.handle().clone();
+            runtime.spawn_blocking(move || work(&handle));
+        }
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        // Dropping a runtime inside async code would panic, and a stuck handler would block.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Actor {
+    pub(crate) fn new(handler: Arc<dyn EventHandler>) -> Self {
+        Self { handler, active: Mutex::default() }
+    }
+
+    /// Notes that a thread is to work off `queue`, unless too many are stuck in this handler.
+    pub(super) fn enters(&self, queue: &Arc<Queue>) -> bool {
+        let others: Vec<_> = {
+            let active = self.active();
+            let crowded = active.len() >= MOST_STUCK;
+            active.values().filter(|_| crowded).filter_map(Weak::upgrade).collect()
+        };
+        // Asked without our lock held, because a queue takes it while holding its own.
+        if others.iter().filter(|queue| queue.cut_if_stalled()).count() >= MOST_STUCK {
+            return false;
+        }
+        self.active().insert(queue.execution_id(), Arc::downgrade(queue));
+        true
+    }
+
+    pub(super) fn leaves(&self, queue: &Queue) {
+        self.active().remove(&queue.execution_id());
+    }
+
+    fn active(&self) -> MutexGuard<'_, HashMap<Uuid, Weak<Queue>>> {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,183 @@
+//! The two logs of an execution: what arrived as it arrived, and a readable one with header,
+//! lines and ending.
+
+use std::fmt::Write as _;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use uuid::Uuid;
+
+use super::file_sink::FileSink;
+use super::lines::LineBatch;
+use crate::error::ExecutionError;
+use crate::model::{Ending, Stream, StreamStats};
+
+/// The logs of one execution, as many as were asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Logs {
+    raw: Option<Log>,
+    readable: Option<Log>,
+    error: Option<String>,
+}
+
+#[derive(Debug)]
+struct Log {
+    path: PathBuf,
+    sink: FileSink,
+}
+
+/// What the readable log begins with. No value of the environment is part of it.
+pub(crate) struct LogHeader<'a> {
+    pub(crate) id: Uuid,
+    pub(crate) command: &'a str,
+    pub(crate) working_dir: Option<&'a Path>,
+    pub(crate) started_at: DateTime<Utc>,
+}
+
+impl Logs {
+    /// Opens the logs that were asked for, with missing directories made.
+    pub(crate) fn open(
+        raw: Option<&Path>,
+        log_dir: Option<&Path>,
+        id: Uuid,
+    ) -> Result<Self, ExecutionError> {
+        // The readable log first: it is named by us, so opening it is what fails without traces.
+        let readable = log_dir.map(|dir| Log::open(readable_path(dir, id), Naming::Ours));
+        let readable = readable.transpose()?;
+        let raw = raw.map(|path| Log::open(path.to_path_buf(), Naming::Users)).transpose()?;
+        Ok(Self { raw, readable, error: None })
+    }
+
+    /// Where one can read what an execution put out: its readable log, else the raw one.
+    pub(crate) fn path(raw: Option<&Path>, log_dir: Option<&Path>, id: Uuid) -> Option<PathBuf> {
+        log_dir.map(|dir| readable_path(dir, id)).or_else(|| raw.map(Path::to_path_buf))
+    }
+
+    pub(super) const fn wants_lines(&self) -> bool {
+        self.readable.is_some()
+    }
+
+    pub(crate) fn header(&mut self, header: &LogHeader<'_>) {
+        self.readable_text(|text| {
+            let directory = header.working_dir.unwrap_or(Path::new("."));
+            writeln!(text, "# execution {}", header.id)?;
+            writeln!(text, "# command   {}", header.command.replace('\n', "\n#           "))?;
+            writeln!(text, "# directory {}", directory.display())?;
+            writeln!(text, "# started   {}", timestamp(header.started_at))
+        });
+    }
+
+    pub(super) fn chunk(&mut self, bytes: &[u8]) {
+        if let Some(log) = &mut self.raw {
+            log.sink.push(bytes);
+        }
+    }
+
+    pub(super) fn lines(&mut self, batch: &LineBatch) {
+        let stream = match batch.stream {
+            Stream::Stdout => "out",
+            Stream::Stderr => "err",
+        };
+        let now = timestamp(Utc::now());
+        self.readable_text(|text| {
+            batch.lines().try_for_each(|line| writeln!(text, "{now} {stream} | {line}"))
+        });
+    }
+
+    pub(crate) fn footer(
+        &mut self,
+        ending: &Ending,
+        duration: Duration,
+        [stdout, stderr]: [StreamStats; 2],
+    ) {
+        self.readable_text(|text| {
+            writeln!(text, "# ended     {}", timestamp(Utc::now()))?;
+            writeln!(text, "# ending    {ending}")?;
+            writeln!(text, "# duration  {:.3} s", duration.as_secs_f64())?;
+            writeln!(
+                text,
+                "# output    {} bytes on stdout, {} bytes on stderr",
+                stdout.seen_bytes, stderr.seen_bytes
+            )
+        });
+    }
+
+    /// Hands what is pending to the files. Cancel safe.
+    pub(crate) async fn write_pending(&mut self) {
+        for log in [&mut self.raw, &mut self.readable].into_iter().flatten() {
+            let written = log.sink.write_pending().await;
+            log.note(written, &mut self.error);
+        }
+    }
+
+    /// Completes the logs, but waits no longer than `deadline` for a disk that does not answer.
+    pub(crate) async fn finish(mut self, deadline: Duration) -> Option<String> {
+        for log in [&mut self.raw, &mut self.readable].into_iter().flatten() {
+            let finished = tokio::time::timeout(deadline, log.sink.finish()).await;
+            let finished = finished.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+            log.note(finished, &mut self.error);
+        }
+        self.error
+    }
+
+    fn readable_text(&mut self, write: impl FnOnce(&mut String) -> std::fmt::Result) {
+        if let Some(log) = &mut self.readable {
+            let mut text = String::new();
+            write(&mut text).expect("writing to a String cannot fail");
+            log.sink.push(text.as_bytes());
+        }
+    }
+}
+
+/// Who chose the name of a log.
+#[derive(Debug, Clone, Copy)]
+enum Naming {
+    Users,
+    Ours,
+}
+
+impl Log {
+    fn open(path: PathBuf, naming: Naming) -> Result<Self, ExecutionError> {
+        match open_append(&path, naming) {
+            Ok(file) => Ok(Self { path, sink: FileSink::new(file) }),
+            Err(error) => Err(ExecutionError::Log { path, reason: error.to_string() }),
+        }
+    }
+
+    /// A log that fails harms nothing else; the first reason is kept.
+    fn note(&self, result: io::Result<()>, first: &mut Option<String>) {
+        if let Err(error) = result {
+            first.get_or_insert_with(|| format!("log {}: {error}", self.path.display()));
+        }
+    }
+}
+
+fn open_append(path: &Path, naming: Naming) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    if let Naming::Ours = naming {
+        // Output may hold secrets, and a link laid in wait must not lead it elsewhere.
+        options.mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
+    }
+    match options.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            if let Some(parent) = path.parent() {
+                std::fs::create_dir_all(parent)?;
+            }
+            options.open(path)
+        }
+        opened => opened,
+    }
+}
+
+fn readable_path(log_dir: &Path, id: Uuid) -> PathBuf {
+    log_dir.join(format!("{id}.log"))
+}
+
+fn timestamp(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}

@@ -1,0 +1,38 @@
+//! Files for the output that memory does not keep.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use tempfile::{TempDir, TempPath};
+
+/// The private directory of one engine for its overflow files, made when first needed and removed
+/// with the engine.
+#[derive(Debug, Default)]
+pub(crate) struct OverflowDir(Mutex<Option<TempDir>>);
+
+/// One overflow file; removed when the last record or result that knows it is gone.
+#[derive(Debug)]
+pub(crate) struct OverflowFile(TempPath);
+
+impl OverflowDir {
+    /// A new file with mode 0600 and an unpredictable name.
+    pub(super) fn create(&self) -> io::Result<(File, OverflowFile)> {
+        let mut dir = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let dir = match &mut *dir {
+            Some(dir) => dir,
+            // tempfile makes directories with mode 0700 and never follows a link for the name.
+            none => none.insert(tempfile::Builder::new().prefix("execution-engine-").tempdir()?),
+        };
+        let file = tempfile::Builder::new().suffix(".overflow").tempfile_in(dir.path())?;
+        let (file, path) = file.into_parts();
+        Ok((file, OverflowFile(path)))
+    }
+}
+
+impl OverflowFile {
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}

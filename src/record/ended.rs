@@ -1,0 +1,121 @@
+//! The record of an ended execution: compact, shared, and the source of every result.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+use crate::model::{
+    ContainmentReceipt, Ending, ExecutionEvent, ExecutionMetadata, ExecutionResult,
+    ExecutionStatus, ExecutionSummary, ResourceUsage,
+};
+use crate::output::Captured;
+
+/// What is known of an execution from its first moment on; all that is left of its request.
+#[derive(Debug)]
+pub(crate) struct Profile {
+    pub(crate) id: Uuid,
+    pub(crate) command: Box<str>,
+    /// None for a request without notes, which is most of them.
+    pub(crate) metadata: Option<Box<ExecutionMetadata>>,
+    pub(crate) started_at: DateTime<Utc>,
+    pub(crate) log: Option<Box<Path>>,
+}
+
+/// An ended execution.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) profile: Arc<Profile>,
+    pub(crate) ending: Ending,
+    pub(crate) duration: Duration,
+    pub(crate) signal: Option<i32>,
+    pub(crate) usage: Option<ResourceUsage>,
+    pub(crate) output: [Captured; 2],
+    pub(crate) containment: ContainmentReceipt,
+    pub(crate) output_error: Option<Box<str>>,
+    pub(crate) lines_missed: u64,
+}
+
+impl Profile {
+    pub(crate) fn summary(
+        &self,
+        status: ExecutionStatus,
+        duration: Duration,
+        ending: Option<Ending>,
+    ) -> ExecutionSummary {
+        ExecutionSummary {
+            id: self.id,
+            status,
+            command: self.command.to_string(),
+            started_at: self.started_at,
+            duration,
+            ending,
+            metadata: self.metadata.as_deref().cloned().unwrap_or_default(),
+        }
+    }
+}
+
+impl Record {
+    pub(crate) fn summary(&self) -> ExecutionSummary {
+        self.profile.summary(self.ending.status(), self.duration, Some(self.ending.clone()))
+    }
+
+    /// The result, its text made here and now from the bytes that are kept.
+    pub(crate) fn result(&self) -> ExecutionResult {
+        let [stdout, stderr] = &self.output;
+        let overflow = |stream: &Captured| stream.overflow_path().map(Path::to_path_buf);
+        let elapsed = TimeDelta::from_std(self.duration).unwrap_or(TimeDelta::MAX);
+        let started_at = self.profile.started_at;
+        ExecutionResult {
+            id: self.profile.id,
+            status: self.ending.status(),
+            success: self.ending.is_success(),
+            exit_code: self.ending.exit_code(),
+            stdout: stdout.text(),
+            stderr: stderr.text(),
+            duration: self.duration,
+            started_at,
+            completed_at: started_at.checked_add_signed(elapsed).unwrap_or(started_at),
+            error: self.ending.message(),
+            stdout_overflow_file: overflow(stdout),
+            stderr_overflow_file: overflow(stderr),
+            ending: self.ending.clone(),
+            signal: self.signal,
+            usage: self.usage,
+            stdout_stats: stdout.stats(),
+            stderr_stats: stderr.stats(),
+            containment: self.containment.clone(),
+            output_error: self.output_error.as_deref().map(str::to_string),
+            lines_missed: self.lines_missed,
+        }
+    }
+
+    /// The last event of the execution, derived from its ending like everything else.
+    pub(crate) fn terminal_event(&self) -> ExecutionEvent {
+        let (execution_id, duration) = (self.profile.id, self.duration);
+        match &self.ending {
+            Ending::Exited { .. } | Ending::Signaled { .. } | Ending::StatusUnknown => {
+                ExecutionEvent::Completed {
+                    execution_id,
+                    success: self.ending.is_success(),
+                    exit_code: self.ending.exit_code(),
+                    duration,
+                }
+            }
+            Ending::TimedOut { timeout_ms } => {
+                ExecutionEvent::Timeout { execution_id, timeout_ms: *timeout_ms, duration }
+            }
+            Ending::Cancelled | Ending::EngineClosed => {
+                ExecutionEvent::Cancelled { execution_id, duration }
+            }
+            Ending::OutputLimit { .. }
+            | Ending::OutputLost { .. }
+            | Ending::SpawnFailed { .. }
+            | Ending::EngineFailed { .. } => {
+                ExecutionEvent::Failed { execution_id, error: self.ending.to_string(), duration }
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! From a request to something that can be started: checked, resolved, admitted.
+
+mod admission;
+mod environment;
+mod program;
+mod script;
+mod validate;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use execution_engine_process::Launch;
+
+pub(crate) use admission::{Permit, Permits};
+
+use crate::config::ExecutionConfig;
+use crate::error::ValidationError;
+use crate::model::{Command, ExecutionRequest, aws_args};
+use program::Lookup;
+
+/// A request that has passed every check, in the form the process room needs.
+pub(crate) struct Prepared {
+    pub(crate) launch: Launch,
+    /// None is unlimited.
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// Checks a request and resolves its program, directory and environment. Starts and leaves nothing.
+pub(crate) fn prepare(
+    request: &ExecutionRequest,
+    config: &ExecutionConfig,
+) -> Result<Prepared, ValidationError> {
+    validate::fields(request)?;
+    let timeout = validate::timeout(request.timeout_ms, config)?;
+    let working_dir = request.working_dir.as_deref().map(working_dir).transpose()?;
+    let env = environment::of_child(&request.env);
+    let path = environment::value(&env, "PATH").map(ToOwned::to_owned);
+    let lookup = Lookup { path: path.as_deref(), base: working_dir.as_deref() };
+
+    let (program, args) = command_line(&request.command, &lookup)?;
+    let mut launch = Launch::new(program);
+    launch.args = args;
+    launch.env = env;
+    launch.working_dir = working_dir;
+    Ok(Prepared { launch, timeout })
+}
+
+/// The file to execute, and the arguments beginning with the name the program sees.
+fn command_line(
+    command: &Command,
+    lookup: &Lookup<'_>,
+) -> Result<(PathBuf, Vec<OsString>), ValidationError> {
+    match command {
+        Command::Script { path, interpreter } => {
+            script::command_line(path, interpreter.as_deref(), lookup)
+        }
+        Command::Exec { program, args } => {
+            Ok((lookup.find("program", program)?, words(program, args.iter().cloned())))
+        }
+        Command::Shell { command, shell } => {
+            let args = [shell_flag(shell).to_string(), command.clone()];
+            Ok((lookup.find("shell", shell)?, words(shell, args)))
+        }
+        Command::AwsCli { service, operation, args, profile, region } => {
+            let args = aws_args(service, operation, args, profile.as_deref(), region.as_deref());
+            Ok((lookup.find("program", "aws")?, words("aws", args)))
+        }
+    }
+}
+
+fn words(name: &str, args: impl IntoIterator<Item = String>) -> Vec<OsString> {
+    std::iter::once(name.into()).chain(args.into_iter().map(OsString::from)).collect()
+}
+
+/// How a shell is told to run one line.
+fn shell_flag(shell: &str) -> &'static str {
+    // Both separators, because a path such as C:\..\pwsh.exe may name the shell on any system.
+    let file = shell.rsplit(['/', '\\']).next().unwrap_or(shell).to_ascii_lowercase();
+    match file.strip_suffix(".exe").unwrap_or(&file) {
+        "powershell" | "pwsh" => "-Command",
+        "cmd" => "/C",
+        _ => "-c",
+    }
+}
+
+fn working_dir(dir: &Path) -> Result<PathBuf, ValidationError> {
+    const FIELD: &str = "working_dir";
+    // Absolute now, so that the host may change its own directory between here and the start.
+    let path = std::path::absolute(dir)
+        .map_err(|error| program::inaccessible(FIELD, dir, &error.to_string()))?;
+    match std::fs::metadata(&path) {
+        Ok(meta) if !meta.is_dir() => Err(ValidationError::WorkingDirNotADirectory { path }),
+        Ok(_) if !program::is_executable(&path) => {
+            Err(ValidationError::PermissionDenied { field: FIELD, path })
+        }
+        Ok(_) => Ok(path),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(ValidationError::WorkingDirNotFound { path })
+        }
+        Err(error) => Err(program::from_io(FIELD, &path, &error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shell_flag;
+
+    #[test]
+    fn each_shell_family_has_its_flag() {
+        for shell in ["sh", "/bin/bash", "/usr/bin/fish", "zsh"] {
+            assert_eq!(shell_flag(shell), "-c", "{shell}");
+        }
+        for shell in ["pwsh", "/opt/pwsh", r"C:\Program Files\PowerShell\7\PWSH.EXE", "powershell"]
+        {
+            assert_eq!(shell_flag(shell), "-Command", "{shell}");
+        }
+        for shell in ["cmd", "cmd.exe", r"C:\Windows\System32\cmd.exe"] {
+            assert_eq!(shell_flag(shell), "/C", "{shell}");
+        }
+    }
+}

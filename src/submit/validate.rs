@@ -1,0 +1,100 @@
+//! Checks that need nothing but the request itself.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::config::ExecutionConfig;
+use crate::error::ValidationError;
+use crate::model::{Command, ExecutionRequest};
+
+type Checked = Result<(), ValidationError>;
+
+pub(super) fn fields(request: &ExecutionRequest) -> Checked {
+    command(&request.command)?;
+    for (name, value) in &request.env {
+        if name.is_empty() || name.contains('=') {
+            return Err(ValidationError::EnvName { name: name.clone() });
+        }
+        // The name may be shown, the value never.
+        no_nul(name, || format!("the name of env {name:?}"))?;
+        no_nul(value, || format!("env {name}"))?;
+    }
+    for (field, path) in
+        [("working_dir", &request.working_dir), ("output_log_path", &request.output_log_path)]
+    {
+        if let Some(path) = path {
+            non_empty_path(field, "name one or use None", path)?;
+        }
+    }
+    Ok(())
+}
+
+fn command(command: &Command) -> Checked {
+    match command {
+        Command::Script { path, interpreter } => {
+            non_empty_path("path", "name the script", path)?;
+            match interpreter {
+                Some(name) => word("interpreter", "name a program or use None", name),
+                None => Ok(()),
+            }
+        }
+        Command::Exec { program, args } => {
+            word("program", "name the program to run", program)?;
+            arguments(args)
+        }
+        Command::Shell { command, shell } => {
+            word("command", "give the shell a line to run", command)?;
+            word("shell", "name a shell such as /bin/sh", shell)
+        }
+        Command::AwsCli { service, operation, args, profile, region } => {
+            word("service", "name an AWS service such as s3api", service)?;
+            word("operation", "name an operation such as list-buckets", operation)?;
+            for (field, value) in [("profile", profile), ("region", region)] {
+                if let Some(value) = value {
+                    word(field, "name one or use None", value)?;
+                }
+            }
+            arguments(args)
+        }
+    }
+}
+
+fn arguments(args: &[String]) -> Checked {
+    args.iter().enumerate().try_for_each(|(i, arg)| no_nul(arg, || format!("args[{i}]")))
+}
+
+fn word(field: &'static str, fix: &'static str, value: &str) -> Checked {
+    if value.trim().is_empty() {
+        return Err(ValidationError::Empty { field, fix });
+    }
+    no_nul(value, || field.to_string())
+}
+
+fn non_empty_path(field: &'static str, fix: &'static str, path: &Path) -> Checked {
+    if path.as_os_str().is_empty() {
+        return Err(ValidationError::Empty { field, fix });
+    }
+    no_nul(&path.to_string_lossy(), || field.to_string())
+}
+
+fn no_nul(value: &str, field: impl FnOnce() -> String) -> Checked {
+    if value.contains('\0') {
+        return Err(ValidationError::NulByte { field: field() });
+    }
+    Ok(())
+}
+
+/// The timeout in force; None is unlimited.
+pub(super) fn timeout(
+    asked_ms: Option<u64>,
+    config: &ExecutionConfig,
+) -> Result<Option<Duration>, ValidationError> {
+    let timeout_ms = asked_ms.unwrap_or(config.default_timeout_ms);
+    if timeout_ms == 0 {
+        return Err(ValidationError::TimeoutZero);
+    }
+    if timeout_ms > config.max_timeout_ms {
+        return Err(ValidationError::TimeoutTooLarge { timeout_ms, max_ms: config.max_timeout_ms });
+    }
+    Ok((timeout_ms != u64::MAX).then(|| Duration::from_millis(timeout_ms)))
+}
