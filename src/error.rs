@@ -245,7 +245,7 @@ impl ExecutionError {
             Self::AlreadyEnded { .. } => "already_ended",
             Self::StillRunning(_) => "still_running",
             Self::NoLog(_) => "no_log",
-            Self::Log { .. } => "log",
+            Self::Log { .. } => "log_failed",
             Self::SpawnFailed { .. } => "spawn_failed",
             Self::ExitCode(_) => "exit_code",
             Self::Signaled(_) => "signaled",
@@ -254,7 +254,7 @@ impl ExecutionError {
             Self::OutputSizeExceeded(_) => "output_size_exceeded",
             Self::OutputLost { .. } => "output_lost",
             Self::StatusUnknown => "status_unknown",
-            Self::Engine(_) => "engine",
+            Self::Engine(_) => "engine_failed",
             Self::GlobalAlreadyInitialised => "global_already_initialised",
         }
     }
@@ -264,7 +264,7 @@ impl ValidationError {
     /// A stable name for logs, metrics and front ends, in snake_case.
     pub fn error_code(&self) -> &'static str {
         match self {
-            Self::Empty { .. } => "empty",
+            Self::Empty { .. } => "empty_field",
             Self::NulByte { .. } => "nul_byte",
             Self::EnvName { .. } => "env_name",
             Self::ScriptNotFound { .. } => "script_not_found",

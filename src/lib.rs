@@ -63,10 +63,25 @@ pub use std::sync::Arc;
 pub use std::time::Duration;
 pub use uuid::Uuid;
 
+/// The snippets of the papers, run as tests.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct ReadmeSnippets;
-
-#[cfg(doctest)]
-#[doc = include_str!("../HOW-TO-USE.md")]
-struct GuideSnippets;
+mod papers {
+    #[doc = include_str!("../README.md")]
+    mod readme {}
+    #[doc = include_str!("../HOW-TO-USE.md")]
+    mod how_to_use {}
+    #[doc = include_str!("../docs/run.md")]
+    mod run {}
+    #[doc = include_str!("../docs/stream.md")]
+    mod stream {}
+    #[doc = include_str!("../docs/cancel-and-timeout.md")]
+    mod cancel_and_timeout {}
+    #[doc = include_str!("../docs/limit-output.md")]
+    mod limit_output {}
+    #[doc = include_str!("../docs/concurrency.md")]
+    mod concurrency {}
+    #[doc = include_str!("../docs/errors.md")]
+    mod errors {}
+    #[doc = include_str!("../docs/logs.md")]
+    mod logs {}
+}

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use rustix::fs::OFlags;
 use uuid::Uuid;
 
 use super::file_sink::FileSink;
@@ -28,6 +29,8 @@ pub(crate) struct Logs {
 struct Log {
     path: PathBuf,
     sink: FileSink,
+    /// Whether the file was not there before.
+    is_new: bool,
 }
 
 /// What the readable log begins with. No value of the environment is part of it.
@@ -45,11 +48,16 @@ impl Logs {
         log_dir: Option<&Path>,
         id: Uuid,
     ) -> Result<Self, ExecutionError> {
-        // The readable log first: it is named by us, so opening it is what fails without traces.
         let readable = log_dir.map(|dir| Log::open(readable_path(dir, id), Naming::Ours));
         let readable = readable.transpose()?;
-        let raw = raw.map(|path| Log::open(path.to_path_buf(), Naming::Users)).transpose()?;
-        Ok(Self { raw, readable, error: None })
+        let raw = raw.map(|path| Log::open(path.to_path_buf(), Naming::Users)).transpose();
+        match raw {
+            Ok(raw) => Ok(Self { raw, readable, error: None }),
+            Err(error) => {
+                readable.iter().for_each(Log::take_back);
+                Err(error)
+            }
+        }
     }
 
     /// Where one can read what an execution put out: its readable log, else the raw one.
@@ -62,8 +70,12 @@ impl Logs {
     }
 
     pub(crate) fn header(&mut self, header: &LogHeader<'_>) {
+        // Without one of its own the child inherits this process's directory.
+        let directory = match header.working_dir {
+            Some(dir) => dir.to_path_buf(),
+            None => std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
+        };
         self.readable_text(|text| {
-            let directory = header.working_dir.unwrap_or(Path::new("."));
             writeln!(text, "# execution {}", header.id)?;
             writeln!(text, "# command   {}", header.command.replace('\n', "\n#           "))?;
             writeln!(text, "# directory {}", directory.display())?;
@@ -143,8 +155,17 @@ enum Naming {
 impl Log {
     fn open(path: PathBuf, naming: Naming) -> Result<Self, ExecutionError> {
         match open_append(&path, naming) {
-            Ok(file) => Ok(Self { path, sink: FileSink::new(file) }),
+            Ok((file, is_new)) => Ok(Self { path, sink: FileSink::new(file), is_new }),
             Err(error) => Err(ExecutionError::Log { path, reason: error.to_string() }),
+        }
+    }
+
+    /// Removes the file if opening it made it: its execution was refused.
+    fn take_back(&self) {
+        if self.is_new
+            && let Err(error) = std::fs::remove_file(&self.path)
+        {
+            tracing::warn!(%error, path = %self.path.display(), "an unused log stays behind");
         }
     }
 
@@ -156,22 +177,30 @@ impl Log {
     }
 }
 
-fn open_append(path: &Path, naming: Naming) -> io::Result<File> {
+/// The file, and whether it is a new one.
+fn open_append(path: &Path, naming: Naming) -> io::Result<(File, bool)> {
+    // Opening a FIFO that nobody reads would wait for a reader; like this it is an error.
+    let mut flags = OFlags::NONBLOCK;
     let mut options = OpenOptions::new();
-    options.append(true).create(true);
+    options.append(true);
     if let Naming::Ours = naming {
         // Output may hold secrets, and a link laid in wait must not lead it elsewhere.
-        options.mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
+        options.mode(0o600);
+        flags |= OFlags::NOFOLLOW;
     }
-    match options.open(path) {
+    options.custom_flags(flags.bits().cast_signed());
+    let opened = match options.open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             if let Some(parent) = path.parent() {
                 std::fs::create_dir_all(parent)?;
             }
-            options.open(path)
+            (options.create(true).open(path)?, true)
         }
-        opened => opened,
-    }
+        opened => (opened?, false),
+    };
+    // Writing may wait: it happens where blocking is allowed.
+    rustix::fs::fcntl_setfl(&opened.0, OFlags::APPEND)?;
+    Ok(opened)
 }
 
 fn readable_path(log_dir: &Path, id: Uuid) -> PathBuf {

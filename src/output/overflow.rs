@@ -12,7 +12,7 @@ use tempfile::{TempDir, TempPath};
 #[derive(Debug, Default)]
 pub(crate) struct OverflowDir(Mutex<Option<TempDir>>);
 
-/// One overflow file; removed when the last record or result that knows it is gone.
+/// One overflow file; removed with its record.
 #[derive(Debug)]
 pub(crate) struct OverflowFile(TempPath);
 
