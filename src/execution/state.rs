@@ -6,6 +6,8 @@ use crate::model::{Ending, ExecutionStatus};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct State {
     phase: Phase,
+    /// Whether the program ever ran: an ending alone does not make it run.
+    started: bool,
     ending: Option<Ending>,
 }
 
@@ -35,12 +37,15 @@ pub(crate) struct Illegal;
 
 impl State {
     pub(crate) fn new() -> Self {
-        Self { phase: Phase::Pending, ending: None }
+        Self { phase: Phase::Pending, started: false, ending: None }
     }
 
     pub(crate) fn apply(&mut self, input: Input) -> Result<(), Illegal> {
         let next = match (self.phase, input) {
-            (Phase::Pending, Input::Started) => Phase::Running,
+            (Phase::Pending, Input::Started) => {
+                self.started = true;
+                Phase::Running
+            }
             (Phase::Pending | Phase::Running, Input::Decide(ending)) => {
                 self.ending = Some(ending);
                 Phase::Closing
@@ -59,9 +64,9 @@ impl State {
 
     pub(crate) fn status(&self) -> ExecutionStatus {
         match (self.phase, &self.ending) {
-            (Phase::Pending, _) => ExecutionStatus::Pending,
             (Phase::Ended, Some(ending)) => ending.status(),
-            _ => ExecutionStatus::Running,
+            _ if self.started => ExecutionStatus::Running,
+            _ => ExecutionStatus::Pending,
         }
     }
 }

@@ -29,8 +29,8 @@ pub(crate) struct Logs {
 struct Log {
     path: PathBuf,
     sink: FileSink,
-    /// Whether the file was not there before.
-    is_new: bool,
+    /// The file and the directories that were not there before, innermost first.
+    made: Vec<PathBuf>,
 }
 
 /// What the readable log begins with. No value of the environment is part of it.
@@ -155,18 +155,14 @@ enum Naming {
 impl Log {
     fn open(path: PathBuf, naming: Naming) -> Result<Self, ExecutionError> {
         match open_append(&path, naming) {
-            Ok((file, is_new)) => Ok(Self { path, sink: FileSink::new(file), is_new }),
+            Ok((file, made)) => Ok(Self { path, sink: FileSink::new(file), made }),
             Err(error) => Err(ExecutionError::Log { path, reason: error.to_string() }),
         }
     }
 
-    /// Removes the file if opening it made it: its execution was refused.
+    /// Removes what opening it made: its execution was refused.
     fn take_back(&self) {
-        if self.is_new
-            && let Err(error) = std::fs::remove_file(&self.path)
-        {
-            tracing::warn!(%error, path = %self.path.display(), "an unused log stays behind");
-        }
+        remove_made(&self.made);
     }
 
     /// A log that fails harms nothing else; the first reason is kept.
@@ -177,8 +173,19 @@ impl Log {
     }
 }
 
-/// The file, and whether it is a new one.
-fn open_append(path: &Path, naming: Naming) -> io::Result<(File, bool)> {
+/// Removes a file and directories that nobody has put anything into meanwhile.
+fn remove_made(made: &[PathBuf]) {
+    for path in made {
+        let removed = std::fs::remove_file(path).or_else(|_| std::fs::remove_dir(path));
+        if let Err(error) = removed {
+            tracing::debug!(%error, path = %path.display(), "made for an unused log, and stays");
+            return;
+        }
+    }
+}
+
+/// The file, and what was made for it, innermost first.
+fn open_append(path: &Path, naming: Naming) -> io::Result<(File, Vec<PathBuf>)> {
     // Opening a FIFO that nobody reads would wait for a reader; like this it is an error.
     let mut flags = OFlags::NONBLOCK;
     let mut options = OpenOptions::new();
@@ -191,12 +198,18 @@ fn open_append(path: &Path, naming: Naming) -> io::Result<(File, bool)> {
     options.custom_flags(flags.bits().cast_signed());
     let opened = match options.open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            if let Some(parent) = path.parent() {
-                std::fs::create_dir_all(parent)?;
-            }
-            (options.create(true).open(path)?, true)
+            let is_missing = |dir: &&Path| !dir.as_os_str().is_empty() && !dir.exists();
+            let missing = path.ancestors().skip(1).take_while(is_missing).map(Path::to_path_buf);
+            let mut made: Vec<_> = missing.collect();
+            let opened = path
+                .parent()
+                .map_or(Ok(()), std::fs::create_dir_all)
+                .and_then(|()| options.create(true).open(path));
+            let file = opened.inspect_err(|_| remove_made(&made))?;
+            made.insert(0, path.to_path_buf());
+            (file, made)
         }
-        opened => (opened?, false),
+        opened => (opened?, Vec::new()),
     };
     // Writing may wait: it happens where blocking is allowed.
     rustix::fs::fcntl_setfl(&opened.0, OFlags::APPEND)?;

@@ -13,7 +13,9 @@ pub(super) fn fields(request: &ExecutionRequest) -> Checked {
     command(&request.command)?;
     for (name, value) in &request.env {
         if name.is_empty() || name.contains('=') {
-            return Err(ValidationError::EnvName { name: name.clone() });
+            // What follows the sign may be a value that was meant to be secret.
+            let shown = name.find('=').map_or(name.as_str(), |sign| &name[..=sign]);
+            return Err(ValidationError::EnvName { name: shown.to_string() });
         }
         // The name may be shown, the value never.
         no_nul(name, || format!("the name of env {name:?}"))?;

@@ -1,0 +1,168 @@
+//! What the tests share: engines, an observer of events, and a look at the processes of this
+//! machine. Tests wait for events with a generous deadline; no outcome depends on timing.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::allow_attributes,
+    reason = "each test binary uses a part of it"
+)]
+
+use std::future::Future;
+use std::path::Path;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use execution_engine::*;
+use tokio::sync::Notify;
+
+/// Longer than anything takes on a machine that is very busy.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// An engine with the defaults.
+pub fn engine() -> ExecutionEngine {
+    ExecutionEngine::new(ExecutionConfig::default()).unwrap()
+}
+
+/// An engine with these settings.
+pub fn engine_with(change: impl FnOnce(&mut ExecutionConfig)) -> ExecutionEngine {
+    let mut config = ExecutionConfig::default();
+    change(&mut config);
+    ExecutionEngine::new(config).unwrap()
+}
+
+/// Shorthand for a shell line.
+pub fn shell(line: impl Into<String>) -> ExecutionRequest {
+    ExecutionRequest::shell(line)
+}
+
+/// Waits for something that is bound to happen.
+pub async fn soon<T>(what: &str, event: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, event).await {
+        Ok(value) => value,
+        Err(_) => panic!("waited too long: {what}"),
+    }
+}
+
+/// Waits until a fact about the world outside, which rings no bell, is true.
+pub async fn until(what: &str, mut fact: impl FnMut() -> bool) {
+    soon(what, async {
+        while !fact() {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    })
+    .await;
+}
+
+/// Waits until a file has a whole line, and returns its content: how children tell their ids.
+pub async fn told(file: &Path) -> String {
+    let mut content = String::new();
+    until(&format!("{} has a line", file.display()), || {
+        content = std::fs::read_to_string(file).unwrap_or_default();
+        content.ends_with('\n')
+    })
+    .await;
+    content
+}
+
+/// The process ids in a text, one a line.
+pub fn pids(text: &str) -> Vec<u32> {
+    text.split_whitespace().map(|word| word.parse().unwrap()).collect()
+}
+
+/// Whether a process can still do anything: it is there and no zombie.
+pub fn is_alive(pid: u32) -> bool {
+    !matches!(state(pid), None | Some('Z' | 'X'))
+}
+
+/// The state letter of a process; None if there is none.
+pub fn state(pid: u32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.trim_start().chars().next()
+}
+
+/// The zombies that this process has left.
+pub fn own_zombies() -> usize {
+    let me = std::process::id().to_string();
+    let is_mine = |stat: &str| {
+        let mut fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
+        fields.next() == Some("Z") && fields.next() == Some(me.as_str())
+    };
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path().join("stat")).ok())
+        .filter(|stat| is_mine(stat))
+        .count()
+}
+
+/// How many descriptors this process has open.
+pub fn open_descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// How many threads this process has.
+pub fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").unwrap().count()
+}
+
+/// A handler that remembers every event.
+#[derive(Debug, Default)]
+pub struct Recorder {
+    events: Mutex<Vec<ExecutionEvent>>,
+    more: Notify,
+}
+
+impl Recorder {
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// The events of one execution so far.
+    pub fn of(&self, id: Uuid) -> Vec<ExecutionEvent> {
+        let events = self.events.lock().unwrap();
+        events.iter().filter(|event| event.execution_id() == id).cloned().collect()
+    }
+
+    /// The events of one execution, once its terminal event is there.
+    pub async fn all_of(&self, id: Uuid) -> Vec<ExecutionEvent> {
+        self.when(id, |events| events.iter().any(ExecutionEvent::is_terminal)).await
+    }
+
+    /// The events of one execution, once they satisfy a condition.
+    pub async fn when(
+        &self,
+        id: Uuid,
+        condition: impl Fn(&[ExecutionEvent]) -> bool,
+    ) -> Vec<ExecutionEvent> {
+        soon("the events", async {
+            loop {
+                let changed = self.more.notified();
+                let events = self.of(id);
+                if condition(&events) {
+                    return events;
+                }
+                changed.await;
+            }
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl EventHandler for Recorder {
+    async fn handle_event(&self, event: ExecutionEvent) {
+        self.events.lock().unwrap().push(event);
+        self.more.notify_waiters();
+    }
+}
+
+/// The lines of one stream among events.
+pub fn lines_of(events: &[ExecutionEvent], of: Stream) -> Vec<String> {
+    let line = |event: &ExecutionEvent| match (event, of) {
+        (ExecutionEvent::Stdout { line, .. }, Stream::Stdout)
+        | (ExecutionEvent::Stderr { line, .. }, Stream::Stderr) => Some(line.clone()),
+        _ => None,
+    };
+    events.iter().filter_map(line).collect()
+}
