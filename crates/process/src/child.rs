@@ -2,7 +2,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 
 use crate::sys;
-use crate::{Exit, Reaped, Signal, Tree};
+use crate::{Exit, Reaped, Signal, Tree, TreeUsage};
 
 /// A running program and the processes that come from it.
 ///
@@ -52,6 +52,37 @@ impl Child {
         self.process.signal(signal)
     }
 
+    /// Lets every member stand still.
+    ///
+    /// # Errors
+    /// As [`signal`](Self::signal).
+    pub fn pause(&mut self) -> io::Result<()> {
+        self.process.pause()
+    }
+
+    /// Lets every member go on.
+    ///
+    /// # Errors
+    /// As [`signal`](Self::signal).
+    pub fn resume(&mut self) -> io::Result<()> {
+        self.process.resume()
+    }
+
+    /// What the whole tree has used so far; None where the system does not count that.
+    pub fn tree_usage(&self) -> Option<TreeUsage> {
+        self.process.tree_usage()
+    }
+
+    /// Gives up those that are still alive: they live on, and dropping this child kills nobody.
+    /// The main program must have ended.
+    ///
+    /// # Errors
+    /// What the system says if they could not be moved out of their control group. They are killed
+    /// when this is dropped then.
+    pub fn leave(&mut self) -> io::Result<()> {
+        self.process.leave()
+    }
+
     /// Collects the main program: None while it lives, afterwards always the same answer. Never
     /// blocks.
     ///
@@ -59,11 +90,5 @@ impl Child {
     /// As [`exit`](Self::exit).
     pub fn reap(&mut self) -> io::Result<Option<Reaped>> {
         self.process.reap()
-    }
-}
-
-impl Drop for Child {
-    fn drop(&mut self) {
-        self.process.abandon();
     }
 }

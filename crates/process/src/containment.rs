@@ -1,7 +1,9 @@
 use std::fmt;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use crate::error::{SpawnError, Unavailable};
+use crate::limits::{LimitUnavailable, Limits};
 use crate::{Child, Launch, sys};
 
 /// How firmly a process tree is held. Weakest first.
@@ -12,26 +14,43 @@ use crate::{Child, Launch, sys};
 pub enum Level {
     /// A process group of its own. A process that moves to another group or session escapes.
     ProcessGroup,
+    /// The group, and every descendant that can be found by its session, its parents or a mark in
+    /// its environment (Linux). One that forks twice and clears its environment escapes.
+    ProcessTree,
+    /// A control group of its own (Linux, cgroup v2). Nobody escapes, and the system proves it.
+    Cgroup,
+}
+
+impl Level {
+    /// All of them, weakest first.
+    pub const ALL: [Self; 3] = [Self::ProcessGroup, Self::ProcessTree, Self::Cgroup];
 }
 
 impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::ProcessGroup => "process group",
+            Self::ProcessTree => "process tree",
+            Self::Cgroup => "cgroup",
         })
     }
 }
 
 /// How the children of one owner are contained. Cheap to clone.
+///
+/// With the first child comes a sentinel: a small process of its own session that waits for this
+/// process to go away, by whatever cause, and then kills what is left of the children. It ends when
+/// the last clone and the last child are dropped.
 #[derive(Debug, Clone)]
 pub struct Containment {
-    level: Level,
+    inner: Arc<sys::Containment>,
 }
 
 impl Containment {
     /// The strongest level that this host offers.
     pub fn strongest() -> Self {
-        Self { level: Level::ProcessGroup }
+        let offered = Level::ALL.into_iter().rev().find_map(|level| Self::at(level).ok());
+        offered.unwrap_or_else(|| Self::with(Level::ProcessGroup))
     }
 
     /// A level of one's choice.
@@ -39,14 +58,25 @@ impl Containment {
     /// # Errors
     /// [`Unavailable`] says why this host does not offer it.
     pub fn at(level: Level) -> Result<Self, Unavailable> {
-        match level {
-            Level::ProcessGroup => Ok(Self { level }),
-        }
+        sys::available(level).map_err(|reason| Unavailable { level, reason })?;
+        Ok(Self::with(level))
+    }
+
+    fn with(level: Level) -> Self {
+        Self { inner: Arc::new(sys::Containment::new(level)) }
     }
 
     /// The level in force.
     pub fn level(&self) -> Level {
-        self.level
+        self.inner.level()
+    }
+
+    /// Whether this host can enforce these limits.
+    ///
+    /// # Errors
+    /// [`LimitUnavailable`] names the first that it cannot.
+    pub fn check(&self, limits: &Limits) -> Result<(), LimitUnavailable> {
+        if limits.is_empty() { Ok(()) } else { self.inner.check(limits) }
     }
 
     /// Starts a child. Blocks until its program is being executed or could not be.
@@ -54,7 +84,7 @@ impl Containment {
     /// # Errors
     /// [`SpawnError`] says where it failed. No process and no descriptor is left then.
     pub fn spawn(&self, launch: &Launch) -> Result<Spawned, SpawnError> {
-        sys::spawn(launch)
+        self.inner.spawn(launch)
     }
 }
 

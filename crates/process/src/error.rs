@@ -21,8 +21,10 @@ pub enum Stage {
     Pipe,
     /// Making the process.
     Process,
-    /// Putting it into its process group.
-    Group,
+    /// Putting it into its containment: session, process group, control group.
+    Containment,
+    /// Setting its limits.
+    Limits,
     /// Entering the working directory.
     WorkingDirectory,
     /// Giving it its standard streams.
@@ -50,7 +52,8 @@ impl fmt::Display for SpawnError {
             Stage::Input => "preparing its arguments",
             Stage::Pipe => "making its pipes",
             Stage::Process => "making its process",
-            Stage::Group => "making its process group",
+            Stage::Containment => "containing it",
+            Stage::Limits => "setting its limits",
             Stage::WorkingDirectory => "entering its working directory",
             Stage::Stdio => "giving it its standard streams",
             Stage::Exec => "executing it",

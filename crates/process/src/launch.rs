@@ -4,6 +4,8 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::Limits;
+
 /// What to start.
 ///
 /// `Debug` shows the names of the environment and none of its values.
@@ -21,6 +23,22 @@ pub struct Launch {
     pub stdin: Stdin,
     /// Where it writes.
     pub output: Output,
+    /// What it may use.
+    pub limits: Limits,
+    /// What becomes of processes that it leaves behind.
+    pub leftovers: Leftovers,
+}
+
+/// What becomes of processes that are alive when the main program has ended by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum Leftovers {
+    /// They are stopped.
+    #[default]
+    Stop,
+    /// They live on, also when their host ends. A tree that had to be stopped leaves none.
+    Leave,
 }
 
 /// Where a child reads from.
@@ -56,6 +74,8 @@ impl Launch {
             working_dir: None,
             stdin: Stdin::default(),
             output: Output::default(),
+            limits: Limits::default(),
+            leftovers: Leftovers::default(),
         }
     }
 }
@@ -70,6 +90,8 @@ impl fmt::Debug for Launch {
             .field("working_dir", &self.working_dir)
             .field("stdin", &self.stdin)
             .field("output", &self.output)
+            .field("limits", &self.limits)
+            .field("leftovers", &self.leftovers)
             .finish()
     }
 }

@@ -23,11 +23,17 @@
 //! A child is started in the manner of `vfork`: it shares the memory of its parent until it
 //! executes its program, so that starting it costs the same from a small host and from one with
 //! gigabytes of memory. Everything it needs is prepared before; in the child there are only system
-//! calls. It gets a process group of its own, default signal dispositions, an empty signal mask,
-//! and no descriptor but its standard three.
+//! calls. It gets a session and a process group of its own, default signal dispositions, an empty
+//! signal mask, and no descriptor but its standard three. At the [cgroup level](Level::Cgroup) it
+//! is born inside its control group.
 //!
 //! Its end is observed without reaping it, so that its process id cannot be given to somebody else
 //! while its tree is being signalled. The host's SIGCHLD is left alone.
+//!
+//! A host that dies can stop nothing any more. So each [`Containment`] has a sentinel, a shell in a
+//! session of its own that reads from a pipe whose other end only the host has. When that end
+//! closes, by whatever cause, it kills the control group, or whom it finds in a list that the host
+//! keeps in memory shared with it.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 
@@ -35,6 +41,7 @@ mod child;
 mod containment;
 mod error;
 mod launch;
+mod limits;
 mod signal;
 mod sys;
 mod tree;
@@ -45,9 +52,10 @@ mod watch;
 pub use child::Child;
 pub use containment::{Containment, Level, Spawned};
 pub use error::{SpawnError, Stage, Unavailable};
-pub use launch::{Launch, Output, Stdin};
+pub use launch::{Launch, Leftovers, Output, Stdin};
+pub use limits::{LimitUnavailable, Limits};
 pub use signal::{Signal, signal_name};
 pub use tree::{Member, Tree, WatchFd, WatchReady};
-pub use usage::{Exit, Reaped, Usage};
+pub use usage::{Exit, Reaped, TreeUsage, Usage};
 #[cfg(feature = "tokio")]
 pub use watch::Watch;

@@ -7,6 +7,11 @@ pub struct Tree {
     pub members: Vec<Member>,
     /// Whether it is certain that nobody else is left.
     pub proven: bool,
+    /// Processes that may belong to it, but could not be examined: they run with the rights of
+    /// another user. They get no signals.
+    pub suspects: Vec<Member>,
+    /// Whether the system says that there is somebody, be they listed or ending just now.
+    pub occupied: bool,
     /// What to wait for before looking again. Empty, while there are members, on systems that
     /// cannot tell: look again after a short while there.
     pub watch: Vec<WatchFd>,
@@ -15,7 +20,18 @@ pub struct Tree {
 impl Tree {
     /// Whether nobody is left, as far as can be seen.
     pub fn is_empty(&self) -> bool {
-        self.members.is_empty()
+        !self.occupied
+    }
+
+    /// Nobody that could be seen.
+    pub(crate) fn empty(proven: bool) -> Self {
+        Self {
+            members: Vec::new(),
+            proven,
+            suspects: Vec::new(),
+            occupied: false,
+            watch: Vec::new(),
+        }
     }
 }
 

@@ -40,3 +40,18 @@ pub struct Usage {
     /// How often the CPU was taken from them.
     pub involuntary_switches: u64,
 }
+
+/// What a whole tree has used, as its control group counted it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TreeUsage {
+    /// CPU time in user mode.
+    pub user: Duration,
+    /// CPU time in the kernel.
+    pub system: Duration,
+    /// The most memory of all its processes together, in bytes; None without the controller.
+    pub peak_memory_bytes: Option<u64>,
+    /// How many of its processes were killed because the tree had reached its memory limit.
+    pub memory_kills: u64,
+    /// How many forks were refused because the tree had reached its process limit.
+    pub refused_forks: u64,
+}

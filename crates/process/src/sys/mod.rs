@@ -1,9 +1,11 @@
-//! What differs from one system to the next: starting a process, and looking after its tree.
+//! What differs from one system to the next. Each system gives the same face: `available` and
+//! `Containment` (level, check, spawn), and `Process` (what [`Child`](crate::Child) calls). On
+//! Windows that would be a job object.
 
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{Process, spawn};
+pub(crate) use linux::{Containment, Process, available};
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("execution-engine-process supports Linux so far");

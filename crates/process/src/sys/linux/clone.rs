@@ -3,39 +3,86 @@
 
 use std::ffi::{c_int, c_void};
 use std::io;
-use std::os::fd::{FromRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
 use rustix::process::Pid;
 
-use super::exec::{Image, Orders, block_signals};
-use super::pipes::ChildEnds;
-use super::process::Process;
+use super::exec::{Orders, block_signals};
+use super::main_program::Main;
 use super::stack::Stack;
 use crate::error::{SpawnError, Stage};
 
-/// Starts the program of `image` with `stdio`.
-pub(super) fn start(image: &Image, stdio: &ChildEnds) -> Result<Process, SpawnError> {
-    let mut orders = Orders::new(image, stdio.raw());
-    let stack = Stack::take().map_err(|error| SpawnError::new(Stage::Process, error))?;
-    // A handler of the host's must not run in the child, which would run it in the host's memory.
-    let mask = block_signals(u64::MAX);
-    let cloned = clone_child(&stack, &mut orders);
-    block_signals(mask);
-    stack.give_back();
-    let (pid, pidfd) = cloned.map_err(|error| SpawnError::new(Stage::Process, error))?;
-    let process = Process::new(pid, pidfd);
+/// Where the child comes to life.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Birthplace<'a> {
+    /// Where its host is.
+    Host,
+    /// In the control group of this directory.
+    Group(BorrowedFd<'a>),
+    /// Where its host is; it writes itself into this list of a control group before anything else.
+    Joins(BorrowedFd<'a>),
+}
+
+/// Starts the program of `orders`.
+pub(super) fn start(
+    mut orders: Orders<'_>,
+    birthplace: Birthplace<'_>,
+) -> Result<Main, SpawnError> {
+    let main = make(&mut orders, birthplace)
+        .map_err(|error| SpawnError::new(stage_of(birthplace, &error), error))?;
     match orders.failure() {
-        None => Ok(process),
+        None => Ok(main),
         Some((stage, errno)) => {
-            process.reap_failed_start();
+            main.reap_now();
             Err(SpawnError::new(stage, io::Error::from_raw_os_error(errno)))
         }
     }
 }
 
+/// Makes a child that ends at once, to see whether it can be made there.
+pub(super) fn probe(birthplace: Birthplace<'_>) -> io::Result<()> {
+    let mut orders = Orders::none();
+    make(&mut orders, birthplace)?.reap_now();
+    match orders.failure() {
+        None => Ok(()),
+        Some((_, errno)) => Err(io::Error::from_raw_os_error(errno)),
+    }
+}
+
+/// A group that has been removed under us says ENODEV.
+fn stage_of(birthplace: Birthplace<'_>, error: &io::Error) -> Stage {
+    match (birthplace, error.raw_os_error()) {
+        (Birthplace::Group(_), Some(libc::ENODEV | libc::ENOENT)) => Stage::Containment,
+        _ => Stage::Process,
+    }
+}
+
+fn make(orders: &mut Orders<'_>, birthplace: Birthplace<'_>) -> io::Result<Main> {
+    let group = match birthplace {
+        Birthplace::Host => None,
+        Birthplace::Group(dir) => Some(dir.as_raw_fd()),
+        Birthplace::Joins(list) => {
+            orders.join(list.as_raw_fd());
+            None
+        }
+    };
+    let stack = Stack::take()?;
+    // A handler of the host's must not run in the child, which would run it in the host's memory.
+    let mask = block_signals(u64::MAX);
+    let cloned = match group {
+        None => clone_child(&stack, orders),
+        Some(dir) => clone_into(&stack, orders, dir),
+    };
+    block_signals(mask);
+    stack.give_back();
+    let (pid, pidfd) = cloned?;
+    Ok(Main::new(pid, pidfd))
+}
+
+const FLAGS: c_int = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD;
+
 fn clone_child(stack: &Stack, orders: &mut Orders<'_>) -> io::Result<(Pid, OwnedFd)> {
     let (base, size) = stack.usable();
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
     let mut pidfd: c_int = -1;
     // SAFETY: the child runs `child_main` on a stack that is ours and given back only when it is
     // gone from it: CLONE_VFORK suspends this thread until the child has executed its program or
@@ -45,13 +92,19 @@ fn clone_child(stack: &Stack, orders: &mut Orders<'_>) -> io::Result<(Pid, Owned
         libc::clone(
             child_main,
             base.wrapping_add(size).cast::<c_void>(),
-            flags,
+            FLAGS | libc::SIGCHLD,
             std::ptr::from_mut(orders).cast::<c_void>(),
             &raw mut pidfd,
         )
     };
-    let pid = Pid::from_raw(pid).filter(|pid| pid.as_raw_nonzero().get() > 0);
-    let pid = pid.ok_or_else(io::Error::last_os_error)?;
+    if pid < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    born(pid, pidfd)
+}
+
+fn born(pid: c_int, pidfd: RawFd) -> io::Result<(Pid, OwnedFd)> {
+    let pid = Pid::from_raw(pid).ok_or(io::ErrorKind::InvalidData)?;
     // SAFETY: the kernel made this descriptor for us alone.
     Ok((pid, unsafe { OwnedFd::from_raw_fd(pidfd) }))
 }
@@ -60,4 +113,58 @@ extern "C" fn child_main(orders: *mut c_void) -> c_int {
     // SAFETY: the pointer is the one given to `clone`, valid while the host's thread is suspended;
     // this is the child, on its own stack, with all signals blocked.
     unsafe { (*orders.cast::<Orders<'_>>()).obey() }
+}
+
+/// As [`clone_child`], in the control group of the directory `dir`.
+#[cfg(target_arch = "x86_64")]
+fn clone_into(stack: &Stack, orders: &mut Orders<'_>, dir: RawFd) -> io::Result<(Pid, OwnedFd)> {
+    let (base, size) = stack.usable();
+    let mut pidfd: c_int = -1;
+    // SAFETY: all zero is a value of this structure of numbers.
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    args.flags = u64::from(FLAGS.cast_unsigned()) | CLONE_INTO_CGROUP;
+    args.pidfd = (&raw mut pidfd).expose_provenance() as u64;
+    args.exit_signal = libc::SIGCHLD as u64;
+    args.stack = base.expose_provenance() as u64;
+    args.stack_size = size as u64;
+    args.cgroup = u64::try_from(dir).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let result: isize;
+    // SAFETY: as for `clone_child`, whose flags these are. glibc has no function for this call, so
+    // it is made here: the kernel starts the child at the next instruction with the stack pointer
+    // at the aligned end of its stack; rax tells the child, which calls `child_main` and never
+    // returns, from the parent, which goes on behind. The two registers that hold what the child
+    // needs survive the call; rcx and r11 do not. `args` and `orders` live until it returns.
+    unsafe {
+        std::arch::asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "xor ebp, ebp",
+            "mov rdi, r12",
+            "call r13",
+            "ud2",
+            "2:",
+            inlateout("rax") libc::SYS_clone3 as isize => result,
+            in("rdi") &raw const args,
+            in("rsi") size_of::<libc::clone_args>(),
+            in("r12") std::ptr::from_mut(orders),
+            in("r13") child_main as extern "C" fn(*mut c_void) -> c_int,
+            lateout("rcx") _,
+            lateout("r11") _,
+        );
+    }
+    let pid = c_int::try_from(result).map_err(|_| io::ErrorKind::InvalidData)?;
+    if pid < 0 {
+        return Err(io::Error::from_raw_os_error(-pid));
+    }
+    born(pid, pidfd)
+}
+
+#[cfg(target_arch = "x86_64")]
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// On other machines the child joins its group before it executes its program.
+#[cfg(not(target_arch = "x86_64"))]
+fn clone_into(_: &Stack, _: &mut Orders<'_>, _: RawFd) -> io::Result<(Pid, OwnedFd)> {
+    Err(io::ErrorKind::Unsupported.into())
 }

@@ -1,12 +1,14 @@
 //! What a child executes, in the form the kernel takes it, and the few system calls it makes before.
 
-use std::ffi::{CString, OsStr, c_char, c_int};
-use std::os::fd::RawFd;
+use std::ffi::{CString, OsStr, OsString, c_char, c_int};
+use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::ptr;
 
-use crate::Launch;
+use super::resources::Resources;
+use super::roster::LINE;
 use crate::error::{SpawnError, Stage};
+use crate::{Launch, Limits};
 
 /// Program, arguments, environment and directory as C strings.
 pub(super) struct Image {
@@ -31,8 +33,15 @@ impl Strings {
 
 impl Image {
     pub(super) fn new(launch: &Launch) -> Result<Self, SpawnError> {
+        Self::with_env(launch, &launch.env)
+    }
+
+    pub(super) fn with_env(
+        launch: &Launch,
+        env: &[(OsString, OsString)],
+    ) -> Result<Self, SpawnError> {
         let args = launch.args.iter().map(|arg| c_string(arg)).collect::<Result<_, _>>()?;
-        let env = launch.env.iter().map(|(name, value)| {
+        let env = env.iter().map(|(name, value)| {
             let mut pair = name.clone();
             pair.push("=");
             pair.push(value);
@@ -55,14 +64,43 @@ fn c_string(text: &OsStr) -> Result<CString, SpawnError> {
 
 /// What the child reads, and the one place it writes: why it failed.
 pub(super) struct Orders<'a> {
-    image: &'a Image,
+    /// None for a child that is to end at once.
+    image: Option<&'a Image>,
     stdio: [RawFd; 3],
+    /// The list of a control group that it writes itself into.
+    join: Option<RawFd>,
+    /// The line of the roster that it writes its id into.
+    enlist: Option<(RawFd, i64)>,
+    limits: Resources,
     failure: Option<(Stage, c_int)>,
 }
 
 impl<'a> Orders<'a> {
     pub(super) fn new(image: &'a Image, stdio: [RawFd; 3]) -> Self {
-        Self { image, stdio, failure: None }
+        Self { image: Some(image), stdio, ..Self::none() }
+    }
+
+    pub(super) fn none() -> Self {
+        Self {
+            image: None,
+            stdio: [0; 3],
+            join: None,
+            enlist: None,
+            limits: Resources::default(),
+            failure: None,
+        }
+    }
+
+    pub(super) fn join(&mut self, list: RawFd) {
+        self.join = Some(list);
+    }
+
+    pub(super) fn enlist(&mut self, (roster, offset): (BorrowedFd<'a>, u64)) {
+        self.enlist = Some((roster.as_raw_fd(), offset.cast_signed()));
+    }
+
+    pub(super) fn limit(&mut self, limits: &Limits) {
+        self.limits = Resources::of(limits);
     }
 
     /// Why the program could not be executed; asked when the child is gone or has executed it.
@@ -80,48 +118,78 @@ impl<'a> Orders<'a> {
     /// all signals blocked.
     pub(super) unsafe fn obey(&mut self) -> ! {
         // SAFETY: what the caller promises.
-        let failure = unsafe { self.execute() };
-        // SAFETY: the field is ours and the host's thread does not run meanwhile; volatile, because
-        // it is read by another process.
-        unsafe { ptr::write_volatile(&raw mut self.failure, Some(failure)) };
+        if let Err(failure) = unsafe { self.execute() } {
+            // SAFETY: the field is ours and the host's thread does not run meanwhile; volatile,
+            // because it is read by another process.
+            unsafe { ptr::write_volatile(&raw mut self.failure, Some(failure)) };
+        }
         // SAFETY: ends this process without running anything of the host's.
         unsafe { libc::_exit(127) }
     }
 
-    /// Returns only if something failed.
+    /// Returns only if something failed, or if there is nothing to execute.
     ///
     /// # Safety
     /// As [`obey`](Self::obey).
-    unsafe fn execute(&self) -> (Stage, c_int) {
-        // SAFETY: system calls with pointers into the image, which outlives the call because the
-        // host's thread is suspended until the program runs. libc's wrappers for these do nothing
-        // but the call and store errno, which belongs to the suspended thread.
+    unsafe fn execute(&self) -> Result<(), (Stage, c_int)> {
+        // SAFETY: system calls with pointers into the image and the orders, which outlive the call
+        // because the host's thread is suspended until the program runs. libc's wrappers for these
+        // do nothing but the call and store errno, which belongs to the suspended thread.
         unsafe {
-            if libc::setpgid(0, 0) != 0 {
-                return (Stage::Group, errno());
+            if let Some(list) = self.join
+                && libc::write(list, c"0".as_ptr().cast(), 1) != 1
+            {
+                return Err((Stage::Containment, errno()));
+            }
+            let Some(Image { program, working_dir, args, env }) = self.image else { return Ok(()) };
+            if libc::setsid() < 0 {
+                return Err((Stage::Containment, errno()));
+            }
+            if let Some((roster, offset)) = self.enlist {
+                let line = decimal(libc::getpid());
+                if libc::pwrite(roster, line.as_ptr().cast(), LINE, offset) != LINE.cast_signed() {
+                    return Err((Stage::Containment, errno()));
+                }
             }
             default_signals();
             for (target, &source) in (0..).zip(&self.stdio) {
                 // dup2 leaves the new descriptor open across exec, which is what is wanted.
                 if libc::dup2(source, target) < 0 {
-                    return (Stage::Stdio, errno());
+                    return Err((Stage::Stdio, errno()));
                 }
             }
             close_from(3);
-            if let Some(dir) = &self.image.working_dir
+            if let Some(dir) = working_dir
                 && libc::chdir(dir.as_ptr()) != 0
             {
-                return (Stage::WorkingDirectory, errno());
+                return Err((Stage::WorkingDirectory, errno()));
             }
+            // Last, so that none of them stands in the way of what comes before.
+            self.limits.set()?;
             block_signals(0);
-            let Image { program, args, env, .. } = self.image;
             libc::execve(program.as_ptr(), args.pointers.as_ptr(), env.pointers.as_ptr());
-            (Stage::Exec, errno())
+            Err((Stage::Exec, errno()))
         }
     }
 }
 
-fn errno() -> c_int {
+/// A process id as a line of the roster, made without allocating.
+fn decimal(pid: c_int) -> [u8; LINE] {
+    let mut line = [b' '; LINE];
+    let mut rest = pid.unsigned_abs();
+    let (digits, end) = line.split_at_mut(LINE - 1);
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    end.fill(b'\n');
+    line
+}
+
+pub(super) fn errno() -> c_int {
     // SAFETY: the address of this thread's errno is always valid.
     unsafe { *libc::__errno_location() }
 }
@@ -185,5 +253,16 @@ unsafe fn close_from(first: c_int) {
         for fd in first..end {
             libc::close(fd);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_written_to_the_right() {
+        assert_eq!(&decimal(7), b"         7\n");
+        assert_eq!(&decimal(c_int::MAX), b"2147483647\n");
     }
 }

@@ -1,27 +1,187 @@
-//! Linux 5.3 or later: pidfds, and children started in the manner of vfork.
+//! Linux 5.3 or later: pidfds, children started in the manner of vfork, control groups.
 
+mod cgroup;
 mod clone;
 mod exec;
+mod group;
+mod keeper;
+mod lineage;
+mod main_program;
+mod mark;
+mod orphans;
 mod pipes;
 mod proc;
 mod process;
 mod reaper;
+mod resources;
+mod roster;
+mod sentinel;
 mod stack;
+
+use std::io;
+use std::os::fd::AsFd as _;
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub(crate) use process::Process;
 
-use crate::error::SpawnError;
-use crate::{Child, Launch, Spawned};
+use cgroup::{Entrance, Group, Leaf, Parent};
+use clone::Birthplace;
+use exec::{Image, Orders};
+use keeper::Keeper;
+use lineage::Lineage;
+use pipes::ChildEnds;
+use process::{Hold, Listed};
+use roster::Entry;
 
-/// Starts a program in a process group of its own.
-pub(crate) fn spawn(launch: &Launch) -> Result<Spawned, SpawnError> {
-    let image = exec::Image::new(launch)?;
-    let (host, child) = pipes::open(launch)?;
-    let process = clone::start(&image, &child)?;
-    Ok(Spawned {
-        child: Child::new(process),
-        stdin: host.stdin,
-        stdout: host.stdout,
-        stderr: host.stderr,
-    })
+use crate::error::{SpawnError, Stage};
+use crate::limits::LimitUnavailable;
+use crate::{Child, Launch, Level, Limits, Spawned};
+
+/// Why this host does not offer a level.
+pub(crate) fn available(level: Level) -> Result<(), String> {
+    match level {
+        Level::ProcessGroup => Ok(()),
+        Level::ProcessTree => match std::fs::metadata("/proc/self/stat") {
+            Ok(_) => Ok(()),
+            Err(error) => Err(format!("/proc is not mounted: {error}")),
+        },
+        Level::Cgroup => cgroup::entrance().map(drop),
+    }
+}
+
+/// What the children of one owner share; made with the first of them.
+#[derive(Debug)]
+pub(crate) struct Containment {
+    level: Level,
+    keeper: Mutex<Option<Arc<Keeper>>>,
+    parent: Mutex<Option<Arc<Parent>>>,
+}
+
+impl Containment {
+    pub(crate) fn new(level: Level) -> Self {
+        Self { level, keeper: Mutex::default(), parent: Mutex::default() }
+    }
+
+    pub(crate) fn level(&self) -> Level {
+        self.level
+    }
+
+    pub(crate) fn check(&self, limits: &Limits) -> Result<(), LimitUnavailable> {
+        resources::check(limits)?;
+        if self.level == Level::Cgroup {
+            return cgroup::check(limits);
+        }
+        let asked = [
+            ("tree_memory_bytes", limits.tree_memory_bytes),
+            ("tree_processes", limits.tree_processes),
+        ];
+        match asked.into_iter().find(|(_, limit)| limit.is_some()) {
+            None => Ok(()),
+            Some((field, _)) => {
+                let reason = format!("a {} cannot enforce it; it needs a cgroup", self.level);
+                Err(LimitUnavailable { field, reason })
+            }
+        }
+    }
+
+    /// Starts a program in a session, and so in a process group, of its own.
+    pub(crate) fn spawn(&self, launch: &Launch) -> Result<Spawned, SpawnError> {
+        let (host, child) = pipes::open(launch)?;
+        let process = match self.level {
+            Level::Cgroup => self.spawn_into_group(launch, &child)?,
+            Level::ProcessGroup | Level::ProcessTree => self.spawn_on_roster(launch, &child)?,
+        };
+        Ok(Spawned {
+            child: Child::new(process),
+            stdin: host.stdin,
+            stdout: host.stdout,
+            stderr: host.stderr,
+        })
+    }
+
+    fn spawn_on_roster(&self, launch: &Launch, child: &ChildEnds) -> Result<Process, SpawnError> {
+        let keeper = shared(&self.keeper, Keeper::new).map_err(uncontained)?;
+        let mark = keeper.marks().next(launch.leftovers);
+        let image = Image::with_env(launch, &mark::add(&launch.env, &mark))?;
+        let entry = Entry::new(keeper);
+        let mut orders = orders(&image, child, launch);
+        orders.enlist(entry.place());
+        let main = clone::start(orders, Birthplace::Host)?;
+        let listed = Listed::new(entry);
+        let hold = match self.level {
+            Level::ProcessTree => Hold::Tree(Lineage::new(mark, &main), listed),
+            _ => Hold::Group(listed),
+        };
+        Ok(Process::new(main, hold, launch.leftovers))
+    }
+
+    fn spawn_into_group(&self, launch: &Launch, child: &ChildEnds) -> Result<Process, SpawnError> {
+        let image = Image::new(launch)?;
+        let entrance =
+            cgroup::entrance().map_err(|reason| uncontained(io::Error::other(reason)))?;
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let parent = shared(&self.parent, Parent::make).map_err(uncontained)?;
+            let orders = orders(&image, child, launch);
+            match spawn_below(&parent, entrance, orders, launch) {
+                // Somebody has removed our groups: make them again, once.
+                Err(error) if attempts == 1 && error.stage == Stage::Containment => {
+                    parent.forget_idle();
+                    if parent.is_gone() {
+                        forget(&self.parent, &parent);
+                    }
+                }
+                spawned => return spawned,
+            }
+        }
+    }
+}
+
+fn spawn_below(
+    parent: &Arc<Parent>,
+    entrance: Entrance,
+    orders: Orders<'_>,
+    launch: &Launch,
+) -> Result<Process, SpawnError> {
+    let group: Group = parent.group(&launch.limits).map_err(uncontained)?;
+    let started = match entrance {
+        Entrance::Birth => clone::start(orders, Birthplace::Group(group.fd())),
+        Entrance::Join => {
+            let procs = group.procs().map_err(uncontained)?;
+            clone::start(orders, Birthplace::Joins(procs.as_fd()))
+        }
+    };
+    // From here on the leaf gives the group back, also when nobody came to live there.
+    let leaf = Leaf::new(group, Arc::clone(parent));
+    Ok(Process::new(started?, Hold::Cgroup(leaf), launch.leftovers))
+}
+
+fn orders<'a>(image: &'a Image, child: &ChildEnds, launch: &Launch) -> Orders<'a> {
+    let mut orders = Orders::new(image, child.raw());
+    orders.limit(&launch.limits);
+    orders
+}
+
+fn uncontained(error: io::Error) -> SpawnError {
+    SpawnError::new(Stage::Containment, error)
+}
+
+/// What is there, or what is made now.
+fn shared<T>(slot: &Mutex<Option<Arc<T>>>, make: fn() -> io::Result<T>) -> io::Result<Arc<T>> {
+    let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(shared) = &*slot {
+        return Ok(Arc::clone(shared));
+    }
+    let made = Arc::new(make()?);
+    *slot = Some(Arc::clone(&made));
+    Ok(made)
+}
+
+/// Forgets what has become useless, unless another thread has replaced it already.
+fn forget<T>(slot: &Mutex<Option<Arc<T>>>, useless: &Arc<T>) {
+    let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+    if slot.as_ref().is_some_and(|shared| Arc::ptr_eq(shared, useless)) {
+        *slot = None;
+    }
 }

@@ -75,7 +75,8 @@ fn for_host(fd: OwnedFd) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
-fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+/// Both ends, reading first.
+pub(super) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     Ok((above_stdio(read)?, above_stdio(write)?))
 }
@@ -96,7 +97,7 @@ fn above_stdio_shared(file: &Arc<OwnedFd>) -> io::Result<Arc<OwnedFd>> {
 }
 
 /// One for all children: reading it changes nothing about it.
-fn dev_null() -> io::Result<BorrowedFd<'static>> {
+pub(super) fn dev_null() -> io::Result<BorrowedFd<'static>> {
     static DEV_NULL: OnceLock<OwnedFd> = OnceLock::new();
     if let Some(fd) = DEV_NULL.get() {
         return Ok(fd.as_fd());

@@ -1,0 +1,110 @@
+//! Control groups, version 2: a group for each child, below one of the engine's, below our own.
+//!
+//! Below the host's own group because that is where an unprivileged host may make some: under
+//! systemd the groups of a user's services are delegated to the user. Nothing of the host's own
+//! group is changed.
+
+mod leaf;
+mod mount;
+mod parent;
+
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
+use std::sync::OnceLock;
+
+pub(super) use leaf::{Group, Leaf};
+pub(super) use parent::{Parent, check};
+
+use rustix::fs::{Mode, OFlags};
+
+use super::clone;
+
+/// How a child gets into its group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Entrance {
+    /// It is born there.
+    Birth,
+    /// It writes itself into it between vfork and exec, where `clone3` is refused.
+    Join,
+}
+
+/// How children can enter groups on this host; why not, if they cannot. Tried out once.
+pub(super) fn entrance() -> Result<Entrance, String> {
+    static TRIED: OnceLock<Result<Entrance, String>> = OnceLock::new();
+    TRIED.get_or_init(try_out).clone()
+}
+
+/// Makes a group and lets a process that ends at once enter it.
+fn try_out() -> Result<Entrance, String> {
+    let own = mount::own_group()?;
+    let dir = own.join(format!("execution-engine-probe.{}", super::mark::random()));
+    std::fs::create_dir(&dir)
+        .map_err(|error| format!("no group can be made in {}: {error}", own.display()))?;
+    let tried = try_to_enter(&dir);
+    for _ in 0..100 {
+        // The process that was in it may be on its way out.
+        if std::fs::remove_dir(&dir).is_ok() {
+            break;
+        }
+        std::thread::yield_now();
+    }
+    tried
+}
+
+fn try_to_enter(dir: &Path) -> Result<Entrance, String> {
+    let open = |name, flags| open(dir, name, flags).map_err(|error| format!("{name}: {error}"));
+    let group = open(".", OFlags::RDONLY | OFlags::DIRECTORY)?;
+    if clone::probe(clone::Birthplace::Group(group.as_fd())).is_ok() {
+        return Ok(Entrance::Birth);
+    }
+    let procs = open("cgroup.procs", OFlags::WRONLY)?;
+    match clone::probe(clone::Birthplace::Joins(procs.as_fd())) {
+        Ok(()) => Ok(Entrance::Join),
+        Err(error) => Err(format!("no process can enter a group: {error}")),
+    }
+}
+
+/// Opens a file of a group.
+fn open(dir: &Path, name: &str, flags: OFlags) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::open(dir.join(name), flags | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+/// The value of a line `key value`.
+fn field(text: &str, key: &str) -> Option<u64> {
+    let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+    lines.find(|(name, _)| *name == key)?.1.trim().parse().ok()
+}
+
+/// Removes a group and the empty groups below it.
+pub(super) fn remove(dir: &Path) -> io::Result<()> {
+    match std::fs::remove_dir(dir) {
+        Ok(()) => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(_) => {}
+    }
+    for entry in std::fs::read_dir(dir)?.flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove(&entry.path())?;
+        }
+    }
+    std::fs::remove_dir(dir)
+}
+
+/// Kills everybody in a group and below it.
+fn kill(dir: &Path) -> io::Result<()> {
+    std::fs::write(dir.join("cgroup.kill"), "1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_found_by_their_whole_name() {
+        let text = "user_usec 12\nusage_usec 3\nusage 9\n";
+        assert_eq!(field(text, "usage"), Some(9));
+        assert_eq!(field(text, "user_usec"), Some(12));
+        assert_eq!(field(text, "system_usec"), None);
+    }
+}

@@ -1,0 +1,226 @@
+//! The group that holds those of one containment, and the removal of what dead hosts have left.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::OFlags;
+
+use super::{Group, kill, mount, open, remove};
+use crate::Limits;
+use crate::limits::LimitUnavailable;
+use crate::sys::linux::mark;
+use crate::sys::linux::proc::Stat;
+use crate::sys::linux::sentinel::Sentinel;
+
+const PREFIX: &str = "execution-engine.";
+/// How many empty groups are kept for the next children.
+const MOST_IDLE: usize = 128;
+/// The groups without limits, and those with.
+const PLAIN: &str = "plain";
+const LIMITED: &str = "limited";
+
+#[derive(Debug)]
+pub(in crate::sys::linux) struct Parent {
+    dir: PathBuf,
+    events: Option<OwnedFd>,
+    next: AtomicU32,
+    idle: Mutex<Vec<Group>>,
+    /// Kills the group when this process goes away. Dropped after the group is removed.
+    _sentinel: Option<Sentinel>,
+}
+
+impl Parent {
+    pub(in crate::sys::linux) fn make() -> io::Result<Self> {
+        let own = mount::own_group().map_err(io::Error::other)?;
+        sweep(&own);
+        let dir = own.join(name());
+        std::fs::create_dir(&dir)?;
+        let made = Self::fill(dir.clone());
+        if made.is_err() {
+            // Nobody is in it yet.
+            let _removed = remove(&dir);
+        }
+        made
+    }
+
+    fn fill(dir: PathBuf) -> io::Result<Self> {
+        std::fs::create_dir(dir.join(PLAIN))?;
+        let sentinel = Sentinel::of_group(&dir);
+        let events = Some(open(&dir, "cgroup.events", OFlags::RDONLY)?);
+        Ok(Self {
+            dir,
+            events,
+            next: AtomicU32::new(0),
+            idle: Mutex::default(),
+            _sentinel: super::super::sentinel::or_warn(sentinel),
+        })
+    }
+
+    /// A group for the next child, empty and counting from now.
+    pub(in crate::sys::linux) fn group(&self, limits: &Limits) -> io::Result<Group> {
+        if limits.needs_controllers() {
+            self.prepare_controllers()?;
+            return Group::make(&self.next_dir(LIMITED), Some(limits));
+        }
+        let idle = self.lock().pop();
+        idle.map_or_else(|| Group::make(&self.next_dir(PLAIN), None), Ok)
+    }
+
+    fn next_dir(&self, kind: &str) -> PathBuf {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        self.dir.join(kind).join(number.to_string())
+    }
+
+    pub(super) fn take_back(&self, mut group: Group) {
+        if group.recycle() {
+            let mut idle = self.lock();
+            if idle.len() < MOST_IDLE {
+                return idle.push(group);
+            }
+        }
+        if let Err(error) = remove(&group.dir) {
+            tracing::debug!(%error, "a control group could not be removed");
+        }
+    }
+
+    pub(in crate::sys::linux) fn own_group(&self) -> &Path {
+        self.dir.parent().unwrap_or(&self.dir)
+    }
+
+    /// Keeps no empty groups any more: they may be gone.
+    pub(in crate::sys::linux) fn forget_idle(&self) {
+        self.lock().clear();
+    }
+
+    /// Whether somebody has removed it.
+    pub(in crate::sys::linux) fn is_gone(&self) -> bool {
+        !self.dir.join(PLAIN).exists()
+    }
+
+    /// Lets the groups with limits have the controllers that enforce them.
+    fn prepare_controllers(&self) -> io::Result<()> {
+        let limited = self.dir.join(LIMITED);
+        match std::fs::create_dir(&limited) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+            made => made?,
+        }
+        let there = controllers(&self.dir)?;
+        let wanted: Vec<_> = ["memory", "pids"]
+            .into_iter()
+            .filter(|name| there.contains(&(*name).to_string()))
+            .map(|name| format!("+{name}"))
+            .collect();
+        for dir in [&self.dir, &limited] {
+            std::fs::write(dir.join("cgroup.subtree_control"), wanted.join(" "))?;
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Group>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Parent {
+    fn drop(&mut self) {
+        self.lock().clear();
+        if remove(&self.dir).is_ok() {
+            return;
+        }
+        // A process is still ending; the sentinel kills and removes it, too, if this process ends.
+        let _killed = kill(&self.dir);
+        if let Some(events) = self.events.take() {
+            super::super::reaper::remove_last(self.dir.clone(), events);
+        }
+    }
+}
+
+/// Which controllers a group below `dir` could have.
+fn controllers(dir: &Path) -> io::Result<Vec<String>> {
+    let text = std::fs::read_to_string(dir.join("cgroup.controllers"))?;
+    Ok(text.split_whitespace().map(str::to_string).collect())
+}
+
+/// Whether the limits of a whole tree can be enforced.
+pub(in crate::sys::linux) fn check(limits: &Limits) -> Result<(), LimitUnavailable> {
+    let own = mount::own_group();
+    // What the group of this process passes on is what groups below it can have.
+    let passed_on = own.and_then(|own| {
+        std::fs::read_to_string(own.join("cgroup.subtree_control"))
+            .map_err(|error| error.to_string())
+    });
+    for (field, controller, asked) in [
+        ("tree_memory_bytes", "memory", limits.tree_memory_bytes),
+        ("tree_processes", "pids", limits.tree_processes),
+    ] {
+        let is_there = |text: &String| text.split_whitespace().any(|name| name == controller);
+        if asked.is_some() && !passed_on.as_ref().is_ok_and(is_there) {
+            let reason = format!(
+                "this host's control group has no {controller} controller for groups below it; \
+                 run it in a delegated group (systemd: Delegate=yes) or leave this limit out"
+            );
+            return Err(LimitUnavailable { field, reason });
+        }
+    }
+    Ok(())
+}
+
+/// Says whose it is: pid, start time and pid namespace of the host, and a random part.
+fn name() -> String {
+    let pid = std::process::id();
+    let started = Stat::of(pid.cast_signed()).map_or(0, |stat| stat.started);
+    format!("{PREFIX}{pid}.{started}.{}.{}", pid_namespace(), mark::random())
+}
+
+fn pid_namespace() -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata("/proc/self/ns/pid").map_or(0, |namespace| namespace.ino())
+}
+
+/// Removes the groups of hosts that have died together with their sentinel.
+fn sweep(own: &Path) {
+    let namespace = pid_namespace();
+    let Ok(entries) = std::fs::read_dir(own) else { return };
+    for entry in entries.flatten() {
+        let dead = entry.file_name().to_str().is_some_and(|name| is_dead(name, namespace));
+        if dead {
+            // Who was still in it is dying; the next sweep removes what this one cannot.
+            let _killed = kill(&entry.path());
+            let _removed = remove(&entry.path());
+        }
+    }
+}
+
+/// Whether a group of this name belonged to a host that is gone. Hosts of other pid namespaces
+/// cannot be seen from here, so theirs are left alone.
+fn is_dead(name: &str, namespace: u64) -> bool {
+    let Some(owner) = name.strip_prefix(PREFIX) else { return false };
+    let mut parts = owner.split('.');
+    let mut number = || parts.next()?.parse::<u64>().ok();
+    let (Some(pid), Some(started), Some(of)) = (number(), number(), number()) else { return false };
+    let Ok(pid) = i32::try_from(pid) else { return false };
+    let lives = || Stat::of(pid).is_some_and(|stat| stat.started == started && stat.is_alive());
+    of == namespace && !lives()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_groups_of_dead_hosts_are_swept() {
+        let (me, namespace) = (name(), pid_namespace());
+        assert!(!is_dead(&me, namespace), "{me} is alive");
+        let pid = std::process::id();
+        assert!(
+            is_dead(&format!("{PREFIX}{pid}.1.{namespace}.x"), namespace),
+            "another start time"
+        );
+        assert!(!is_dead(&format!("{PREFIX}{pid}.1.{namespace}.x"), namespace + 1), "elsewhere");
+        assert!(!is_dead("system.slice", namespace));
+        assert!(!is_dead(&format!("{PREFIX}garbage"), namespace));
+    }
+}

@@ -1,0 +1,73 @@
+//! The mark that tells, in the environment of a process, which trees it belongs to.
+
+use std::ffi::{OsStr, OsString};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::Leftovers;
+
+/// The variable. Its value is a list, so that a tree within a tree belongs to both.
+pub(super) const VARIABLE: &str = "EXECUTION_ENGINE_TREE";
+
+/// Makes the marks of one containment.
+#[derive(Debug)]
+pub(super) struct Marks {
+    /// Random, so that no other containment of this machine has it.
+    owner: String,
+    next: AtomicU64,
+}
+
+impl Marks {
+    pub(super) fn new() -> Self {
+        Self { owner: random(), next: AtomicU64::new(0) }
+    }
+
+    /// What the sentinel looks for: the beginning of all marks whose processes must not outlive
+    /// the host.
+    pub(super) fn bound(&self) -> String {
+        format!("{}-bound-", self.owner)
+    }
+
+    pub(super) fn next(&self, leftovers: Leftovers) -> String {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        // The dot ends it, so that the mark 1 is not found in the mark 12.
+        match leftovers {
+            Leftovers::Stop => format!("{}{number}.", self.bound()),
+            Leftovers::Leave => format!("{}-free-{number}.", self.owner),
+        }
+    }
+}
+
+/// An unpredictable name of 16 characters.
+pub(super) fn random() -> String {
+    // Seeded by the system for each process, and different with each call.
+    let state = std::collections::hash_map::RandomState::new();
+    format!("{:016x}", std::hash::BuildHasher::hash_one(&state, std::process::id()))
+}
+
+/// The environment with `mark` added to those that the host itself may carry.
+pub(super) fn add(env: &[(OsString, OsString)], mark: &str) -> Vec<(OsString, OsString)> {
+    let mut marked = env.to_vec();
+    match marked.iter_mut().find(|(name, _)| name == OsStr::new(VARIABLE)) {
+        Some((_, value)) => {
+            value.push(":");
+            value.push(mark);
+        }
+        None => marked.push((VARIABLE.into(), mark.into())),
+    }
+    marked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_joins_those_that_are_there() {
+        let marks = Marks::new();
+        let (outer, inner) = (marks.next(Leftovers::Stop), marks.next(Leftovers::Leave));
+        let env = add(&add(&[("A".into(), "1".into())], &outer), &inner);
+        assert_eq!(env.len(), 2, "{env:?}");
+        assert_eq!(env[1].1, OsString::from(format!("{outer}:{inner}")));
+        assert!(outer.contains(&marks.bound()) && !inner.contains(&marks.bound()));
+    }
+}

@@ -1,0 +1,80 @@
+//! The list of children that must not outlive the host, in memory that the sentinel shares: one
+//! line of fixed width for each, holding its process id or blanks.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::fs::MemfdFlags;
+
+/// A process id of up to 10 digits and a newline.
+pub(super) const LINE: usize = 11;
+const BLANK: [u8; LINE] = *b"          \n";
+
+#[derive(Debug)]
+pub(super) struct Roster {
+    file: OwnedFd,
+    lines: Mutex<Lines>,
+}
+
+#[derive(Debug, Default)]
+struct Lines {
+    free: Vec<u32>,
+    count: u32,
+}
+
+/// One line. The child itself writes its id there before it executes its program; dropped, the
+/// line is blank again.
+#[derive(Debug)]
+pub(super) struct Entry {
+    roster: Arc<super::keeper::Keeper>,
+    line: u32,
+}
+
+impl Roster {
+    pub(super) fn new() -> io::Result<Self> {
+        let file = rustix::fs::memfd_create("execution-roster", MemfdFlags::CLOEXEC)?;
+        Ok(Self { file, lines: Mutex::default() })
+    }
+
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    fn take(&self) -> u32 {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.free.pop().unwrap_or_else(|| {
+            lines.count += 1;
+            lines.count - 1
+        })
+    }
+
+    fn give_back(&self, line: u32) {
+        // It is memory; a write can only fail for want of that, and then the id stays, of a
+        // process that is gone.
+        let _blank = rustix::io::pwrite(&self.file, &BLANK, offset(line));
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).free.push(line);
+    }
+}
+
+impl Entry {
+    pub(super) fn new(roster: Arc<super::keeper::Keeper>) -> Self {
+        let line = roster.roster().take();
+        Self { roster, line }
+    }
+
+    /// Where the child is to write its id.
+    pub(super) fn place(&self) -> (BorrowedFd<'_>, u64) {
+        (self.roster.roster().fd(), offset(self.line))
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.roster.roster().give_back(self.line);
+    }
+}
+
+fn offset(line: u32) -> u64 {
+    u64::from(line) * LINE as u64
+}

@@ -1,0 +1,69 @@
+//! The sentinel: a small process that outlives the host by a moment, and takes its children along.
+//!
+//! It is a shell that reads from a pipe whose other end only the host holds. However the host ends,
+//! the kernel closes that end. The shell is started like any child, forks once and leaves its copy
+//! to the init process, so that the host has no child it does not know of. It lives in a session
+//! of its own, holds none of the host's descriptors, and needs nothing but `/bin/sh` and, to look
+//! into environments, `grep`.
+
+use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use super::clone::{self, Birthplace};
+use super::exec::{Image, Orders};
+use super::pipes;
+use crate::Launch;
+
+/// Held for as long as the children are to live.
+#[derive(Debug)]
+pub(super) struct Sentinel {
+    _lifeline: OwnedFd,
+}
+
+/// Goes to the background and waits there for the end of the lifeline.
+const WAIT: &str = include_str!("sentinel/wait.sh");
+/// Kills the control group `$1` and removes it.
+const END_GROUP: &str = include_str!("sentinel/end_group.sh");
+/// Kills those on the list and whoever carries the mark `$1`.
+const END_ROSTER: &str = include_str!("sentinel/end_roster.sh");
+
+impl Sentinel {
+    pub(super) fn of_group(dir: &Path) -> io::Result<Self> {
+        let null = pipes::dev_null()?;
+        Self::start(END_GROUP, dir.as_os_str(), null)
+    }
+
+    pub(super) fn of_roster(roster: BorrowedFd<'_>, mark: &str) -> io::Result<Self> {
+        Self::start(END_ROSTER, mark.as_ref(), roster)
+    }
+
+    /// The script finds `extra` as its descriptor 4.
+    fn start(script: &str, argument: &std::ffi::OsStr, extra: BorrowedFd<'_>) -> io::Result<Self> {
+        let mut launch = Launch::new("/bin/sh");
+        let script = format!("{WAIT}{script}}} 2>/dev/null &\n");
+        launch.args = vec!["sh".into(), "-c".into(), script.into()];
+        launch.args.extend(["execution-sentinel".into(), argument.to_os_string()]);
+        launch.env = vec![("PATH".into(), "/usr/bin:/bin".into())];
+        launch.working_dir = Some("/".into());
+        let (read, write) = pipes::pipe()?;
+        let null = pipes::dev_null()?;
+        let image = Image::new(&launch).map_err(|error| error.source)?;
+        let stdio = [read.as_raw_fd(), extra.as_raw_fd(), null.as_raw_fd()];
+        let orders = Orders::new(&image, stdio);
+        let main = clone::start(orders, Birthplace::Host).map_err(|error| error.source)?;
+        // The first shell is done as soon as it has forked.
+        main.reap_now();
+        Ok(Self { _lifeline: write })
+    }
+}
+
+/// A host without a shell can run programs all the same; it only cannot promise what happens when
+/// it is killed.
+pub(super) fn or_warn(sentinel: io::Result<Sentinel>) -> Option<Sentinel> {
+    sentinel
+        .inspect_err(|error| {
+            tracing::warn!(%error, "no sentinel: if this process is killed, its children live on");
+        })
+        .ok()
+}
