@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use uuid::Uuid;
 
-use crate::model::{ExecutionStatus, Stream};
+use crate::model::{ExecutionStatus, ResourceLimit, Stream};
 
 /// `Result` with the engine's error as default, so that both `Result<T>` and `Result<T, E>` read
 /// as usual beside a glob import of this crate.
@@ -98,6 +98,20 @@ pub enum ExecutionError {
         "the exit status was taken by other code in this process (SIGCHLD ignored, or a wait for any child)"
     )]
     StatusUnknown,
+    /// The execution reached a limit of its options.
+    #[error("the program reached its limit of {0}; raise it in ExecutionOptions::limits")]
+    ResourceLimit(ResourceLimit),
+    /// The engine is shutting down or was dropped; nothing new is started, what ran was stopped.
+    #[error("the engine is shutting down")]
+    ShuttingDown,
+    /// A signal, a pause or a resume could not be carried out; the execution goes on.
+    #[error("execution {id} could not be controlled: {reason}")]
+    Control {
+        /// The execution.
+        id: Uuid,
+        /// What the system said.
+        reason: String,
+    },
     /// The engine itself could not go on: its threads could not be started, or it is closing.
     #[error("the engine cannot run this: {0}")]
     Engine(String),
@@ -254,6 +268,9 @@ impl ExecutionError {
             Self::OutputSizeExceeded(_) => "output_size_exceeded",
             Self::OutputLost { .. } => "output_lost",
             Self::StatusUnknown => "status_unknown",
+            Self::ResourceLimit(_) => "resource_limit",
+            Self::ShuttingDown => "shutting_down",
+            Self::Control { .. } => "control_failed",
             Self::Engine(_) => "engine_failed",
             Self::GlobalAlreadyInitialised => "global_already_initialised",
         }

@@ -47,12 +47,12 @@ mod submit;
 pub use config::{ExecutionConfig, OversizedOutputStrategy};
 pub use engine::{EngineBuilder, ExecutionEngine};
 pub use error::{ExecutionError, Result, ValidationError};
-pub use execution_engine_process::{Level as ContainmentLevel, Signal};
+pub use execution_engine_process::{Leftovers, Level as ContainmentLevel, Limits, Signal};
 pub use global::{global, init_global};
 pub use model::{
     Command, ContainmentReceipt, Ending, ExecutionEvent, ExecutionMetadata, ExecutionOptions,
-    ExecutionRequest, ExecutionResult, ExecutionStatus, ExecutionSummary, ResourceUsage, Stream,
-    StreamStats, Survivor,
+    ExecutionRequest, ExecutionResult, ExecutionStatus, ExecutionSummary, ResourceLimit,
+    ResourceUsage, ShutdownReport, Stream, StreamStats, Survivor, TreeUsage,
 };
 pub use notify::{EventHandler, LoggingEventHandler, MultiEventHandler, NoopEventHandler};
 

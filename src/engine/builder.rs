@@ -1,18 +1,18 @@
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use execution_engine_process::{Containment, Level};
+use execution_engine_process::{Containment, Level, Signal};
 use tokio::sync::Notify;
 
 use super::core::{Core, Settings};
 use super::{Alive, ExecutionEngine, cleanup};
 use crate::config::ExecutionConfig;
 use crate::error::{ExecutionError, Result, ValidationError};
-use crate::execution::{Driver, Shared};
+use crate::execution::{Driver, Ladder, Shared};
 use crate::notify::{Audience, EventHandler, Stage};
 use crate::output::OverflowDir;
 use crate::record::{Registry, Retention};
-use crate::submit::Permits;
+use crate::submit::{self, Permits};
 
 /// Makes an engine with settings beyond [`ExecutionConfig`].
 ///
@@ -40,8 +40,9 @@ impl Default for EngineBuilder {
         Self {
             config: ExecutionConfig::default(),
             settings: Settings {
-                stop_grace: Duration::from_secs(2),
+                ladder: Ladder::default(),
                 drain: Duration::from_secs(2),
+                longest_pause: Duration::from_secs(3600),
             },
             stall_limit: Duration::from_secs(10),
             level: None,
@@ -57,10 +58,30 @@ impl EngineBuilder {
         self
     }
 
-    /// How long a process tree that is being stopped has between SIGTERM and SIGKILL.
+    /// How long a process tree that is being stopped has between the polite signal and the final.
     /// Default: 2 s. [`ExecutionOptions`](crate::ExecutionOptions) can say otherwise.
     pub fn stop_grace(mut self, grace: Duration) -> Self {
-        self.settings.stop_grace = grace;
+        self.settings.ladder.grace = grace;
+        self
+    }
+
+    /// The polite signal, which a process tree gets first when it is stopped. Default: SIGTERM.
+    pub fn stop_signal(mut self, signal: Signal) -> Self {
+        self.settings.ladder.polite = signal;
+        self
+    }
+
+    /// The signal for those that are left after the grace. Default: SIGKILL. After another one, and
+    /// another grace, SIGKILL comes all the same.
+    pub fn final_signal(mut self, signal: Signal) -> Self {
+        self.settings.ladder.last = signal;
+        self
+    }
+
+    /// How long an execution may be [paused](ExecutionEngine::pause), all its pauses together. Then
+    /// it goes on by itself. Default: 1 hour.
+    pub fn longest_pause(mut self, limit: Duration) -> Self {
+        self.settings.longest_pause = limit;
         self
     }
 
@@ -99,6 +120,12 @@ impl EngineBuilder {
         self.config.validate()?;
         if self.stall_limit.is_zero() {
             return Err(invalid("handler_stall_limit", "must be more than 0"));
+        }
+        for (field, signal) in [
+            ("stop_signal", self.settings.ladder.polite),
+            ("final_signal", self.settings.ladder.last),
+        ] {
+            submit::signal(field, Some(signal))?;
         }
         let containment = match self.level {
             None => Containment::strongest(),

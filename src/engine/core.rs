@@ -12,7 +12,9 @@ use uuid::Uuid;
 use super::cleanup;
 use crate::config::ExecutionConfig;
 use crate::error::{ExecutionError, Result};
-use crate::execution::{Driver, Duty, Job, Live, Shared, Start, Timing, first_attempt};
+use crate::execution::{
+    Driver, Duty, Job, Ladder, Live, Shared, Start, Terms, Timing, first_attempt,
+};
 use crate::model::{ExecutionMetadata, ExecutionOptions, ExecutionRequest};
 use crate::notify::{Audience, Publisher, Stage};
 use crate::output::{LogHeader, Logs, OverflowDir, PumpPlan};
@@ -34,8 +36,9 @@ pub(super) struct Core {
 /// What the builder sets beyond the configuration.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Settings {
-    pub(super) stop_grace: Duration,
+    pub(super) ladder: Ladder,
     pub(super) drain: Duration,
+    pub(super) longest_pause: Duration,
 }
 
 impl Core {
@@ -46,8 +49,13 @@ impl Core {
         options: &ExecutionOptions,
     ) -> Result<Uuid> {
         let id = request.id;
-        let Prepared { launch, timeout } = submit::prepare(&request, &self.config)?;
-        let timing = self.timing(timeout, options);
+        let Prepared { launch, timeout } =
+            submit::prepare(&request, options, &self.config, &self.shared.containment)?;
+        let terms = Terms {
+            timing: self.timing(timeout, options),
+            leftovers: options.leftovers,
+            limits: options.limits,
+        };
         let publisher = self.publisher(id)?;
         self.driver.ready().map_err(no_threads)?;
 
@@ -59,7 +67,7 @@ impl Core {
         })?;
         drop(request);
         let duty = Duty::new(live, Arc::clone(&self.shared), publisher, permit);
-        self.launch(duty, logs, launch, timing);
+        self.launch(duty, logs, launch, terms);
         Ok(id)
     }
 
@@ -75,6 +83,7 @@ impl Core {
         self.shared.registry.admit(id, live).map_err(|refusal| match refusal {
             Refusal::Duplicate => ExecutionError::DuplicateId(id),
             Refusal::Full { limit } => ExecutionError::ConcurrencyLimitReached(limit),
+            Refusal::Closed => ExecutionError::ShuttingDown,
         })
     }
 
@@ -90,7 +99,7 @@ impl Core {
         Ok(logs)
     }
 
-    fn launch(&self, duty: Duty, logs: Logs, launch: Launch, timing: Timing) {
+    fn launch(&self, duty: Duty, logs: Logs, launch: Launch, terms: Terms) {
         let plan = PumpPlan {
             limit: self.config.max_output_size_bytes,
             strategy: self.config.oversized_output_strategy,
@@ -101,7 +110,7 @@ impl Core {
         if let Start::Running(spawned) = &start {
             duty.started(spawned.child.id());
         }
-        self.driver.spawn(Job { duty, start, logs, plan, timing }.run());
+        self.driver.spawn(Job { duty, start, logs, plan, terms }.run());
     }
 
     fn profile(&self, request: &ExecutionRequest) -> Profile {
@@ -119,12 +128,14 @@ impl Core {
     }
 
     fn timing(&self, timeout: Option<Duration>, options: &ExecutionOptions) -> Timing {
+        let Settings { ladder, drain, longest_pause } = self.settings;
         let grace = options.stop_grace_ms.map(Duration::from_millis);
-        Timing {
-            timeout,
-            grace: grace.unwrap_or(self.settings.stop_grace),
-            drain: self.settings.drain,
-        }
+        let ladder = Ladder {
+            polite: options.stop_signal.unwrap_or(ladder.polite),
+            grace: grace.unwrap_or(ladder.grace),
+            last: options.final_signal.unwrap_or(ladder.last),
+        };
+        Timing { timeout, ladder, drain, longest_pause }
     }
 }
 

@@ -5,10 +5,12 @@ mod cleanup;
 mod core;
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use execution_engine_process::Signal;
 use uuid::Uuid;
 
 pub use builder::EngineBuilder;
@@ -16,12 +18,14 @@ use core::Core;
 
 use crate::config::ExecutionConfig;
 use crate::error::{ExecutionError, Result};
-use crate::execution::Live;
+use crate::execution::{Action, Live};
 use crate::model::{
     Ending, ExecutionOptions, ExecutionRequest, ExecutionResult, ExecutionStatus, ExecutionSummary,
+    ShutdownReport,
 };
 use crate::notify::EventHandler;
 use crate::record::{Entry, Profile, Retention};
+use crate::submit;
 
 /// Runs commands and remembers how they ended.
 ///
@@ -186,6 +190,79 @@ impl ExecutionEngine {
         Err(ExecutionError::AlreadyEnded { id, status: ended })
     }
 
+    /// Sends a signal to every process of an execution, and says how many got it. It is up to them
+    /// what they make of it: to end an execution, [`cancel`](Self::cancel) it.
+    ///
+    /// # Errors
+    /// [`ExecutionError::NotFound`] for an unknown id, [`ExecutionError::AlreadyEnded`] if it has
+    /// ended or is being stopped, [`ValidationError`](crate::ValidationError) for a signal that
+    /// does not exist, and [`ExecutionError::Control`] if the system refuses.
+    ///
+    /// ```
+    /// use execution_engine::*;
+    /// # #[tokio::main] async fn main() -> Result<()> {
+    /// let engine = ExecutionEngine::new(ExecutionConfig::default())?;
+    /// let id = engine.execute(ExecutionRequest::exec("sleep", ["60"])).await?;
+    /// assert_eq!(engine.signal(id, Signal::Interrupt).await?, 1);
+    /// let result = engine.wait_for_completion(id).await?;
+    /// assert_eq!(result.error.as_deref(), Some("killed by SIGINT"));
+    /// # Ok(()) }
+    /// ```
+    pub async fn signal(&self, id: Uuid, signal: Signal) -> Result<u32> {
+        submit::signal("signal", Some(signal))?;
+        self.control(id, Action::Signal(signal)).await
+    }
+
+    /// Lets the whole process tree of an execution stand still. Its timeout does not run meanwhile,
+    /// but for no longer than the [longest pause](EngineBuilder::longest_pause). Pausing what is
+    /// paused changes nothing.
+    ///
+    /// # Errors
+    /// As [`signal`](Self::signal).
+    pub async fn pause(&self, id: Uuid) -> Result<()> {
+        self.control(id, Action::Pause).await.map(drop)
+    }
+
+    /// Lets a paused execution go on. Resuming what is not paused changes nothing.
+    ///
+    /// # Errors
+    /// As [`signal`](Self::signal).
+    pub async fn resume(&self, id: Uuid) -> Result<()> {
+        self.control(id, Action::Resume).await.map(drop)
+    }
+
+    /// Ends the engine: refuses new executions from now on, stops those that run, each with this
+    /// grace between the polite signal and the final one, waits for their ends and tells of them.
+    ///
+    /// Results remain and can be asked for. Calling it again waits for what is left. Cancel safe:
+    /// dropped half-way, the executions are being stopped all the same.
+    ///
+    /// ```
+    /// use execution_engine::*;
+    /// # #[tokio::main] async fn main() -> Result<()> {
+    /// let engine = ExecutionEngine::new(ExecutionConfig::default())?;
+    /// engine.execute(ExecutionRequest::exec("sleep", ["60"])).await?;
+    /// let report = engine.shutdown(Duration::from_secs(1)).await;
+    /// assert_eq!((report.ended.len(), report.survivors.len()), (1, 0));
+    /// let refused = engine.execute(ExecutionRequest::shell("ls")).await;
+    /// assert_eq!(refused, Err(ExecutionError::ShuttingDown));
+    /// # Ok(()) }
+    /// ```
+    pub async fn shutdown(&self, grace: Duration) -> ShutdownReport {
+        let begun = Instant::now();
+        let all = self.core.shared.registry.close();
+        all.iter().for_each(|live| live.close(grace));
+        let mut ended = Vec::with_capacity(all.len());
+        let mut survivors = Vec::new();
+        for live in all {
+            if let Some(record) = live.ended().await {
+                ended.push(record.summary());
+                survivors.extend(record.containment.survivors.iter().cloned());
+            }
+        }
+        ShutdownReport { ended, survivors, took: begun.elapsed() }
+    }
+
     /// All executions that are running or remembered, oldest first. Copies no output.
     pub async fn list_executions(&self) -> Vec<ExecutionSummary> {
         let entries = self.core.shared.registry.all();
@@ -280,6 +357,23 @@ impl ExecutionEngine {
             Ok(()) => self.core.cleanup.start(&self.core),
             Err(error) => tracing::error!(%error, "the cleanup task could not be started"),
         }
+    }
+
+    async fn control(&self, id: Uuid, action: Action) -> Result<u32> {
+        let status = match self.entry(id)? {
+            Entry::Ended(record) => record.ending.status(),
+            Entry::Live(live) => match live.control(action).await {
+                Some(done) => {
+                    let failed = |error: io::Error| ExecutionError::Control {
+                        id,
+                        reason: error.to_string(),
+                    };
+                    return done.map_err(failed);
+                }
+                None => live.decision().map_or(live.status(), |ending| ending.status()),
+            },
+        };
+        Err(ExecutionError::AlreadyEnded { id, status })
     }
 
     fn entry(&self, id: Uuid) -> Result<Entry<Live>> {

@@ -1,11 +1,13 @@
 //! What everybody shares of an execution that has not ended.
 
+use std::io;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use super::control::{Action, Inbox};
 use super::state::{Illegal, Input, State};
 use crate::model::{Ending, ExecutionStatus, ExecutionSummary};
 use crate::record::{Profile, Record};
@@ -15,8 +17,11 @@ use crate::record::{Profile, Record};
 pub(crate) struct Live {
     profile: Arc<Profile>,
     state: Mutex<State>,
-    /// Rung when somebody else has decided the ending.
-    decided: Notify,
+    inbox: Inbox,
+    /// Overrides the grace of its ladder; set before the ending is decided.
+    grace: OnceLock<Duration>,
+    /// Rung when somebody else has decided the ending or left something in the inbox.
+    bell: Notify,
     /// None is an execution that was refused after all.
     record: OnceLock<Option<Arc<Record>>>,
     /// Rung when the record is there.
@@ -29,7 +34,9 @@ impl Live {
         Self {
             profile,
             state: Mutex::new(State::new()),
-            decided: Notify::new(),
+            inbox: Inbox::default(),
+            grace: OnceLock::new(),
+            bell: Notify::new(),
             record: OnceLock::new(),
             ended: Notify::new(),
             begun: Instant::now(),
@@ -44,7 +51,7 @@ impl Live {
         self.with_state(|state| state.status())
     }
 
-    pub(super) fn decision(&self) -> Option<Ending> {
+    pub(crate) fn decision(&self) -> Option<Ending> {
         self.with_state(|state| state.decided().cloned())
     }
 
@@ -60,14 +67,46 @@ impl Live {
             Err(Illegal) => Err(state.decided().cloned().unwrap_or(ending)),
         });
         if decided.is_ok() {
-            self.decided.notify_one();
+            self.bell.notify_one();
         }
         decided
     }
 
-    /// Waits until somebody else has decided the ending. Cancel safe.
-    pub(super) async fn decided_elsewhere(&self) {
-        self.decided.notified().await;
+    /// Decides that it ends because its engine does, within this grace.
+    pub(crate) fn close(&self, grace: Duration) {
+        let _first = self.grace.set(grace);
+        // One that has just ended by itself keeps its own ending.
+        let _first = self.decide(Ending::EngineClosed);
+    }
+
+    pub(super) fn grace(&self) -> Option<Duration> {
+        self.grace.get().copied()
+    }
+
+    /// Asks the supervisor for something, and waits until it is done: how many processes it
+    /// reached. None if the execution has ended or is being ended. Cancel safe.
+    pub(crate) async fn control(&self, action: Action) -> Option<io::Result<u32>> {
+        let answer = self.inbox.put(action)?;
+        self.bell.notify_one();
+        answer.await.ok()
+    }
+
+    /// Waits until somebody else has decided the ending or left something in the inbox. Cancel
+    /// safe.
+    pub(super) async fn called(&self) {
+        self.bell.notified().await;
+    }
+
+    /// Waits until somebody else has decided the ending. What is in the inbox stays there. Cancel
+    /// safe.
+    pub(super) async fn stopped(&self) {
+        while self.decision().is_none() {
+            self.called().await;
+        }
+    }
+
+    pub(super) fn inbox(&self) -> &Inbox {
+        &self.inbox
     }
 
     /// Waits for the record. Whatever retention does meanwhile, a waiter gets it. None if the
@@ -85,6 +124,7 @@ impl Live {
 
     /// Wakes all waiters with the record, or with the news that there will be none.
     pub(crate) fn end(&self, record: Option<Arc<Record>>) {
+        self.inbox.close();
         if self.record.set(record).is_ok() {
             self.ended.notify_waiters();
         }

@@ -1,6 +1,8 @@
 //! One execution from spawn to ending: one task owns it, everybody else sends it controls or
 //! reads what it publishes.
 
+mod clock;
+mod control;
 mod driver;
 mod live;
 mod spawn;
@@ -8,7 +10,9 @@ mod state;
 mod stop;
 mod supervisor;
 
+pub(crate) use control::Action;
 pub(crate) use driver::Driver;
 pub(crate) use live::Live;
 pub(crate) use spawn::{Start, first_attempt};
-pub(crate) use supervisor::{Duty, Job, Shared, Timing};
+pub(crate) use stop::Ladder;
+pub(crate) use supervisor::{Duty, Job, Shared, Terms, Timing};

@@ -37,7 +37,7 @@ pub(super) async fn retry(
 ) -> Result<Spawned, Ending> {
     for pause in PAUSES_MS {
         tokio::select! {
-            () = live.decided_elsewhere() => break,
+            () = live.stopped() => break,
             () = tokio::time::sleep(Duration::from_millis(pause)) => {}
         }
         match containment.spawn(launch) {

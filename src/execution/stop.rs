@@ -16,6 +16,20 @@ const KILL_ROUND: Duration = Duration::from_millis(100);
 /// How soon to look again where the system cannot wake us when a process has gone.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
+/// The signals that end a tree, and the time between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ladder {
+    pub(crate) polite: Signal,
+    pub(crate) grace: Duration,
+    pub(crate) last: Signal,
+}
+
+impl Default for Ladder {
+    fn default() -> Self {
+        Self { polite: Signal::Terminate, grace: Duration::from_secs(2), last: Signal::Kill }
+    }
+}
+
 pub(super) fn receipt(level: Level) -> ContainmentReceipt {
     ContainmentReceipt {
         level,
@@ -24,25 +38,29 @@ pub(super) fn receipt(level: Level) -> ContainmentReceipt {
         signal: None,
         took: Duration::ZERO,
         survivors: Vec::new(),
+        left_running: Vec::new(),
     }
 }
 
-/// Ends whatever of the tree is alive. Takes no longer than the grace and [`KILL_PATIENCE`].
+/// Ends whatever of the tree is alive. Takes no longer than the graces and [`KILL_PATIENCE`].
 pub(super) async fn stop_tree(
     child: &mut Child,
     level: Level,
-    grace: Duration,
+    ladder: Ladder,
 ) -> ContainmentReceipt {
     let begun = Instant::now();
     let mut receipt = receipt(level);
     let mut rest = look(child);
-    if !rest.is_empty() {
-        send(child, Signal::Terminate, &mut receipt);
-        // A stopped process acts on TERM only once it goes on.
-        if let Err(error) = child.signal(Signal::Continue) {
-            tracing::debug!(%error, "SIGCONT could not be sent");
+    let polite = [ladder.polite, ladder.last].into_iter().filter(|signal| *signal != Signal::Kill);
+    for signal in polite {
+        if !rest.is_empty() {
+            send(child, signal, &mut receipt);
+            // A stopped process acts on a signal only once it goes on.
+            if let Err(error) = child.signal(Signal::Continue) {
+                tracing::debug!(%error, "SIGCONT could not be sent");
+            }
+            rest = until_empty(child, ladder.grace).await;
         }
-        rest = until_empty(child, grace).await;
     }
     let patience = Instant::now() + KILL_PATIENCE;
     while !rest.is_empty() && Instant::now() < patience {
@@ -51,12 +69,32 @@ pub(super) async fn stop_tree(
     }
     receipt.proven = rest.proven;
     receipt.took = if receipt.signal.is_some() { begun.elapsed() } else { Duration::ZERO };
-    receipt.survivors = rest.members.into_iter().map(survivor).collect();
+    let survivors = rest.members.into_iter().map(|member| survivor(member, SURVIVES));
+    let suspects = rest.suspects.into_iter().map(|member| survivor(member, SUSPECT));
+    receipt.survivors = survivors.chain(suspects).collect();
+    receipt
+}
+
+const SURVIVES: &str =
+    "it was still there after SIGKILL; it may hang in the kernel or belong to another user";
+const SUSPECT: &str = "it may belong to the tree, but it runs with the rights of another user, so \
+                       that it can be neither examined nor stopped";
+const LEFT: &str = "it was left running, as the options ask";
+
+/// Gives up those who are alive, on purpose.
+pub(super) fn leave_tree(child: &mut Child, level: Level) -> ContainmentReceipt {
+    let tree = look(child);
+    let mut receipt = ContainmentReceipt { proven: tree.proven, ..receipt(level) };
+    receipt.left_running = tree.members.into_iter().map(|member| survivor(member, LEFT)).collect();
+    if let Err(error) = child.leave() {
+        tracing::warn!(%error, "processes could not be left running and end with the engine");
+    }
     receipt
 }
 
 fn send(child: &mut Child, signal: Signal, receipt: &mut ContainmentReceipt) {
     match child.signal(signal) {
+        Ok(0) => {}
         Ok(reached) => {
             receipt.stopped = receipt.stopped.max(reached);
             receipt.signal = Some(signal);
@@ -67,19 +105,14 @@ fn send(child: &mut Child, signal: Signal, receipt: &mut ContainmentReceipt) {
     }
 }
 
-fn survivor(member: Member) -> Survivor {
-    let reason =
-        "it was still there after SIGKILL; it may hang in the kernel or belong to another \
-                  user"
-            .to_string();
-    Survivor { pid: member.pid, name: member.name, reason }
+fn survivor(member: Member, reason: &str) -> Survivor {
+    Survivor { pid: member.pid, name: member.name, reason: reason.to_string() }
 }
-
 /// Who is alive. A tree that cannot be examined counts as empty and not proven.
 fn look(child: &mut Child) -> Tree {
     child.tree().unwrap_or_else(|error| {
         tracing::warn!(%error, "a process tree could not be examined");
-        Tree { members: Vec::new(), proven: false, watch: Vec::new() }
+        Tree::unknown()
     })
 }
 

@@ -6,15 +6,23 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use execution_engine_process::{Child, Containment, Exit, Reaped, Spawned, Usage, Watch};
+use execution_engine_process::{
+    Child, Containment, Exit, Leftovers, Limits, Reaped, Signal, Spawned, TreeUsage as Counted,
+    Usage, Watch,
+};
 use tokio::sync::Notify;
 use tokio::time::{sleep_until, timeout};
 
+use super::clock::Clock;
+use super::control::{Action, Control};
 use super::live::Live;
 use super::spawn::{self, Start};
 use super::state::Input;
-use super::stop::{self, stop_tree};
-use crate::model::{ContainmentReceipt, Ending, ExecutionEvent, ExecutionStatus, ResourceUsage};
+use super::stop::{self, Ladder, leave_tree, stop_tree};
+use crate::model::{
+    ContainmentReceipt, Ending, ExecutionEvent, ExecutionStatus, ResourceLimit, ResourceUsage,
+    TreeUsage,
+};
 use crate::notify::Publisher;
 use crate::output::{Captured, Logs, OutputStop, Pump, PumpPlan, Step};
 use crate::record::{Record, Registry, Retention};
@@ -40,10 +48,20 @@ pub(crate) struct Shared {
 pub(crate) struct Timing {
     /// None is unlimited.
     pub(crate) timeout: Option<Duration>,
-    /// Between the polite signal and SIGKILL.
-    pub(crate) grace: Duration,
+    /// How the tree is stopped.
+    pub(crate) ladder: Ladder,
     /// For reading what is left in the pipes when everything has ended.
     pub(crate) drain: Duration,
+    /// How long it may be paused, all pauses together.
+    pub(crate) longest_pause: Duration,
+}
+
+/// What the options of one execution ask of its supervisor.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms {
+    pub(crate) timing: Timing,
+    pub(crate) leftovers: Leftovers,
+    pub(crate) limits: Limits,
 }
 
 /// One execution on its way to the driver.
@@ -52,7 +70,7 @@ pub(crate) struct Job {
     pub(crate) start: Start,
     pub(crate) logs: Logs,
     pub(crate) plan: PumpPlan,
-    pub(crate) timing: Timing,
+    pub(crate) terms: Terms,
 }
 
 /// The duty to end an execution exactly once. Dropped undone, by a panic or with its runtime, it
@@ -69,12 +87,13 @@ struct Outcome {
     output: [Captured; 2],
     containment: ContainmentReceipt,
     reaped: Option<Reaped>,
+    counted: Option<Counted>,
     output_error: Option<String>,
 }
 
 impl Job {
     pub(crate) async fn run(self) {
-        let Self { duty, start, logs, plan, timing } = self;
+        let Self { duty, start, logs, plan, terms } = self;
         let started = match start {
             Start::Running(spawned) => Ok(spawned),
             Start::Failed(ending) => Err(ending),
@@ -85,10 +104,10 @@ impl Job {
             }
         };
         let outcome = match started {
-            Ok(spawned) => duty.attend(spawned, logs, plan, timing).await,
+            Ok(spawned) => duty.attend(spawned, logs, plan, terms).await,
             Err(ending) => {
                 duty.decide(ending);
-                duty.collect(Default::default(), logs, None, duty.nothing_to_stop()).await
+                duty.collect(Default::default(), logs, duty.nothing_to_stop()).await
             }
         };
         duty.end(outcome);
@@ -132,13 +151,8 @@ impl Duty {
     }
 
     /// From a running program to its outcome: tree gone, output drained, logs complete.
-    async fn attend(
-        &self,
-        spawned: Spawned,
-        logs: Logs,
-        plan: PumpPlan,
-        timing: Timing,
-    ) -> Outcome {
+    async fn attend(&self, spawned: Spawned, logs: Logs, plan: PumpPlan, terms: Terms) -> Outcome {
+        let Terms { timing, leftovers, limits } = terms;
         let Spawned { mut child, stdin, stdout, stderr } = spawned;
         drop(stdin);
         let pump = Pump::new([Some(stdout), stderr], logs, plan);
@@ -149,43 +163,53 @@ impl Duty {
         };
 
         let exit_or_stop = self.exit_or_stop(&mut child, watch, timing);
-        if let Some(exit) = self.pumping(&mut pump, exit_or_stop).await {
+        let exit = self.pumping(&mut pump, exit_or_stop).await;
+        self.live.inbox().close();
+        if let Some(exit) = exit {
             // What the program wrote before its end counts before it, also against the limit.
             self.drain(&mut pump, timing.drain).await;
-            self.decide(ending_of(exit));
+            self.decide(ending_of(exit, &limits, child.tree_usage().as_ref()));
         }
-        let grace = match self.live.decision() {
-            Some(Ending::EngineClosed) => timing.grace.min(ABANDONED_GRACE),
-            _ => timing.grace,
-        };
         let level = self.shared.containment.level();
-        let receipt = self.pumping(&mut pump, stop_tree(&mut child, level, grace)).await;
+        let has_ended_by_itself = self.live.decision().is_some_and(|ending| ending.is_own());
+        let receipt = if has_ended_by_itself && leftovers == Leftovers::Leave {
+            leave_tree(&mut child, level)
+        } else {
+            let ladder = self.ladder(timing.ladder);
+            self.pumping(&mut pump, stop_tree(&mut child, level, ladder)).await
+        };
         self.drain(&mut pump, timing.drain).await;
+        let counted = child.tree_usage();
         let reaped = child.reap().unwrap_or_else(|error| {
             tracing::warn!(%error, "a child could not be reaped");
             None
         });
+        // What holds the tree is given back before anybody is told that the execution has ended.
+        drop(child);
         let output_error = self.close(&mut pump).await;
         let (output, logs) = pump.into_parts();
-        let mut outcome = self.collect(output, logs, reaped, receipt).await;
+        let mut outcome = self.collect(output, logs, receipt).await;
         outcome.output_error = outcome.output_error.or(output_error);
-        outcome
+        Outcome { reaped, counted, ..outcome }
     }
 
     /// Waits for the program to end by itself, and returns how; None when the ending has been
     /// decided otherwise: by the timeout here, or by somebody else.
     async fn exit_or_stop(&self, child: &mut Child, watch: Watch, timing: Timing) -> Option<Exit> {
-        let deadline = timing.timeout.and_then(|timeout| self.live.begun.checked_add(timeout));
-        let mut time_is_up = pin!(async {
-            match deadline {
-                Some(deadline) => sleep_until(deadline.into()).await,
-                None => std::future::pending().await,
-            }
-        });
+        let mut clock = Clock::new(self.live.begun, timing.timeout, timing.longest_pause);
         loop {
             tokio::select! {
                 biased;
-                () = self.live.decided_elsewhere() => return None,
+                () = self.live.called() => {
+                    let controls = self.live.inbox().take();
+                    controls.into_iter().for_each(|control| carry_out(child, control, &mut clock));
+                    if self.live.decision().is_some() {
+                        if clock.is_paused() {
+                            go_on(child, &mut clock);
+                        }
+                        return None;
+                    }
+                }
                 ready = watch.ready() => {
                     match ready.and_then(|()| child.exit()) {
                         Ok(Some(exit)) => return Some(exit),
@@ -196,7 +220,12 @@ impl Duty {
                         }
                     }
                 }
-                () = &mut time_is_up => {
+                () = rings(clock.rings_at()) => {
+                    if clock.is_paused() {
+                        tracing::info!(id = %self.live.profile().id, "paused for too long; it goes on");
+                        go_on(child, &mut clock);
+                        continue;
+                    }
                     let timeout = timing.timeout.unwrap_or_default();
                     let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
                     self.decide(Ending::TimedOut { timeout_ms });
@@ -265,7 +294,7 @@ impl Duty {
     fn unwatched(&self, error: &io::Error) -> Outcome {
         self.decide(Ending::EngineFailed { reason: error.to_string() });
         let containment = ContainmentReceipt { proven: false, ..self.nothing_to_stop() };
-        Outcome { output: Default::default(), containment, reaped: None, output_error: None }
+        Outcome::without_program(containment)
     }
 
     /// The last lines and the last bytes of the overflow files.
@@ -283,7 +312,6 @@ impl Duty {
         &self,
         output: [Captured; 2],
         mut logs: Logs,
-        reaped: Option<Reaped>,
         containment: ContainmentReceipt,
     ) -> Outcome {
         if let Some(ending) = self.live.decision() {
@@ -291,7 +319,19 @@ impl Duty {
             logs.footer(&ending, self.live.begun.elapsed(), stats);
         }
         let output_error = logs.finish(LOG_PATIENCE).await;
-        Outcome { output, containment, reaped, output_error }
+        Outcome { output, output_error, ..Outcome::without_program(containment) }
+    }
+
+    /// The ladder with the grace that goes with the ending.
+    fn ladder(&self, ladder: Ladder) -> Ladder {
+        let grace = match self.live.grace() {
+            Some(grace) => grace,
+            None if self.live.decision() == Some(Ending::EngineClosed) => {
+                ladder.grace.min(ABANDONED_GRACE)
+            }
+            None => ladder.grace,
+        };
+        Ladder { grace, ..ladder }
     }
 
     fn nothing_to_stop(&self) -> ContainmentReceipt {
@@ -308,7 +348,7 @@ impl Duty {
         self.decide(Ending::EngineFailed { reason: "its supervisor was lost".to_string() });
         let _closed = self.live.apply(Input::Closed);
         let Some(ending) = self.live.decision() else { return };
-        let Outcome { output, containment, reaped, output_error } = outcome;
+        let Outcome { output, containment, reaped, counted, output_error } = outcome;
         let signal = reaped.as_ref().and_then(|reaped| match reaped.exit {
             Exit::Signaled { signal, .. } => Some(signal),
             _ => None,
@@ -318,7 +358,7 @@ impl Duty {
             ending,
             duration: self.live.begun.elapsed(),
             signal,
-            usage: reaped.map(|reaped| usage(&reaped.usage)),
+            usage: reaped.map(|reaped| usage(&reaped.usage, counted)),
             output,
             containment,
             output_error: output_error.map(String::into_boxed_str),
@@ -345,13 +385,60 @@ impl Drop for Duty {
     fn drop(&mut self) {
         if self.permit.is_some() {
             let containment = ContainmentReceipt { proven: false, ..self.nothing_to_stop() };
-            let output = Default::default();
-            self.fulfil(Outcome { output, containment, reaped: None, output_error: None });
+            self.fulfil(Outcome::without_program(containment));
         }
     }
 }
 
-fn ending_of(exit: Exit) -> Ending {
+impl Outcome {
+    fn without_program(containment: ContainmentReceipt) -> Self {
+        Self {
+            output: Default::default(),
+            containment,
+            reaped: None,
+            counted: None,
+            output_error: None,
+        }
+    }
+}
+
+/// Waits for a moment; None never comes.
+async fn rings(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn carry_out(child: &mut Child, control: Control, clock: &mut Clock) {
+    let done = match control.action {
+        Action::Signal(signal) => child.signal(signal),
+        Action::Pause => child.pause().map(|()| {
+            clock.pause(Instant::now());
+            0
+        }),
+        Action::Resume => child.resume().map(|()| {
+            clock.resume(Instant::now());
+            0
+        }),
+    };
+    // Whoever asked may have gone meanwhile.
+    let _nobody = control.reply.send(done);
+}
+
+/// Ends a pause that nobody has ended.
+fn go_on(child: &mut Child, clock: &mut Clock) {
+    if let Err(error) = child.resume() {
+        tracing::warn!(%error, "a paused tree could not be resumed");
+    }
+    clock.resume(Instant::now());
+}
+
+/// How the program ended, or which limit the system ended it for.
+fn ending_of(exit: Exit, limits: &Limits, counted: Option<&Counted>) -> Ending {
+    if let Some(limit) = reached(exit, limits, counted) {
+        return Ending::ResourceLimit { limit };
+    }
     match exit {
         Exit::Code(code) => Ending::Exited { code },
         Exit::Signaled { signal, core_dumped } => Ending::Signaled { signal, core_dumped },
@@ -359,8 +446,27 @@ fn ending_of(exit: Exit) -> Ending {
     }
 }
 
-fn usage(usage: &Usage) -> ResourceUsage {
+fn reached(exit: Exit, limits: &Limits, counted: Option<&Counted>) -> Option<ResourceLimit> {
+    if limits.tree_memory_bytes.is_some() && counted.is_some_and(|tree| tree.memory_kills > 0) {
+        return Some(ResourceLimit::TreeMemory);
+    }
+    let Exit::Signaled { signal, .. } = exit else { return None };
+    if signal == Signal::CpuLimit.number() && limits.cpu_seconds.is_some() {
+        Some(ResourceLimit::CpuTime)
+    } else if signal == Signal::FileSizeLimit.number() && limits.file_size_bytes.is_some() {
+        Some(ResourceLimit::FileSize)
+    } else {
+        None
+    }
+}
+
+fn usage(usage: &Usage, counted: Option<Counted>) -> ResourceUsage {
     ResourceUsage {
+        tree: counted.map(|tree| TreeUsage {
+            user: tree.user,
+            system: tree.system,
+            peak_memory_bytes: tree.peak_memory_bytes,
+        }),
         user: usage.user,
         system: usage.system,
         peak_memory_bytes: usage.peak_memory_bytes,

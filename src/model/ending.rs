@@ -62,9 +62,15 @@ pub enum Ending {
         /// The system's error number, where there is one.
         os_error: Option<i32>,
     },
+    /// The program was ended because it had reached a limit of its
+    /// [options](crate::ExecutionOptions::limits).
+    ResourceLimit {
+        /// Which one.
+        limit: ResourceLimit,
+    },
     /// The program ended, but other code in this process took its exit status.
     StatusUnknown,
-    /// The engine was dropped while the program ran, so it was stopped.
+    /// The engine was dropped or shut down while the program ran, so it was stopped.
     EngineClosed,
     /// The engine could not go on watching the program, so it was stopped.
     EngineFailed {
@@ -89,6 +95,11 @@ impl Ending {
         matches!(self, Self::Exited { code: 0 })
     }
 
+    /// Whether the program ended without the engine's doing.
+    pub(crate) fn is_own(&self) -> bool {
+        matches!(self, Self::Exited { .. } | Self::Signaled { .. } | Self::StatusUnknown)
+    }
+
     /// The exit code of a program that ended by itself, else -1.
     pub fn exit_code(&self) -> i32 {
         match self {
@@ -110,8 +121,9 @@ impl Ending {
             Self::SpawnFailed { reason, os_error } => {
                 ExecutionError::SpawnFailed { reason, os_error }
             }
+            Self::ResourceLimit { limit } => ExecutionError::ResourceLimit(limit),
             Self::StatusUnknown => ExecutionError::StatusUnknown,
-            Self::EngineClosed => ExecutionError::Engine("it was dropped".to_string()),
+            Self::EngineClosed => ExecutionError::ShuttingDown,
             Self::EngineFailed { reason } => ExecutionError::Engine(reason),
         })
     }
@@ -143,12 +155,36 @@ impl fmt::Display for Ending {
                 write!(f, "{stream} could not be kept: {reason}")
             }
             Self::SpawnFailed { reason, .. } => write!(f, "could not be started: {reason}"),
+            Self::ResourceLimit { limit } => write!(f, "reached its limit of {limit}"),
             Self::StatusUnknown => {
                 f.write_str("ended; other code in this process took its exit status")
             }
-            Self::EngineClosed => f.write_str("stopped because the engine was dropped"),
+            Self::EngineClosed => f.write_str("stopped because the engine was closed"),
             Self::EngineFailed { reason } => write!(f, "could not be watched: {reason}"),
         }
+    }
+}
+
+/// A limit whose breach the system tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ResourceLimit {
+    /// [`cpu_seconds`](crate::Limits::cpu_seconds)
+    CpuTime,
+    /// [`file_size_bytes`](crate::Limits::file_size_bytes)
+    FileSize,
+    /// [`tree_memory_bytes`](crate::Limits::tree_memory_bytes)
+    TreeMemory,
+}
+
+impl fmt::Display for ResourceLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::CpuTime => "CPU time (cpu_seconds)",
+            Self::FileSize => "file size (file_size_bytes)",
+            Self::TreeMemory => "memory (tree_memory_bytes)",
+        })
     }
 }
 

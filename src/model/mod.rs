@@ -10,12 +10,13 @@ mod status;
 
 pub use command::Command;
 pub(crate) use command::aws_args;
-pub use ending::{Ending, Stream};
+pub use ending::{Ending, ResourceLimit, Stream};
 pub use event::ExecutionEvent;
 pub use options::ExecutionOptions;
 pub use request::{ExecutionMetadata, ExecutionRequest};
 pub use result::{
-    ContainmentReceipt, ExecutionResult, ExecutionSummary, ResourceUsage, StreamStats, Survivor,
+    ContainmentReceipt, ExecutionResult, ExecutionSummary, ResourceUsage, ShutdownReport,
+    StreamStats, Survivor, TreeUsage,
 };
 pub use status::ExecutionStatus;
 

@@ -1,3 +1,6 @@
+use std::time::Duration;
+
+use execution_engine_process::{Leftovers, Limits, Signal};
 use serde::{Deserialize, Serialize};
 
 /// Settings of one execution beyond its request, for
@@ -6,24 +9,69 @@ use serde::{Deserialize, Serialize};
 /// ```
 /// use execution_engine::*;
 ///
-/// let options = ExecutionOptions::default().stop_grace(Duration::from_millis(200));
+/// let options = ExecutionOptions::default()
+///     .stop_grace(Duration::from_millis(200))
+///     .stop_signal(Signal::Interrupt)
+///     .leftovers(Leftovers::Leave);
 /// assert_eq!(options.stop_grace_ms, Some(200));
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ExecutionOptions {
-    /// How many milliseconds the process tree has between the polite signal and SIGKILL when it is
-    /// stopped; None takes the engine's ([`EngineBuilder::stop_grace`](crate::EngineBuilder::stop_grace)).
+    /// How many milliseconds the process tree has between the polite signal and the final one when
+    /// it is stopped; None takes the engine's
+    /// ([`EngineBuilder::stop_grace`](crate::EngineBuilder::stop_grace)).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_grace_ms: Option<u64>,
+    /// The polite signal; None takes the engine's
+    /// ([`EngineBuilder::stop_signal`](crate::EngineBuilder::stop_signal)).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop_signal: Option<Signal>,
+    /// The final signal; None takes the engine's
+    /// ([`EngineBuilder::final_signal`](crate::EngineBuilder::final_signal)).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub final_signal: Option<Signal>,
+    /// What becomes of processes that are still alive when the program has ended by itself.
+    pub leftovers: Leftovers,
+    /// What the program may use.
+    #[serde(skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
 }
 
 impl ExecutionOptions {
     /// Sets [`stop_grace_ms`](Self::stop_grace_ms).
     #[must_use]
-    pub fn stop_grace(mut self, grace: std::time::Duration) -> Self {
+    pub fn stop_grace(mut self, grace: Duration) -> Self {
         self.stop_grace_ms = Some(u64::try_from(grace.as_millis()).unwrap_or(u64::MAX));
+        self
+    }
+
+    /// Sets [`stop_signal`](Self::stop_signal).
+    #[must_use]
+    pub fn stop_signal(mut self, signal: Signal) -> Self {
+        self.stop_signal = Some(signal);
+        self
+    }
+
+    /// Sets [`final_signal`](Self::final_signal).
+    #[must_use]
+    pub fn final_signal(mut self, signal: Signal) -> Self {
+        self.final_signal = Some(signal);
+        self
+    }
+
+    /// Sets [`leftovers`](Self::leftovers).
+    #[must_use]
+    pub fn leftovers(mut self, leftovers: Leftovers) -> Self {
+        self.leftovers = leftovers;
+        self
+    }
+
+    /// Sets [`limits`](Self::limits).
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
     }
 }

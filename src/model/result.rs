@@ -133,6 +133,24 @@ pub struct ResourceUsage {
     pub voluntary_switches: u64,
     /// How often the CPU was taken from it.
     pub involuntary_switches: u64,
+    /// What its whole tree used, those included that nobody waited for; None unless a
+    /// [control group](crate::ContainmentLevel::Cgroup) counted it.
+    pub tree: Option<TreeUsage>,
+}
+
+/// What a whole process tree used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TreeUsage {
+    /// CPU time in user mode; in JSON as `user_ms`.
+    #[serde(rename = "user_ms", with = "millis")]
+    pub user: Duration,
+    /// CPU time in the kernel; in JSON as `system_ms`.
+    #[serde(rename = "system_ms", with = "millis")]
+    pub system: Duration,
+    /// The most memory that was in use at a time, in bytes; known where
+    /// [`tree_memory_bytes`](crate::Limits::tree_memory_bytes) is set.
+    pub peak_memory_bytes: Option<u64>,
 }
 
 /// What was done so that nothing outlives an execution, and what the system could prove.
@@ -145,16 +163,19 @@ pub struct ContainmentReceipt {
     pub proven: bool,
     /// How many processes were still alive when the engine had to stop the tree.
     pub stopped: u32,
-    /// The last signal that was needed; None if nothing had to be stopped.
+    /// The last signal that reached somebody; None if nothing had to be stopped.
     pub signal: Option<Signal>,
     /// How long stopping took; in JSON as `took_ms`.
     #[serde(rename = "took_ms", with = "millis")]
     pub took: Duration,
     /// Processes that could not be stopped.
     pub survivors: Vec<Survivor>,
+    /// Processes that were left alive on purpose, as
+    /// [`Leftovers::Leave`](crate::Leftovers::Leave) asks.
+    pub left_running: Vec<Survivor>,
 }
 
-/// A process that is still alive although it was to be stopped.
+/// A process that is still alive after its execution has ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Survivor {
@@ -162,8 +183,21 @@ pub struct Survivor {
     pub pid: u32,
     /// Its name, as far as the system tells it.
     pub name: String,
-    /// Why it could not be stopped.
+    /// Why it is still there.
     pub reason: String,
+}
+
+/// What [`shutdown`](crate::ExecutionEngine::shutdown) has ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// The executions that were alive, as they have ended.
+    pub ended: Vec<ExecutionSummary>,
+    /// Processes of theirs that could not be stopped.
+    pub survivors: Vec<Survivor>,
+    /// How long it took; in JSON as `took_ms`.
+    #[serde(rename = "took_ms", with = "millis")]
+    pub took: Duration,
 }
 
 /// One line of [`list_executions`](crate::ExecutionEngine::list_executions).

@@ -112,6 +112,7 @@ impl Record {
             }
             Ending::OutputLimit { .. }
             | Ending::OutputLost { .. }
+            | Ending::ResourceLimit { .. }
             | Ending::SpawnFailed { .. }
             | Ending::EngineFailed { .. } => {
                 ExecutionEvent::Failed { execution_id, error: self.ending.to_string(), duration }

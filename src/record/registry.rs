@@ -23,6 +23,8 @@ struct Inner<L> {
     /// The ended ones, oldest ending first.
     order: BTreeMap<u64, (Instant, Uuid)>,
     next: u64,
+    /// Nobody is admitted any more.
+    closed: bool,
 }
 
 #[derive(Debug)]
@@ -43,6 +45,7 @@ pub(crate) enum Entry<L> {
 pub(crate) enum Refusal {
     Duplicate,
     Full { limit: usize },
+    Closed,
 }
 
 impl<L> Slot<L> {
@@ -56,7 +59,8 @@ impl<L> Slot<L> {
 
 impl<L> Registry<L> {
     pub(crate) fn new(permits: Arc<Permits>) -> Self {
-        let inner = Inner { entries: HashMap::new(), order: BTreeMap::new(), next: 0 };
+        let inner =
+            Inner { entries: HashMap::new(), order: BTreeMap::new(), next: 0, closed: false };
         Self { inner: Mutex::new(inner), permits }
     }
 
@@ -67,6 +71,9 @@ impl<L> Registry<L> {
     /// Takes an execution in and gives it its permit, or refuses it and changes nothing.
     pub(crate) fn admit(&self, id: Uuid, live: &Arc<L>) -> Result<Permit, Refusal> {
         let mut inner = self.lock();
+        if inner.closed {
+            return Err(Refusal::Closed);
+        }
         if inner.entries.contains_key(&id) {
             return Err(Refusal::Duplicate);
         }
@@ -88,6 +95,12 @@ impl<L> Registry<L> {
 
     pub(crate) fn all(&self) -> Vec<Entry<L>> {
         self.lock().entries.values().map(Slot::entry).collect()
+    }
+
+    /// Admits nobody any more; those that are alive now.
+    pub(crate) fn close(&self) -> Vec<Arc<L>> {
+        self.lock().closed = true;
+        self.live()
     }
 
     pub(crate) fn live(&self) -> Vec<Arc<L>> {

@@ -10,14 +10,15 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use execution_engine_process::Launch;
+use execution_engine_process::{Containment, Launch};
 
 pub(crate) use admission::{Permit, Permits};
 
 use crate::config::ExecutionConfig;
 use crate::error::ValidationError;
-use crate::model::{Command, ExecutionRequest, aws_args};
+use crate::model::{Command, ExecutionOptions, ExecutionRequest, aws_args};
 use program::Lookup;
+pub(crate) use validate::signal;
 
 /// A request that has passed every check, in the form the process room needs.
 pub(crate) struct Prepared {
@@ -29,9 +30,12 @@ pub(crate) struct Prepared {
 /// Checks a request and resolves its program, directory and environment. Starts and leaves nothing.
 pub(crate) fn prepare(
     request: &ExecutionRequest,
+    options: &ExecutionOptions,
     config: &ExecutionConfig,
+    containment: &Containment,
 ) -> Result<Prepared, ValidationError> {
     validate::fields(request)?;
+    validate::options(options, containment)?;
     let timeout = validate::timeout(request.timeout_ms, config)?;
     let working_dir = request.working_dir.as_deref().map(working_dir).transpose()?;
     let env = environment::of_child(&request.env);
@@ -43,6 +47,8 @@ pub(crate) fn prepare(
     launch.args = args;
     launch.env = env;
     launch.working_dir = working_dir;
+    launch.limits = options.limits;
+    launch.leftovers = options.leftovers;
     Ok(Prepared { launch, timeout })
 }
 

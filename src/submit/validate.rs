@@ -3,9 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use execution_engine_process::{Containment, Signal};
+
 use crate::config::ExecutionConfig;
 use crate::error::ValidationError;
-use crate::model::{Command, ExecutionRequest};
+use crate::model::{Command, ExecutionOptions, ExecutionRequest};
 
 type Checked = Result<(), ValidationError>;
 
@@ -84,6 +86,26 @@ fn no_nul(value: &str, field: impl FnOnce() -> String) -> Checked {
         return Err(ValidationError::NulByte { field: field() });
     }
     Ok(())
+}
+
+pub(super) fn options(options: &ExecutionOptions, containment: &Containment) -> Checked {
+    signal("stop_signal", options.stop_signal)?;
+    signal("final_signal", options.final_signal)?;
+    containment.check(&options.limits).map_err(|unavailable| ValidationError::InvalidOption {
+        field: "limits",
+        reason: format!("{}: {}", unavailable.field, unavailable.reason),
+    })
+}
+
+/// A signal must have a number that the system knows.
+pub(crate) fn signal(field: &'static str, signal: Option<Signal>) -> Checked {
+    match signal.filter(|signal| !signal.is_valid()) {
+        None => Ok(()),
+        Some(signal) => {
+            let reason = format!("there is no signal {}", signal.number());
+            Err(ValidationError::InvalidOption { field, reason })
+        }
+    }
 }
 
 /// The timeout in force; None is unlimited.

@@ -24,6 +24,10 @@ pub enum Signal {
     User1,
     /// SIGUSR2.
     User2,
+    /// SIGXCPU: the limit of CPU time is reached.
+    CpuLimit,
+    /// SIGXFSZ: the limit of a file's size is reached.
+    FileSizeLimit,
     /// Another one, by its number on this platform.
     Other(i32),
 }
@@ -41,8 +45,15 @@ impl Signal {
             Self::Continue => libc::SIGCONT,
             Self::User1 => libc::SIGUSR1,
             Self::User2 => libc::SIGUSR2,
+            Self::CpuLimit => libc::SIGXCPU,
+            Self::FileSizeLimit => libc::SIGXFSZ,
             Self::Other(number) => number,
         }
+    }
+
+    /// Whether the system has a signal of this number.
+    pub fn is_valid(self) -> bool {
+        (1..=64).contains(&self.number())
     }
 
     /// Its name: `SIGTERM`.

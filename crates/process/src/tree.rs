@@ -23,6 +23,11 @@ impl Tree {
         !self.occupied
     }
 
+    /// A tree that could not be examined: empty, and not proven to be.
+    pub fn unknown() -> Self {
+        Self::empty(false)
+    }
+
     /// Nobody that could be seen.
     pub(crate) fn empty(proven: bool) -> Self {
         Self {
