@@ -33,10 +33,15 @@ pub struct ExecutionOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub final_signal: Option<Signal>,
     /// What becomes of processes that are still alive when the program has ended by itself.
+    #[serde(skip_serializing_if = "is_default")]
     pub leftovers: Leftovers,
     /// What the program may use.
-    #[serde(skip_serializing_if = "Limits::is_empty")]
+    #[serde(skip_serializing_if = "is_default")]
     pub limits: Limits,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl ExecutionOptions {

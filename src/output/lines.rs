@@ -8,6 +8,9 @@ use crate::model::Stream;
 /// The longest line that travels in one piece; a longer one is cut, so that memory stays bounded.
 pub(crate) const LONGEST_LINE: usize = 64 * 1024;
 
+/// A newline may have a carriage return before it, which is no part of the line either.
+const LONGEST_ENDING: usize = 2;
+
 /// Some consecutive lines of one stream, all but possibly the last ended by a newline.
 #[derive(Debug, Clone)]
 pub(crate) struct LineBatch {
@@ -46,10 +49,12 @@ fn next_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     if bytes.is_empty() {
         return None;
     }
-    let window = &bytes[..bytes.len().min(LONGEST_LINE + 1)];
+    let window = &bytes[..bytes.len().min(LONGEST_LINE + LONGEST_ENDING)];
     if let Some(end) = memchr(b'\n', window) {
-        let line = &bytes[..end];
-        return Some((line.strip_suffix(b"\r").unwrap_or(line), &bytes[end + 1..]));
+        let line = bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]);
+        if line.len() <= LONGEST_LINE {
+            return Some((line, &bytes[end + 1..]));
+        }
     }
     Some(bytes.split_at(piece_of(bytes)))
 }
@@ -86,12 +91,18 @@ impl LineSplitter {
             bytes.extend_from_slice(now);
         }
         self.unfinished.extend_from_slice(later);
-        while self.unfinished.len() > LONGEST_LINE {
+        while self.is_too_long() {
             let rest = self.unfinished.split_off(piece_of(&self.unfinished));
             bytes.append(&mut self.unfinished);
             self.unfinished = rest;
         }
         self.batch(bytes)
+    }
+
+    /// A carriage return at the end is held back: a newline may follow.
+    fn is_too_long(&self) -> bool {
+        let ending = usize::from(self.unfinished.ends_with(b"\r"));
+        self.unfinished.len() - ending > LONGEST_LINE
     }
 
     /// What is left when the stream has ended.
@@ -132,6 +143,18 @@ mod tests {
         let lines = split(&[euros.as_bytes()]);
         assert!(lines.iter().all(|line| line.len() <= LONGEST_LINE && !line.contains('\u{fffd}')));
         assert_eq!(lines.concat(), euros);
+    }
+
+    #[test]
+    fn an_ending_is_not_counted_wherever_a_line_of_the_longest_length_is_cut() {
+        let line = "x".repeat(LONGEST_LINE);
+        for text in [format!("{line}\n"), format!("{line}\r\n")] {
+            for at in [LONGEST_LINE - 1, LONGEST_LINE, LONGEST_LINE + 1] {
+                let (one, two) = text.as_bytes().split_at(at);
+                assert_eq!(split(&[one, two]), [line.as_str()]);
+            }
+        }
+        assert_eq!(split(&[line.as_bytes(), b"\r", b"y\n"]), [line.as_str(), "\ry"]);
     }
 
     proptest! {

@@ -1,7 +1,8 @@
 //! Files for the output that memory does not keep.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -22,13 +23,20 @@ impl OverflowDir {
         let mut dir = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let dir = match &mut *dir {
             Some(dir) => dir,
-            // tempfile makes directories with mode 0700 and never follows a link for the name.
-            none => none.insert(tempfile::Builder::new().prefix("execution-engine-").tempdir()?),
+            none => none.insert(private_dir()?),
         };
         let file = tempfile::Builder::new().suffix(".overflow").tempfile_in(dir.path())?;
         let (file, path) = file.into_parts();
         Ok((file, OverflowFile(path)))
     }
+}
+
+/// For this user alone; an existing name, or a link laid in its place, is never used.
+fn private_dir() -> io::Result<TempDir> {
+    tempfile::Builder::new()
+        .prefix("execution-engine-")
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir()
 }
 
 impl OverflowFile {

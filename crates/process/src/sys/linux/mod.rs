@@ -30,7 +30,7 @@ use exec::{Image, Orders};
 use keeper::Keeper;
 use lineage::Lineage;
 use pipes::ChildEnds;
-use process::{Hold, Listed};
+use process::Hold;
 use roster::Entry;
 
 use crate::error::{SpawnError, Stage};
@@ -107,12 +107,11 @@ impl Containment {
         let mut orders = orders(&image, child, launch);
         orders.enlist(entry.place());
         let main = clone::start(orders, Birthplace::Host)?;
-        let listed = Listed::new(entry);
         let hold = match self.level {
-            Level::ProcessTree => Hold::Tree(Lineage::new(mark, &main), listed),
-            _ => Hold::Group(listed),
+            Level::ProcessTree => Hold::Tree(Lineage::new(mark, &main)),
+            _ => Hold::Group,
         };
-        Ok(Process::new(main, hold, launch.leftovers))
+        Ok(Process::new(main, hold, Some(entry), launch.leftovers))
     }
 
     fn spawn_into_group(&self, launch: &Launch, child: &ChildEnds) -> Result<Process, SpawnError> {
@@ -154,7 +153,7 @@ fn spawn_below(
     };
     // From here on the leaf gives the group back, also when nobody came to live there.
     let leaf = Leaf::new(group, Arc::clone(parent));
-    Ok(Process::new(started?, Hold::Cgroup(leaf), launch.leftovers))
+    Ok(Process::new(started?, Hold::Cgroup(leaf), None, launch.leftovers))
 }
 
 fn orders<'a>(image: &'a Image, child: &ChildEnds, launch: &Launch) -> Orders<'a> {

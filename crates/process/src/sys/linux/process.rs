@@ -15,6 +15,8 @@ use crate::{Exit, Leftovers, Reaped, Signal, Tree, TreeUsage};
 pub(crate) struct Process {
     main: Main,
     hold: Hold,
+    /// Keeps the tree on the list of those that must not outlive the host, where a list does that.
+    _listed: Option<Entry>,
     leftovers: Leftovers,
     /// Whether the rest of the tree has been given up and lives on.
     left: bool,
@@ -23,26 +25,14 @@ pub(crate) struct Process {
 /// What holds the tree.
 #[derive(Debug)]
 pub(super) enum Hold {
-    Group(Listed),
-    Tree(Lineage, Listed),
+    Group,
+    Tree(Lineage),
     Cgroup(Leaf),
 }
 
-/// Keeps the tree on the list of those that must not outlive the host.
-#[derive(Debug)]
-pub(super) struct Listed {
-    _entry: Entry,
-}
-
-impl Listed {
-    pub(super) fn new(entry: Entry) -> Self {
-        Self { _entry: entry }
-    }
-}
-
 impl Process {
-    pub(super) fn new(main: Main, hold: Hold, leftovers: Leftovers) -> Self {
-        Self { main, hold, leftovers, left: false }
+    pub(super) fn new(main: Main, hold: Hold, listed: Option<Entry>, leftovers: Leftovers) -> Self {
+        Self { main, hold, _listed: listed, leftovers, left: false }
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -67,8 +57,8 @@ impl Process {
 
     pub(crate) fn tree(&mut self) -> io::Result<Tree> {
         match &mut self.hold {
-            Hold::Group(_) => group::tree(&mut self.main),
-            Hold::Tree(lineage, _) => lineage.tree(&mut self.main),
+            Hold::Group => group::tree(&mut self.main),
+            Hold::Tree(lineage) => lineage.tree(&mut self.main),
             Hold::Cgroup(leaf) => leaf.tree(),
         }
     }
@@ -78,8 +68,8 @@ impl Process {
             return Err(io::ErrorKind::InvalidInput.into());
         };
         match &mut self.hold {
-            Hold::Group(_) => group::signal(&mut self.main, number),
-            Hold::Tree(lineage, _) => lineage.signal(&mut self.main, number),
+            Hold::Group => group::signal(&mut self.main, number),
+            Hold::Tree(lineage) => lineage.signal(&mut self.main, number),
             Hold::Cgroup(leaf) => leaf.signal(number),
         }
     }
@@ -87,21 +77,21 @@ impl Process {
     pub(crate) fn pause(&mut self) -> io::Result<()> {
         match &self.hold {
             Hold::Cgroup(leaf) => leaf.freeze(true),
-            Hold::Group(_) | Hold::Tree(..) => self.signal(Signal::Stop).map(drop),
+            Hold::Group | Hold::Tree(_) => self.signal(Signal::Stop).map(drop),
         }
     }
 
     pub(crate) fn resume(&mut self) -> io::Result<()> {
         match &self.hold {
             Hold::Cgroup(leaf) => leaf.freeze(false),
-            Hold::Group(_) | Hold::Tree(..) => self.signal(Signal::Continue).map(drop),
+            Hold::Group | Hold::Tree(_) => self.signal(Signal::Continue).map(drop),
         }
     }
 
     pub(crate) fn tree_usage(&self) -> Option<TreeUsage> {
         match &self.hold {
             Hold::Cgroup(leaf) => leaf.usage(),
-            Hold::Group(_) | Hold::Tree(..) => None,
+            Hold::Group | Hold::Tree(_) => None,
         }
     }
 
