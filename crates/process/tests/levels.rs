@@ -187,6 +187,46 @@ fn dropping_a_child_kills_its_tree() {
 }
 
 #[test]
+fn the_children_after_one_that_was_killed_live() {
+    for containment in levels() {
+        for _ in 0..3 {
+            let mut victim = containment.spawn(&shell("sleep 60 & wait")).unwrap();
+            kill_all(&mut victim.child);
+            wait_for_exit(&mut victim.child);
+            drop(victim);
+            let mut next = containment.spawn(&shell("exit 7")).unwrap();
+            assert_eq!(wait_for_exit(&mut next.child), Exit::Code(7), "{containment:?}");
+        }
+    }
+}
+
+#[test]
+fn a_host_in_a_group_that_was_killed_once_starts_children_that_live() {
+    if let Err(unavailable) = Containment::at(Level::Cgroup) {
+        return eprintln!("SKIPPED: {unavailable}");
+    }
+    let own = std::fs::read_to_string("/proc/self/cgroup").unwrap();
+    let own = own.lines().find_map(|line| line.strip_prefix("0::")).unwrap();
+    let dir = below_mount(own).join(format!("test-of-a-killed-host.{}", std::process::id()));
+    std::fs::create_dir(&dir).unwrap();
+    std::fs::write(dir.join("cgroup.kill"), "1").unwrap();
+
+    // The host is this very binary, which has moved into the group.
+    let itself = std::env::current_exe().unwrap();
+    let test = "the_children_after_one_that_was_killed_live";
+    let line = format!(
+        "echo 0 >'{}/cgroup.procs' && exec '{}' --exact {test} 2>&1",
+        dir.display(),
+        itself.display()
+    );
+    let mut spawned = Containment::at(Level::ProcessGroup).unwrap().spawn(&shell(&line)).unwrap();
+    let output = output(&spawned);
+    assert_eq!(wait_for_exit(&mut spawned.child), Exit::Code(0), "{output}");
+    assert!(output.contains("1 passed"), "{output}");
+    until("the group can be removed", || std::fs::remove_dir(&dir).is_ok());
+}
+
+#[test]
 fn limits_are_in_force_and_what_cannot_be_enforced_is_refused() {
     for containment in levels() {
         let mut limits = Limits::default();

@@ -30,13 +30,13 @@ pub(super) fn start(
 ) -> Result<Main, SpawnError> {
     let main = make(&mut orders, birthplace)
         .map_err(|error| SpawnError::new(stage_of(birthplace, &error), error))?;
-    match orders.failure() {
-        None => Ok(main),
-        Some((stage, errno)) => {
-            main.reap_now();
-            Err(SpawnError::new(stage, io::Error::from_raw_os_error(errno)))
-        }
-    }
+    let failure = match orders.failure() {
+        Some((stage, errno)) => SpawnError::new(stage, io::Error::from_raw_os_error(errno)),
+        None if orders.have_begun() => return Ok(main),
+        None => SpawnError::new(Stage::Containment, killed_at_birth()),
+    };
+    main.reap_now();
+    Err(failure)
 }
 
 /// Makes a child that ends at once, to see whether it can be made there.
@@ -44,9 +44,17 @@ pub(super) fn probe(birthplace: Birthplace<'_>) -> io::Result<()> {
     let mut orders = Orders::none();
     make(&mut orders, birthplace)?.reap_now();
     match orders.failure() {
-        None => Ok(()),
         Some((_, errno)) => Err(io::Error::from_raw_os_error(errno)),
+        None if orders.have_begun() => Ok(()),
+        None => Err(killed_at_birth()),
     }
+}
+
+/// Kernels from 6.14 on count the kills of a group, and kill whoever is born into a group with
+/// another count than that of its maker's group: into one that was killed before, or into a new one
+/// if the host's own was.
+fn killed_at_birth() -> io::Error {
+    io::Error::other("it was killed before its first instruction")
 }
 
 /// A group that has been removed under us says ENODEV.

@@ -72,6 +72,8 @@ pub(super) struct Orders<'a> {
     /// The line of the roster that it writes its id into.
     enlist: Option<(RawFd, i64)>,
     limits: Resources,
+    /// Whether the child has come as far as to read this.
+    begun: bool,
     failure: Option<(Stage, c_int)>,
 }
 
@@ -87,6 +89,7 @@ impl<'a> Orders<'a> {
             join: None,
             enlist: None,
             limits: Resources::default(),
+            begun: false,
             failure: None,
         }
     }
@@ -103,6 +106,12 @@ impl<'a> Orders<'a> {
         self.limits = Resources::of(limits);
     }
 
+    /// Whether the child has run at all: one can be killed before its first instruction.
+    pub(super) fn have_begun(&self) -> bool {
+        // SAFETY: as for `failure`.
+        unsafe { ptr::read_volatile(&raw const self.begun) }
+    }
+
     /// Why the program could not be executed; asked when the child is gone or has executed it.
     pub(super) fn failure(&self) -> Option<(Stage, c_int)> {
         // SAFETY: a plain read of a field of ours. It is volatile because the child wrote it
@@ -117,10 +126,12 @@ impl<'a> Orders<'a> {
     /// Only in a child that has a stack of its own while the thread that made it is suspended, with
     /// all signals blocked.
     pub(super) unsafe fn obey(&mut self) -> ! {
+        // SAFETY: the field is ours and the host's thread does not run meanwhile; volatile, because
+        // it is read by another process.
+        unsafe { ptr::write_volatile(&raw mut self.begun, true) };
         // SAFETY: what the caller promises.
         if let Err(failure) = unsafe { self.execute() } {
-            // SAFETY: the field is ours and the host's thread does not run meanwhile; volatile,
-            // because it is read by another process.
+            // SAFETY: as above.
             unsafe { ptr::write_volatile(&raw mut self.failure, Some(failure)) };
         }
         // SAFETY: ends this process without running anything of the host's.

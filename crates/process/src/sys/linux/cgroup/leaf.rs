@@ -29,6 +29,8 @@ pub(in crate::sys::linux) struct Group {
     baseline: (Duration, Duration),
     /// Made for one child, with limits of its own.
     pub(super) is_limited: bool,
+    /// Killed as a whole. There are kernels that kill whoever is born into it from then on.
+    is_spent: bool,
 }
 
 impl Group {
@@ -50,6 +52,7 @@ impl Group {
             cpu: open(&dir, "cpu.stat", OFlags::RDONLY).ok(),
             baseline: (Duration::ZERO, Duration::ZERO),
             is_limited: limits.is_some(),
+            is_spent: false,
             dir,
         })
     }
@@ -77,7 +80,7 @@ impl Group {
     /// Makes it ready for the next child. False if it cannot be used again.
     pub(super) fn recycle(&mut self) -> bool {
         let has_groups_below = rustix::fs::fstat(&self.fd).is_ok_and(|stat| stat.st_nlink > 2);
-        if self.is_limited || has_groups_below {
+        if self.is_limited || self.is_spent || has_groups_below {
             return false;
         }
         if self.cpu.is_some() {
@@ -150,15 +153,16 @@ impl Leaf {
     }
 
     pub(in crate::sys::linux) fn signal(&mut self, signal: Signal) -> io::Result<u32> {
-        let dir = &self.group()?.dir;
+        let group = self.group.as_mut().ok_or(io::ErrorKind::NotFound)?;
         if signal == Signal::KILL {
-            let count = pids_below(dir)?.len();
+            let count = pids_below(&group.dir)?.len();
+            group.is_spent = true;
             // Kernels before 5.14 cannot kill a group as a whole; the ladder tries again there.
-            if super::kill(dir).is_ok() {
+            if super::kill(&group.dir).is_ok() {
                 return Ok(u32::try_from(count).unwrap_or(u32::MAX));
             }
         }
-        proc::send(hold_members(dir)?.values(), signal)
+        proc::send(hold_members(&group.dir)?.values(), signal)
     }
 
     pub(in crate::sys::linux) fn freeze(&self, still: bool) -> io::Result<()> {
