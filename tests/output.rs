@@ -84,11 +84,6 @@ fn numbers(last: u32) -> String {
     (1..=last).map(|number| format!("{number}\n")).collect()
 }
 
-/// A shell line that waits until a file is there.
-fn wait_for(file: &Path) -> String {
-    format!("until [ -e '{}' ]; do sleep 0.01; done", file.display())
-}
-
 // What is kept in memory and in the overflow file.
 
 #[tokio::test]

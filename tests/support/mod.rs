@@ -10,7 +10,9 @@
 
 use std::future::Future;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Mutex;
+use std::task::{Context, Poll, Waker};
 
 use async_trait::async_trait;
 use execution_engine::*;
@@ -35,6 +37,20 @@ pub fn engine_with(change: impl FnOnce(&mut ExecutionConfig)) -> ExecutionEngine
 /// Shorthand for a shell line.
 pub fn shell(line: impl Into<String>) -> ExecutionRequest {
     ExecutionRequest::shell(line)
+}
+
+/// A shell line that waits until a file is there.
+pub fn wait_for(file: &Path) -> String {
+    format!("until [ -e '{}' ]; do sleep 0.01; done", file.display())
+}
+
+/// What a call gives that never waits, without any runtime.
+pub fn at_once<T>(call: impl Future<Output = T>) -> T {
+    let mut nobody = Context::from_waker(Waker::noop());
+    match pin!(call).poll(&mut nobody) {
+        Poll::Ready(value) => value,
+        Poll::Pending => panic!("it waits"),
+    }
 }
 
 /// Waits for something that is bound to happen.
