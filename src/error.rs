@@ -31,6 +31,19 @@ pub enum ExecutionError {
     /// As many executions as configured are alive (the number is the limit); nothing was started.
     #[error("{0} executions are running, which is the limit; try again when one has ended")]
     ConcurrencyLimitReached(usize),
+    /// As many executions of this group as the engine allows are alive; nothing was started.
+    #[error(
+        "{limit} executions of group {group:?} are running, which is its limit; try again when one has ended"
+    )]
+    GroupLimitReached {
+        /// The group.
+        group: String,
+        /// Its limit.
+        limit: usize,
+    },
+    /// As many executions wait as may (the number is the limit); nothing was started.
+    #[error("{0} executions are waiting, which is the limit; try again when one has started")]
+    QueueFull(usize),
     /// The id of the request is known already; nothing was started.
     #[error("id {0} is already in use; give each request an id of its own (Uuid::new_v4())")]
     DuplicateId(Uuid),
@@ -243,7 +256,11 @@ impl ExecutionError {
     /// Whether the same call may succeed later without any change.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::ConcurrencyLimitReached(_) | Self::StillRunning(_) | Self::TimedOut(_) => true,
+            Self::ConcurrencyLimitReached(_)
+            | Self::GroupLimitReached { .. }
+            | Self::QueueFull(_)
+            | Self::StillRunning(_)
+            | Self::TimedOut(_) => true,
             Self::SpawnFailed { os_error, .. } => os_error.is_some_and(is_transient_errno),
             _ => false,
         }
@@ -254,6 +271,8 @@ impl ExecutionError {
         match self {
             Self::Validation(error) => error.error_code(),
             Self::ConcurrencyLimitReached(_) => "concurrency_limit_reached",
+            Self::GroupLimitReached { .. } => "group_limit_reached",
+            Self::QueueFull(_) => "queue_full",
             Self::DuplicateId(_) => "duplicate_id",
             Self::NotFound(_) => "not_found",
             Self::AlreadyEnded { .. } => "already_ended",

@@ -55,6 +55,7 @@ pub use model::{
     ResourceUsage, ShutdownReport, Stream, StreamStats, Survivor, TreeUsage,
 };
 pub use notify::{EventHandler, LoggingEventHandler, MultiEventHandler, NoopEventHandler};
+pub use submit::Admission;
 
 // What every user of this crate needs to write a request, so that one glob import is enough.
 pub use std::collections::HashMap;

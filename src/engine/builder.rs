@@ -12,7 +12,7 @@ use crate::execution::{Driver, Ladder, Shared};
 use crate::notify::{Audience, EventHandler, Stage};
 use crate::output::OverflowDir;
 use crate::record::{Registry, Retention};
-use crate::submit::{self, Permits};
+use crate::submit::{self, Admission, Group, Permits};
 
 /// Makes an engine with settings beyond [`ExecutionConfig`].
 ///
@@ -33,6 +33,8 @@ pub struct EngineBuilder {
     stall_limit: Duration,
     level: Option<Level>,
     audience: Audience,
+    admission: Admission,
+    groups: Vec<Group>,
 }
 
 impl Default for EngineBuilder {
@@ -47,6 +49,8 @@ impl Default for EngineBuilder {
             stall_limit: Duration::from_secs(10),
             level: None,
             audience: Audience::default(),
+            admission: Admission::default(),
+            groups: Vec::new(),
         }
     }
 }
@@ -105,6 +109,38 @@ impl EngineBuilder {
         self
     }
 
+    /// What happens to an execution when there is no place for it. Default: [`Admission::Reject`].
+    ///
+    /// ```
+    /// use execution_engine::*;
+    /// # #[tokio::main] async fn main() -> Result<()> {
+    /// let engine = ExecutionEngine::builder()
+    ///     .config(ExecutionConfig { max_concurrent_executions: 1, ..Default::default() })
+    ///     .admission(Admission::Queue { max_waiting: 100 })
+    ///     .build()?;
+    /// let first = engine.execute(ExecutionRequest::exec("sleep", ["60"])).await?;
+    /// let second = engine.execute(ExecutionRequest::shell("echo second")).await?;
+    /// assert_eq!(engine.get_status(second).await?, ExecutionStatus::Pending);
+    /// assert_eq!(engine.queue_position(second).await?, Some(1));
+    /// engine.cancel(first).await?;
+    /// assert!(engine.wait_for_completion(second).await?.success);
+    /// # Ok(()) }
+    /// ```
+    pub fn admission(mut self, admission: Admission) -> Self {
+        self.admission = admission;
+        self
+    }
+
+    /// Adds a group: of the executions whose [options](crate::ExecutionOptions::group) name it, no
+    /// more than `limit` are alive at a time. They count against the limit of all, too. Given
+    /// twice, the last limit counts.
+    pub fn group(mut self, name: impl Into<String>, limit: usize) -> Self {
+        let group = Group { name: name.into(), limit };
+        self.groups.retain(|other| other.name != group.name);
+        self.groups.push(group);
+        self
+    }
+
     /// Adds a handler, as [`ExecutionEngine::with_event_handler`].
     pub fn event_handler(mut self, handler: Arc<dyn EventHandler>) -> Self {
         self.audience = self.audience.with(handler);
@@ -127,13 +163,26 @@ impl EngineBuilder {
         ] {
             submit::signal(field, Some(signal))?;
         }
+        if self.admission == (Admission::Queue { max_waiting: 0 }) {
+            return Err(invalid("admission", "max_waiting must be at least 1; or use Reject"));
+        }
+        for group in &self.groups {
+            if group.name.trim().is_empty() {
+                return Err(invalid("group", "has no name"));
+            }
+            if group.limit == 0 {
+                let reason = format!("the limit of {:?} must be at least 1", group.name);
+                return Err(invalid("group", &reason));
+            }
+        }
+        let limit = self.config.max_concurrent_executions;
         let containment = match self.level {
             None => Containment::strongest(),
             Some(level) => Containment::at(level)
                 .map_err(|unavailable| invalid("containment", &unavailable.to_string()))?,
         };
         let shared = Shared {
-            registry: Registry::new(Permits::new(self.config.max_concurrent_executions)),
+            registry: Registry::new(Permits::new(limit, self.admission, self.groups)),
             containment,
             retention: self.config.enable_auto_cleanup.then(|| Retention::of(&self.config)),
             ended: Notify::new(),

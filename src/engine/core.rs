@@ -6,20 +6,19 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use chrono::Utc;
-use execution_engine_process::Launch;
 use uuid::Uuid;
 
 use super::cleanup;
 use crate::config::ExecutionConfig;
 use crate::error::{ExecutionError, Result};
 use crate::execution::{
-    Driver, Duty, Job, Ladder, Live, Shared, Start, Terms, Timing, first_attempt,
+    Driver, Duty, Job, Ladder, Live, Shared, Terms, Timing, Waiting, open_logs,
 };
 use crate::model::{ExecutionMetadata, ExecutionOptions, ExecutionRequest};
 use crate::notify::{Audience, Publisher, Stage};
-use crate::output::{LogHeader, Logs, OverflowDir, PumpPlan};
+use crate::output::{LogPlan, Logs, OverflowDir, PumpPlan};
 use crate::record::{Profile, Refusal};
-use crate::submit::{self, Permit, Prepared};
+use crate::submit::{self, Admitted, Ask, Full, Patience, Prepared, Rules};
 
 /// What all clones of an engine share.
 pub(super) struct Core {
@@ -42,15 +41,18 @@ pub(super) struct Settings {
 }
 
 impl Core {
-    /// From a request to a running execution; refused, it leaves nothing behind.
+    /// From a request to an execution that runs or waits its turn; refused, it leaves nothing
+    /// behind.
     pub(super) fn start(
         &self,
-        request: ExecutionRequest,
+        mut request: ExecutionRequest,
         options: &ExecutionOptions,
-    ) -> Result<Uuid> {
+        patience: Patience,
+    ) -> Result<Arc<Live>> {
         let id = request.id;
-        let Prepared { launch, timeout } =
-            submit::prepare(&request, options, &self.config, &self.shared.containment)?;
+        let Prepared { launch, timeout, group } =
+            submit::prepare(&request, options, &self.rules())?;
+        let ask = Ask { group, priority: options.priority, patience };
         let terms = Terms {
             timing: self.timing(timeout, options),
             leftovers: options.leftovers,
@@ -60,15 +62,39 @@ impl Core {
         self.driver.ready().map_err(no_threads)?;
 
         let live = Arc::new(Live::new(Arc::new(self.profile(&request))));
-        let permit = self.admit(id, &live)?;
-        let logs = self.open_logs(&request, &live, &launch).inspect_err(|_| {
-            self.shared.registry.discard(id);
-            live.end(None);
-        })?;
+        let logs =
+            LogPlan { raw: request.output_log_path.take(), dir: self.config.log_dir.clone() };
         drop(request);
-        let duty = Duty::new(live, Arc::clone(&self.shared), publisher, permit);
-        self.launch(duty, logs, launch, terms);
-        Ok(id)
+        let admitted = self.admit(id, &live, ask)?;
+        let duty =
+            |admitted| Duty::new(Arc::clone(&live), Arc::clone(&self.shared), publisher, admitted);
+        match admitted {
+            Admitted::Ticket(ticket) => {
+                live.waits(ticket.place());
+                let duty = duty(Admitted::Ticket(ticket));
+                let plan = self.pump_plan(&duty);
+                self.driver.spawn(Waiting { duty, launch, logs, plan, terms }.run());
+            }
+            Admitted::Permit(permit) => {
+                let logs =
+                    open_logs(&logs, &live, launch.working_dir.as_deref()).inspect_err(|_| {
+                        self.shared.registry.discard(id);
+                        live.end(None);
+                    })?;
+                let duty = duty(Admitted::Permit(permit));
+                let plan = self.pump_plan(&duty);
+                self.driver.spawn(Job::start(duty, launch, logs, plan, terms).run());
+            }
+        }
+        Ok(live)
+    }
+
+    fn rules(&self) -> Rules<'_> {
+        Rules {
+            config: &self.config,
+            containment: &self.shared.containment,
+            permits: self.shared.registry.permits(),
+        }
     }
 
     fn publisher(&self, id: Uuid) -> Result<Publisher> {
@@ -79,38 +105,25 @@ impl Core {
         Ok(audience.publisher(id, &self.stage))
     }
 
-    fn admit(&self, id: Uuid, live: &Arc<Live>) -> Result<Permit> {
-        self.shared.registry.admit(id, live).map_err(|refusal| match refusal {
+    fn admit(&self, id: Uuid, live: &Arc<Live>, ask: Ask) -> Result<Admitted> {
+        self.shared.registry.admit(id, live, ask).map_err(|refusal| match refusal {
             Refusal::Duplicate => ExecutionError::DuplicateId(id),
-            Refusal::Full { limit } => ExecutionError::ConcurrencyLimitReached(limit),
+            Refusal::Full(Full::Engine { limit }) => ExecutionError::ConcurrencyLimitReached(limit),
+            Refusal::Full(Full::Group { group, limit }) => {
+                ExecutionError::GroupLimitReached { group, limit }
+            }
+            Refusal::Full(Full::Queue { max_waiting }) => ExecutionError::QueueFull(max_waiting),
             Refusal::Closed => ExecutionError::ShuttingDown,
         })
     }
 
-    fn open_logs(&self, request: &ExecutionRequest, live: &Live, launch: &Launch) -> Result<Logs> {
-        let log_dir = self.config.log_dir.as_deref();
-        let mut logs = Logs::open(request.output_log_path.as_deref(), log_dir, request.id)?;
-        logs.header(&LogHeader {
-            id: request.id,
-            command: &live.profile().command,
-            working_dir: launch.working_dir.as_deref(),
-            started_at: live.profile().started_at,
-        });
-        Ok(logs)
-    }
-
-    fn launch(&self, duty: Duty, logs: Logs, launch: Launch, terms: Terms) {
-        let plan = PumpPlan {
+    fn pump_plan(&self, duty: &Duty) -> PumpPlan {
+        PumpPlan {
             limit: self.config.max_output_size_bytes,
             strategy: self.config.oversized_output_strategy,
             overflow_dir: Arc::clone(&self.overflow_dir),
             publish_lines: self.config.stream_output && duty.has_audience(),
-        };
-        let start = first_attempt(&self.shared.containment, launch);
-        if let Start::Running(spawned) = &start {
-            duty.started(spawned.child.id());
         }
-        self.driver.spawn(Job { duty, start, logs, plan, terms }.run());
     }
 
     fn profile(&self, request: &ExecutionRequest) -> Profile {
@@ -122,7 +135,7 @@ impl Core {
             command: request.command.to_string().into_boxed_str(),
             metadata: (*metadata != ExecutionMetadata::default())
                 .then(|| Box::new(metadata.clone())),
-            started_at: Utc::now(),
+            accepted_at: Utc::now(),
             log: log.map(PathBuf::into_boxed_path),
         }
     }

@@ -25,7 +25,7 @@ use crate::model::{
 };
 use crate::notify::EventHandler;
 use crate::record::{Entry, Profile, Retention};
-use crate::submit;
+use crate::submit::{self, Patience};
 
 /// Runs commands and remembers how they ended.
 ///
@@ -57,7 +57,7 @@ struct Alive(Arc<Core>);
 
 impl Drop for Alive {
     fn drop(&mut self) {
-        for live in self.0.shared.registry.live() {
+        for live in self.0.shared.registry.close() {
             // One that has just ended by itself keeps its own ending.
             let _first = live.decide(Ending::EngineClosed);
         }
@@ -103,7 +103,9 @@ impl ExecutionEngine {
     ///
     /// # Errors
     /// [`Validation`](ExecutionError::Validation), [`DuplicateId`](ExecutionError::DuplicateId),
-    /// [`ConcurrencyLimitReached`](ExecutionError::ConcurrencyLimitReached) and
+    /// [`ConcurrencyLimitReached`](ExecutionError::ConcurrencyLimitReached) (or
+    /// [`QueueFull`](ExecutionError::QueueFull), as the
+    /// [admission](EngineBuilder::admission) says), and
     /// [`Log`](ExecutionError::Log) say that the request was refused; it leaves nothing behind then.
     /// A valid request whose program cannot be started has an execution that ends with
     /// [`Ending::SpawnFailed`].
@@ -120,7 +122,8 @@ impl ExecutionEngine {
         request: ExecutionRequest,
         options: ExecutionOptions,
     ) -> Result<Uuid> {
-        self.core.start(request, &options)
+        let live = self.core.start(request, &options, Patience::AsConfigured)?;
+        Ok(live.profile().id)
     }
 
     /// Executes and waits. Dropping the future does not stop the execution; keep the id of the
@@ -130,8 +133,12 @@ impl ExecutionEngine {
     /// As [`execute`](Self::execute). Whatever the program does is no error of this call; use
     /// [`into_result`](ExecutionResult::into_result) to make it one.
     pub async fn run(&self, request: ExecutionRequest) -> Result<ExecutionResult> {
-        let id = self.execute(request).await?;
-        self.wait_for_completion(id).await
+        let id = request.id;
+        let options = ExecutionOptions::default();
+        let live = self.core.start(request, &options, Patience::AsConfigured)?;
+        // Not by its id, which retention may have forgotten by then.
+        let record = live.ended().await.ok_or(ExecutionError::NotFound(id))?;
+        Ok(record.result())
     }
 
     /// Waits for an execution to end, woken by that ending itself.
@@ -292,6 +299,26 @@ impl ExecutionEngine {
         self.core.shared.registry.permits().available()
     }
 
+    /// Where an execution stands in the [queue](crate::Admission::Queue), the first being 1; None
+    /// if it does not wait. One before it may be overtaken if its
+    /// [group](EngineBuilder::group) is full.
+    ///
+    /// # Errors
+    /// [`ExecutionError::NotFound`] for an unknown id.
+    pub async fn queue_position(&self, id: Uuid) -> Result<Option<usize>> {
+        Ok(match self.entry(id)? {
+            Entry::Live(live) => {
+                live.place().and_then(|place| self.core.shared.registry.permits().position(place))
+            }
+            Entry::Ended(_) => None,
+        })
+    }
+
+    /// How many executions wait for their permit.
+    pub async fn waiting_count(&self) -> usize {
+        self.core.shared.registry.permits().waiting()
+    }
+
     /// The log of an execution as far as it is written: the readable one of `log_dir`, else what
     /// went to `output_log_path`. Bytes that are not UTF-8 are shown as U+FFFD.
     ///
@@ -362,6 +389,10 @@ impl ExecutionEngine {
     async fn control(&self, id: Uuid, action: Action) -> Result<u32> {
         let status = match self.entry(id)? {
             Entry::Ended(record) => record.ending.status(),
+            Entry::Live(live) if live.is_waiting() => {
+                let reason = "it waits in the queue, so there is no process yet".to_string();
+                return Err(ExecutionError::Control { id, reason });
+            }
             Entry::Live(live) => match live.control(action).await {
                 Some(done) => {
                     let failed = |error: io::Error| ExecutionError::Control {

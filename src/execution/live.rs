@@ -11,6 +11,7 @@ use super::control::{Action, Inbox};
 use super::state::{Illegal, Input, State};
 use crate::model::{Ending, ExecutionStatus, ExecutionSummary};
 use crate::record::{Profile, Record};
+use crate::submit::Place;
 
 /// A live execution: its state, and the two bells, one for its supervisor and one for its waiters.
 #[derive(Debug)]
@@ -26,7 +27,11 @@ pub(crate) struct Live {
     record: OnceLock<Option<Arc<Record>>>,
     /// Rung when the record is there.
     ended: Notify,
-    pub(super) begun: Instant,
+    accepted: Instant,
+    /// When it got its permit.
+    begun: OnceLock<Instant>,
+    /// Where it waits for its permit; never set if it got one at once.
+    place: OnceLock<Place>,
 }
 
 impl Live {
@@ -39,8 +44,43 @@ impl Live {
             bell: Notify::new(),
             record: OnceLock::new(),
             ended: Notify::new(),
-            begun: Instant::now(),
+            accepted: Instant::now(),
+            begun: OnceLock::new(),
+            place: OnceLock::new(),
         }
+    }
+
+    /// It has no permit yet and waits at this place.
+    pub(crate) fn waits(&self, place: Place) {
+        let _once = self.place.set(place);
+    }
+
+    pub(crate) fn place(&self) -> Option<Place> {
+        self.place.get().copied()
+    }
+
+    /// Whether it has no permit yet.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.place.get().is_some() && self.begun.get().is_none()
+    }
+
+    /// It has its permit; from now on its time runs.
+    pub(super) fn begin(&self) {
+        let _once = self.begun.set(Instant::now());
+    }
+
+    /// From when on its time runs: since it was accepted, but for one that had to wait.
+    pub(super) fn begun(&self) -> Instant {
+        match self.begun.get() {
+            Some(begun) => *begun,
+            None if self.place.get().is_some() => Instant::now(),
+            None => self.accepted,
+        }
+    }
+
+    /// For its permit.
+    pub(super) fn waited(&self) -> Duration {
+        self.begun().saturating_duration_since(self.accepted)
     }
 
     pub(crate) fn profile(&self) -> &Arc<Profile> {
@@ -131,7 +171,7 @@ impl Live {
     }
 
     pub(crate) fn summary(&self) -> ExecutionSummary {
-        self.profile.summary(self.status(), self.begun.elapsed(), None)
+        self.profile.summary(self.status(), [self.waited(), self.begun().elapsed()], None)
     }
 
     fn with_state<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {

@@ -9,10 +9,11 @@ mod spawn;
 mod state;
 mod stop;
 mod supervisor;
+mod waiting;
 
 pub(crate) use control::Action;
 pub(crate) use driver::Driver;
 pub(crate) use live::Live;
-pub(crate) use spawn::{Start, first_attempt};
 pub(crate) use stop::Ladder;
 pub(crate) use supervisor::{Duty, Job, Shared, Terms, Timing};
+pub(crate) use waiting::{Waiting, open_logs};

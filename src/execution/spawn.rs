@@ -14,13 +14,13 @@ use crate::model::Ending;
 const PAUSES_MS: [u64; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 
 /// How the first attempt went.
-pub(crate) enum Start {
+pub(super) enum Start {
     Running(Spawned),
     Retry(Box<Launch>, SpawnError),
     Failed(Ending),
 }
 
-pub(crate) fn first_attempt(containment: &Containment, launch: Launch) -> Start {
+pub(super) fn first_attempt(containment: &Containment, launch: Launch) -> Start {
     match containment.spawn(&launch) {
         Ok(spawned) => Start::Running(spawned),
         Err(error) if error.is_transient() => Start::Retry(Box::new(launch), error),

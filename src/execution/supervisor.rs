@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use execution_engine_process::{
-    Child, Containment, Exit, Leftovers, Limits, Reaped, Signal, Spawned, TreeUsage as Counted,
-    Usage, Watch,
+    Child, Containment, Exit, Launch, Leftovers, Limits, Reaped, Signal, Spawned,
+    TreeUsage as Counted, Usage, Watch,
 };
 use tokio::sync::Notify;
 use tokio::time::{sleep_until, timeout};
@@ -26,7 +26,7 @@ use crate::model::{
 use crate::notify::Publisher;
 use crate::output::{Captured, Logs, OutputStop, Pump, PumpPlan, Step};
 use crate::record::{Record, Registry, Retention};
-use crate::submit::Permit;
+use crate::submit::Admitted;
 
 /// How long completing a log may hold up an ending.
 const LOG_PATIENCE: Duration = Duration::from_secs(5);
@@ -66,11 +66,11 @@ pub(crate) struct Terms {
 
 /// One execution on its way to the driver.
 pub(crate) struct Job {
-    pub(crate) duty: Duty,
-    pub(crate) start: Start,
-    pub(crate) logs: Logs,
-    pub(crate) plan: PumpPlan,
-    pub(crate) terms: Terms,
+    duty: Duty,
+    start: Start,
+    logs: Logs,
+    plan: PumpPlan,
+    terms: Terms,
 }
 
 /// The duty to end an execution exactly once. Dropped undone, by a panic or with its runtime, it
@@ -79,7 +79,8 @@ pub(crate) struct Duty {
     live: Arc<Live>,
     shared: Arc<Shared>,
     publisher: Publisher,
-    permit: Option<Permit>,
+    /// Taken when the duty is done.
+    admitted: Option<Admitted>,
 }
 
 /// What there is to tell of an execution beside its ending.
@@ -92,6 +93,21 @@ struct Outcome {
 }
 
 impl Job {
+    /// Makes the first attempt, and tells if it worked.
+    pub(crate) fn start(
+        duty: Duty,
+        launch: Launch,
+        logs: Logs,
+        plan: PumpPlan,
+        terms: Terms,
+    ) -> Self {
+        let start = spawn::first_attempt(&duty.shared.containment, launch);
+        if let Start::Running(spawned) = &start {
+            duty.started(spawned.child.id());
+        }
+        Self { duty, start, logs, plan, terms }
+    }
+
     pub(crate) async fn run(self) {
         let Self { duty, start, logs, plan, terms } = self;
         let started = match start {
@@ -119,9 +135,26 @@ impl Duty {
         live: Arc<Live>,
         shared: Arc<Shared>,
         publisher: Publisher,
-        permit: Permit,
+        admitted: Admitted,
     ) -> Self {
-        Self { live, shared, publisher, permit: Some(permit) }
+        Self { live, shared, publisher, admitted: Some(admitted) }
+    }
+
+    pub(super) fn live(&self) -> &Live {
+        &self.live
+    }
+
+    /// Waits for the permit. False if the execution was stopped before. Cancel safe.
+    pub(super) async fn admitted(&mut self) -> bool {
+        let Some(Admitted::Ticket(ticket)) = &mut self.admitted else { return true };
+        let permit = tokio::select! {
+            biased;
+            () = self.live.stopped() => return false,
+            permit = ticket.permit() => permit,
+        };
+        self.admitted = Some(Admitted::Permit(permit));
+        self.live.begin();
+        true
     }
 
     pub(crate) fn has_audience(&self) -> bool {
@@ -130,7 +163,7 @@ impl Duty {
 
     /// Tells that the program runs. If the execution was stopped before, its ending stands and the
     /// program is stopped as soon as it is attended.
-    pub(crate) fn started(&self, pid: u32) {
+    fn started(&self, pid: u32) {
         let from = self.live.status();
         if self.live.apply(Input::Started).is_err() {
             return;
@@ -145,7 +178,7 @@ impl Duty {
     }
 
     /// Decides the ending unless it is decided.
-    fn decide(&self, ending: Ending) {
+    pub(super) fn decide(&self, ending: Ending) {
         // The first cause wins, so coming second is no failure.
         let _first = self.live.apply(Input::Decide(ending));
     }
@@ -196,7 +229,7 @@ impl Duty {
     /// Waits for the program to end by itself, and returns how; None when the ending has been
     /// decided otherwise: by the timeout here, or by somebody else.
     async fn exit_or_stop(&self, child: &mut Child, watch: Watch, timing: Timing) -> Option<Exit> {
-        let mut clock = Clock::new(self.live.begun, timing.timeout, timing.longest_pause);
+        let mut clock = Clock::new(self.live.begun(), timing.timeout, timing.longest_pause);
         loop {
             tokio::select! {
                 biased;
@@ -316,7 +349,7 @@ impl Duty {
     ) -> Outcome {
         if let Some(ending) = self.live.decision() {
             let stats = [output[0].stats(), output[1].stats()];
-            logs.footer(&ending, self.live.begun.elapsed(), stats);
+            logs.footer(&ending, self.live.begun().elapsed(), stats);
         }
         let output_error = logs.finish(LOG_PATIENCE).await;
         Outcome { output, output_error, ..Outcome::without_program(containment) }
@@ -343,6 +376,11 @@ impl Duty {
         self.fulfil(outcome);
     }
 
+    pub(super) fn end_without_program(self) {
+        let nothing = Outcome::without_program(self.nothing_to_stop());
+        self.end(nothing);
+    }
+
     fn fulfil(&mut self, outcome: Outcome) {
         let from = self.live.status();
         self.decide(Ending::EngineFailed { reason: "its supervisor was lost".to_string() });
@@ -356,7 +394,8 @@ impl Duty {
         let record = Arc::new(Record {
             profile: Arc::clone(self.live.profile()),
             ending,
-            duration: self.live.begun.elapsed(),
+            waited: self.live.waited(),
+            duration: self.live.begun().elapsed(),
             signal,
             usage: reaped.map(|reaped| usage(&reaped.usage, counted)),
             output,
@@ -365,7 +404,7 @@ impl Duty {
             lines_missed: self.publisher.missed(),
         });
         let evicted = self.shared.registry.end(&record, Instant::now(), self.shared.retention);
-        drop(self.permit.take());
+        drop(self.admitted.take());
         self.live.end(Some(Arc::clone(&record)));
         self.tell_status(from);
         self.publisher.event(record.terminal_event());
@@ -383,7 +422,7 @@ impl Duty {
 
 impl Drop for Duty {
     fn drop(&mut self) {
-        if self.permit.is_some() {
+        if self.admitted.is_some() {
             let containment = ContainmentReceipt { proven: false, ..self.nothing_to_stop() };
             self.fulfil(Outcome::without_program(containment));
         }

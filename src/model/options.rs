@@ -38,6 +38,13 @@ pub struct ExecutionOptions {
     /// What the program may use.
     #[serde(skip_serializing_if = "is_default")]
     pub limits: Limits,
+    /// Who goes first when executions [wait](crate::Admission::Queue): the higher number, and the
+    /// oldest among equals. Default: 0.
+    #[serde(skip_serializing_if = "is_default")]
+    pub priority: i32,
+    /// The [group](crate::EngineBuilder::group) whose limit counts for it, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -77,6 +84,20 @@ impl ExecutionOptions {
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Sets [`priority`](Self::priority).
+    #[must_use]
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// Sets [`group`](Self::group).
+    #[must_use]
+    pub fn group(mut self, name: impl Into<String>) -> Self {
+        self.group = Some(name.into());
         self
     }
 }

@@ -28,6 +28,9 @@ pub struct ExecutionResult {
     pub stdout: String,
     /// The same of standard error.
     pub stderr: String,
+    /// How long it waited in the [queue](crate::Admission::Queue) before; in JSON as `waited_ms`.
+    #[serde(rename = "waited_ms", with = "millis")]
+    pub waited: Duration,
     /// From the start to the ending; in JSON as `duration_ms`.
     #[serde(rename = "duration_ms", with = "millis")]
     pub duration: Duration,
@@ -210,7 +213,7 @@ pub struct ExecutionSummary {
     pub status: ExecutionStatus,
     /// The command as one would type it.
     pub command: String,
-    /// When it was started.
+    /// When it was started; for one that waits in the queue, this moment.
     pub started_at: DateTime<Utc>,
     /// How long it took, or has been running; in JSON as `duration_ms`.
     #[serde(rename = "duration_ms", with = "millis")]

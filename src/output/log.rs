@@ -33,6 +33,15 @@ struct Log {
     made: Vec<PathBuf>,
 }
 
+/// Which logs an execution is to have.
+#[derive(Debug)]
+pub(crate) struct LogPlan {
+    /// The file for what arrived as it arrived.
+    pub(crate) raw: Option<PathBuf>,
+    /// The directory of the readable one.
+    pub(crate) dir: Option<PathBuf>,
+}
+
 /// What the readable log begins with. No value of the environment is part of it.
 pub(crate) struct LogHeader<'a> {
     pub(crate) id: Uuid,
@@ -43,14 +52,11 @@ pub(crate) struct LogHeader<'a> {
 
 impl Logs {
     /// Opens the logs that were asked for, with missing directories made.
-    pub(crate) fn open(
-        raw: Option<&Path>,
-        log_dir: Option<&Path>,
-        id: Uuid,
-    ) -> Result<Self, ExecutionError> {
-        let readable = log_dir.map(|dir| Log::open(readable_path(dir, id), Naming::Ours));
+    pub(crate) fn open(plan: &LogPlan, id: Uuid) -> Result<Self, ExecutionError> {
+        let readable = plan.dir.as_deref();
+        let readable = readable.map(|dir| Log::open(readable_path(dir, id), Naming::Ours));
         let readable = readable.transpose()?;
-        let raw = raw.map(|path| Log::open(path.to_path_buf(), Naming::Users)).transpose();
+        let raw = plan.raw.as_ref().map(|path| Log::open(path.clone(), Naming::Users)).transpose();
         match raw {
             Ok(raw) => Ok(Self { raw, readable, error: None }),
             Err(error) => {

@@ -9,6 +9,6 @@ mod pump;
 
 pub(crate) use capture::Captured;
 pub(crate) use lines::LineBatch;
-pub(crate) use log::{LogHeader, Logs};
+pub(crate) use log::{LogHeader, LogPlan, Logs};
 pub(crate) use overflow::OverflowDir;
 pub(crate) use pump::{OutputStop, Pump, PumpPlan, Step};

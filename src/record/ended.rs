@@ -20,7 +20,7 @@ pub(crate) struct Profile {
     pub(crate) command: Box<str>,
     /// None for a request without notes, which is most of them.
     pub(crate) metadata: Option<Box<ExecutionMetadata>>,
-    pub(crate) started_at: DateTime<Utc>,
+    pub(crate) accepted_at: DateTime<Utc>,
     pub(crate) log: Option<Box<Path>>,
 }
 
@@ -29,6 +29,8 @@ pub(crate) struct Profile {
 pub(crate) struct Record {
     pub(crate) profile: Arc<Profile>,
     pub(crate) ending: Ending,
+    /// For its permit.
+    pub(crate) waited: Duration,
     pub(crate) duration: Duration,
     pub(crate) signal: Option<i32>,
     pub(crate) usage: Option<ResourceUsage>,
@@ -39,17 +41,22 @@ pub(crate) struct Record {
 }
 
 impl Profile {
+    /// When an execution that has waited so long for its permit was started.
+    pub(crate) fn started_at(&self, waited: Duration) -> DateTime<Utc> {
+        later(self.accepted_at, waited)
+    }
+
     pub(crate) fn summary(
         &self,
         status: ExecutionStatus,
-        duration: Duration,
+        [waited, duration]: [Duration; 2],
         ending: Option<Ending>,
     ) -> ExecutionSummary {
         ExecutionSummary {
             id: self.id,
             status,
             command: self.command.to_string(),
-            started_at: self.started_at,
+            started_at: self.started_at(waited),
             duration,
             ending,
             metadata: self.metadata.as_deref().cloned().unwrap_or_default(),
@@ -59,15 +66,15 @@ impl Profile {
 
 impl Record {
     pub(crate) fn summary(&self) -> ExecutionSummary {
-        self.profile.summary(self.ending.status(), self.duration, Some(self.ending.clone()))
+        let times = [self.waited, self.duration];
+        self.profile.summary(self.ending.status(), times, Some(self.ending.clone()))
     }
 
     /// The result, its text made here and now from the bytes that are kept.
     pub(crate) fn result(&self) -> ExecutionResult {
         let [stdout, stderr] = &self.output;
         let overflow = |stream: &Captured| stream.overflow_path().map(Path::to_path_buf);
-        let elapsed = TimeDelta::from_std(self.duration).unwrap_or(TimeDelta::MAX);
-        let started_at = self.profile.started_at;
+        let started_at = self.profile.started_at(self.waited);
         ExecutionResult {
             id: self.profile.id,
             status: self.ending.status(),
@@ -75,9 +82,10 @@ impl Record {
             exit_code: self.ending.exit_code(),
             stdout: stdout.text(),
             stderr: stderr.text(),
+            waited: self.waited,
             duration: self.duration,
             started_at,
-            completed_at: started_at.checked_add_signed(elapsed).unwrap_or(started_at),
+            completed_at: later(started_at, self.duration),
             error: self.ending.message(),
             stdout_overflow_file: overflow(stdout),
             stderr_overflow_file: overflow(stderr),
@@ -119,4 +127,9 @@ impl Record {
             }
         }
     }
+}
+
+fn later(moment: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
+    let by = TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX);
+    moment.checked_add_signed(by).unwrap_or(moment)
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::ended::Record;
 use super::retention::Retention;
-use crate::submit::{Permit, Permits};
+use crate::submit::{Admitted, Ask, Full, Permits};
 
 /// Executions by id; `L` is what a live one is to the room that runs it.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub(crate) enum Entry<L> {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {
     Duplicate,
-    Full { limit: usize },
+    Full(Full),
     Closed,
 }
 
@@ -68,8 +68,9 @@ impl<L> Registry<L> {
         &self.permits
     }
 
-    /// Takes an execution in and gives it its permit, or refuses it and changes nothing.
-    pub(crate) fn admit(&self, id: Uuid, live: &Arc<L>) -> Result<Permit, Refusal> {
+    /// Takes an execution in and gives it its permit or its place in the queue, or refuses it and
+    /// changes nothing.
+    pub(crate) fn admit(&self, id: Uuid, live: &Arc<L>, ask: Ask) -> Result<Admitted, Refusal> {
         let mut inner = self.lock();
         if inner.closed {
             return Err(Refusal::Closed);
@@ -77,11 +78,9 @@ impl<L> Registry<L> {
         if inner.entries.contains_key(&id) {
             return Err(Refusal::Duplicate);
         }
-        let Some(permit) = self.permits.try_acquire() else {
-            return Err(Refusal::Full { limit: self.permits.limit() });
-        };
+        let admitted = self.permits.ask(ask).map_err(Refusal::Full)?;
         inner.entries.insert(id, Slot::Live(Arc::clone(live)));
-        Ok(permit)
+        Ok(admitted)
     }
 
     /// Takes back an admission that came to nothing.

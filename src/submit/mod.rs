@@ -2,6 +2,7 @@
 
 mod admission;
 mod environment;
+mod line;
 mod program;
 mod script;
 mod validate;
@@ -12,7 +13,9 @@ use std::time::Duration;
 
 use execution_engine_process::{Containment, Launch};
 
-pub(crate) use admission::{Permit, Permits};
+pub use admission::Admission;
+pub(crate) use admission::{Admitted, Ask, Full, Group, Patience, Permits, Place};
+pub(crate) use line::GroupId;
 
 use crate::config::ExecutionConfig;
 use crate::error::ValidationError;
@@ -25,18 +28,26 @@ pub(crate) struct Prepared {
     pub(crate) launch: Launch,
     /// None is unlimited.
     pub(crate) timeout: Option<Duration>,
+    pub(crate) group: GroupId,
+}
+
+/// What an engine allows.
+pub(crate) struct Rules<'a> {
+    pub(crate) config: &'a ExecutionConfig,
+    pub(crate) containment: &'a Containment,
+    pub(crate) permits: &'a Permits,
 }
 
 /// Checks a request and resolves its program, directory and environment. Starts and leaves nothing.
 pub(crate) fn prepare(
     request: &ExecutionRequest,
     options: &ExecutionOptions,
-    config: &ExecutionConfig,
-    containment: &Containment,
+    rules: &Rules<'_>,
 ) -> Result<Prepared, ValidationError> {
     validate::fields(request)?;
-    validate::options(options, containment)?;
-    let timeout = validate::timeout(request.timeout_ms, config)?;
+    validate::options(options, rules.containment)?;
+    let group = validate::group(options.group.as_deref(), rules.permits)?;
+    let timeout = validate::timeout(request.timeout_ms, rules.config)?;
     let working_dir = request.working_dir.as_deref().map(working_dir).transpose()?;
     let env = environment::of_child(&request.env);
     let path = environment::value(&env, "PATH").map(ToOwned::to_owned);
@@ -49,7 +60,7 @@ pub(crate) fn prepare(
     launch.working_dir = working_dir;
     launch.limits = options.limits;
     launch.leftovers = options.leftovers;
-    Ok(Prepared { launch, timeout })
+    Ok(Prepared { launch, timeout, group })
 }
 
 /// The file to execute, and the arguments beginning with the name the program sees.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use execution_engine_process::{Containment, Signal};
 
+use super::{GroupId, Permits};
 use crate::config::ExecutionConfig;
 use crate::error::ValidationError;
 use crate::model::{Command, ExecutionOptions, ExecutionRequest};
@@ -106,6 +107,15 @@ pub(crate) fn signal(field: &'static str, signal: Option<Signal>) -> Checked {
             Err(ValidationError::InvalidOption { field, reason })
         }
     }
+}
+
+/// A group must be one of the engine's.
+pub(super) fn group(name: Option<&str>, permits: &Permits) -> Result<GroupId, ValidationError> {
+    let Some(name) = name else { return Ok(GroupId::NONE) };
+    permits.group(name).ok_or_else(|| ValidationError::InvalidOption {
+        field: "group",
+        reason: format!("there is no group {name:?}; add it with EngineBuilder::group"),
+    })
 }
 
 /// The timeout in force; None is unlimited.
