@@ -1,5 +1,6 @@
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::time::Duration;
 
 use crate::sys;
 use crate::{Exit, Reaped, Signal, Tree, TreeUsage};
@@ -66,6 +67,12 @@ impl Child {
     /// As [`signal`](Self::signal).
     pub fn resume(&mut self) -> io::Result<()> {
         self.process.resume()
+    }
+
+    /// CPU time that the main program itself has used so far, without its children; None where the
+    /// system does not tell, and once it is reaped.
+    pub fn cpu_time(&self) -> Option<Duration> {
+        self.process.cpu_time()
     }
 
     /// What the whole tree has used so far; None where the system does not count that.

@@ -23,9 +23,9 @@ impl Tree {
         !self.occupied
     }
 
-    /// A tree that could not be examined: empty, and not proven to be.
+    /// A tree that could not be examined: nobody is known, and yet there may be somebody.
     pub fn unknown() -> Self {
-        Self::empty(false)
+        Self { occupied: true, ..Self::empty(false) }
     }
 
     /// Nobody that could be seen.

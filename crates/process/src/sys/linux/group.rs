@@ -6,8 +6,11 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 
 use super::main_program::Main;
-use super::proc::{self, Held, Stat};
+use super::proc::{self, Stat};
 use crate::{Tree, WatchFd, WatchReady};
+
+/// How many of a tree are watched at a time: a large one must not take all descriptors of the host.
+const MOST_WATCHED: usize = 32;
 
 /// While the main program is there its id keeps the group's from being given to others. When it has
 /// ended it is reaped first: a group with a zombie in it looks like one that lives.
@@ -16,44 +19,45 @@ pub(super) fn tree(main: &mut Main) -> io::Result<Tree> {
         // Nobody can say who has left the group.
         return Ok(Tree::empty(false));
     }
-    Ok(tree_of(members(main)?))
+    Ok(tree_of(&members(main)?))
 }
 
 /// The tree that these are all that is known of.
-pub(super) fn tree_of(held: Vec<Held>) -> Tree {
+pub(super) fn tree_of(members: &[Stat]) -> Tree {
+    let watch = |stat| {
+        let fd = proc::hold(stat).ok().flatten()?;
+        Some(WatchFd { fd, ready: WatchReady::Readable })
+    };
     Tree {
-        members: held.iter().map(|held| held.stat.member()).collect(),
-        occupied: !held.is_empty(),
-        watch: held
-            .into_iter()
-            .map(|held| WatchFd { fd: held.pidfd, ready: WatchReady::Readable })
-            .collect(),
+        members: members.iter().map(Stat::member).collect(),
+        occupied: !members.is_empty(),
+        watch: members.iter().take(MOST_WATCHED).filter_map(watch).collect(),
         ..Tree::empty(false)
     }
 }
 
 pub(super) fn signal(main: &mut Main, signal: Signal) -> io::Result<u32> {
-    let main_is_there = main.reap()?.is_none();
-    let members = members(main)?;
-    if main_is_there {
-        // All at once, those that are being forked right now included.
-        kill_process_group(main.pid(), signal)?;
-        return Ok(u32::try_from(members.len()).unwrap_or(u32::MAX));
+    if main.reap()?.is_some() {
+        return proc::send(&members(main)?, signal);
     }
-    proc::send(&members, signal)
+    let members = members(main);
+    // All at once, those that are being forked right now included. It needs no descriptor, so it
+    // works for a host that has none left.
+    kill_process_group(main.pid(), signal)?;
+    Ok(members.map_or(1, |members| u32::try_from(members.len()).unwrap_or(u32::MAX)))
 }
 
 pub(super) fn is_gone(leader: Pid) -> bool {
     test_kill_process_group(leader) == Err(Errno::SRCH)
 }
 
-fn members(main: &Main) -> io::Result<Vec<Held>> {
+pub(super) fn members(main: &Main) -> io::Result<Vec<Stat>> {
     let leader = main.pid().as_raw_nonzero().get();
-    let is_member = |stat: &Stat| {
-        // Once ours is reaped, a process with its id leads another group of the same number.
-        let is_stranger = stat.pid == leader && main.is_reaped();
-        stat.group == leader && stat.is_alive() && !is_stranger
-    };
-    let hold = |stat: Stat| Held::hold(&stat).filter(|held| is_member(&held.stat));
-    Ok(proc::all()?.filter(is_member).filter_map(hold).collect())
+    let group: Vec<_> = proc::all()?.filter(|stat| stat.group == leader).collect();
+    // Its number stays taken while the group has a member. Once ours is reaped, a process with that
+    // id is a stranger, and the group is the stranger's.
+    if main.is_reaped() && group.iter().any(|stat| stat.pid == leader) {
+        return Ok(Vec::new());
+    }
+    Ok(group.into_iter().filter(Stat::is_alive).collect())
 }

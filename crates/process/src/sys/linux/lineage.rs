@@ -3,18 +3,18 @@
 //!
 //! A process belongs to the tree if it is of the main program's session or group, if its parent
 //! belongs to it, or if its environment holds the mark that the main program was started with. Who
-//! was found once is held by a descriptor and remembered, wherever it moves. What escapes is a
+//! was found once is remembered, by id and start time, wherever it moves. What escapes is a
 //! process that forks twice, so that its parent is gone, and has cleared its environment and left
 //! the session before it was seen.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 
 use rustix::process::{Signal, getuid, kill_process_group};
 
 use super::group;
 use super::main_program::Main;
-use super::proc::{self, Environ, Held, Stat};
+use super::proc::{self, Environ, Stat};
 use crate::{Member, Tree};
 
 /// How often a look around is repeated while it finds somebody new.
@@ -25,39 +25,47 @@ pub(super) struct Lineage {
     mark: String,
     /// When the main program started, in clock ticks; nobody older belongs to it.
     started: u64,
-    known: HashMap<i32, Held>,
+    /// Who is alive, by id.
+    known: HashMap<i32, Stat>,
+    /// Everybody who was ever seen, by id and start time.
+    seen: HashSet<(i32, u64)>,
     suspects: Vec<Member>,
 }
 
 impl Lineage {
     pub(super) fn new(mark: String, main: &Main) -> Self {
         let stat = Stat::of(main.pid().as_raw_nonzero().get());
-        let started = stat.map_or(0, |stat| stat.started);
-        Self { mark, started, known: HashMap::new(), suspects: Vec::new() }
+        Self {
+            mark,
+            started: stat.map_or(0, |stat| stat.started),
+            known: HashMap::new(),
+            seen: HashSet::new(),
+            suspects: Vec::new(),
+        }
     }
 
-    pub(super) fn tree(&mut self, main: &mut Main) -> io::Result<Tree> {
-        main.reap()?;
+    pub(super) fn tree(&mut self, main: &Main) -> io::Result<Tree> {
         self.look_around(main)?;
-        let clone = |held: &Held| {
-            Some(Held { stat: held.stat.clone(), pidfd: held.pidfd.try_clone().ok()? })
-        };
-        let tree = group::tree_of(self.known.values().filter_map(clone).collect());
-        Ok(Tree { occupied: !self.known.is_empty(), suspects: self.suspects.clone(), ..tree })
+        let known: Vec<_> = self.known.values().cloned().collect();
+        Ok(Tree { suspects: self.suspects.clone(), ..group::tree_of(&known) })
+    }
+
+    /// Everybody who was ever seen, by id and start time.
+    pub(super) fn seen(&self) -> &HashSet<(i32, u64)> {
+        &self.seen
     }
 
     /// Parents are looked at before any signal: an orphan can no longer be told by its parent.
-    pub(super) fn signal(&mut self, main: &mut Main, signal: Signal) -> io::Result<u32> {
-        main.reap()?;
+    pub(super) fn signal(&mut self, main: &Main, signal: Signal) -> io::Result<u32> {
         self.look_around(main)?;
-        if signal == Signal::KILL {
+        if matches!(signal, Signal::KILL | Signal::STOP) {
             self.hold_still(main)?;
         }
         proc::send(self.known.values(), signal)
     }
 
     /// Stops them all, so that nobody forks while the others are being killed.
-    fn hold_still(&mut self, main: &mut Main) -> io::Result<()> {
+    fn hold_still(&mut self, main: &Main) -> io::Result<()> {
         for _ in 0..MOST_ROUNDS {
             let before = self.known.len();
             if !main.is_reaped() {
@@ -77,13 +85,14 @@ impl Lineage {
     fn look_around(&mut self, main: &Main) -> io::Result<usize> {
         let mut found = 0;
         for _ in 0..MOST_ROUNDS {
-            let all: Vec<_> = proc::all()?.filter(|stat| stat.started >= self.started).collect();
-            let alive: HashMap<i32, &Stat> =
-                all.iter().filter(|stat| stat.is_alive()).map(|stat| (stat.pid, stat)).collect();
-            self.known.retain(|pid, held| match alive.get(pid) {
-                Some(stat) if stat.started == held.stat.started => {
+            let alive: HashMap<i32, Stat> = proc::all()?
+                .filter(|stat| stat.started >= self.started && stat.is_alive())
+                .map(|stat| (stat.pid, stat))
+                .collect();
+            self.known.retain(|pid, known| match alive.get(pid) {
+                Some(stat) if stat.is_same(known) => {
                     // It may have another name and another parent by now.
-                    held.stat.clone_from(stat);
+                    known.clone_from(stat);
                     true
                 }
                 _ => false,
@@ -93,46 +102,70 @@ impl Lineage {
                 break;
             }
             found += new.len();
-            self.known.extend(new.into_iter().map(|held| (held.stat.pid, held)));
+            self.seen.extend(new.values().map(|stat| (stat.pid, stat.started)));
+            self.known.extend(new);
         }
         Ok(found)
     }
 
-    fn newcomers(&mut self, main: &Main, alive: &HashMap<i32, &Stat>) -> Vec<Held> {
+    fn newcomers(&mut self, main: &Main, alive: &HashMap<i32, Stat>) -> HashMap<i32, Stat> {
         let leader = main.pid().as_raw_nonzero().get();
         // A number stays taken while the session or group has a member. If a process has it that
         // is not our main program, nobody of ours is left under that number.
         let recycled = main.is_reaped() && alive.contains_key(&leader);
-        let is_ours = |stat: &Stat| {
-            (!recycled && (stat.session == leader || stat.group == leader))
+        let is_inside = |stat: &Stat| {
+            !recycled && (stat.session == leader || stat.group == leader)
                 || self.known.contains_key(&stat.parent)
         };
-        let mut new = Vec::new();
-        let mut suspects = Vec::new();
+        let mut new = HashMap::new();
+        let mut unreadable = Vec::new();
+        let mut rest = Vec::new();
         for stat in alive.values().filter(|stat| !self.known.contains_key(&stat.pid)) {
-            let belongs = is_ours(stat)
+            let belongs = is_inside(stat)
                 || match proc::environ(stat.pid, &self.mark) {
                     Environ::Has => true,
                     Environ::HasNot => false,
                     Environ::Unreadable => {
-                        if may_be_ours(stat) {
-                            suspects.push(stat.member());
-                        }
+                        unreadable.push(stat);
                         false
                     }
                 };
             if belongs {
-                new.extend(Held::hold(stat));
+                new.insert(stat.pid, stat.clone());
+            } else {
+                rest.push(stat);
             }
         }
-        self.suspects = suspects;
+        // The children of those, and theirs.
+        loop {
+            let before = rest.len();
+            rest.retain(|stat| {
+                let is_child = new.contains_key(&stat.parent);
+                if is_child {
+                    new.insert(stat.pid, (*stat).clone());
+                }
+                !is_child
+            });
+            if rest.len() == before {
+                break;
+            }
+        }
+        unreadable.retain(|stat| !new.contains_key(&stat.pid));
+        self.suspects = suspects(&unreadable);
         new
     }
 }
 
-/// Whether a process that cannot be examined may have come from here: this user started it, and its
-/// parent has gone.
-fn may_be_ours(stat: &Stat) -> bool {
-    let is_orphan = stat.parent <= 1;
-    is_orphan && proc::real_user(stat.pid) == Some(getuid().as_raw())
+/// Those among processes that cannot be examined which may have come from here: this user started
+/// them, and their parents have gone, so that init, or one of our own forebears, took them over.
+fn suspects(unreadable: &[&Stat]) -> Vec<Member> {
+    if unreadable.is_empty() {
+        return Vec::new();
+    }
+    let (me, user) = (std::process::id().cast_signed(), getuid().as_raw());
+    let parent = |pid: &i32| Stat::of(*pid).map(|stat| stat.parent).filter(|pid| *pid > 0);
+    let forebears: HashSet<i32> = std::iter::successors(Some(me), parent).chain([1]).collect();
+    let may_be_ours =
+        |stat: &&&Stat| forebears.contains(&stat.parent) && proc::real_user(stat.pid) == Some(user);
+    unreadable.iter().filter(may_be_ours).map(|stat| stat.member()).collect()
 }

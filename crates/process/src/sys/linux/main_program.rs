@@ -2,12 +2,12 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use rustix::io::Errno;
-use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+use rustix::process::Pid;
 
+use super::proc::Stat;
 use super::reaper;
 use crate::{Exit, Reaped, Usage};
 
@@ -36,38 +36,38 @@ impl Main {
     }
 
     pub(super) fn exit(&mut self) -> io::Result<Option<Exit>> {
-        if let Some(reaped) = self.reaped {
-            return Ok(Some(reaped.exit));
-        }
-        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        match waitid(WaitId::Pid(self.pid), look) {
-            Ok(None) => Ok(None),
-            Ok(Some(status)) => {
-                Ok(Some(match (status.exit_status(), status.terminating_signal()) {
-                    (Some(code), _) => Exit::Code(code),
-                    (None, Some(signal)) => Exit::Signaled { signal, core_dumped: status.dumped() },
-                    (None, None) => Exit::Unknown,
-                }))
-            }
-            Err(Errno::CHILD) => Ok(Some(self.taken_by_a_stranger())),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// The child is not ours to wait for. It has ended if somebody waited for it; with SIGCHLD
-    /// ignored the kernel says ECHILD only when it has ended, too.
-    fn taken_by_a_stranger(&mut self) -> Exit {
-        self.reaped = Some(Reaped { exit: Exit::Unknown, usage: Usage::default() });
-        Exit::Unknown
+        self.look(Wait::Peek).map(|ended| ended.map(|ended| ended.exit))
     }
 
     pub(super) fn reap(&mut self) -> io::Result<Option<Reaped>> {
-        let Some(exit) = self.exit()? else { return Ok(None) };
-        if self.reaped.is_none() {
-            let usage = wait4(self.pid)?.unwrap_or_default();
-            self.reaped = Some(Reaped { exit, usage });
+        self.look(Wait::Collect)
+    }
+
+    fn look(&mut self, how: Wait) -> io::Result<Option<Reaped>> {
+        if self.reaped.is_some() {
+            return Ok(self.reaped);
         }
-        Ok(self.reaped)
+        match wait(self.pidfd.as_fd(), how) {
+            Ok(Some(ended)) => {
+                if how == Wait::Collect {
+                    self.reaped = Some(ended);
+                }
+                Ok(Some(ended))
+            }
+            // The child is not ours to wait for. It has ended if somebody waited for it; with
+            // SIGCHLD ignored the kernel says so only when it has ended, too.
+            Err(error) if error.raw_os_error() == Some(libc::ECHILD) => {
+                self.reaped = Some(Reaped { exit: Exit::Unknown, usage: Usage::default() });
+                Ok(self.reaped)
+            }
+            other => other,
+        }
+    }
+
+    /// CPU time that it has used itself; None once it is reaped.
+    pub(super) fn cpu_time(&self) -> Option<Duration> {
+        let stat = Stat::of(self.pid.as_raw_nonzero().get()).filter(|_| !self.is_reaped())?;
+        Some(stat.cpu_time())
     }
 
     /// Leaves the reaping to the background, once it has been killed.
@@ -75,39 +75,83 @@ impl Main {
         if !matches!(self.reap(), Ok(Some(_)))
             && let Ok(pidfd) = self.pidfd.try_clone()
         {
-            reaper::reap(self.pid, pidfd);
+            reaper::reap(pidfd);
         }
     }
 
     /// Collects a child that is ending right now.
     pub(super) fn reap_now(self) {
-        while let Err(Errno::INTR) = waitid(WaitId::Pid(self.pid), WaitIdOptions::EXITED) {}
+        let again = |error: &io::Error| error.kind() == io::ErrorKind::Interrupted;
+        while wait(self.pidfd.as_fd(), Wait::Block).is_err_and(|error| again(&error)) {}
     }
 }
 
-/// Reaps `pid`, which has ended, and tells what it used; None if somebody else was faster.
-fn wait4(pid: Pid) -> io::Result<Option<Usage>> {
+/// How to wait for a child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Look whether it has ended, and leave it as it is.
+    Peek,
+    /// Reap it if it has ended.
+    Collect,
+    /// Reap it as soon as it ends.
+    Block,
+}
+
+/// How a child has ended; None while it lives. By its descriptor and not by its id, which may be
+/// another child's by now if somebody else has reaped this one.
+pub(super) fn wait(pidfd: BorrowedFd<'_>, how: Wait) -> io::Result<Option<Reaped>> {
+    let options = libc::WEXITED
+        | match how {
+            Wait::Peek => libc::WNOHANG | libc::WNOWAIT,
+            Wait::Collect => libc::WNOHANG,
+            Wait::Block => 0,
+        };
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-    let raw = pid.as_raw_nonzero().get();
-    // SAFETY: the status is not wanted, and the kernel fills a structure of this size.
-    let waited =
-        unsafe { libc::wait4(raw, std::ptr::null_mut(), libc::WNOHANG, usage.as_mut_ptr()) };
+    // SAFETY: the kernel fills two structures of these sizes. By number, because libc's wrapper
+    // does not pass on what the child has used.
+    let waited = unsafe {
+        libc::syscall(
+            libc::SYS_waitid,
+            libc::P_PIDFD,
+            pidfd.as_raw_fd(),
+            info.as_mut_ptr(),
+            options,
+            usage.as_mut_ptr(),
+        )
+    };
     if waited < 0 {
-        let error = io::Error::last_os_error();
-        return if error.raw_os_error() == Some(libc::ECHILD) { Ok(None) } else { Err(error) };
+        return Err(io::Error::last_os_error());
     }
-    // SAFETY: all of it was zeroed, which is a value, and the kernel may have filled it.
-    let usage = unsafe { usage.assume_init() };
+    // SAFETY: all of both was zeroed, which is a value, and the kernel may have filled them. These
+    // fields are those of a child's end.
+    let (info, usage, pid, status) = unsafe {
+        let info = info.assume_init();
+        (info, usage.assume_init(), info.si_pid(), info.si_status())
+    };
+    if pid == 0 {
+        return Ok(None);
+    }
+    let exit = match info.si_code {
+        libc::CLD_EXITED => Exit::Code(status),
+        libc::CLD_KILLED => Exit::Signaled { signal: status, core_dumped: false },
+        libc::CLD_DUMPED => Exit::Signaled { signal: status, core_dumped: true },
+        _ => Exit::Unknown,
+    };
+    Ok(Some(Reaped { exit, usage: used(&usage) }))
+}
+
+fn used(usage: &libc::rusage) -> Usage {
     let count = |value: libc::c_long| u64::try_from(value).unwrap_or(0);
     let time = |time: libc::timeval| {
         Duration::from_secs(count(time.tv_sec)) + Duration::from_micros(count(time.tv_usec))
     };
-    Ok(Some(Usage {
+    Usage {
         user: time(usage.ru_utime),
         system: time(usage.ru_stime),
         // Linux counts in KiB.
         peak_memory_bytes: count(usage.ru_maxrss) * 1024,
         voluntary_switches: count(usage.ru_nvcsw),
         involuntary_switches: count(usage.ru_nivcsw),
-    }))
+    }
 }

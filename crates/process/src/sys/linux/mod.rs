@@ -1,4 +1,4 @@
-//! Linux 5.3 or later: pidfds, children started in the manner of vfork, control groups.
+//! Linux 5.4 or later: pidfds, children started in the manner of vfork, control groups.
 
 mod cgroup;
 mod clone;
@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub(crate) use process::Process;
 
-use cgroup::{Entrance, Group, Leaf, Parent};
+use cgroup::{Entrance, Leaf, Parent};
 use clone::Birthplace;
 use exec::{Image, Orders};
 use keeper::Keeper;
@@ -125,7 +125,7 @@ impl Containment {
             let orders = orders(&image, child, launch);
             match spawn_below(&parent, entrance, orders, launch) {
                 // Somebody has removed our groups: make them again, once.
-                Err(error) if attempts == 1 && error.stage == Stage::Containment => {
+                Err(error) if attempts == 1 && is_removed(&error) => {
                     parent.forget_idle();
                     if parent.is_gone() {
                         forget(&self.parent, &parent);
@@ -143,17 +143,24 @@ fn spawn_below(
     orders: Orders<'_>,
     launch: &Launch,
 ) -> Result<Process, SpawnError> {
-    let group: Group = parent.group(&launch.limits).map_err(uncontained)?;
-    let started = match entrance {
-        Entrance::Birth => clone::start(orders, Birthplace::Group(group.fd())),
+    let group = parent.group(&launch.limits).map_err(uncontained)?;
+    // From here on the leaf gives the group back, also when nobody comes to live there.
+    let leaf = Leaf::new(group, Arc::clone(parent));
+    let group = leaf.group().map_err(uncontained)?;
+    let main = match entrance {
+        Entrance::Birth => clone::start(orders, Birthplace::Group(group.fd()))?,
         Entrance::Join => {
             let procs = group.procs().map_err(uncontained)?;
-            clone::start(orders, Birthplace::Joins(procs.as_fd()))
+            clone::start(orders, Birthplace::Joins(procs.as_fd()))?
         }
     };
-    // From here on the leaf gives the group back, also when nobody came to live there.
-    let leaf = Leaf::new(group, Arc::clone(parent));
-    Ok(Process::new(started?, Hold::Cgroup(leaf), None, launch.leftovers))
+    Ok(Process::new(main, Hold::Cgroup(leaf), None, launch.leftovers))
+}
+
+/// A group that has been removed under us says ENOENT by its path and ENODEV by its descriptor.
+fn is_removed(error: &SpawnError) -> bool {
+    let removed = matches!(error.source.raw_os_error(), Some(libc::ENOENT | libc::ENODEV));
+    error.stage == Stage::Containment && removed
 }
 
 fn orders<'a>(image: &'a Image, child: &ChildEnds, launch: &Launch) -> Orders<'a> {

@@ -1,12 +1,15 @@
 //! What /proc tells of processes.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::Member;
-use std::os::fd::OwnedFd;
 
 /// One line of `/proc/PID/stat`, as far as it matters here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +20,9 @@ pub(super) struct Stat {
     pub(super) parent: i32,
     pub(super) group: i32,
     pub(super) session: i32,
+    /// CPU time of its own, in clock ticks.
+    cpu: u64,
+    threads: u32,
     /// In clock ticks since the system started. With the pid it names a process for ever.
     pub(super) started: u64,
 }
@@ -24,17 +30,43 @@ pub(super) struct Stat {
 impl Stat {
     /// None if there is no such process, or not any more.
     pub(super) fn of(pid: i32) -> Option<Self> {
-        parse(pid, &std::fs::read(format!("/proc/{pid}/stat")).ok()?)
+        // The line is some 300 bytes long and comes with one read.
+        let mut line = [0; 1024];
+        let length = File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut line).ok()?;
+        parse(pid, line.get(..length)?)
     }
 
-    /// Whether it can still do anything: not a zombie, not on its way out.
+    /// Whether it can still do anything: not a zombie, not on its way out. A zombie with threads is
+    /// one whose first thread has ended while others run on.
     pub(super) fn is_alive(&self) -> bool {
-        !matches!(self.state, 'Z' | 'X' | 'x')
+        self.threads > 1 || !matches!(self.state, 'Z' | 'X' | 'x')
+    }
+
+    /// Whether this is the same process, at whatever time it was looked at.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        (self.pid, self.started) == (other.pid, other.started)
+    }
+
+    /// CPU time that it has used itself, without the children it waited for.
+    pub(super) fn cpu_time(&self) -> Duration {
+        Duration::from_millis(self.cpu.saturating_mul(1000) / ticks_per_second())
     }
 
     pub(super) fn member(&self) -> Member {
         Member { pid: self.pid.cast_unsigned(), name: self.name.clone() }
     }
+}
+
+fn ticks_per_second() -> u64 {
+    rustix::param::clock_ticks_per_second().max(1)
+}
+
+/// The present moment as a start time would tell it.
+pub(super) fn now() -> u64 {
+    let now = clock_gettime(ClockId::Boottime);
+    let (seconds, nanos) = (now.tv_sec.cast_unsigned(), now.tv_nsec.cast_unsigned());
+    let per_second = ticks_per_second();
+    seconds * per_second + nanos * per_second / 1_000_000_000
 }
 
 /// All processes that there are now, zombies included.
@@ -53,8 +85,11 @@ fn parse(pid: i32, line: &[u8]) -> Option<Stat> {
     let state = fields.next()?.chars().next()?;
     let mut number = || fields.next()?.parse().ok();
     let (parent, group, session) = (number()?, number()?, number()?);
-    let started = fields.nth(15)?.parse().ok()?;
-    Some(Stat { pid, name, state, parent, group, session, started })
+    let user: u64 = fields.nth(7)?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
+    let threads = fields.nth(4)?.parse().ok()?;
+    let started = fields.nth(1)?.parse().ok()?;
+    Some(Stat { pid, name, state, parent, group, session, cpu: user + system, threads, started })
 }
 
 /// What the environment of a process tells.
@@ -90,39 +125,41 @@ pub(super) fn real_user(pid: i32) -> Option<u32> {
         .ok()
 }
 
-/// A process held by a descriptor, so that a signal cannot hit another one with a recycled id.
-#[derive(Debug)]
-pub(super) struct Held {
-    pub(super) stat: Stat,
-    pub(super) pidfd: OwnedFd,
+/// A descriptor of the process that `stat` was read from, so that what is done with it cannot hit
+/// another one with a recycled id. None if it has gone.
+pub(super) fn hold(stat: &Stat) -> io::Result<Option<OwnedFd>> {
+    let Some(pid) = Pid::from_raw(stat.pid) else { return Ok(None) };
+    let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(pidfd) => pidfd,
+        Err(Errno::SRCH) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    // Looked at again, now that the descriptor keeps the id from meaning another process.
+    let is_it = Stat::of(stat.pid).is_some_and(|again| again.is_same(stat));
+    Ok(is_it.then_some(pidfd))
 }
 
-impl Held {
-    /// Holds the process that `stat` was read from; None if it has gone.
-    pub(super) fn hold(stat: &Stat) -> Option<Self> {
-        let pidfd = pidfd_open(Pid::from_raw(stat.pid)?, PidfdFlags::empty()).ok()?;
-        // Looked at again, now that the descriptor keeps the id from meaning another process.
-        let again = Stat::of(stat.pid)?;
-        (again.started == stat.started && again.is_alive()).then_some(Self { stat: again, pidfd })
-    }
-}
-
-/// Sends a signal to each and says how many got it. An error only if nobody did.
+/// Sends a signal to each, through one descriptor at a time: a tree may be larger than the host has
+/// room for. Says how many got it; an error only if nobody did.
 pub(super) fn send<'a>(
-    to: impl IntoIterator<Item = &'a Held>,
+    to: impl IntoIterator<Item = &'a Stat>,
     signal: rustix::process::Signal,
 ) -> io::Result<u32> {
     let mut reached = 0;
     let mut failure = None;
-    for held in to {
-        match pidfd_send_signal(&held.pidfd, signal) {
+    for stat in to {
+        let sent = hold(stat).and_then(|pidfd| match pidfd {
+            Some(pidfd) => Ok(pidfd_send_signal(pidfd, signal)?),
+            None => Err(Errno::SRCH.into()),
+        });
+        match sent {
             Ok(()) => reached += 1,
-            Err(Errno::SRCH) => {}
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
             Err(error) => failure = Some(error),
         }
     }
     match failure {
-        Some(error) if reached == 0 => Err(error.into()),
+        Some(error) if reached == 0 => Err(error),
         _ => Ok(reached),
     }
 }
@@ -133,8 +170,9 @@ mod tests {
 
     #[test]
     fn a_name_may_hold_anything() {
-        let line = b"7 (a) S 1 (b\n) R 1 5 6 0 -1 4194304 0 0 0 0 1 2 3 4 20 0 1 0 987 0";
+        let line = b"7 (a) S 1 (b\n) R 1 5 6 0 -1 4194304 0 0 0 0 1 2 3 4 20 0 8 0 987 0";
         let stat = parse(7, line).unwrap();
+        assert_eq!((stat.cpu, stat.threads), (3, 8));
         assert_eq!((stat.name.as_str(), stat.state), ("a) S 1 (b\n", 'R'));
         assert_eq!((stat.parent, stat.group, stat.session, stat.started), (1, 5, 6, 987));
         assert_eq!(parse(7, b""), None);

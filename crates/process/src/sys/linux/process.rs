@@ -2,12 +2,14 @@
 
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::time::Duration;
 
 use super::cgroup::Leaf;
 use super::group;
 use super::lineage::Lineage;
 use super::main_program::Main;
-use super::orphans;
+use super::orphans::{self, Kin};
+use super::proc::Stat;
 use super::roster::Entry;
 use crate::{Exit, Leftovers, Reaped, Signal, Tree, TreeUsage};
 
@@ -18,8 +20,17 @@ pub(crate) struct Process {
     /// Keeps the tree on the list of those that must not outlive the host, where a list does that.
     _listed: Option<Entry>,
     leftovers: Leftovers,
-    /// Whether the rest of the tree has been given up and lives on.
-    left: bool,
+    rest: Rest,
+}
+
+/// What is known of the tree without looking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    Unknown,
+    /// It was empty at the last look, and the main program has ended.
+    Gone,
+    /// It has been given up and lives on.
+    Left,
 }
 
 /// What holds the tree.
@@ -32,7 +43,7 @@ pub(super) enum Hold {
 
 impl Process {
     pub(super) fn new(main: Main, hold: Hold, listed: Option<Entry>, leftovers: Leftovers) -> Self {
-        Self { main, hold, _listed: listed, leftovers, left: false }
+        Self { main, hold, _listed: listed, leftovers, rest: Rest::Unknown }
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -47,20 +58,29 @@ impl Process {
         self.main.exit()
     }
 
+    pub(crate) fn cpu_time(&self) -> Option<Duration> {
+        self.main.cpu_time()
+    }
+
     pub(crate) fn reap(&mut self) -> io::Result<Option<Reaped>> {
-        let reaped = self.main.reap()?;
-        if reaped.is_some() {
-            orphans::reap(self.main.pid());
-        }
-        Ok(reaped)
+        self.main.reap()
     }
 
     pub(crate) fn tree(&mut self) -> io::Result<Tree> {
-        match &mut self.hold {
-            Hold::Group => group::tree(&mut self.main),
-            Hold::Tree(lineage) => lineage.tree(&mut self.main),
-            Hold::Cgroup(leaf) => leaf.tree(),
+        let tree = match &mut self.hold {
+            Hold::Group => group::tree(&mut self.main)?,
+            Hold::Tree(lineage) => lineage.tree(&self.main)?,
+            Hold::Cgroup(leaf) => match leaf.tree() {
+                Ok(tree) if !tree.is_empty() => tree,
+                Ok(_) => moved_out(&mut self.main)?,
+                // The group was removed, so whoever was in it has been moved elsewhere.
+                Err(_) => group::tree(&mut self.main)?,
+            },
+        };
+        if tree.is_empty() && self.main.exit()?.is_some() {
+            self.rest = Rest::Gone;
         }
+        Ok(tree)
     }
 
     pub(crate) fn signal(&mut self, signal: Signal) -> io::Result<u32> {
@@ -69,21 +89,29 @@ impl Process {
         };
         match &mut self.hold {
             Hold::Group => group::signal(&mut self.main, number),
-            Hold::Tree(lineage) => lineage.signal(&mut self.main, number),
-            Hold::Cgroup(leaf) => leaf.signal(number),
+            Hold::Tree(lineage) => lineage.signal(&self.main, number),
+            Hold::Cgroup(leaf) => {
+                if signal == Signal::Continue {
+                    leaf.thaw()?;
+                }
+                match leaf.signal(number) {
+                    Ok(0) | Err(_) => group::signal(&mut self.main, number),
+                    reached => reached,
+                }
+            }
         }
     }
 
     pub(crate) fn pause(&mut self) -> io::Result<()> {
-        match &self.hold {
-            Hold::Cgroup(leaf) => leaf.freeze(true),
+        match &mut self.hold {
+            Hold::Cgroup(leaf) => leaf.freeze(),
             Hold::Group | Hold::Tree(_) => self.signal(Signal::Stop).map(drop),
         }
     }
 
     pub(crate) fn resume(&mut self) -> io::Result<()> {
-        match &self.hold {
-            Hold::Cgroup(leaf) => leaf.freeze(false),
+        match &mut self.hold {
+            Hold::Cgroup(leaf) => leaf.thaw(),
             Hold::Group | Hold::Tree(_) => self.signal(Signal::Continue).map(drop),
         }
     }
@@ -97,22 +125,54 @@ impl Process {
 
     pub(crate) fn leave(&mut self) -> io::Result<()> {
         debug_assert_eq!(self.leftovers, Leftovers::Leave, "the sentinel would not know of it");
+        if orphans::come_to_us() {
+            let pids = self.tree()?.members.into_iter().map(|member| member.pid.cast_signed());
+            orphans::adopt(pids.filter_map(Stat::of));
+        }
         if let Hold::Cgroup(leaf) = &mut self.hold {
             leaf.let_go()?;
         }
-        self.left = true;
+        self.rest = Rest::Left;
         Ok(())
     }
+
+    /// Who counts as kin of this child when zombies are collected.
+    fn kin(&self) -> Kin {
+        let kin = Kin::of(self.main.pid());
+        match &self.hold {
+            Hold::Group => kin,
+            Hold::Tree(lineage) => kin.with_seen(lineage.seen()),
+            Hold::Cgroup(leaf) => kin.with_group(leaf.name()),
+        }
+    }
+}
+
+/// An empty group has somebody outside of it if a process has the right to move itself elsewhere,
+/// and does. That the main program or its process group did so can be seen.
+fn moved_out(main: &mut Main) -> io::Result<Tree> {
+    if main.reap()?.is_some() && group::is_gone(main.pid()) {
+        return Ok(Tree::empty(true));
+    }
+    // Zombies that nobody collects keep the process group, too.
+    let members = group::members(main)?;
+    let proven = members.is_empty();
+    Ok(Tree { proven, ..group::tree_of(&members) })
 }
 
 impl Drop for Process {
     /// Kills the tree and leaves the rest to the background.
     fn drop(&mut self) {
-        let is_gone = self.left || matches!(self.tree(), Ok(tree) if tree.is_empty());
-        if !is_gone {
+        if self.rest == Rest::Unknown && !matches!(self.tree(), Ok(tree) if tree.is_empty()) {
             // One that cannot be signalled is nothing one could act on here.
             let _signalled = self.signal(Signal::Kill);
         }
         self.main.reap_later();
+        if self.rest != Rest::Left && orphans::come_to_us() {
+            let kin = self.kin();
+            if let Hold::Cgroup(leaf) = &mut self.hold {
+                leaf.spend();
+            }
+            orphans::collect(kin);
+        }
     }
 }

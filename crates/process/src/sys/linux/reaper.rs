@@ -3,14 +3,24 @@
 //! it has nothing to do.
 
 use std::io;
+use std::os::fd::AsFd as _;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
-use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use super::cgroup::{self, Parent};
+use super::main_program::{Wait, wait};
+use super::orphans::Kin;
+
+/// How soon to look again for those that cannot be waited for yet.
+const SOON: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+/// How soon to look again for those that hang, in case their end was not told.
+const LATER: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+/// How long orphans of a killed tree are looked for.
+const ORPHANS_PATIENCE: Duration = Duration::from_secs(15);
 
 /// The work that has come in, and whether the thread is there.
 static DESK: Mutex<Desk> = Mutex::new(Desk { incoming: Vec::new(), attended: false });
@@ -22,8 +32,12 @@ struct Desk {
 
 enum Chore {
     Reap {
-        pid: Pid,
         pidfd: OwnedFd,
+    },
+    /// The zombies that a tree leaves to a host which inherits orphans.
+    Collect {
+        kin: Kin,
+        until: Instant,
     },
     /// The parent stays for as long as one of its groups does.
     Remove {
@@ -33,9 +47,14 @@ enum Chore {
     },
 }
 
-/// Takes over a child that has been killed.
-pub(super) fn reap(pid: Pid, pidfd: OwnedFd) {
-    hand_in(Chore::Reap { pid, pidfd });
+/// Takes over a child that has been killed, or an orphan that may become a child.
+pub(super) fn reap(pidfd: OwnedFd) {
+    hand_in(Chore::Reap { pidfd });
+}
+
+/// Takes over the zombies of a tree.
+pub(super) fn collect(kin: Kin) {
+    hand_in(Chore::Collect { kin, until: Instant::now() + ORPHANS_PATIENCE });
 }
 
 /// Takes over a control group whose members have been killed.
@@ -86,36 +105,41 @@ impl Chore {
     /// None when it is done for good.
     fn attempt(self) -> Option<Self> {
         let is_done = match &self {
-            Self::Reap { pid, .. } => {
-                let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+            Self::Reap { pidfd } => {
+                let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
+                let has_ended =
+                    poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0);
                 // Gone for good when reaped here, or by somebody else.
-                !matches!(waitid(WaitId::Pid(*pid), look), Ok(None))
+                has_ended && !matches!(wait(pidfd.as_fd(), Wait::Collect), Ok(None))
             }
+            Self::Collect { kin, until } => kin.reap() || Instant::now() > *until,
             Self::Remove { dir, events, .. } => {
                 // Read before the attempt, so that a change behind it is told.
                 let _seen = rustix::io::pread(events, &mut [0; 256], 0);
+                // Again, because the last time may have failed for want of a descriptor.
+                let _killed = cgroup::kill(dir);
                 cgroup::remove(dir).is_ok()
             }
         };
         (!is_done).then_some(self)
     }
 
-    fn poll_fd(&self) -> PollFd<'_> {
+    fn poll_fd(&self) -> Option<PollFd<'_>> {
         match self {
-            Self::Reap { pidfd, .. } => PollFd::new(pidfd, PollFlags::IN),
-            Self::Remove { events, .. } => PollFd::new(events, PollFlags::PRI),
+            Self::Reap { pidfd } => Some(PollFd::new(pidfd, PollFlags::IN)),
+            Self::Remove { events, .. } => Some(PollFd::new(events, PollFlags::PRI)),
+            Self::Collect { .. } => None,
         }
     }
 }
 
-/// Killed children end within moments. Those that hang in the kernel are looked at each second,
-/// too, in case their end was not told.
+/// Killed children end within moments.
 fn wait_for_one(chores: &[Chore]) {
-    let mut fds: Vec<_> = chores.iter().map(Chore::poll_fd).collect();
+    let mut fds: Vec<_> = chores.iter().filter_map(Chore::poll_fd).collect();
+    let limit = if fds.len() < chores.len() { SOON } else { LATER };
     if let Ok(bell) = bell() {
         fds.push(PollFd::new(bell, PollFlags::IN));
     }
-    let limit = Timespec { tv_sec: 1, tv_nsec: 0 };
     // Interrupted or not, everything is attempted next.
     let _ready = poll(&mut fds, Some(&limit));
     if let Ok(bell) = bell() {

@@ -4,21 +4,37 @@
 //! the kernel closes that end. The shell is started like any child, forks once and leaves its copy
 //! to the init process, so that the host has no child it does not know of. It lives in a session
 //! of its own, holds none of the host's descriptors, and needs nothing but `/bin/sh` and, to look
-//! into environments, `grep`.
+//! around, `cat` and `grep`.
 
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
+use rustix::process::Pid;
+
 use super::clone::{self, Birthplace};
 use super::exec::{Image, Orders};
-use super::pipes;
+use super::orphans::{self, Kin};
+use super::{pipes, reaper};
 use crate::Launch;
 
 /// Held for as long as the children are to live.
 #[derive(Debug)]
 pub(super) struct Sentinel {
-    _lifeline: OwnedFd,
+    /// Taken when it is dropped.
+    lifeline: Option<OwnedFd>,
+    session: Pid,
+}
+
+impl Drop for Sentinel {
+    /// It ends now; a host that inherits orphans has its zombie.
+    fn drop(&mut self) {
+        drop(self.lifeline.take());
+        if orphans::come_to_us() {
+            reaper::collect(Kin::of(self.session));
+        }
+    }
 }
 
 /// Goes to the background and waits there for the end of the lifeline.
@@ -39,12 +55,12 @@ impl Sentinel {
     }
 
     /// The script finds `extra` as its descriptor 4.
-    fn start(script: &str, argument: &std::ffi::OsStr, extra: BorrowedFd<'_>) -> io::Result<Self> {
+    fn start(script: &str, argument: &OsStr, extra: BorrowedFd<'_>) -> io::Result<Self> {
         let mut launch = Launch::new("/bin/sh");
         let script = format!("{WAIT}{script}}} 2>/dev/null &\n");
         launch.args = vec!["sh".into(), "-c".into(), script.into()];
         launch.args.extend(["execution-sentinel".into(), argument.to_os_string()]);
-        launch.env = vec![("PATH".into(), "/usr/bin:/bin".into())];
+        launch.env = vec![("PATH".into(), path())];
         launch.working_dir = Some("/".into());
         let (read, write) = pipes::pipe()?;
         let null = pipes::dev_null()?;
@@ -53,9 +69,20 @@ impl Sentinel {
         let orders = Orders::new(&image, stdio);
         let main = clone::start(orders, Birthplace::Host).map_err(|error| error.source)?;
         // The first shell is done as soon as it has forked.
+        let session = main.pid();
         main.reap_now();
-        Ok(Self { _lifeline: write })
+        Ok(Self { lifeline: Some(write), session })
     }
+}
+
+/// Where the few tools are; there are systems that have them in places of their own.
+fn path() -> OsString {
+    let mut path = OsString::from("/usr/bin:/bin");
+    if let Some(own) = std::env::var_os("PATH") {
+        path.push(":");
+        path.push(own);
+    }
+    path
 }
 
 /// A host without a shell can run programs all the same; it only cannot promise what happens when

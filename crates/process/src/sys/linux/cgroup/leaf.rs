@@ -1,6 +1,6 @@
 //! The group of one child.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -8,15 +8,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::OFlags;
-use rustix::process::Signal;
+use rustix::process::{Signal, pidfd_send_signal};
 
 use super::{Parent, field, open};
-use crate::sys::linux::proc::{self, Held, Stat};
+use crate::sys::linux::proc::{self, Stat};
 use crate::sys::linux::reaper;
 use crate::{Limits, Tree, TreeUsage, WatchFd, WatchReady};
 
 /// How often the list of members is read again while it has new ones.
 const MOST_ROUNDS: u32 = 16;
+/// How many members are held by a descriptor at a time.
+const MOST_HELD: usize = 32;
 
 /// A group with its descriptors; used again for other children when it is empty.
 #[derive(Debug)]
@@ -29,8 +31,10 @@ pub(in crate::sys::linux) struct Group {
     baseline: (Duration, Duration),
     /// Made for one child, with limits of its own.
     pub(super) is_limited: bool,
-    /// Killed as a whole. There are kernels that kill whoever is born into it from then on.
+    /// Killed as a whole, or frozen. There are kernels that kill whoever is born into a group that
+    /// was killed once, and all let those stand still that are born into a frozen one.
     is_spent: bool,
+    is_frozen: bool,
 }
 
 impl Group {
@@ -53,6 +57,7 @@ impl Group {
             baseline: (Duration::ZERO, Duration::ZERO),
             is_limited: limits.is_some(),
             is_spent: false,
+            is_frozen: false,
             dir,
         })
     }
@@ -131,7 +136,7 @@ impl Leaf {
         Self { group: Some(group), parent }
     }
 
-    fn group(&self) -> io::Result<&Group> {
+    pub(in crate::sys::linux) fn group(&self) -> io::Result<&Group> {
         self.group.as_ref().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
@@ -162,12 +167,40 @@ impl Leaf {
                 return Ok(u32::try_from(count).unwrap_or(u32::MAX));
             }
         }
-        proc::send(hold_members(&group.dir)?.values(), signal)
+        send(&group.dir, signal)
     }
 
-    pub(in crate::sys::linux) fn freeze(&self, still: bool) -> io::Result<()> {
-        let dir = &self.group()?.dir;
-        std::fs::write(dir.join("cgroup.freeze"), if still { "1" } else { "0" })
+    pub(in crate::sys::linux) fn freeze(&mut self) -> io::Result<()> {
+        let group = self.group.as_mut().ok_or(io::ErrorKind::NotFound)?;
+        group.is_spent = true;
+        group.is_frozen = true;
+        std::fs::write(group.dir.join("cgroup.freeze"), "1")
+    }
+
+    /// Costs nothing for a group that was never frozen.
+    pub(in crate::sys::linux) fn thaw(&mut self) -> io::Result<()> {
+        match self.group.as_mut().filter(|group| group.is_frozen) {
+            None => Ok(()),
+            Some(group) => {
+                std::fs::write(group.dir.join("cgroup.freeze"), "0")?;
+                group.is_frozen = false;
+                Ok(())
+            }
+        }
+    }
+
+    /// Lets no other child have this group.
+    pub(in crate::sys::linux) fn spend(&mut self) {
+        if let Some(group) = &mut self.group {
+            group.is_spent = true;
+        }
+    }
+
+    /// How the group is called in `/proc/PID/cgroup`, from our own part of the path on.
+    pub(in crate::sys::linux) fn name(&self) -> Option<String> {
+        let group = self.group.as_ref()?;
+        let name = group.dir.strip_prefix(self.parent.own_group()).ok()?;
+        Some(format!("/{}", name.to_str()?))
     }
 
     pub(in crate::sys::linux) fn usage(&self) -> Option<TreeUsage> {
@@ -190,12 +223,16 @@ impl Leaf {
 
     /// Moves everybody to the host's own group, where they live on.
     pub(in crate::sys::linux) fn let_go(&mut self) -> io::Result<()> {
-        let group = self.group()?;
         let own = self.parent.own_group().join("cgroup.procs");
-        for _ in 0..MOST_ROUNDS {
-            if group.is_empty()? {
+        for round in 0..MOST_ROUNDS {
+            if self.group()?.is_empty()? {
                 return Ok(());
             }
+            if round == 1 {
+                // They fork while they are being moved. Who is moved goes on.
+                self.freeze()?;
+            }
+            let group = self.group()?;
             for pid in pids_below(&group.dir)? {
                 match std::fs::write(&own, pid.to_string()) {
                     // Gone meanwhile.
@@ -234,19 +271,37 @@ fn pids_below(dir: &Path) -> io::Result<Vec<i32>> {
     Ok(pids)
 }
 
-/// The members, each held by a descriptor. One that is on the list before it was held and still on
-/// it afterwards is a member, and not a stranger with a recycled id.
-fn hold_members(dir: &Path) -> io::Result<HashMap<i32, Held>> {
-    let mut held: HashMap<i32, Held> = HashMap::new();
+/// Sends a signal to each member, a few at a time. One that is on the list before it is held and
+/// still on it afterwards is a member, and not a stranger with a recycled id.
+fn send(dir: &Path, signal: Signal) -> io::Result<u32> {
+    let (mut reached, mut failure) = (0, None);
+    let mut done: HashSet<i32> = HashSet::new();
     for _ in 0..MOST_ROUNDS {
         let pids = pids_below(dir)?;
-        held.retain(|pid, _| pids.contains(pid));
-        let new: Vec<i32> = pids.into_iter().filter(|pid| !held.contains_key(pid)).collect();
+        let new: Vec<i32> = pids.into_iter().filter(|pid| !done.contains(pid)).collect();
         if new.is_empty() {
             break;
         }
-        let hold = |pid| Some((pid, Held::hold(&Stat::of(pid)?)?));
-        held.extend(new.into_iter().filter_map(hold));
+        for some in new.chunks(MOST_HELD) {
+            let hold = |stat: Stat| Some((stat.pid, proc::hold(&stat).transpose()?));
+            let held: Vec<_> =
+                some.iter().filter_map(|pid| Stat::of(*pid)).filter_map(hold).collect();
+            let members = pids_below(dir)?;
+            for (pid, pidfd) in held {
+                if !members.contains(&pid) {
+                    continue;
+                }
+                match pidfd.and_then(|pidfd| Ok(pidfd_send_signal(pidfd, signal)?)) {
+                    Ok(()) => reached += 1,
+                    Err(error) => failure = Some(error),
+                }
+            }
+            done.extend(some);
+        }
     }
-    Ok(held)
+    match failure {
+        // One that has ended meanwhile is no failure.
+        Some(error) if reached == 0 && error.raw_os_error() != Some(libc::ESRCH) => Err(error),
+        _ => Ok(reached),
+    }
 }

@@ -13,7 +13,8 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 use std::sync::OnceLock;
 
-pub(super) use leaf::{Group, Leaf};
+use leaf::Group;
+pub(super) use leaf::Leaf;
 pub(super) use parent::{Parent, check};
 
 use rustix::fs::{Mode, OFlags};
@@ -38,7 +39,8 @@ pub(super) fn entrance() -> Result<Entrance, String> {
 /// Makes a group and lets a process that ends at once enter it.
 fn try_out() -> Result<Entrance, String> {
     let own = mount::own_group()?;
-    let dir = own.join(format!("execution-engine-probe.{}", super::mark::random()));
+    // Named like an engine's, so that it is swept if this process dies now.
+    let dir = own.join(parent::name());
     std::fs::create_dir(&dir)
         .map_err(|error| format!("no group can be made in {}: {error}", own.display()))?;
     let tried = try_to_enter(&dir);
@@ -92,7 +94,7 @@ pub(super) fn remove(dir: &Path) -> io::Result<()> {
 }
 
 /// Kills everybody in a group and below it.
-fn kill(dir: &Path) -> io::Result<()> {
+pub(super) fn kill(dir: &Path) -> io::Result<()> {
     std::fs::write(dir.join("cgroup.kill"), "1")
 }
 

@@ -28,6 +28,8 @@ pub(in crate::sys::linux) struct Parent {
     events: Option<OwnedFd>,
     next: AtomicU32,
     idle: Mutex<Vec<Group>>,
+    /// Whether the groups with limits have their controllers.
+    controlled: Mutex<bool>,
     /// Kills the group when this process goes away. Dropped after the group is removed.
     _sentinel: Option<Sentinel>,
 }
@@ -55,6 +57,7 @@ impl Parent {
             events,
             next: AtomicU32::new(0),
             idle: Mutex::default(),
+            controlled: Mutex::default(),
             _sentinel: super::super::sentinel::or_warn(sentinel),
         })
     }
@@ -90,9 +93,12 @@ impl Parent {
         self.dir.parent().unwrap_or(&self.dir)
     }
 
-    /// Keeps no empty groups any more: they may be gone.
+    /// Keeps no empty groups any more: some are gone.
     pub(in crate::sys::linux) fn forget_idle(&self) {
-        self.lock().clear();
+        let idle = std::mem::take(&mut *self.lock());
+        for group in idle {
+            let _removed = remove(&group.dir);
+        }
     }
 
     /// Whether somebody has removed it.
@@ -102,9 +108,14 @@ impl Parent {
 
     /// Lets the groups with limits have the controllers that enforce them.
     fn prepare_controllers(&self) -> io::Result<()> {
+        let mut controlled = self.controlled.lock().unwrap_or_else(PoisonError::into_inner);
+        if *controlled {
+            return Ok(());
+        }
         let limited = self.dir.join(LIMITED);
         match std::fs::create_dir(&limited) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+            // An attempt before this one has come no further.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             made => made?,
         }
         let there = controllers(&self.dir)?;
@@ -116,6 +127,7 @@ impl Parent {
         for dir in [&self.dir, &limited] {
             std::fs::write(dir.join("cgroup.subtree_control"), wanted.join(" "))?;
         }
+        *controlled = true;
         Ok(())
     }
 
@@ -169,7 +181,7 @@ pub(in crate::sys::linux) fn check(limits: &Limits) -> Result<(), LimitUnavailab
 }
 
 /// Says whose it is: pid, start time and pid namespace of the host, and a random part.
-fn name() -> String {
+pub(super) fn name() -> String {
     let pid = std::process::id();
     let started = Stat::of(pid.cast_signed()).map_or(0, |stat| stat.started);
     format!("{PREFIX}{pid}.{started}.{}.{}", pid_namespace(), mark::random())

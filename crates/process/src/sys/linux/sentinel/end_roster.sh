@@ -1,51 +1,68 @@
+newline='
+'
+mark=$1
 roots=' '
 while read -r pid; do
     [ -n "$pid" ] && roots="$roots$pid "
 done <&4
 
-# Prints "pid parent group session" of everybody who is alive.
+# Sets all to "pid parent group session" of everybody who is alive, one a line. A name may hold
+# anything, a newline included: a record ends with its many numbers, which no name has room for.
 everybody() {
-    for stat in /proc/[0-9]*/stat; do
-        read -r line <"$stat" || continue
-        pid=${line%% *}
-        set -- ${line##*) }
-        [ "$1" = Z ] || echo "$pid $2 $3 $4"
+    stats=$(cat /proc/[0-9]*/stat)
+    all=
+    record=
+    set -f
+    IFS=$newline
+    for line in $stats; do
+        record=$record$line
+        IFS=' '
+        set -- ${record##*) }
+        [ $# -ge 40 ] || continue
+        pid=${record%% *}
+        record=
+        # A zombie with threads is one whose first thread has ended while others run on.
+        [ "$1" = Z ] && [ "${18}" -le 1 ] && continue
+        all="$all$pid $2 $3 $4$newline"
     done
+    IFS=" $newline"
+    set +f
 }
 
-# Sets found to those of the sessions and groups of roots, their descendants, and those marked.
+# Sets found to those of the sessions and groups of roots, those marked, and the descendants of both.
 look() {
     found=' '
-    all=$(everybody)
+    for path in $(grep -lF -- "$mark" /proc/[0-9]*/environ); do
+        pid=${path#/proc/}
+        found="$found${pid%/environ} "
+    done
+    everybody
     grown=1
     while [ $grown = 1 ]; do
         grown=0
-        while read -r pid parent group session; do
-            case $found in *" $pid "*) continue ;; esac
-            case "$roots" in
-                *" $group "* | *" $session "*) found="$found$pid " grown=1; continue ;;
+        IFS=$newline
+        for line in $all; do
+            IFS=' '
+            set -- $line
+            case $found in *" $1 "*) continue ;; esac
+            case $roots in
+                *" $3 "* | *" $4 "*) found="$found$1 " grown=1; continue ;;
             esac
-            case $found in *" $parent "*) found="$found$pid " grown=1 ;; esac
-        done <<END
-$all
-END
-    done
-    for path in $(grep -lF -- "$1" /proc/[0-9]*/environ); do
-        pid=${path#/proc/}
-        pid=${pid%/environ}
-        case $found in *" $pid "*) ;; *) found="$found$pid " ;; esac
+            case $found in *" $2 "*) found="$found$1 " grown=1 ;; esac
+        done
+        IFS=" $newline"
     done
 }
 
 round=0
 while [ $round -lt 50 ]; do
-    look "$1"
+    look
     [ "$found" = ' ' ] && break
     # Parents may be gone the next time.
     roots="$roots${found# }"
     # Stopped first, so that none forks while the others die.
     kill -STOP $found
-    look "$1"
+    look
     kill -KILL $found
     round=$((round + 1))
 done
