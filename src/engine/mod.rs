@@ -57,10 +57,8 @@ struct Alive(Arc<Core>);
 
 impl Drop for Alive {
     fn drop(&mut self) {
-        for live in self.0.shared.registry.close() {
-            // One that has just ended by itself keeps its own ending.
-            let _first = live.decide(Ending::EngineClosed);
-        }
+        // One that has just ended by itself keeps its own ending.
+        self.0.shared.registry.close().iter().for_each(|live| live.abandon());
         self.0.cleanup.stop();
     }
 }

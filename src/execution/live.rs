@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,8 +20,12 @@ pub(crate) struct Live {
     profile: Arc<Profile>,
     state: Mutex<State>,
     inbox: Inbox,
-    /// Overrides the grace of its ladder; set before the ending is decided.
-    grace: OnceLock<Duration>,
+    /// Overrides the grace of its ladder: the shortest that was asked for.
+    grace: Mutex<Option<Duration>>,
+    /// Whether its engine was dropped.
+    abandoned: AtomicBool,
+    /// Rung when a tree that is being stopped already has to go sooner.
+    haste: Notify,
     /// Rung when somebody else has decided the ending or left something in the inbox.
     bell: Notify,
     /// None is an execution that was refused after all.
@@ -40,7 +45,9 @@ impl Live {
             profile,
             state: Mutex::new(State::new()),
             inbox: Inbox::default(),
-            grace: OnceLock::new(),
+            grace: Mutex::default(),
+            abandoned: AtomicBool::new(false),
+            haste: Notify::new(),
             bell: Notify::new(),
             record: OnceLock::new(),
             ended: Notify::new(),
@@ -112,15 +119,36 @@ impl Live {
         decided
     }
 
-    /// Decides that it ends because its engine does, within this grace.
+    /// Decides that it ends because its engine does, within this grace. One that is being stopped
+    /// already has no longer than that from now on.
     pub(crate) fn close(&self, grace: Duration) {
-        let _first = self.grace.set(grace);
-        // One that has just ended by itself keeps its own ending.
-        let _first = self.decide(Ending::EngineClosed);
+        let mut shortest = self.grace.lock().unwrap_or_else(PoisonError::into_inner);
+        *shortest = Some(shortest.map_or(grace, |shortest| shortest.min(grace)));
+        drop(shortest);
+        if self.decide(Ending::EngineClosed).is_err() {
+            self.haste.notify_one();
+        }
+    }
+
+    /// The same for an engine that was dropped, and can wait for nothing any more.
+    pub(crate) fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Release);
+        if self.decide(Ending::EngineClosed).is_err() {
+            self.haste.notify_one();
+        }
+    }
+
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire)
     }
 
     pub(super) fn grace(&self) -> Option<Duration> {
-        self.grace.get().copied()
+        *self.grace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until the tree, which is being stopped already, has to go sooner. Cancel safe.
+    pub(super) async fn hastened(&self) {
+        self.haste.notified().await;
     }
 
     /// Asks the supervisor for something, and waits until it is done: how many processes it

@@ -5,7 +5,11 @@ use std::time::{Duration, Instant};
 use execution_engine_process::{Child, Level, Member, Signal, Tree, Watch, WatchFd};
 use tokio::time::{sleep, timeout_at};
 
+use super::live::Live;
 use crate::model::{ContainmentReceipt, Survivor};
+
+/// The longest grace of a tree whose engine is gone.
+const ABANDONED_GRACE: Duration = Duration::from_millis(400);
 
 /// How long a process may take to die of SIGKILL. One that hangs in the kernel takes longer, and
 /// is named as a survivor.
@@ -22,6 +26,17 @@ pub(crate) struct Ladder {
     pub(crate) polite: Signal,
     pub(crate) grace: Duration,
     pub(crate) last: Signal,
+}
+
+impl Ladder {
+    /// With the grace that its engine has left to it.
+    fn of(live: &Live, asked: Self) -> Self {
+        let grace = live.grace().unwrap_or(asked.grace);
+        if live.is_abandoned() {
+            return Self { grace: grace.min(ABANDONED_GRACE), last: Signal::Kill, ..asked };
+        }
+        Self { grace, ..asked }
+    }
 }
 
 impl Default for Ladder {
@@ -46,26 +61,28 @@ pub(super) fn receipt(level: Level) -> ContainmentReceipt {
 pub(super) async fn stop_tree(
     child: &mut Child,
     level: Level,
-    ladder: Ladder,
+    asked: Ladder,
+    live: &Live,
 ) -> ContainmentReceipt {
     let begun = Instant::now();
     let mut receipt = receipt(level);
     let mut rest = look(child);
-    let polite = [ladder.polite, ladder.last].into_iter().filter(|signal| *signal != Signal::Kill);
-    for signal in polite {
-        if !rest.is_empty() {
-            send(child, signal, &mut receipt);
-            // A stopped process acts on a signal only once it goes on.
-            if let Err(error) = child.signal(Signal::Continue) {
-                tracing::debug!(%error, "SIGCONT could not be sent");
-            }
-            rest = until_empty(child, ladder.grace).await;
+    for step in [|ladder: Ladder| ladder.polite, |ladder: Ladder| ladder.last] {
+        let signal = step(Ladder::of(live, asked));
+        if rest.is_empty() || signal == Signal::Kill {
+            continue;
         }
+        send(child, signal, &mut receipt);
+        // A stopped process acts on a signal only once it goes on.
+        if let Err(error) = child.signal(Signal::Continue) {
+            tracing::debug!(%error, "SIGCONT could not be sent");
+        }
+        rest = grace(child, asked, live).await;
     }
     let patience = Instant::now() + KILL_PATIENCE;
     while !rest.is_empty() && Instant::now() < patience {
         send(child, Signal::Kill, &mut receipt);
-        rest = until_empty(child, KILL_ROUND).await;
+        rest = until_empty(child, Instant::now().checked_add(KILL_ROUND)).await;
     }
     receipt.proven = rest.proven;
     receipt.took = if receipt.signal.is_some() { begun.elapsed() } else { Duration::ZERO };
@@ -75,21 +92,37 @@ pub(super) async fn stop_tree(
     receipt
 }
 
+/// Waits until the tree is empty or its grace is over, which may become shorter meanwhile.
+async fn grace(child: &mut Child, asked: Ladder, live: &Live) -> Tree {
+    let end_of_grace = || Instant::now().checked_add(Ladder::of(live, asked).grace);
+    let mut deadline = end_of_grace();
+    loop {
+        tokio::select! {
+            biased;
+            () = live.hastened() => deadline = deadline.into_iter().chain(end_of_grace()).min(),
+            rest = until_empty(child, deadline) => return rest,
+        }
+    }
+}
+
 const SURVIVES: &str =
     "it was still there after SIGKILL; it may hang in the kernel or belong to another user";
 const SUSPECT: &str = "it may belong to the tree, but it runs with the rights of another user, so \
                        that it can be neither examined nor stopped";
 const LEFT: &str = "it was left running, as the options ask";
 
-/// Gives up those who are alive, on purpose.
-pub(super) fn leave_tree(child: &mut Child, level: Level) -> ContainmentReceipt {
+/// Gives up those who are alive, on purpose. None if the system does not let them go.
+pub(super) fn leave_tree(child: &mut Child, level: Level) -> Option<ContainmentReceipt> {
     let tree = look(child);
     let mut receipt = ContainmentReceipt { proven: tree.proven, ..receipt(level) };
     receipt.left_running = tree.members.into_iter().map(|member| survivor(member, LEFT)).collect();
-    if let Err(error) = child.leave() {
-        tracing::warn!(%error, "processes could not be left running and end with the engine");
+    match child.leave() {
+        Ok(()) => Some(receipt),
+        Err(error) => {
+            tracing::warn!(%error, "processes could not be left running and are stopped");
+            None
+        }
     }
-    receipt
 }
 
 fn send(child: &mut Child, signal: Signal, receipt: &mut ContainmentReceipt) {
@@ -108,7 +141,8 @@ fn send(child: &mut Child, signal: Signal, receipt: &mut ContainmentReceipt) {
 fn survivor(member: Member, reason: &str) -> Survivor {
     Survivor { pid: member.pid, name: member.name, reason: reason.to_string() }
 }
-/// Who is alive. A tree that cannot be examined counts as empty and not proven.
+
+/// Who is alive. A tree that cannot be examined may have somebody in it: it is stopped blindly.
 fn look(child: &mut Child) -> Tree {
     child.tree().unwrap_or_else(|error| {
         tracing::warn!(%error, "a process tree could not be examined");
@@ -117,8 +151,7 @@ fn look(child: &mut Child) -> Tree {
 }
 
 /// Waits until the tree is empty, woken by the processes themselves; who is left at the deadline.
-async fn until_empty(child: &mut Child, patience: Duration) -> Tree {
-    let deadline = tokio::time::Instant::now().checked_add(patience);
+async fn until_empty(child: &mut Child, deadline: Option<Instant>) -> Tree {
     loop {
         let mut tree = look(child);
         if tree.is_empty() {
@@ -126,7 +159,7 @@ async fn until_empty(child: &mut Child, patience: Duration) -> Tree {
         }
         let shrinks = shrinks(std::mem::take(&mut tree.watch));
         let timed_out = match deadline {
-            Some(deadline) => timeout_at(deadline, shrinks).await.is_err(),
+            Some(deadline) => timeout_at(deadline.into(), shrinks).await.is_err(),
             None => {
                 shrinks.await;
                 false

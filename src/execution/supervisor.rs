@@ -30,9 +30,6 @@ use crate::submit::Admitted;
 
 /// How long completing a log may hold up an ending.
 const LOG_PATIENCE: Duration = Duration::from_secs(5);
-/// The grace of a tree whose engine is gone.
-const ABANDONED_GRACE: Duration = Duration::from_millis(400);
-
 /// What the executions of one engine share.
 pub(crate) struct Shared {
     pub(crate) registry: Registry<Live>,
@@ -192,7 +189,9 @@ impl Duty {
         let watch = Watch::exit_of(&child);
         let (mut pump, watch) = match (pump, watch) {
             (Ok(pump), Ok(watch)) => (pump, watch),
-            (Err(error), _) | (_, Err(error)) => return self.unwatched(&error),
+            (Err(error), _) | (_, Err(error)) => {
+                return self.unwatched(child, &error, timing.ladder).await;
+            }
         };
 
         let exit_or_stop = self.exit_or_stop(&mut child, watch, timing);
@@ -201,15 +200,20 @@ impl Duty {
         if let Some(exit) = exit {
             // What the program wrote before its end counts before it, also against the limit.
             self.drain(&mut pump, timing.drain).await;
-            self.decide(ending_of(exit, &limits, child.tree_usage().as_ref()));
+            self.decide(ending_of(exit, &limits, &child));
         }
         let level = self.shared.containment.level();
         let has_ended_by_itself = self.live.decision().is_some_and(|ending| ending.is_own());
-        let receipt = if has_ended_by_itself && leftovers == Leftovers::Leave {
-            leave_tree(&mut child, level)
-        } else {
-            let ladder = self.ladder(timing.ladder);
-            self.pumping(&mut pump, stop_tree(&mut child, level, ladder)).await
+        let left = match leftovers {
+            Leftovers::Leave if has_ended_by_itself => leave_tree(&mut child, level),
+            _ => None,
+        };
+        let receipt = match left {
+            Some(receipt) => receipt,
+            None => {
+                let stop = stop_tree(&mut child, level, timing.ladder, &self.live);
+                self.pumping(&mut pump, stop).await
+            }
         };
         self.drain(&mut pump, timing.drain).await;
         let counted = child.tree_usage();
@@ -245,7 +249,13 @@ impl Duty {
                 }
                 ready = watch.ready() => {
                     match ready.and_then(|()| child.exit()) {
-                        Ok(Some(exit)) => return Some(exit),
+                        Ok(Some(exit)) => {
+                            if clock.is_paused() {
+                                // Those that are left of its tree still stand still.
+                                go_on(child, &mut clock);
+                            }
+                            return Some(exit);
+                        }
                         Ok(None) => {}
                         Err(error) => {
                             self.decide(Ending::EngineFailed { reason: error.to_string() });
@@ -323,11 +333,11 @@ impl Duty {
         let _first = self.live.decide(ending);
     }
 
-    /// Ends a program that the reactor cannot watch. Dropping the child ends its tree.
-    fn unwatched(&self, error: &io::Error) -> Outcome {
+    /// Ends a program that the reactor cannot watch.
+    async fn unwatched(&self, mut child: Child, error: &io::Error, ladder: Ladder) -> Outcome {
         self.decide(Ending::EngineFailed { reason: error.to_string() });
-        let containment = ContainmentReceipt { proven: false, ..self.nothing_to_stop() };
-        Outcome::without_program(containment)
+        let level = self.shared.containment.level();
+        Outcome::without_program(stop_tree(&mut child, level, ladder, &self.live).await)
     }
 
     /// The last lines and the last bytes of the overflow files.
@@ -353,18 +363,6 @@ impl Duty {
         }
         let output_error = logs.finish(LOG_PATIENCE).await;
         Outcome { output, output_error, ..Outcome::without_program(containment) }
-    }
-
-    /// The ladder with the grace that goes with the ending.
-    fn ladder(&self, ladder: Ladder) -> Ladder {
-        let grace = match self.live.grace() {
-            Some(grace) => grace,
-            None if self.live.decision() == Some(Ending::EngineClosed) => {
-                ladder.grace.min(ABANDONED_GRACE)
-            }
-            None => ladder.grace,
-        };
-        Ladder { grace, ..ladder }
     }
 
     fn nothing_to_stop(&self) -> ContainmentReceipt {
@@ -451,7 +449,12 @@ async fn rings(at: Option<Instant>) {
 
 fn carry_out(child: &mut Child, control: Control, clock: &mut Clock) {
     let done = match control.action {
-        Action::Signal(signal) => child.signal(signal),
+        Action::Signal(signal) => child.signal(signal).inspect(|_| {
+            // It ends a pause, whatever the pause was made of.
+            if signal == Signal::Continue {
+                clock.resume(Instant::now());
+            }
+        }),
         Action::Pause => child.pause().map(|()| {
             clock.pause(Instant::now());
             0
@@ -474,8 +477,10 @@ fn go_on(child: &mut Child, clock: &mut Clock) {
 }
 
 /// How the program ended, or which limit the system ended it for.
-fn ending_of(exit: Exit, limits: &Limits, counted: Option<&Counted>) -> Ending {
-    if let Some(limit) = reached(exit, limits, counted) {
+fn ending_of(exit: Exit, limits: &Limits, child: &Child) -> Ending {
+    if !limits.is_empty()
+        && let Some(limit) = reached(exit, limits, child)
+    {
         return Ending::ResourceLimit { limit };
     }
     match exit {
@@ -485,17 +490,22 @@ fn ending_of(exit: Exit, limits: &Limits, counted: Option<&Counted>) -> Ending {
     }
 }
 
-fn reached(exit: Exit, limits: &Limits, counted: Option<&Counted>) -> Option<ResourceLimit> {
-    if limits.tree_memory_bytes.is_some() && counted.is_some_and(|tree| tree.memory_kills > 0) {
+fn reached(exit: Exit, limits: &Limits, child: &Child) -> Option<ResourceLimit> {
+    let killed_for_memory = || child.tree_usage().is_some_and(|tree| tree.memory_kills > 0);
+    if limits.tree_memory_bytes.is_some() && killed_for_memory() {
         return Some(ResourceLimit::TreeMemory);
     }
     let Exit::Signaled { signal, .. } = exit else { return None };
-    if signal == Signal::CpuLimit.number() && limits.cpu_seconds.is_some() {
-        Some(ResourceLimit::CpuTime)
-    } else if signal == Signal::FileSizeLimit.number() && limits.file_size_bytes.is_some() {
-        Some(ResourceLimit::FileSize)
-    } else {
-        None
+    match (limits.cpu_seconds, limits.file_size_bytes) {
+        (Some(_), _) if signal == Signal::CpuLimit.number() => Some(ResourceLimit::CpuTime),
+        // One that ignores SIGXCPU is killed a second of CPU time later.
+        (Some(seconds), _) if signal == Signal::Kill.number() => {
+            let used_up = Duration::from_secs(seconds.saturating_add(1));
+            let used = child.cpu_time()?;
+            (used + Duration::from_millis(20) >= used_up).then_some(ResourceLimit::CpuTime)
+        }
+        (_, Some(_)) if signal == Signal::FileSizeLimit.number() => Some(ResourceLimit::FileSize),
+        _ => None,
     }
 }
 

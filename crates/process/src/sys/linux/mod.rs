@@ -108,7 +108,7 @@ impl Containment {
         orders.enlist(entry.place());
         let main = clone::start(orders, Birthplace::Host)?;
         let hold = match self.level {
-            Level::ProcessTree => Hold::Tree(Lineage::new(mark, &main)),
+            Level::ProcessTree => Hold::Tree(Box::new(Lineage::new(mark, &main))),
             _ => Hold::Group,
         };
         Ok(Process::new(main, hold, Some(entry), launch.leftovers))

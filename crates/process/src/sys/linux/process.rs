@@ -37,7 +37,7 @@ enum Rest {
 #[derive(Debug)]
 pub(super) enum Hold {
     Group,
-    Tree(Lineage),
+    Tree(Box<Lineage>),
     Cgroup(Leaf),
 }
 
