@@ -1,0 +1,16 @@
+//! The engine of the whole process when nobody has configured it. The one test of this binary,
+//! because there is one such engine.
+
+mod support;
+
+use execution_engine::*;
+use support::*;
+
+#[tokio::test]
+async fn used_before_it_is_configured_it_has_the_defaults_and_keeps_them() {
+    assert_eq!(*global().config(), ExecutionConfig::default());
+    let other = ExecutionConfig { max_concurrent_executions: 3, ..Default::default() };
+    assert_eq!(init_global(other), Err(ExecutionError::GlobalAlreadyInitialised));
+    assert_eq!(*global().config(), ExecutionConfig::default());
+    assert!(soon("its end", global().run(shell("exit 0"))).await.unwrap().success);
+}
