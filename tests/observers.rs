@@ -3,9 +3,8 @@
 
 mod support;
 
-use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Condvar, LazyLock, Mutex, Weak};
+use std::sync::{Condvar, Mutex, Weak};
 
 use async_trait::async_trait;
 use execution_engine::*;
@@ -692,48 +691,18 @@ async fn handlers_that_do_nothing_leave_all_as_it_is() {
     assert_eq!((result.ending, result.lines_missed), (Ending::Exited { code: 0 }, 0));
 }
 
-/// Remembers what is traced in this process, level and text.
-struct Traces(&'static Mutex<Vec<String>>);
-
-impl tracing::Subscriber for Traces {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        metadata.target().starts_with("execution_engine")
-    }
-
-    fn new_span(&self, _span: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-
-    fn record(&self, _span: &tracing::span::Id, _values: &tracing::span::Record<'_>) {}
-
-    fn record_follows_from(&self, _span: &tracing::span::Id, _follows: &tracing::span::Id) {}
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        let mut text = event.metadata().level().to_string();
-        event.record(&mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
-            write!(text, " {}={value:?}", field.name()).unwrap();
-        });
-        self.0.lock().unwrap().push(text);
-    }
-
-    fn enter(&self, _span: &tracing::span::Id) {}
-
-    fn exit(&self, _span: &tracing::span::Id) {}
-}
-
 #[tokio::test]
 async fn the_logging_handler_traces_lines_quietly_and_failures_as_warnings() {
-    static TRACES: LazyLock<Mutex<Vec<String>>> = LazyLock::new(Mutex::default);
-    tracing::subscriber::set_global_default(Traces(&TRACES)).unwrap();
+    let traces = Traces::of_this_process();
     let recorder = Recorder::new();
     let both = MultiEventHandler::new(vec![Arc::new(LoggingEventHandler), recorder.clone()]);
     let engine = engine().with_event_handler(Arc::new(both));
     let traced = async |line: &str| {
         let id = run(&engine, shell(line)).await.id;
         recorder.all_of(id).await;
-        let traces = TRACES.lock().unwrap();
-        let mine = traces.iter().filter(|trace| trace.contains(&id.to_string()));
-        mine.cloned().collect::<Vec<_>>().join("\n")
+        let mut mine = traces.so_far();
+        mine.retain(|trace| trace.contains(&id.to_string()));
+        mine.join("\n")
     };
 
     let good = traced("echo one; echo two >&2").await;

@@ -13,6 +13,7 @@ pub(crate) use command::aws_args;
 pub use ending::{Ending, ResourceLimit, Stream};
 pub use event::ExecutionEvent;
 pub use options::ExecutionOptions;
+pub(crate) use request::shown_name;
 pub use request::{ExecutionMetadata, ExecutionRequest};
 pub use result::{
     ContainmentReceipt, ExecutionResult, ExecutionSummary, ResourceUsage, ShutdownReport,

@@ -170,10 +170,16 @@ impl ExecutionRequest {
     }
 }
 
+/// What may be shown of the name of a variable. In a slip such as `TOKEN=value` what follows the
+/// sign was meant to be secret.
+pub(crate) fn shown_name(name: &str) -> &str {
+    name.find('=').map_or(name, |sign| &name[..=sign])
+}
+
 impl fmt::Debug for ExecutionRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut names: Vec<_> = self.env.keys().collect();
-        names.sort();
+        let mut names: Vec<_> = self.env.keys().map(|name| shown_name(name)).collect();
+        names.sort_unstable();
         f.debug_struct("ExecutionRequest")
             .field("id", &self.id)
             .field("command", &self.command)

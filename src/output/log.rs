@@ -2,9 +2,9 @@
 //! lines and ending.
 
 use std::fmt::Write as _;
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -209,7 +209,7 @@ fn open_append(path: &Path, naming: Naming) -> io::Result<(File, Vec<PathBuf>)> 
             let mut made: Vec<_> = missing.collect();
             let opened = path
                 .parent()
-                .map_or(Ok(()), std::fs::create_dir_all)
+                .map_or(Ok(()), |dir| make_dirs(dir, naming))
                 .and_then(|()| options.create(true).open(path));
             let file = opened.inspect_err(|_| remove_made(&made))?;
             made.insert(0, path.to_path_buf());
@@ -220,6 +220,15 @@ fn open_append(path: &Path, naming: Naming) -> io::Result<(File, Vec<PathBuf>)> 
     // Writing may wait: it happens where blocking is allowed.
     rustix::fs::fcntl_setfl(&opened.0, OFlags::APPEND)?;
     Ok(opened)
+}
+
+/// A directory that is made for logs of ours is for this user alone.
+fn make_dirs(dir: &Path, naming: Naming) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    if let Naming::Ours = naming {
+        builder.mode(0o700);
+    }
+    builder.recursive(true).create(dir)
 }
 
 fn readable_path(log_dir: &Path, id: Uuid) -> PathBuf {

@@ -8,7 +8,7 @@ use execution_engine_process::{Containment, Signal};
 use super::{GroupId, Permits};
 use crate::config::ExecutionConfig;
 use crate::error::ValidationError;
-use crate::model::{Command, ExecutionOptions, ExecutionRequest};
+use crate::model::{Command, ExecutionOptions, ExecutionRequest, shown_name};
 
 type Checked = Result<(), ValidationError>;
 
@@ -16,9 +16,7 @@ pub(super) fn fields(request: &ExecutionRequest) -> Checked {
     command(&request.command)?;
     for (name, value) in &request.env {
         if name.is_empty() || name.contains('=') {
-            // What follows the sign may be a value that was meant to be secret.
-            let shown = name.find('=').map_or(name.as_str(), |sign| &name[..=sign]);
-            return Err(ValidationError::EnvName { name: shown.to_string() });
+            return Err(ValidationError::EnvName { name: shown_name(name).to_string() });
         }
         // The name may be shown, the value never.
         no_nul(name, || format!("the name of env {name:?}"))?;

@@ -95,3 +95,16 @@ impl fmt::Debug for Launch {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_the_names_of_variables_and_no_value() {
+        let mut launch = Launch::new("/bin/true");
+        launch.env = vec![("TOKEN".into(), "secret".into())];
+        let shown = format!("{launch:?}");
+        assert!(shown.contains("TOKEN") && !shown.contains("secret"), "{shown}");
+    }
+}
