@@ -1,10 +1,11 @@
 //! What a child executes, in the form the kernel takes it, and the few system calls it makes before.
 
-use std::ffi::{CString, OsStr, OsString, c_char, c_int};
+use std::ffi::{CString, OsStr, c_char, c_int};
 use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::ptr;
 
+use super::mark;
 use super::resources::Resources;
 use super::roster::LINE;
 use crate::error::{SpawnError, Stage};
@@ -18,48 +19,88 @@ pub(super) struct Image {
     env: Strings,
 }
 
-/// C strings and the list of pointers to them that ends with null.
+/// C strings one behind the other, and the list of pointers to them that ends with null. An
+/// environment has dozens; each on its own would be an allocation more for every child.
 struct Strings {
-    _owned: Vec<CString>,
+    _bytes: Vec<u8>,
     pointers: Vec<*const c_char>,
 }
 
-impl Strings {
-    fn new(owned: Vec<CString>) -> Self {
-        let pointers = owned.iter().map(|one| one.as_ptr()).chain([ptr::null()]).collect();
-        Self { _owned: owned, pointers }
+#[derive(Default)]
+struct StringsBuilder {
+    bytes: Vec<u8>,
+    starts: Vec<usize>,
+}
+
+impl StringsBuilder {
+    /// Adds one string, made of these parts.
+    fn push(&mut self, parts: &[&OsStr]) -> Result<(), SpawnError> {
+        let start = self.bytes.len();
+        parts.iter().for_each(|part| self.bytes.extend_from_slice(part.as_bytes()));
+        if self.bytes[start..].contains(&0) {
+            return Err(unusable());
+        }
+        self.bytes.push(0);
+        self.starts.push(start);
+        Ok(())
+    }
+
+    /// From here on the bytes stay where they are.
+    fn finish(self) -> Strings {
+        let Self { bytes, starts } = self;
+        let pointers = starts.iter().map(|&start| bytes[start..].as_ptr().cast());
+        let pointers = pointers.chain([ptr::null()]).collect();
+        Strings { _bytes: bytes, pointers }
     }
 }
 
 impl Image {
     pub(super) fn new(launch: &Launch) -> Result<Self, SpawnError> {
-        Self::with_env(launch, &launch.env)
+        Self::with_env(launch, None)
     }
 
-    pub(super) fn with_env(
-        launch: &Launch,
-        env: &[(OsString, OsString)],
-    ) -> Result<Self, SpawnError> {
-        let args = launch.args.iter().map(|arg| c_string(arg)).collect::<Result<_, _>>()?;
-        let env = env.iter().map(|(name, value)| {
-            let mut pair = name.clone();
-            pair.push("=");
-            pair.push(value);
-            c_string(&pair)
-        });
+    /// With this mark in its environment.
+    pub(super) fn marked(launch: &Launch, mark: &str) -> Result<Self, SpawnError> {
+        Self::with_env(launch, Some(mark))
+    }
+
+    fn with_env(launch: &Launch, mut mark: Option<&str>) -> Result<Self, SpawnError> {
+        let mut args = StringsBuilder::default();
+        for arg in &launch.args {
+            args.push(&[arg])?;
+        }
+        let mut env = StringsBuilder::default();
+        let equals = OsStr::new("=");
+        for (name, value) in &launch.env {
+            match mark.filter(|_| name == mark::VARIABLE) {
+                // It joins those that the host itself may carry.
+                Some(own) => {
+                    env.push(&[name, equals, value, OsStr::new(":"), OsStr::new(own)])?;
+                    mark = None;
+                }
+                None => env.push(&[name, equals, value])?,
+            }
+        }
+        if let Some(mark) = mark {
+            env.push(&[OsStr::new(mark::VARIABLE), equals, OsStr::new(mark)])?;
+        }
         let working_dir = launch.working_dir.as_deref();
         Ok(Self {
             program: c_string(launch.program.as_os_str())?,
             working_dir: working_dir.map(|dir| c_string(dir.as_os_str())).transpose()?,
-            args: Strings::new(args),
-            env: Strings::new(env.collect::<Result<_, _>>()?),
+            args: args.finish(),
+            env: env.finish(),
         })
     }
 }
 
 fn c_string(text: &OsStr) -> Result<CString, SpawnError> {
-    CString::new(text.as_bytes())
-        .map_err(|_| SpawnError::new(Stage::Input, std::io::ErrorKind::InvalidInput))
+    CString::new(text.as_bytes()).map_err(|_| unusable())
+}
+
+/// A zero byte in the middle would end the string for the kernel.
+fn unusable() -> SpawnError {
+    SpawnError::new(Stage::Input, std::io::ErrorKind::InvalidInput)
 }
 
 /// What the child reads, and the one place it writes: why it failed.
@@ -270,6 +311,41 @@ unsafe fn close_from(first: c_int) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What `strings` would be to a program.
+    fn read(strings: &Strings) -> Vec<String> {
+        let (null, pointers) = strings.pointers.split_last().unwrap();
+        assert!(null.is_null());
+        // SAFETY: they point to strings that end with zero, and live as long as `strings`.
+        let text = |&pointer: &_| unsafe { std::ffi::CStr::from_ptr(pointer) };
+        pointers.iter().map(|pointer| text(pointer).to_string_lossy().into_owned()).collect()
+    }
+
+    #[test]
+    fn a_mark_joins_those_that_are_there() {
+        let mut launch = Launch::new("/bin/true");
+        launch.env = vec![("A".into(), "1".into())];
+        let outer = Image::marked(&launch, "x").unwrap();
+        assert_eq!(read(&outer.env), ["A=1".to_string(), format!("{}=x", mark::VARIABLE)]);
+        launch.env.push((mark::VARIABLE.into(), "x".into()));
+        let inner = Image::marked(&launch, "y").unwrap();
+        assert_eq!(read(&inner.env), ["A=1".to_string(), format!("{}=x:y", mark::VARIABLE)]);
+        assert_eq!(read(&Image::new(&launch).unwrap().args), ["/bin/true"]);
+    }
+
+    #[test]
+    fn a_zero_byte_is_refused_wherever_it_is() {
+        for change in [
+            (|launch: &mut Launch| launch.args.push("a\0b".into())) as fn(&mut Launch),
+            |launch| launch.env.push(("A".into(), "a\0b".into())),
+            |launch| launch.program = "/bin\0/true".into(),
+            |launch| launch.working_dir = Some("/\0".into()),
+        ] {
+            let mut launch = Launch::new("/bin/true");
+            change(&mut launch);
+            assert_eq!(Image::new(&launch).err().map(|error| error.stage), Some(Stage::Input));
+        }
+    }
 
     #[test]
     fn ids_are_written_to_the_right() {

@@ -1,6 +1,5 @@
 //! The mark that tells, in the environment of a process, which trees it belongs to.
 
-use std::ffi::{OsStr, OsString};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::Leftovers;
@@ -44,30 +43,14 @@ pub(super) fn random() -> String {
     format!("{:016x}", std::hash::BuildHasher::hash_one(&state, std::process::id()))
 }
 
-/// The environment with `mark` added to those that the host itself may carry.
-pub(super) fn add(env: &[(OsString, OsString)], mark: &str) -> Vec<(OsString, OsString)> {
-    let mut marked = env.to_vec();
-    match marked.iter_mut().find(|(name, _)| name == OsStr::new(VARIABLE)) {
-        Some((_, value)) => {
-            value.push(":");
-            value.push(mark);
-        }
-        None => marked.push((VARIABLE.into(), mark.into())),
-    }
-    marked
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_mark_joins_those_that_are_there() {
+    fn only_those_that_must_not_outlive_the_host_are_bound_to_it() {
         let marks = Marks::new();
-        let (outer, inner) = (marks.next(Leftovers::Stop), marks.next(Leftovers::Leave));
-        let env = add(&add(&[("A".into(), "1".into())], &outer), &inner);
-        assert_eq!(env.len(), 2, "{env:?}");
-        assert_eq!(env[1].1, OsString::from(format!("{outer}:{inner}")));
-        assert!(outer.contains(&marks.bound()) && !inner.contains(&marks.bound()));
+        let (bound, free) = (marks.next(Leftovers::Stop), marks.next(Leftovers::Leave));
+        assert!(bound.contains(&marks.bound()) && !free.contains(&marks.bound()));
     }
 }

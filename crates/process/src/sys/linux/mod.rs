@@ -102,7 +102,7 @@ impl Containment {
     fn spawn_on_roster(&self, launch: &Launch, child: &ChildEnds) -> Result<Process, SpawnError> {
         let keeper = shared(&self.keeper, Keeper::new).map_err(uncontained)?;
         let mark = keeper.marks().next(launch.leftovers);
-        let image = Image::with_env(launch, &mark::add(&launch.env, &mark))?;
+        let image = Image::marked(launch, &mark)?;
         let entry = Entry::new(keeper);
         let mut orders = orders(&image, child, launch);
         orders.enlist(entry.place());
