@@ -1,0 +1,75 @@
+//! This engine.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use async_trait::async_trait;
+use execution_engine::*;
+
+use crate::child::Cmd;
+
+/// An engine with its default settings, but for how many may run at a time.
+pub fn engine(in_flight: usize) -> ExecutionEngine {
+    engine_with(|config| config.max_concurrent_executions = in_flight)
+}
+
+pub fn engine_with(change: impl FnOnce(&mut ExecutionConfig)) -> ExecutionEngine {
+    let mut config = ExecutionConfig::default();
+    change(&mut config);
+    ExecutionEngine::new(config).expect("the settings are valid")
+}
+
+/// An engine at a forced level of containment.
+pub fn engine_at(level: ContainmentLevel, in_flight: usize) -> ExecutionEngine {
+    let config =
+        ExecutionConfig { max_concurrent_executions: in_flight, ..ExecutionConfig::default() };
+    ExecutionEngine::builder()
+        .config(config)
+        .containment(level)
+        .build()
+        .expect("there is that level")
+}
+
+pub fn request(cmd: &Cmd) -> ExecutionRequest {
+    ExecutionRequest::exec(&cmd.program, &cmd.args)
+}
+
+/// Runs it and keeps what it prints.
+pub async fn output(engine: &ExecutionEngine, cmd: &Cmd) -> ExecutionResult {
+    let result = engine.run(request(cmd)).await.expect("it starts");
+    assert!(result.success, "{result:?}");
+    result
+}
+
+/// The level of containment that the defaults give on this host.
+pub fn strongest() -> ContainmentLevel {
+    let runtime = ::tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(output(&engine(1), &Cmd::nothing())).containment.level
+}
+
+/// A handler that counts the lines of one execution at a time, and tells at its end how many.
+#[derive(Debug)]
+pub struct Counter {
+    lines: AtomicU64,
+    told: Sender<u64>,
+}
+
+impl Counter {
+    pub fn new() -> (Arc<Self>, Receiver<u64>) {
+        let (told, tells) = channel();
+        (Arc::new(Self { lines: AtomicU64::new(0), told }), tells)
+    }
+}
+
+#[async_trait]
+impl EventHandler for Counter {
+    async fn handle_event(&self, event: ExecutionEvent) {
+        if let ExecutionEvent::Stdout { .. } = event {
+            self.lines.fetch_add(1, Ordering::Relaxed);
+        } else if event.is_terminal() {
+            // Nobody listens any more when the benchmark is over.
+            let _told = self.told.send(self.lines.swap(0, Ordering::Relaxed));
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Those who run the same commands, each in a file of its own.
+
+pub mod async_process;
+pub mod duct;
+pub mod engine;
+pub mod tokio;
+
+/// In the order of the columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Contender {
+    Floor,
+    Tokio,
+    Duct,
+    AsyncProcess,
+    Engine,
+    /// The engine once more, in another setting that it is compared with.
+    Reference,
+}
+
+impl Contender {
+    pub const COLUMNS: [Self; 5] =
+        [Self::Floor, Self::Tokio, Self::Duct, Self::AsyncProcess, Self::Engine];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Floor => "floor",
+            Self::Tokio => "raw tokio",
+            Self::Duct => "duct",
+            Self::AsyncProcess => "async-process",
+            Self::Engine => "engine",
+            Self::Reference => "reference",
+        }
+    }
+}

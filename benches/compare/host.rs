@@ -1,0 +1,157 @@
+//! Measurements that need a process of their own, because what was done before in the same one
+//! would be measured with them: memory and descriptors.
+
+use std::time::Duration;
+
+use execution_engine::ExecutionEngine;
+use tokio::task::JoinSet;
+
+use crate::args::Size;
+use crate::child::Cmd;
+use crate::contender::{self, engine};
+use crate::floor;
+use crate::rows::{crowd, runtime};
+
+#[derive(Debug, Clone, Copy)]
+pub enum Host {
+    /// Memory per sleeping child, with the engine and with raw tokio.
+    LiveEngine(Size),
+    LiveTokio(Size),
+    /// Memory per finished record, and how much of it is output.
+    Records(Size),
+    /// Memory and descriptors after the first thousand and after the last.
+    Soak(Size),
+}
+
+impl Host {
+    pub fn parse(name: &str, size: &str) -> Result<Self, String> {
+        let size = if size == Size::Quick.flag() { Size::Quick } else { Size::Full };
+        match name {
+            "live-engine" => Ok(Self::LiveEngine(size)),
+            "live-tokio" => Ok(Self::LiveTokio(size)),
+            "records" => Ok(Self::Records(size)),
+            "soak" => Ok(Self::Soak(size)),
+            other => Err(format!("{other} is no child of this program")),
+        }
+    }
+
+    /// Measures in a new process, and returns the figures it prints.
+    pub fn ask<const N: usize>(self) -> [f64; N] {
+        let (name, size) = match self {
+            Self::LiveEngine(size) => ("live-engine", size),
+            Self::LiveTokio(size) => ("live-tokio", size),
+            Self::Records(size) => ("records", size),
+            Self::Soak(size) => ("soak", size),
+        };
+        let printed = floor::output(&Cmd::of_this_program(&[name, size.flag()]));
+        let printed = String::from_utf8_lossy(&printed).into_owned();
+        let figures: Vec<f64> =
+            printed.split_whitespace().map(|word| word.parse().expect("a figure")).collect();
+        figures.try_into().expect("as many figures as are asked for")
+    }
+
+    /// In that process: measures and prints.
+    pub fn measure(self) {
+        let runtime = runtime();
+        let figures = match self {
+            Self::LiveEngine(size) => runtime.block_on(live_engine(size)),
+            Self::LiveTokio(size) => runtime.block_on(live_tokio(size)),
+            Self::Records(size) => runtime.block_on(records(size)),
+            Self::Soak(size) => runtime.block_on(soak(size)),
+        };
+        let words: Vec<_> = figures.iter().map(f64::to_string).collect();
+        println!("{}", words.join(" "));
+    }
+}
+
+/// How many are alive at the first look, and at the second.
+fn alive(size: Size) -> [usize; 2] {
+    [size.of(500, 50), size.of(1500, 150)]
+}
+
+fn asleep() -> Cmd {
+    Cmd::new("sleep", ["600"])
+}
+
+/// The slope between two looks, so that what is there once does not count.
+async fn slope(size: Size, mut start: impl AsyncFnMut()) -> Vec<f64> {
+    let counts = alive(size);
+    let mut looks = Vec::new();
+    let mut started = 0;
+    for count in counts {
+        while started < count {
+            start().await;
+            started += 1;
+        }
+        // Everybody has gone to sleep by then.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        looks.push(memory());
+    }
+    vec![(looks[1] - looks[0]) / (counts[1] - counts[0]) as f64]
+}
+
+async fn live_engine(size: Size) -> Vec<f64> {
+    let our = engine::engine(alive(size)[1]);
+    let figures = slope(size, async || {
+        our.execute(engine::request(&asleep())).await.expect("it starts");
+    });
+    let figures = figures.await;
+    our.shutdown(Duration::ZERO).await;
+    figures
+}
+
+async fn live_tokio(size: Size) -> Vec<f64> {
+    let mut tasks = JoinSet::new();
+    let figures = slope(size, async || {
+        tasks.spawn(async { contender::tokio::output(&asleep()).await });
+    });
+    let figures = figures.await;
+    // Its children are killed when their tasks are dropped.
+    tasks.shutdown().await;
+    figures
+}
+
+async fn records(size: Size) -> Vec<f64> {
+    const SAID: &str = "hello";
+    let our = engine::engine_with(|config| {
+        config.max_in_memory_executions = usize::MAX;
+        config.execution_retention_secs = u64::MAX;
+    });
+    let counts = [size.of(1000, 100), size.of(11_000, 600)];
+    run(&our, counts[0], 16, &Cmd::new("echo", [SAID])).await;
+    let before = memory();
+    run(&our, counts[1] - counts[0], 16, &Cmd::new("echo", [SAID])).await;
+    let each = (memory() - before) / (counts[1] - counts[0]) as f64;
+    vec![each, (SAID.len() + 1) as f64]
+}
+
+async fn soak(size: Size) -> Vec<f64> {
+    let (our, thousand) = (engine::engine(64), size.of(1000, 100));
+    run(&our, thousand, 64, &Cmd::nothing()).await;
+    let first = [memory(), descriptors()];
+    run(&our, 19 * thousand, 64, &Cmd::nothing()).await;
+    vec![first[0], memory(), first[1], descriptors()]
+}
+
+async fn run(our: &ExecutionEngine, total: usize, width: usize, cmd: &Cmd) {
+    let (our, cmd) = (our.clone(), cmd.clone());
+    let work = move || {
+        let (our, cmd) = (our.clone(), cmd.clone());
+        async move {
+            engine::output(&our, &cmd).await;
+        }
+    };
+    crowd(total, width, work).await;
+}
+
+/// Memory of this process's own that is resident, in bytes.
+fn memory() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("/proc is mounted");
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("RssAnon");
+    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse().expect("a number");
+    kib * 1024.0
+}
+
+fn descriptors() -> f64 {
+    std::fs::read_dir("/proc/self/fd").expect("/proc is mounted").count() as f64
+}

@@ -1,0 +1,90 @@
+//! Interleaving: whatever the machine does meanwhile, it does to all contenders alike.
+
+use std::time::Instant;
+
+use crate::contender::Contender;
+
+/// One contender, and how to take one sample of it.
+pub struct Entry<'a> {
+    pub who: Contender,
+    pub sample: Box<dyn FnMut() -> f64 + 'a>,
+}
+
+impl<'a> Entry<'a> {
+    pub fn new(who: Contender, sample: impl FnMut() -> f64 + 'a) -> Self {
+        Self { who, sample: Box::new(sample) }
+    }
+
+    /// A sample is the time in seconds that `work` takes.
+    pub fn timed(who: Contender, mut work: impl FnMut() + 'a) -> Self {
+        Self::new(who, move || {
+            let begun = Instant::now();
+            work();
+            begun.elapsed().as_secs_f64()
+        })
+    }
+}
+
+/// The samples of each contender; those of one round stand at the same place.
+pub struct Samples(Vec<(Contender, Vec<f64>)>);
+
+/// Takes `rounds` samples of each, one of each per round, beginning with another one each time.
+/// A round before the first warms everybody up.
+pub fn interleave(rounds: usize, mut entries: Vec<Entry<'_>>) -> Samples {
+    for entry in &mut entries {
+        (entry.sample)();
+    }
+    let mut samples: Vec<_> =
+        entries.iter().map(|entry| (entry.who, Vec::with_capacity(rounds))).collect();
+    let count = entries.len();
+    for round in 0..rounds {
+        for place in 0..count {
+            let index = (round + place) % count;
+            samples[index].1.push((entries[index].sample)());
+        }
+    }
+    Samples(samples)
+}
+
+impl Samples {
+    pub fn new(samples: Vec<(Contender, Vec<f64>)>) -> Self {
+        Self(samples)
+    }
+
+    pub fn contenders(&self) -> impl Iterator<Item = Contender> {
+        self.0.iter().map(|(who, _)| *who)
+    }
+
+    pub fn median(&self, who: Contender) -> f64 {
+        self.percentile(who, 0.5)
+    }
+
+    pub fn percentile(&self, who: Contender, share: f64) -> f64 {
+        percentile(self.of(who).to_vec(), share)
+    }
+
+    /// The median of the ratios of each round, so that a slow moment of the machine, which slows
+    /// both, does not count.
+    pub fn ratio(&self, who: Contender, against: Contender) -> f64 {
+        let pairs = self.of(who).iter().zip(self.of(against));
+        percentile(pairs.map(|(ours, theirs)| ours / theirs).collect(), 0.5)
+    }
+
+    fn of(&self, who: Contender) -> &[f64] {
+        let found = self.0.iter().find(|(of, _)| *of == who);
+        found.map_or(&[], |(_, samples)| samples)
+    }
+}
+
+/// The value below which this share of the samples lies.
+pub fn percentile(mut samples: Vec<f64>, share: f64) -> f64 {
+    samples.sort_by(f64::total_cmp);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "an index into a list of this length"
+    )]
+    let index = (samples.len().saturating_sub(1) as f64 * share).round() as usize;
+    samples.get(index).copied().unwrap_or(f64::NAN)
+}

@@ -1,0 +1,45 @@
+//! What the strongest containment costs over a bare process group.
+
+use execution_engine::{ContainmentLevel, ExecutionEngine};
+
+use super::{Group, crowd, in_task, runtime};
+use crate::args::Size;
+use crate::child::Cmd;
+use crate::contender::{Contender, engine};
+use crate::rounds::{Entry, interleave};
+use crate::table::{Goal, Row, Unit};
+
+pub const GROUP: Group =
+    Group { name: "containment", about: "full containment beside a process group", measure };
+
+fn measure(size: Size) -> Vec<Row> {
+    [1, 32].into_iter().map(|width| row(width, size)).collect()
+}
+
+fn row(width: usize, size: Size) -> Row {
+    let runtime = runtime();
+    let total = 2 * width.max(16);
+    let full = engine::engine(width);
+    let group = engine::engine_at(ContainmentLevel::ProcessGroup, width);
+    let run = |our: &ExecutionEngine| {
+        let our = our.clone();
+        let work = move || {
+            let our = our.clone();
+            async move {
+                engine::output(&our, &Cmd::nothing()).await;
+            }
+        };
+        in_task(&runtime, crowd(total, width, work));
+    };
+    let samples = interleave(
+        size.of(60, 3),
+        vec![
+            Entry::timed(Contender::Engine, || run(&full)),
+            Entry::timed(Contender::Reference, || run(&group)),
+        ],
+    );
+    let ratio = samples.ratio(Contender::Engine, Contender::Reference);
+    Row::new("containment", format!("full containment, {width} in flight"), Unit::Micros)
+        .medians(&samples, |time| time / total as f64)
+        .held_against("process group", ratio, Goal::AtMost(1.10))
+}

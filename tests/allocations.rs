@@ -1,0 +1,44 @@
+//! The cost of an execution in allocations, which does not depend on how busy a machine is. The one
+//! test of this binary, because it counts those of the whole process.
+
+mod support;
+
+use execution_engine::*;
+use support::*;
+
+#[global_allocator]
+static ALLOCATOR: dhat::Alloc = dhat::Alloc;
+
+/// How many one execution of `true` may make, from request to result. Each variable of the
+/// environment is one more, or a few.
+const MOST_ALLOCATIONS: u64 = 60;
+const MOST_FOR_EACH_VARIABLE: u64 = 3;
+
+const RUNS: u64 = 50;
+
+#[tokio::test]
+async fn an_execution_makes_no_more_allocations_than_its_budget() {
+    let _profiler = dhat::Profiler::builder().testing().build();
+    let engine = engine();
+    for _ in 0..RUNS {
+        run(&engine).await;
+    }
+    let before = dhat::HeapStats::get();
+    for _ in 0..RUNS {
+        run(&engine).await;
+    }
+    let after = dhat::HeapStats::get();
+
+    let variables = std::env::vars_os().count() as u64;
+    let each = (after.total_blocks - before.total_blocks) / RUNS;
+    let bytes = (after.total_bytes - before.total_bytes) / RUNS;
+    let budget = MOST_ALLOCATIONS + MOST_FOR_EACH_VARIABLE * variables;
+    println!("{each} allocations, {bytes} bytes; {budget} at most with {variables} variables");
+    assert!(each <= budget, "{each} allocations for each execution, {budget} at most");
+}
+
+async fn run(engine: &ExecutionEngine) {
+    let nothing: [&str; 0] = [];
+    let result = soon("true", engine.run(ExecutionRequest::exec("true", nothing))).await;
+    assert!(result.unwrap().success);
+}

@@ -1,0 +1,143 @@
+//! The cost of an execution in system calls, which does not depend on how busy a machine is: those
+//! of the engine's threads and of the caller's, and those of the child before it is its program.
+//!
+//! `strace` counts them in another process of this test. Without it the test is skipped, loudly.
+
+#![cfg(target_os = "linux")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use execution_engine::*;
+use support::*;
+
+/// How many calls one `true` may cost, its output captured.
+struct Budget {
+    level: ContainmentLevel,
+    /// Of the host's threads, but for those of the scheduler.
+    host: f64,
+    /// Of the child, up to the one that makes it the program.
+    child: f64,
+}
+
+const BUDGETS: [Budget; 2] = [
+    Budget { level: ContainmentLevel::Cgroup, host: 50.0, child: 72.0 },
+    Budget { level: ContainmentLevel::ProcessGroup, host: 45.0, child: 75.0 },
+];
+
+/// How often threads sleep and wake each other is up to the scheduler, and how often memory is
+/// given back to the system up to the allocator.
+const NOT_COUNTED: [&str; 6] =
+    ["futex", "epoll_wait", "sched_yield", "restart_syscall", "madvise", "mprotect"];
+
+/// Say to the counted process what to do.
+const RUNS: &str = "COUNTED_RUNS";
+const LEVEL: &str = "COUNTED_LEVEL";
+
+/// What is counted: executions one after the other.
+#[tokio::test]
+async fn executions_one_after_the_other() {
+    let runs = std::env::var(RUNS).map_or(3, |runs| runs.parse().unwrap());
+    let level = std::env::var(LEVEL).ok();
+    let level = BUDGETS.iter().find(|budget| Some(budget.level.to_string()) == level);
+    let engine = match level {
+        Some(budget) => ExecutionEngine::builder().containment(budget.level).build().unwrap(),
+        None => engine(),
+    };
+    for _ in 0..runs {
+        let nothing: [&str; 0] = [];
+        let result = soon("true", engine.run(ExecutionRequest::exec("true", nothing))).await;
+        assert!(result.unwrap().success);
+    }
+}
+
+#[tokio::test]
+async fn an_execution_costs_no_more_system_calls_than_its_budget() {
+    for budget in &BUDGETS {
+        if let Err(error) = ExecutionEngine::builder().containment(budget.level).build() {
+            eprintln!("SKIPPED: no {} here: {error}", budget.level);
+            continue;
+        }
+        let (few, many) = (10, 60);
+        let (Some(calls_of_few), Some(calls_of_many)) =
+            (counted(few, budget.level).await, counted(many, budget.level).await)
+        else {
+            return;
+        };
+        let each = |who: Who| {
+            // What happens but once, for the process or the engine, is in both.
+            let more = |(name, count): (&String, &u32)| {
+                let count = count.saturating_sub(*calls_of_few[&who].get(name).unwrap_or(&0));
+                (name.clone(), f64::from(count) / f64::from(many - few))
+            };
+            calls_of_many[&who].iter().map(more).filter(|(_, each)| *each > 0.0).collect()
+        };
+        judge("the host", budget.level, &each(Who::Host), budget.host);
+        judge("the child", budget.level, &each(Who::Child), budget.child);
+    }
+}
+
+fn judge(who: &str, level: ContainmentLevel, calls: &BTreeMap<String, f64>, budget: f64) {
+    let total: f64 = calls.values().sum();
+    println!("{who} with a {level}: {total:.2} system calls, {budget} at most: {calls:.2?}");
+    assert!(total <= budget, "{who} with a {level}: {total} > {budget}, namely {calls:#.2?}");
+    assert!(total > 1.0, "nothing was counted");
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Who {
+    Host,
+    Child,
+}
+
+type Calls = BTreeMap<Who, BTreeMap<String, u32>>;
+
+/// The calls of a process with so many executions. None where they cannot be counted.
+async fn counted(runs: u32, level: ContainmentLevel) -> Option<Calls> {
+    let dir = tempfile::tempdir().unwrap();
+    let me = std::env::current_exe().unwrap().display().to_string();
+    let traces = dir.path().join("of").display().to_string();
+    let what = "executions_one_after_the_other";
+    let request = ExecutionRequest::exec("strace", ["-ff", "-o", &traces, &me, "--exact", what])
+        .env(RUNS, runs.to_string())
+        .env(LEVEL, level.to_string())
+        // How many directories are looked into is part of the cost, so it must not vary.
+        .env("PATH", "/usr/bin:/bin");
+    let result = match soon("strace", engine().run(request)).await {
+        Ok(result) => result,
+        Err(ExecutionError::Validation(ValidationError::ProgramNotFound { .. })) => {
+            eprintln!("SKIPPED: system calls are not counted, for strace is not installed");
+            return None;
+        }
+        Err(error) => panic!("{error}"),
+    };
+    if !result.success && result.stderr.to_ascii_lowercase().contains("ptrace") {
+        eprintln!("SKIPPED: system calls are not counted, for {}", result.stderr);
+        return None;
+    }
+    assert!(result.success, "{}\n{}", result.stdout, result.stderr);
+    let mut calls = BTreeMap::from([(Who::Host, BTreeMap::new()), (Who::Child, BTreeMap::new())]);
+    for trace in std::fs::read_dir(dir.path()).unwrap() {
+        add(&mut calls, &trace.unwrap().path());
+    }
+    Some(calls)
+}
+
+/// Adds the calls of one thread or process. One that becomes a program is a child, but for the
+/// process that strace itself has started.
+fn add(calls: &mut Calls, trace: &Path) {
+    let trace = std::fs::read(trace).unwrap();
+    let trace = String::from_utf8_lossy(&trace);
+    let names = trace.lines().filter_map(|line| line.split_once('('));
+    let names: Vec<_> = names.map(|(name, _)| name).collect();
+    let (who, names) = match names.iter().position(|name| *name == "execve") {
+        Some(at) if at > 0 => (Who::Child, &names[..=at]),
+        _ => (Who::Host, &names[..]),
+    };
+    let counts = calls.entry(who).or_default();
+    for name in names.iter().filter(|name| !NOT_COUNTED.contains(name)) {
+        *counts.entry((*name).to_string()).or_default() += 1;
+    }
+}
