@@ -66,6 +66,20 @@ pub enum OversizedOutputStrategy {
     StreamToFile,
 }
 
+/// What becomes of the logs in [`log_dir`](ExecutionConfig::log_dir) when their executions are
+/// forgotten: see [`EngineBuilder::log_retention`](crate::EngineBuilder::log_retention).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogRetention {
+    /// They stay.
+    #[default]
+    Keep,
+    /// They are removed when retention or
+    /// [`remove_execution`](crate::ExecutionEngine::remove_execution) forgets the execution. When the
+    /// engine ends they stay.
+    WithRecord,
+}
+
 impl Default for ExecutionConfig {
     fn default() -> Self {
         Self {

@@ -72,6 +72,36 @@ pub enum ExecutionError {
         /// What the system said.
         reason: String,
     },
+    /// The execution does not read what is written to it.
+    #[error("execution {0} has no stdin to write to; start it with StdinSource::Piped")]
+    StdinNotPiped(Uuid),
+    /// Its standard input was closed before.
+    #[error("the stdin of execution {0} is closed; nothing more can be written")]
+    StdinClosed(Uuid),
+    /// What was to be passed on to a program could not be read.
+    #[error("the input for execution {id} could not be read: {reason}")]
+    StdinSource {
+        /// The execution.
+        id: Uuid,
+        /// What the reader said.
+        reason: String,
+    },
+    /// There is no overflow file, or it was taken before.
+    #[error("execution {id} has no overflow file for {stream}; see oversized_output_strategy")]
+    NoOverflow {
+        /// The execution.
+        id: Uuid,
+        /// The stream.
+        stream: Stream,
+    },
+    /// An overflow file could not be moved.
+    #[error("the overflow file could not be moved to {path}: {reason}", path = .path.display())]
+    Overflow {
+        /// Where it was to go.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
     /// The program could not be started although the request was valid.
     #[error("the program could not be started: {reason}")]
     SpawnFailed {
@@ -278,6 +308,11 @@ impl ExecutionError {
             Self::AlreadyEnded { .. } => "already_ended",
             Self::StillRunning(_) => "still_running",
             Self::NoLog(_) => "no_log",
+            Self::StdinNotPiped(_) => "stdin_not_piped",
+            Self::StdinClosed(_) => "stdin_closed",
+            Self::StdinSource { .. } => "stdin_source",
+            Self::NoOverflow { .. } => "no_overflow",
+            Self::Overflow { .. } => "overflow_failed",
             Self::Log { .. } => "log_failed",
             Self::SpawnFailed { .. } => "spawn_failed",
             Self::ExitCode(_) => "exit_code",

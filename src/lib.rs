@@ -39,25 +39,33 @@ mod error;
 mod execution;
 mod global;
 mod model;
+mod moment;
 mod notify;
 mod output;
 mod record;
 mod submit;
 
-pub use config::{ExecutionConfig, OversizedOutputStrategy};
+pub use config::{ExecutionConfig, LogRetention, OversizedOutputStrategy};
 pub use engine::{EngineBuilder, ExecutionEngine};
 pub use error::{ExecutionError, Result, ValidationError};
-pub use execution_engine_process::{Leftovers, Level as ContainmentLevel, Limits, Signal};
+pub use execution_engine_process::{
+    Leftovers, Level as ContainmentLevel, Limits, Output as OutputStreams, Signal,
+};
 pub use global::{global, init_global};
 pub use model::{
-    Command, ContainmentReceipt, Ending, ExecutionEvent, ExecutionMetadata, ExecutionOptions,
-    ExecutionRequest, ExecutionResult, ExecutionStatus, ExecutionSummary, ResourceLimit,
-    ResourceUsage, ShutdownReport, Stream, StreamStats, Survivor, TreeUsage,
+    ChunkContent, ChunkRecord, Command, ContainmentReceipt, Ending, EventRecord, ExecutionEvent,
+    ExecutionMetadata, ExecutionOptions, ExecutionRequest, ExecutionResult, ExecutionStatus,
+    ExecutionSummary, ResourceLimit, ResourceUsage, ShutdownReport, StdinSource, Stream,
+    StreamStats, Survivor, TreeUsage,
 };
-pub use notify::{EventHandler, LoggingEventHandler, MultiEventHandler, NoopEventHandler};
+pub use notify::{
+    ChunkSubscription, EventHandler, LoggingEventHandler, MultiEventHandler, NoopEventHandler,
+    Subscription,
+};
 pub use submit::Admission;
 
 // What every user of this crate needs to write a request, so that one glob import is enough.
+pub use bytes::Bytes;
 pub use std::collections::HashMap;
 pub use std::path::PathBuf;
 pub use std::sync::Arc;

@@ -6,11 +6,11 @@ use tokio::sync::Notify;
 
 use super::core::{Core, Settings};
 use super::{Alive, ExecutionEngine, cleanup};
-use crate::config::ExecutionConfig;
+use crate::config::{ExecutionConfig, LogRetention};
 use crate::error::{ExecutionError, Result, ValidationError};
 use crate::execution::{Driver, Ladder, Shared};
-use crate::notify::{Audience, EventHandler, Stage};
-use crate::output::OverflowDir;
+use crate::notify::{Audience, EventHandler, Hub, Stage};
+use crate::output::{Keep, OverflowDir};
 use crate::record::{Registry, Retention};
 use crate::submit::{self, Admission, Group, Permits};
 
@@ -42,6 +42,11 @@ impl Default for EngineBuilder {
         Self {
             config: ExecutionConfig::default(),
             settings: Settings {
+                keep: Keep::First,
+                longest_line: 64 * 1024,
+                replay_window: 1024 * 1024,
+                overflow_disk_limit: 10 * 1024 * 1024 * 1024,
+                logs: LogRetention::Keep,
                 ladder: Ladder::default(),
                 drain: Duration::from_secs(2),
                 longest_pause: Duration::from_secs(3600),
@@ -93,6 +98,57 @@ impl EngineBuilder {
     /// only if somebody else writes to them without end. Default: 2 s.
     pub fn drain_limit(mut self, limit: Duration) -> Self {
         self.settings.drain = limit;
+        self
+    }
+
+    /// Keeps of a stream that is longer than
+    /// [`max_output_size_bytes`](ExecutionConfig::max_output_size_bytes) the first half of that and
+    /// the last, with a line between them that says how many bytes are missing. It takes the place of
+    /// [`oversized_output_strategy`](ExecutionConfig::oversized_output_strategy).
+    ///
+    /// ```
+    /// use execution_engine::*;
+    /// # #[tokio::main] async fn main() -> Result<()> {
+    /// let engine = ExecutionEngine::builder()
+    ///     .config(ExecutionConfig { max_output_size_bytes: 8, ..Default::default() })
+    ///     .keep_head_and_tail()
+    ///     .build()?;
+    /// let result = engine.run(ExecutionRequest::shell("seq 1 9")).await?;
+    /// assert_eq!(result.stdout, "1\n2\n[output truncated: 10 bytes are missing here]\n8\n9\n");
+    /// # Ok(()) }
+    /// ```
+    pub fn keep_head_and_tail(mut self) -> Self {
+        self.settings.keep = Keep::FirstAndLast;
+        self
+    }
+
+    /// How many bytes a line may have to be told in one piece; a longer one comes in pieces, so that
+    /// memory stays bounded. At least 4, so that no character is split. Default: 64 KiB.
+    pub fn longest_line(mut self, bytes: usize) -> Self {
+        self.settings.longest_line = bytes;
+        self
+    }
+
+    /// How many bytes of output beyond what is kept are held of a running execution for
+    /// [subscriptions](ExecutionEngine::subscribe) that come late or are behind. What is kept is held
+    /// anyway. Default: 1 MiB.
+    pub fn replay_window(mut self, bytes: usize) -> Self {
+        self.settings.replay_window = bytes;
+        self
+    }
+
+    /// How many bytes the overflow files of this engine may have together. An execution that needs
+    /// more ends with [`Ending::OutputLost`](crate::Ending::OutputLost). Files that were
+    /// [taken](ExecutionEngine::take_overflow) do not count. Default: 10 GiB.
+    pub fn overflow_disk_limit(mut self, bytes: u64) -> Self {
+        self.settings.overflow_disk_limit = bytes;
+        self
+    }
+
+    /// What becomes of the logs in [`log_dir`](ExecutionConfig::log_dir) when their executions are
+    /// forgotten. Default: [`LogRetention::Keep`].
+    pub fn log_retention(mut self, retention: LogRetention) -> Self {
+        self.settings.logs = retention;
         self
     }
 
@@ -154,6 +210,9 @@ impl EngineBuilder {
     /// that makes no sense, or that this host cannot offer.
     pub fn build(self) -> Result<ExecutionEngine> {
         self.config.validate()?;
+        if self.settings.longest_line < 4 {
+            return Err(invalid("longest_line", "must be at least 4 bytes, the longest character"));
+        }
         if self.stall_limit.is_zero() {
             return Err(invalid("handler_stall_limit", "must be more than 0"));
         }
@@ -182,10 +241,12 @@ impl EngineBuilder {
                 .map_err(|unavailable| invalid("containment", &unavailable.to_string()))?,
         };
         let shared = Shared {
-            registry: Registry::new(Permits::new(limit, self.admission, self.groups)),
+            registry: Arc::new(Registry::new(Permits::new(limit, self.admission, self.groups))),
             containment,
             retention: self.config.enable_auto_cleanup.then(|| Retention::of(&self.config)),
             ended: Notify::new(),
+            hub: Arc::new(Hub::default()),
+            logs: self.settings.logs,
         };
         let core = Arc::new(Core {
             config: self.config,
@@ -194,7 +255,7 @@ impl EngineBuilder {
             driver: Driver::default(),
             stage: Arc::new(Stage::new(self.stall_limit)),
             audience: RwLock::new(self.audience),
-            overflow_dir: Arc::new(OverflowDir::default()),
+            overflow_dir: Arc::new(OverflowDir::new(self.settings.overflow_disk_limit)),
             cleanup: cleanup::Once::default(),
         });
         Ok(ExecutionEngine { _alive: Arc::new(Alive(Arc::clone(&core))), core })

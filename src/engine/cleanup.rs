@@ -41,7 +41,7 @@ impl Once {
 /// Sleeps until the oldest record is to go, or until there is one.
 async fn forget_the_old(shared: &Shared, retention: Retention) {
     loop {
-        drop(shared.registry.evict(Instant::now(), retention));
+        shared.forget(&shared.registry.evict(Instant::now(), retention));
         let oldest = shared.registry.oldest_ending();
         match oldest.and_then(|at| retention.expiry(at)) {
             Some(expiry) => sleep_until(expiry.into()).await,

@@ -9,14 +9,14 @@ use chrono::Utc;
 use uuid::Uuid;
 
 use super::cleanup;
-use crate::config::ExecutionConfig;
+use crate::config::{ExecutionConfig, LogRetention, OversizedOutputStrategy};
 use crate::error::{ExecutionError, Result};
 use crate::execution::{
-    Driver, Duty, Job, Ladder, Live, Shared, Terms, Timing, Waiting, open_logs,
+    Driver, Duty, Job, Ladder, Live, Shared, Terms, Timing, Waiting, ends_of, open_logs,
 };
 use crate::model::{ExecutionMetadata, ExecutionOptions, ExecutionRequest};
 use crate::notify::{Audience, Publisher, Stage};
-use crate::output::{LogPlan, Logs, OverflowDir, PumpPlan};
+use crate::output::{Excess, Holding, Journal, Keep, Lens, LogPlan, Logs, OverflowDir, PumpPlan};
 use crate::record::{Profile, Refusal};
 use crate::submit::{self, Admitted, Ask, Full, Patience, Prepared, Rules};
 
@@ -35,6 +35,11 @@ pub(super) struct Core {
 /// What the builder sets beyond the configuration.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Settings {
+    pub(super) keep: Keep,
+    pub(super) longest_line: usize,
+    pub(super) replay_window: usize,
+    pub(super) overflow_disk_limit: u64,
+    pub(super) logs: LogRetention,
     pub(super) ladder: Ladder,
     pub(super) drain: Duration,
     pub(super) longest_pause: Duration,
@@ -53,17 +58,27 @@ impl Core {
         let Prepared { launch, timeout, group } =
             submit::prepare(&request, options, &self.rules())?;
         let ask = Ask { group, priority: options.priority, patience };
+        let (stdin, feed) = ends_of(&options.stdin);
         let terms = Terms {
             timing: self.timing(timeout, options),
             leftovers: options.leftovers,
             limits: options.limits,
+            stdin: options.stdin.clone(),
+            feed,
         };
-        let publisher = self.publisher(id)?;
+        let profile = Arc::new(self.profile(&request));
+        let journal = Arc::new(Journal::new(id, Arc::clone(&profile.command), self.holding()));
+        let publisher = self.publisher(Arc::clone(&journal))?;
         self.driver.ready().map_err(no_threads)?;
 
-        let live = Arc::new(Live::new(Arc::new(self.profile(&request))));
-        let logs =
-            LogPlan { raw: request.output_log_path.take(), dir: self.config.log_dir.clone() };
+        let partial_after = options.partial_lines_after_ms.map(Duration::from_millis);
+        let plan = self.pump_plan(Arc::clone(&journal), partial_after);
+        let live = Arc::new(Live::new(profile, journal, stdin));
+        let logs = LogPlan {
+            raw: request.output_log_path.take(),
+            dir: self.config.log_dir.clone(),
+            longest_line: self.settings.longest_line,
+        };
         drop(request);
         let admitted = self.admit(id, &live, ask)?;
         let duty =
@@ -72,7 +87,6 @@ impl Core {
             Admitted::Ticket(ticket) => {
                 live.waits(ticket.place());
                 let duty = duty(Admitted::Ticket(ticket));
-                let plan = self.pump_plan(&duty);
                 self.driver.spawn(Waiting { duty, launch, logs, plan, terms }.run());
             }
             Admitted::Permit(permit) => {
@@ -82,7 +96,6 @@ impl Core {
                         live.end(None);
                     })?;
                 let duty = duty(Admitted::Permit(permit));
-                let plan = self.pump_plan(&duty);
                 self.driver.spawn(Job::start(duty, launch, logs, plan, terms).run());
             }
         }
@@ -97,12 +110,26 @@ impl Core {
         }
     }
 
-    fn publisher(&self, id: Uuid) -> Result<Publisher> {
+    fn publisher(&self, journal: Arc<Journal>) -> Result<Publisher> {
         let audience = self.audience.read().unwrap_or_else(PoisonError::into_inner).clone();
         if !audience.is_empty() {
             self.stage.ready().map_err(no_threads)?;
         }
-        Ok(audience.publisher(id, &self.stage))
+        Ok(audience.publisher(journal, self.lens(), &self.stage, Arc::clone(&self.shared.hub)))
+    }
+
+    /// What those who are told of lines get to see.
+    pub(super) fn lens(&self) -> Lens {
+        if self.config.stream_output { Lens::Lines } else { Lens::Events }
+    }
+
+    fn holding(&self) -> Holding {
+        Holding {
+            limit: self.config.max_output_size_bytes,
+            keep: self.settings.keep,
+            window: self.settings.replay_window,
+            longest_line: self.settings.longest_line,
+        }
     }
 
     fn admit(&self, id: Uuid, live: &Arc<Live>, ask: Ask) -> Result<Admitted> {
@@ -117,31 +144,38 @@ impl Core {
         })
     }
 
-    fn pump_plan(&self, duty: &Duty) -> PumpPlan {
+    fn pump_plan(&self, journal: Arc<Journal>, partial_after: Option<Duration>) -> PumpPlan {
         PumpPlan {
+            journal,
             limit: self.config.max_output_size_bytes,
-            strategy: self.config.oversized_output_strategy,
+            excess: match (self.settings.keep, self.config.oversized_output_strategy) {
+                (Keep::FirstAndLast, _) | (_, OversizedOutputStrategy::TruncateWithWarning) => {
+                    Excess::Drop
+                }
+                (_, OversizedOutputStrategy::FailExecution) => Excess::Stop,
+                (_, OversizedOutputStrategy::StreamToFile) => Excess::Spill,
+            },
             overflow_dir: Arc::clone(&self.overflow_dir),
-            publish_lines: self.config.stream_output && duty.has_audience(),
+            partial_after,
         }
     }
 
     fn profile(&self, request: &ExecutionRequest) -> Profile {
-        let raw_log = request.output_log_path.as_deref();
-        let log = Logs::path(raw_log, self.config.log_dir.as_deref(), request.id);
+        let own_log = self.config.log_dir.as_deref().map(|dir| Logs::own_path(dir, request.id));
         let metadata = &request.metadata;
         Profile {
             id: request.id,
-            command: request.command.to_string().into_boxed_str(),
+            command: request.command.to_string().into(),
             metadata: (*metadata != ExecutionMetadata::default())
                 .then(|| Box::new(metadata.clone())),
             accepted_at: Utc::now(),
-            log: log.map(PathBuf::into_boxed_path),
+            own_log: own_log.map(PathBuf::into_boxed_path),
+            raw_log: request.output_log_path.clone().map(PathBuf::into_boxed_path),
         }
     }
 
     fn timing(&self, timeout: Option<Duration>, options: &ExecutionOptions) -> Timing {
-        let Settings { ladder, drain, longest_pause } = self.settings;
+        let Settings { ladder, drain, longest_pause, .. } = self.settings;
         let grace = options.stop_grace_ms.map(Duration::from_millis);
         let ladder = Ladder {
             polite: options.stop_signal.unwrap_or(ladder.polite),

@@ -87,6 +87,8 @@ impl Lane {
         let (keep, mut kept) = mpsc::channel(1);
         let handle = runtime.handle().clone();
         std::thread::Builder::new().name("execution-driver".to_string()).spawn(move || {
+            // This thread writes to the standard input of programs that may end at any moment.
+            execution_engine_process::hold_broken_pipe_signals();
             runtime.block_on(kept.recv());
             // A disk that does not answer must not keep this thread.
             runtime.shutdown_background();

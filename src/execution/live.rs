@@ -7,17 +7,23 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 use super::control::{Action, Inbox};
 use super::state::{Illegal, Input, State};
+use super::stdin::StdinEnd;
 use crate::model::{Ending, ExecutionStatus, ExecutionSummary};
-use crate::record::{Profile, Record};
+use crate::notify::Journals;
+use crate::output::Journal;
+use crate::record::{Entry, Profile, Record, Registry};
 use crate::submit::Place;
 
 /// A live execution: its state, and the two bells, one for its supervisor and one for its waiters.
 #[derive(Debug)]
 pub(crate) struct Live {
     profile: Arc<Profile>,
+    journal: Arc<Journal>,
+    stdin: StdinEnd,
     state: Mutex<State>,
     inbox: Inbox,
     /// Overrides the grace of its ladder: the shortest that was asked for.
@@ -40,9 +46,11 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    pub(crate) fn new(profile: Arc<Profile>) -> Self {
+    pub(crate) fn new(profile: Arc<Profile>, journal: Arc<Journal>, stdin: StdinEnd) -> Self {
         Self {
             profile,
+            journal,
+            stdin,
             state: Mutex::new(State::new()),
             inbox: Inbox::default(),
             grace: Mutex::default(),
@@ -92,6 +100,10 @@ impl Live {
 
     pub(crate) fn profile(&self) -> &Arc<Profile> {
         &self.profile
+    }
+
+    pub(crate) fn stdin(&self) -> &StdinEnd {
+        &self.stdin
     }
 
     pub(crate) fn status(&self) -> ExecutionStatus {
@@ -204,5 +216,14 @@ impl Live {
 
     fn with_state<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
         f(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Journals for Registry<Live> {
+    fn journal(&self, id: Uuid) -> Option<Arc<Journal>> {
+        Some(match self.get(id)? {
+            Entry::Live(live) => Arc::clone(&live.journal),
+            Entry::Ended(record) => record.journal(),
+        })
     }
 }

@@ -6,38 +6,66 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::Utc;
 use execution_engine_process::{
     Child, Containment, Exit, Launch, Leftovers, Limits, Reaped, Signal, Spawned,
     TreeUsage as Counted, Usage, Watch,
 };
 use tokio::sync::Notify;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::timeout;
 
 use super::clock::Clock;
 use super::control::{Action, Control};
 use super::live::Live;
 use super::spawn::{self, Start};
 use super::state::Input;
+use super::stdin::Feed;
 use super::stop::{self, Ladder, leave_tree, stop_tree};
+use crate::config::LogRetention;
 use crate::model::{
-    ContainmentReceipt, Ending, ExecutionEvent, ExecutionStatus, ResourceLimit, ResourceUsage,
-    TreeUsage,
+    ContainmentReceipt, Ending, ResourceLimit, ResourceUsage, StdinSource, TreeUsage,
 };
-use crate::notify::Publisher;
-use crate::output::{Captured, Logs, OutputStop, Pump, PumpPlan, Step};
+use crate::moment;
+use crate::notify::{Hub, Publisher};
+use crate::output::{Logs, OutputStop, Pump, PumpPlan, Step};
 use crate::record::{Record, Registry, Retention};
-use crate::submit::Admitted;
+use crate::submit::{self, Admitted};
 
 /// How long completing a log may hold up an ending.
 const LOG_PATIENCE: Duration = Duration::from_secs(5);
+
 /// What the executions of one engine share.
 pub(crate) struct Shared {
-    pub(crate) registry: Registry<Live>,
+    pub(crate) registry: Arc<Registry<Live>>,
     pub(crate) containment: Containment,
     /// Enforced whenever an execution ends; None leaves that to explicit calls.
     pub(crate) retention: Option<Retention>,
     /// Rung when an execution has ended.
     pub(crate) ended: Notify,
+    /// Those who watch all executions.
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) logs: LogRetention,
+}
+
+impl Shared {
+    /// What goes with records that are remembered no more.
+    pub(crate) fn forget(&self, records: &[Arc<Record>]) {
+        if self.logs == LogRetention::Keep {
+            return;
+        }
+        let logs = records.iter().filter_map(|record| record.profile.own_log.as_deref());
+        for log in logs {
+            if let Err(error) = std::fs::remove_file(log) {
+                tracing::debug!(%error, log = %log.display(), "a log could not be removed");
+            }
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.hub.close();
+    }
 }
 
 /// The deadlines of one execution.
@@ -54,11 +82,13 @@ pub(crate) struct Timing {
 }
 
 /// What the options of one execution ask of its supervisor.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Terms {
     pub(crate) timing: Timing,
     pub(crate) leftovers: Leftovers,
     pub(crate) limits: Limits,
+    pub(crate) stdin: StdinSource,
+    pub(crate) feed: Feed,
 }
 
 /// One execution on its way to the driver.
@@ -82,7 +112,6 @@ pub(crate) struct Duty {
 
 /// What there is to tell of an execution beside its ending.
 struct Outcome {
-    output: [Captured; 2],
     containment: ContainmentReceipt,
     reaped: Option<Reaped>,
     counted: Option<Counted>,
@@ -93,12 +122,21 @@ impl Job {
     /// Makes the first attempt, and tells if it worked.
     pub(crate) fn start(
         duty: Duty,
-        launch: Launch,
+        mut launch: Launch,
         logs: Logs,
         plan: PumpPlan,
         terms: Terms,
     ) -> Self {
-        let start = spawn::first_attempt(&duty.shared.containment, launch);
+        let start = match submit::stdin_of_child(&terms.stdin) {
+            Ok(stdin) => {
+                launch.stdin = stdin;
+                spawn::first_attempt(&duty.shared.containment, launch)
+            }
+            Err(error) => {
+                let reason = error.to_string();
+                Start::Failed(Ending::SpawnFailed { reason, os_error: None })
+            }
+        };
         if let Start::Running(spawned) = &start {
             duty.started(spawned.child.id());
         }
@@ -120,7 +158,7 @@ impl Job {
             Ok(spawned) => duty.attend(spawned, logs, plan, terms).await,
             Err(ending) => {
                 duty.decide(ending);
-                duty.collect(Default::default(), logs, duty.nothing_to_stop()).await
+                duty.collect(logs, duty.nothing_to_stop()).await
             }
         };
         duty.end(outcome);
@@ -154,10 +192,6 @@ impl Duty {
         true
     }
 
-    pub(crate) fn has_audience(&self) -> bool {
-        self.publisher.has_audience()
-    }
-
     /// Tells that the program runs. If the execution was stopped before, its ending stands and the
     /// program is stopped as soon as it is attended.
     fn started(&self, pid: u32) {
@@ -165,13 +199,8 @@ impl Duty {
         if self.live.apply(Input::Started).is_err() {
             return;
         }
-        let profile = self.live.profile();
-        self.publisher.event(ExecutionEvent::Started {
-            execution_id: profile.id,
-            command: profile.command.to_string(),
-            pid,
-        });
-        self.tell_status(from);
+        self.publisher.started(pid);
+        self.publisher.status(Utc::now(), from, self.live.status());
     }
 
     /// Decides the ending unless it is decided.
@@ -182,14 +211,12 @@ impl Duty {
 
     /// From a running program to its outcome: tree gone, output drained, logs complete.
     async fn attend(&self, spawned: Spawned, logs: Logs, plan: PumpPlan, terms: Terms) -> Outcome {
-        let Terms { timing, leftovers, limits } = terms;
+        let Terms { timing, leftovers, limits, feed, .. } = terms;
         let Spawned { mut child, stdin, stdout, stderr } = spawned;
-        drop(stdin);
         let pump = Pump::new([Some(stdout), stderr], logs, plan);
-        let watch = Watch::exit_of(&child);
-        let (mut pump, watch) = match (pump, watch) {
-            (Ok(pump), Ok(watch)) => (pump, watch),
-            (Err(error), _) | (_, Err(error)) => {
+        let (mut pump, watch, feeding) = match (pump, Watch::exit_of(&child), feed.into(stdin)) {
+            (Ok(pump), Ok(watch), Ok(feeding)) => (pump, watch, feeding),
+            (Err(error), _, _) | (_, Err(error), _) | (_, _, Err(error)) => {
                 return self.unwatched(child, &error, timing.ladder).await;
             }
         };
@@ -222,10 +249,11 @@ impl Duty {
             None
         });
         // What holds the tree is given back before anybody is told that the execution has ended.
-        drop(child);
-        let output_error = self.close(&mut pump).await;
-        let (output, logs) = pump.into_parts();
-        let mut outcome = self.collect(output, logs, receipt).await;
+        drop((child, feeding));
+        let output_error = complete_files(&mut pump).await;
+        let logs = pump.close();
+        self.publisher.tell();
+        let mut outcome = self.collect(logs, receipt).await;
         outcome.output_error = outcome.output_error.or(output_error);
         Outcome { reaped, counted, ..outcome }
     }
@@ -263,7 +291,7 @@ impl Duty {
                         }
                     }
                 }
-                () = rings(clock.rings_at()) => {
+                () = moment::reached(clock.rings_at()) => {
                     if clock.is_paused() {
                         tracing::info!(id = %self.live.profile().id, "paused for too long; it goes on");
                         go_on(child, &mut clock);
@@ -316,8 +344,8 @@ impl Duty {
     }
 
     fn accept(&self, step: Step) {
-        if let Some(lines) = step.lines {
-            self.publisher.lines(lines);
+        if step.has_lines {
+            self.publisher.tell();
         }
         if let Some(stop) = step.stop {
             self.stop_for(stop);
@@ -340,29 +368,14 @@ impl Duty {
         Outcome::without_program(stop_tree(&mut child, level, ladder, &self.live).await)
     }
 
-    /// The last lines and the last bytes of the overflow files.
-    async fn close(&self, pump: &mut Pump) -> Option<String> {
-        pump.close().into_iter().for_each(|lines| self.publisher.lines(lines));
-        match timeout(LOG_PATIENCE, pump.complete_files()).await {
-            Ok(Some(OutputStop::Lost { stream, reason })) => Some(format!("{stream}: {reason}")),
-            Ok(_) => None,
-            Err(_) => Some("the disk did not answer in time".to_string()),
-        }
-    }
-
     /// Completes the logs.
-    async fn collect(
-        &self,
-        output: [Captured; 2],
-        mut logs: Logs,
-        containment: ContainmentReceipt,
-    ) -> Outcome {
+    async fn collect(&self, mut logs: Logs, containment: ContainmentReceipt) -> Outcome {
         if let Some(ending) = self.live.decision() {
-            let stats = [output[0].stats(), output[1].stats()];
-            logs.footer(&ending, self.live.begun().elapsed(), stats);
+            let seen = self.publisher.journal().seen();
+            logs.footer(&ending, self.live.begun().elapsed(), seen);
         }
         let output_error = logs.finish(LOG_PATIENCE).await;
-        Outcome { output, output_error, ..Outcome::without_program(containment) }
+        Outcome { output_error, ..Outcome::without_program(containment) }
     }
 
     fn nothing_to_stop(&self) -> ContainmentReceipt {
@@ -384,7 +397,7 @@ impl Duty {
         self.decide(Ending::EngineFailed { reason: "its supervisor was lost".to_string() });
         let _closed = self.live.apply(Input::Closed);
         let Some(ending) = self.live.decision() else { return };
-        let Outcome { output, containment, reaped, counted, output_error } = outcome;
+        let Outcome { containment, reaped, counted, output_error } = outcome;
         let signal = reaped.as_ref().and_then(|reaped| match reaped.exit {
             Exit::Signaled { signal, .. } => Some(signal),
             _ => None,
@@ -396,7 +409,7 @@ impl Duty {
             duration: self.live.begun().elapsed(),
             signal,
             usage: reaped.map(|reaped| usage(&reaped.usage, counted)),
-            output,
+            published: self.publisher.journal().seal(),
             containment,
             output_error: output_error.map(String::into_boxed_str),
             lines_missed: self.publisher.missed(),
@@ -404,17 +417,12 @@ impl Duty {
         let evicted = self.shared.registry.end(&record, Instant::now(), self.shared.retention);
         drop(self.admitted.take());
         self.live.end(Some(Arc::clone(&record)));
-        self.tell_status(from);
-        self.publisher.event(record.terminal_event());
+        let at = record.completed_at();
+        self.publisher.status(at, from, record.ending.status());
+        self.publisher.event(at, record.terminal_event());
         self.shared.ended.notify_one();
-        // Last, because a record may own a file to remove.
-        drop(evicted);
-    }
-
-    fn tell_status(&self, from: ExecutionStatus) {
-        let execution_id = self.live.profile().id;
-        let to = self.live.status();
-        self.publisher.event(ExecutionEvent::StatusChanged { execution_id, from, to });
+        // Last, because there may be files to remove.
+        self.shared.forget(&evicted);
     }
 }
 
@@ -429,21 +437,16 @@ impl Drop for Duty {
 
 impl Outcome {
     fn without_program(containment: ContainmentReceipt) -> Self {
-        Self {
-            output: Default::default(),
-            containment,
-            reaped: None,
-            counted: None,
-            output_error: None,
-        }
+        Self { containment, reaped: None, counted: None, output_error: None }
     }
 }
 
-/// Waits for a moment; None never comes.
-async fn rings(at: Option<Instant>) {
-    match at {
-        Some(at) => sleep_until(at.into()).await,
-        None => std::future::pending().await,
+/// The last bytes of the overflow files; what went wrong.
+async fn complete_files(pump: &mut Pump) -> Option<String> {
+    match timeout(LOG_PATIENCE, pump.complete_files()).await {
+        Ok(Some(OutputStop::Lost { stream, reason })) => Some(format!("{stream}: {reason}")),
+        Ok(_) => None,
+        Err(_) => Some("the disk did not answer in time".to_string()),
     }
 }
 

@@ -5,7 +5,8 @@ use uuid::Uuid;
 
 use super::{ExecutionStatus, millis};
 
-/// What happens to an execution, as told to an [`EventHandler`](crate::EventHandler).
+/// What happens to an execution, as told to an [`EventHandler`](crate::EventHandler) and, with a
+/// sequence number and a time, to a [`Subscription`](crate::Subscription).
 ///
 /// For each execution `Started` comes first, then its lines in order, and one terminal event
 /// (`Completed`, `Failed`, `Cancelled` or `Timeout`) comes last. One whose program could not be
@@ -46,11 +47,25 @@ pub enum ExecutionEvent {
         /// What it is.
         to: ExecutionStatus,
     },
-    /// This handler finished nothing for too long, so lines were left out for it.
+    /// This handler finished nothing for too long, so lines were left out for it. Only handlers are
+    /// told this.
     LinesMissed {
         /// The execution.
         execution_id: Uuid,
         /// How many lines this handler did not get.
+        count: u64,
+    },
+    /// This subscription was slower than the output, and what it had not been told is no longer held.
+    OutputMissed {
+        /// The execution.
+        execution_id: Uuid,
+        /// How many bytes of output it was not told.
+        bytes: u64,
+    },
+    /// This subscription to all executions was so slow that some were forgotten before it had been
+    /// told all of them.
+    ExecutionsMissed {
+        /// How many executions.
         count: u64,
     },
     /// The program ended by itself.
@@ -96,7 +111,7 @@ pub enum ExecutionEvent {
 }
 
 impl ExecutionEvent {
-    /// The execution that this is about.
+    /// The execution that this is about; nil for [`ExecutionsMissed`](Self::ExecutionsMissed).
     pub fn execution_id(&self) -> Uuid {
         match self {
             Self::Started { execution_id, .. }
@@ -104,10 +119,12 @@ impl ExecutionEvent {
             | Self::Stderr { execution_id, .. }
             | Self::StatusChanged { execution_id, .. }
             | Self::LinesMissed { execution_id, .. }
+            | Self::OutputMissed { execution_id, .. }
             | Self::Completed { execution_id, .. }
             | Self::Failed { execution_id, .. }
             | Self::Cancelled { execution_id, .. }
             | Self::Timeout { execution_id, .. } => *execution_id,
+            Self::ExecutionsMissed { .. } => Uuid::nil(),
         }
     }
 

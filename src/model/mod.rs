@@ -7,6 +7,8 @@ mod options;
 mod request;
 mod result;
 mod status;
+mod stdin;
+mod watch;
 
 pub use command::Command;
 pub(crate) use command::aws_args;
@@ -15,11 +17,14 @@ pub use event::ExecutionEvent;
 pub use options::ExecutionOptions;
 pub(crate) use request::shown_name;
 pub use request::{ExecutionMetadata, ExecutionRequest};
+pub(crate) use result::RawOutput;
 pub use result::{
     ContainmentReceipt, ExecutionResult, ExecutionSummary, ResourceUsage, ShutdownReport,
     StreamStats, Survivor, TreeUsage,
 };
 pub use status::ExecutionStatus;
+pub use stdin::StdinSource;
+pub use watch::{ChunkContent, ChunkRecord, EventRecord};
 
 /// Durations travel in JSON as whole milliseconds.
 pub(crate) mod millis {

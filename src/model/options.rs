@@ -1,7 +1,9 @@
 use std::time::Duration;
 
-use execution_engine_process::{Leftovers, Limits, Signal};
+use execution_engine_process::{Leftovers, Limits, Output, Signal};
 use serde::{Deserialize, Serialize};
+
+use super::StdinSource;
 
 /// Settings of one execution beyond its request, for
 /// [`execute_with`](crate::ExecutionEngine::execute_with).
@@ -45,6 +47,21 @@ pub struct ExecutionOptions {
     /// The [group](crate::EngineBuilder::group) whose limit counts for it, too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// What the program reads.
+    #[serde(skip_serializing_if = "is_default")]
+    pub stdin: StdinSource,
+    /// Whether its two streams are kept apart. Merged, they are one, and all of it is
+    /// [`stdout`](crate::ExecutionResult::stdout): their order is exact then, also within a line.
+    #[serde(skip_serializing_if = "is_default")]
+    pub output: Output,
+    /// After how many milliseconds of silence a line that is not finished is told as it is, so that a
+    /// prompt or a progress bar can be shown. None waits until it is finished.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partial_lines_after_ms: Option<u64>,
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -55,7 +72,7 @@ impl ExecutionOptions {
     /// Sets [`stop_grace_ms`](Self::stop_grace_ms).
     #[must_use]
     pub fn stop_grace(mut self, grace: Duration) -> Self {
-        self.stop_grace_ms = Some(u64::try_from(grace.as_millis()).unwrap_or(u64::MAX));
+        self.stop_grace_ms = Some(millis(grace));
         self
     }
 
@@ -98,6 +115,27 @@ impl ExecutionOptions {
     #[must_use]
     pub fn group(mut self, name: impl Into<String>) -> Self {
         self.group = Some(name.into());
+        self
+    }
+
+    /// Sets [`stdin`](Self::stdin).
+    #[must_use]
+    pub fn stdin(mut self, source: StdinSource) -> Self {
+        self.stdin = source;
+        self
+    }
+
+    /// Sets [`output`](Self::output).
+    #[must_use]
+    pub fn output(mut self, output: Output) -> Self {
+        self.output = output;
+        self
+    }
+
+    /// Sets [`partial_lines_after_ms`](Self::partial_lines_after_ms).
+    #[must_use]
+    pub fn partial_lines_after(mut self, silence: Duration) -> Self {
+        self.partial_lines_after_ms = Some(millis(silence));
         self
     }
 }

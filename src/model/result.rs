@@ -2,12 +2,13 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use execution_engine_process::{Level, Signal};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Ending, ExecutionMetadata, ExecutionStatus, millis};
+use super::{Ending, ExecutionMetadata, ExecutionStatus, Stream, millis};
 use crate::error::Result;
 
 /// What came of an execution. Every ending has one, also a timeout or a program that could not be
@@ -42,7 +43,8 @@ pub struct ExecutionResult {
     pub error: Option<String>,
     /// Where the rest of standard output is, under
     /// [`StreamToFile`](crate::OversizedOutputStrategy::StreamToFile). The file goes with its
-    /// record or its engine: move it to keep it.
+    /// record or its engine; to keep it, use
+    /// [`take_overflow`](crate::ExecutionEngine::take_overflow). None when it has been taken.
     pub stdout_overflow_file: Option<PathBuf>,
     /// Where the rest of standard error is.
     pub stderr_overflow_file: Option<PathBuf>,
@@ -62,9 +64,55 @@ pub struct ExecutionResult {
     pub output_error: Option<String>,
     /// How many lines event handlers had missed by then because they were stuck.
     pub lines_missed: u64,
+    #[serde(skip)]
+    pub(crate) raw: RawOutput,
+}
+
+/// The bytes behind the texts of a result. They are a view of the same output and are not compared.
+#[derive(Clone, Default)]
+pub(crate) struct RawOutput(Option<[Bytes; 2]>);
+
+impl RawOutput {
+    pub(crate) fn of(streams: [Bytes; 2]) -> Self {
+        Self(Some(streams))
+    }
+
+    fn bytes(&self, stream: Stream, text: &str) -> Bytes {
+        let whole = || Bytes::copy_from_slice(text.as_bytes());
+        self.0.as_ref().map_or_else(whole, |streams| streams[stream.index()].clone())
+    }
+}
+
+impl PartialEq for RawOutput {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 impl ExecutionResult {
+    /// What is kept of standard output, byte for byte, without any warning. Shared with the record
+    /// of the execution, not copied, unless the first and the last part are kept.
+    ///
+    /// A result that was read from JSON has only its text, and gives the bytes of that.
+    ///
+    /// ```
+    /// use execution_engine::*;
+    /// # #[tokio::main] async fn main() -> Result<()> {
+    /// let engine = ExecutionEngine::new(ExecutionConfig::default())?;
+    /// let result = engine.run(ExecutionRequest::shell(r"printf '\377\n'")).await?;
+    /// assert_eq!(result.stdout, "\u{fffd}\n");
+    /// assert_eq!(&result.stdout_bytes()[..], b"\xff\n");
+    /// # Ok(()) }
+    /// ```
+    pub fn stdout_bytes(&self) -> Bytes {
+        self.raw.bytes(Stream::Stdout, &self.stdout)
+    }
+
+    /// The same of standard error.
+    pub fn stderr_bytes(&self) -> Bytes {
+        self.raw.bytes(Stream::Stderr, &self.stderr)
+    }
+
     /// The result itself for a success, else its ending as an error, for use with `?`.
     ///
     /// # Errors

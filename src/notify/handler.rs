@@ -71,6 +71,12 @@ impl EventHandler for LoggingEventHandler {
                 tracing::debug!(%id, %from, %to, "status changed");
             }
             ExecutionEvent::LinesMissed { count, .. } => tracing::warn!(%id, count, "lines missed"),
+            ExecutionEvent::OutputMissed { bytes, .. } => {
+                tracing::warn!(%id, bytes, "output missed");
+            }
+            ExecutionEvent::ExecutionsMissed { count } => {
+                tracing::warn!(count, "executions missed");
+            }
             ExecutionEvent::Completed { success: true, duration, .. } => {
                 tracing::info!(%id, ?duration, "completed");
             }

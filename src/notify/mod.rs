@@ -1,10 +1,15 @@
-//! Who is told what happens: handlers, each behind a bounded queue of its own.
+//! Who is told what happens: handlers, whose pace counts, and subscriptions, which hold nobody back.
 
 mod handler;
+mod hub;
 mod publisher;
 mod queue;
 mod stage;
+mod subscription;
 
 pub use handler::{EventHandler, LoggingEventHandler, MultiEventHandler, NoopEventHandler};
+pub(crate) use hub::Hub;
 pub(crate) use publisher::{Audience, Publisher};
 pub(crate) use stage::Stage;
+pub(crate) use subscription::Journals;
+pub use subscription::{ChunkSubscription, Subscription};

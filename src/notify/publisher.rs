@@ -1,19 +1,26 @@
-//! What one execution tells: its events to every handler, in order.
+//! What one execution tells: its journal, and whom to wake when there is something new in it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use uuid::Uuid;
+use chrono::{DateTime, Utc};
 
 use super::EventHandler;
+use super::hub::Hub;
 use super::queue::Queue;
 use super::stage::{Actor, Stage};
-use crate::model::ExecutionEvent;
-use crate::output::LineBatch;
+use crate::model::{ExecutionEvent, ExecutionStatus};
+use crate::output::{Journal, Lens};
 
-/// The queues of one execution, one for each handler that was there when it started.
-#[derive(Clone)]
+/// The journal of one execution and those who wait for something new in it: a queue for each handler
+/// that was there when it started, and those who watch all executions. Who watches this one alone is
+/// woken by the journal itself.
 pub(crate) struct Publisher {
+    journal: Arc<Journal>,
     queues: Box<[Arc<Queue>]>,
+    hub: Arc<Hub>,
+    /// How far those who watch all executions have been told.
+    told: AtomicU64,
 }
 
 /// The handlers of an engine.
@@ -31,28 +38,47 @@ impl Audience {
         self.0.is_empty()
     }
 
-    pub(crate) fn publisher(&self, execution_id: Uuid, stage: &Arc<Stage>) -> Publisher {
-        let queue =
-            |actor: &Arc<Actor>| Queue::new(execution_id, Arc::clone(actor), Arc::clone(stage));
-        Publisher { queues: self.0.iter().map(queue).collect() }
+    pub(crate) fn publisher(
+        &self,
+        journal: Arc<Journal>,
+        lens: Lens,
+        stage: &Arc<Stage>,
+        hub: Arc<Hub>,
+    ) -> Publisher {
+        let queue = |actor: &Arc<Actor>| {
+            Queue::new(Arc::clone(&journal), lens, Arc::clone(actor), Arc::clone(stage))
+        };
+        let queues = self.0.iter().map(queue).collect();
+        Publisher { journal, queues, hub, told: AtomicU64::new(0) }
     }
 }
 
 impl Publisher {
-    pub(crate) fn has_audience(&self) -> bool {
-        !self.queues.is_empty()
+    pub(crate) fn journal(&self) -> &Arc<Journal> {
+        &self.journal
     }
 
-    pub(crate) fn event(&self, event: ExecutionEvent) {
-        let Some((last, others)) = self.queues.split_last() else { return };
-        others.iter().for_each(|queue| queue.event(event.clone()));
-        last.event(event);
+    pub(crate) fn started(&self, pid: u32) {
+        self.journal.started(pid);
+        self.tell();
     }
 
-    pub(crate) fn lines(&self, batch: LineBatch) {
-        let Some((last, others)) = self.queues.split_last() else { return };
-        others.iter().for_each(|queue| queue.lines(batch.clone()));
-        last.lines(batch);
+    pub(crate) fn status(&self, at: DateTime<Utc>, from: ExecutionStatus, to: ExecutionStatus) {
+        self.journal.status(at, from, to);
+        self.tell();
+    }
+
+    pub(crate) fn event(&self, at: DateTime<Utc>, event: ExecutionEvent) {
+        self.journal.event(at, event);
+        self.tell();
+    }
+
+    /// There is something new in the journal.
+    pub(crate) fn tell(&self) {
+        let end = self.journal.end();
+        let from = self.told.swap(end, Ordering::AcqRel);
+        self.queues.iter().for_each(Queue::wake);
+        self.hub.ring(self.journal.id(), from, end);
     }
 
     /// Waits until every handler can take more. Cancel safe.

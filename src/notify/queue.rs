@@ -1,4 +1,7 @@
-//! One bounded queue for each execution and handler: pace before loss, and an end to patience.
+//! One execution on its way to one handler: pace before loss, and an end to patience.
+//!
+//! The journal of the execution is the queue: the handler's place in it is pinned, so that what it
+//! has not been told is held, and the supervisor asks for [`room`](Queue::room) before it reads more.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -13,25 +16,29 @@ use uuid::Uuid;
 
 use super::stage::{Actor, Stage};
 use crate::model::{ExecutionEvent, Stream};
-use crate::output::LineBatch;
+use crate::moment;
+use crate::output::{Cursor, Journal, Lens, Lines, Piece};
 
-/// How many bytes of lines wait for a handler before the child is held back. A pipe's worth and
+/// How many bytes of output wait for a handler before the child is held back. A pipe's worth and
 /// more: enough that a handler never waits for the child either.
-const MOST_WAITING_BYTES: usize = 256 * 1024;
+const MOST_WAITING_BYTES: u64 = 256 * 1024;
 
-/// The events of one execution on their way to one handler.
+/// What one handler has still to be told of one execution.
 pub(super) struct Queue {
-    execution_id: Uuid,
     actor: Arc<Actor>,
     stage: Arc<Stage>,
+    journal: Arc<Journal>,
+    /// Its place in the journal; None for one who is told of no output.
+    pin: Option<usize>,
     inner: Mutex<Inner>,
-    /// Told whenever the handler has taken a batch off the queue.
+    /// Told whenever the handler has finished something.
     room: Notify,
 }
 
 struct Inner {
-    items: VecDeque<Item>,
-    waiting_bytes: usize,
+    cursor: Cursor,
+    /// Events that were passed while the handler's lines were being counted as missed.
+    aside: VecDeque<ExecutionEvent>,
     /// Whether a thread is working on the queue.
     active: bool,
     /// When the handler last finished something, or was last given something while idle.
@@ -40,65 +47,73 @@ struct Inner {
     missed: u64,
 }
 
+/// What a handler is called with.
 enum Item {
-    Event(Box<ExecutionEvent>),
-    Lines(LineBatch),
+    Event(ExecutionEvent),
+    Lines(Lines),
 }
 
 impl Queue {
-    pub(super) fn new(execution_id: Uuid, actor: Arc<Actor>, stage: Arc<Stage>) -> Arc<Self> {
+    pub(super) fn new(
+        journal: Arc<Journal>,
+        lens: Lens,
+        actor: Arc<Actor>,
+        stage: Arc<Stage>,
+    ) -> Arc<Self> {
+        let pin = (lens == Lens::Lines).then(|| journal.pin());
+        let cursor = journal.reader(lens, 0);
         let inner = Inner {
-            items: VecDeque::new(),
-            waiting_bytes: 0,
+            cursor: match pin {
+                Some(pin) => cursor.pinned(pin),
+                None => cursor,
+            },
+            aside: VecDeque::new(),
             active: false,
             progress: Instant::now(),
             cut: false,
             missed: 0,
         };
-        let room = Notify::new();
-        Arc::new(Self { execution_id, actor, stage, inner: Mutex::new(inner), room })
+        let (inner, room) = (Mutex::new(inner), Notify::new());
+        Arc::new(Self { actor, stage, journal, pin, inner, room })
     }
 
-    /// Queues an event other than a line; there are few of them, so they always fit.
-    pub(super) fn event(self: &Arc<Self>, event: ExecutionEvent) {
-        let mut inner = self.lock();
-        inner.items.push_back(Item::Event(Box::new(event)));
-        self.wake(inner);
-    }
-
-    /// Queues lines. They are taken even over the bound: the publisher asks for [`room`](Self::room)
-    /// before the next read, and a drain has no time to wait.
-    pub(super) fn lines(self: &Arc<Self>, batch: LineBatch) {
-        let mut inner = self.lock();
-        if inner.cut {
-            inner.missed += batch.count();
-            return;
+    /// There is something new in the journal: puts a thread to work unless one is at it. What is
+    /// new to a handler that has been given up is counted.
+    pub(super) fn wake(self: &Arc<Self>) {
+        {
+            let mut inner = self.lock();
+            if inner.cut {
+                inner.pass_over(&self.journal);
+            }
+            if std::mem::replace(&mut inner.active, true) {
+                return;
+            }
+            inner.progress = Instant::now();
         }
-        inner.waiting_bytes += batch.len_bytes();
-        inner.items.push_back(Item::Lines(batch));
-        self.wake(inner);
+        // The actor looks into its other queues, so no lock of ours may be held meanwhile.
+        if self.actor.enters(self) {
+            let queue = Arc::clone(self);
+            self.stage.perform(move |runtime| queue.work_off(runtime));
+        } else {
+            let mut inner = self.lock();
+            inner.active = false;
+            self.cut(&mut inner);
+            inner.aside.clear();
+        }
     }
 
-    /// Waits until the queue can take more, or until the handler has been given up. Cancel safe.
+    /// Waits until the handler can take more, or until it has been given up. Cancel safe.
     pub(super) async fn room(&self) {
+        let Some(pin) = self.pin else { return };
         loop {
             let changed = self.room.notified();
-            let stalls_at = {
-                let inner = self.lock();
-                if inner.cut || inner.waiting_bytes < MOST_WAITING_BYTES {
-                    return;
-                }
-                inner.progress.checked_add(self.stage.stall_limit)
-            };
-            let stalled = async {
-                match stalls_at {
-                    Some(at) => tokio::time::sleep_until(at.into()).await,
-                    None => std::future::pending().await,
-                }
-            };
+            if self.journal.behind(pin) < MOST_WAITING_BYTES {
+                return;
+            }
+            let stalls_at = self.lock().progress.checked_add(self.stage.stall_limit);
             tokio::select! {
                 () = changed => {}
-                () = stalled => {
+                () = moment::reached(stalls_at) => {
                     self.cut_if_stalled();
                 }
             }
@@ -109,31 +124,8 @@ impl Queue {
         self.lock().missed
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Puts a thread to work unless one is at it, or the handler has been given up.
-    fn wake(self: &Arc<Self>, mut inner: MutexGuard<'_, Inner>) {
-        if std::mem::replace(&mut inner.active, true) {
-            return;
-        }
-        inner.progress = Instant::now();
-        // The actor looks into its other queues, so no lock of ours may be held meanwhile.
-        drop(inner);
-        if self.actor.enters(self) {
-            let queue = Arc::clone(self);
-            self.stage.perform(move |runtime| queue.work_off(runtime));
-        } else {
-            let mut inner = self.lock();
-            inner.active = false;
-            self.cut(&mut inner);
-            inner.items.clear();
-        }
-    }
-
     pub(super) fn execution_id(&self) -> Uuid {
-        self.execution_id
+        self.journal.id()
     }
 
     /// Whether the handler has finished nothing for too long. Its lines are cut off then.
@@ -147,27 +139,31 @@ impl Queue {
     }
 
     fn cut(&self, inner: &mut Inner) {
-        if !inner.cut {
-            inner.cut_off();
-            let (id, missed) = (self.execution_id, inner.missed);
-            tracing::warn!(%id, missed, "an event handler is stuck and gets no more lines");
+        if inner.cut {
+            return;
         }
+        inner.cut = true;
+        inner.pass_over(&self.journal);
+        if let Some(pin) = self.pin {
+            self.journal.unpin(pin);
+        }
+        let (id, missed) = (self.execution_id(), inner.missed);
+        tracing::warn!(%id, missed, "an event handler is stuck and gets no more lines");
     }
 
-    /// Calls the handler until the queue is empty.
+    /// Calls the handler until it has been told everything.
     fn work_off(&self, runtime: &Handle) {
         while let Some(item) = self.take() {
             match item {
                 Item::Event(event) => {
                     let missed = event.is_terminal().then(|| self.missed_event()).flatten();
-                    self.call(runtime, missed.into_iter().chain([*event]));
+                    self.call(runtime, missed.into_iter().chain([event]));
                 }
-                Item::Lines(batch) => {
-                    let execution_id = self.execution_id;
-                    let stream = batch.stream;
-                    let events = batch.lines().map(|line| match stream {
-                        Stream::Stdout => ExecutionEvent::Stdout { execution_id, line },
-                        Stream::Stderr => ExecutionEvent::Stderr { execution_id, line },
+                Item::Lines(mut lines) => {
+                    let (execution_id, stream) = (self.execution_id(), lines.stream());
+                    let events = std::iter::from_fn(|| {
+                        let (_, line) = lines.next()?;
+                        Some(line_event(execution_id, stream, line.text))
                     });
                     self.call(runtime, events);
                 }
@@ -178,23 +174,29 @@ impl Queue {
 
     fn take(&self) -> Option<Item> {
         let mut inner = self.lock();
-        let item = inner.items.pop_front();
-        match &item {
-            Some(Item::Lines(batch)) => inner.waiting_bytes -= batch.len_bytes(),
-            Some(Item::Event(_)) => {}
-            None => {
-                // Left before idle: an event that comes in between enters again by itself.
-                self.actor.leaves(self);
-                inner.active = false;
+        if inner.cut {
+            inner.pass_over(&self.journal);
+        }
+        if let Some(event) = inner.aside.pop_front() {
+            return Some(Item::Event(event));
+        }
+        while let Some(piece) = self.journal.next(&mut inner.cursor, u64::MAX) {
+            match piece {
+                Piece::Event { event, .. } => return Some(Item::Event(event)),
+                Piece::Lines(lines) => return Some(Item::Lines(lines)),
+                // It sees lines, and is waited for.
+                Piece::Chunk { .. } | Piece::Missed { .. } => {}
             }
         }
-        item
+        // Left before idle: an event that comes in between enters again by itself.
+        self.actor.leaves(self);
+        inner.active = false;
+        None
     }
 
     fn missed_event(&self) -> Option<ExecutionEvent> {
-        let count = self.missed();
-        (count > 0)
-            .then_some(ExecutionEvent::LinesMissed { execution_id: self.execution_id, count })
+        let (execution_id, count) = (self.execution_id(), self.missed());
+        (count > 0).then_some(ExecutionEvent::LinesMissed { execution_id, count })
     }
 
     /// Calls the handler with each event. A panic costs the event it met; a call that waits beyond
@@ -205,7 +207,7 @@ impl Queue {
             match catch_unwind(AssertUnwindSafe(calls)) {
                 Ok(()) => return,
                 Err(_) => {
-                    let id = self.execution_id;
+                    let id = self.execution_id();
                     tracing::warn!(%id, "an event handler panicked");
                     self.progressed();
                 }
@@ -233,24 +235,33 @@ impl Queue {
     fn progressed(&self) {
         self.lock().progress = Instant::now();
     }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Counts the lines that are there as missed, and puts everything else aside.
+    fn pass_over(&mut self, journal: &Journal) {
+        while let Some(piece) = journal.next(&mut self.cursor, u64::MAX) {
+            match piece {
+                Piece::Event { event, .. } => self.aside.push_back(event),
+                Piece::Lines(lines) => self.missed += lines.count(),
+                Piece::Chunk { .. } | Piece::Missed { .. } => {}
+            }
+        }
+    }
+}
+
+/// A line as an event.
+pub(super) fn line_event(execution_id: Uuid, stream: Stream, line: String) -> ExecutionEvent {
+    match stream {
+        Stream::Stdout => ExecutionEvent::Stdout { execution_id, line },
+        Stream::Stderr => ExecutionEvent::Stderr { execution_id, line },
+    }
 }
 
 fn is_line(event: &ExecutionEvent) -> bool {
     matches!(event, ExecutionEvent::Stdout { .. } | ExecutionEvent::Stderr { .. })
-}
-
-impl Inner {
-    /// No more lines: those that wait are counted as missed, everything else stays.
-    fn cut_off(&mut self) {
-        self.cut = true;
-        self.waiting_bytes = 0;
-        let missed = &mut self.missed;
-        self.items.retain(|item| match item {
-            Item::Lines(batch) => {
-                *missed += batch.count();
-                false
-            }
-            Item::Event(_) => true,
-        });
-    }
 }

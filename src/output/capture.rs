@@ -1,6 +1,7 @@
 //! What is kept of one stream: never more than the limit, and an exact count of the rest.
 
-use std::path::Path;
+use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,46 +9,164 @@ use bytes::Bytes;
 use super::overflow::OverflowFile;
 use crate::model::StreamStats;
 
-/// Collects the first bytes of a stream.
-#[derive(Debug)]
-pub(super) struct Capture {
-    kept: Vec<u8>,
-    limit: usize,
-    seen: u64,
+/// Which part of a stream is kept when it is longer than the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Keep {
+    /// The first bytes.
+    #[default]
+    First,
+    /// The first half of the limit and the last.
+    FirstAndLast,
 }
 
-/// What did not fit: the bytes taken back so that no character is split, then the rest of a chunk.
+/// Collects what is to be kept of a stream.
+#[derive(Debug)]
+pub(super) struct Capture {
+    store: Store,
+    /// How much of the store is kept: it ends with a whole character.
+    kept: usize,
+    limit: usize,
+    seen: u64,
+    last: Option<Last>,
+    overflow: Option<Arc<OverflowFile>>,
+}
+
+#[derive(Debug)]
+enum Store {
+    Growing(Vec<u8>),
+    Sealed(Bytes),
+}
+
+/// The last bytes of a stream, never more than a limit.
+#[derive(Debug)]
+struct Last {
+    bytes: VecDeque<u8>,
+    limit: usize,
+}
+
+/// What became of a chunk.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Excess<'a> {
+pub(super) struct Taken {
+    /// How many of its bytes are in the store; the others did not fit.
+    pub(super) stored: usize,
+    /// Bytes of earlier chunks that are no longer kept, so that no character is split.
     pub(super) taken_back: Vec<u8>,
-    pub(super) rest: &'a [u8],
 }
 
 impl Capture {
-    pub(super) fn new(limit: usize) -> Self {
-        Self { kept: Vec::new(), limit, seen: 0 }
+    pub(super) fn new(limit: usize, keep: Keep) -> Self {
+        let last = match keep {
+            Keep::First => None,
+            Keep::FirstAndLast => Some(Last { bytes: VecDeque::new(), limit: limit / 2 }),
+        };
+        let first = limit - last.as_ref().map_or(0, |last| last.limit);
+        let store = Store::Growing(Vec::new());
+        Self { store, kept: 0, limit: first, seen: 0, last, overflow: None }
     }
 
-    /// Keeps what fits of a chunk and returns what does not.
-    pub(super) fn take<'a>(&mut self, chunk: &'a [u8]) -> Option<Excess<'a>> {
-        // The first byte beyond the limit closes the capture; `seen` tells that it has come.
+    /// One that is complete already.
+    pub(super) fn of(captured: &Captured) -> Self {
+        Self {
+            store: Store::Sealed(captured.bytes.clone()),
+            kept: captured.bytes.len(),
+            limit: captured.bytes.len(),
+            seen: captured.seen,
+            last: None,
+            overflow: None,
+        }
+    }
+
+    /// How many bytes of the stream there have been.
+    pub(super) fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// Everything in the store; offsets in it are offsets in the stream.
+    pub(super) fn stored(&self) -> &[u8] {
+        match &self.store {
+            Store::Growing(bytes) => bytes,
+            Store::Sealed(bytes) => bytes,
+        }
+    }
+
+    /// A part of the store; shared where it grows no more.
+    pub(super) fn part(&self, from: usize, to: usize) -> Bytes {
+        match &self.store {
+            Store::Growing(bytes) => Bytes::copy_from_slice(&bytes[from..to]),
+            Store::Sealed(bytes) => bytes.slice(from..to),
+        }
+    }
+
+    /// Keeps what fits of a chunk.
+    pub(super) fn take(&mut self, chunk: &[u8]) -> Taken {
+        // The first byte beyond the limit closes the store; `seen` tells that it has come.
         let closed = self.seen > self.limit as u64;
         self.seen += chunk.len() as u64;
-        if closed {
-            return Some(Excess { taken_back: Vec::new(), rest: chunk });
+        let (mut stored, mut taken_back) = (0, Vec::new());
+        if let (false, Store::Growing(bytes)) = (closed, &mut self.store) {
+            stored = chunk.len().min(self.limit - bytes.len());
+            bytes.extend_from_slice(&chunk[..stored]);
+            self.kept = bytes.len();
+            if stored < chunk.len() {
+                self.kept = complete_characters(bytes);
+                taken_back = bytes[self.kept..].to_vec();
+            }
         }
-        let (fits, rest) = chunk.split_at(chunk.len().min(self.limit - self.kept.len()));
-        self.kept.extend_from_slice(fits);
-        if rest.is_empty() {
-            return None;
+        if let Some(last) = &mut self.last {
+            last.push(&taken_back);
+            last.push(&chunk[stored..]);
         }
-        let taken_back = self.kept.split_off(complete_characters(&self.kept));
-        Some(Excess { taken_back, rest })
+        Taken { stored, taken_back }
     }
 
-    pub(super) fn finish(mut self, overflow: Option<Arc<OverflowFile>>) -> Captured {
-        self.kept.shrink_to_fit();
-        Captured { bytes: Bytes::from(self.kept), seen: self.seen, overflow }
+    /// The rest is in this file.
+    pub(super) fn overflows_into(&mut self, file: Arc<OverflowFile>) {
+        self.overflow = Some(file);
+    }
+
+    /// Nothing more comes.
+    pub(super) fn seal(&mut self) -> Captured {
+        if let Store::Growing(bytes) = &mut self.store {
+            let mut bytes = std::mem::take(bytes);
+            bytes.shrink_to_fit();
+            self.store = Store::Sealed(Bytes::from(bytes));
+        }
+        let rest = match (self.overflow.take(), self.last.take()) {
+            (Some(file), _) => Rest::File(file),
+            (None, Some(last)) if !last.bytes.is_empty() => {
+                let follows = (self.kept + last.bytes.len()) as u64 == self.seen;
+                Rest::Last(Box::new(last.finish(follows)))
+            }
+            _ => Rest::Dropped,
+        };
+        Captured { bytes: self.part(0, self.kept), seen: self.seen, rest }
+    }
+}
+
+impl Last {
+    fn push(&mut self, bytes: &[u8]) {
+        let bytes = &bytes[bytes.len().saturating_sub(self.limit)..];
+        let surplus = (self.bytes.len() + bytes.len()).saturating_sub(self.limit);
+        self.bytes.drain(..surplus);
+        let wanted = self.bytes.len() + bytes.len();
+        if wanted > self.bytes.capacity() {
+            // Twice as much each time, but never more than can be needed.
+            let capacity = wanted.max(self.bytes.capacity() * 2).min(self.limit);
+            self.bytes.reserve_exact(capacity - self.bytes.len());
+        }
+        self.bytes.extend(bytes);
+    }
+
+    /// Without the end of a character whose beginning is missing; none is if it `follows` the first
+    /// part directly.
+    fn finish(self, follows: bool) -> Bytes {
+        let bytes = Bytes::from(Vec::from(self.bytes));
+        if follows {
+            return bytes;
+        }
+        let is_continuation = |byte: &&u8| **byte & 0b1100_0000 == 0b1000_0000;
+        let cut = bytes.iter().take(3).take_while(is_continuation).count();
+        bytes.slice(cut..)
     }
 }
 
@@ -72,31 +191,73 @@ fn complete_characters(bytes: &[u8]) -> usize {
 pub(crate) struct Captured {
     bytes: Bytes,
     seen: u64,
-    overflow: Option<Arc<OverflowFile>>,
+    rest: Rest,
+}
+
+/// Where the bytes are that did not fit.
+#[derive(Debug, Clone, Default)]
+enum Rest {
+    /// Nowhere, if there are any.
+    #[default]
+    Dropped,
+    /// The last of them are here.
+    Last(Box<Bytes>),
+    File(Arc<OverflowFile>),
 }
 
 impl Captured {
-    pub(crate) fn overflow_path(&self) -> Option<&Path> {
-        self.overflow.as_deref().map(OverflowFile::path)
+    pub(crate) fn overflow(&self) -> Option<&OverflowFile> {
+        match &self.rest {
+            Rest::File(file) => Some(file),
+            Rest::Dropped | Rest::Last(_) => None,
+        }
+    }
+
+    pub(crate) fn overflow_path(&self) -> Option<PathBuf> {
+        self.overflow().and_then(OverflowFile::path)
     }
 
     pub(crate) fn stats(&self) -> StreamStats {
         let in_memory = self.bytes.len() as u64;
-        let kept_bytes = if self.overflow.is_some() { self.seen } else { in_memory };
+        let kept_bytes = match &self.rest {
+            Rest::Dropped => in_memory,
+            Rest::Last(last) => in_memory + last.len() as u64,
+            Rest::File(_) => self.seen,
+        };
         StreamStats { seen_bytes: self.seen, kept_bytes }
     }
 
-    /// The kept bytes as text, ended by a warning if something is missing.
+    /// What is kept in memory, byte for byte. Shared, unless it has two parts.
+    pub(crate) fn bytes(&self) -> Bytes {
+        match &self.rest {
+            Rest::Last(last) => Bytes::from([&self.bytes[..], &last[..]].concat()),
+            Rest::Dropped | Rest::File(_) => self.bytes.clone(),
+        }
+    }
+
+    /// The kept bytes as text, with a line that says so where something is missing.
     pub(crate) fn text(&self) -> String {
         let mut text = String::from_utf8_lossy(&self.bytes).into_owned();
         let StreamStats { seen_bytes, kept_bytes } = self.stats();
-        if kept_bytes < seen_bytes {
-            if !text.is_empty() && !text.ends_with('\n') {
-                text.push('\n');
+        if kept_bytes == seen_bytes {
+            if let Rest::Last(last) = &self.rest {
+                return String::from_utf8_lossy(&[&self.bytes[..], &last[..]].concat())
+                    .into_owned();
             }
-            text.push_str(&format!(
+            return text;
+        }
+        if !text.is_empty() && !text.ends_with('\n') {
+            text.push('\n');
+        }
+        match &self.rest {
+            Rest::Last(last) => {
+                let missing = seen_bytes - kept_bytes;
+                text.push_str(&format!("[output truncated: {missing} bytes are missing here]\n"));
+                text.push_str(&String::from_utf8_lossy(last));
+            }
+            Rest::Dropped | Rest::File(_) => text.push_str(&format!(
                 "[output truncated: kept the first {kept_bytes} of {seen_bytes} bytes]\n"
-            ));
+            )),
         }
         text
     }
@@ -106,30 +267,43 @@ impl Captured {
 mod tests {
     use super::*;
 
-    /// Feeds `chunks`; what is kept, and what came back as excess.
-    fn fed(limit: usize, chunks: &[&[u8]]) -> (Captured, Vec<u8>) {
-        let mut capture = Capture::new(limit);
+    /// Feeds `chunks`; what is kept, and what did not fit.
+    fn fed(limit: usize, keep: Keep, chunks: &[&[u8]]) -> (Captured, Vec<u8>) {
+        let mut capture = Capture::new(limit, keep);
         let mut excess = Vec::new();
         for chunk in chunks {
-            if let Some(Excess { taken_back, rest }) = capture.take(chunk) {
-                excess.extend(taken_back);
-                excess.extend(rest);
-            }
+            let Taken { stored, taken_back } = capture.take(chunk);
+            excess.extend(taken_back);
+            excess.extend(&chunk[stored..]);
         }
-        (capture.finish(None), excess)
+        (capture.seal(), excess)
     }
 
     #[test]
     fn exactly_the_limit_is_not_truncated() {
-        let (kept, excess) = fed(4, &[b"ab", b"cd"]);
-        assert_eq!((kept.text().as_str(), excess.as_slice()), ("abcd", &b""[..]));
+        for keep in [Keep::First, Keep::FirstAndLast] {
+            let (kept, _) = fed(4, keep, &[b"ab", b"cd"]);
+            assert_eq!((kept.text().as_str(), &kept.bytes()[..]), ("abcd", &b"abcd"[..]));
+        }
     }
 
     #[test]
     fn one_more_byte_is() {
-        let (kept, excess) = fed(4, &[b"abcd", b"e"]);
+        let (kept, excess) = fed(4, Keep::First, &[b"abcd", b"e"]);
         assert_eq!(excess, b"e");
         assert_eq!(kept.text(), "abcd\n[output truncated: kept the first 4 of 5 bytes]\n");
+    }
+
+    #[test]
+    fn the_first_and_the_last_are_kept_with_a_count_of_what_is_missing() {
+        let text: Vec<u8> = (b'a'..=b'z').collect();
+        for at in 0..text.len() {
+            let (kept, _) = fed(7, Keep::FirstAndLast, &[&text[..at], &text[at..]]);
+            let expected = "abcd\n[output truncated: 19 bytes are missing here]\nxyz";
+            assert_eq!(kept.text(), expected, "cut at {at}");
+            assert_eq!(kept.stats(), StreamStats { seen_bytes: 26, kept_bytes: 7 });
+            assert_eq!(&kept.bytes()[..], b"abcdxyz");
+        }
     }
 
     #[test]
@@ -137,18 +311,21 @@ mod tests {
         for limit in 0..=8 {
             let text = "aé€😀".as_bytes();
             for at in 0..text.len() {
-                let (kept, excess) = fed(limit, &[&text[..at], &text[at..]]);
+                let (kept, excess) = fed(limit, Keep::First, &[&text[..at], &text[at..]]);
                 let whole = [&kept.bytes[..], &excess[..]].concat();
                 assert_eq!(whole, text, "limit {limit}, chunks cut at {at}");
                 assert!(std::str::from_utf8(&kept.bytes).is_ok(), "limit {limit}, cut at {at}");
                 assert!(kept.bytes.len() <= limit);
+                let (both, _) = fed(limit, Keep::FirstAndLast, &[&text[..at], &text[at..]]);
+                assert!(!both.text().contains('\u{fffd}'), "limit {limit}, cut at {at}");
+                assert!(both.bytes().len() <= limit);
             }
         }
     }
 
     #[test]
     fn bytes_that_are_not_utf8_are_kept_to_the_limit() {
-        let (kept, excess) = fed(3, &[&[0x80, 0x80, 0x80, 0x80]]);
+        let (kept, excess) = fed(3, Keep::First, &[&[0x80, 0x80, 0x80, 0x80]]);
         assert_eq!((kept.bytes.len(), excess.len()), (3, 1));
     }
 }

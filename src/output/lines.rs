@@ -5,9 +5,6 @@ use memchr::{memchr, memrchr};
 
 use crate::model::Stream;
 
-/// The longest line that travels in one piece; a longer one is cut, so that memory stays bounded.
-pub(crate) const LONGEST_LINE: usize = 64 * 1024;
-
 /// A newline may have a carriage return before it, which is no part of the line either.
 const LONGEST_ENDING: usize = 2;
 
@@ -16,104 +13,152 @@ const LONGEST_ENDING: usize = 2;
 pub(crate) struct LineBatch {
     pub(crate) stream: Stream,
     bytes: Bytes,
+    longest: usize,
+}
+
+/// One line, or a piece of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) text: String,
+    /// Whether no line ending followed: it is a piece of a longer line, or was not finished.
+    pub(crate) is_partial: bool,
+    /// Where in its batch it ends, its line ending included.
+    pub(crate) end: usize,
 }
 
 impl LineBatch {
-    pub(crate) fn len_bytes(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// The lines without their endings.
-    pub(crate) fn lines(&self) -> impl Iterator<Item = String> + '_ {
-        let mut rest = &self.bytes[..];
+    pub(crate) fn lines(&self) -> impl Iterator<Item = Line> + '_ {
+        let mut at = 0;
         std::iter::from_fn(move || {
-            let (line, left) = next_line(rest)?;
-            rest = left;
-            Some(String::from_utf8_lossy(line).into_owned())
+            let line = self.line_at(at)?;
+            at = line.end;
+            Some(line)
         })
     }
 
-    pub(crate) fn count(&self) -> u64 {
-        let mut rest = &self.bytes[..];
-        std::iter::from_fn(|| {
-            let (_, left) = next_line(rest)?;
-            rest = left;
-            Some(())
+    /// The line that begins at `start`; None at the end of the batch.
+    pub(crate) fn line_at(&self, start: usize) -> Option<Line> {
+        let rest = &self.bytes[start..];
+        let (line, length) = next_line(rest, self.longest)?;
+        Some(Line {
+            text: String::from_utf8_lossy(line).into_owned(),
+            is_partial: line.len() == length,
+            end: start + length,
         })
-        .count() as u64
+    }
+
+    /// How many lines there are from `start` on.
+    pub(crate) fn count_from(&self, start: usize) -> u64 {
+        let mut rest = &self.bytes[start..];
+        let one = || {
+            let (_, length) = next_line(rest, self.longest)?;
+            rest = &rest[length..];
+            Some(())
+        };
+        std::iter::from_fn(one).count() as u64
     }
 }
 
-/// The first line without its ending, or the first piece of a long one, and what follows.
-fn next_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+/// The first line without its ending, or the first piece of a long one, and how many bytes it takes
+/// with its ending.
+fn next_line(bytes: &[u8], longest: usize) -> Option<(&[u8], usize)> {
     if bytes.is_empty() {
         return None;
     }
-    let window = &bytes[..bytes.len().min(LONGEST_LINE + LONGEST_ENDING)];
+    let window = &bytes[..bytes.len().min(longest.saturating_add(LONGEST_ENDING))];
     if let Some(end) = memchr(b'\n', window) {
         let line = bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]);
-        if line.len() <= LONGEST_LINE {
-            return Some((line, &bytes[end + 1..]));
+        if line.len() <= longest {
+            return Some((line, end + 1));
         }
     }
-    Some(bytes.split_at(piece_of(bytes)))
+    let length = piece_of(bytes, longest);
+    Some((&bytes[..length], length))
 }
 
 /// Where to cut a line that is too long: not inside a character.
-fn piece_of(bytes: &[u8]) -> usize {
-    if bytes.len() <= LONGEST_LINE {
+fn piece_of(bytes: &[u8], longest: usize) -> usize {
+    if bytes.len() <= longest {
         return bytes.len();
     }
     let is_continuation = |at: &usize| bytes[*at] & 0b1100_0000 == 0b1000_0000;
-    (LONGEST_LINE - 3..=LONGEST_LINE).rev().find(|at| !is_continuation(at)).unwrap_or(LONGEST_LINE)
+    let shortest = longest.saturating_sub(3).max(1);
+    (shortest..=longest).rev().find(|at| !is_continuation(at)).unwrap_or(longest)
 }
 
 /// Holds back the unfinished last line of a stream until the rest of it comes.
 #[derive(Debug)]
-pub(super) struct LineSplitter {
+pub(crate) struct LineSplitter {
     stream: Stream,
     unfinished: Vec<u8>,
+    /// The longest line that travels in one piece; a longer one is cut, so that memory stays
+    /// bounded.
+    longest: usize,
 }
 
 impl LineSplitter {
-    pub(super) fn new(stream: Stream) -> Self {
-        Self { stream, unfinished: Vec::new() }
+    pub(crate) fn new(stream: Stream, longest: usize) -> Self {
+        Self { stream, unfinished: Vec::new(), longest }
+    }
+
+    /// The length of the line that is not finished.
+    pub(crate) fn unfinished(&self) -> usize {
+        self.unfinished.len()
     }
 
     /// The lines that a chunk completes.
-    pub(super) fn split(&mut self, chunk: &[u8]) -> Option<LineBatch> {
-        let complete = memrchr(b'\n', chunk).map_or(0, |end| end + 1);
-        let (now, later) = chunk.split_at(complete);
+    pub(crate) fn split(&mut self, chunk: &[u8]) -> Option<LineBatch> {
+        let (now, later) = chunk.split_at(complete(chunk));
         let mut bytes = Vec::new();
-        if complete > 0 {
-            bytes.reserve_exact(self.unfinished.len() + complete);
+        if !now.is_empty() {
+            bytes.reserve_exact(self.unfinished.len() + now.len());
             bytes.append(&mut self.unfinished);
             bytes.extend_from_slice(now);
         }
         self.unfinished.extend_from_slice(later);
-        while self.is_too_long() {
-            let rest = self.unfinished.split_off(piece_of(&self.unfinished));
-            bytes.append(&mut self.unfinished);
-            self.unfinished = rest;
-        }
+        self.cut_pieces(|piece| bytes.extend_from_slice(piece));
         self.batch(bytes)
     }
 
-    /// A carriage return at the end is held back: a newline may follow.
-    fn is_too_long(&self) -> bool {
-        let ending = usize::from(self.unfinished.ends_with(b"\r"));
-        self.unfinished.len() - ending > LONGEST_LINE
+    /// The same without the lines: whether there are any.
+    pub(crate) fn advance(&mut self, chunk: &[u8]) -> bool {
+        let (now, later) = chunk.split_at(complete(chunk));
+        let mut has_lines = !now.is_empty();
+        if has_lines {
+            self.unfinished.clear();
+        }
+        self.unfinished.extend_from_slice(later);
+        self.cut_pieces(|_| has_lines = true);
+        has_lines
     }
 
-    /// What is left when the stream has ended.
-    pub(super) fn finish(&mut self) -> Option<LineBatch> {
+    /// What is unfinished, as it is: the stream has ended, or nobody wants to wait any longer.
+    pub(crate) fn finish(&mut self) -> Option<LineBatch> {
         let bytes = std::mem::take(&mut self.unfinished);
         self.batch(bytes)
     }
 
-    fn batch(&self, bytes: Vec<u8>) -> Option<LineBatch> {
-        (!bytes.is_empty()).then(|| LineBatch { stream: self.stream, bytes: bytes.into() })
+    fn cut_pieces(&mut self, mut take: impl FnMut(&[u8])) {
+        // A carriage return at the end is held back: a newline may follow.
+        let ending = usize::from(self.unfinished.ends_with(b"\r"));
+        let mut cut = 0;
+        while self.unfinished.len() - ending - cut > self.longest {
+            let piece = piece_of(&self.unfinished[cut..], self.longest);
+            take(&self.unfinished[cut..cut + piece]);
+            cut += piece;
+        }
+        self.unfinished.drain(..cut);
     }
+
+    fn batch(&self, bytes: Vec<u8>) -> Option<LineBatch> {
+        let (stream, longest) = (self.stream, self.longest);
+        (!bytes.is_empty()).then(|| LineBatch { stream, bytes: bytes.into(), longest })
+    }
+}
+
+/// How much of a chunk is complete lines.
+fn complete(chunk: &[u8]) -> usize {
+    memrchr(b'\n', chunk).map_or(0, |end| end + 1)
 }
 
 #[cfg(test)]
@@ -122,14 +167,46 @@ mod tests {
 
     use super::*;
 
+    const LONGEST_LINE: usize = 64 * 1024;
+
     fn split(chunks: &[&[u8]]) -> Vec<String> {
-        let mut splitter = LineSplitter::new(Stream::Stdout);
-        let mut batches: Vec<_> = chunks.iter().filter_map(|chunk| splitter.split(chunk)).collect();
+        split_at(LONGEST_LINE, chunks).into_iter().map(|line| line.text).collect()
+    }
+
+    fn split_at(longest: usize, chunks: &[&[u8]]) -> Vec<Line> {
+        let mut splitter = LineSplitter::new(Stream::Stdout, longest);
+        let mut twin = LineSplitter::new(Stream::Stdout, longest);
+        let mut batches = Vec::new();
+        for chunk in chunks {
+            let batch = splitter.split(chunk);
+            assert_eq!(twin.advance(chunk), batch.is_some(), "both tell of lines");
+            assert_eq!(twin.unfinished, splitter.unfinished, "both hold back the same");
+            batches.extend(batch);
+        }
         batches.extend(splitter.finish());
-        let counted: u64 = batches.iter().map(LineBatch::count).sum();
+        let counted: u64 = batches.iter().map(|batch| batch.count_from(0)).sum();
         let lines: Vec<_> = batches.iter().flat_map(LineBatch::lines).collect();
         assert_eq!(counted, lines.len() as u64);
         lines
+    }
+
+    #[test]
+    fn partial_lines_put_together_with_newlines_after_the_others_are_the_text() {
+        let text = "one\n\ntwo three\nfo\u{20ac}ur\nfive".repeat(3);
+        for longest in 1..=12 {
+            for at in 0..text.len() {
+                let (a, b) = text.as_bytes().split_at(at);
+                let lines = split_at(longest, &[a, b]);
+                let whole: String = lines
+                    .iter()
+                    .map(|line| line.text.clone() + if line.is_partial { "" } else { "\n" })
+                    .collect();
+                if longest >= 3 {
+                    assert_eq!(whole, text, "longest {longest}, cut at {at}");
+                }
+                assert!(lines.iter().all(|line| line.text.len() <= longest.max(9)));
+            }
+        }
     }
 
     #[test]

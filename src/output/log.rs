@@ -13,16 +13,23 @@ use rustix::fs::OFlags;
 use uuid::Uuid;
 
 use super::file_sink::FileSink;
-use super::lines::LineBatch;
+use super::lines::{LineBatch, LineSplitter};
 use crate::error::ExecutionError;
-use crate::model::{Ending, Stream, StreamStats};
+use crate::model::{Ending, Stream};
 
 /// The logs of one execution, as many as were asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Logs {
     raw: Option<Log>,
-    readable: Option<Log>,
+    readable: Option<Readable>,
     error: Option<String>,
+}
+
+/// The log for people: it holds back a line until it is finished.
+#[derive(Debug)]
+struct Readable {
+    log: Log,
+    lines: [LineSplitter; 2],
 }
 
 #[derive(Debug)]
@@ -40,6 +47,8 @@ pub(crate) struct LogPlan {
     pub(crate) raw: Option<PathBuf>,
     /// The directory of the readable one.
     pub(crate) dir: Option<PathBuf>,
+    /// The longest line that is written in one piece, in bytes.
+    pub(crate) longest_line: usize,
 }
 
 /// What the readable log begins with. No value of the environment is part of it.
@@ -53,26 +62,25 @@ pub(crate) struct LogHeader<'a> {
 impl Logs {
     /// Opens the logs that were asked for, with missing directories made.
     pub(crate) fn open(plan: &LogPlan, id: Uuid) -> Result<Self, ExecutionError> {
-        let readable = plan.dir.as_deref();
-        let readable = readable.map(|dir| Log::open(readable_path(dir, id), Naming::Ours));
+        let readable = plan.dir.as_deref().map(|dir| {
+            let log = Log::open(Self::own_path(dir, id), Naming::Ours)?;
+            let lines = Stream::BOTH.map(|stream| LineSplitter::new(stream, plan.longest_line));
+            Ok::<_, ExecutionError>(Readable { log, lines })
+        });
         let readable = readable.transpose()?;
         let raw = plan.raw.as_ref().map(|path| Log::open(path.clone(), Naming::Users)).transpose();
         match raw {
             Ok(raw) => Ok(Self { raw, readable, error: None }),
             Err(error) => {
-                readable.iter().for_each(Log::take_back);
+                readable.iter().for_each(|readable| readable.log.take_back());
                 Err(error)
             }
         }
     }
 
-    /// Where one can read what an execution put out: its readable log, else the raw one.
-    pub(crate) fn path(raw: Option<&Path>, log_dir: Option<&Path>, id: Uuid) -> Option<PathBuf> {
-        log_dir.map(|dir| readable_path(dir, id)).or_else(|| raw.map(Path::to_path_buf))
-    }
-
-    pub(super) const fn wants_lines(&self) -> bool {
-        self.readable.is_some()
+    /// Where the readable log of an execution is; its name is ours.
+    pub(crate) fn own_path(log_dir: &Path, id: Uuid) -> PathBuf {
+        log_dir.join(format!("{id}.log"))
     }
 
     pub(crate) fn header(&mut self, header: &LogHeader<'_>) {
@@ -89,44 +97,42 @@ impl Logs {
         });
     }
 
-    pub(super) fn chunk(&mut self, bytes: &[u8]) {
+    /// Takes what was read of a stream.
+    pub(super) fn chunk(&mut self, stream: Stream, bytes: &[u8]) {
         if let Some(log) = &mut self.raw {
             log.sink.push(bytes);
         }
+        if let Some(readable) = &mut self.readable {
+            let batch = readable.lines[stream.index()].split(bytes);
+            readable.lines(batch);
+        }
     }
 
-    pub(super) fn lines(&mut self, batch: &LineBatch) {
-        let stream = match batch.stream {
-            Stream::Stdout => "out",
-            Stream::Stderr => "err",
-        };
-        let now = timestamp(Utc::now());
-        self.readable_text(|text| {
-            batch.lines().try_for_each(|line| writeln!(text, "{now} {stream} | {line}"))
-        });
+    /// Nothing more comes of a stream.
+    pub(super) fn end_of(&mut self, stream: Stream) {
+        if let Some(readable) = &mut self.readable {
+            let batch = readable.lines[stream.index()].finish();
+            readable.lines(batch);
+        }
     }
 
     pub(crate) fn footer(
         &mut self,
         ending: &Ending,
         duration: Duration,
-        [stdout, stderr]: [StreamStats; 2],
+        [stdout, stderr]: [u64; 2],
     ) {
         self.readable_text(|text| {
             writeln!(text, "# ended     {}", timestamp(Utc::now()))?;
             writeln!(text, "# ending    {ending}")?;
             writeln!(text, "# duration  {:.3} s", duration.as_secs_f64())?;
-            writeln!(
-                text,
-                "# output    {} bytes on stdout, {} bytes on stderr",
-                stdout.seen_bytes, stderr.seen_bytes
-            )
+            writeln!(text, "# output    {stdout} bytes on stdout, {stderr} bytes on stderr")
         });
     }
 
     /// Hands what is pending to the files. Cancel safe.
     pub(crate) async fn write_pending(&mut self) {
-        for log in [&mut self.raw, &mut self.readable].into_iter().flatten() {
+        for log in both(&mut self.raw, &mut self.readable) {
             let written = log.sink.write_pending().await;
             log.note(written, &mut self.error);
         }
@@ -134,7 +140,7 @@ impl Logs {
 
     /// Completes the logs, but waits no longer than `deadline` for a disk that does not answer.
     pub(crate) async fn finish(mut self, deadline: Duration) -> Option<String> {
-        for log in [&mut self.raw, &mut self.readable].into_iter().flatten() {
+        for log in both(&mut self.raw, &mut self.readable) {
             let finished = tokio::time::timeout(deadline, log.sink.finish()).await;
             let finished = finished.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
             log.note(finished, &mut self.error);
@@ -143,12 +149,37 @@ impl Logs {
     }
 
     fn readable_text(&mut self, write: impl FnOnce(&mut String) -> std::fmt::Result) {
-        if let Some(log) = &mut self.readable {
-            let mut text = String::new();
-            write(&mut text).expect("writing to a String cannot fail");
-            log.sink.push(text.as_bytes());
+        if let Some(readable) = &mut self.readable {
+            readable.text(write);
         }
     }
+}
+
+impl Readable {
+    fn lines(&mut self, batch: Option<LineBatch>) {
+        let Some(batch) = batch else { return };
+        let stream = match batch.stream {
+            Stream::Stdout => "out",
+            Stream::Stderr => "err",
+        };
+        let now = timestamp(Utc::now());
+        self.text(|text| {
+            batch.lines().try_for_each(|line| writeln!(text, "{now} {stream} | {}", line.text))
+        });
+    }
+
+    fn text(&mut self, write: impl FnOnce(&mut String) -> std::fmt::Result) {
+        let mut text = String::new();
+        write(&mut text).expect("writing to a String cannot fail");
+        self.log.sink.push(text.as_bytes());
+    }
+}
+
+fn both<'a>(
+    raw: &'a mut Option<Log>,
+    readable: &'a mut Option<Readable>,
+) -> impl Iterator<Item = &'a mut Log> {
+    raw.iter_mut().chain(readable.as_mut().map(|readable| &mut readable.log))
 }
 
 /// Who chose the name of a log.
@@ -229,10 +260,6 @@ fn make_dirs(dir: &Path, naming: Naming) -> io::Result<()> {
         builder.mode(0o700);
     }
     builder.recursive(true).create(dir)
-}
-
-fn readable_path(log_dir: &Path, id: Uuid) -> PathBuf {
-    log_dir.join(format!("{id}.log"))
 }
 
 fn timestamp(at: DateTime<Utc>) -> String {

@@ -1,14 +1,16 @@
-//! From the child's pipes to what is kept of them: captured within limits, logged, cut into lines.
+//! What a program puts out: read once, kept within limits, held for those who watch, written to
+//! logs and overflow files.
 
 mod capture;
 mod file_sink;
+mod journal;
 mod lines;
 mod log;
 mod overflow;
 mod pump;
 
-pub(crate) use capture::Captured;
-pub(crate) use lines::LineBatch;
+pub(crate) use capture::{Captured, Keep};
+pub(crate) use journal::{Cursor, Holding, Journal, Lens, Lines, Piece, Sealed};
 pub(crate) use log::{LogHeader, LogPlan, Logs};
 pub(crate) use overflow::OverflowDir;
-pub(crate) use pump::{OutputStop, Pump, PumpPlan, Step};
+pub(crate) use pump::{Excess, OutputStop, Pump, PumpPlan, Step};

@@ -2,32 +2,48 @@
 
 use std::fs::{File, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tempfile::{TempDir, TempPath};
 
 /// The private directory of one engine for its overflow files, made when first needed and removed
 /// with the engine.
-#[derive(Debug, Default)]
-pub(crate) struct OverflowDir(Mutex<Option<TempDir>>);
-
-/// One overflow file; removed with its record.
 #[derive(Debug)]
-pub(crate) struct OverflowFile(TempPath);
+pub(crate) struct OverflowDir {
+    dir: Mutex<Option<TempDir>>,
+    /// How many bytes all files together have.
+    used: AtomicU64,
+    most: u64,
+}
+
+/// One overflow file; removed with its record, unless it was taken.
+#[derive(Debug)]
+pub(crate) struct OverflowFile {
+    dir: Arc<OverflowDir>,
+    path: Mutex<Option<TempPath>>,
+    size: AtomicU64,
+}
 
 impl OverflowDir {
+    /// One whose files may have this many bytes together.
+    pub(crate) fn new(most: u64) -> Self {
+        Self { dir: Mutex::default(), used: AtomicU64::new(0), most }
+    }
+
     /// A new file with mode 0600 and an unpredictable name.
-    pub(super) fn create(&self) -> io::Result<(File, OverflowFile)> {
-        let mut dir = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn create(self: &Arc<Self>) -> io::Result<(File, OverflowFile)> {
+        let mut dir = self.dir.lock().unwrap_or_else(PoisonError::into_inner);
         let dir = match &mut *dir {
             Some(dir) => dir,
             none => none.insert(private_dir()?),
         };
         let file = tempfile::Builder::new().suffix(".overflow").tempfile_in(dir.path())?;
         let (file, path) = file.into_parts();
-        Ok((file, OverflowFile(path)))
+        let path = Mutex::new(Some(path));
+        Ok((file, OverflowFile { dir: Arc::clone(self), path, size: AtomicU64::new(0) }))
     }
 }
 
@@ -40,7 +56,69 @@ fn private_dir() -> io::Result<TempDir> {
 }
 
 impl OverflowFile {
-    pub(super) fn path(&self) -> &Path {
-        &self.0
+    /// Where it is; None when it has been taken.
+    pub(crate) fn path(&self) -> Option<PathBuf> {
+        self.lock().as_deref().map(Path::to_path_buf)
     }
+
+    /// Counts bytes that are about to be written against what all files may have together.
+    pub(super) fn reserve(&self, bytes: u64) -> io::Result<()> {
+        let dir = &self.dir;
+        let fits = |used: u64| used.checked_add(bytes).filter(|used| *used <= dir.most);
+        if dir.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, fits).is_err() {
+            let reason = format!(
+                "the overflow files of this engine have reached their limit of {} bytes \
+                 (overflow_disk_limit); remove executions or raise it",
+                dir.most
+            );
+            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, reason));
+        }
+        self.size.fetch_add(bytes, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// Moves it to `to`, which must not exist yet: the user's from then on. How many bytes it has;
+    /// None if it was taken before.
+    pub(crate) fn take(&self, to: &Path) -> io::Result<Option<u64>> {
+        let Some(path) = self.lock().take() else { return Ok(None) };
+        let moved = match path.persist_noclobber(to) {
+            Ok(()) => std::fs::metadata(to).map(|meta| meta.len()),
+            // Another file system: what cannot be moved is copied. The original is removed then.
+            Err(error) if error.error.kind() == io::ErrorKind::CrossesDevices => {
+                copy(&error.path, to).inspect_err(|_| *self.lock() = Some(error.path))
+            }
+            Err(error) => {
+                *self.lock() = Some(error.path);
+                Err(error.error)
+            }
+        };
+        if moved.is_ok() {
+            self.free();
+        }
+        moved.map(Some)
+    }
+
+    /// Counts it no more.
+    fn free(&self) {
+        self.dir.used.fetch_sub(self.size.swap(0, Ordering::AcqRel), Ordering::AcqRel);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<TempPath>> {
+        self.path.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for OverflowFile {
+    fn drop(&mut self) {
+        self.free();
+    }
+}
+
+/// A copy for this user alone; half a copy is no copy.
+fn copy(from: &Path, to: &Path) -> io::Result<u64> {
+    let mut source = File::open(from)?;
+    let mut target = File::options().write(true).create_new(true).mode(0o600).open(to)?;
+    io::copy(&mut source, &mut target).inspect_err(|_| {
+        let _removed = std::fs::remove_file(to);
+    })
 }

@@ -1,39 +1,55 @@
-//! The pump: reads both pipes, accounts every byte in one place, and feeds what is kept.
+//! The pump: reads the pipes of one execution, and hands every byte on exactly once: to the journal,
+//! the logs and the overflow files.
 
 use std::cell::RefCell;
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::pin::Pin;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead as _, ReadBuf};
+use bytes::Bytes;
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
 
-use super::capture::{Capture, Captured, Excess};
 use super::file_sink::FileSink;
-use super::lines::{LineBatch, LineSplitter};
+use super::journal::{Appended, Journal};
 use super::log::Logs;
 use super::overflow::{OverflowDir, OverflowFile};
-use crate::config::OversizedOutputStrategy;
 use crate::model::Stream;
+use crate::moment;
 
 /// How much is read at once. One such buffer serves all executions of a driver thread.
 const READ_SIZE: usize = 64 * 1024;
 
 thread_local! {
-    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_SIZE].into_boxed_slice());
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What happens to output that is more than is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Excess {
+    /// It is dropped.
+    Drop,
+    /// It ends the execution.
+    Stop,
+    /// It is written to a file.
+    Spill,
 }
 
 /// What the pump does with the output.
 pub(crate) struct PumpPlan {
+    pub(crate) journal: Arc<Journal>,
     /// Bytes kept per stream.
     pub(crate) limit: usize,
-    pub(crate) strategy: OversizedOutputStrategy,
+    pub(crate) excess: Excess,
     pub(crate) overflow_dir: Arc<OverflowDir>,
-    /// Whether anybody wants to hear of lines.
-    pub(crate) publish_lines: bool,
+    /// After how long a silence an unfinished line is told; None waits for its end.
+    pub(crate) partial_after: Option<Duration>,
 }
 
 /// Why the pump wants the execution stopped.
@@ -43,14 +59,14 @@ pub(crate) enum OutputStop {
     Lost { stream: Stream, reason: String },
 }
 
-/// What one step brought: lines to publish, and perhaps a reason to stop.
+/// What one step brought: perhaps lines to tell of, and perhaps a reason to stop.
 #[derive(Debug, Default)]
 pub(crate) struct Step {
-    pub(crate) lines: Option<LineBatch>,
+    pub(crate) has_lines: bool,
     pub(crate) stop: Option<OutputStop>,
 }
 
-/// Both output streams of one execution.
+/// The output of one execution.
 pub(crate) struct Pump {
     channels: [Channel; 2],
     logs: Logs,
@@ -59,26 +75,24 @@ pub(crate) struct Pump {
     first: usize,
 }
 
-/// One stream: its pipe while it is open, and what is kept of it.
+/// One stream: its pipe while it is open, and where the rest of it goes.
 struct Channel {
     stream: Stream,
     pipe: Option<pipe::Receiver>,
-    capture: Capture,
-    splitter: Option<LineSplitter>,
     overflow: Option<(FileSink, Arc<OverflowFile>)>,
+    /// Since when a line has been unfinished and nothing has come.
+    silent_since: Option<Instant>,
 }
 
 impl Pump {
     /// Must be called on the driver, whose reactor watches the pipes from now on.
     pub(crate) fn new(pipes: [Option<OwnedFd>; 2], logs: Logs, plan: PumpPlan) -> io::Result<Self> {
-        let wants_lines = plan.publish_lines || logs.wants_lines();
         let channel = |stream, pipe: Option<OwnedFd>| {
             Ok::<_, io::Error>(Channel {
                 stream,
                 pipe: pipe.map(pipe::Receiver::from_owned_fd_unchecked).transpose()?,
-                capture: Capture::new(plan.limit),
-                splitter: wants_lines.then(|| LineSplitter::new(stream)),
                 overflow: None,
+                silent_since: None,
             })
         };
         let [stdout, stderr] = pipes;
@@ -90,28 +104,32 @@ impl Pump {
         self.channels.iter().any(|channel| channel.pipe.is_some())
     }
 
-    /// Waits until the files have what was read, then reads one chunk. Cancel safe: a chunk that
-    /// has been read is accounted for before anything else can happen.
+    /// Waits until the files have what was read, then reads one chunk, or tells an unfinished line
+    /// after a silence. Cancel safe: a chunk that has been read is accounted for before anything
+    /// else can happen.
     pub(crate) async fn step(&mut self) -> Step {
         if let Some(stop) = self.write_pending().await {
-            return Step { lines: None, stop: Some(stop) };
+            return Step { stop: Some(stop), ..Step::default() };
         }
-        poll_fn(|cx| BUFFER.with_borrow_mut(|buffer| self.poll_chunk(cx, buffer))).await
+        let silence_ends = self.silence_ends();
+        let chunk = poll_fn(|cx| with_buffer(|buffer| self.poll_chunk(cx, buffer)));
+        tokio::select! {
+            biased;
+            step = chunk => step,
+            () = moment::reached(silence_ends) => self.tell_unfinished(),
+        }
     }
 
     /// Reads what is there without waiting for more; None when both pipes are empty or closed.
     /// It asks the kernel itself, because readiness that the reactor has not yet seen counts, too.
     pub(crate) fn step_now(&mut self) -> Option<Step> {
-        BUFFER.with_borrow_mut(|buffer| {
+        with_buffer(|buffer| {
             for index in self.order() {
                 let Some(pipe) = &self.channels[index].pipe else { continue };
-                match rustix::io::read(pipe, &mut **buffer) {
-                    Err(error) if error == rustix::io::Errno::AGAIN => {}
-                    Err(error) if error == rustix::io::Errno::INTR => return Some(Step::default()),
-                    read => {
-                        let read = read.map(|count| &buffer[..count]).map_err(io::Error::from);
-                        return Some(self.accept(index, read));
-                    }
+                match rustix::io::read(pipe, spare_capacity(buffer)) {
+                    Err(Errno::AGAIN) => {}
+                    Err(Errno::INTR) => return Some(Step::default()),
+                    read => return Some(self.accept(index, read.map_err(Into::into), buffer)),
                 }
             }
             None
@@ -144,26 +162,13 @@ impl Pump {
         stop
     }
 
-    /// Closes the pipes. The unfinished last lines come back.
-    pub(crate) fn close(&mut self) -> Vec<LineBatch> {
-        let mut last = Vec::new();
-        for channel in &mut self.channels {
-            channel.pipe = None;
-            last.extend(channel.splitter.as_mut().and_then(LineSplitter::finish));
+    /// Closes the pipes, and tells what was unfinished. The logs come back for their last words.
+    pub(crate) fn close(mut self) -> Logs {
+        for channel in &self.channels {
+            self.plan.journal.cut(channel.stream);
+            self.logs.end_of(channel.stream);
         }
-        last.iter().for_each(|lines| self.logs.lines(lines));
-        if !self.plan.publish_lines {
-            last.clear();
-        }
-        last
-    }
-
-    /// What is kept, and the logs for their last words.
-    pub(crate) fn into_parts(self) -> ([Captured; 2], Logs) {
-        let kept = self
-            .channels
-            .map(|channel| channel.capture.finish(channel.overflow.map(|(_, file)| file)));
-        (kept, self.logs)
+        self.logs
     }
 
     fn order(&mut self) -> [usize; 2] {
@@ -171,77 +176,109 @@ impl Pump {
         [1 - self.first, self.first]
     }
 
-    fn poll_chunk(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Step> {
+    fn poll_chunk(&mut self, cx: &mut Context<'_>, buffer: &mut Vec<u8>) -> Poll<Step> {
         for index in self.order() {
             let Some(pipe) = &mut self.channels[index].pipe else { continue };
-            let mut space = ReadBuf::new(buffer);
-            if let Poll::Ready(read) = Pin::new(pipe).poll_read(cx, &mut space) {
-                let read = read.map(|()| space.filled());
-                return Poll::Ready(self.accept(index, read));
+            if let Poll::Ready(read) = poll_read(pipe, cx, buffer) {
+                return Poll::Ready(self.accept(index, read, buffer));
             }
         }
         Poll::Pending
     }
 
     /// The one place where bytes are accounted.
-    fn accept(&mut self, index: usize, read: io::Result<&[u8]>) -> Step {
+    fn accept(&mut self, index: usize, read: io::Result<usize>, buffer: &mut Vec<u8>) -> Step {
         let channel = &mut self.channels[index];
-        let chunk = match read {
-            Ok(chunk) => chunk,
+        let journal = &self.plan.journal;
+        match read {
             Err(error) => {
                 channel.pipe = None;
-                return Step { lines: None, stop: Some(channel.lost(&error)) };
+                Step { stop: Some(channel.lost(&error)), ..Step::default() }
             }
-        };
-        if chunk.is_empty() {
-            channel.pipe = None;
+            Ok(0) => {
+                channel.pipe = None;
+                channel.silent_since = None;
+                self.logs.end_of(channel.stream);
+                Step { has_lines: journal.cut(channel.stream), stop: None }
+            }
+            Ok(_) => {
+                self.logs.chunk(channel.stream, buffer);
+                let Appended { has_lines, is_unfinished, excess } =
+                    journal.append(channel.stream, buffer);
+                if self.plan.partial_after.is_some() {
+                    channel.silent_since = is_unfinished.then(Instant::now);
+                }
+                let stop = excess.and_then(|excess| channel.exceed(&excess, &self.plan));
+                Step { has_lines, stop }
+            }
         }
-        self.logs.chunk(chunk);
-        let lines = channel.splitter.as_mut().and_then(|splitter| {
-            if chunk.is_empty() { splitter.finish() } else { splitter.split(chunk) }
-        });
-        if let Some(lines) = &lines {
-            self.logs.lines(lines);
+    }
+
+    fn silence_ends(&self) -> Option<Instant> {
+        let after = self.plan.partial_after?;
+        let ends = self.channels.iter().filter_map(|channel| channel.silent_since);
+        ends.min()?.checked_add(after)
+    }
+
+    fn tell_unfinished(&mut self) -> Step {
+        let mut step = Step::default();
+        let Some(after) = self.plan.partial_after else { return step };
+        for channel in &mut self.channels {
+            if channel.silent_since.is_some_and(|since| since.elapsed() >= after) {
+                channel.silent_since = None;
+                step.has_lines |= self.plan.journal.cut(channel.stream);
+            }
         }
-        let stop = channel.keep(chunk, &self.plan);
-        Step { lines: lines.filter(|_| self.plan.publish_lines), stop }
+        step
     }
 }
 
 impl Channel {
-    fn keep(&mut self, chunk: &[u8], plan: &PumpPlan) -> Option<OutputStop> {
-        let Excess { taken_back, rest } = self.capture.take(chunk)?;
-        match plan.strategy {
-            OversizedOutputStrategy::TruncateWithWarning => None,
-            OversizedOutputStrategy::FailExecution => {
-                Some(OutputStop::Limit { stream: self.stream, limit: plan.limit })
-            }
-            OversizedOutputStrategy::StreamToFile => {
-                self.spill(&[&taken_back, rest], &plan.overflow_dir).err()
-            }
+    fn exceed(&mut self, excess: &[Bytes; 2], plan: &PumpPlan) -> Option<OutputStop> {
+        match plan.excess {
+            Excess::Drop => None,
+            Excess::Stop => Some(OutputStop::Limit { stream: self.stream, limit: plan.limit }),
+            Excess::Spill => self.spill(excess, plan).err().map(|error| self.lost(&error)),
         }
     }
 
-    fn spill(&mut self, parts: &[&[u8]], dir: &OverflowDir) -> Result<(), OutputStop> {
-        let (sink, _) = match &mut self.overflow {
+    fn spill(&mut self, parts: &[Bytes; 2], plan: &PumpPlan) -> io::Result<()> {
+        let (sink, file) = match &mut self.overflow {
             Some(overflow) => overflow,
             none => {
-                let (file, path) = match dir.create() {
-                    Ok(created) => created,
-                    Err(error) => return Err(lost(self.stream, &error)),
-                };
-                none.insert((FileSink::new(file), Arc::new(path)))
+                let (file, path) = plan.overflow_dir.create()?;
+                let path = Arc::new(path);
+                plan.journal.overflows_into(self.stream, Arc::clone(&path));
+                none.insert((FileSink::new(file), path))
             }
         };
-        parts.iter().for_each(|part| sink.push(part));
+        for part in parts {
+            file.reserve(part.len() as u64)?;
+            sink.push(part);
+        }
         Ok(())
     }
 
     fn lost(&self, error: &io::Error) -> OutputStop {
-        lost(self.stream, error)
+        OutputStop::Lost { stream: self.stream, reason: error.to_string() }
     }
 }
 
-fn lost(stream: Stream, error: &io::Error) -> OutputStop {
-    OutputStop::Lost { stream, reason: error.to_string() }
+/// Reads into the shared buffer of this thread, which is empty and has room.
+fn with_buffer<T>(read: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+    BUFFER.with_borrow_mut(|buffer| {
+        buffer.clear();
+        buffer.reserve_exact(READ_SIZE);
+        read(buffer)
+    })
+}
+
+/// Reads what is there into the spare room of `buffer`; 0 is the end.
+fn poll_read(
+    pipe: &mut pipe::Receiver,
+    cx: &mut Context<'_>,
+    buffer: &mut Vec<u8>,
+) -> Poll<io::Result<usize>> {
+    // A read that is pending has read nothing, so the future need not be kept.
+    pin!(pipe.read_buf(buffer)).poll(cx)
 }

@@ -9,19 +9,22 @@ use uuid::Uuid;
 
 use crate::model::{
     ContainmentReceipt, Ending, ExecutionEvent, ExecutionMetadata, ExecutionResult,
-    ExecutionStatus, ExecutionSummary, ResourceUsage,
+    ExecutionStatus, ExecutionSummary, RawOutput, ResourceUsage, Stream,
 };
-use crate::output::Captured;
+use crate::output::{Captured, Journal, Sealed};
 
 /// What is known of an execution from its first moment on; all that is left of its request.
 #[derive(Debug)]
 pub(crate) struct Profile {
     pub(crate) id: Uuid,
-    pub(crate) command: Box<str>,
+    pub(crate) command: Arc<str>,
     /// None for a request without notes, which is most of them.
     pub(crate) metadata: Option<Box<ExecutionMetadata>>,
     pub(crate) accepted_at: DateTime<Utc>,
-    pub(crate) log: Option<Box<Path>>,
+    /// The readable log, whose name is ours.
+    pub(crate) own_log: Option<Box<Path>>,
+    /// What arrived as it arrived, where the user has named a file.
+    pub(crate) raw_log: Option<Box<Path>>,
 }
 
 /// An ended execution.
@@ -34,7 +37,7 @@ pub(crate) struct Record {
     pub(crate) duration: Duration,
     pub(crate) signal: Option<i32>,
     pub(crate) usage: Option<ResourceUsage>,
-    pub(crate) output: [Captured; 2],
+    pub(crate) published: Sealed,
     pub(crate) containment: ContainmentReceipt,
     pub(crate) output_error: Option<Box<str>>,
     pub(crate) lines_missed: u64,
@@ -72,9 +75,7 @@ impl Record {
 
     /// The result, its text made here and now from the bytes that are kept.
     pub(crate) fn result(&self) -> ExecutionResult {
-        let [stdout, stderr] = &self.output;
-        let overflow = |stream: &Captured| stream.overflow_path().map(Path::to_path_buf);
-        let started_at = self.profile.started_at(self.waited);
+        let [stdout, stderr] = &self.published.output;
         ExecutionResult {
             id: self.profile.id,
             status: self.ending.status(),
@@ -84,11 +85,11 @@ impl Record {
             stderr: stderr.text(),
             waited: self.waited,
             duration: self.duration,
-            started_at,
-            completed_at: later(started_at, self.duration),
+            started_at: self.started_at(),
+            completed_at: self.completed_at(),
             error: self.ending.message(),
-            stdout_overflow_file: overflow(stdout),
-            stderr_overflow_file: overflow(stderr),
+            stdout_overflow_file: stdout.overflow_path(),
+            stderr_overflow_file: stderr.overflow_path(),
             ending: self.ending.clone(),
             signal: self.signal,
             usage: self.usage,
@@ -97,7 +98,30 @@ impl Record {
             containment: self.containment.clone(),
             output_error: self.output_error.as_deref().map(str::to_string),
             lines_missed: self.lines_missed,
+            raw: RawOutput::of([stdout.bytes(), stderr.bytes()]),
         }
+    }
+
+    pub(crate) fn captured(&self, stream: Stream) -> &Captured {
+        &self.published.output[stream.index()]
+    }
+
+    fn started_at(&self) -> DateTime<Utc> {
+        self.profile.started_at(self.waited)
+    }
+
+    pub(crate) fn completed_at(&self) -> DateTime<Utc> {
+        later(self.started_at(), self.duration)
+    }
+
+    /// The journal made again, for those who come to watch when all is over.
+    pub(crate) fn journal(&self) -> Arc<Journal> {
+        let Profile { id, command, .. } = &*self.profile;
+        let journal = Journal::revive(*id, Arc::clone(command), &self.published);
+        let (at, from) = (self.completed_at(), self.published.status_before_the_end());
+        journal.status(at, from, self.ending.status());
+        journal.event(at, self.terminal_event());
+        Arc::new(journal)
     }
 
     /// The last event of the execution, derived from its ending like everything else.

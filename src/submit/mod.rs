@@ -5,6 +5,7 @@ mod environment;
 mod line;
 mod program;
 mod script;
+mod stdin;
 mod validate;
 
 use std::ffi::OsString;
@@ -21,6 +22,7 @@ use crate::config::ExecutionConfig;
 use crate::error::ValidationError;
 use crate::model::{Command, ExecutionOptions, ExecutionRequest, aws_args};
 use program::Lookup;
+pub(crate) use stdin::of_child as stdin_of_child;
 pub(crate) use validate::signal;
 
 /// A request that has passed every check, in the form the process room needs.
@@ -45,6 +47,8 @@ pub(crate) fn prepare(
     rules: &Rules<'_>,
 ) -> Result<Prepared, ValidationError> {
     validate::fields(request)?;
+    // Opened again when the program starts: one that waits in the queue holds no file.
+    drop(stdin::of_child(&options.stdin)?);
     validate::options(options, rules.containment)?;
     let group = validate::group(options.group.as_deref(), rules.permits)?;
     let timeout = validate::timeout(request.timeout_ms, rules.config)?;
@@ -60,6 +64,7 @@ pub(crate) fn prepare(
     launch.working_dir = working_dir;
     launch.limits = options.limits;
     launch.leftovers = options.leftovers;
+    launch.output = options.output;
     Ok(Prepared { launch, timeout, group })
 }
 

@@ -54,7 +54,7 @@ pub use containment::{Containment, Level, Spawned};
 pub use error::{SpawnError, Stage, Unavailable};
 pub use launch::{Launch, Leftovers, Output, Stdin};
 pub use limits::{LimitUnavailable, Limits};
-pub use signal::{Signal, signal_name};
+pub use signal::{Signal, hold_broken_pipe_signals, signal_name};
 pub use tree::{Member, Tree, WatchFd, WatchReady};
 pub use usage::{Exit, Reaped, TreeUsage, Usage};
 #[cfg(feature = "tokio")]

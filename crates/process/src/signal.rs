@@ -68,6 +68,12 @@ impl fmt::Display for Signal {
     }
 }
 
+/// Lets writes of this thread to a pipe that nobody reads fail with an error, whatever the host does
+/// with SIGPIPE elsewhere: by default it would end the host. For threads of one's own.
+pub fn hold_broken_pipe_signals() {
+    crate::sys::hold_broken_pipe_signals();
+}
+
 /// The name of a signal by its number on this platform: `SIGSEGV`, or `signal 40` for one without.
 ///
 /// ```

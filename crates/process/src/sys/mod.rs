@@ -5,7 +5,7 @@
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{Containment, Process, available};
+pub(crate) use linux::{Containment, Process, available, hold_broken_pipe_signals};
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("execution-engine-process supports Linux so far");

@@ -288,6 +288,18 @@ pub(super) fn block_signals(mask: u64) -> u64 {
     old
 }
 
+/// Adds SIGPIPE to the signal mask of this thread. It waits there for ever, and the write that caused
+/// it has failed with an error.
+pub(crate) fn hold_broken_pipe_signals() {
+    let set = 1_u64 << (libc::SIGPIPE - 1);
+    // SAFETY: the set has the size that is given, and the old mask is not wanted.
+    unsafe {
+        let none = ptr::null_mut::<u64>();
+        let how = libc::SIG_BLOCK;
+        libc::syscall(libc::SYS_rt_sigprocmask, how, &raw const set, none, SIGSET_BYTES);
+    }
+}
+
 /// Closes every descriptor from `first` on, also those the host opened without close-on-exec.
 ///
 /// # Safety

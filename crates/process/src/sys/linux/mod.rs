@@ -22,6 +22,7 @@ use std::io;
 use std::os::fd::AsFd as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub(crate) use exec::hold_broken_pipe_signals;
 pub(crate) use process::Process;
 
 use cgroup::{Entrance, Leaf, Parent};

@@ -1,0 +1,264 @@
+//! Watching executions: a stream of records that first tells what was published already.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use chrono::Utc;
+use uuid::Uuid;
+
+use super::hub::{Hub, Inbox, Mail, News};
+use super::queue::line_event;
+use crate::model::{ChunkContent, ChunkRecord, EventRecord, ExecutionEvent};
+use crate::output::{Cursor, Journal, Lens, Lines, Piece};
+
+/// Finds the journal of an execution that is alive or remembered.
+pub(crate) trait Journals: Send + Sync {
+    fn journal(&self, id: Uuid) -> Option<Arc<Journal>>;
+}
+
+/// The records of one execution, or of all: see [`subscribe`](crate::ExecutionEngine::subscribe) and
+/// [`subscribe_all`](crate::ExecutionEngine::subscribe_all).
+///
+/// It is a [`Stream`](futures_core::Stream), and has a [`next`](Self::next) of its own for those who
+/// need no more. It may be polled on any runtime. It never holds an execution back: one that is
+/// slower than the output gets an [`ExecutionEvent::OutputMissed`] with the exact number of bytes
+/// that it was not told. Dropping it ends it.
+#[must_use = "it does nothing unless it is asked for the next record"]
+pub struct Subscription {
+    source: Source,
+    /// The lines that were taken from the journal last.
+    lines: Option<(Uuid, Lines)>,
+}
+
+/// The output of one execution as it was read, and its events: see
+/// [`subscribe_chunks`](crate::ExecutionEngine::subscribe_chunks). As [`Subscription`] otherwise.
+#[must_use = "it does nothing unless it is asked for the next record"]
+pub struct ChunkSubscription {
+    reader: Reader,
+}
+
+enum Source {
+    One(Reader),
+    All(Box<Dashboard>),
+}
+
+/// Follows one journal.
+struct Reader {
+    journal: Arc<Journal>,
+    cursor: Cursor,
+    number: u64,
+}
+
+/// Follows the journals of all executions.
+struct Dashboard {
+    hub: Arc<Hub>,
+    inbox: Arc<Inbox>,
+    journals: Arc<dyn Journals>,
+    lens: Lens,
+    cursors: HashMap<Uuid, Cursor>,
+    /// The journal that is being read, and up to where.
+    current: Option<(Arc<Journal>, u64)>,
+}
+
+impl Subscription {
+    pub(crate) fn to(journal: Arc<Journal>, lens: Lens, after: u64) -> Self {
+        Self { source: Source::One(Reader::new(journal, lens, after)), lines: None }
+    }
+
+    pub(crate) fn to_all(hub: Arc<Hub>, journals: Arc<dyn Journals>, lens: Lens) -> Self {
+        let inbox = hub.open();
+        let cursors = HashMap::new();
+        let dashboard = Dashboard { hub, inbox, journals, lens, cursors, current: None };
+        Self { source: Source::All(Box::new(dashboard)), lines: None }
+    }
+
+    /// The next record; None after the last. Cancel safe.
+    pub async fn next(&mut self) -> Option<EventRecord> {
+        poll_fn(|cx| self.poll_record(cx)).await
+    }
+
+    fn poll_record(&mut self, cx: &mut Context<'_>) -> Poll<Option<EventRecord>> {
+        loop {
+            if let Some((execution_id, lines)) = &mut self.lines
+                && let Some((sequence, line)) = lines.next()
+            {
+                return Poll::Ready(Some(EventRecord {
+                    sequence,
+                    timestamp: lines.at,
+                    execution_id: *execution_id,
+                    partial: line.is_partial,
+                    event: line_event(*execution_id, lines.stream(), line.text),
+                }));
+            }
+            let next = match &mut self.source {
+                Source::One(reader) => reader.poll_piece(cx),
+                Source::All(dashboard) => dashboard.poll_piece(cx),
+            };
+            let Some((execution_id, piece)) = ready!(next) else { return Poll::Ready(None) };
+            match piece {
+                Piece::Lines(lines) => self.lines = Some((execution_id, lines)),
+                piece => {
+                    if let Some(record) = record(execution_id, piece) {
+                        return Poll::Ready(Some(record));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl ChunkSubscription {
+    pub(crate) fn to(journal: Arc<Journal>, after: u64) -> Self {
+        Self { reader: Reader::new(journal, Lens::Chunks, after) }
+    }
+
+    /// The next record; None after the last. Cancel safe.
+    pub async fn next(&mut self) -> Option<ChunkRecord> {
+        poll_fn(|cx| self.poll_record(cx)).await
+    }
+
+    fn poll_record(&mut self, cx: &mut Context<'_>) -> Poll<Option<ChunkRecord>> {
+        loop {
+            let next = ready!(self.reader.poll_piece(cx));
+            let Some((execution_id, piece)) = next else { return Poll::Ready(None) };
+            let record = match piece {
+                Piece::Chunk { sequence, at, stream, bytes } => {
+                    let content = ChunkContent::Output { stream, bytes };
+                    Some(ChunkRecord { sequence, timestamp: at, execution_id, content })
+                }
+                piece => record(execution_id, piece).map(ChunkRecord::from),
+            };
+            if record.is_some() {
+                return Poll::Ready(record);
+            }
+        }
+    }
+}
+
+/// A piece that is one record by itself.
+fn record(execution_id: Uuid, piece: Piece) -> Option<EventRecord> {
+    let (sequence, timestamp, event) = match piece {
+        Piece::Event { sequence, at, event } => (sequence, at, event),
+        Piece::Missed { sequence, at, bytes } => {
+            (sequence, at, ExecutionEvent::OutputMissed { execution_id, bytes })
+        }
+        Piece::Lines(_) | Piece::Chunk { .. } => return None,
+    };
+    Some(EventRecord { sequence, timestamp, execution_id, partial: false, event })
+}
+
+impl Reader {
+    fn new(journal: Arc<Journal>, lens: Lens, after: u64) -> Self {
+        let cursor = journal.reader(lens, after);
+        let number = journal.enter();
+        Self { journal, cursor, number }
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<(Uuid, Piece)>> {
+        let piece = ready!(self.journal.poll_next(&mut self.cursor, self.number, cx));
+        Poll::Ready(piece.map(|piece| (self.journal.id(), piece)))
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.journal.leave(self.number);
+    }
+}
+
+impl Dashboard {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<(Uuid, Piece)>> {
+        loop {
+            if let Some((journal, to)) = &self.current {
+                let (journal, to) = (Arc::clone(journal), *to);
+                if let Some(piece) = self.read(&journal, to) {
+                    return Poll::Ready(Some((journal.id(), piece)));
+                }
+                self.current = None;
+            }
+            let Some(mail) = ready!(self.inbox.poll_take(cx)) else { return Poll::Ready(None) };
+            match mail {
+                Mail::News(id, news) => {
+                    if !self.turn_to(id, news) {
+                        return Poll::Ready(Some((Uuid::nil(), missed(1))));
+                    }
+                }
+                Mail::Missed(count) => {
+                    let Self { cursors, journals, .. } = self;
+                    cursors.retain(|id, _| journals.journal(*id).is_some());
+                    return Poll::Ready(Some((Uuid::nil(), missed(count))));
+                }
+            }
+        }
+    }
+
+    /// False if the execution has been forgotten meanwhile.
+    fn turn_to(&mut self, id: Uuid, news: News) -> bool {
+        let Some(journal) = self.journals.journal(id) else {
+            self.cursors.remove(&id);
+            return false;
+        };
+        let lens = self.lens;
+        self.cursors.entry(id).or_insert_with(|| journal.reader(lens, news.from));
+        self.current = Some((journal, news.to));
+        true
+    }
+
+    fn read(&mut self, journal: &Journal, to: u64) -> Option<Piece> {
+        let cursor = self.cursors.get_mut(&journal.id())?;
+        let piece = journal.next(cursor, to)?;
+        if matches!(&piece, Piece::Event { event, .. } if event.is_terminal()) {
+            self.cursors.remove(&journal.id());
+        }
+        Some(piece)
+    }
+}
+
+/// Executions of which nothing more is told, because they are not remembered any more.
+fn missed(count: u64) -> Piece {
+    let event = ExecutionEvent::ExecutionsMissed { count };
+    Piece::Event { sequence: 0, at: Utc::now(), event }
+}
+
+impl Drop for Dashboard {
+    fn drop(&mut self) {
+        self.hub.close_one(&self.inbox);
+    }
+}
+
+impl futures_core::Stream for Subscription {
+    type Item = EventRecord;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<EventRecord>> {
+        self.poll_record(cx)
+    }
+}
+
+impl futures_core::Stream for ChunkSubscription {
+    type Item = ChunkRecord;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<ChunkRecord>> {
+        self.poll_record(cx)
+    }
+}
+
+impl std::fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut debug = f.debug_struct("Subscription");
+        match &self.source {
+            Source::One(reader) => debug.field("execution_id", &reader.journal.id()),
+            Source::All(_) => debug.field("executions", &"all"),
+        };
+        debug.finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for ChunkSubscription {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let id = self.reader.journal.id();
+        f.debug_struct("ChunkSubscription").field("execution_id", &id).finish_non_exhaustive()
+    }
+}

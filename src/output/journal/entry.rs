@@ -1,0 +1,100 @@
+//! What a journal is made of: small entries in the order in which things happened.
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+
+use crate::model::{ExecutionEvent, ExecutionStatus, Stream};
+
+/// One thing that an execution has published.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    /// The sequence before it; it ends at this plus its length.
+    pub(super) from: u64,
+    /// When, in microseconds of the system's clock.
+    pub(super) at: i64,
+    pub(super) length: u32,
+    /// How much of the sequence before it was no output.
+    pub(super) others: u32,
+    pub(super) what: What,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum What {
+    /// Output that is kept: a part of its stream's store.
+    Kept(Span),
+    /// Output beyond what is kept, held for a while for those who watch.
+    Loose(Box<Loose>),
+    /// The unfinished line of a stream is told as it is, in so many pieces as the entry is long.
+    Cut(Stream),
+    Told(Told),
+}
+
+/// An event, small where there is one in each journal.
+#[derive(Debug, Clone)]
+pub(super) enum Told {
+    Started { pid: u32 },
+    Status { from: ExecutionStatus, to: ExecutionStatus },
+    Event(Box<ExecutionEvent>),
+}
+
+/// Where some output is in its stream.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Span {
+    /// The number of bytes of the stream before it.
+    pub(super) offset: u64,
+    /// The length of the unfinished line before it.
+    pub(super) unfinished: u32,
+    pub(super) stream: Stream,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Loose {
+    pub(super) span: Span,
+    pub(super) held: Held,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Held {
+    /// Small ones grow until they are worth it.
+    Open(Vec<u8>),
+    Closed(Bytes),
+}
+
+impl Held {
+    pub(super) fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Open(bytes) => bytes,
+            Self::Closed(bytes) => bytes,
+        }
+    }
+
+    pub(super) fn part(&self, from: usize, to: usize) -> Bytes {
+        match self {
+            Self::Open(bytes) => Bytes::copy_from_slice(&bytes[from..to]),
+            Self::Closed(bytes) => bytes.slice(from..to),
+        }
+    }
+}
+
+impl Entry {
+    pub(super) fn end(&self) -> u64 {
+        self.from + u64::from(self.length)
+    }
+
+    /// Where its output is in its stream; None if it is none.
+    pub(super) fn span(&self) -> Option<&Span> {
+        match &self.what {
+            What::Kept(span) => Some(span),
+            What::Loose(loose) => Some(&loose.span),
+            What::Cut(_) | What::Told(_) => None,
+        }
+    }
+
+    pub(super) fn is_loose(&self) -> bool {
+        matches!(self.what, What::Loose(_))
+    }
+
+    pub(super) fn timestamp(&self) -> DateTime<Utc> {
+        DateTime::from_timestamp_micros(self.at).unwrap_or_default()
+    }
+}

@@ -1,0 +1,366 @@
+//! What a journal guards.
+
+use std::collections::{HashMap, VecDeque};
+use std::task::Waker;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+
+use super::cursor::{Cursor, Found, Lens, Output};
+use super::entry::{Entry, Held, Loose, Span, Told, What};
+use super::{Appended, Sealed};
+use crate::model::Stream;
+use crate::output::capture::{Capture, Taken};
+use crate::output::lines::LineSplitter;
+
+/// Entries held at most, so that the index of much output in small portions stays small, too.
+const MOST_ENTRIES: usize = 4096;
+/// Output of one stream that comes shortly after the other joins its entry, up to this length.
+const JOINS_UP_TO: u32 = 4096;
+const JOINS_WITHIN_MICROS: i64 = 20_000;
+/// From this size on a buffer is held as it is rather than copied.
+const HELD_AS_IT_IS: usize = 16 * 1024;
+/// The longest piece that a reader takes at a time.
+const LONGEST_PIECE: u64 = 64 * 1024;
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) entries: VecDeque<Entry>,
+    /// The sequence so far.
+    pub(super) end: u64,
+    /// How much of it is no output.
+    pub(super) others: u32,
+    streams: [Channel; 2],
+    window: usize,
+    loose_bytes: usize,
+    /// No loose entry is before this one.
+    first_loose: usize,
+    /// Whether the last entry is there.
+    pub(super) closed: bool,
+    /// How far each of those is that are waited for; None is waited for no more.
+    pub(super) pins: Vec<Option<u64>>,
+    pub(super) wakers: HashMap<u64, Waker>,
+    pub(super) readers: u64,
+}
+
+/// One stream: what is kept of it, and where its lines end.
+#[derive(Debug)]
+pub(super) struct Channel {
+    pub(super) capture: Capture,
+    lines: LineSplitter,
+}
+
+impl Inner {
+    pub(super) fn new(captures: [Capture; 2], window: usize, longest_line: usize) -> Self {
+        let [stdout, stderr] = captures;
+        let channel =
+            |stream, capture| Channel { capture, lines: LineSplitter::new(stream, longest_line) };
+        Self {
+            entries: VecDeque::new(),
+            end: 0,
+            others: 0,
+            streams: [channel(Stream::Stdout, stdout), channel(Stream::Stderr, stderr)],
+            window,
+            loose_bytes: 0,
+            first_loose: 0,
+            closed: false,
+            pins: Vec::new(),
+            wakers: HashMap::new(),
+            readers: 0,
+        }
+    }
+
+    pub(super) fn stream(&mut self, stream: Stream) -> &mut Channel {
+        &mut self.streams[stream.index()]
+    }
+
+    pub(super) fn append(&mut self, stream: Stream, buffer: &mut Vec<u8>) -> Appended {
+        let at = Utc::now();
+        let channel = self.stream(stream);
+        let span = channel.here(stream);
+        let Taken { stored, taken_back } = channel.capture.take(buffer);
+        let mut has_lines = channel.lines.advance(&buffer[..stored]);
+        let rest = Span { offset: span.offset + stored as u64, ..channel.here(stream) };
+        has_lines |= channel.lines.advance(&buffer[stored..]);
+        let is_unfinished = channel.lines.unfinished() > 0;
+        if stored > 0 {
+            self.push_kept(at, span, stored);
+        }
+        let excess = (stored < buffer.len()).then(|| {
+            let bytes = if stored == 0 && buffer.len() >= HELD_AS_IT_IS {
+                Bytes::from(std::mem::take(buffer))
+            } else {
+                Bytes::copy_from_slice(&buffer[stored..])
+            };
+            self.push_loose(at, rest, &bytes);
+            [Bytes::from(taken_back), bytes]
+        });
+        self.let_go();
+        Appended { has_lines, is_unfinished, excess }
+    }
+
+    pub(super) fn cut(&mut self, stream: Stream) -> bool {
+        // More than one piece if a carriage return was held back behind a line of full length.
+        let pieces = self.stream(stream).lines.finish().map_or(0, |batch| batch.count_from(0));
+        if let (Ok(pieces), true) = (u32::try_from(pieces), pieces > 0) {
+            self.push(Utc::now(), pieces, What::Cut(stream));
+        }
+        pieces > 0
+    }
+
+    pub(super) fn tell(&mut self, at: DateTime<Utc>, told: Told) {
+        self.push(at, 1, What::Told(told));
+    }
+
+    pub(super) fn seal(&mut self) -> Sealed {
+        let output = self.streams.each_mut().map(|channel| channel.capture.seal());
+        let entries = self.entries.iter().filter(|entry| !entry.is_loose()).cloned().collect();
+        Sealed { output, entries, end: self.end, others: self.others, ..Sealed::default() }
+    }
+
+    fn push(&mut self, at: DateTime<Utc>, length: u32, what: What) {
+        let entry =
+            Entry { from: self.end, at: at.timestamp_micros(), length, others: self.others, what };
+        if entry.span().is_none() {
+            self.others += length;
+        }
+        self.end += u64::from(length);
+        self.entries.push_back(entry);
+    }
+
+    fn push_kept(&mut self, at: DateTime<Utc>, span: Span, length: usize) {
+        let length = u32::try_from(length).unwrap_or(u32::MAX);
+        if let Some(Entry { what: What::Kept(last), length: so_far, .. }) =
+            self.joinable(at, span, length)
+            && last.offset + u64::from(*so_far) == span.offset
+        {
+            *so_far += length;
+            self.end += u64::from(length);
+            return;
+        }
+        self.push(at, length, What::Kept(span));
+    }
+
+    fn push_loose(&mut self, at: DateTime<Utc>, span: Span, bytes: &Bytes) {
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        self.loose_bytes += bytes.len();
+        if let Some(Entry { what: What::Loose(last), length: so_far, .. }) =
+            self.joinable(at, span, length)
+            && let Held::Open(open) = &mut last.held
+        {
+            open.extend_from_slice(bytes);
+            *so_far += length;
+            self.end += u64::from(length);
+            return;
+        }
+        if self.loose_bytes == bytes.len() {
+            self.first_loose = self.entries.len();
+        }
+        let held = if length < JOINS_UP_TO {
+            Held::Open(bytes.to_vec())
+        } else {
+            Held::Closed(bytes.clone())
+        };
+        self.push(at, length, What::Loose(Box::new(Loose { span, held })));
+    }
+
+    /// The last entry, if output of this stream may join it.
+    fn joinable(&mut self, at: DateTime<Utc>, span: Span, length: u32) -> Option<&mut Entry> {
+        // When there are very many, the exact time matters less than having them.
+        let crowded = self.entries.len() > MOST_ENTRIES / 2;
+        let last = self.entries.back_mut()?;
+        let fits = last.length.checked_add(length).is_some_and(|sum| sum <= JOINS_UP_TO);
+        let is_near = at.timestamp_micros() - last.at <= JOINS_WITHIN_MICROS;
+        let same_stream = last.span().is_some_and(|other| other.stream == span.stream);
+        (fits && same_stream && (is_near || crowded)).then_some(last)
+    }
+
+    /// Lets go of what is beyond the window, and of the oldest entries if there are too many; never
+    /// of what somebody is waited for to read.
+    fn let_go(&mut self) {
+        if self.loose_bytes <= self.window && self.entries.len() <= MOST_ENTRIES {
+            return;
+        }
+        let needed_from = self.pins.iter().flatten().copied().min().unwrap_or(u64::MAX);
+        while self.loose_bytes > self.window {
+            let Some(index) = self.oldest_loose() else { break };
+            if self.entries[index].end() > needed_from || !self.remove(index) {
+                break;
+            }
+        }
+        while self.entries.len() > MOST_ENTRIES {
+            let is_event = |entry: &Entry| matches!(entry.what, What::Told(_));
+            let Some(index) = self.entries.iter().position(|entry| !is_event(entry)) else { break };
+            if self.entries[index].end() > needed_from || !self.remove(index) {
+                break;
+            }
+        }
+    }
+
+    fn oldest_loose(&mut self) -> Option<usize> {
+        let later = self.entries.iter().skip(self.first_loose);
+        self.first_loose += later.take_while(|entry| !entry.is_loose()).count();
+        (self.first_loose < self.entries.len()).then_some(self.first_loose)
+    }
+
+    fn remove(&mut self, index: usize) -> bool {
+        let Some(entry) = self.entries.remove(index) else { return false };
+        if entry.is_loose() {
+            self.loose_bytes -= entry.length as usize;
+        }
+        if index < self.first_loose {
+            self.first_loose -= 1;
+        }
+        true
+    }
+
+    /// Whether so many small entries wait to be read that nothing more should come.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.entries.len() > MOST_ENTRIES
+    }
+
+    /// What comes next for a reader, who has it then.
+    pub(super) fn find(&mut self, cursor: &mut Cursor, end: u64) -> Option<Found> {
+        let found = self.look(cursor, end.min(self.end));
+        if let Some(pin) = cursor.pin
+            && let Some(position) = &mut self.pins[pin]
+        {
+            *position = cursor.position;
+        }
+        found
+    }
+
+    fn look(&self, cursor: &mut Cursor, end: u64) -> Option<Found> {
+        while cursor.position < end {
+            let from = cursor.position;
+            let index = self.entries.partition_point(|entry| entry.end() <= from);
+            let Some(entry) = self.entries.get(index).filter(|entry| entry.from <= from) else {
+                let gap = self.gap(cursor, index);
+                match gap {
+                    Some(gap) => return Some(gap),
+                    None => continue,
+                }
+            };
+            let at = entry.timestamp();
+            let passed = u64::from(entry.length) - (from - entry.from);
+            match &entry.what {
+                What::Told(told) => {
+                    cursor.pass(entry.end(), 1);
+                    return Some(Found::Told { end: entry.end(), at, told: told.clone() });
+                }
+                What::Cut(stream) => {
+                    cursor.pass(entry.end(), u32::try_from(passed).unwrap_or(0));
+                    if cursor.lens == Lens::Lines {
+                        return Some(Found::Cut { stream: *stream, end: entry.end(), at });
+                    }
+                }
+                What::Kept(_) | What::Loose(_) if cursor.lens == Lens::Events => {
+                    cursor.pass(entry.end(), 0);
+                }
+                What::Kept(span) => {
+                    let to = entry.end().min(end).min(from + LONGEST_PIECE);
+                    let start = to_index(span.offset + (from - entry.from));
+                    let capture = &self.streams[span.stream.index()].capture;
+                    let bytes = capture.part(start, start + to_index(to - from));
+                    cursor.pass(to, 0);
+                    return Some(Found::Output(Output { stream: span.stream, bytes, from, at }));
+                }
+                What::Loose(loose) => {
+                    let to = entry.end().min(end);
+                    let start = to_index(from - entry.from);
+                    let bytes = loose.held.part(start, start + to_index(to - from));
+                    let stream = loose.span.stream;
+                    cursor.pass(to, 0);
+                    return Some(Found::Output(Output { stream, bytes, from, at }));
+                }
+            }
+        }
+        None
+    }
+
+    /// Nothing is held where the reader is: on to the next that is.
+    fn gap(&self, cursor: &mut Cursor, next: usize) -> Option<Found> {
+        let (end, others, at) = match self.entries.get(next) {
+            Some(entry) => (entry.from, entry.others, entry.timestamp()),
+            None => (self.end, self.others, Utc::now()),
+        };
+        let output_before = cursor.position - u64::from(cursor.others);
+        let bytes = (end - u64::from(others)).saturating_sub(output_before);
+        (cursor.position, cursor.others) = (end, others);
+        (cursor.lens != Lens::Events && bytes > 0).then_some(Found::Gap { end, at, bytes })
+    }
+
+    /// Puts a new reader behind `after`, in the middle of lines as one who has read all before.
+    pub(super) fn place(&self, cursor: &mut Cursor, after: u64) {
+        let position = after.min(self.end);
+        let index = self.entries.partition_point(|entry| entry.end() <= position);
+        cursor.position = position;
+        cursor.others = match self.entries.get(index) {
+            None => self.others,
+            Some(entry) if entry.span().is_some() => entry.others,
+            Some(entry) => {
+                entry.others + u32::try_from(position.saturating_sub(entry.from)).unwrap_or(0)
+            }
+        };
+        if cursor.lens == Lens::Lines {
+            for stream in Stream::BOTH {
+                cursor.has_read(stream, &self.unfinished_at(stream, position, index));
+            }
+        }
+    }
+
+    /// The line of a stream that is unfinished at this place of the sequence.
+    fn unfinished_at(&self, stream: Stream, position: u64, index: usize) -> Vec<u8> {
+        let before = self.entries.range(..self.entries.len().min(index + 1)).rev();
+        let is_of_stream = |entry: &&Entry| match &entry.what {
+            What::Cut(of) => *of == stream,
+            _ => entry.span().is_some_and(|span| span.stream == stream),
+        };
+        let last = before.filter(|entry| entry.from < position).find(is_of_stream);
+        let Some((entry, span)) = last.and_then(|entry| Some((entry, entry.span()?))) else {
+            return Vec::new();
+        };
+        let end = span.offset + (position - entry.from).min(u64::from(entry.length));
+        let mut after = self.entries.range(index..).filter(|entry| entry.from >= position);
+        let next = after.find(is_of_stream).and_then(Entry::span);
+        let seen = self.streams[stream.index()].capture.seen();
+        if entry.end() <= position && next.map_or(seen, |next| next.offset) != end {
+            // What followed is no longer held.
+            return Vec::new();
+        }
+        self.held(stream, span.offset - u64::from(span.unfinished), end)
+    }
+
+    /// What is held of a part of a stream; its beginning may be gone.
+    fn held(&self, stream: Stream, from: u64, to: u64) -> Vec<u8> {
+        let stored = self.streams[stream.index()].capture.stored();
+        let clamp = |offset: u64, length: usize| to_index(offset.min(length as u64));
+        let mut bytes = stored[clamp(from, stored.len())..clamp(to, stored.len())].to_vec();
+        for entry in &self.entries {
+            let What::Loose(loose) = &entry.what else { continue };
+            let (start, held) = (loose.span.offset, loose.held.as_slice());
+            if loose.span.stream == stream && start < to && start + held.len() as u64 > from {
+                let part =
+                    clamp(from.saturating_sub(start), held.len())..clamp(to - start, held.len());
+                bytes.extend_from_slice(&held[part]);
+            }
+        }
+        bytes
+    }
+}
+
+impl Channel {
+    /// Where the next output of the stream is.
+    fn here(&self, stream: Stream) -> Span {
+        Span {
+            offset: self.capture.seen(),
+            unfinished: u32::try_from(self.lines.unfinished()).unwrap_or(u32::MAX),
+            stream,
+        }
+    }
+}
+
+/// Positions in memory fit into memory.
+fn to_index(position: u64) -> usize {
+    usize::try_from(position).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,272 @@
+//! The journal of an execution: what it has published so far, output and events in one sequence.
+//!
+//! One writer appends, the supervisor of the execution; any number of readers follow, each at its
+//! own pace. What is kept of the output is held for as long as the execution is remembered. Output
+//! beyond that is held for a while: a window of the last bytes, and whatever a handler has still to
+//! be told, for the writer waits for handlers. It waits for nobody else: who falls behind the window
+//! is told how much was missed.
+//!
+//! The sequence grows by one for each byte of output and for each other entry. So a line and a raw
+//! chunk can name the same place, and how much lies between two places is a subtraction.
+
+mod cursor;
+mod entry;
+mod inner;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::capture::{Capture, Captured, Keep};
+use super::overflow::OverflowFile;
+use crate::model::{ExecutionEvent, ExecutionStatus, Stream};
+use cursor::Found;
+pub(crate) use cursor::{Cursor, Lens, Lines, Piece};
+pub(crate) use entry::Entry;
+use entry::{Told, What};
+use inner::Inner;
+
+/// How much a journal keeps and holds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Holding {
+    /// Bytes kept per stream.
+    pub(crate) limit: usize,
+    pub(crate) keep: Keep,
+    /// Bytes of output held beyond what is kept.
+    pub(crate) window: usize,
+    /// The longest line that travels in one piece, in bytes.
+    pub(crate) longest_line: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Journal {
+    id: Uuid,
+    command: Arc<str>,
+    longest_line: usize,
+    inner: Mutex<Inner>,
+}
+
+/// What became of a chunk of output.
+#[derive(Debug, Default)]
+pub(crate) struct Appended {
+    /// Whether it completed a line.
+    pub(crate) has_lines: bool,
+    /// Whether a line is unfinished now.
+    pub(crate) is_unfinished: bool,
+    /// What is not kept, in order; None if all of it fits.
+    pub(crate) excess: Option<[Bytes; 2]>,
+}
+
+/// What a record keeps of a journal.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sealed {
+    pub(crate) output: [Captured; 2],
+    entries: Box<[Entry]>,
+    end: u64,
+    others: u32,
+    longest_line: usize,
+}
+
+impl Sealed {
+    /// The last status that was told.
+    pub(crate) fn status_before_the_end(&self) -> ExecutionStatus {
+        let status = |entry: &Entry| match entry.what {
+            What::Told(Told::Status { to, .. }) => Some(to),
+            _ => None,
+        };
+        self.entries.iter().rev().find_map(status).unwrap_or(ExecutionStatus::Pending)
+    }
+}
+
+impl Journal {
+    pub(crate) fn new(id: Uuid, command: Arc<str>, holding: Holding) -> Self {
+        let Holding { limit, keep, window, longest_line } = holding;
+        let captures = [Capture::new(limit, keep), Capture::new(limit, keep)];
+        let inner = Inner::new(captures, window, longest_line);
+        Self { id, command, longest_line, inner: Mutex::new(inner) }
+    }
+
+    /// The journal of an ended execution, made again from its record; what follows is appended by
+    /// the caller.
+    pub(crate) fn revive(id: Uuid, command: Arc<str>, sealed: &Sealed) -> Self {
+        let longest_line = sealed.longest_line;
+        let captures = sealed.output.each_ref().map(Capture::of);
+        let mut inner = Inner::new(captures, 0, longest_line);
+        inner.entries.extend(sealed.entries.iter().cloned());
+        (inner.end, inner.others) = (sealed.end, sealed.others);
+        Self { id, command, longest_line, inner: Mutex::new(inner) }
+    }
+
+    pub(crate) fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// The sequence of the last thing that was published.
+    pub(crate) fn end(&self) -> u64 {
+        self.lock().end
+    }
+
+    /// Takes what was read of a stream. A buffer that it wants to hold it takes as a whole.
+    pub(crate) fn append(&self, stream: Stream, buffer: &mut Vec<u8>) -> Appended {
+        self.write(|inner| inner.append(stream, buffer))
+    }
+
+    /// Tells the unfinished line of a stream as it is. Whether there was one.
+    pub(crate) fn cut(&self, stream: Stream) -> bool {
+        self.write(|inner| inner.cut(stream))
+    }
+
+    pub(crate) fn started(&self, pid: u32) {
+        self.write(|inner| inner.tell(Utc::now(), Told::Started { pid }));
+    }
+
+    pub(crate) fn status(&self, at: DateTime<Utc>, from: ExecutionStatus, to: ExecutionStatus) {
+        self.write(|inner| inner.tell(at, Told::Status { from, to }));
+    }
+
+    pub(crate) fn event(&self, at: DateTime<Utc>, event: ExecutionEvent) {
+        self.write(|inner| {
+            inner.closed |= event.is_terminal();
+            inner.tell(at, Told::Event(Box::new(event)));
+        });
+    }
+
+    /// The rest of a stream is in this file.
+    pub(crate) fn overflows_into(&self, stream: Stream, file: Arc<OverflowFile>) {
+        self.lock().stream(stream).capture.overflows_into(file);
+    }
+
+    /// How many bytes of each stream there have been.
+    pub(crate) fn seen(&self) -> [u64; 2] {
+        let mut inner = self.lock();
+        Stream::BOTH.map(|stream| inner.stream(stream).capture.seen())
+    }
+
+    /// No more output comes. What a record is to keep of this.
+    pub(crate) fn seal(&self) -> Sealed {
+        let longest_line = self.longest_line;
+        Sealed { longest_line, ..self.lock().seal() }
+    }
+
+    /// A new place in the sequence that output waits for: see [`behind`](Self::behind).
+    pub(crate) fn pin(&self) -> usize {
+        let mut inner = self.lock();
+        let start = inner.end;
+        inner.pins.push(Some(start));
+        inner.pins.len() - 1
+    }
+
+    /// Waits for this one no more.
+    pub(crate) fn unpin(&self, pin: usize) {
+        self.lock().pins[pin] = None;
+    }
+
+    /// How much of the sequence a pinned reader has still to be told.
+    pub(crate) fn behind(&self, pin: usize) -> u64 {
+        let inner = self.lock();
+        let behind = |position| match inner.end - position {
+            0 => 0,
+            _ if inner.is_crowded() => u64::MAX,
+            distance => distance,
+        };
+        inner.pins[pin].map_or(0, behind)
+    }
+
+    /// The next piece that a reader has not been told, up to this end. None if there is none yet.
+    pub(crate) fn next(&self, cursor: &mut Cursor, end: u64) -> Option<Piece> {
+        loop {
+            let found = self.lock().find(cursor, end)?;
+            if let Some(piece) = self.piece(cursor, found) {
+                return Some(piece);
+            }
+        }
+    }
+
+    /// The same for a reader that wants to be woken; Ready(None) after the last piece.
+    pub(crate) fn poll_next(
+        &self,
+        cursor: &mut Cursor,
+        reader: u64,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Piece>> {
+        loop {
+            let found = {
+                let mut inner = self.lock();
+                match inner.find(cursor, u64::MAX) {
+                    Some(found) => found,
+                    None if inner.closed => return Poll::Ready(None),
+                    None => {
+                        inner.wakers.insert(reader, cx.waker().clone());
+                        return Poll::Pending;
+                    }
+                }
+            };
+            if let Some(piece) = self.piece(cursor, found) {
+                return Poll::Ready(Some(piece));
+            }
+        }
+    }
+
+    /// Names a reader for [`poll_next`](Self::poll_next).
+    pub(crate) fn enter(&self) -> u64 {
+        let mut inner = self.lock();
+        inner.readers += 1;
+        inner.readers
+    }
+
+    /// Forgets a reader.
+    pub(crate) fn leave(&self, reader: u64) {
+        self.lock().wakers.remove(&reader);
+    }
+
+    /// A reader of what comes after this place; 0 is before everything.
+    pub(crate) fn reader(&self, lens: Lens, after: u64) -> Cursor {
+        let mut cursor = Cursor::new(lens, self.longest_line);
+        self.lock().place(&mut cursor, after);
+        cursor
+    }
+
+    /// What was found, as the reader sees it; None if it sees nothing of it.
+    fn piece(&self, cursor: &mut Cursor, found: Found) -> Option<Piece> {
+        match found {
+            Found::Output(output) => cursor.output(&output),
+            Found::Cut { stream, end, at } => cursor.cut(stream, end, at),
+            Found::Gap { end, at, bytes } => cursor.gap(end, at, bytes),
+            Found::Told { end, at, told } => {
+                Some(Piece::Event { sequence: end, at, event: self.event_of(told) })
+            }
+        }
+    }
+
+    fn event_of(&self, told: Told) -> ExecutionEvent {
+        let execution_id = self.id;
+        match told {
+            Told::Started { pid } => {
+                ExecutionEvent::Started { execution_id, command: self.command.to_string(), pid }
+            }
+            Told::Status { from, to } => ExecutionEvent::StatusChanged { execution_id, from, to },
+            Told::Event(event) => *event,
+        }
+    }
+
+    /// Changes it and wakes those who follow, without the lock held.
+    fn write<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
+        let mut inner = self.lock();
+        let changed = change(&mut inner);
+        if inner.wakers.is_empty() {
+            return changed;
+        }
+        let wakers = std::mem::take(&mut inner.wakers);
+        drop(inner);
+        wakers.into_values().for_each(std::task::Waker::wake);
+        changed
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // What it guards is consistent between any two statements.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,36 @@
+//! What a child will read.
+
+use std::fs::OpenOptions;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use execution_engine_process::Stdin;
+use rustix::fs::OFlags;
+
+use super::program;
+use crate::error::ValidationError;
+use crate::model::StdinSource;
+
+const FIELD: &str = "stdin";
+
+pub(crate) fn of_child(source: &StdinSource) -> Result<Stdin, ValidationError> {
+    Ok(match source {
+        StdinSource::Null => Stdin::Null,
+        StdinSource::Bytes { .. } | StdinSource::Piped => Stdin::Piped,
+        StdinSource::File { path } => Stdin::File(Arc::new(open(path)?)),
+    })
+}
+
+fn open(path: &Path) -> Result<OwnedFd, ValidationError> {
+    let failed = |error: std::io::Error| program::from_io(FIELD, path, &error);
+    // Opening a FIFO that nobody writes would wait for a writer.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(failed)?;
+    if file.metadata().map_err(failed)?.is_dir() {
+        return Err(program::inaccessible(FIELD, path, "is a directory, not a file"));
+    }
+    rustix::fs::fcntl_setfl(&file, OFlags::empty()).map_err(|error| failed(error.into()))?;
+    Ok(file.into())
+}
