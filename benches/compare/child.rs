@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::host::Host;
+use crate::work::Work;
 
 /// The length of a line, its newline included.
 pub const LINE: usize = 100;
@@ -20,6 +21,8 @@ pub enum Part {
     Clock,
     /// Prints lines, so many bytes of them.
     Lines(u64),
+    /// Runs `true` so many times, so many at a time, by one contender alone: for profilers.
+    Work(Work),
     /// Measures in a process of its own what earlier measurements would spoil.
     Host(Host),
 }
@@ -62,6 +65,7 @@ impl Part {
         match name {
             "clock" => Ok(Self::Clock),
             "lines" => first.parse().map(Self::Lines).map_err(|error| error.to_string()),
+            "work" => Work::parse(rest).map(Self::Work),
             host => Host::parse(host, first).map(Self::Host),
         }
     }
@@ -70,6 +74,7 @@ impl Part {
         match self {
             Self::Clock => print_clock(),
             Self::Lines(bytes) => print_lines(bytes),
+            Self::Work(work) => work.run(),
             Self::Host(host) => host.measure(),
         }
         ExitCode::SUCCESS

@@ -21,6 +21,7 @@ mod machine;
 mod rounds;
 mod rows;
 mod table;
+mod work;
 
 use std::process::ExitCode;
 

@@ -30,7 +30,8 @@ pub struct Row {
 pub struct Verdict {
     pub against: &'static str,
     pub value: f64,
-    pub goal: Goal,
+    /// None where it is good to know and nothing more.
+    pub goal: Option<Goal>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -59,15 +60,22 @@ impl Row {
         self
     }
 
-    /// The medians of everybody, each converted.
+    /// The medians of those who have a column, each converted.
     pub fn medians(mut self, samples: &Samples, convert: impl Fn(f64) -> f64) -> Self {
         let median = |who| (who, convert(samples.median(who)));
-        self.figures.extend(samples.contenders().map(median));
+        let in_columns = |who: &Contender| Contender::COLUMNS.contains(who);
+        self.figures.extend(samples.contenders().filter(in_columns).map(median));
         self
     }
 
     pub fn held_against(mut self, against: &'static str, value: f64, goal: Goal) -> Self {
-        self.verdict = Some(Verdict { against, value, goal });
+        self.verdict = Some(Verdict { against, value, goal: Some(goal) });
+        self
+    }
+
+    /// Beside another contender, without a goal.
+    pub fn beside(mut self, against: &'static str, value: f64) -> Self {
+        self.verdict = Some(Verdict { against, value, goal: None });
         self
     }
 
@@ -98,8 +106,13 @@ impl Row {
                     Some(value) => format!("{}: {value}", verdict.against),
                     None => verdict.against.to_string(),
                 };
-                let reached = if verdict.is_reached() { "yes" } else { "no" };
-                cells.extend([against, verdict.shown(), verdict.goal.show(), reached.to_string()]);
+                let goal = verdict.goal.map_or_else(String::new, Goal::show);
+                let reached = match verdict.is_reached() {
+                    Some(true) => "yes",
+                    Some(false) => "no",
+                    None => "",
+                };
+                cells.extend([against, number(verdict.value), goal, reached.to_string()]);
             }
         }
         cells
@@ -107,15 +120,11 @@ impl Row {
 }
 
 impl Verdict {
-    pub fn is_reached(&self) -> bool {
-        match self.goal {
+    pub fn is_reached(&self) -> Option<bool> {
+        self.goal.map(|goal| match goal {
             Goal::AtMost(goal) => self.value <= goal,
             Goal::AtLeast(goal) => self.value >= goal,
-        }
-    }
-
-    fn shown(&self) -> String {
-        number(self.value)
+        })
     }
 }
 
@@ -206,8 +215,8 @@ impl Table {
                 figures,
                 against: verdict.map(|verdict| verdict.against),
                 ratio: verdict.map(|verdict| verdict.value),
-                goal: verdict.map(|verdict| verdict.goal.show()),
-                reached: verdict.map(Verdict::is_reached),
+                goal: verdict.and_then(|verdict| verdict.goal).map(Goal::show),
+                reached: verdict.and_then(Verdict::is_reached),
             }
         });
         let all = JsonTable { machine, size: size.flag(), rows: rows.collect() };

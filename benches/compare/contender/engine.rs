@@ -42,6 +42,18 @@ pub async fn output(engine: &ExecutionEngine, cmd: &Cmd) -> ExecutionResult {
     result
 }
 
+/// Runs it and listens to its lines: how many were told. Whoever listens too slowly is told how much
+/// was missed.
+pub async fn subscribed(engine: ExecutionEngine, cmd: Cmd) -> u64 {
+    let id = engine.execute(request(&cmd)).await.expect("it starts");
+    let mut records = engine.subscribe(id).await.expect("it is known");
+    let mut lines = 0;
+    while let Some(record) = records.next().await {
+        lines += u64::from(matches!(record.event, ExecutionEvent::Stdout { .. }));
+    }
+    lines
+}
+
 /// The level of containment that the defaults give on this host.
 pub fn strongest() -> ContainmentLevel {
     let runtime = ::tokio::runtime::Builder::new_current_thread().build().expect("a runtime");

@@ -21,6 +21,11 @@ impl Contender {
     pub const COLUMNS: [Self; 5] =
         [Self::Floor, Self::Tokio, Self::Duct, Self::AsyncProcess, Self::Engine];
 
+    /// The one of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::COLUMNS.into_iter().find(|who| who.name() == name)
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Floor => "floor",

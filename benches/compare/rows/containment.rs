@@ -2,12 +2,12 @@
 
 use execution_engine::{ContainmentLevel, ExecutionEngine};
 
-use super::{Group, crowd, in_task, runtime};
+use super::{Group, runtime};
 use crate::args::Size;
-use crate::child::Cmd;
 use crate::contender::{Contender, engine};
 use crate::rounds::{Entry, interleave};
 use crate::table::{Goal, Row, Unit};
+use crate::work;
 
 pub const GROUP: Group =
     Group { name: "containment", about: "full containment beside a process group", measure };
@@ -21,16 +21,7 @@ fn row(width: usize, size: Size) -> Row {
     let total = 2 * width.max(16);
     let full = engine::engine(width);
     let group = engine::engine_at(ContainmentLevel::ProcessGroup, width);
-    let run = |our: &ExecutionEngine| {
-        let our = our.clone();
-        let work = move || {
-            let our = our.clone();
-            async move {
-                engine::output(&our, &Cmd::nothing()).await;
-            }
-        };
-        in_task(&runtime, crowd(total, width, work));
-    };
+    let run = |our: &ExecutionEngine| work::run(&runtime, our, Contender::Engine, total, width);
     let samples = interleave(
         size.of(60, 3),
         vec![
@@ -38,8 +29,10 @@ fn row(width: usize, size: Size) -> Row {
             Entry::timed(Contender::Reference, || run(&group)),
         ],
     );
+    let each = |time| time / total as f64;
     let ratio = samples.ratio(Contender::Engine, Contender::Reference);
     Row::new("containment", format!("full containment, {width} in flight"), Unit::Micros)
-        .medians(&samples, |time| time / total as f64)
+        .medians(&samples, each)
+        .figure(Contender::Reference, each(samples.median(Contender::Reference)))
         .held_against("process group", ratio, Goal::AtMost(1.10))
 }

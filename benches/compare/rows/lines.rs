@@ -1,5 +1,7 @@
 //! Five million lines, each told to somebody.
 
+use std::cell::Cell;
+
 use super::{Group, in_task, runtime};
 use crate::args::Size;
 use crate::child::{Cmd, LINE};
@@ -17,6 +19,9 @@ fn measure(size: Size) -> Vec<Row> {
     let runtime = runtime();
     let (counter, tells) = engine::Counter::new();
     let our = engine::engine(100).with_event_handler(counter);
+    let quiet = engine::engine(100);
+    // A subscriber holds nobody back, so it may miss some.
+    let least_told = Cell::new(count);
     let samples = interleave(
         size.of(7, 1),
         vec![
@@ -42,12 +47,27 @@ fn measure(size: Size) -> Vec<Row> {
                 });
                 assert_eq!(tells.recv(), Ok(count));
             }),
+            Entry::timed(Contender::Reference, || {
+                let told = in_task(&runtime, engine::subscribed(quiet.clone(), Cmd::lines(bytes)));
+                least_told.set(told.min(least_told.get()));
+            }),
         ],
     );
     let throughput = |time| bytes as f64 / 1e6 / time;
+    let row = |name| Row::new("lines", name, Unit::Throughput);
+    let median = |who| throughput(samples.median(who));
+    let ratio = samples.ratio(Contender::Tokio, Contender::Reference);
     vec![
-        Row::new("lines", "lines to a handler", Unit::Throughput)
-            .medians(&samples, throughput)
-            .paired(&samples, Contender::Tokio, Goal::AtLeast(1.0)),
+        row("lines to a handler").medians(&samples, throughput).paired(
+            &samples,
+            Contender::Tokio,
+            Goal::AtLeast(1.0),
+        ),
+        row("lines to a subscriber")
+            .figure(Contender::Tokio, median(Contender::Tokio))
+            .figure(Contender::Engine, median(Contender::Reference))
+            .beside("raw tokio", ratio),
+        Row::new("lines", "told to a subscriber", Unit::Count)
+            .figure(Contender::Engine, least_told.get() as f64),
     ]
 }

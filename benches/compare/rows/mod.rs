@@ -55,7 +55,7 @@ pub fn runtime() -> Runtime {
 }
 
 /// Runs a future as a task of the runtime, which is where the code of most programs runs.
-fn in_task<T: Send + 'static>(
+pub fn in_task<T: Send + 'static>(
     runtime: &Runtime,
     work: impl Future<Output = T> + Send + 'static,
 ) -> T {
