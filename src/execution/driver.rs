@@ -4,9 +4,12 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 
+use pin_project_lite::pin_project;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc;
 
@@ -99,9 +102,24 @@ impl Lane {
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.load.fetch_add(1, Ordering::Relaxed);
         let load = Load { count: Arc::clone(&self.load), _keep: self.keep.clone() };
-        self.handle.spawn(async move {
-            let _load = load;
-            task.await;
-        });
+        self.handle.spawn(Counted { task, _load: load });
+    }
+}
+
+pin_project! {
+    /// A task and its load. An async block around the task would hold it twice, before it is polled
+    /// and while it is, and tasks are the largest part of what an execution takes.
+    struct Counted<F> {
+        #[pin]
+        task: F,
+        _load: Load,
+    }
+}
+
+impl<F: Future> Future for Counted<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        self.project().task.poll(cx)
     }
 }
