@@ -14,6 +14,8 @@ pub(crate) struct LineBatch {
     pub(crate) stream: Stream,
     bytes: Bytes,
     longest: usize,
+    /// Whether the last piece was cut with a carriage return held back behind it.
+    last_held: bool,
 }
 
 /// One line, or a piece of one.
@@ -24,6 +26,8 @@ pub(crate) struct Line {
     pub(crate) is_partial: bool,
     /// Where in its batch it ends, its line ending included.
     pub(crate) end: usize,
+    /// Where the byte ends that completed it: its newline, or the one that made a piece too long.
+    pub(crate) completed_at: usize,
 }
 
 impl LineBatch {
@@ -40,10 +44,18 @@ impl LineBatch {
     pub(crate) fn line_at(&self, start: usize) -> Option<Line> {
         let rest = &self.bytes[start..];
         let (line, length) = next_line(rest, self.longest)?;
+        let is_partial = line.len() == length;
+        let completed_by = if is_partial {
+            let held = rest.get(self.longest).map_or(self.last_held, |&byte| byte == b'\r');
+            self.longest + 1 + usize::from(held)
+        } else {
+            length
+        };
         Some(Line {
             text: String::from_utf8_lossy(line).into_owned(),
-            is_partial: line.len() == length,
+            is_partial,
             end: start + length,
+            completed_at: start + completed_by,
         })
     }
 
@@ -116,8 +128,8 @@ impl LineSplitter {
             bytes.extend_from_slice(now);
         }
         self.unfinished.extend_from_slice(later);
-        self.cut_pieces(|piece| bytes.extend_from_slice(piece));
-        self.batch(bytes)
+        let last_held = self.cut_pieces(|piece| bytes.extend_from_slice(piece));
+        self.batch(bytes, last_held)
     }
 
     /// The same without the lines: whether there are any.
@@ -135,24 +147,27 @@ impl LineSplitter {
     /// What is unfinished, as it is: the stream has ended, or nobody wants to wait any longer.
     pub(crate) fn finish(&mut self) -> Option<LineBatch> {
         let bytes = std::mem::take(&mut self.unfinished);
-        self.batch(bytes)
+        self.batch(bytes, false)
     }
 
-    fn cut_pieces(&mut self, mut take: impl FnMut(&[u8])) {
+    /// Whether a carriage return is held back behind the last piece.
+    fn cut_pieces(&mut self, mut take: impl FnMut(&[u8])) -> bool {
         // A carriage return at the end is held back: a newline may follow.
         let ending = usize::from(self.unfinished.ends_with(b"\r"));
-        let mut cut = 0;
+        let (mut cut, mut held) = (0, false);
         while self.unfinished.len() - ending - cut > self.longest {
             let piece = piece_of(&self.unfinished[cut..], self.longest);
             take(&self.unfinished[cut..cut + piece]);
+            held = self.unfinished.get(cut + self.longest) == Some(&b'\r');
             cut += piece;
         }
         self.unfinished.drain(..cut);
+        held
     }
 
-    fn batch(&self, bytes: Vec<u8>) -> Option<LineBatch> {
+    fn batch(&self, bytes: Vec<u8>, last_held: bool) -> Option<LineBatch> {
         let (stream, longest) = (self.stream, self.longest);
-        (!bytes.is_empty()).then(|| LineBatch { stream, bytes: bytes.into(), longest })
+        (!bytes.is_empty()).then(|| LineBatch { stream, bytes: bytes.into(), longest, last_held })
     }
 }
 

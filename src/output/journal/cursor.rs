@@ -83,8 +83,8 @@ pub(crate) struct Lines {
 
 #[derive(Debug)]
 enum Numbers {
-    /// Each line has the place of its last byte: the bytes read before the chunk, of the lines'
-    /// beginnings, and the sequence before the chunk.
+    /// Each line has the place of the byte that completed it, which is in the chunk that was read:
+    /// the bytes carried over from chunks before it, and the sequence before it.
     Read { carried: u64, from: u64 },
     /// They were cut off, and are numbered by that.
     Cut { next: u64 },
@@ -105,10 +105,7 @@ impl Lines {
         let line = self.batch.line_at(self.taken)?;
         self.taken = line.end;
         let sequence = match &mut self.numbers {
-            // A cut may be up to a few bytes before the chunk that made it necessary.
-            Numbers::Read { carried, from } => {
-                *from + (line.end as u64).saturating_sub(*carried).max(1)
-            }
+            Numbers::Read { carried, from } => *from + line.completed_at as u64 - *carried,
             Numbers::Cut { next } => {
                 *next += 1;
                 *next - 1

@@ -321,8 +321,8 @@ impl Inner {
             return Vec::new();
         };
         let end = span.offset + (position - entry.from).min(u64::from(entry.length));
-        let mut after = self.entries.range(index..).filter(|entry| entry.from >= position);
-        let next = after.find(is_of_stream).and_then(Entry::span);
+        let after = self.entries.range(index..).filter(|entry| entry.from >= position);
+        let next = after.filter_map(Entry::span).find(|span| span.stream == stream);
         let seen = self.streams[stream.index()].capture.seen();
         if entry.end() <= position && next.map_or(seen, |next| next.offset) != end {
             // What followed is no longer held.

@@ -12,6 +12,8 @@
 mod cursor;
 mod entry;
 mod inner;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};

@@ -1,0 +1,284 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::output::lines::Line;
+
+/// What a writer does.
+#[derive(Debug, Clone)]
+enum Act {
+    Append(Stream, Vec<u8>),
+    Cut(Stream),
+    Event,
+}
+
+/// What a reader was told, in a form that can be compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Told {
+    Line { sequence: u64, stream: Stream, text: String, is_partial: bool },
+    Chunk { sequence: u64, stream: Stream, bytes: Vec<u8> },
+    Event { sequence: u64 },
+    Missed { sequence: u64, bytes: u64 },
+}
+
+impl Told {
+    fn sequence(&self) -> u64 {
+        match self {
+            Self::Line { sequence, .. }
+            | Self::Chunk { sequence, .. }
+            | Self::Event { sequence }
+            | Self::Missed { sequence, .. } => *sequence,
+        }
+    }
+
+    /// How many bytes of output this accounts for.
+    fn bytes(&self) -> u64 {
+        match self {
+            Self::Line { text, is_partial, .. } => text.len() as u64 + u64::from(!is_partial),
+            Self::Chunk { bytes, .. } => bytes.len() as u64,
+            Self::Missed { bytes, .. } => *bytes,
+            Self::Event { .. } => 0,
+        }
+    }
+}
+
+const ROOMY: Holding =
+    Holding { limit: usize::MAX, keep: Keep::First, window: 0, longest_line: 16 };
+
+fn journal(holding: Holding) -> Journal {
+    Journal::new(Uuid::nil(), "test".into(), holding)
+}
+
+fn act(journal: &Journal, act: &Act) {
+    match act {
+        Act::Append(stream, bytes) => {
+            journal.append(*stream, &mut bytes.clone());
+        }
+        Act::Cut(stream) => {
+            journal.cut(*stream);
+        }
+        Act::Event => journal.started(1),
+    }
+}
+
+fn cut_both(journal: &Journal) {
+    for stream in Stream::BOTH {
+        journal.cut(stream);
+    }
+}
+
+/// Everything that a reader has not been told yet.
+fn rest(journal: &Journal, cursor: &mut Cursor) -> Vec<Told> {
+    let mut all = Vec::new();
+    while let Some(piece) = journal.next(cursor, u64::MAX) {
+        match piece {
+            Piece::Lines(mut lines) => {
+                let stream = lines.stream();
+                while let Some((sequence, line)) = lines.next() {
+                    let Line { text, is_partial, .. } = line;
+                    all.push(Told::Line { sequence, stream, text, is_partial });
+                }
+            }
+            Piece::Chunk { sequence, stream, bytes, .. } => {
+                all.push(Told::Chunk { sequence, stream, bytes: bytes.to_vec() });
+            }
+            Piece::Event { sequence, .. } => all.push(Told::Event { sequence }),
+            Piece::Missed { sequence, bytes, .. } => all.push(Told::Missed { sequence, bytes }),
+        }
+    }
+    all
+}
+
+/// What was written to a stream.
+fn written(acts: &[Act], of: Stream) -> Vec<u8> {
+    let bytes = |act: &Act| match act {
+        Act::Append(stream, bytes) if *stream == of => bytes.clone(),
+        _ => Vec::new(),
+    };
+    acts.iter().flat_map(bytes).collect()
+}
+
+fn output_bytes(acts: &[Act]) -> u64 {
+    Stream::BOTH.iter().map(|stream| written(acts, *stream).len() as u64).sum()
+}
+
+fn strictly_grows(told: &[Told]) -> bool {
+    told.is_sorted_by(|one, next| one.sequence() < next.sequence())
+}
+
+fn any_stream() -> impl Strategy<Value = Stream> {
+    prop_oneof![Just(Stream::Stdout), Just(Stream::Stderr)]
+}
+
+/// Text without carriage returns, so that lines put together are exactly what was written.
+fn any_act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        6 => (any_stream(), "[abé€\n]{1,24}").prop_map(|(stream, text)| Act::Append(stream, text.into())),
+        1 => (any_stream(), "[ab]{20,60}").prop_map(|(stream, text)| Act::Append(stream, text.into())),
+        1 => any_stream().prop_map(Act::Cut),
+        1 => Just(Act::Event),
+    ]
+}
+
+/// Text in which each byte is a character, so that bytes can be counted in what became text.
+fn plain_acts() -> impl Strategy<Value = Vec<Act>> {
+    let plain = |act| match act {
+        Act::Append(stream, bytes) => {
+            Act::Append(stream, bytes.into_iter().map(|byte| byte.min(b'z')).collect())
+        }
+        other => other,
+    };
+    acts().prop_map(move |acts| acts.into_iter().map(plain).collect())
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    prop::collection::vec(any_act(), 0..40)
+}
+
+fn any_holding() -> impl Strategy<Value = Holding> {
+    let keep = prop_oneof![Just(Keep::First), Just(Keep::FirstAndLast)];
+    (0..200_usize, 0..100_usize, keep, 4..20_usize).prop_map(
+        |(limit, window, keep, longest_line)| Holding { limit, keep, window, longest_line },
+    )
+}
+
+proptest! {
+    #[test]
+    fn lines_put_together_are_the_streams(acts in acts()) {
+        let journal = journal(ROOMY);
+        let mut cursor = journal.reader(Lens::Lines, 0);
+        let mut told = Vec::new();
+        for (number, one) in acts.iter().enumerate() {
+            act(&journal, one);
+            if number % 3 == 0 {
+                told.extend(rest(&journal, &mut cursor));
+            }
+        }
+        cut_both(&journal);
+        told.extend(rest(&journal, &mut cursor));
+        prop_assert!(strictly_grows(&told), "{told:?}");
+        for of in Stream::BOTH {
+            let text: String = told.iter().filter_map(|told| match told {
+                Told::Line { stream, text, is_partial, .. } if *stream == of => {
+                    Some(text.clone() + if *is_partial { "" } else { "\n" })
+                }
+                _ => None,
+            }).collect();
+            prop_assert_eq!(text.into_bytes(), written(&acts, of));
+        }
+        let late = rest(&journal, &mut journal.reader(Lens::Lines, 0));
+        prop_assert_eq!(&late, &told, "who comes late is told the same");
+    }
+
+    #[test]
+    fn a_reader_takes_up_behind_any_record(acts in acts()) {
+        let journal = journal(ROOMY);
+        acts.iter().for_each(|one| act(&journal, one));
+        for lens in [Lens::Lines, Lens::Chunks] {
+            let all = rest(&journal, &mut journal.reader(lens, 0));
+            for (index, told) in all.iter().enumerate() {
+                let resumed = rest(&journal, &mut journal.reader(lens, told.sequence()));
+                prop_assert_eq!(&resumed[..], &all[index + 1..], "behind {:?}", told);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_told_and_what_is_missed_is_everything(
+        acts in plain_acts(), holding in any_holding(), reads in prop::collection::vec(any::<bool>(), 40)
+    ) {
+        for lens in [Lens::Lines, Lens::Chunks] {
+            let journal = &journal(holding);
+            let mut cursor = journal.reader(lens, 0);
+            let mut told = Vec::new();
+            for (one, reads) in acts.iter().zip(&reads) {
+                act(journal, one);
+                if *reads {
+                    told.extend(rest(journal, &mut cursor));
+                }
+            }
+            cut_both(journal);
+            told.extend(rest(journal, &mut cursor));
+            let accounted: u64 = told.iter().map(Told::bytes).sum();
+            prop_assert_eq!(accounted, output_bytes(&acts), "{:?}", told);
+            prop_assert!(strictly_grows(&told), "{told:?}");
+            let late = rest(journal, &mut journal.reader(lens, 0));
+            prop_assert_eq!(late.iter().map(Told::bytes).sum::<u64>(), output_bytes(&acts));
+        }
+    }
+
+    #[test]
+    fn nothing_is_let_go_that_a_pinned_reader_needs(acts in acts(), holding in any_holding()) {
+        let journal = journal(holding);
+        let mut pinned = journal.reader(Lens::Lines, 0).pinned(journal.pin());
+        acts.iter().for_each(|one| act(&journal, one));
+        prop_assert_eq!(journal.behind(0), journal.end());
+        let told = rest(&journal, &mut pinned);
+        let missed = told.iter().any(|told| matches!(told, Told::Missed { .. }));
+        prop_assert!(!missed, "{told:?}");
+        prop_assert_eq!(journal.behind(0), 0);
+    }
+
+    #[test]
+    fn a_revived_journal_tells_the_same(acts in acts()) {
+        let journal = journal(ROOMY);
+        acts.iter().for_each(|one| act(&journal, one));
+        let sealed = journal.seal();
+        let revived = Journal::revive(Uuid::nil(), "test".into(), &sealed);
+        for lens in [Lens::Lines, Lens::Chunks, Lens::Events] {
+            let before = rest(&journal, &mut journal.reader(lens, 0));
+            prop_assert_eq!(before, rest(&revived, &mut revived.reader(lens, 0)));
+        }
+        for of in Stream::BOTH {
+            prop_assert_eq!(&sealed.output[of.index()].bytes()[..], &written(&acts, of)[..]);
+        }
+    }
+
+    #[test]
+    fn places_that_never_were_are_taken_for_the_nearest(acts in acts(), after in any::<u64>()) {
+        let journal = journal(ROOMY);
+        acts.iter().for_each(|one| act(&journal, one));
+        for lens in [Lens::Lines, Lens::Chunks] {
+            let told = rest(&journal, &mut journal.reader(lens, after));
+            prop_assert!(told.iter().all(|told| told.sequence() > after));
+        }
+    }
+}
+
+#[test]
+fn many_small_portions_of_both_streams_take_bounded_memory() {
+    let journal = journal(Holding { limit: 1000, window: 100_000, ..ROOMY });
+    for _ in 0..20_000 {
+        journal.append(Stream::Stdout, &mut b"a".to_vec());
+        journal.append(Stream::Stderr, &mut b"b".to_vec());
+    }
+    assert!(journal.lock().entries.len() <= 5000, "{}", journal.lock().entries.len());
+    let told = rest(&journal, &mut journal.reader(Lens::Chunks, 0));
+    assert_eq!(told.iter().map(Told::bytes).sum::<u64>(), 40_000);
+}
+
+#[test]
+fn single_bytes_of_one_stream_share_an_entry() {
+    let journal = journal(ROOMY);
+    for _ in 0..1000 {
+        journal.append(Stream::Stdout, &mut b"a".to_vec());
+    }
+    // As many entries as there are spells of 20 ms, which are few.
+    assert!(journal.lock().entries.len() < 200);
+}
+
+#[test]
+fn a_carriage_return_held_back_at_the_end_is_a_piece_of_its_own() {
+    let journal = journal(Holding { longest_line: 4, ..ROOMY });
+    journal.append(Stream::Stdout, &mut b"abcd\r".to_vec());
+    journal.append(Stream::Stderr, &mut b"x\n".to_vec());
+    journal.cut(Stream::Stdout);
+    let told = rest(&journal, &mut journal.reader(Lens::Lines, 0));
+    let texts: Vec<_> = told
+        .iter()
+        .map(|told| match told {
+            Told::Line { sequence, text, .. } => (*sequence, text.as_str()),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(texts, [(7, "x"), (8, "abcd"), (9, "\r")]);
+}
