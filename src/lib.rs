@@ -28,8 +28,10 @@
 //! pipes is read without waiting for anybody who still holds them open, the logs are completed, the
 //! record is stored, the permit given back, and the waiters are woken, in this order. Nothing polls.
 //!
-//! Handlers run on threads of their own. Each execution and handler share one bounded queue, so
-//! that a slow handler slows its child down, a stuck one is cut off, and neither harms anybody else.
+//! What an execution publishes goes into its journal, in one sequence. Handlers and subscriptions
+//! read it, each at a place of its own. Handlers run on threads of their own: a slow one slows its
+//! child down, a stuck one is cut off, and neither harms anybody else. Subscriptions run where they
+//! are polled, replay what they came too late for, and hold nobody back.
 
 #![forbid(unsafe_code)]
 
@@ -83,6 +85,10 @@ mod papers {
     mod run {}
     #[doc = include_str!("../docs/stream.md")]
     mod stream {}
+    #[doc = include_str!("../docs/watch.md")]
+    mod watch {}
+    #[doc = include_str!("../docs/input.md")]
+    mod input {}
     #[doc = include_str!("../docs/cancel-and-timeout.md")]
     mod cancel_and_timeout {}
     #[doc = include_str!("../docs/limit-output.md")]
