@@ -3,6 +3,8 @@
 mod builder;
 mod cleanup;
 mod core;
+mod input;
+mod watching;
 
 use std::fmt;
 use std::io;
@@ -10,9 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
 use execution_engine_process::Signal;
-use tokio::io::AsyncReadExt as _;
 use uuid::Uuid;
 
 pub use builder::EngineBuilder;
@@ -20,13 +20,12 @@ use core::Core;
 
 use crate::config::ExecutionConfig;
 use crate::error::{ExecutionError, Result};
-use crate::execution::{Action, Live, Refused};
+use crate::execution::{Action, Live};
 use crate::model::{
     Ending, ExecutionOptions, ExecutionRequest, ExecutionResult, ExecutionStatus, ExecutionSummary,
     ShutdownReport, Stream,
 };
-use crate::notify::{ChunkSubscription, EventHandler, Journals, Subscription};
-use crate::output::Journal;
+use crate::notify::EventHandler;
 use crate::record::{Entry, Profile, Retention};
 use crate::submit::{self, Patience};
 
@@ -375,171 +374,6 @@ impl ExecutionEngine {
         }
     }
 
-    /// Watches an execution: a stream of its records. It begins with what the execution has already
-    /// published, as far as that is held, goes on live, and ends after the terminal record; of an
-    /// execution that has ended it replays what there is.
-    ///
-    /// Held is the output that is kept, and of a running execution the
-    /// [last bytes beyond](EngineBuilder::replay_window). Any number of subscriptions may watch, and
-    /// none slows the program down: one that falls behind is told
-    /// [how many bytes it missed](ExecutionEvent::OutputMissed). With
-    /// [`stream_output`](ExecutionConfig::stream_output) off there are no lines in it.
-    ///
-    /// # Errors
-    /// [`ExecutionError::NotFound`] for an unknown id.
-    ///
-    /// ```
-    /// use execution_engine::*;
-    /// # #[tokio::main] async fn main() -> Result<()> {
-    /// let engine = ExecutionEngine::new(ExecutionConfig::default())?;
-    /// let id = engine.execute(ExecutionRequest::shell("echo one; echo two")).await?;
-    /// let mut records = engine.subscribe(id).await?;
-    /// let mut lines = Vec::new();
-    /// while let Some(record) = records.next().await {
-    ///     if let ExecutionEvent::Stdout { line, .. } = record.event {
-    ///         lines.push(line);
-    ///     }
-    /// }
-    /// assert_eq!(lines, ["one", "two"]);
-    /// # Ok(()) }
-    /// ```
-    pub async fn subscribe(&self, id: Uuid) -> Result<Subscription> {
-        self.subscribe_from(id, 0).await
-    }
-
-    /// The same, taken up behind a record: only those with a sequence above `after` come. A line that
-    /// was unfinished there comes as a whole.
-    ///
-    /// # Errors
-    /// As [`subscribe`](Self::subscribe).
-    pub async fn subscribe_from(&self, id: Uuid, after: u64) -> Result<Subscription> {
-        Ok(Subscription::to(self.journal(id)?, self.core.lens(), after))
-    }
-
-    /// Watches an execution with its output as it was read, in chunks of up to 64 KiB that are cut
-    /// anywhere: for terminal views. Otherwise as [`subscribe`](Self::subscribe).
-    ///
-    /// # Errors
-    /// As [`subscribe`](Self::subscribe).
-    ///
-    /// ```
-    /// use execution_engine::*;
-    /// # #[tokio::main] async fn main() -> Result<()> {
-    /// let engine = ExecutionEngine::new(ExecutionConfig::default())?;
-    /// let id = engine.execute(ExecutionRequest::shell("printf 'no end of line'")).await?;
-    /// let mut chunks = engine.subscribe_chunks(id).await?;
-    /// let mut screen = Vec::new();
-    /// while let Some(record) = chunks.next().await {
-    ///     if let ChunkContent::Output { bytes, .. } = record.content {
-    ///         screen.extend_from_slice(&bytes);
-    ///     }
-    /// }
-    /// assert_eq!(screen, b"no end of line");
-    /// # Ok(()) }
-    /// ```
-    pub async fn subscribe_chunks(&self, id: Uuid) -> Result<ChunkSubscription> {
-        self.subscribe_chunks_from(id, 0).await
-    }
-
-    /// The same, taken up behind a record of a [`Subscription`] or a [`ChunkSubscription`].
-    ///
-    /// # Errors
-    /// As [`subscribe`](Self::subscribe).
-    pub async fn subscribe_chunks_from(&self, id: Uuid, after: u64) -> Result<ChunkSubscription> {
-        Ok(ChunkSubscription::to(self.journal(id)?, after))
-    }
-
-    /// Watches all executions from now on, those that run and those that will: for dashboards. Ends
-    /// when the engine is gone and its executions have ended.
-    ///
-    /// The records of one execution come in order. One that is so slow that executions are forgotten
-    /// before it has been told of them gets an [`ExecutionEvent::ExecutionsMissed`] with their number.
-    ///
-    /// ```
-    /// use execution_engine::*;
-    /// # #[tokio::main] async fn main() -> Result<()> {
-    /// let engine = ExecutionEngine::new(ExecutionConfig::default())?;
-    /// let mut records = engine.subscribe_all().await;
-    /// let id = engine.execute(ExecutionRequest::shell("echo hello")).await?;
-    /// let first = records.next().await.unwrap();
-    /// assert!(matches!(first.event, ExecutionEvent::Started { execution_id, .. } if execution_id == id));
-    /// # Ok(()) }
-    /// ```
-    pub async fn subscribe_all(&self) -> Subscription {
-        let shared = &self.core.shared;
-        let journals: Arc<dyn Journals> = Arc::clone(&shared.registry) as _;
-        Subscription::to_all(Arc::clone(&shared.hub), journals, self.core.lens())
-    }
-
-    /// Passes bytes on to a program whose [`stdin`](ExecutionOptions::stdin) is
-    /// [`Piped`](StdinSource::Piped), and waits until its pipe has taken them: how many it has taken.
-    /// Those are all, unless the program reads no more or ends, which is no error.
-    ///
-    /// Calls are carried out one after the other. Cancel safe in so far as nothing breaks: dropped
-    /// half-way, the bytes may be written all the same.
-    ///
-    /// # Errors
-    /// [`ExecutionError::NotFound`] for an unknown id, [`ExecutionError::AlreadyEnded`] if it has
-    /// ended, [`ExecutionError::StdinNotPiped`] if it reads something else,
-    /// [`ExecutionError::StdinClosed`] after [`close_stdin`](Self::close_stdin).
-    ///
-    /// ```
-    /// use execution_engine::*;
-    /// # #[tokio::main] async fn main() -> Result<()> {
-    /// let engine = ExecutionEngine::new(ExecutionConfig::default())?;
-    /// let options = ExecutionOptions::default().stdin(StdinSource::Piped);
-    /// let id = engine.execute_with(ExecutionRequest::exec("cat", [""; 0]), options).await?;
-    /// engine.write_stdin(id, "hello\n").await?;
-    /// engine.close_stdin(id).await?;
-    /// assert_eq!(engine.wait_for_completion(id).await?.stdout, "hello\n");
-    /// # Ok(()) }
-    /// ```
-    pub async fn write_stdin(&self, id: Uuid, bytes: impl Into<Bytes>) -> Result<usize> {
-        let live = self.live_for_stdin(id)?;
-        live.stdin().write(bytes.into()).await.map_err(|refused| stdin_refused(refused, id))
-    }
-
-    /// Passes on all that `reader` gives, at the program's pace, and says how many bytes the program's
-    /// pipe has taken. It ends with the reader, or when the program reads no more. The program can
-    /// still be written to; tell it that there is no more with [`close_stdin`](Self::close_stdin).
-    ///
-    /// # Errors
-    /// As [`write_stdin`](Self::write_stdin), and [`ExecutionError::StdinSource`] if reading fails.
-    pub async fn pipe_stdin(
-        &self,
-        id: Uuid,
-        reader: impl tokio::io::AsyncRead + Send,
-    ) -> Result<u64> {
-        let live = self.live_for_stdin(id)?;
-        let mut reader = std::pin::pin!(reader);
-        let mut passed_on = 0;
-        loop {
-            let mut chunk = BytesMut::with_capacity(STDIN_CHUNK);
-            let read = reader.read_buf(&mut chunk).await;
-            let count = read
-                .map_err(|error| ExecutionError::StdinSource { id, reason: error.to_string() })?;
-            if count == 0 {
-                return Ok(passed_on);
-            }
-            let written = live.stdin().write(chunk.freeze()).await;
-            let written = written.map_err(|refused| stdin_refused(refused, id))?;
-            passed_on += written as u64;
-            if written < count {
-                return Ok(passed_on);
-            }
-        }
-    }
-
-    /// Tells a program that reads what is [written](Self::write_stdin) that there is no more. What was
-    /// written before is passed on first.
-    ///
-    /// # Errors
-    /// As [`write_stdin`](Self::write_stdin).
-    pub async fn close_stdin(&self, id: Uuid) -> Result<()> {
-        let live = self.live_for_stdin(id)?;
-        live.stdin().close().map_err(|refused| stdin_refused(refused, id))
-    }
-
     /// Takes an overflow file: moves it to `to`, where nothing may be yet, and removes it no more. How
     /// many bytes it has.
     ///
@@ -609,31 +443,8 @@ impl ExecutionEngine {
         Err(ExecutionError::AlreadyEnded { id, status })
     }
 
-    fn journal(&self, id: Uuid) -> Result<Arc<Journal>> {
-        self.core.shared.registry.journal(id).ok_or(ExecutionError::NotFound(id))
-    }
-
-    fn live_for_stdin(&self, id: Uuid) -> Result<Arc<Live>> {
-        match self.entry(id)? {
-            Entry::Live(live) => Ok(live),
-            Entry::Ended(record) => {
-                Err(ExecutionError::AlreadyEnded { id, status: record.ending.status() })
-            }
-        }
-    }
-
     fn entry(&self, id: Uuid) -> Result<Entry<Live>> {
         self.core.shared.registry.get(id).ok_or(ExecutionError::NotFound(id))
-    }
-}
-
-/// How much is read at once of what is passed on to a program.
-const STDIN_CHUNK: usize = 64 * 1024;
-
-fn stdin_refused(refused: Refused, id: Uuid) -> ExecutionError {
-    match refused {
-        Refused::NotPiped => ExecutionError::StdinNotPiped(id),
-        Refused::Closed => ExecutionError::StdinClosed(id),
     }
 }
 
