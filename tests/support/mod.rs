@@ -8,6 +8,10 @@
     reason = "each test binary uses a part of it"
 )]
 
+pub mod host;
+pub mod levels;
+pub mod lifeline;
+
 use std::future::Future;
 use std::path::Path;
 use std::pin::pin;

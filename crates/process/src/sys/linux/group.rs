@@ -19,7 +19,22 @@ pub(super) fn tree(main: &mut Main) -> io::Result<Tree> {
         // Nobody can say who has left the group.
         return Ok(Tree::empty(false));
     }
-    Ok(tree_of(&members(main)?))
+    let members = members(main)?;
+    Ok(Tree { occupied: members.is_occupied(), ..tree_of(&members.alive) })
+}
+
+/// Who was met in a group.
+pub(super) struct Members {
+    pub(super) alive: Vec<Stat>,
+    /// Nobody was met, and yet the group exists: a program lives on in one process after another,
+    /// faster than one can look.
+    unseen: bool,
+}
+
+impl Members {
+    pub(super) fn is_occupied(&self) -> bool {
+        self.unseen || !self.alive.is_empty()
+    }
 }
 
 /// The tree that these are all that is known of.
@@ -37,27 +52,33 @@ pub(super) fn tree_of(members: &[Stat]) -> Tree {
 }
 
 pub(super) fn signal(main: &mut Main, signal: Signal) -> io::Result<u32> {
-    if main.reap()?.is_some() {
-        return proc::send(&members(main)?, signal);
-    }
+    main.reap()?;
     let members = members(main);
+    if members.as_ref().is_ok_and(|members| !members.is_occupied()) {
+        return Ok(0);
+    }
     // All at once, those that are being forked right now included. It needs no descriptor, so it
     // works for a host that has none left.
-    kill_process_group(main.pid(), signal)?;
-    Ok(members.map_or(1, |members| u32::try_from(members.len()).unwrap_or(u32::MAX)))
+    match kill_process_group(main.pid(), signal) {
+        Err(Errno::SRCH) => return Ok(0),
+        sent => sent?,
+    }
+    let count = members.map_or(1, |members| members.alive.len());
+    Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 pub(super) fn is_gone(leader: Pid) -> bool {
     test_kill_process_group(leader) == Err(Errno::SRCH)
 }
 
-pub(super) fn members(main: &Main) -> io::Result<Vec<Stat>> {
+pub(super) fn members(main: &Main) -> io::Result<Members> {
     let leader = main.pid().as_raw_nonzero().get();
-    let group: Vec<_> = proc::all()?.filter(|stat| stat.group == leader).collect();
+    let group = proc::all(|stat| stat.group == leader)?;
     // Its number stays taken while the group has a member. Once ours is reaped, a process with that
     // id is a stranger, and the group is the stranger's.
     if main.is_reaped() && group.iter().any(|stat| stat.pid == leader) {
-        return Ok(Vec::new());
+        return Ok(Members { alive: Vec::new(), unseen: false });
     }
-    Ok(group.into_iter().filter(Stat::is_alive).collect())
+    let unseen = group.is_empty() && !is_gone(main.pid());
+    Ok(Members { alive: group.into_iter().filter(Stat::is_alive).collect(), unseen })
 }

@@ -9,7 +9,9 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io;
+use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use rustix::process::{Signal, getuid, kill_process_group};
 
 use super::group;
@@ -17,8 +19,9 @@ use super::main_program::Main;
 use super::proc::{self, Environ, Stat};
 use crate::{Member, Tree};
 
-/// How often a look around is repeated while it finds somebody new.
-const MOST_ROUNDS: u32 = 64;
+/// How long one call may go on looking around while it finds somebody new each time. It blocks its
+/// thread; a program that forks faster than that is looked for again with the next call.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
 pub(super) struct Lineage {
@@ -30,6 +33,8 @@ pub(super) struct Lineage {
     /// Everybody who was ever seen, by id and start time.
     seen: HashSet<(i32, u64)>,
     suspects: Vec<Member>,
+    /// Whether somebody else has the number of the session and the group by now.
+    recycled: bool,
 }
 
 impl Lineage {
@@ -41,13 +46,16 @@ impl Lineage {
             known: HashMap::new(),
             seen: HashSet::new(),
             suspects: Vec::new(),
+            recycled: false,
         }
     }
 
-    pub(super) fn tree(&mut self, main: &Main) -> io::Result<Tree> {
+    pub(super) fn tree(&mut self, main: &mut Main) -> io::Result<Tree> {
+        main.reap()?;
         self.look_around(main)?;
         let known: Vec<_> = self.known.values().cloned().collect();
-        Ok(Tree { suspects: self.suspects.clone(), ..group::tree_of(&known) })
+        let tree = if known.is_empty() { group::tree(main)? } else { group::tree_of(&known) };
+        Ok(Tree { suspects: self.suspects.clone(), ..tree })
     }
 
     /// Everybody who was ever seen, by id and start time.
@@ -56,24 +64,25 @@ impl Lineage {
     }
 
     /// Parents are looked at before any signal: an orphan can no longer be told by its parent.
-    pub(super) fn signal(&mut self, main: &Main, signal: Signal) -> io::Result<u32> {
-        self.look_around(main)?;
+    pub(super) fn signal(&mut self, main: &mut Main, signal: Signal) -> io::Result<u32> {
+        if let Err(error) = self.look_around(main) {
+            // Blindly then, as far as that goes.
+            tracing::debug!(%error, "a process tree could not be looked for");
+            return group::signal(main, signal);
+        }
         if matches!(signal, Signal::KILL | Signal::STOP) {
             self.hold_still(main)?;
         }
-        proc::send(self.known.values(), signal)
+        self.send(main, signal)
     }
 
     /// Stops them all, so that nobody forks while the others are being killed.
     fn hold_still(&mut self, main: &Main) -> io::Result<()> {
-        for _ in 0..MOST_ROUNDS {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
             let before = self.known.len();
-            if !main.is_reaped() {
-                // All at once; the group may be empty but for the main program that is ending.
-                let _stopped = kill_process_group(main.pid(), Signal::STOP);
-            }
             // Who cannot be stopped is about to be killed all the same.
-            let _stopped = proc::send(self.known.values(), Signal::STOP);
+            let _stopped = self.send(main, Signal::STOP);
             if self.look_around(main)? == 0 && self.known.len() <= before {
                 break;
             }
@@ -81,14 +90,33 @@ impl Lineage {
         Ok(())
     }
 
+    /// To the group as a whole, those that are being forked right now included, and to each of the
+    /// others. Nobody gets it twice.
+    fn send(&self, main: &Main, signal: Signal) -> io::Result<u32> {
+        let leader = main.pid().as_raw_nonzero().get();
+        let (inside, outside): (Vec<_>, Vec<_>) =
+            self.known.values().partition(|stat| stat.group == leader);
+        let others = proc::send(outside, signal);
+        if self.recycled {
+            return others;
+        }
+        match (kill_process_group(main.pid(), signal), others) {
+            (Ok(()), others) => Ok(u32::try_from(inside.len())
+                .unwrap_or(u32::MAX)
+                .saturating_add(others.unwrap_or(0))),
+            (Err(Errno::SRCH), others) | (Err(_), others @ Ok(1..)) => others,
+            (Err(error), _) => Err(error.into()),
+        }
+    }
+
     /// Brings `known` up to date, and says how many are new.
     fn look_around(&mut self, main: &Main) -> io::Result<usize> {
         let mut found = 0;
-        for _ in 0..MOST_ROUNDS {
-            let alive: HashMap<i32, Stat> = proc::all()?
-                .filter(|stat| stat.started >= self.started && stat.is_alive())
-                .map(|stat| (stat.pid, stat))
-                .collect();
+        let begun = Instant::now();
+        while found == 0 || begun.elapsed() < PATIENCE {
+            let alive = proc::all(|stat| stat.started >= self.started && stat.is_alive())?;
+            let alive: HashMap<i32, Stat> =
+                alive.into_iter().map(|stat| (stat.pid, stat)).collect();
             self.known.retain(|pid, known| match alive.get(pid) {
                 Some(stat) if stat.is_same(known) => {
                     // It may have another name and another parent by now.
@@ -112,9 +140,9 @@ impl Lineage {
         let leader = main.pid().as_raw_nonzero().get();
         // A number stays taken while the session or group has a member. If a process has it that
         // is not our main program, nobody of ours is left under that number.
-        let recycled = main.is_reaped() && alive.contains_key(&leader);
+        self.recycled = main.is_reaped() && alive.contains_key(&leader);
         let is_inside = |stat: &Stat| {
-            !recycled && (stat.session == leader || stat.group == leader)
+            !self.recycled && (stat.session == leader || stat.group == leader)
                 || self.known.contains_key(&stat.parent)
         };
         let mut new = HashMap::new();

@@ -59,12 +59,12 @@ impl Kin {
     /// none of our business. Whether nobody is left who may still become one.
     pub(super) fn reap(&self) -> bool {
         let me = std::process::id().cast_signed();
-        let Ok(all) = proc::all() else { return false };
-        let rest = all.filter(|stat| self.includes(stat)).filter(|stat| {
+        let Ok(kin) = proc::all(|stat| self.includes(stat)) else { return false };
+        let is_reaped = |stat: &Stat| {
             let is_zombie = stat.parent == me && !stat.is_alive();
-            !is_zombie || reap(stat).is_none()
-        });
-        rest.count() == 0
+            is_zombie && reap(stat).is_some()
+        };
+        kin.iter().filter(|stat| !is_reaped(stat)).count() == 0
     }
 }
 

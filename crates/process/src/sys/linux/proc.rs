@@ -2,9 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use rustix::fs::{Mode, OFlags, RawDir};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
 use rustix::time::{ClockId, clock_gettime};
@@ -69,10 +71,23 @@ pub(super) fn now() -> u64 {
     seconds * per_second + nanos * per_second / 1_000_000_000
 }
 
-/// All processes that there are now, zombies included.
-pub(super) fn all() -> io::Result<impl Iterator<Item = Stat>> {
-    let pid = |entry: io::Result<std::fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse().ok();
-    Ok(std::fs::read_dir("/proc")?.filter_map(pid).filter_map(Stat::of))
+/// Those processes that are wanted, zombies included, of all that there are now.
+///
+/// The directory is read a few entries at a time: in a large piece most would be old news when they
+/// are looked at, and a program that lives on in one short-lived process after another would never
+/// be met.
+pub(super) fn all(wanted: impl Fn(&Stat) -> bool) -> io::Result<Vec<Stat>> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let proc = rustix::fs::open("/proc", flags, Mode::empty())?;
+    // Room for one name of any length, or some eight ids.
+    let mut buffer = [MaybeUninit::uninit(); 288];
+    let mut entries = RawDir::new(&proc, &mut buffer);
+    let mut found = Vec::new();
+    while let Some(entry) = entries.next() {
+        let pid = entry?.file_name().to_str().ok().and_then(|name| name.parse().ok());
+        found.extend(pid.and_then(Stat::of).filter(&wanted));
+    }
+    Ok(found)
 }
 
 /// `pid (name) state parent group session ..`, where the name may hold anything, parentheses

@@ -69,7 +69,7 @@ impl Process {
     pub(crate) fn tree(&mut self) -> io::Result<Tree> {
         let tree = match &mut self.hold {
             Hold::Group => group::tree(&mut self.main)?,
-            Hold::Tree(lineage) => lineage.tree(&self.main)?,
+            Hold::Tree(lineage) => lineage.tree(&mut self.main)?,
             Hold::Cgroup(leaf) => match leaf.tree() {
                 Ok(tree) if !tree.is_empty() => tree,
                 Ok(_) => moved_out(&mut self.main)?,
@@ -89,7 +89,7 @@ impl Process {
         };
         match &mut self.hold {
             Hold::Group => group::signal(&mut self.main, number),
-            Hold::Tree(lineage) => lineage.signal(&self.main, number),
+            Hold::Tree(lineage) => lineage.signal(&mut self.main, number),
             Hold::Cgroup(leaf) => {
                 if signal == Signal::Continue {
                     leaf.thaw()?;
@@ -155,8 +155,8 @@ fn moved_out(main: &mut Main) -> io::Result<Tree> {
     }
     // Zombies that nobody collects keep the process group, too.
     let members = group::members(main)?;
-    let proven = members.is_empty();
-    Ok(Tree { proven, ..group::tree_of(&members) })
+    let occupied = members.is_occupied();
+    Ok(Tree { occupied, proven: !occupied, ..group::tree_of(&members.alive) })
 }
 
 impl Drop for Process {

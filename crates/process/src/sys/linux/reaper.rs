@@ -117,7 +117,7 @@ impl Chore {
                 // Read before the attempt, so that a change behind it is told.
                 let _seen = rustix::io::pread(events, &mut [0; 256], 0);
                 // Again, because the last time may have failed for want of a descriptor.
-                let _killed = cgroup::kill(dir);
+                cgroup::kill_all(dir);
                 cgroup::remove(dir).is_ok()
             }
         };

@@ -161,9 +161,10 @@ impl Leaf {
         let group = self.group.as_mut().ok_or(io::ErrorKind::NotFound)?;
         if signal == Signal::KILL {
             let count = pids_below(&group.dir)?.len();
-            group.is_spent = true;
-            // Kernels before 5.14 cannot kill a group as a whole; the ladder tries again there.
-            if super::kill(&group.dir).is_ok() {
+            let is_first = !std::mem::replace(&mut group.is_spent, true);
+            // Kernels before 5.14 cannot kill a group as a whole. None of them kills a process
+            // whose first thread has ended, so whoever is left is killed by id, too.
+            if super::kill(&group.dir).is_ok() && is_first {
                 return Ok(u32::try_from(count).unwrap_or(u32::MAX));
             }
         }
@@ -253,9 +254,15 @@ impl Drop for Leaf {
             return;
         }
         // One that cannot be killed is removed when it is empty at last.
-        let _killed = super::kill(&group.dir);
+        kill_all(&group.dir);
         reaper::remove(group.dir, group.events, Arc::clone(&self.parent));
     }
+}
+
+/// Kills whoever is in a group or below it, once. One that cannot be killed is no error here.
+pub(in crate::sys::linux) fn kill_all(dir: &Path) {
+    let _as_a_whole = super::kill(dir);
+    let _each = send(dir, Signal::KILL);
 }
 
 /// The processes in a group and below it.

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use leaf::Group;
-pub(super) use leaf::Leaf;
+pub(super) use leaf::{Leaf, kill_all};
 pub(super) use parent::{Parent, check};
 
 use rustix::fs::{Mode, OFlags};
@@ -93,8 +93,9 @@ pub(super) fn remove(dir: &Path) -> io::Result<()> {
     std::fs::remove_dir(dir)
 }
 
-/// Kills everybody in a group and below it.
-pub(super) fn kill(dir: &Path) -> io::Result<()> {
+/// Kills everybody in a group and below it, but for processes whose first thread has ended: the
+/// system passes over them.
+fn kill(dir: &Path) -> io::Result<()> {
     std::fs::write(dir.join("cgroup.kill"), "1")
 }
 

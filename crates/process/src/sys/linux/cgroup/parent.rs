@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::OFlags;
 
-use super::{Group, kill, mount, open, remove};
+use super::{Group, kill_all, mount, open, remove};
 use crate::Limits;
 use crate::limits::LimitUnavailable;
 use crate::sys::linux::mark;
@@ -143,7 +143,7 @@ impl Drop for Parent {
             return;
         }
         // A process is still ending; the sentinel kills and removes it, too, if this process ends.
-        let _killed = kill(&self.dir);
+        kill_all(&self.dir);
         if let Some(events) = self.events.take() {
             super::super::reaper::remove_last(self.dir.clone(), events);
         }
@@ -200,7 +200,7 @@ fn sweep(own: &Path) {
         let dead = entry.file_name().to_str().is_some_and(|name| is_dead(name, namespace));
         if dead {
             // Who was still in it is dying; the next sweep removes what this one cannot.
-            let _killed = kill(&entry.path());
+            kill_all(&entry.path());
             let _removed = remove(&entry.path());
         }
     }

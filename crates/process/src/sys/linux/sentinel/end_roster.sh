@@ -2,8 +2,9 @@ newline='
 '
 mark=$1
 roots=' '
+leaders=
 while read -r pid; do
-    [ -n "$pid" ] && roots="$roots$pid "
+    [ -n "$pid" ] && roots="$roots$pid " leaders="$leaders $pid"
 done <&4
 
 # Sets all to "pid parent group session" of everybody who is alive, one a line. A name may hold
@@ -54,15 +55,30 @@ look() {
     done
 }
 
+# Sends the signal $1 to those found, and to the groups of the main programs as a whole: one that
+# lives on in one process after another may not be met.
+send() {
+    for leader in $leaders; do kill "-$1" "-$leader"; done
+    kill "-$1" $found
+}
+
+# Whether there is still a group of a main program.
+grouped() {
+    for leader in $leaders; do
+        kill -0 "-$leader" && return 0
+    done
+    return 1
+}
+
 round=0
 while [ $round -lt 50 ]; do
     look
-    [ "$found" = ' ' ] && break
+    [ "$found" = ' ' ] && ! grouped && break
     # Parents may be gone the next time.
     roots="$roots${found# }"
     # Stopped first, so that none forks while the others die.
-    kill -STOP $found
+    send STOP
     look
-    kill -KILL $found
+    send KILL
     round=$((round + 1))
 done

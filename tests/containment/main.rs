@@ -1,0 +1,192 @@
+//! Nothing outlives an execution, and the receipt tells the truth about it: a table of processes that
+//! try to, against each level and each way of ending.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cast;
+
+use cast::{Case, End, Fate, fate};
+use execution_engine::*;
+use support::host::{self, Host};
+use support::levels::{announce, level_named, levels, name_of};
+use support::*;
+
+/// The engine of one round. Its grace is long enough to be noticed where it should not count.
+fn engine_at(level: ContainmentLevel, grace: Duration) -> ExecutionEngine {
+    let config = ExecutionConfig {
+        max_output_size_bytes: 64 * 1024,
+        oversized_output_strategy: OversizedOutputStrategy::FailExecution,
+        ..ExecutionConfig::default()
+    };
+    let builder = ExecutionEngine::builder().config(config).containment(level);
+    builder.stop_grace(grace).build().unwrap()
+}
+
+const SHORT: Duration = Duration::from_millis(300);
+const ENDLESS: Duration = Duration::from_secs(3600);
+
+/// Lets every escapee try at once to outlive this way of ending.
+async fn round(level: ContainmentLevel, end: End) {
+    let engine = engine_at(level, SHORT);
+    let mut cases = Case::all();
+    for case in &cases {
+        engine.execute(case.request(end)).await.unwrap();
+    }
+    for case in &cases {
+        told(&case.ready()).await;
+    }
+    if end == End::Cancel {
+        for case in &cases {
+            engine.cancel(case.id()).await.unwrap();
+        }
+    }
+    for case in &mut cases {
+        let result = soon(case.part.kind, engine.wait_for_completion(case.id())).await.unwrap();
+        assert_eq!(End::of(&result.ending), Some(end), "{}: {result:?}", case.part.kind);
+        check(case, level, end, &result.containment).await;
+    }
+}
+
+/// Whether what the receipt says is so.
+async fn check(case: &Case, level: ContainmentLevel, end: End, receipt: &ContainmentReceipt) {
+    let what = format!("{} at {level} by {end:?}: {receipt:?}", case.part.kind);
+    assert_eq!(receipt.level, level, "{what}");
+    let is_gone = case.life.is_cut();
+    match fate(case.part, level, end) {
+        Fate::Ends => assert!(is_gone, "{what}, left: {:?}", case.life.holders()),
+        Fate::Escapes => assert!(!is_gone, "the table says that it escapes: {what}"),
+        Fate::MayEscape => {}
+    }
+    if level == ContainmentLevel::Cgroup {
+        assert!(receipt.proven, "{what}");
+    } else {
+        assert!(!receipt.proven, "{what}");
+    }
+    if is_gone {
+        assert!(receipt.survivors.is_empty(), "{what}");
+        assert!(end == End::Exit || receipt.stopped > 0 && receipt.signal.is_some(), "{what}");
+    }
+    case.clean_up().await;
+}
+
+macro_rules! rounds {
+    ($($name:ident: $end:expr,)*) => { $(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $name() {
+            for level in levels() {
+                round(level, $end).await;
+            }
+        }
+    )* };
+}
+
+rounds! {
+    none_outlives_a_program_that_exits: End::Exit,
+    none_outlives_a_cancel: End::Cancel,
+    none_outlives_an_output_limit: End::Limit,
+}
+
+/// The time must not be up before all are there, so it is given more until it is enough.
+#[tokio::test(flavor = "multi_thread")]
+async fn none_outlives_a_timeout() {
+    for level in levels() {
+        let mut seconds = 2;
+        while !timed_round(level, Duration::from_secs(seconds)).await {
+            seconds *= 4;
+            assert!(seconds < 1000, "they never get ready");
+        }
+    }
+}
+
+async fn timed_round(level: ContainmentLevel, time: Duration) -> bool {
+    let engine = engine_at(level, SHORT);
+    let cases = Case::all();
+    for case in &cases {
+        engine.execute(case.request(End::Timeout).timeout(time)).await.unwrap();
+    }
+    let mut all_were_ready = true;
+    for case in &cases {
+        let result = soon(case.part.kind, engine.wait_for_completion(case.id())).await.unwrap();
+        assert_eq!(End::of(&result.ending), Some(End::Timeout), "{result:?}");
+        if case.ready().exists() {
+            check(case, level, End::Timeout, &result.containment).await;
+        } else {
+            all_were_ready = false;
+            case.clean_up().await;
+        }
+    }
+    all_were_ready
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn none_outlives_an_engine_that_is_dropped() {
+    for level in levels() {
+        // A grace that nobody can wait for counts no more.
+        let engine = engine_at(level, ENDLESS);
+        let cases = Case::all();
+        for case in &cases {
+            engine.execute(case.request(End::Drop)).await.unwrap();
+        }
+        for case in &cases {
+            told(&case.ready()).await;
+        }
+        // One is being stopped already, with that grace.
+        engine.cancel(cases[0].id()).await.unwrap();
+        drop(engine);
+        outcome_without_receipt(&cases, level, End::Drop).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn none_outlives_a_host_that_is_killed() {
+    for level in levels() {
+        let cases = Case::all();
+        let homes: Vec<_> = cases.iter().map(Case::spelled).collect();
+        let mut host = Host::start(&format!("{} {}", name_of(level), homes.join(" ")));
+        assert_eq!(host.says(), "they run");
+        for case in &cases {
+            told(&case.ready()).await;
+        }
+        host.kill();
+        outcome_without_receipt(&cases, level, End::HostKilled).await;
+    }
+}
+
+async fn outcome_without_receipt(cases: &[Case], level: ContainmentLevel, end: End) {
+    for case in cases {
+        let what = format!("{} at {level} by {end:?}", case.part.kind);
+        match fate(case.part, level, end) {
+            Fate::Ends => case.life.cut(&what).await,
+            Fate::Escapes | Fate::MayEscape => {}
+        }
+    }
+    // Those that escape have had all the time in which the others were ended.
+    for case in cases {
+        if fate(case.part, level, end) == Fate::Escapes {
+            assert!(!case.life.is_cut(), "the table says that {} escapes", case.part.kind);
+        }
+        case.clean_up().await;
+    }
+}
+
+/// The host of [`none_outlives_a_host_that_is_killed`].
+#[test]
+fn host() {
+    let Some(words) = host::part() else { return };
+    let engine = engine_at(level_named(&words[0]), ENDLESS);
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        for home in &words[1..] {
+            engine.execute(cast::request(home, End::HostKilled)).await.unwrap();
+        }
+    });
+    host::say("they run");
+    host::listen();
+}
+
+#[test]
+fn the_levels_of_this_machine_are_told() {
+    let names: Vec<_> = levels().into_iter().map(name_of).collect();
+    assert!(names.contains(&"process_group".to_string()), "every Unix has it");
+    announce(&format!("containment levels tested here: {}", names.join(", ")));
+}

@@ -1,0 +1,71 @@
+//! A FIFO that processes hold open for as long as they live: however they are called, wherever they
+//! have moved to, the system says when the last one has ended.
+
+use std::fs::OpenOptions;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
+
+use super::until;
+
+#[derive(Debug)]
+pub struct Lifeline {
+    path: PathBuf,
+    end: OwnedFd,
+}
+
+impl Lifeline {
+    /// Makes the FIFO `life` in a directory.
+    pub fn new(home: &Path) -> Self {
+        let path = home.join("life");
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        // The other end can be opened from now on; this one is never read.
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        let end = OpenOptions::new().read(true).custom_flags(flags).open(&path).unwrap();
+        Self { path, end: end.into() }
+    }
+
+    /// Whether somebody has held it, and nobody does any more.
+    pub fn is_cut(&self) -> bool {
+        let mut fds = [PollFd::new(&self.end, PollFlags::empty())];
+        poll(&mut fds, Some(&Timespec::default())).unwrap();
+        fds[0].revents().contains(PollFlags::HUP)
+    }
+
+    pub async fn cut(&self, what: &str) {
+        until(&format!("nobody is left: {what}"), || self.is_cut()).await;
+    }
+
+    /// The processes that hold it, this one left out.
+    pub fn holders(&self) -> Vec<u32> {
+        let entries = std::fs::read_dir("/proc").unwrap().flatten();
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        pids.filter(|pid| *pid != std::process::id() && self.is_held_by(*pid)).collect()
+    }
+
+    fn is_held_by(&self, pid: u32) -> bool {
+        let Ok(files) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+        files.flatten().any(|file| std::fs::read_link(file.path()).is_ok_and(|to| to == self.path))
+    }
+
+    /// Kills those that hold it: they are children of the test.
+    pub async fn end_all(&self) {
+        until("what has escaped is ended", || {
+            for pid in self.holders() {
+                let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+                // One may have ended meanwhile.
+                let _ended = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            }
+            self.is_cut()
+        })
+        .await;
+    }
+}
+
+/// A shell line after which the shell and all its children hold the FIFO of a directory.
+pub fn holding(home: &Path, line: &str) -> String {
+    format!("exec 9>'{}/life'; {line}", home.display())
+}
