@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use uuid::Uuid;
 
-use crate::model::{ExecutionStatus, ResourceLimit, Stream};
+use crate::model::{ExecutionStatus, NotRun, PlanError, ResourceLimit, Stream};
 
 /// `Result` with the engine's error as default, so that both `Result<T>` and `Result<T, E>` read
 /// as usual beside a glob import of this crate.
@@ -50,16 +50,16 @@ pub enum ExecutionError {
     /// No execution has this id, or it has been forgotten by retention.
     #[error("no execution with id {0}; it was never started here, or retention has removed it")]
     NotFound(Uuid),
-    /// The execution has ended, or its ending is decided, so there is nothing left to cancel.
-    #[error("execution {id} has already ended ({status}); nothing was changed")]
+    /// The execution or the plan has ended, or its ending is decided, so there is nothing left to cancel.
+    #[error("{id} has already ended ({status}); nothing was changed")]
     AlreadyEnded {
-        /// The execution.
+        /// The execution or the plan.
         id: Uuid,
         /// How it ended.
         status: ExecutionStatus,
     },
-    /// The execution runs, and what was asked needs it to have ended.
-    #[error("execution {0} is still running; cancel it or wait for it first")]
+    /// The execution or the plan runs, and what was asked needs it to have ended.
+    #[error("{0} is still running; cancel it or wait for it first")]
     StillRunning(Uuid),
     /// No log was asked for: neither `log_dir` nor `output_log_path` was set.
     #[error("execution {0} has no log; set log_dir or the request's output_log_path")]
@@ -144,6 +144,12 @@ pub enum ExecutionError {
     /// The execution reached a limit of its options.
     #[error("the program reached its limit of {0}; raise it in ExecutionOptions::limits")]
     ResourceLimit(ResourceLimit),
+    /// No plan has this id, or it has been forgotten by retention.
+    #[error("no plan with id {0}; it was never accepted here, or retention has removed it")]
+    PlanNotFound(Uuid),
+    /// The command of a plan never ran.
+    #[error("it never ran: {0}")]
+    NotRun(NotRun),
     /// The engine is shutting down or was dropped; nothing new is started, what ran was stopped.
     #[error("the engine is shutting down")]
     ShuttingDown,
@@ -264,6 +270,9 @@ pub enum ValidationError {
         /// What is wrong, and the fix.
         reason: String,
     },
+    /// A plan breaks a rule.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
     /// A value of the options makes no sense, or this host cannot enforce it.
     #[error("options: {field}: {reason}")]
     InvalidOption {
@@ -323,6 +332,8 @@ impl ExecutionError {
             Self::OutputLost { .. } => "output_lost",
             Self::StatusUnknown => "status_unknown",
             Self::ResourceLimit(_) => "resource_limit",
+            Self::PlanNotFound(_) => "plan_not_found",
+            Self::NotRun(_) => "not_run",
             Self::ShuttingDown => "shutting_down",
             Self::Control { .. } => "control_failed",
             Self::Engine(_) => "engine_failed",
@@ -349,6 +360,7 @@ impl ValidationError {
             Self::TimeoutZero => "timeout_zero",
             Self::TimeoutTooLarge { .. } => "timeout_too_large",
             Self::InvalidConfig { .. } => "invalid_config",
+            Self::Plan(error) => error.error_code(),
             Self::InvalidOption { .. } => "invalid_option",
         }
     }
@@ -359,4 +371,10 @@ fn is_transient_errno(errno: i32) -> bool {
     [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE, Errno::TXTBSY]
         .iter()
         .any(|transient| transient.raw_os_error() == errno)
+}
+
+impl From<PlanError> for ExecutionError {
+    fn from(error: PlanError) -> Self {
+        Self::Validation(error.into())
+    }
 }

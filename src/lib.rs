@@ -44,6 +44,7 @@ mod model;
 mod moment;
 mod notify;
 mod output;
+mod plan;
 mod record;
 mod submit;
 
@@ -56,14 +57,17 @@ pub use execution_engine_process::{
 pub use global::{global, init_global};
 pub use model::{
     ChunkContent, ChunkRecord, Command, ContainmentReceipt, Ending, EventRecord, ExecutionEvent,
-    ExecutionMetadata, ExecutionOptions, ExecutionRequest, ExecutionResult, ExecutionStatus,
-    ExecutionSummary, ResourceLimit, ResourceUsage, ShutdownReport, StdinSource, Stream,
-    StreamStats, Survivor, TreeUsage,
+    ExecutionMetadata, ExecutionOptions, ExecutionPlan, ExecutionRequest, ExecutionResult,
+    ExecutionStats, ExecutionStatus, ExecutionStrategy, ExecutionSummary, FailurePolicy,
+    InputTarget, NotRun, PlanEnding, PlanError, PlanExecutionResult, PlanOptions, PlanStep,
+    PlanSummary, ResourceLimit, ResourceUsage, ShutdownReport, StdinSource, StepInput, StepOptions,
+    StepRef, Stream, StreamStats, Survivor, TreeUsage, Trim,
 };
 pub use notify::{
     ChunkSubscription, EventHandler, LoggingEventHandler, MultiEventHandler, NoopEventHandler,
     Subscription,
 };
+pub use plan::{PlanBuilder, PlanSubscription};
 pub use submit::Admission;
 
 // What every user of this crate needs to write a request, so that one glob import is enough.
@@ -95,6 +99,8 @@ mod papers {
     mod limit_output {}
     #[doc = include_str!("../docs/concurrency.md")]
     mod concurrency {}
+    #[doc = include_str!("../docs/plans.md")]
+    mod plans {}
     #[doc = include_str!("../docs/errors.md")]
     mod errors {}
     #[doc = include_str!("../docs/logs.md")]

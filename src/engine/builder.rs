@@ -257,6 +257,7 @@ impl EngineBuilder {
             audience: RwLock::new(self.audience),
             overflow_dir: Arc::new(OverflowDir::new(self.settings.overflow_disk_limit)),
             cleanup: cleanup::Once::default(),
+            plans: Arc::default(),
         });
         Ok(ExecutionEngine { _alive: Arc::new(Alive(Arc::clone(&core))), core })
     }

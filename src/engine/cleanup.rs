@@ -9,6 +9,7 @@ use tokio::time::sleep_until;
 
 use super::core::Core;
 use crate::execution::Shared;
+use crate::plan::Plans;
 use crate::record::Retention;
 
 /// Whether the task runs, and the bell that ends it.
@@ -24,11 +25,12 @@ impl Once {
             return;
         }
         let (stop, shared) = (Arc::clone(&self.stop), Arc::clone(&core.shared));
+        let plans = Arc::clone(&core.plans);
         let retention = Retention::of(&core.config);
         core.driver.spawn(async move {
             tokio::select! {
                 () = stop.notified() => {}
-                () = forget_the_old(&shared, retention) => {}
+                () = forget_the_old(&shared, &plans, retention) => {}
             }
         });
     }
@@ -39,10 +41,11 @@ impl Once {
 }
 
 /// Sleeps until the oldest record is to go, or until there is one.
-async fn forget_the_old(shared: &Shared, retention: Retention) {
+async fn forget_the_old(shared: &Shared, plans: &Plans, retention: Retention) {
     loop {
         shared.forget(&shared.registry.evict(Instant::now(), retention));
-        let oldest = shared.registry.oldest_ending();
+        drop(plans.evict(Instant::now(), retention));
+        let oldest = shared.registry.oldest_ending().into_iter().chain(plans.oldest_ending()).min();
         match oldest.and_then(|at| retention.expiry(at)) {
             Some(expiry) => sleep_until(expiry.into()).await,
             None => shared.ended.notified().await,

@@ -17,6 +17,7 @@ use crate::execution::{
 use crate::model::{ExecutionMetadata, ExecutionOptions, ExecutionRequest};
 use crate::notify::{Audience, Publisher, Stage};
 use crate::output::{Excess, Holding, Journal, Keep, Lens, LogPlan, Logs, OverflowDir, PumpPlan};
+use crate::plan::Plans;
 use crate::record::{Profile, Refusal};
 use crate::submit::{self, Admitted, Ask, Full, Patience, Prepared, Rules};
 
@@ -30,6 +31,7 @@ pub(super) struct Core {
     pub(super) audience: RwLock<Audience>,
     pub(super) overflow_dir: Arc<OverflowDir>,
     pub(super) cleanup: cleanup::Once,
+    pub(super) plans: Arc<Plans>,
 }
 
 /// What the builder sets beyond the configuration.
@@ -102,7 +104,7 @@ impl Core {
         Ok(live)
     }
 
-    fn rules(&self) -> Rules<'_> {
+    pub(super) fn rules(&self) -> Rules<'_> {
         Rules {
             config: &self.config,
             containment: &self.shared.containment,
@@ -110,7 +112,7 @@ impl Core {
         }
     }
 
-    fn publisher(&self, journal: Arc<Journal>) -> Result<Publisher> {
+    pub(super) fn publisher(&self, journal: Arc<Journal>) -> Result<Publisher> {
         let audience = self.audience.read().unwrap_or_else(PoisonError::into_inner).clone();
         if !audience.is_empty() {
             self.stage.ready().map_err(no_threads)?;
@@ -123,7 +125,7 @@ impl Core {
         if self.config.stream_output { Lens::Lines } else { Lens::Events }
     }
 
-    fn holding(&self) -> Holding {
+    pub(super) fn holding(&self) -> Holding {
         Holding {
             limit: self.config.max_output_size_bytes,
             keep: self.settings.keep,
@@ -187,6 +189,6 @@ impl Core {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err takes")]
-fn no_threads(error: io::Error) -> ExecutionError {
+pub(super) fn no_threads(error: io::Error) -> ExecutionError {
     ExecutionError::Engine(format!("its threads could not be started: {error}"))
 }

@@ -4,6 +4,7 @@ mod builder;
 mod cleanup;
 mod core;
 mod input;
+mod plans;
 mod watching;
 
 use std::fmt;
@@ -267,6 +268,9 @@ impl ExecutionEngine {
                 survivors.extend(record.containment.survivors.iter().cloned());
             }
         }
+        for plan in self.core.plans.all() {
+            plan.ended().await;
+        }
         ShutdownReport { ended, survivors, took: begun.elapsed() }
     }
 
@@ -349,10 +353,11 @@ impl ExecutionEngine {
         })
     }
 
-    /// Forgets ended executions by the configured age and count, and says how many. One that runs
-    /// is never touched.
+    /// Forgets ended executions by the configured age and count, and says how many; ended plans, too.
+    /// What runs is never touched.
     pub async fn cleanup_old_executions(&self) -> usize {
         let retention = Retention::of(&self.core.config);
+        drop(self.core.plans.evict(Instant::now(), retention));
         let evicted = self.core.shared.registry.evict(Instant::now(), retention);
         self.core.shared.forget(&evicted);
         evicted.len()

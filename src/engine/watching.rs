@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::ExecutionEngine;
 use crate::error::{ExecutionError, Result};
-use crate::notify::{ChunkSubscription, Journals, Subscription};
+use crate::notify::{ChunkSubscription, Journals as _, Subscription};
 use crate::output::Journal;
 
 impl ExecutionEngine {
@@ -84,8 +84,8 @@ impl ExecutionEngine {
         Ok(ChunkSubscription::to(self.journal(id)?, after))
     }
 
-    /// Watches all executions from now on, those that run and those that will: for dashboards. Ends
-    /// when the engine is gone and its executions have ended.
+    /// Watches all executions and plans from now on, those that run and those that will: for
+    /// dashboards. Ends when the engine is gone and its executions have ended.
     ///
     /// The records of one execution come in order. One that is so slow that executions are forgotten
     /// before it has been told of them gets an [`ExecutionEvent::ExecutionsMissed`] with their number.
@@ -101,9 +101,8 @@ impl ExecutionEngine {
     /// # Ok(()) }
     /// ```
     pub async fn subscribe_all(&self) -> Subscription {
-        let shared = &self.core.shared;
-        let journals: Arc<dyn Journals> = Arc::clone(&shared.registry) as _;
-        Subscription::to_all(Arc::clone(&shared.hub), journals, self.core.lens())
+        let hub = Arc::clone(&self.core.shared.hub);
+        Subscription::to_all(hub, self.core.journals(), self.core.lens())
     }
 
     fn journal(&self, id: Uuid) -> Result<Arc<Journal>> {

@@ -21,6 +21,9 @@ const MOST_LANES: usize = 4;
 #[derive(Debug, Default)]
 pub(crate) struct Driver {
     lanes: OnceLock<Box<[Lane]>>,
+    /// For plans, which start programs: so a start holds up no execution that runs. Made with the
+    /// first plan.
+    planner: OnceLock<Lane>,
 }
 
 /// One thread with a reactor of its own, so that the executions on it share buffers and nothing
@@ -65,6 +68,21 @@ impl Driver {
         let lanes = self.lanes.get().map_or(&[][..], |lanes| lanes);
         if let Some(lane) = lanes.iter().min_by_key(|lane| lane.load.load(Ordering::Relaxed)) {
             lane.spawn(task);
+        }
+    }
+
+    /// Starts the thread for plans, too, if it is not there yet.
+    pub(crate) fn ready_for_plans(&self) -> io::Result<()> {
+        if self.planner.get().is_none() {
+            let _lost_race = self.planner.set(Lane::start()?);
+        }
+        self.ready()
+    }
+
+    /// Runs `task`, which carries out a plan.
+    pub(crate) fn plan(&self, task: impl Future<Output = ()> + Send + 'static) {
+        if let Some(planner) = self.planner.get() {
+            planner.spawn(task);
         }
     }
 

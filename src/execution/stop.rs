@@ -45,18 +45,6 @@ impl Default for Ladder {
     }
 }
 
-pub(super) fn receipt(level: Level) -> ContainmentReceipt {
-    ContainmentReceipt {
-        level,
-        proven: true,
-        stopped: 0,
-        signal: None,
-        took: Duration::ZERO,
-        survivors: Vec::new(),
-        left_running: Vec::new(),
-    }
-}
-
 /// Ends whatever of the tree is alive. Takes no longer than the graces and [`KILL_PATIENCE`].
 pub(super) async fn stop_tree(
     child: &mut Child,
@@ -65,7 +53,7 @@ pub(super) async fn stop_tree(
     live: &Live,
 ) -> ContainmentReceipt {
     let begun = Instant::now();
-    let mut receipt = receipt(level);
+    let mut receipt = ContainmentReceipt::nothing(level);
     let mut rest = look(child);
     for step in [|ladder: Ladder| ladder.polite, |ladder: Ladder| ladder.last] {
         let signal = step(Ladder::of(live, asked));
@@ -114,7 +102,8 @@ const LEFT: &str = "it was left running, as the options ask";
 /// Gives up those who are alive, on purpose. None if the system does not let them go.
 pub(super) fn leave_tree(child: &mut Child, level: Level) -> Option<ContainmentReceipt> {
     let tree = look(child);
-    let mut receipt = ContainmentReceipt { proven: tree.proven, ..receipt(level) };
+    let mut receipt =
+        ContainmentReceipt { proven: tree.proven, ..ContainmentReceipt::nothing(level) };
     receipt.left_running = tree.members.into_iter().map(|member| survivor(member, LEFT)).collect();
     match child.leave() {
         Ok(()) => Some(receipt),

@@ -20,7 +20,7 @@ use super::live::Live;
 use super::spawn::{self, Start};
 use super::state::Input;
 use super::stdin::Feed;
-use super::stop::{self, Ladder, leave_tree, stop_tree};
+use super::stop::{Ladder, leave_tree, stop_tree};
 use crate::config::LogRetention;
 use crate::model::{
     ContainmentReceipt, Ending, ResourceLimit, ResourceUsage, StdinSource, TreeUsage,
@@ -379,7 +379,7 @@ impl Duty {
     }
 
     fn nothing_to_stop(&self) -> ContainmentReceipt {
-        stop::receipt(self.shared.containment.level())
+        ContainmentReceipt::nothing(self.shared.containment.level())
     }
 
     /// In this order: record stored, permit back, waiters awake, terminal event out.

@@ -3,7 +3,7 @@ use std::fmt;
 use execution_engine_process::signal_name;
 use serde::{Deserialize, Serialize};
 
-use super::ExecutionStatus;
+use super::{ExecutionStatus, NotRun};
 use crate::error::ExecutionError;
 
 /// The one thing that ended an execution. Status, success, exit code, error text and terminal
@@ -68,6 +68,16 @@ pub enum Ending {
         /// Which one.
         limit: ResourceLimit,
     },
+    /// The deadline of its plan passed.
+    PlanDeadline {
+        /// The deadline in milliseconds.
+        deadline_ms: u64,
+    },
+    /// It is a command of a plan that never ran.
+    NotRun {
+        /// Why.
+        reason: NotRun,
+    },
     /// The program ended, but other code in this process took its exit status.
     StatusUnknown,
     /// The engine was dropped or shut down while the program ran, so it was stopped.
@@ -84,7 +94,8 @@ impl Ending {
     pub fn status(&self) -> ExecutionStatus {
         match self {
             Self::Exited { code: 0 } => ExecutionStatus::Completed,
-            Self::TimedOut { .. } => ExecutionStatus::Timeout,
+            Self::TimedOut { .. } | Self::PlanDeadline { .. } => ExecutionStatus::Timeout,
+            Self::NotRun { reason } => reason.status(),
             Self::Cancelled | Self::EngineClosed => ExecutionStatus::Cancelled,
             _ => ExecutionStatus::Failed,
         }
@@ -115,6 +126,8 @@ impl Ending {
             Self::Exited { code } => ExecutionError::ExitCode(code),
             Self::Signaled { signal, .. } => ExecutionError::Signaled(signal),
             Self::TimedOut { timeout_ms } => ExecutionError::TimedOut(timeout_ms),
+            Self::PlanDeadline { deadline_ms } => ExecutionError::TimedOut(deadline_ms),
+            Self::NotRun { reason } => ExecutionError::NotRun(reason),
             Self::Cancelled => ExecutionError::Cancelled,
             Self::OutputLimit { limit, .. } => ExecutionError::OutputSizeExceeded(limit),
             Self::OutputLost { stream, reason } => ExecutionError::OutputLost { stream, reason },
@@ -147,6 +160,10 @@ impl fmt::Display for Ending {
                 write!(f, "killed by {}{core}", signal_name(*signal))
             }
             Self::TimedOut { timeout_ms } => write!(f, "timed out after {timeout_ms} ms"),
+            Self::PlanDeadline { deadline_ms } => {
+                write!(f, "stopped by the deadline of its plan ({deadline_ms} ms)")
+            }
+            Self::NotRun { reason } => write!(f, "never ran: {reason}"),
             Self::Cancelled => f.write_str("cancelled"),
             Self::OutputLimit { stream, limit } => {
                 write!(f, "{stream} exceeded the output limit of {limit} bytes")

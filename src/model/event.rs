@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{ExecutionStatus, millis};
+use super::{ExecutionStatus, PlanStep, millis};
 
 /// What happens to an execution, as told to an [`EventHandler`](crate::EventHandler) and, with a
 /// sequence number and a time, to a [`Subscription`](crate::Subscription).
@@ -68,6 +68,33 @@ pub enum ExecutionEvent {
         /// How many executions.
         count: u64,
     },
+    /// A step of a plan has been started, has ended, or will never run.
+    Progress {
+        /// The plan.
+        plan_id: Uuid,
+        /// How many of its commands have ended or will never run.
+        completed: usize,
+        /// How many commands it has.
+        total: usize,
+        /// The step.
+        step: PlanStep,
+        /// The execution of the step; one that never runs is unknown to the engine.
+        execution_id: Uuid,
+        /// Where the step stands.
+        status: ExecutionStatus,
+        /// The command of the step, as one would type it.
+        current_command: String,
+    },
+    /// A plan has ended.
+    PlanEnded {
+        /// The plan.
+        plan_id: Uuid,
+        /// Where it ended.
+        status: ExecutionStatus,
+        /// How long it took; in JSON as `duration_ms`.
+        #[serde(rename = "duration_ms", with = "millis")]
+        duration: Duration,
+    },
     /// The program ended by itself.
     Completed {
         /// The execution.
@@ -111,7 +138,8 @@ pub enum ExecutionEvent {
 }
 
 impl ExecutionEvent {
-    /// The execution that this is about; nil for [`ExecutionsMissed`](Self::ExecutionsMissed).
+    /// The execution or the plan that this is about; nil for
+    /// [`ExecutionsMissed`](Self::ExecutionsMissed).
     pub fn execution_id(&self) -> Uuid {
         match self {
             Self::Started { execution_id, .. }
@@ -125,10 +153,11 @@ impl ExecutionEvent {
             | Self::Cancelled { execution_id, .. }
             | Self::Timeout { execution_id, .. } => *execution_id,
             Self::ExecutionsMissed { .. } => Uuid::nil(),
+            Self::Progress { plan_id, .. } | Self::PlanEnded { plan_id, .. } => *plan_id,
         }
     }
 
-    /// Whether this is the last event of its execution.
+    /// Whether this is the last event of its execution, or of its plan.
     pub fn is_terminal(&self) -> bool {
         matches!(
             self,
@@ -136,6 +165,7 @@ impl ExecutionEvent {
                 | Self::Failed { .. }
                 | Self::Cancelled { .. }
                 | Self::Timeout { .. }
+                | Self::PlanEnded { .. }
         )
     }
 }

@@ -4,6 +4,7 @@ mod command;
 mod ending;
 mod event;
 mod options;
+mod plan;
 mod request;
 mod result;
 mod status;
@@ -15,6 +16,11 @@ pub(crate) use command::aws_args;
 pub use ending::{Ending, ResourceLimit, Stream};
 pub use event::ExecutionEvent;
 pub use options::ExecutionOptions;
+pub use plan::{
+    ExecutionPlan, ExecutionStats, ExecutionStrategy, FailurePolicy, InputTarget, NotRun,
+    PlanEnding, PlanError, PlanExecutionResult, PlanOptions, PlanStep, PlanSummary, StepInput,
+    StepOptions, StepRef, Trim,
+};
 pub(crate) use request::shown_name;
 pub use request::{ExecutionMetadata, ExecutionRequest};
 pub(crate) use result::RawOutput;

@@ -113,6 +113,39 @@ impl ExecutionResult {
         self.raw.bytes(Stream::Stderr, &self.stderr)
     }
 
+    /// Of one that has no record, because it never came to the engine.
+    pub(crate) fn without_program(
+        id: Uuid,
+        ending: Ending,
+        at: DateTime<Utc>,
+        level: Level,
+    ) -> Self {
+        Self {
+            id,
+            status: ending.status(),
+            success: false,
+            exit_code: ending.exit_code(),
+            stdout: String::new(),
+            stderr: String::new(),
+            waited: Duration::ZERO,
+            duration: Duration::ZERO,
+            started_at: at,
+            completed_at: at,
+            error: ending.message(),
+            stdout_overflow_file: None,
+            stderr_overflow_file: None,
+            ending,
+            signal: None,
+            usage: None,
+            stdout_stats: StreamStats::default(),
+            stderr_stats: StreamStats::default(),
+            containment: ContainmentReceipt::nothing(level),
+            output_error: None,
+            lines_missed: 0,
+            raw: RawOutput::default(),
+        }
+    }
+
     /// The result itself for a success, else its ending as an error, for use with `?`.
     ///
     /// # Errors
@@ -224,6 +257,21 @@ pub struct ContainmentReceipt {
     /// Processes that were left alive on purpose, as
     /// [`Leftovers::Leave`](crate::Leftovers::Leave) asks.
     pub left_running: Vec<Survivor>,
+}
+
+impl ContainmentReceipt {
+    /// Where there was nothing to stop.
+    pub(crate) fn nothing(level: Level) -> Self {
+        Self {
+            level,
+            proven: true,
+            stopped: 0,
+            signal: None,
+            took: Duration::ZERO,
+            survivors: Vec::new(),
+            left_running: Vec::new(),
+        }
+    }
 }
 
 /// A process that is still alive after its execution has ended.

@@ -77,6 +77,12 @@ impl EventHandler for LoggingEventHandler {
             ExecutionEvent::ExecutionsMissed { count } => {
                 tracing::warn!(count, "executions missed");
             }
+            ExecutionEvent::Progress { completed, total, step, status, .. } => {
+                tracing::info!(%id, completed, total, %step, %status, "progress");
+            }
+            ExecutionEvent::PlanEnded { status, duration, .. } => {
+                tracing::info!(%id, %status, ?duration, "plan ended");
+            }
             ExecutionEvent::Completed { success: true, duration, .. } => {
                 tracing::info!(%id, ?duration, "completed");
             }

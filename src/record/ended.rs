@@ -139,6 +139,9 @@ impl Record {
             Ending::TimedOut { timeout_ms } => {
                 ExecutionEvent::Timeout { execution_id, timeout_ms: *timeout_ms, duration }
             }
+            Ending::PlanDeadline { deadline_ms } => {
+                ExecutionEvent::Timeout { execution_id, timeout_ms: *deadline_ms, duration }
+            }
             Ending::Cancelled | Ending::EngineClosed => {
                 ExecutionEvent::Cancelled { execution_id, duration }
             }
@@ -146,6 +149,7 @@ impl Record {
             | Ending::OutputLost { .. }
             | Ending::ResourceLimit { .. }
             | Ending::SpawnFailed { .. }
+            | Ending::NotRun { .. }
             | Ending::EngineFailed { .. } => {
                 ExecutionEvent::Failed { execution_id, error: self.ending.to_string(), duration }
             }

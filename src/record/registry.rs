@@ -102,6 +102,10 @@ impl<L> Registry<L> {
         self.live()
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
     pub(crate) fn live(&self) -> Vec<Arc<L>> {
         let live = |slot: &Slot<L>| match slot {
             Slot::Live(live) => Some(Arc::clone(live)),

@@ -69,7 +69,6 @@ pub(crate) enum Patience {
     /// As the engine's admission says.
     AsConfigured,
     /// Always, and however many wait: it is part of something that was accepted as a whole.
-    #[cfg_attr(not(test), expect(dead_code, reason = "it is for the steps of plans"))]
     Endless,
 }
 
@@ -120,6 +119,11 @@ impl Permits {
     /// The group of this name.
     pub(crate) fn group(&self, name: &str) -> Option<GroupId> {
         self.groups.iter().position(|group| group.name == name).map(GroupId::named)
+    }
+
+    /// The limits of the groups, in the order of their numbers.
+    pub(crate) fn group_limits(&self) -> Vec<usize> {
+        self.groups.iter().map(|group| group.limit).collect()
     }
 
     pub(crate) fn ask(self: &Arc<Self>, ask: Ask) -> Result<Admitted, Full> {

@@ -8,7 +8,7 @@ pub(crate) type Rank = (Reverse<i32>, u64);
 
 /// A group of those who share a limit of their own, beside the limit of all. The first is that of
 /// those who named none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct GroupId(usize);
 
 impl GroupId {

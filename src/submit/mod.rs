@@ -16,14 +16,14 @@ use execution_engine_process::{Containment, Launch};
 
 pub use admission::Admission;
 pub(crate) use admission::{Admitted, Ask, Full, Group, Patience, Permits, Place};
-pub(crate) use line::GroupId;
+pub(crate) use line::{GroupId, Line, Rank};
 
 use crate::config::ExecutionConfig;
 use crate::error::ValidationError;
 use crate::model::{Command, ExecutionOptions, ExecutionRequest, aws_args};
 use program::Lookup;
 pub(crate) use stdin::of_child as stdin_of_child;
-pub(crate) use validate::signal;
+pub(crate) use validate::{env_name, signal};
 
 /// A request that has passed every check, in the form the process room needs.
 pub(crate) struct Prepared {
@@ -40,18 +40,34 @@ pub(crate) struct Rules<'a> {
     pub(crate) permits: &'a Permits,
 }
 
+/// What a request and its options say by themselves, whatever the files of this host say.
+pub(crate) struct Known {
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) group: GroupId,
+}
+
+/// The checks that will not turn out differently later.
+pub(crate) fn check(
+    request: &ExecutionRequest,
+    options: &ExecutionOptions,
+    rules: &Rules<'_>,
+) -> Result<Known, ValidationError> {
+    validate::fields(request)?;
+    validate::options(options, rules.containment)?;
+    let group = validate::group(options.group.as_deref(), rules.permits)?;
+    let timeout = validate::timeout(request.timeout_ms, rules.config)?;
+    Ok(Known { timeout, group })
+}
+
 /// Checks a request and resolves its program, directory and environment. Starts and leaves nothing.
 pub(crate) fn prepare(
     request: &ExecutionRequest,
     options: &ExecutionOptions,
     rules: &Rules<'_>,
 ) -> Result<Prepared, ValidationError> {
-    validate::fields(request)?;
+    let Known { timeout, group } = check(request, options, rules)?;
     // Opened again when the program starts: one that waits in the queue holds no file.
     drop(stdin::of_child(&options.stdin)?);
-    validate::options(options, rules.containment)?;
-    let group = validate::group(options.group.as_deref(), rules.permits)?;
-    let timeout = validate::timeout(request.timeout_ms, rules.config)?;
     let working_dir = request.working_dir.as_deref().map(working_dir).transpose()?;
     let env = environment::of_child(&request.env);
     let path = environment::value(&env, "PATH").map(ToOwned::to_owned);

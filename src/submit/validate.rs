@@ -15,11 +15,7 @@ type Checked = Result<(), ValidationError>;
 pub(super) fn fields(request: &ExecutionRequest) -> Checked {
     command(&request.command)?;
     for (name, value) in &request.env {
-        if name.is_empty() || name.contains('=') {
-            return Err(ValidationError::EnvName { name: shown_name(name).to_string() });
-        }
-        // The name may be shown, the value never.
-        no_nul(name, || format!("the name of env {name:?}"))?;
+        env_name(name)?;
         no_nul(value, || format!("env {name}"))?;
     }
     for (field, path) in
@@ -30,6 +26,14 @@ pub(super) fn fields(request: &ExecutionRequest) -> Checked {
         }
     }
     Ok(())
+}
+
+/// The name may be shown, the value never.
+pub(crate) fn env_name(name: &str) -> Checked {
+    if name.is_empty() || name.contains('=') {
+        return Err(ValidationError::EnvName { name: shown_name(name).to_string() });
+    }
+    no_nul(name, || format!("the name of env {name:?}"))
 }
 
 fn command(command: &Command) -> Checked {

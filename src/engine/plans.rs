@@ -1,0 +1,251 @@
+//! The engine's side of plans: many commands as one piece of work.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use chrono::Utc;
+use uuid::Uuid;
+
+use super::ExecutionEngine;
+use super::core::{Core, no_threads};
+use crate::error::{ExecutionError, Result, ValidationError};
+use crate::execution::{Live, Shared};
+use crate::model::{
+    ExecutionOptions, ExecutionPlan, ExecutionRequest, ExecutionStatus, PlanExecutionResult,
+    PlanOptions, PlanSummary,
+};
+use crate::notify::{Journals, Subscription};
+use crate::output::Journal;
+use crate::plan::{
+    Hands, House, PlanLive, PlanProfile, PlanSubscription, Plans, Removed, Runner, check,
+};
+use crate::submit::{self, GroupId, Patience};
+
+impl ExecutionEngine {
+    /// Starts a plan and returns its id at once, without waiting for its end.
+    ///
+    /// The whole plan is checked before anything starts. Its commands run as executions of their
+    /// own; when the engine is busy they wait, whatever its
+    /// [admission](crate::EngineBuilder::admission) is. What can change before a step's turn comes,
+    /// such as whether its program exists, is looked at by then: an earlier step may make it.
+    ///
+    /// ```
+    /// use execution_engine::*;
+    /// # #[tokio::main] async fn main() -> Result<()> {
+    /// let engine = ExecutionEngine::new(ExecutionConfig::default())?;
+    /// let id = engine
+    ///     .execute_plan(ExecutionPlan::serial([
+    ///         ExecutionRequest::shell("echo first"),
+    ///         ExecutionRequest::shell("exit 3"),
+    ///         ExecutionRequest::shell("echo never"),
+    ///     ]))
+    ///     .await?;
+    /// let result = engine.wait_for_plan(id).await?;
+    /// assert_eq!(result.status, ExecutionStatus::Failed);
+    /// assert_eq!(result.results[0].stdout, "first\n");
+    /// assert_eq!(result.results[1].exit_code, 3);
+    /// assert_eq!(
+    ///     result.results[2].error.as_deref(),
+    ///     Some("never ran: step 1 had failed, and the plan stops there")
+    /// );
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ValidationError::Plan`](crate::ValidationError::Plan) names the step and the rule that it
+    /// breaks, [`DuplicateId`](ExecutionError::DuplicateId) an id that is known; nothing has been
+    /// started then.
+    pub async fn execute_plan(&self, plan: ExecutionPlan) -> Result<Uuid> {
+        self.execute_plan_with(plan, PlanOptions::default()).await
+    }
+
+    /// The same with names, a failure policy, a deadline and whatever else [`PlanOptions`] has.
+    ///
+    /// # Errors
+    /// As [`execute_plan`](Self::execute_plan).
+    pub async fn execute_plan_with(
+        &self,
+        plan: ExecutionPlan,
+        options: PlanOptions,
+    ) -> Result<Uuid> {
+        let inside = Inside(Arc::clone(&self.core));
+        let checked = check(&plan, &options, &inside)?;
+        if self.core.shared.registry.is_closed() {
+            return Err(ExecutionError::ShuttingDown);
+        }
+        let known = plan.commands.iter().find(|request| self.entry(request.id).is_ok());
+        if let Some(known) = known {
+            return Err(ExecutionError::DuplicateId(known.id));
+        }
+        let id = plan.id;
+        let journal = Arc::new(Journal::new(id, "".into(), self.core.holding()));
+        let publisher = self.core.publisher(Arc::clone(&journal))?;
+        self.core.driver.ready_for_plans().map_err(no_threads)?;
+
+        let profile = PlanProfile {
+            id,
+            description: plan.description.clone(),
+            metadata: plan.metadata.clone(),
+            total: plan.commands.len(),
+            started_at: Utc::now(),
+            begun: Instant::now(),
+            level: self.core.shared.containment.level(),
+        };
+        let live = Arc::new(PlanLive::new(profile, journal));
+        if self.entry(id).is_ok() || !self.core.plans.add(&live) {
+            return Err(ExecutionError::DuplicateId(id));
+        }
+        let runner = Runner::new(inside, live, publisher, (plan, options), checked);
+        self.core.driver.plan(runner.run());
+        Ok(id)
+    }
+
+    /// Waits for a plan to end, woken by that end itself.
+    ///
+    /// # Errors
+    /// [`ExecutionError::PlanNotFound`] for an unknown id. Whatever the commands do is no error of
+    /// this call.
+    pub async fn wait_for_plan(&self, id: Uuid) -> Result<PlanExecutionResult> {
+        let plan = self.plan(id)?;
+        plan.ended().await;
+        plan.result().ok_or(ExecutionError::PlanNotFound(id))
+    }
+
+    /// Where a plan stands: `Running` until it has ended. Never waits.
+    ///
+    /// # Errors
+    /// [`ExecutionError::PlanNotFound`] for an unknown id.
+    pub async fn get_plan_status(&self, id: Uuid) -> Result<ExecutionStatus> {
+        Ok(self.plan(id)?.status())
+    }
+
+    /// The result of a plan, or None while it runs. Never waits.
+    ///
+    /// # Errors
+    /// [`ExecutionError::PlanNotFound`] for an unknown id.
+    pub async fn get_plan_result(&self, id: Uuid) -> Result<Option<PlanExecutionResult>> {
+        Ok(self.plan(id)?.result())
+    }
+
+    /// Stops a plan: nothing new is started, and what runs is cancelled. Returns at once.
+    ///
+    /// # Errors
+    /// [`ExecutionError::PlanNotFound`] for an unknown id, [`ExecutionError::AlreadyEnded`] if it
+    /// has ended.
+    pub async fn cancel_plan(&self, id: Uuid) -> Result<()> {
+        let plan = self.plan(id)?;
+        plan.cancel().map_err(|status| ExecutionError::AlreadyEnded { id, status })
+    }
+
+    /// Watches a plan: the [`Progress`](crate::ExecutionEvent::Progress) of its steps and the events
+    /// of its executions, from its beginning on as far as they are held, then live. The last record
+    /// is [`PlanEnded`](crate::ExecutionEvent::PlanEnded).
+    ///
+    /// The records of one execution come in order, and after the record that says that its step has
+    /// been started.
+    ///
+    /// ```
+    /// use execution_engine::*;
+    /// # #[tokio::main] async fn main() -> Result<()> {
+    /// let engine = ExecutionEngine::new(ExecutionConfig::default())?;
+    /// let plan = ExecutionPlan::serial(["echo one", "echo two"].map(ExecutionRequest::shell));
+    /// let id = engine.execute_plan(plan).await?;
+    /// let mut records = engine.subscribe_plan(id).await?;
+    /// let mut lines = Vec::new();
+    /// while let Some(record) = records.next().await {
+    ///     match record.event {
+    ///         ExecutionEvent::Progress { completed, total, .. } => println!("{completed}/{total}"),
+    ///         ExecutionEvent::Stdout { line, .. } => lines.push(line),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// assert_eq!(lines, ["one", "two"]);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ExecutionError::PlanNotFound`] for an unknown id.
+    pub async fn subscribe_plan(&self, id: Uuid) -> Result<PlanSubscription> {
+        let lens = self.core.lens();
+        let own = Subscription::to(Arc::clone(self.plan(id)?.journal()), lens, 0);
+        Ok(PlanSubscription::new(own, self.core.journals(), lens))
+    }
+
+    /// All plans that are running or remembered, oldest first. Copies no output.
+    pub async fn list_plans(&self) -> Vec<PlanSummary> {
+        let mut all: Vec<_> = self.core.plans.all().iter().map(|plan| plan.summary()).collect();
+        all.sort_by_key(|summary| summary.started_at);
+        all
+    }
+
+    /// Forgets one ended plan and the results of its steps.
+    ///
+    /// # Errors
+    /// [`ExecutionError::PlanNotFound`] for an unknown id, [`ExecutionError::StillRunning`] for one
+    /// that has not ended.
+    pub async fn remove_plan(&self, id: Uuid) -> Result<()> {
+        match self.core.plans.remove(id) {
+            None => Err(ExecutionError::PlanNotFound(id)),
+            Some(Removed::StillRunning) => Err(ExecutionError::StillRunning(id)),
+            Some(Removed::Plan(_)) => Ok(()),
+        }
+    }
+
+    fn plan(&self, id: Uuid) -> Result<Arc<PlanLive>> {
+        self.core.plans.get(id).ok_or(ExecutionError::PlanNotFound(id))
+    }
+}
+
+/// The engine as a plan sees it. It keeps what the engine is made of, and not the engine alive: when
+/// the last handle is dropped, the next step is refused.
+struct Inside(Arc<Core>);
+
+impl House for Inside {
+    fn check(
+        &self,
+        request: &ExecutionRequest,
+        options: &ExecutionOptions,
+    ) -> Result<GroupId, ValidationError> {
+        submit::check(request, options, &self.0.rules()).map(|known| known.group)
+    }
+
+    fn limit(&self) -> usize {
+        self.0.config.max_concurrent_executions
+    }
+
+    fn group_limits(&self) -> Vec<usize> {
+        self.0.shared.registry.permits().group_limits()
+    }
+}
+
+impl Hands for Inside {
+    fn start(&self, request: ExecutionRequest, options: &ExecutionOptions) -> Result<Arc<Live>> {
+        self.0.start(request, options, Patience::Endless)
+    }
+
+    fn plan_ended(&self, plan: &PlanLive) {
+        let evicted = self.0.plans.ended(plan, Instant::now(), self.0.shared.retention);
+        self.0.shared.ended.notify_one();
+        // Outside the lock, because a record may own a file to remove.
+        drop(evicted);
+    }
+}
+
+/// The journals of executions and of plans.
+struct All {
+    shared: Arc<Shared>,
+    plans: Arc<Plans>,
+}
+
+impl Core {
+    pub(super) fn journals(&self) -> Arc<dyn Journals> {
+        Arc::new(All { shared: Arc::clone(&self.shared), plans: Arc::clone(&self.plans) })
+    }
+}
+
+impl Journals for All {
+    fn journal(&self, id: Uuid) -> Option<Arc<Journal>> {
+        let of_plan = || self.plans.get(id).map(|plan| Arc::clone(plan.journal()));
+        self.shared.registry.journal(id).or_else(of_plan)
+    }
+}

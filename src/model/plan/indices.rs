@@ -1,0 +1,67 @@
+//! Dependencies by index. JSON has only text as keys, and behind serde's tagged enums a number in a
+//! key is no longer seen as one, so it is read here.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use serde::{Deserialize, Serialize as _, Serializer};
+
+type Dependencies = HashMap<usize, Vec<usize>>;
+
+/// Sorted, so that the same plan is written the same way.
+pub(super) fn serialize<S: Serializer>(value: &Dependencies, to: S) -> Result<S::Ok, S::Error> {
+    value.iter().collect::<BTreeMap<_, _>>().serialize(to)
+}
+
+pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Dependencies, D::Error> {
+    struct Pairs;
+
+    impl<'de> Visitor<'de> for Pairs {
+        type Value = Dependencies;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a map from the index of a command to the indices it waits for")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut all = Dependencies::new();
+            while let Some((Index(step), waits_for)) = map.next_entry::<Index, Vec<usize>>()? {
+                if all.insert(step, waits_for).is_some() {
+                    return Err(A::Error::custom(format_args!("index {step} stands there twice")));
+                }
+            }
+            Ok(all)
+        }
+    }
+
+    from.deserialize_map(Pairs)
+}
+
+/// A number, as such or as text.
+struct Index(usize);
+
+impl<'de> Deserialize<'de> for Index {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Number;
+
+        impl Visitor<'_> for Number {
+            type Value = usize;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the index of a command")
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<usize, E> {
+                usize::try_from(number).map_err(E::custom)
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<usize, E> {
+                let invalid = || E::custom(format_args!("{text:?} is no index of a command"));
+                text.parse().map_err(|_| invalid())
+            }
+        }
+
+        from.deserialize_any(Number).map(Index)
+    }
+}

@@ -1,0 +1,149 @@
+//! All plans by id. One short lock; no foreign code and no I/O under it.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use uuid::Uuid;
+
+use super::live::PlanLive;
+use crate::record::Retention;
+
+/// The plans of an engine.
+#[derive(Debug, Default)]
+pub(crate) struct Plans(Mutex<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    plans: HashMap<Uuid, Arc<PlanLive>>,
+    /// The ended ones, oldest ending first.
+    ended: VecDeque<Ended>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Ended {
+    at: Instant,
+    id: Uuid,
+    steps: usize,
+}
+
+impl Plans {
+    /// Takes a plan in; false if its id is known.
+    pub(crate) fn add(&self, plan: &Arc<PlanLive>) -> bool {
+        let mut inner = self.lock();
+        let id = plan.profile().id;
+        let is_new = !inner.plans.contains_key(&id);
+        if is_new {
+            inner.plans.insert(id, Arc::clone(plan));
+        }
+        is_new
+    }
+
+    pub(crate) fn get(&self, id: Uuid) -> Option<Arc<PlanLive>> {
+        self.lock().plans.get(&id).cloned()
+    }
+
+    pub(crate) fn all(&self) -> Vec<Arc<PlanLive>> {
+        self.lock().plans.values().cloned().collect()
+    }
+
+    /// Notes that a plan has ended. What retention then pushes out is returned, to be dropped
+    /// outside the lock: dropping a record may remove a file.
+    pub(crate) fn ended(
+        &self,
+        plan: &PlanLive,
+        now: Instant,
+        retention: Option<Retention>,
+    ) -> Vec<Arc<PlanLive>> {
+        let mut inner = self.lock();
+        let profile = plan.profile();
+        inner.ended.push_back(Ended { at: now, id: profile.id, steps: profile.total });
+        retention.map_or_else(Vec::new, |retention| inner.evict(now, retention))
+    }
+
+    /// Forgets what retention says, and returns it to be dropped outside the lock.
+    pub(crate) fn evict(&self, now: Instant, retention: Retention) -> Vec<Arc<PlanLive>> {
+        self.lock().evict(now, retention)
+    }
+
+    /// Forgets an ended plan: None if there is none of that id, itself if it still runs.
+    pub(crate) fn remove(&self, id: Uuid) -> Option<Removed> {
+        let mut inner = self.lock();
+        let Some(at) = inner.ended.iter().position(|ended| ended.id == id) else {
+            return inner.plans.contains_key(&id).then_some(Removed::StillRunning);
+        };
+        inner.ended.remove(at);
+        inner.plans.remove(&id).map(Removed::Plan)
+    }
+
+    /// When the oldest record ended.
+    pub(crate) fn oldest_ending(&self) -> Option<Instant> {
+        self.lock().ended.front().map(|ended| ended.at)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // No code that can panic half-way runs under the lock, so what it guards is whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What came of removing a plan.
+#[derive(Debug)]
+pub(crate) enum Removed {
+    Plan(#[expect(dead_code, reason = "dropped outside the lock")] Arc<PlanLive>),
+    StillRunning,
+}
+
+impl Inner {
+    fn evict(&mut self, now: Instant, retention: Retention) -> Vec<Arc<PlanLive>> {
+        let steps = self.ended.iter().map(|ended| (ended.at, ended.steps));
+        let surplus = surplus(now, retention, steps);
+        self.ended.drain(..surplus).filter_map(|ended| self.plans.remove(&ended.id)).collect()
+    }
+}
+
+/// How many of the plans, given by the times of their endings and the numbers of their steps,
+/// oldest first, are to go. A plan counts as many records as it has steps; the youngest stays
+/// however many that are, until its time has come.
+fn surplus(
+    now: Instant,
+    retention: Retention,
+    ended: impl DoubleEndedIterator<Item = (Instant, usize)> + ExactSizeIterator + Clone,
+) -> usize {
+    let mut room = retention.count;
+    let fits = |&(_, steps): &(Instant, usize)| match room.checked_sub(steps) {
+        Some(left) => {
+            room = left;
+            true
+        }
+        None => false,
+    };
+    let kept = ended.clone().rev().take_while(fits).count().max(1);
+    let expired = |at: Instant| retention.expiry(at).is_some_and(|expiry| expiry <= now);
+    let too_many = ended.len().saturating_sub(kept);
+    too_many.max(ended.take_while(|(at, _)| expired(*at)).count())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// For plans given by age in seconds and number of steps.
+    fn gone(age_secs: u64, count: usize, plans: &[(u64, usize)]) -> usize {
+        let now = Instant::now() + Duration::from_secs(10_000);
+        let retention = Retention { age: Duration::from_secs(age_secs), count };
+        let ended = plans.iter().map(|&(age, steps)| (now - Duration::from_secs(age), steps));
+        surplus(now, retention, ended)
+    }
+
+    #[test]
+    fn plans_go_by_age_and_by_the_number_of_their_steps() {
+        assert_eq!(gone(60, 100, &[(90, 1), (60, 1), (59, 1)]), 2, "by age");
+        assert_eq!(gone(60, 10, &[(3, 4), (2, 5), (1, 5)]), 1, "by steps");
+        assert_eq!(gone(60, 10, &[(3, 4), (2, 5), (1, 500)]), 2, "the youngest stays");
+        assert_eq!(gone(60, 10, &[(90, 500)]), 1, "until it is too old");
+        assert_eq!(gone(60, 10, &[]), 0);
+    }
+}

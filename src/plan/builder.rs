@@ -1,0 +1,182 @@
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::check::resolve;
+use crate::error::Result;
+use crate::model::{
+    ExecutionMetadata, ExecutionOptions, ExecutionPlan, ExecutionRequest, ExecutionStrategy,
+    FailurePolicy, PlanError, PlanOptions, StepInput, StepOptions, StepRef,
+};
+
+/// Makes a plan whose steps have names.
+///
+/// ```
+/// use execution_engine::*;
+/// # #[tokio::main] async fn main() -> Result<()> {
+/// let (plan, options) = ExecutionPlan::builder()
+///     .step("version", ExecutionRequest::shell("echo 1.2.3"))
+///     .step("build", ExecutionRequest::shell("echo building $VERSION"))
+///     .env_from("VERSION", "version")
+///     .step("test", ExecutionRequest::shell("echo testing"))
+///     .after("build")
+///     .build()?;
+///
+/// let engine = ExecutionEngine::new(ExecutionConfig::default())?;
+/// let id = engine.execute_plan_with(plan, options).await?;
+/// let result = engine.wait_for_plan(id).await?;
+/// assert_eq!(result.results[1].stdout, "building 1.2.3\n");
+/// # Ok(()) }
+/// ```
+///
+/// A step that waits for nobody starts at once. `after`, `options` and the inputs are about the
+/// step before them; the steps that they name may come later.
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct PlanBuilder {
+    id: Option<Uuid>,
+    description: Option<String>,
+    metadata: ExecutionMetadata,
+    commands: Vec<ExecutionRequest>,
+    options: PlanOptions,
+    /// The first mistake, for the end.
+    fault: Option<PlanError>,
+}
+
+impl ExecutionPlan {
+    /// For a plan whose steps have names.
+    pub fn builder() -> PlanBuilder {
+        PlanBuilder::default()
+    }
+}
+
+impl PlanBuilder {
+    /// Adds a step.
+    pub fn step(mut self, name: impl Into<String>, request: ExecutionRequest) -> Self {
+        self.commands.push(request);
+        self.options.steps.push(StepOptions::named(name));
+        self
+    }
+
+    /// The last step waits for this one, too.
+    pub fn after(self, step: impl Into<StepRef>) -> Self {
+        self.last("after", |last| last.after.push(step.into()))
+    }
+
+    /// The last step waits for all of these, too.
+    pub fn after_all<S: Into<StepRef>>(self, steps: impl IntoIterator<Item = S>) -> Self {
+        self.last("after_all", |last| last.after.extend(steps.into_iter().map(Into::into)))
+    }
+
+    /// The last step gets the output of this one as its standard input, and waits for it.
+    pub fn stdin_from(self, step: impl Into<StepRef>) -> Self {
+        self.last("stdin_from", |last| last.inputs.push(StepInput::stdin(step)))
+    }
+
+    /// The last step gets the output of this one in an environment variable, and waits for it.
+    pub fn env_from(self, name: impl Into<String>, step: impl Into<StepRef>) -> Self {
+        self.last("env_from", |last| last.inputs.push(StepInput::env(name, step)))
+    }
+
+    /// The last step gets this input.
+    pub fn input(self, input: StepInput) -> Self {
+        self.last("input", |last| last.inputs.push(input))
+    }
+
+    /// The options of the execution of the last step.
+    pub fn options(self, options: ExecutionOptions) -> Self {
+        self.last("options", |last| last.options = Some(options))
+    }
+
+    /// What happens after a failure. Default: [`FailurePolicy::FinishIndependent`].
+    pub fn failure_policy(mut self, policy: FailurePolicy) -> Self {
+        self.options.failure_policy = Some(policy);
+        self
+    }
+
+    /// How many steps are started and not ended at a time.
+    pub fn max_concurrency(mut self, limit: usize) -> Self {
+        self.options.max_concurrency = Some(limit);
+        self
+    }
+
+    /// How long the whole plan may take.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.options = self.options.deadline(deadline);
+        self
+    }
+
+    /// An environment variable of all steps.
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.options = self.options.env(name, value);
+        self
+    }
+
+    /// The working directory of all steps.
+    pub fn working_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.options.working_dir = Some(dir.into());
+        self
+    }
+
+    /// The options of the steps that have none of their own.
+    pub fn defaults(mut self, options: ExecutionOptions) -> Self {
+        self.options.defaults = options;
+        self
+    }
+
+    /// The id of the plan.
+    pub fn id(mut self, id: Uuid) -> Self {
+        self.id = Some(id);
+        self
+    }
+
+    /// What the plan is, for people.
+    pub fn description(mut self, text: impl Into<String>) -> Self {
+        self.description = Some(text.into());
+        self
+    }
+
+    /// What you want to remember about the plan.
+    pub fn metadata(mut self, metadata: ExecutionMetadata) -> Self {
+        self.metadata = metadata;
+        self
+    }
+
+    /// The plan, as a dependency graph by index, and its options with the names.
+    ///
+    /// # Errors
+    /// The [`PlanError`] of the first rule that the plan breaks.
+    pub fn build(self) -> Result<(ExecutionPlan, PlanOptions)> {
+        let Self { id, description, metadata, commands, mut options, fault } = self;
+        if let Some(fault) = fault {
+            return Err(fault.into());
+        }
+        let strategy = ExecutionStrategy::DependencyGraph { dependencies: HashMap::new() };
+        let id = id.unwrap_or_else(Uuid::new_v4);
+        let mut plan = ExecutionPlan { id, description, strategy, commands, metadata };
+        let edges = resolve(&plan, &options)?.into_iter().enumerate();
+        let dependencies = edges
+            .filter(|(_, waits_for)| !waits_for.is_empty())
+            .map(|(step, mut waits_for)| {
+                waits_for.sort_unstable();
+                waits_for.dedup();
+                (step, waits_for)
+            })
+            .collect();
+        plan.strategy = ExecutionStrategy::DependencyGraph { dependencies };
+        options.steps.iter_mut().for_each(|step| step.after.clear());
+        Ok((plan, options))
+    }
+
+    fn last(mut self, method: &'static str, change: impl FnOnce(&mut StepOptions)) -> Self {
+        match self.options.steps.last_mut() {
+            Some(step) => change(step),
+            None => {
+                self.fault.get_or_insert(PlanError::NoStepYet { method });
+            }
+        }
+        self
+    }
+}

@@ -1,0 +1,232 @@
+//! What everybody shares of a plan, before and after its end.
+
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use execution_engine_process::Level;
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use crate::model::{
+    Ending, ExecutionMetadata, ExecutionResult, ExecutionStats, ExecutionStatus, PlanEnding,
+    PlanExecutionResult, PlanSummary,
+};
+use crate::output::Journal;
+use crate::record::Record;
+
+/// What is known of a plan from its first moment on.
+#[derive(Debug)]
+pub(crate) struct PlanProfile {
+    pub(crate) id: Uuid,
+    pub(crate) description: Option<String>,
+    pub(crate) metadata: ExecutionMetadata,
+    pub(crate) total: usize,
+    pub(crate) started_at: DateTime<Utc>,
+    pub(crate) begun: Instant,
+    /// The containment level in force, for the results of those that never ran.
+    pub(crate) level: Level,
+}
+
+/// A plan: its state, and the two bells, one for its runner and one for its waiters.
+#[derive(Debug)]
+pub(crate) struct PlanLive {
+    profile: PlanProfile,
+    state: Mutex<State>,
+    /// How many steps have ended or will never run.
+    over: AtomicUsize,
+    /// Rung when somebody wants it to stop.
+    bell: Notify,
+    record: OnceLock<PlanRecord>,
+    /// What it has told of itself.
+    journal: Arc<Journal>,
+    /// Rung when the record is there.
+    ended: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The first cause wins.
+    ending: Option<PlanEnding>,
+    /// Somebody wants what runs to be stopped.
+    stop: bool,
+    closed: bool,
+}
+
+/// An ended plan. It holds the records of its steps, whatever retention does to them elsewhere.
+#[derive(Debug)]
+struct PlanRecord {
+    ending: PlanEnding,
+    duration: Duration,
+    steps: Box<[StepRecord]>,
+}
+
+/// What came of a step.
+#[derive(Debug)]
+pub(super) enum StepRecord {
+    Ran(Arc<Record>),
+    /// It never ran.
+    Never(Box<Never>),
+}
+
+/// A step that never ran.
+#[derive(Debug)]
+pub(super) struct Never {
+    pub(super) id: Uuid,
+    pub(super) ending: Ending,
+    pub(super) at: DateTime<Utc>,
+}
+
+impl PlanLive {
+    pub(crate) fn new(profile: PlanProfile, journal: Arc<Journal>) -> Self {
+        Self {
+            profile,
+            state: Mutex::default(),
+            over: AtomicUsize::new(0),
+            bell: Notify::new(),
+            record: OnceLock::new(),
+            journal,
+            ended: Notify::new(),
+        }
+    }
+
+    pub(crate) fn profile(&self) -> &PlanProfile {
+        &self.profile
+    }
+
+    pub(crate) fn journal(&self) -> &Arc<Journal> {
+        &self.journal
+    }
+
+    pub(crate) fn status(&self) -> ExecutionStatus {
+        self.record.get().map_or(ExecutionStatus::Running, |record| record.ending.status())
+    }
+
+    /// The result; None while it runs.
+    pub(crate) fn result(&self) -> Option<PlanExecutionResult> {
+        self.record.get().map(|record| record.result(&self.profile))
+    }
+
+    pub(crate) fn summary(&self) -> PlanSummary {
+        let PlanProfile { id, description, metadata, total, started_at, begun, .. } = &self.profile;
+        PlanSummary {
+            id: *id,
+            status: self.status(),
+            description: description.clone(),
+            total: *total,
+            ended: self.over.load(Ordering::Relaxed),
+            started_at: *started_at,
+            duration: self.record.get().map_or_else(|| begun.elapsed(), |record| record.duration),
+            metadata: metadata.clone(),
+        }
+    }
+
+    /// Waits until the result is there. Cancel safe.
+    pub(crate) async fn ended(&self) {
+        let mut ended = pin!(self.ended.notified());
+        ended.as_mut().enable();
+        if self.record.get().is_none() {
+            ended.await;
+        }
+    }
+
+    /// Starts nothing any more and stops what runs. The status if it has ended already.
+    pub(crate) fn cancel(&self) -> Result<(), ExecutionStatus> {
+        let mut state = self.lock();
+        if state.closed {
+            let ending = state.ending.as_ref();
+            return Err(ending.map_or(ExecutionStatus::Failed, PlanEnding::status));
+        }
+        state.ending.get_or_insert(PlanEnding::Cancelled);
+        state.stop = true;
+        drop(state);
+        self.bell.notify_one();
+        Ok(())
+    }
+
+    /// Decides the ending unless it is decided.
+    pub(super) fn decide(&self, ending: PlanEnding) {
+        self.lock().ending.get_or_insert(ending);
+    }
+
+    pub(super) fn decision(&self) -> Option<PlanEnding> {
+        self.lock().ending.clone()
+    }
+
+    /// Whether somebody wants what runs to be stopped. Says so once for each time.
+    pub(super) fn takes_stop(&self) -> bool {
+        std::mem::take(&mut self.lock().stop)
+    }
+
+    /// Waits until somebody wants it to stop. Cancel safe.
+    pub(super) async fn called(&self) {
+        self.bell.notified().await;
+    }
+
+    pub(super) fn progress(&self, over: usize) {
+        self.over.store(over, Ordering::Relaxed);
+    }
+
+    /// Stores the record; `ending` counts unless another one has been decided. From now on it
+    /// cannot be cancelled.
+    pub(super) fn close(&self, ending: PlanEnding, steps: Box<[StepRecord]>) {
+        let ending = {
+            let mut state = self.lock();
+            state.closed = true;
+            state.ending.get_or_insert(ending).clone()
+        };
+        let duration = self.profile.begun.elapsed();
+        let _once = self.record.set(PlanRecord { ending, duration, steps });
+    }
+
+    /// Wakes all waiters; the record is there.
+    pub(super) fn wake(&self) {
+        self.ended.notify_waiters();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl PlanRecord {
+    fn result(&self, profile: &PlanProfile) -> PlanExecutionResult {
+        let results: Vec<_> = self.steps.iter().map(|step| step.result(profile.level)).collect();
+        PlanExecutionResult {
+            plan_id: profile.id,
+            status: self.ending.status(),
+            stats: ExecutionStats::of(&results),
+            results,
+            total_duration: self.duration,
+            ending: self.ending.clone(),
+            started_at: profile.started_at,
+        }
+    }
+}
+
+impl StepRecord {
+    pub(super) fn id(&self) -> Uuid {
+        match self {
+            Self::Ran(record) => record.profile.id,
+            Self::Never(never) => never.id,
+        }
+    }
+
+    pub(super) fn ending(&self) -> &Ending {
+        match self {
+            Self::Ran(record) => &record.ending,
+            Self::Never(never) => &never.ending,
+        }
+    }
+
+    fn result(&self, level: Level) -> ExecutionResult {
+        match self {
+            Self::Ran(record) => record.result(),
+            Self::Never(never) => {
+                ExecutionResult::without_program(never.id, never.ending.clone(), never.at, level)
+            }
+        }
+    }
+}
