@@ -84,12 +84,12 @@ impl Logs {
     }
 
     pub(crate) fn header(&mut self, header: &LogHeader<'_>) {
-        // Without one of its own the child inherits this process's directory.
-        let directory = match header.working_dir {
-            Some(dir) => dir.to_path_buf(),
-            None => std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
-        };
         self.readable_text(|text| {
+            // Without one of its own the child inherits this process's directory.
+            let directory = match header.working_dir {
+                Some(dir) => dir.to_path_buf(),
+                None => std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
+            };
             writeln!(text, "# execution {}", header.id)?;
             writeln!(text, "# command   {}", header.command.replace('\n', "\n#           "))?;
             writeln!(text, "# directory {}", directory.display())?;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use tokio::io::Interest;
 use tokio::io::unix::{AsyncFd, AsyncFdRegisterError};
@@ -11,7 +12,7 @@ use crate::{Child, WatchFd, WatchReady};
 /// A descriptor that the reactor of the current tokio runtime watches.
 #[derive(Debug)]
 pub struct Watch {
-    fd: AsyncFd<OwnedFd>,
+    fd: AsyncFd<Arc<OwnedFd>>,
     interest: Interest,
 }
 
@@ -24,7 +25,7 @@ impl Watch {
     /// # Panics
     /// Outside of a tokio runtime with I/O enabled.
     pub fn exit_of(child: &Child) -> io::Result<Self> {
-        Self::new(child.exit_fd().try_clone_to_owned()?, Interest::READABLE)
+        Self::new(child.shared_exit_fd(), Interest::READABLE)
     }
 
     /// Watches for a change of a process tree.
@@ -39,12 +40,12 @@ impl Watch {
             WatchReady::Readable => Interest::READABLE,
             WatchReady::Priority => Interest::PRIORITY,
         };
-        Self::new(watch.fd, interest)
+        Self::new(Arc::new(watch.fd), interest)
     }
 
-    fn new(fd: OwnedFd, interest: Interest) -> io::Result<Self> {
-        // SAFETY: an `OwnedFd` is open and always gives the same descriptor while it exists; the
-        // `AsyncFd` owns it, and nothing takes it out again.
+    fn new(fd: Arc<OwnedFd>, interest: Interest) -> io::Result<Self> {
+        // SAFETY: an `OwnedFd` is open and always gives the same descriptor while it exists, which
+        // is as long as the `AsyncFd` that shares it.
         let fd = unsafe { AsyncFd::register_with_interest(fd, interest) };
         Ok(Self {
             fd: fd.map_err(|error: AsyncFdRegisterError<_>| error.into_parts().1)?,

@@ -3,6 +3,7 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::Pid;
@@ -14,25 +15,27 @@ use crate::{Exit, Reaped, Usage};
 #[derive(Debug)]
 pub(super) struct Main {
     pid: Pid,
-    pidfd: OwnedFd,
-    reaped: Option<Reaped>,
+    pidfd: Arc<OwnedFd>,
+    /// How it has ended, once it was looked at after its end.
+    ended: Option<Reaped>,
+    is_reaped: bool,
 }
 
 impl Main {
     pub(super) fn new(pid: Pid, pidfd: OwnedFd) -> Self {
-        Self { pid, pidfd, reaped: None }
+        Self { pid, pidfd: Arc::new(pidfd), ended: None, is_reaped: false }
     }
 
     pub(super) fn pid(&self) -> Pid {
         self.pid
     }
 
-    pub(super) fn exit_fd(&self) -> BorrowedFd<'_> {
-        self.pidfd.as_fd()
+    pub(super) fn exit_fd(&self) -> &Arc<OwnedFd> {
+        &self.pidfd
     }
 
     pub(super) fn is_reaped(&self) -> bool {
-        self.reaped.is_some()
+        self.is_reaped
     }
 
     pub(super) fn exit(&mut self) -> io::Result<Option<Exit>> {
@@ -44,23 +47,25 @@ impl Main {
     }
 
     fn look(&mut self, how: Wait) -> io::Result<Option<Reaped>> {
-        if self.reaped.is_some() {
-            return Ok(self.reaped);
+        // An end does not change any more, but reaping is yet to be done.
+        if self.is_reaped || (how == Wait::Peek && self.ended.is_some()) {
+            return Ok(self.ended);
         }
         match wait(self.pidfd.as_fd(), how) {
+            Ok(None) => Ok(None),
             Ok(Some(ended)) => {
-                if how == Wait::Collect {
-                    self.reaped = Some(ended);
-                }
-                Ok(Some(ended))
+                self.is_reaped = how == Wait::Collect;
+                self.ended = Some(ended);
+                Ok(self.ended)
             }
             // The child is not ours to wait for. It has ended if somebody waited for it; with
             // SIGCHLD ignored the kernel says so only when it has ended, too.
             Err(error) if error.raw_os_error() == Some(libc::ECHILD) => {
-                self.reaped = Some(Reaped { exit: Exit::Unknown, usage: Usage::default() });
-                Ok(self.reaped)
+                self.is_reaped = true;
+                let unknown = Reaped { exit: Exit::Unknown, usage: Usage::default() };
+                Ok(Some(*self.ended.get_or_insert(unknown)))
             }
-            other => other,
+            Err(error) => Err(error),
         }
     }
 

@@ -1,7 +1,8 @@
 //! A child: its main program, and the hold on the tree that comes from it.
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::cgroup::Leaf;
@@ -50,7 +51,7 @@ impl Process {
         self.main.pid().as_raw_nonzero().get().cast_unsigned()
     }
 
-    pub(crate) fn exit_fd(&self) -> BorrowedFd<'_> {
+    pub(crate) fn exit_fd(&self) -> &Arc<OwnedFd> {
         self.main.exit_fd()
     }
 
@@ -72,7 +73,13 @@ impl Process {
             Hold::Tree(lineage) => lineage.tree(&mut self.main)?,
             Hold::Cgroup(leaf) => match leaf.tree() {
                 Ok(tree) if !tree.is_empty() => tree,
-                Ok(_) => moved_out(&mut self.main)?,
+                Ok(_) => {
+                    let tree = moved_out(&mut self.main)?;
+                    if tree.is_empty() && self.main.exit()?.is_some() {
+                        leaf.end();
+                    }
+                    tree
+                }
                 // The group was removed, so whoever was in it has been moved elsewhere.
                 Err(_) => group::tree(&mut self.main)?,
             },

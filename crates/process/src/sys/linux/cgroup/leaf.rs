@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustix::fs::OFlags;
@@ -20,6 +20,9 @@ const MOST_ROUNDS: u32 = 16;
 /// How many members are held by a descriptor at a time.
 const MOST_HELD: usize = 32;
 
+/// In user mode and in the kernel.
+pub(super) type CpuTimes = (Duration, Duration);
+
 /// A group with its descriptors; used again for other children when it is empty.
 #[derive(Debug)]
 pub(in crate::sys::linux) struct Group {
@@ -28,7 +31,7 @@ pub(in crate::sys::linux) struct Group {
     events: OwnedFd,
     cpu: Option<OwnedFd>,
     /// What it had counted when the present child came.
-    baseline: (Duration, Duration),
+    baseline: CpuTimes,
     /// Made for one child, with limits of its own.
     pub(super) is_limited: bool,
     /// Killed as a whole, or frozen. There are kernels that kill whoever is born into a group that
@@ -38,7 +41,7 @@ pub(in crate::sys::linux) struct Group {
 }
 
 impl Group {
-    pub(super) fn make(dir: &Path, limits: Option<&Limits>) -> io::Result<Self> {
+    pub(super) fn make(dir: &Path, limits: Option<&Limits>) -> io::Result<Box<Self>> {
         std::fs::create_dir(dir)?;
         Self::open(dir.to_path_buf(), limits).inspect_err(|_| {
             // Nobody is in it yet.
@@ -46,11 +49,22 @@ impl Group {
         })
     }
 
-    fn open(dir: PathBuf, limits: Option<&Limits>) -> io::Result<Self> {
+    /// One that was closed after use; it counts from now.
+    pub(super) fn reopen(dir: PathBuf) -> io::Result<Box<Self>> {
+        let mut group = Self::open(dir, None)?;
+        group.baseline = group.cpu().unwrap_or_default();
+        Ok(group)
+    }
+
+    pub(super) fn close(self) -> PathBuf {
+        self.dir
+    }
+
+    fn open(dir: PathBuf, limits: Option<&Limits>) -> io::Result<Box<Self>> {
         if let Some(limits) = limits {
             set_limits(&dir, limits)?;
         }
-        Ok(Self {
+        Ok(Box::new(Self {
             fd: open(&dir, ".", OFlags::RDONLY | OFlags::DIRECTORY)?,
             events: open(&dir, "cgroup.events", OFlags::RDONLY)?,
             cpu: open(&dir, "cpu.stat", OFlags::RDONLY).ok(),
@@ -59,7 +73,7 @@ impl Group {
             is_spent: false,
             is_frozen: false,
             dir,
-        })
+        }))
     }
 
     pub(in crate::sys::linux) fn fd(&self) -> BorrowedFd<'_> {
@@ -76,20 +90,21 @@ impl Group {
     }
 
     /// CPU time that it has counted since it was made.
-    fn cpu(&self) -> Option<(Duration, Duration)> {
+    fn cpu(&self) -> Option<CpuTimes> {
         let stat = read(self.cpu.as_ref()?.as_fd()).ok()?;
         let micros = |key| field(&stat, key).map(Duration::from_micros);
         Some((micros("user_usec")?, micros("system_usec")?))
     }
 
-    /// Makes it ready for the next child. False if it cannot be used again.
-    pub(super) fn recycle(&mut self) -> bool {
+    /// Makes it ready for the next child, given what it has counted if that is known. False if it
+    /// cannot be used again.
+    pub(super) fn recycle(&mut self, counted: Option<CpuTimes>) -> bool {
         let has_groups_below = rustix::fs::fstat(&self.fd).is_ok_and(|stat| stat.st_nlink > 2);
         if self.is_limited || self.is_spent || has_groups_below {
             return false;
         }
         if self.cpu.is_some() {
-            match self.cpu() {
+            match counted.or_else(|| self.cpu()) {
                 Some(counted) => self.baseline = counted,
                 None => return false,
             }
@@ -127,17 +142,21 @@ fn read(file: BorrowedFd<'_>) -> io::Result<String> {
 #[derive(Debug)]
 pub(in crate::sys::linux) struct Leaf {
     /// Taken when it is dropped.
-    group: Option<Group>,
+    group: Option<Box<Group>>,
     parent: Arc<Parent>,
+    /// Whether everybody has gone who could ever come back into it, so that asking again is a waste.
+    is_over: bool,
+    /// What it had counted by then, once somebody has asked.
+    counted: OnceLock<CpuTimes>,
 }
 
 impl Leaf {
-    pub(in crate::sys::linux) fn new(group: Group, parent: Arc<Parent>) -> Self {
-        Self { group: Some(group), parent }
+    pub(in crate::sys::linux) fn new(group: Box<Group>, parent: Arc<Parent>) -> Self {
+        Self { group: Some(group), parent, is_over: false, counted: OnceLock::new() }
     }
 
     pub(in crate::sys::linux) fn group(&self) -> io::Result<&Group> {
-        self.group.as_ref().ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.group.as_deref().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     pub(in crate::sys::linux) fn tree(&mut self) -> io::Result<Tree> {
@@ -197,6 +216,19 @@ impl Leaf {
         }
     }
 
+    /// It is empty, and the main program has ended.
+    pub(in crate::sys::linux) fn end(&mut self) {
+        self.is_over = true;
+    }
+
+    fn cpu(&self, group: &Group) -> Option<CpuTimes> {
+        if !self.is_over {
+            return group.cpu();
+        }
+        let known = self.counted.get().copied();
+        known.or_else(|| group.cpu().map(|counted| *self.counted.get_or_init(|| counted)))
+    }
+
     /// How the group is called in `/proc/PID/cgroup`, from our own part of the path on.
     pub(in crate::sys::linux) fn name(&self) -> Option<String> {
         let group = self.group.as_ref()?;
@@ -206,7 +238,7 @@ impl Leaf {
 
     pub(in crate::sys::linux) fn usage(&self) -> Option<TreeUsage> {
         let group = self.group.as_ref()?;
-        let (user, system) = group.cpu()?;
+        let (user, system) = self.cpu(group)?;
         let mut usage = TreeUsage {
             user: user.saturating_sub(group.baseline.0),
             system: system.saturating_sub(group.baseline.1),
@@ -249,8 +281,8 @@ impl Leaf {
 impl Drop for Leaf {
     fn drop(&mut self) {
         let Some(group) = self.group.take() else { return };
-        if group.is_empty().unwrap_or(false) {
-            self.parent.take_back(group);
+        if self.is_over || group.is_empty().unwrap_or(false) {
+            self.parent.take_back(group, self.counted.take());
             return;
         }
         // One that cannot be killed is removed when it is empty at last.

@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::OFlags;
 
+use super::leaf::CpuTimes;
 use super::{Group, kill_all, mount, open, remove};
 use crate::Limits;
 use crate::limits::LimitUnavailable;
@@ -16,18 +17,30 @@ use crate::sys::linux::proc::Stat;
 use crate::sys::linux::sentinel::Sentinel;
 
 const PREFIX: &str = "execution-engine.";
-/// How many empty groups are kept for the next children.
-const MOST_IDLE: usize = 128;
+/// How many empty groups are kept open for the next children. When many run, those who come take
+/// the groups of those who have just gone; few lie idle at a time.
+const MOST_READY: usize = 16;
+/// How many are kept that must be opened again, which takes half the time of making one.
+const MOST_CLOSED: usize = 240;
 /// The groups without limits, and those with.
 const PLAIN: &str = "plain";
 const LIMITED: &str = "limited";
+
+/// Empty groups for the next children.
+#[derive(Debug, Default)]
+struct Idle {
+    #[expect(clippy::vec_box, reason = "they are handed out and taken back as they are")]
+    ready: Vec<Box<Group>>,
+    /// Directories of more, whose descriptors a host has better use for.
+    closed: Vec<PathBuf>,
+}
 
 #[derive(Debug)]
 pub(in crate::sys::linux) struct Parent {
     dir: PathBuf,
     events: Option<OwnedFd>,
     next: AtomicU32,
-    idle: Mutex<Vec<Group>>,
+    idle: Mutex<Idle>,
     /// Whether the groups with limits have their controllers.
     controlled: Mutex<bool>,
     /// Kills the group when this process goes away. Dropped after the group is removed.
@@ -63,13 +76,22 @@ impl Parent {
     }
 
     /// A group for the next child, empty and counting from now.
-    pub(in crate::sys::linux) fn group(&self, limits: &Limits) -> io::Result<Group> {
+    pub(in crate::sys::linux) fn group(&self, limits: &Limits) -> io::Result<Box<Group>> {
         if limits.needs_controllers() {
             self.prepare_controllers()?;
             return Group::make(&self.next_dir(LIMITED), Some(limits));
         }
-        let idle = self.lock().pop();
-        idle.map_or_else(|| Group::make(&self.next_dir(PLAIN), None), Ok)
+        let closed = {
+            let mut idle = self.lock();
+            if let Some(group) = idle.ready.pop() {
+                return Ok(group);
+            }
+            idle.closed.pop()
+        };
+        match closed {
+            Some(dir) => Group::reopen(dir),
+            None => Group::make(&self.next_dir(PLAIN), None),
+        }
     }
 
     fn next_dir(&self, kind: &str) -> PathBuf {
@@ -77,11 +99,14 @@ impl Parent {
         self.dir.join(kind).join(number.to_string())
     }
 
-    pub(super) fn take_back(&self, mut group: Group) {
-        if group.recycle() {
+    pub(super) fn take_back(&self, mut group: Box<Group>, counted: Option<CpuTimes>) {
+        if group.recycle(counted) {
             let mut idle = self.lock();
-            if idle.len() < MOST_IDLE {
-                return idle.push(group);
+            if idle.ready.len() < MOST_READY {
+                return idle.ready.push(group);
+            }
+            if idle.closed.len() < MOST_CLOSED {
+                return idle.closed.push(group.close());
             }
         }
         if let Err(error) = remove(&group.dir) {
@@ -95,9 +120,9 @@ impl Parent {
 
     /// Keeps no empty groups any more: some are gone.
     pub(in crate::sys::linux) fn forget_idle(&self) {
-        let idle = std::mem::take(&mut *self.lock());
-        for group in idle {
-            let _removed = remove(&group.dir);
+        let Idle { ready, closed } = std::mem::take(&mut *self.lock());
+        for dir in ready.into_iter().map(|group| group.close()).chain(closed) {
+            let _removed = remove(&dir);
         }
     }
 
@@ -131,14 +156,14 @@ impl Parent {
         Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Group>> {
+    fn lock(&self) -> MutexGuard<'_, Idle> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Parent {
     fn drop(&mut self) {
-        self.lock().clear();
+        drop(std::mem::take(&mut *self.lock()));
         if remove(&self.dir).is_ok() {
             return;
         }
