@@ -54,12 +54,13 @@ impl Lifeline {
     /// Kills those that hold it: they are children of the test.
     pub async fn end_all(&self) {
         until("what has escaped is ended", || {
-            for pid in self.holders() {
+            let holders = self.holders();
+            for pid in &holders {
                 let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
                 // One may have ended meanwhile.
                 let _ended = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
             }
-            self.is_cut()
+            holders.is_empty()
         })
         .await;
     }

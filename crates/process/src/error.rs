@@ -41,9 +41,13 @@ impl SpawnError {
     /// Whether it may work a moment later: no room for another process or descriptor just now, or
     /// the program file is still open for writing.
     pub fn is_transient(&self) -> bool {
-        let transient = [libc::EAGAIN, libc::ENOMEM, libc::EMFILE, libc::ENFILE, libc::ETXTBSY];
-        self.source.raw_os_error().is_some_and(|errno| transient.contains(&errno))
+        is_transient(&self.source)
     }
+}
+
+pub(crate) fn is_transient(error: &io::Error) -> bool {
+    let transient = [libc::EAGAIN, libc::ENOMEM, libc::EMFILE, libc::ENFILE, libc::ETXTBSY];
+    error.raw_os_error().is_some_and(|errno| transient.contains(&errno))
 }
 
 impl fmt::Display for SpawnError {

@@ -18,7 +18,7 @@ impl Keeper {
     pub(super) fn new() -> io::Result<Self> {
         let (roster, marks) = (Roster::new()?, Marks::new());
         let sentinel = Sentinel::of_roster(roster.fd(), &marks.bound());
-        Ok(Self { roster, marks, _sentinel: sentinel::or_warn(sentinel) })
+        Ok(Self { roster, marks, _sentinel: sentinel::or_warn(sentinel)? })
     }
 
     pub(super) fn roster(&self) -> &Roster {

@@ -18,6 +18,7 @@ use super::exec::{Image, Orders};
 use super::orphans::{self, Kin};
 use super::{pipes, reaper};
 use crate::Launch;
+use crate::error::is_transient;
 
 /// Held for as long as the children are to live.
 #[derive(Debug)]
@@ -86,11 +87,14 @@ fn path() -> OsString {
 }
 
 /// A host without a shell can run programs all the same; it only cannot promise what happens when
-/// it is killed.
-pub(super) fn or_warn(sentinel: io::Result<Sentinel>) -> Option<Sentinel> {
-    sentinel
-        .inspect_err(|error| {
+/// it is killed. What may work a moment later is to be tried again with the spawn that needs it.
+pub(super) fn or_warn(sentinel: io::Result<Sentinel>) -> io::Result<Option<Sentinel>> {
+    match sentinel {
+        Ok(sentinel) => Ok(Some(sentinel)),
+        Err(error) if is_transient(&error) => Err(error),
+        Err(error) => {
             tracing::warn!(%error, "no sentinel: if this process is killed, its children live on");
-        })
-        .ok()
+            Ok(None)
+        }
+    }
 }

@@ -71,7 +71,7 @@ impl Parent {
             next: AtomicU32::new(0),
             idle: Mutex::default(),
             controlled: Mutex::default(),
-            _sentinel: super::super::sentinel::or_warn(sentinel),
+            _sentinel: super::super::sentinel::or_warn(sentinel)?,
         })
     }
 

@@ -1,0 +1,531 @@
+//! When the system refuses, or the host behaves badly, there is an ending all the same, and what it
+//! tells is so.
+
+mod support;
+
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use execution_engine::*;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use support::host::{self, Host};
+use support::levels::{announce, level_named, levels, name_of};
+use support::lifeline::{Lifeline, holding};
+use support::*;
+use tempfile::TempDir;
+
+/// Plays a part at each level in a host of its own, with a directory and a lifeline, until it says
+/// that all is well.
+async fn at_each_level(part: &str) {
+    for level in levels() {
+        at_level(part, level).await;
+    }
+}
+
+async fn at_level(part: &str, level: ContainmentLevel) {
+    let home = TempDir::new().unwrap();
+    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let life = Lifeline::new(home.path());
+    fs::set_permissions(home.path().join("life"), fs::Permissions::from_mode(0o666)).unwrap();
+    let host = Host::start(&format!("{part} {} {}", name_of(level), home.path().display()));
+    let heard = soon(part, tokio::task::spawn_blocking(move || (host.says(), host)));
+    let (said, host) = heard.await.unwrap();
+    assert_eq!(said, "all is well", "{part} at {level}");
+    assert!(host.end().success());
+    life.end_all().await;
+}
+
+/// The hosts of these tests.
+#[test]
+fn host() {
+    let Some(words) = host::part() else { return };
+    let (level, home) = (level_named(&words[1]), PathBuf::from(&words[2]));
+    match words[0].as_str() {
+        "ignores_sigchld" => ignore_sigchld(),
+        "waits_for_any" => wait_for_any(),
+        "inherits_orphans" => inherit_orphans(),
+        "too_many_processes" => become_nobody(),
+        "unprivileged" => {
+            copy_that_gains_rights(&home);
+            become_nobody();
+        }
+        "delegated" => {
+            let list = Path::new(&words[3]).join("cgroup.procs");
+            fs::write(list, std::process::id().to_string()).unwrap();
+            become_nobody();
+        }
+        _ => {}
+    }
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let engine = engine_at(level);
+        match words[0].as_str() {
+            "ignores_sigchld" | "waits_for_any" => status_taken(&engine, &home).await,
+            "inherits_orphans" => orphans(engine, &home).await,
+            "no_descriptors_to_start" => no_descriptors_to_start(&engine).await,
+            "no_descriptors_to_stop" => no_descriptors_to_stop(&engine, &home).await,
+            "too_many_processes" => too_many_processes(&engine).await,
+            "delegated" => delegated(&engine, &home).await,
+            "unprivileged" => unprivileged(&engine, &home).await,
+            part => panic!("no such part: {part}"),
+        }
+    });
+    host::say("all is well");
+}
+
+fn engine_at(level: ContainmentLevel) -> ExecutionEngine {
+    let builder = ExecutionEngine::builder().containment(level);
+    builder.stop_grace(Duration::from_millis(100)).build().unwrap()
+}
+
+async fn ended(engine: &ExecutionEngine, id: Uuid) -> ExecutionResult {
+    soon("an ending", engine.wait_for_completion(id)).await.unwrap()
+}
+
+/// Starts a family that holds the lifeline of a directory, and waits until it is there.
+async fn start_family(engine: &ExecutionEngine, home: &Path) -> Uuid {
+    let line = holding(home, "sleep 300 & (sleep 300 &); echo ready >ready; sleep 300");
+    let id = engine.execute(shell(line).working_dir(home)).await.unwrap();
+    told(&home.join("ready")).await;
+    fs::remove_file(home.join("ready")).unwrap();
+    id
+}
+
+// ------------------------------------------------------------------------------------ spawn is refused
+
+fn set_limit(resource: Resource, limit: u64) {
+    let maximum = getrlimit(resource).maximum;
+    setrlimit(resource, Rlimit { current: Some(limit), maximum }).unwrap();
+}
+
+/// Opens files until there are no descriptors left.
+fn use_up_descriptors() -> Vec<File> {
+    set_limit(Resource::Nofile, open_descriptors() as u64 + 20);
+    let more = || File::open("/dev/null").ok();
+    std::iter::from_fn(more).collect()
+}
+
+#[tokio::test]
+async fn a_host_without_descriptors_cannot_start_and_says_so() {
+    at_each_level("no_descriptors_to_start").await;
+}
+
+async fn no_descriptors_to_start(engine: &ExecutionEngine) {
+    engine.run(shell("true")).await.unwrap();
+    let files = use_up_descriptors();
+    let result = soon("it gives up", engine.run(shell("true"))).await.unwrap();
+    let Ending::SpawnFailed { reason, os_error } = &result.ending else { panic!("{result:?}") };
+    assert_eq!(*os_error, Some(libc::EMFILE));
+    assert!(reason.contains("limit of open files"), "{reason}");
+    drop(files);
+    let result = soon("it works again", engine.run(shell("true"))).await.unwrap();
+    assert!(result.success, "{result:?}");
+}
+
+#[tokio::test]
+async fn a_host_without_descriptors_can_stop_what_runs() {
+    at_each_level("no_descriptors_to_stop").await;
+}
+
+async fn no_descriptors_to_stop(engine: &ExecutionEngine, home: &Path) {
+    let id = start_family(engine, home).await;
+    let pid = main_program();
+    let files = use_up_descriptors();
+    engine.cancel(id).await.unwrap();
+    let result = ended(engine, id).await;
+    assert_eq!(result.ending, Ending::Cancelled);
+    drop(files);
+    until("the program is gone", || !is_alive(pid)).await;
+    until("what is left is ended when there are descriptors again", || nobody_holds(home)).await;
+}
+
+fn nobody_holds(home: &Path) -> bool {
+    let life = home.join("life");
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let holds = |pid: &u32| {
+        let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        files.filter_map(|file| fs::read_link(file.path()).ok()).any(|to| to == life)
+    };
+    // The test itself holds the other end.
+    let parent = rustix::process::getppid().unwrap().as_raw_nonzero().get().cast_unsigned();
+    !pids.filter(|pid| *pid != parent).any(|pid| holds(&pid))
+}
+
+/// The child of this process, which has only one.
+fn main_program() -> u32 {
+    let me = std::process::id();
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let mut pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.find(|pid| parent(*pid) == Some(me)).unwrap()
+}
+
+fn parent(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
+}
+
+#[tokio::test]
+async fn a_user_with_too_many_processes_cannot_start_and_is_told_so() {
+    if !rustix::process::geteuid().is_root() {
+        return announce("SKIPPED: only root can become a user of its own");
+    }
+    at_level("too_many_processes", ContainmentLevel::ProcessGroup).await;
+}
+
+async fn too_many_processes(engine: &ExecutionEngine) {
+    engine.run(shell("true")).await.unwrap();
+    set_limit(Resource::Nproc, 1);
+    let result = soon("it gives up", engine.run(shell("true"))).await.unwrap();
+    let Ending::SpawnFailed { reason, os_error } = &result.ending else { panic!("{result:?}") };
+    assert_eq!(*os_error, Some(libc::EAGAIN));
+    assert!(reason.contains("limit of processes"), "{reason}");
+}
+
+#[tokio::test]
+async fn an_interpreter_that_may_not_be_executed_is_named_as_the_cause() {
+    let home = TempDir::new().unwrap();
+    let (interpreter, script) = (home.path().join("interpreter"), home.path().join("script"));
+    fs::write(&interpreter, "").unwrap();
+    fs::write(&script, format!("#!{}\n", interpreter.display())).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    for level in levels() {
+        let request = ExecutionRequest::exec::<String>(script.to_str().unwrap(), []);
+        let result = engine_at(level).run(request).await.unwrap();
+        let Ending::SpawnFailed { os_error, .. } = result.ending else { panic!("{result:?}") };
+        assert_eq!(os_error, Some(libc::EACCES));
+    }
+}
+
+// ------------------------------------------------------------------------------------- control groups
+
+/// Where the control group of a process is; None where that cannot be told.
+fn group_of(pid: u32) -> Option<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let mount = mounts.lines().find(|line| line.contains(" - cgroup2 "))?.split(' ').nth(4)?;
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    let group = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    Some(Path::new(mount).join(group))
+}
+
+fn offers_groups() -> bool {
+    levels().contains(&ContainmentLevel::Cgroup)
+}
+
+async fn pid_of(recorder: &Recorder, id: Uuid) -> u32 {
+    let started = |events: &[ExecutionEvent]| {
+        events.iter().any(|event| matches!(event, ExecutionEvent::Started { .. }))
+    };
+    match recorder.when(id, started).await.first() {
+        Some(ExecutionEvent::Started { pid, .. }) => *pid,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_group_that_is_taken_away_under_a_running_program_is_no_longer_proof() {
+    if !offers_groups() {
+        return;
+    }
+    let home = TempDir::new().unwrap();
+    let life = Lifeline::new(home.path());
+    let recorder = Recorder::new();
+    let engine = engine_at(ContainmentLevel::Cgroup).with_event_handler(recorder.clone());
+    let id = start_family(&engine, home.path()).await;
+    let (group, host) =
+        (group_of(pid_of(&recorder, id).await).unwrap(), group_of(std::process::id()).unwrap());
+    // Somebody moves all of them out, and removes the group.
+    until("the group can be removed", || {
+        let members = fs::read_to_string(group.join("cgroup.procs")).unwrap();
+        for pid in members.lines() {
+            let _ended = fs::write(host.join("cgroup.procs"), pid);
+        }
+        fs::remove_dir(&group).is_ok()
+    })
+    .await;
+    engine.cancel(id).await.unwrap();
+    let result = ended(&engine, id).await;
+    assert_eq!(result.ending, Ending::Cancelled);
+    assert!(!result.containment.proven, "{:?}", result.containment);
+    assert!(life.is_cut(), "its process group is ended all the same");
+    assert!(engine.run(shell("true")).await.unwrap().success, "another group is made");
+}
+
+#[tokio::test]
+async fn a_program_that_moves_itself_to_another_group_is_found_in_its_process_group() {
+    if !offers_groups() {
+        return;
+    }
+    let home = TempDir::new().unwrap();
+    let life = Lifeline::new(home.path());
+    let host = group_of(std::process::id()).unwrap();
+    let line = format!(
+        "sleep 300 & for p in $! $$; do echo $p >{}/cgroup.procs || exit 1; done; echo ready; wait",
+        host.display()
+    );
+    let engine = engine_at(ContainmentLevel::Cgroup);
+    let id = engine.execute(shell(holding(home.path(), &line))).await.unwrap();
+    let mut watch = engine.subscribe(id).await.unwrap();
+    loop {
+        let record = soon("it has moved", watch.next()).await.expect("it runs");
+        if matches!(record.event, ExecutionEvent::Stdout { .. }) {
+            break;
+        }
+    }
+    engine.cancel(id).await.unwrap();
+    let result = ended(&engine, id).await;
+    assert_eq!(result.ending, Ending::Cancelled, "{result:?}");
+    assert!(life.is_cut(), "{:?}", result.containment);
+    assert!(result.containment.stopped >= 2, "{:?}", result.containment);
+}
+
+/// A user to whom a group was handed over, as systemd does it, is offered the level without any
+/// privilege.
+#[tokio::test]
+async fn an_unprivileged_host_in_a_delegated_group_has_groups() {
+    if !offers_groups() || !rustix::process::geteuid().is_root() {
+        return announce("SKIPPED: only root can delegate a control group");
+    }
+    let own = group_of(std::process::id()).unwrap();
+    let unit = own.join(format!("execution-engine-test-unit-{}", std::process::id()));
+    fs::create_dir(&unit).unwrap();
+    for file in ["", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"] {
+        std::os::unix::fs::chown(unit.join(file), Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    let home = TempDir::new().unwrap();
+    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let life = Lifeline::new(home.path());
+    fs::set_permissions(home.path().join("life"), fs::Permissions::from_mode(0o666)).unwrap();
+    let part = format!("delegated cgroup {} {}", home.path().display(), unit.display());
+    let host = Host::start(&part);
+    assert_eq!(host.says(), "all is well");
+    assert!(host.end().success());
+    life.cut("the family of the unprivileged host").await;
+    until("no group of the host is left", || fs::remove_dir(&unit).is_ok()).await;
+}
+
+// ------------------------------------------------------------------------------------------ bad hosts
+
+fn ignore_sigchld() {
+    // SAFETY: ignoring a signal runs no code of ours.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+}
+
+fn wait_for_any() {
+    std::thread::spawn(|| {
+        loop {
+            // SAFETY: the status is not wanted.
+            if unsafe { libc::waitpid(-1, std::ptr::null_mut(), 0) } < 0 {
+                std::thread::yield_now();
+            }
+        }
+    });
+}
+
+#[tokio::test]
+async fn a_host_that_ignores_sigchld_does_not_know_how_its_programs_ended() {
+    at_each_level("ignores_sigchld").await;
+}
+
+#[tokio::test]
+async fn a_host_that_waits_for_any_child_may_not_know_it() {
+    at_each_level("waits_for_any").await;
+}
+
+async fn status_taken(engine: &ExecutionEngine, home: &Path) {
+    for _ in 0..20 {
+        let result = soon("an ending", engine.run(shell("exit 3"))).await.unwrap();
+        let expected = [Ending::Exited { code: 3 }, Ending::StatusUnknown];
+        assert!(expected.contains(&result.ending), "{result:?}");
+    }
+    for _ in 0..3 {
+        let id = start_family(engine, home).await;
+        engine.cancel(id).await.unwrap();
+        assert_eq!(ended(engine, id).await.ending, Ending::Cancelled);
+        assert!(nobody_holds(home));
+    }
+    let timed = shell("sleep 300").timeout(Duration::from_millis(50));
+    let result = soon("a timeout", engine.run(timed)).await.unwrap();
+    assert_eq!(result.status, ExecutionStatus::Timeout);
+}
+
+fn inherit_orphans() {
+    // SAFETY: numbers only.
+    assert_eq!(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }, 0);
+}
+
+#[tokio::test]
+async fn a_host_that_inherits_orphans_keeps_no_zombies_of_ours() {
+    at_each_level("inherits_orphans").await;
+}
+
+async fn orphans(engine: ExecutionEngine, home: &Path) {
+    let line = "(sleep 300 &); (setsid sleep 300 &); setsid sh -c 'sleep 300 & sleep 300 &'; ";
+    for end in ["exit 0", "sleep 300"] {
+        let line = holding(home, &format!("{line} echo ready >ready; {end}"));
+        let id = engine.execute(shell(line).working_dir(home)).await.unwrap();
+        told(&home.join("ready")).await;
+        fs::remove_file(home.join("ready")).unwrap();
+        // It may have ended by itself.
+        let _stopped = engine.cancel(id).await;
+        ended(&engine, id).await;
+    }
+    let level = engine.run(shell("true")).await.unwrap().containment.level;
+    if level == ContainmentLevel::ProcessGroup {
+        // Those in sessions of their own are out of reach; the sentinel ends them.
+        drop(engine);
+        return until("all are gone", || nobody_holds(home)).await;
+    }
+    assert!(nobody_holds(home));
+    until("no zombie is left but who is not known", || own_zombies() == 0).await;
+    // A zombie that is left on purpose is collected when it ends, too.
+    let options = ExecutionOptions::default().leftovers(Leftovers::Leave);
+    let line = holding(home, "(sleep 300 &); sleep 0.1 & exit 0");
+    let id = engine.execute_with(shell(line), options).await.unwrap();
+    let result = ended(&engine, id).await;
+    let left = &result.containment.left_running;
+    assert!(!left.is_empty(), "{result:?}");
+    for survivor in left {
+        let pid = rustix::process::Pid::from_raw(survivor.pid.cast_signed()).unwrap();
+        // The short one may have ended.
+        let _ended = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
+    until("they are collected", || own_zombies() == 0).await;
+    drop(engine);
+    until("nor is the sentinel", || {
+        let me = Some(std::process::id());
+        let entries = fs::read_dir("/proc").unwrap().flatten();
+        let mut pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        !pids.any(|pid: u32| parent(pid) == me)
+    })
+    .await;
+}
+
+// ------------------------------------------------------------------------------- users without rights
+
+const NOBODY: u32 = 65_534;
+
+/// Gives up all rights for good, with all threads.
+fn become_nobody() {
+    // SAFETY: numbers only, and an empty list.
+    unsafe {
+        assert_eq!(libc::setgroups(0, std::ptr::null()), 0);
+        assert_eq!(libc::setresgid(NOBODY, NOBODY, NOBODY), 0);
+        assert_eq!(libc::setresuid(NOBODY, NOBODY, NOBODY), 0);
+        // Without it /proc/self would be root's.
+        assert_eq!(libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0), 0);
+    }
+}
+
+#[tokio::test]
+async fn an_orphan_with_the_rights_of_another_user_is_named_as_a_possible_survivor() {
+    if !rustix::process::geteuid().is_root() {
+        return announce("SKIPPED: only root can make a program that gains rights");
+    }
+    at_level("unprivileged", ContainmentLevel::ProcessTree).await;
+}
+
+fn copy_that_gains_rights(home: &Path) {
+    let program = home.join("gains-rights");
+    fs::copy("/bin/sleep", &program).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o4755)).unwrap();
+}
+
+async fn unprivileged(engine: &ExecutionEngine, home: &Path) {
+    // From its own session its exec can be waited for; the marks of its environment are out of sight.
+    let line = "(setsid ./gains-rights 300 & echo $! >pid); \
+                until ! cat /proc/$(cat pid)/environ 2>/dev/null; do sleep 0.01; done; exit 0";
+    let result = engine.run(shell(holding(home, line)).working_dir(home)).await.unwrap();
+    let receipt = &result.containment;
+    assert!(!receipt.proven, "{result:?}");
+    let named = receipt.survivors.iter().find(|survivor| survivor.name == "gains-rights");
+    let survivor = named.unwrap_or_else(|| panic!("it is not named: {result:?}"));
+    assert!(survivor.reason.contains("rights of another user"), "{survivor:?}");
+
+    // Limits that only privileged hosts can set are refused, and the others are there.
+    let options = |change: fn(&mut Limits)| {
+        let mut limits = Limits::default();
+        change(&mut limits);
+        ExecutionOptions::default().limits(limits)
+    };
+    let below = engine.execute_with(shell("true"), options(|limits| limits.nice = Some(-5))).await;
+    assert!(below.unwrap_err().to_string().contains("limits: nice"));
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(4096) }).unwrap();
+    let above = options(|limits| limits.core_bytes = Some(8192));
+    let above = engine.execute_with(shell("true"), above).await.unwrap_err().to_string();
+    assert!(above.contains("limits: core_bytes") && above.contains("4096"), "{above}");
+    let few = options(|limits| limits.processes = Some(1));
+    let line = "sleep 0.1 & wait $!";
+    let id = engine.execute_with(shell(line), few).await.unwrap();
+    let result = ended(engine, id).await;
+    assert!(!result.success && result.stderr.contains("fork"), "{result:?}");
+}
+
+async fn delegated(engine: &ExecutionEngine, home: &Path) {
+    let id = start_family(engine, home).await;
+    engine.cancel(id).await.unwrap();
+    let receipt = ended(engine, id).await.containment;
+    assert_eq!((receipt.level, receipt.proven), (ContainmentLevel::Cgroup, true), "{receipt:?}");
+    assert!(receipt.stopped >= 3, "{receipt:?}");
+    // This one is left to the sentinel.
+    start_family(engine, home).await;
+}
+
+// ---------------------------------------------------------------------------------------- unkillable
+
+/// Where groups that freeze their members can be made. One that is frozen there does not die of
+/// SIGKILL before it thaws, as a process that hangs in the kernel.
+fn freezer() -> Option<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let freezes = |line: &&str| {
+        line.split_once(" - cgroup ")
+            .is_some_and(|(_, options)| options.split([' ', ',']).any(|word| word == "freezer"))
+    };
+    let mount = mounts.lines().find(freezes)?.split(' ').nth(4)?;
+    let group = Path::new(mount).join(format!("execution-engine-test-{}", Uuid::new_v4()));
+    fs::create_dir(&group).ok()?;
+    Some(group)
+}
+
+#[tokio::test]
+async fn a_process_that_cannot_be_killed_is_named_and_collected_when_it_ends_at_last() {
+    for level in levels() {
+        let Some(freezer) = freezer() else {
+            return announce("SKIPPED: no version 1 freezer, so nothing can be made unkillable");
+        };
+        let home = TempDir::new().unwrap();
+        let life = Lifeline::new(home.path());
+        let recorder = Recorder::new();
+        let engine = engine_at(level).with_event_handler(recorder.clone());
+        let line = holding(home.path(), "echo ready >ready; exec sleep 300");
+        let id = engine.execute(shell(line).working_dir(home.path())).await.unwrap();
+        told(&home.path().join("ready")).await;
+        let pid = pid_of(&recorder, id).await;
+        let group = group_of(pid);
+        fs::write(freezer.join("cgroup.procs"), pid.to_string()).unwrap();
+        fs::write(freezer.join("freezer.state"), "FROZEN").unwrap();
+        until("it is frozen", || {
+            fs::read_to_string(freezer.join("freezer.state")).unwrap() == "FROZEN\n"
+        })
+        .await;
+
+        engine.cancel(id).await.unwrap();
+        let result = ended(&engine, id).await;
+        assert_eq!(result.ending, Ending::Cancelled);
+        let survivors: Vec<_> =
+            result.containment.survivors.iter().map(|survivor| survivor.pid).collect();
+        assert_eq!(survivors, [pid], "{level}: {:?}", result.containment);
+        assert!(!life.is_cut());
+        assert!(engine.run(shell("true")).await.unwrap().success, "others are not held up");
+
+        drop(engine);
+        fs::write(freezer.join("freezer.state"), "THAWED").unwrap();
+        life.cut("it was killed long ago").await;
+        until("its zombie is collected", || state(pid).is_none()).await;
+        if let (ContainmentLevel::Cgroup, Some(group)) = (level, group) {
+            until("its group is removed", || !group.exists()).await;
+        }
+        until("the freezer can be removed", || fs::remove_dir(&freezer).is_ok()).await;
+    }
+}

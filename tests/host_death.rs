@@ -1,0 +1,202 @@
+//! The death of a host takes its executions along, whatever the host dies of.
+
+mod support;
+
+use std::time::Instant;
+
+use execution_engine::*;
+use support::host::{self, Host};
+use support::levels::{level_named, levels, name_of};
+use support::lifeline::{Lifeline, holding};
+use support::*;
+use tempfile::TempDir;
+
+/// A grace that is out of the question when a host dies.
+const ENDLESS: Duration = Duration::from_secs(3600);
+
+/// Nothing is alive 2 s later: so long on a machine with nothing else to do, and as many times longer
+/// as there are others who want its processors.
+fn patience() -> Duration {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap();
+    let load: f64 = load.split(' ').next().unwrap().parse().unwrap();
+    let cores = std::thread::available_parallelism().unwrap().get() as f64;
+    Duration::from_secs(2).mul_f64((load / cores).max(1.0))
+}
+
+/// A program, a child in its group, one in a session of its own and an orphan, all deaf to SIGTERM.
+fn family(home: &std::path::Path) -> ExecutionRequest {
+    let line = "trap '' TERM; sleep 300 & setsid sleep 300 & (setsid sleep 300 &); \
+                echo ready >ready; sleep 300";
+    shell(holding(home, line)).working_dir(home)
+}
+
+async fn dies(manner: &str, ends_with: impl Fn(&mut Host)) {
+    for level in levels() {
+        let home = TempDir::new().unwrap();
+        let life = Lifeline::new(home.path());
+        let (level, place) = (name_of(level), home.path().display());
+        let mut host = Host::start(&format!("{manner} {level} {place}"));
+        assert_eq!(host.says(), "it runs");
+        assert!(!life.is_cut());
+        let begun = Instant::now();
+        ends_with(&mut host);
+        life.cut(&format!("after {manner} at {level}")).await;
+        let took = begun.elapsed();
+        assert!(took < patience(), "{manner} at {level}: {took:?}");
+    }
+}
+
+#[tokio::test]
+async fn by_sigkill() {
+    dies("waits", Host::kill).await;
+}
+
+#[tokio::test]
+async fn by_process_exit() {
+    dies("exits", Host::tell).await;
+}
+
+#[tokio::test]
+async fn by_abort() {
+    dies("aborts", Host::tell).await;
+}
+
+#[tokio::test]
+async fn by_a_panic() {
+    dies("panics", Host::tell).await;
+}
+
+/// These two live on, without their engine.
+#[tokio::test]
+async fn by_dropping_the_engine() {
+    dies("drops", Host::tell).await;
+}
+
+#[tokio::test]
+async fn by_the_end_of_its_runtime() {
+    dies("ends_its_runtime", Host::tell).await;
+}
+
+/// Its own children, signal handlers and descriptors are none of the engine's business.
+#[tokio::test]
+async fn a_living_host_is_left_as_it_was() {
+    for level in levels() {
+        let home = TempDir::new().unwrap();
+        let _life = Lifeline::new(home.path());
+        let mut host = Host::start(&format!("looks {} {}", name_of(level), home.path().display()));
+        assert_eq!(host.says(), "it runs");
+        host.tell();
+        assert_eq!(host.says(), "all is well", "{level}");
+    }
+}
+
+/// The hosts of these tests.
+#[test]
+fn host() {
+    let Some(words) = host::part() else { return };
+    let home = PathBuf::from(&words[2]);
+    let level = level_named(&words[1]);
+    let signals = signals();
+    let engine = ExecutionEngine::builder().stop_grace(ENDLESS).containment(level).build().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        engine.execute(family(&home)).await.unwrap();
+        told(&home.join("ready")).await;
+    });
+    host::say("it runs");
+    host::listen();
+    match words[0].as_str() {
+        "exits" => std::process::exit(3),
+        "aborts" => std::process::abort(),
+        "panics" => panic!("with an engine in scope"),
+        "drops" => drop(engine),
+        "ends_its_runtime" => {
+            runtime.spawn(async move {
+                let _engine = engine;
+                std::future::pending::<()>().await;
+            });
+            drop(runtime);
+        }
+        "looks" => {
+            look(&engine, &runtime, &signals);
+            drop(engine);
+            host::say("all is well");
+        }
+        _ => {}
+    }
+    host::listen();
+}
+
+/// Which signals this process handles, ignores and blocks.
+fn signals() -> Vec<String> {
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+    let is_set =
+        |line: &&str| ["SigBlk", "SigIgn", "SigCgt"].iter().any(|set| line.starts_with(set));
+    status.lines().filter(is_set).map(str::to_string).collect()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a child of the host's own")]
+fn look(engine: &ExecutionEngine, runtime: &tokio::runtime::Runtime, before: &[String]) {
+    let leak = std::fs::File::open("/dev/zero").unwrap();
+    rustix::io::fcntl_setfd(&leak, rustix::io::FdFlags::empty()).unwrap();
+    let mut own = std::process::Command::new("sh");
+    own.args(["-c", "read x; exit 7"]).stdin(std::process::Stdio::piped());
+    let mut own = own.spawn().unwrap();
+
+    let sentinel = sentinel();
+    let stat = stat(sentinel);
+    assert_ne!(stat[3], self::stat(std::process::id())[3], "a session of its own");
+    assert_ne!(stat[1], std::process::id().to_string(), "no child of the host");
+    runtime.block_on(until("it has gone to sleep", || !work_of(sentinel)[0].ends_with("\t0")));
+    let work = work_of(sentinel);
+    for number in 0..20 {
+        let result = runtime.block_on(engine.run(shell(format!("exit {number}")))).unwrap();
+        assert_eq!(result.exit_code, number, "{result:?}");
+    }
+    assert_eq!(work_of(sentinel), work, "it sleeps while executions come and go");
+    assert_eq!(self::sentinel(), sentinel, "one for all of them");
+    let files = std::fs::read_dir(format!("/proc/{sentinel}/fd")).unwrap().flatten();
+    for file in files {
+        let to = std::fs::read_link(file.path()).unwrap();
+        let to = to.to_str().unwrap();
+        let known = ["/dev/null", "pipe:", "/memfd:execution-roster"];
+        assert!(known.iter().any(|known| to.starts_with(known)), "{to} is the host's");
+    }
+
+    assert_eq!(own.try_wait().unwrap(), None, "it was not waited for");
+    drop(own.stdin.take());
+    assert_eq!(own.wait().unwrap().code(), Some(7), "its status is the host's");
+    assert_eq!(signals(), before);
+}
+
+/// The process that holds the other end of a pipe of ours and is called by its name.
+fn sentinel() -> u32 {
+    let links = |pid: &str| -> Vec<PathBuf> {
+        let files = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        files.filter_map(|file| std::fs::read_link(file.path()).ok()).collect()
+    };
+    let mine = links("self");
+    let is_it = |pid: &u32| {
+        let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let lifeline = std::fs::read_link(format!("/proc/{pid}/fd/3"));
+        line.contains("execution-sentinel") && lifeline.is_ok_and(|pipe| mine.contains(&pipe))
+    };
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let found: Vec<u32> = pids.filter(is_it).collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+    found[0]
+}
+
+/// State, parent, group, session and so on.
+fn stat(pid: u32) -> Vec<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit_once(") ").unwrap().1.split(' ').map(str::to_string).collect()
+}
+
+/// How often it had the processor.
+fn work_of(pid: u32) -> Vec<String> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let lines = status.lines().filter(|line| line.contains("ctxt_switches"));
+    lines.map(str::to_string).collect()
+}
