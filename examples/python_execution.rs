@@ -57,6 +57,7 @@ async fn script(engine: &ExecutionEngine) -> Outcome {
         output_log_path: None,
         metadata: ExecutionMetadata::default(),
     };
+    announce(&request);
     let execution_id = engine.execute(request).await?;
     let result = engine.wait_for_completion(execution_id).await?;
     show(&result);
@@ -70,6 +71,7 @@ async fn exec(engine: &ExecutionEngine) -> Outcome {
         ExecutionRequest::exec("python3", ["demo.py", "--by", "time", "--min-rows", "50"])
             .working_dir(SCRIPTS)
             .timeout(Duration::from_secs(30));
+    announce(&request);
     let result = engine.run(request).await?;
     show(&result);
     expect(result.exit_code == 3, "exit code 3 for too few rows")
@@ -81,6 +83,7 @@ async fn shell(engine: &ExecutionEngine) -> Outcome {
         .interpreter("/bin/bash")
         .working_dir(SCRIPTS)
         .timeout(Duration::from_secs(30));
+    announce(&request);
     let result = engine.run(request).await?;
     show(&result);
     expect(result.success && result.stderr.is_empty(), "three lines and no warnings")
@@ -98,6 +101,7 @@ async fn virtual_environment(engine: &ExecutionEngine, scratch: &Path) -> Outcom
             .interpreter("/bin/bash")
             .env("DEMO", format!("{SCRIPTS}/demo.py"))
             .working_dir(scratch);
+    announce(&request);
     let result = engine.run(request).await?;
     show(&result);
     expect(result.stdout.contains("of a virtual environment"), "the Python of the environment")
@@ -193,6 +197,11 @@ fn demo(args: &[&str]) -> ExecutionRequest {
 
 fn title(text: &str) {
     println!("\n{text}");
+}
+
+/// A command reads as one would type it.
+fn announce(request: &ExecutionRequest) {
+    println!("   $ {}", request.command);
 }
 
 fn show(result: &ExecutionResult) {
