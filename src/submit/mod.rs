@@ -97,7 +97,7 @@ fn command_line(
             Ok((lookup.find("program", program)?, words(program, args.iter().cloned())))
         }
         Command::Shell { command, shell } => {
-            let args = [shell_flag(shell).to_string(), command.clone()];
+            let args = [shell_flag(shell).to_string(), as_line(command)];
             Ok((lookup.find("shell", shell)?, words(shell, args)))
         }
         Command::AwsCli { service, operation, args, profile, region } => {
@@ -120,6 +120,11 @@ fn shell_flag(shell: &str) -> &'static str {
         "cmd" => "/C",
         _ => "-c",
     }
+}
+
+/// A line that begins like an option would be taken for one; a blank before it changes nothing else.
+fn as_line(command: &str) -> String {
+    if command.starts_with(['-', '+']) { format!(" {command}") } else { command.to_string() }
 }
 
 fn working_dir(dir: &Path) -> Result<PathBuf, ValidationError> {
