@@ -170,11 +170,12 @@ async fn all_of_a_pipeline_is_stopped() {
     let engine = with_grace(PATIENCE).with_event_handler(recorder.clone());
     let part = format!("sh -c 'echo $$ >&2; exec {LONG}'");
     let id = engine.execute(shell(format!("{part} | {part} | {part}"))).await.unwrap();
-    recorder.when(id, |events| lines_of(events, Stream::Stderr).len() == 3).await;
+    let told = |events: &[ExecutionEvent]| lines_of(events, Stream::Stderr);
+    let told = told(&recorder.when(id, |events| told(events).len() == 3).await).join("\n");
     engine.cancel(id).await.unwrap();
     let result = soon("its end", engine.wait_for_completion(id)).await.unwrap();
     assert_eq!(result.containment.signal, Some(Signal::Terminate), "{result:?}");
-    assert!(!pids(&result.stderr).into_iter().any(is_alive), "{result:?}");
+    assert!(!pids(&told).into_iter().any(is_alive), "{result:?}");
 }
 
 /// Ends a process that a test has let escape.

@@ -29,6 +29,7 @@ impl Lookup<'_> {
             return runnable(field, name, &path).map(|()| path);
         }
         // A file that may not be run hides none further on; it is only the better error at the end.
+        // In a directory that may not be searched there is none that we know of.
         let mut failure = not_found(field, name);
         for dir in std::env::split_paths(self.path.unwrap_or(DEFAULT_PATH.as_ref())) {
             // An empty entry means the working directory; "./" keeps it from being looked up again.
@@ -36,7 +37,9 @@ impl Lookup<'_> {
             let path = self.at_base(&dir.join(name));
             match runnable(field, name, &path) {
                 Ok(()) => return Ok(path),
-                Err(error @ ValidationError::PermissionDenied { .. }) => failure = error,
+                Err(error @ ValidationError::PermissionDenied { .. }) if path.exists() => {
+                    failure = error;
+                }
                 Err(_) => {}
             }
         }

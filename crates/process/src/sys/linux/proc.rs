@@ -25,6 +25,8 @@ pub(super) struct Stat {
     /// CPU time of its own, in clock ticks.
     cpu: u64,
     threads: u32,
+    /// Whether it is on its way out, and has given up its memory or will in a moment.
+    is_exiting: bool,
     /// In clock ticks since the system started. With the pid it names a process for ever.
     pub(super) started: u64,
 }
@@ -100,12 +102,17 @@ fn parse(pid: i32, line: &[u8]) -> Option<Stat> {
     let state = fields.next()?.chars().next()?;
     let mut number = || fields.next()?.parse().ok();
     let (parent, group, session) = (number()?, number()?, number()?);
-    let user: u64 = fields.nth(7)?.parse().ok()?;
+    let flags: u32 = fields.nth(2)?.parse().ok()?;
+    let user: u64 = fields.nth(4)?.parse().ok()?;
     let system: u64 = fields.next()?.parse().ok()?;
     let threads = fields.nth(4)?.parse().ok()?;
     let started = fields.nth(1)?.parse().ok()?;
-    Some(Stat { pid, name, state, parent, group, session, cpu: user + system, threads, started })
+    let (cpu, is_exiting) = (user + system, flags & PF_EXITING != 0);
+    Some(Stat { pid, name, state, parent, group, session, cpu, threads, is_exiting, started })
 }
+
+/// The kernel's own flag of a thread that ends.
+const PF_EXITING: u32 = 0x4;
 
 /// What the environment of a process tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,7 +130,12 @@ pub(super) fn environ(pid: i32, mark: &str) -> Environ {
             let found = environ.windows(mark.len()).any(|window| window == mark.as_bytes());
             if found { Environ::Has } else { Environ::HasNot }
         }
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Environ::Unreadable,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => match Stat::of(pid) {
+            // What is left of a process that has given up its memory belongs to root.
+            Some(stat) if stat.is_exiting && stat.threads <= 1 => Environ::HasNot,
+            Some(_) => Environ::Unreadable,
+            None => Environ::HasNot,
+        },
         Err(_) => Environ::HasNot,
     }
 }

@@ -1,0 +1,189 @@
+//! What this user may not read, run, enter or write is refused by the name of its field. Root may
+//! do everything, so that these tests run as `nobody` then.
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use execution_engine::*;
+use support::*;
+use tempfile::TempDir;
+
+/// Whether this process is root. The test of this name has been run as another user then.
+async fn done_as_nobody(test: &str) -> bool {
+    if !rustix::process::geteuid().is_root() {
+        return false;
+    }
+    let home = TempDir::new().unwrap();
+    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    // Where cargo has put it, nobody else may be allowed to go.
+    let itself = home.path().join("test");
+    fs::copy(std::env::current_exe().unwrap(), &itself).unwrap();
+    let args =
+        ["--reuid=65534", "--regid=65534", "--clear-groups", "--", "./test", "--exact", test];
+    let request = ExecutionRequest::exec("setpriv", args)
+        .working_dir(home.path())
+        .env("TMPDIR", "/tmp")
+        .env("HOME", "/");
+    match soon("the test", engine().run(request)).await {
+        Ok(result) => {
+            assert!(result.success, "{}\n{}", result.stdout, result.stderr);
+            assert!(result.stdout.contains("1 passed"), "{}", result.stdout);
+        }
+        Err(error) => eprintln!("SKIPPED: this is root, and setpriv cannot be used: {error}"),
+    }
+    true
+}
+
+fn with_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn file(path: PathBuf, mode: u32) -> PathBuf {
+    fs::write(&path, "#!/bin/sh\necho ran\n").unwrap();
+    with_mode(&path, mode);
+    path
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn exec(program: &Path) -> ExecutionRequest {
+    ExecutionRequest::exec::<String>(text(program), [])
+}
+
+#[tokio::test]
+async fn what_may_not_be_read_run_or_entered_is_refused() {
+    if done_as_nobody("what_may_not_be_read_run_or_entered_is_refused").await {
+        return;
+    }
+    let home = TempDir::new().unwrap();
+    let path = |name: &str| home.path().join(name);
+    let unreadable = file(path("unreadable"), 0o200);
+    let not_executable = file(path("not-executable"), 0o644);
+    let closed = path("closed");
+    fs::create_dir(&closed).unwrap();
+    let inside = file(closed.join("inside"), 0o755);
+    let inner = closed.join("inner");
+    fs::create_dir(&inner).unwrap();
+    with_mode(&closed, 0o600);
+
+    let script = |path: &Path| ExecutionRequest::script(path);
+    for (field, place, request) in [
+        ("path", &unreadable, script(&unreadable)),
+        ("path", &unreadable, script(&unreadable).interpreter("sh")),
+        ("path", &inside, script(&inside)),
+        (
+            "interpreter",
+            &not_executable,
+            script(&not_executable).interpreter(text(&not_executable)),
+        ),
+        ("program", &not_executable, exec(&not_executable)),
+        ("program", &inside, exec(&inside)),
+        ("shell", &inside, shell("true").interpreter(text(&inside))),
+        ("working_dir", &closed, shell("true").working_dir(&closed)),
+        ("working_dir", &inner, shell("true").working_dir(&inner)),
+    ] {
+        let engine = engine();
+        let refused = engine.execute(request).await.unwrap_err();
+        let expected = ValidationError::PermissionDenied { field, path: place.clone() };
+        assert_eq!(refused, ExecutionError::Validation(expected), "{refused}");
+        assert_eq!((engine.total_count().await, engine.running_count().await), (0, 0));
+    }
+    with_mode(&closed, 0o700);
+}
+
+#[tokio::test]
+async fn a_directory_of_the_path_that_may_not_be_searched_hides_nothing_further_on() {
+    if done_as_nobody("a_directory_of_the_path_that_may_not_be_searched_hides_nothing_further_on")
+        .await
+    {
+        return;
+    }
+    let home = TempDir::new().unwrap();
+    let (closed, open) = (home.path().join("closed"), home.path().join("open"));
+    for dir in [&closed, &open] {
+        fs::create_dir(dir).unwrap();
+        file(dir.join("tool"), 0o755);
+    }
+    with_mode(&closed, 0o600);
+    let path = format!("{}:{}", closed.display(), open.display());
+    let tool = || ExecutionRequest::exec::<String>("tool", []);
+    let result = soon("the tool", engine().run(tool().env("PATH", path))).await.unwrap();
+    assert_eq!(result.stdout, "ran\n");
+
+    // Nobody knows whether it is there, so it was not found.
+    let refused = engine().execute(tool().env("PATH", text(&closed))).await.unwrap_err();
+    let expected =
+        ValidationError::ProgramNotFound { field: "program", program: "tool".to_string() };
+    assert_eq!(refused, ExecutionError::Validation(expected));
+    with_mode(&closed, 0o700);
+}
+
+#[tokio::test]
+async fn a_log_that_may_not_be_written_refuses_the_request() {
+    if done_as_nobody("a_log_that_may_not_be_written_refuses_the_request").await {
+        return;
+    }
+    let home = TempDir::new().unwrap();
+    let fixed = home.path().join("fixed");
+    fs::create_dir(&fixed).unwrap();
+    with_mode(&fixed, 0o500);
+    let touches = home.path().join("ran");
+    let line = format!("echo >'{}'", touches.display());
+    let logged = engine_with(|config| config.log_dir = Some(fixed.join("logs")));
+    for (engine, request) in [
+        (engine(), shell(&line).output_log(fixed.join("out.log"))),
+        (engine(), shell(&line).output_log(fixed.join("deeper/out.log"))),
+        (logged, shell(&line)),
+    ] {
+        let refused = engine.execute(request).await.unwrap_err();
+        assert_eq!(refused.error_code(), "log_failed", "{refused}");
+        assert!(refused.to_string().contains("ermission denied"), "{refused}");
+        assert_eq!((engine.total_count().await, engine.available_permits()), (0, 100));
+    }
+    assert!(!touches.exists());
+}
+
+#[tokio::test]
+async fn a_user_without_rights_can_do_all_else() {
+    if done_as_nobody("a_user_without_rights_can_do_all_else").await {
+        return;
+    }
+    let engine = engine();
+    let id = engine.execute(shell("sleep 300 & sleep 300")).await.unwrap();
+    engine.cancel(id).await.unwrap();
+    let result = soon("its end", engine.wait_for_completion(id)).await.unwrap();
+    assert_eq!(result.ending, Ending::Cancelled);
+    assert!(result.containment.survivors.is_empty(), "{result:?}");
+    let result = soon("its end", engine.run(shell("id -u"))).await.unwrap();
+    assert_eq!(result.stdout.trim(), rustix::process::geteuid().as_raw().to_string());
+}
+
+#[tokio::test]
+async fn those_of_this_user_that_are_just_ending_are_no_suspects() {
+    if done_as_nobody("those_of_this_user_that_are_just_ending_are_no_suspects").await {
+        return;
+    }
+    // The environment of a process that is ending cannot be read, like that of another user's.
+    let level = ContainmentLevel::ProcessTree;
+    let engine = ExecutionEngine::builder().containment(level).build().unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..400 {
+        if tasks.len() == 40 {
+            tasks.join_next().await.unwrap().unwrap();
+        }
+        let engine = engine.clone();
+        tasks.spawn(async move {
+            let request = shell(format!("exit {}", number % 3));
+            let result = soon("its end", engine.run(request)).await.unwrap();
+            assert!(result.containment.survivors.is_empty(), "{result:?}");
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.unwrap();
+    }
+}
