@@ -247,6 +247,7 @@ impl EngineBuilder {
             ended: Notify::new(),
             hub: Arc::new(Hub::default()),
             logs: self.settings.logs,
+            overflow_dir: Arc::new(OverflowDir::new(self.settings.overflow_disk_limit)),
         };
         let core = Arc::new(Core {
             config: self.config,
@@ -255,7 +256,6 @@ impl EngineBuilder {
             driver: Driver::default(),
             stage: Arc::new(Stage::new(self.stall_limit)),
             audience: RwLock::new(self.audience),
-            overflow_dir: Arc::new(OverflowDir::new(self.settings.overflow_disk_limit)),
             cleanup: cleanup::Once::default(),
             plans: Arc::default(),
         });

@@ -16,7 +16,7 @@ use crate::execution::{
 };
 use crate::model::{ExecutionMetadata, ExecutionOptions, ExecutionRequest};
 use crate::notify::{Audience, Publisher, Stage};
-use crate::output::{Excess, Holding, Journal, Keep, Lens, LogPlan, Logs, OverflowDir, PumpPlan};
+use crate::output::{Excess, Holding, Journal, Keep, Lens, LogPlan, Logs, PumpPlan};
 use crate::plan::Plans;
 use crate::record::{Profile, Refusal};
 use crate::submit::{self, Admitted, Ask, Full, Patience, Prepared, Rules};
@@ -29,7 +29,6 @@ pub(super) struct Core {
     pub(super) driver: Driver,
     pub(super) stage: Arc<Stage>,
     pub(super) audience: RwLock<Audience>,
-    pub(super) overflow_dir: Arc<OverflowDir>,
     pub(super) cleanup: cleanup::Once,
     pub(super) plans: Arc<Plans>,
 }
@@ -157,7 +156,7 @@ impl Core {
                 (_, OversizedOutputStrategy::FailExecution) => Excess::Stop,
                 (_, OversizedOutputStrategy::StreamToFile) => Excess::Spill,
             },
-            overflow_dir: Arc::clone(&self.overflow_dir),
+            overflow_dir: Arc::clone(&self.shared.overflow_dir),
             partial_after,
         }
     }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::ExecutionEngine;
 use super::core::{Core, no_threads};
 use crate::error::{ExecutionError, Result, ValidationError};
-use crate::execution::{Live, Shared};
+use crate::execution::Live;
 use crate::model::{
     ExecutionOptions, ExecutionPlan, ExecutionRequest, ExecutionStatus, PlanExecutionResult,
     PlanOptions, PlanSummary,
@@ -19,6 +19,7 @@ use crate::output::Journal;
 use crate::plan::{
     Hands, House, PlanLive, PlanProfile, PlanSubscription, Plans, Removed, Runner, check,
 };
+use crate::record::Registry;
 use crate::submit::{self, GroupId, Patience};
 
 impl ExecutionEngine {
@@ -231,21 +232,30 @@ impl Hands for Inside {
     }
 }
 
-/// The journals of executions and of plans.
+/// The journals of executions and of plans. Not what their engine shares: those who watch learn of
+/// its end from that going away.
 struct All {
-    shared: Arc<Shared>,
+    registry: Arc<Registry<Live>>,
     plans: Arc<Plans>,
 }
 
 impl Core {
     pub(super) fn journals(&self) -> Arc<dyn Journals> {
-        Arc::new(All { shared: Arc::clone(&self.shared), plans: Arc::clone(&self.plans) })
+        Arc::new(All {
+            registry: Arc::clone(&self.shared.registry),
+            plans: Arc::clone(&self.plans),
+        })
     }
 }
 
 impl Journals for All {
     fn journal(&self, id: Uuid) -> Option<Arc<Journal>> {
         let of_plan = || self.plans.get(id).map(|plan| Arc::clone(plan.journal()));
-        self.shared.registry.journal(id).or_else(of_plan)
+        self.registry.journal(id).or_else(of_plan)
+    }
+
+    fn is_alive(&self, id: Uuid) -> bool {
+        let is_running = |plan: Arc<PlanLive>| !plan.status().is_terminal();
+        self.registry.is_alive(id) || self.plans.get(id).is_some_and(is_running)
     }
 }

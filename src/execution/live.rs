@@ -205,6 +205,9 @@ impl Live {
     /// Wakes all waiters with the record, or with the news that there will be none.
     pub(crate) fn end(&self, record: Option<Arc<Record>>) {
         self.inbox.close();
+        if record.is_none() {
+            self.journal.close();
+        }
         if self.record.set(record).is_ok() {
             self.ended.notify_waiters();
         }
@@ -225,5 +228,9 @@ impl Journals for Registry<Live> {
             Entry::Live(live) => Arc::clone(&live.journal),
             Entry::Ended(record) => record.journal(),
         })
+    }
+
+    fn is_alive(&self, id: Uuid) -> bool {
+        matches!(self.get(id), Some(Entry::Live(_)))
     }
 }

@@ -27,7 +27,7 @@ use crate::model::{
 };
 use crate::moment;
 use crate::notify::{Hub, Publisher};
-use crate::output::{Logs, OutputStop, Pump, PumpPlan, Step};
+use crate::output::{Logs, OutputStop, OverflowDir, Pump, PumpPlan, Step};
 use crate::record::{Record, Registry, Retention};
 use crate::submit::{self, Admitted};
 
@@ -45,6 +45,7 @@ pub(crate) struct Shared {
     /// Those who watch all executions.
     pub(crate) hub: Arc<Hub>,
     pub(crate) logs: LogRetention,
+    pub(crate) overflow_dir: Arc<OverflowDir>,
 }
 
 impl Shared {
@@ -65,6 +66,8 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         self.hub.close();
+        // Those who watch all executions may hold records for longer.
+        self.overflow_dir.remove();
     }
 }
 

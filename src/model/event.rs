@@ -56,6 +56,7 @@ pub enum ExecutionEvent {
         count: u64,
     },
     /// This subscription was slower than the output, and what it had not been told is no longer held.
+    /// A line of which a part is missing is missed as a whole.
     OutputMissed {
         /// The execution.
         execution_id: Uuid,

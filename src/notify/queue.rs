@@ -103,13 +103,15 @@ impl Queue {
     }
 
     /// Waits until the handler can take more, or until it has been given up. Cancel safe.
-    pub(super) async fn room(&self) {
+    pub(super) async fn room(self: &Arc<Self>) {
         let Some(pin) = self.pin else { return };
         loop {
             let changed = self.room.notified();
             if self.journal.behind(pin) < MOST_WAITING_BYTES {
                 return;
             }
+            // It may be a line that is not finished, of which nobody has been told.
+            self.wake();
             let stalls_at = self.lock().progress.checked_add(self.stage.stall_limit);
             tokio::select! {
                 () = changed => {}
@@ -170,6 +172,8 @@ impl Queue {
             }
             self.room.notify_one();
         }
+        // What it has taken may have been no item yet.
+        self.room.notify_one();
     }
 
     fn take(&self) -> Option<Item> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use chrono::Utc;
+use tokio::task::coop;
 use uuid::Uuid;
 
 use super::hub::{Hub, Inbox, Mail, News};
@@ -17,6 +18,9 @@ use crate::output::{Cursor, Journal, Lens, Lines, Piece};
 /// Finds the journal of an execution that is alive or remembered.
 pub(crate) trait Journals: Send + Sync {
     fn journal(&self, id: Uuid) -> Option<Arc<Journal>>;
+
+    /// Whether more will come of an execution.
+    fn is_alive(&self, id: Uuid) -> bool;
 }
 
 /// The records of one execution, or of all: see [`subscribe`](crate::ExecutionEngine::subscribe) and
@@ -58,9 +62,16 @@ struct Dashboard {
     inbox: Arc<Inbox>,
     journals: Arc<dyn Journals>,
     lens: Lens,
-    cursors: HashMap<Uuid, Cursor>,
-    /// The journal that is being read, and up to where.
-    current: Option<(Arc<Journal>, u64)>,
+    /// Those whose last record has not been told.
+    followed: HashMap<Uuid, Followed>,
+    /// The execution that is being read, and up to where.
+    current: Option<(Uuid, u64)>,
+}
+
+/// A journal that has been begun. It is held, so that its end can be told as it was held.
+struct Followed {
+    journal: Arc<Journal>,
+    cursor: Cursor,
 }
 
 impl Subscription {
@@ -70,8 +81,8 @@ impl Subscription {
 
     pub(crate) fn to_all(hub: Arc<Hub>, journals: Arc<dyn Journals>, lens: Lens) -> Self {
         let inbox = hub.open();
-        let cursors = HashMap::new();
-        let dashboard = Dashboard { hub, inbox, journals, lens, cursors, current: None };
+        let followed = HashMap::new();
+        let dashboard = Dashboard { hub, inbox, journals, lens, followed, current: None };
         Self { source: Source::All(Box::new(dashboard)), lines: None }
     }
 
@@ -81,6 +92,14 @@ impl Subscription {
     }
 
     fn poll_record(&mut self, cx: &mut Context<'_>) -> Poll<Option<EventRecord>> {
+        let turn = ready!(coop::poll_proceed(cx));
+        self.poll_next_record(cx).map(|record| {
+            turn.made_progress();
+            record
+        })
+    }
+
+    fn poll_next_record(&mut self, cx: &mut Context<'_>) -> Poll<Option<EventRecord>> {
         loop {
             if let Some((execution_id, lines)) = &mut self.lines
                 && let Some((sequence, line)) = lines.next()
@@ -121,6 +140,14 @@ impl ChunkSubscription {
     }
 
     fn poll_record(&mut self, cx: &mut Context<'_>) -> Poll<Option<ChunkRecord>> {
+        let turn = ready!(coop::poll_proceed(cx));
+        self.poll_next_record(cx).map(|record| {
+            turn.made_progress();
+            record
+        })
+    }
+
+    fn poll_next_record(&mut self, cx: &mut Context<'_>) -> Poll<Option<ChunkRecord>> {
         loop {
             let next = ready!(self.reader.poll_piece(cx));
             let Some((execution_id, piece)) = next else { return Poll::Ready(None) };
@@ -172,10 +199,9 @@ impl Drop for Reader {
 impl Dashboard {
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<(Uuid, Piece)>> {
         loop {
-            if let Some((journal, to)) = &self.current {
-                let (journal, to) = (Arc::clone(journal), *to);
-                if let Some(piece) = self.read(&journal, to) {
-                    return Poll::Ready(Some((journal.id(), piece)));
+            if let Some((id, to)) = self.current {
+                if let Some(piece) = self.read(id, to) {
+                    return Poll::Ready(Some((id, piece)));
                 }
                 self.current = None;
             }
@@ -187,8 +213,8 @@ impl Dashboard {
                     }
                 }
                 Mail::Missed(count) => {
-                    let Self { cursors, journals, .. } = self;
-                    cursors.retain(|id, _| journals.journal(*id).is_some());
+                    let Self { followed, journals, .. } = self;
+                    followed.retain(|id, _| journals.is_alive(*id));
                     return Poll::Ready(Some((Uuid::nil(), missed(count))));
                 }
             }
@@ -197,21 +223,20 @@ impl Dashboard {
 
     /// False if the execution has been forgotten meanwhile.
     fn turn_to(&mut self, id: Uuid, news: News) -> bool {
-        let Some(journal) = self.journals.journal(id) else {
-            self.cursors.remove(&id);
-            return false;
-        };
-        let lens = self.lens;
-        self.cursors.entry(id).or_insert_with(|| journal.reader(lens, news.from));
-        self.current = Some((journal, news.to));
+        if !self.followed.contains_key(&id) {
+            let Some(journal) = self.journals.journal(id) else { return false };
+            let cursor = journal.reader(self.lens, news.from);
+            self.followed.insert(id, Followed { journal, cursor });
+        }
+        self.current = Some((id, news.to));
         true
     }
 
-    fn read(&mut self, journal: &Journal, to: u64) -> Option<Piece> {
-        let cursor = self.cursors.get_mut(&journal.id())?;
+    fn read(&mut self, id: Uuid, to: u64) -> Option<Piece> {
+        let Followed { journal, cursor } = self.followed.get_mut(&id)?;
         let piece = journal.next(cursor, to)?;
         if matches!(&piece, Piece::Event { event, .. } if event.is_terminal()) {
-            self.cursors.remove(&journal.id());
+            self.followed.remove(&id);
         }
         Some(piece)
     }

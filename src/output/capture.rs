@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::lines::complete_characters;
 use super::overflow::OverflowFile;
 use crate::model::StreamStats;
 
@@ -79,6 +80,11 @@ impl Capture {
     /// How many bytes of the stream there have been.
     pub(super) fn seen(&self) -> u64 {
         self.seen
+    }
+
+    /// How many bytes of the store are kept when nothing more comes.
+    pub(super) fn kept(&self) -> u64 {
+        self.kept as u64
     }
 
     /// Everything in the store; offsets in it are offsets in the stream.
@@ -170,22 +176,6 @@ impl Last {
     }
 }
 
-/// The length of `bytes` without a UTF-8 character that has only begun at its end.
-fn complete_characters(bytes: &[u8]) -> usize {
-    for back in 1..=3.min(bytes.len()) {
-        let start = bytes.len() - back;
-        let length = match bytes[start] {
-            0b1000_0000..=0b1011_1111 => continue,
-            0b1100_0000..=0b1101_1111 => 2,
-            0b1110_0000..=0b1110_1111 => 3,
-            0b1111_0000..=0b1111_0111 => 4,
-            _ => 1,
-        };
-        return if length > back { start } else { bytes.len() };
-    }
-    bytes.len()
-}
-
 /// One stream of an ended execution.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Captured {
@@ -222,7 +212,7 @@ impl Captured {
         let kept_bytes = match &self.rest {
             Rest::Dropped => in_memory,
             Rest::Last(last) => in_memory + last.len() as u64,
-            Rest::File(_) => self.seen,
+            Rest::File(file) => in_memory + file.written(),
         };
         StreamStats { seen_bytes: self.seen, kept_bytes }
     }
@@ -239,7 +229,7 @@ impl Captured {
     pub(crate) fn text(&self) -> String {
         let mut text = String::from_utf8_lossy(&self.bytes).into_owned();
         let StreamStats { seen_bytes, kept_bytes } = self.stats();
-        if kept_bytes == seen_bytes {
+        if kept_bytes == seen_bytes || self.overflow().is_some() {
             if let Rest::Last(last) = &self.rest {
                 return String::from_utf8_lossy(&[&self.bytes[..], &last[..]].concat())
                     .into_owned();

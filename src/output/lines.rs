@@ -94,8 +94,33 @@ fn piece_of(bytes: &[u8], longest: usize) -> usize {
         return bytes.len();
     }
     let is_continuation = |at: &usize| bytes[*at] & 0b1100_0000 == 0b1000_0000;
-    let shortest = longest.saturating_sub(3).max(1);
+    let shortest = longest.saturating_sub(3).max(1).min(longest);
     (shortest..=longest).rev().find(|at| !is_continuation(at)).unwrap_or(longest)
+}
+
+/// The length of `bytes` without a UTF-8 character that has only begun at its end.
+pub(super) fn complete_characters(bytes: &[u8]) -> usize {
+    for back in 1..=3.min(bytes.len()) {
+        let start = bytes.len() - back;
+        let length = match bytes[start] {
+            0b1000_0000..=0b1011_1111 => continue,
+            0b1100_0000..=0b1101_1111 => 2,
+            0b1110_0000..=0b1110_1111 => 3,
+            0b1111_0000..=0b1111_0111 => 4,
+            _ => 1,
+        };
+        return if length > back { start } else { bytes.len() };
+    }
+    bytes.len()
+}
+
+/// How much of an unfinished line is told as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// All of it: the stream has ended.
+    AtTheEnd,
+    /// What is complete characters: the rest of one that has only begun may follow.
+    AtACharacter,
 }
 
 /// Holds back the unfinished last line of a stream until the rest of it comes.
@@ -144,10 +169,41 @@ impl LineSplitter {
         has_lines
     }
 
-    /// What is unfinished, as it is: the stream has ended, or nobody wants to wait any longer.
+    /// What is unfinished, as it is: the stream has ended.
     pub(crate) fn finish(&mut self) -> Option<LineBatch> {
-        let bytes = std::mem::take(&mut self.unfinished);
+        self.cut(self.unfinished.len())
+    }
+
+    /// So many of the unfinished bytes, as they are.
+    pub(crate) fn cut(&mut self, length: usize) -> Option<LineBatch> {
+        let bytes = self.unfinished.drain(..length.min(self.unfinished.len())).collect();
         self.batch(bytes, false)
+    }
+
+    /// The same without the bytes: how many are the next piece of an unfinished line that is to be
+    /// told as it is.
+    pub(crate) fn take_piece(&mut self, cut: Cut) -> Option<usize> {
+        let told = match cut {
+            Cut::AtTheEnd => self.unfinished.len(),
+            Cut::AtACharacter => complete_characters(&self.unfinished),
+        };
+        let piece = piece_of(&self.unfinished[..told], self.longest);
+        self.unfinished.drain(..piece);
+        (piece > 0).then_some(piece)
+    }
+
+    /// Forgets what is unfinished: how many bytes.
+    pub(crate) fn clear(&mut self) -> usize {
+        std::mem::take(&mut self.unfinished).len()
+    }
+
+    /// How much of `chunk` belongs to a line of which so much was before it; None if all does, and
+    /// the line may go on.
+    pub(crate) fn rest_of_line(&self, chunk: &[u8], begun: usize) -> Option<usize> {
+        let room = self.longest.saturating_sub(begun);
+        let window = &chunk[..chunk.len().min(room.saturating_add(LONGEST_ENDING))];
+        let line = memchr(b'\n', window).map(|end| end + 1);
+        line.or_else(|| (chunk.len() > room).then(|| piece_of(chunk, room)))
     }
 
     /// Whether a carriage return is held back behind the last piece.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tempfile::{TempDir, TempPath};
+use tempfile::{NamedTempFile, TempDir, TempPath};
 
 /// The private directory of one engine for its overflow files, made when first needed and removed
 /// with the engine.
@@ -24,7 +24,10 @@ pub(crate) struct OverflowDir {
 pub(crate) struct OverflowFile {
     dir: Arc<OverflowDir>,
     path: Mutex<Option<TempPath>>,
+    /// What is counted against the limit of all.
     size: AtomicU64,
+    /// How many bytes have been written to it, or are being.
+    written: AtomicU64,
 }
 
 impl OverflowDir {
@@ -36,15 +39,31 @@ impl OverflowDir {
     /// A new file with mode 0600 and an unpredictable name.
     pub(super) fn create(self: &Arc<Self>) -> io::Result<(File, OverflowFile)> {
         let mut dir = self.dir.lock().unwrap_or_else(PoisonError::into_inner);
-        let dir = match &mut *dir {
+        let there = match &mut *dir {
             Some(dir) => dir,
             none => none.insert(private_dir()?),
         };
-        let file = tempfile::Builder::new().suffix(".overflow").tempfile_in(dir.path())?;
-        let (file, path) = file.into_parts();
-        let path = Mutex::new(Some(path));
-        Ok((file, OverflowFile { dir: Arc::clone(self), path, size: AtomicU64::new(0) }))
+        let file = match file_in(there.path()) {
+            // Systems tidy up their temporary directory: what is old goes.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                file_in(dir.insert(private_dir()?).path())
+            }
+            file => file,
+        };
+        let (file, path) = file?.into_parts();
+        let (path, size) = (Mutex::new(Some(path)), AtomicU64::new(0));
+        let written = AtomicU64::new(0);
+        Ok((file, OverflowFile { dir: Arc::clone(self), path, size, written }))
     }
+
+    /// Removes it with all files that nobody has taken.
+    pub(crate) fn remove(&self) {
+        drop(self.dir.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+fn file_in(dir: &Path) -> io::Result<NamedTempFile> {
+    tempfile::Builder::new().suffix(".overflow").tempfile_in(dir)
 }
 
 /// For this user alone; an existing name, or a link laid in its place, is never used.
@@ -74,7 +93,21 @@ impl OverflowFile {
             return Err(io::Error::new(io::ErrorKind::QuotaExceeded, reason));
         }
         self.size.fetch_add(bytes, Ordering::AcqRel);
+        self.written.fetch_add(bytes, Ordering::AcqRel);
         Ok(())
+    }
+
+    /// How many bytes are in it.
+    pub(super) fn written(&self) -> u64 {
+        self.written.load(Ordering::Acquire)
+    }
+
+    /// Writing has failed: it has what it has.
+    pub(super) fn broke_off(&self) {
+        let length = self.lock().as_deref().map(std::fs::metadata);
+        if let Some(Ok(meta)) = length {
+            self.written.store(meta.len(), Ordering::Release);
+        }
     }
 
     /// Moves it to `to`, which must not exist yet: the user's from then on. How many bytes it has;

@@ -18,6 +18,7 @@ use tokio::net::unix::pipe;
 
 use super::file_sink::FileSink;
 use super::journal::{Appended, Journal};
+use super::lines::Cut;
 use super::log::Logs;
 use super::overflow::{OverflowDir, OverflowFile};
 use crate::model::Stream;
@@ -80,6 +81,9 @@ struct Channel {
     stream: Stream,
     pipe: Option<pipe::Receiver>,
     overflow: Option<(FileSink, Arc<OverflowFile>)>,
+    /// Whether something could not be written: what follows is not written either then, so that the
+    /// file has no hole.
+    is_broken: bool,
     /// Since when a line has been unfinished and nothing has come.
     silent_since: Option<Instant>,
 }
@@ -92,6 +96,7 @@ impl Pump {
                 stream,
                 pipe: pipe.map(pipe::Receiver::from_owned_fd_unchecked).transpose()?,
                 overflow: None,
+                is_broken: false,
                 silent_since: None,
             })
         };
@@ -143,7 +148,7 @@ impl Pump {
             if let Some((sink, _)) = &mut channel.overflow
                 && let Err(error) = sink.write_pending().await
             {
-                return Some(channel.lost(&error));
+                return Some(channel.broke_off(&error));
             }
         }
         None
@@ -156,7 +161,7 @@ impl Pump {
             if let Some((sink, _)) = &mut channel.overflow
                 && let Err(error) = sink.finish().await
             {
-                stop = Some(channel.lost(&error));
+                stop = Some(channel.broke_off(&error));
             }
         }
         stop
@@ -165,7 +170,7 @@ impl Pump {
     /// Closes the pipes, and tells what was unfinished. The logs come back for their last words.
     pub(crate) fn close(mut self) -> Logs {
         for channel in &self.channels {
-            self.plan.journal.cut(channel.stream);
+            self.plan.journal.cut(channel.stream, Cut::AtTheEnd);
             self.logs.end_of(channel.stream);
         }
         self.logs
@@ -199,7 +204,7 @@ impl Pump {
                 channel.pipe = None;
                 channel.silent_since = None;
                 self.logs.end_of(channel.stream);
-                Step { has_lines: journal.cut(channel.stream), stop: None }
+                Step { has_lines: journal.cut(channel.stream, Cut::AtTheEnd), stop: None }
             }
             Ok(_) => {
                 self.logs.chunk(channel.stream, buffer);
@@ -226,7 +231,7 @@ impl Pump {
         for channel in &mut self.channels {
             if channel.silent_since.is_some_and(|since| since.elapsed() >= after) {
                 channel.silent_since = None;
-                step.has_lines |= self.plan.journal.cut(channel.stream);
+                step.has_lines |= self.plan.journal.cut(channel.stream, Cut::AtACharacter);
             }
         }
         step
@@ -238,7 +243,11 @@ impl Channel {
         match plan.excess {
             Excess::Drop => None,
             Excess::Stop => Some(OutputStop::Limit { stream: self.stream, limit: plan.limit }),
-            Excess::Spill => self.spill(excess, plan).err().map(|error| self.lost(&error)),
+            Excess::Spill if self.is_broken => None,
+            Excess::Spill => self.spill(excess, plan).err().map(|error| {
+                self.is_broken = true;
+                self.lost(&error)
+            }),
         }
     }
 
@@ -257,6 +266,15 @@ impl Channel {
             sink.push(part);
         }
         Ok(())
+    }
+
+    /// The file has what it has.
+    fn broke_off(&mut self, error: &io::Error) -> OutputStop {
+        self.is_broken = true;
+        if let Some((_, file)) = &self.overflow {
+            file.broke_off();
+        }
+        self.lost(error)
     }
 
     fn lost(&self, error: &io::Error) -> OutputStop {

@@ -1,9 +1,11 @@
 //! One reader's place in a journal, and what it makes of what it finds there.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
-use super::entry::Told;
+use super::entry::{Span, Told, to_index};
 use crate::model::{ExecutionEvent, Stream};
 use crate::output::lines::{Line, LineBatch, LineSplitter};
 
@@ -27,14 +29,24 @@ pub(crate) struct Cursor {
     pub(super) others: u32,
     /// Its pin, if it is waited for.
     pub(super) pin: Option<usize>,
-    splitters: [LineSplitter; 2],
+    streams: [Place; 2],
+}
+
+/// One stream, for a reader that wants lines.
+#[derive(Debug)]
+struct Place {
+    splitter: LineSplitter,
+    /// How far it has read.
+    offset: u64,
+    /// How long the unfinished line is, if its beginning is missing.
+    beheaded: usize,
 }
 
 /// What is at a place.
 #[derive(Debug)]
 pub(super) enum Found {
     Output(Output),
-    Cut { stream: Stream, end: u64, at: DateTime<Utc> },
+    Cut { span: Span, end: u64, at: DateTime<Utc> },
     Gap { end: u64, at: DateTime<Utc>, bytes: u64 },
     Told { end: u64, at: DateTime<Utc>, told: Told },
 }
@@ -86,8 +98,8 @@ enum Numbers {
     /// Each line has the place of the byte that completed it, which is in the chunk that was read:
     /// the bytes carried over from chunks before it, and the sequence before it.
     Read { carried: u64, from: u64 },
-    /// They were cut off, and are numbered by that.
-    Cut { next: u64 },
+    /// It was cut off, and is numbered by that.
+    Cut { end: u64 },
 }
 
 impl Lines {
@@ -104,12 +116,9 @@ impl Lines {
     pub(crate) fn next(&mut self) -> Option<(u64, Line)> {
         let line = self.batch.line_at(self.taken)?;
         self.taken = line.end;
-        let sequence = match &mut self.numbers {
-            Numbers::Read { carried, from } => *from + line.completed_at as u64 - *carried,
-            Numbers::Cut { next } => {
-                *next += 1;
-                *next - 1
-            }
+        let sequence = match self.numbers {
+            Numbers::Read { carried, from } => from + line.completed_at as u64 - carried,
+            Numbers::Cut { end } => end,
         };
         Some((sequence, line))
     }
@@ -117,8 +126,12 @@ impl Lines {
 
 impl Cursor {
     pub(super) fn new(lens: Lens, longest_line: usize) -> Self {
-        let splitters = Stream::BOTH.map(|stream| LineSplitter::new(stream, longest_line));
-        Self { lens, position: 0, others: 0, pin: None, splitters }
+        let place = |stream| Place {
+            splitter: LineSplitter::new(stream, longest_line),
+            offset: 0,
+            beheaded: 0,
+        };
+        Self { lens, position: 0, others: 0, pin: None, streams: Stream::BOTH.map(place) }
     }
 
     /// Is waited for by this pin of the journal.
@@ -132,9 +145,33 @@ impl Cursor {
         self.others += others;
     }
 
-    /// As if it had read these bytes.
-    pub(super) fn has_read(&mut self, stream: Stream, bytes: &[u8]) {
-        self.splitters[stream.index()].advance(bytes);
+    /// Passes output up to here in its stream.
+    pub(super) fn has_read(&mut self, stream: Stream, offset: u64) {
+        self.streams[stream.index()].offset = offset;
+    }
+
+    /// Starts in the middle of a line, which is all of this range of its stream.
+    pub(super) fn starts_behind(&mut self, stream: Stream, line: &Range<u64>, held: &[u8]) {
+        let place = &mut self.streams[stream.index()];
+        place.offset = line.end;
+        let length = to_index(line.end - line.start);
+        if held.len() == length || held.contains(&b'\n') {
+            place.splitter.advance(held);
+        } else {
+            place.beheaded = length;
+        }
+    }
+
+    /// Goes on in the middle of a line, which is all of this range of its stream: how many bytes of
+    /// another line that was begun are missed then. If it was there already, nothing changes.
+    pub(super) fn jumps_behind(&mut self, stream: Stream, line: &Range<u64>) -> u64 {
+        let place = &mut self.streams[stream.index()];
+        if place.offset == line.end {
+            return 0;
+        }
+        place.offset = line.end;
+        place.beheaded = to_index(line.end - line.start);
+        place.splitter.clear() as u64
     }
 
     pub(super) fn output(&mut self, output: &Output) -> Option<Piece> {
@@ -143,23 +180,40 @@ impl Cursor {
             let sequence = from + bytes.len() as u64;
             return Some(Piece::Chunk { sequence, at, stream, bytes: bytes.clone() });
         }
-        let splitter = &mut self.splitters[stream.index()];
+        if let Some(missed) = self.misses(output) {
+            return Some(missed);
+        }
+        let splitter = &mut self.streams[stream.index()].splitter;
         let carried = splitter.unfinished() as u64;
         let batch = splitter.split(bytes)?;
         let numbers = Numbers::Read { carried, from };
         Some(Piece::Lines(Lines { batch, taken: 0, numbers, at }))
     }
 
-    pub(super) fn cut(&mut self, stream: Stream, end: u64, at: DateTime<Utc>) -> Option<Piece> {
-        let batch = self.splitters[stream.index()].finish()?;
-        let numbers = Numbers::Cut { next: end + 1 - batch.count_from(0).min(end) };
-        Some(Piece::Lines(Lines { batch, taken: 0, numbers, at }))
+    /// A line of which the beginning was missed is missed as a whole: nobody could tell what is left
+    /// of it from a line.
+    fn misses(&mut self, output: &Output) -> Option<Piece> {
+        let Output { stream, ref bytes, from, at } = *output;
+        let place = &mut self.streams[stream.index()];
+        if place.beheaded == 0 {
+            return None;
+        }
+        let rest = place.splitter.rest_of_line(bytes, place.beheaded);
+        let missed = rest.unwrap_or(bytes.len());
+        place.beheaded = if rest.is_some() { 0 } else { place.beheaded + missed };
+        if missed == 0 {
+            return None;
+        }
+        place.offset -= (bytes.len() - missed) as u64;
+        self.position = from + missed as u64;
+        Some(Piece::Missed { sequence: self.position, at, bytes: missed as u64 })
     }
 
-    /// A line of which only the beginning was read is missed as a whole.
-    pub(super) fn gap(&mut self, end: u64, at: DateTime<Utc>, bytes: u64) -> Option<Piece> {
-        let begun: usize = self.splitters.iter().map(LineSplitter::unfinished).sum();
-        self.splitters.iter_mut().for_each(|splitter| drop(splitter.finish()));
-        Some(Piece::Missed { sequence: end, at, bytes: bytes + begun as u64 })
+    pub(super) fn cut(&mut self, span: &Span, end: u64, at: DateTime<Utc>) -> Option<Piece> {
+        let place = &mut self.streams[span.stream.index()];
+        let length = span.unfinished as usize;
+        place.beheaded = place.beheaded.saturating_sub(length);
+        let batch = place.splitter.cut(length)?;
+        Some(Piece::Lines(Lines { batch, taken: 0, numbers: Numbers::Cut { end }, at }))
     }
 }

@@ -24,8 +24,8 @@ pub(super) enum What {
     Kept(Span),
     /// Output beyond what is kept, held for a while for those who watch.
     Loose(Box<Loose>),
-    /// The unfinished line of a stream is told as it is, in so many pieces as the entry is long.
-    Cut(Stream),
+    /// Of the unfinished line of a stream so much is told as it is, which ends at the offset.
+    Cut(Span),
     Told(Told),
 }
 
@@ -60,6 +60,13 @@ pub(super) enum Held {
     Closed(Bytes),
 }
 
+impl Span {
+    /// Where the line that is unfinished before it begins.
+    pub(super) fn line_start(&self) -> u64 {
+        self.offset - u64::from(self.unfinished)
+    }
+}
+
 impl Held {
     pub(super) fn as_slice(&self) -> &[u8] {
         match self {
@@ -81,6 +88,20 @@ impl Entry {
         self.from + u64::from(self.length)
     }
 
+    /// The same without output that a record does not keep: of each stream that is so much. None if
+    /// nothing is left.
+    pub(super) fn kept(&self, kept: [u64; 2]) -> Option<Self> {
+        let length = match &self.what {
+            What::Loose(_) => 0,
+            What::Kept(span) => {
+                let left = kept[span.stream.index()].saturating_sub(span.offset);
+                self.length.min(u32::try_from(left).unwrap_or(u32::MAX))
+            }
+            What::Cut(_) | What::Told(_) => self.length,
+        };
+        (length > 0).then(|| Self { length, ..self.clone() })
+    }
+
     /// Where its output is in its stream; None if it is none.
     pub(super) fn span(&self) -> Option<&Span> {
         match &self.what {
@@ -97,4 +118,9 @@ impl Entry {
     pub(super) fn timestamp(&self) -> DateTime<Utc> {
         DateTime::from_timestamp_micros(self.at).unwrap_or_default()
     }
+}
+
+/// Positions in memory fit into memory.
+pub(super) fn to_index(position: u64) -> usize {
+    usize::try_from(position).unwrap_or(usize::MAX)
 }

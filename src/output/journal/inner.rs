@@ -1,17 +1,18 @@
 //! What a journal guards.
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 use std::task::Waker;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use super::cursor::{Cursor, Found, Lens, Output};
-use super::entry::{Entry, Held, Loose, Span, Told, What};
+use super::entry::{Entry, Held, Loose, Span, Told, What, to_index};
 use super::{Appended, Sealed};
 use crate::model::Stream;
 use crate::output::capture::{Capture, Taken};
-use crate::output::lines::LineSplitter;
+use crate::output::lines::{Cut, LineSplitter};
 
 /// Entries held at most, so that the index of much output in small portions stays small, too.
 const MOST_ENTRIES: usize = 4096;
@@ -99,13 +100,16 @@ impl Inner {
         Appended { has_lines, is_unfinished, excess }
     }
 
-    pub(super) fn cut(&mut self, stream: Stream) -> bool {
-        // More than one piece if a carriage return was held back behind a line of full length.
-        let pieces = self.stream(stream).lines.finish().map_or(0, |batch| batch.count_from(0));
-        if let (Ok(pieces), true) = (u32::try_from(pieces), pieces > 0) {
-            self.push(Utc::now(), pieces, What::Cut(stream));
+    pub(super) fn cut(&mut self, stream: Stream, cut: Cut) -> bool {
+        let mut has_told = false;
+        while let Some(length) = self.stream(stream).lines.take_piece(cut) {
+            let after = self.stream(stream).here(stream);
+            let offset = after.offset - u64::from(after.unfinished);
+            let unfinished = u32::try_from(length).unwrap_or(u32::MAX);
+            self.push(Utc::now(), 1, What::Cut(Span { offset, unfinished, stream }));
+            has_told = true;
         }
-        pieces > 0
+        has_told
     }
 
     pub(super) fn tell(&mut self, at: DateTime<Utc>, told: Told) {
@@ -114,13 +118,15 @@ impl Inner {
 
     pub(super) fn seal(&mut self) -> Sealed {
         let output = self.streams.each_mut().map(|channel| channel.capture.seal());
-        let entries = self.entries.iter().filter(|entry| !entry.is_loose()).cloned().collect();
+        let kept = self.streams.each_ref().map(|channel| channel.capture.kept());
+        let entries = self.entries.iter().filter_map(|entry| entry.kept(kept)).collect();
         Sealed { output, entries, end: self.end, others: self.others, ..Sealed::default() }
     }
 
     fn push(&mut self, at: DateTime<Utc>, length: u32, what: What) {
-        let entry =
-            Entry { from: self.end, at: at.timestamp_micros(), length, others: self.others, what };
+        // Time goes on, also where the system's clock is set back.
+        let at = at.timestamp_micros().max(self.entries.back().map_or(i64::MIN, |last| last.at));
+        let entry = Entry { from: self.end, at, length, others: self.others, what };
         if entry.span().is_none() {
             self.others += length;
         }
@@ -242,16 +248,15 @@ impl Inner {
                 }
             };
             let at = entry.timestamp();
-            let passed = u64::from(entry.length) - (from - entry.from);
             match &entry.what {
                 What::Told(told) => {
                     cursor.pass(entry.end(), 1);
                     return Some(Found::Told { end: entry.end(), at, told: told.clone() });
                 }
-                What::Cut(stream) => {
-                    cursor.pass(entry.end(), u32::try_from(passed).unwrap_or(0));
+                What::Cut(span) => {
+                    cursor.pass(entry.end(), 1);
                     if cursor.lens == Lens::Lines {
-                        return Some(Found::Cut { stream: *stream, end: entry.end(), at });
+                        return Some(Found::Cut { span: *span, end: entry.end(), at });
                     }
                 }
                 What::Kept(_) | What::Loose(_) if cursor.lens == Lens::Events => {
@@ -263,6 +268,7 @@ impl Inner {
                     let capture = &self.streams[span.stream.index()].capture;
                     let bytes = capture.part(start, start + to_index(to - from));
                     cursor.pass(to, 0);
+                    cursor.has_read(span.stream, span.offset + (to - entry.from));
                     return Some(Found::Output(Output { stream: span.stream, bytes, from, at }));
                 }
                 What::Loose(loose) => {
@@ -271,6 +277,7 @@ impl Inner {
                     let bytes = loose.held.part(start, start + to_index(to - from));
                     let stream = loose.span.stream;
                     cursor.pass(to, 0);
+                    cursor.has_read(stream, loose.span.offset + (to - entry.from));
                     return Some(Found::Output(Output { stream, bytes, from, at }));
                 }
             }
@@ -280,13 +287,19 @@ impl Inner {
 
     /// Nothing is held where the reader is: on to the next that is.
     fn gap(&self, cursor: &mut Cursor, next: usize) -> Option<Found> {
-        let (end, others, at) = match self.entries.get(next) {
-            Some(entry) => (entry.from, entry.others, entry.timestamp()),
-            None => (self.end, self.others, Utc::now()),
+        // What comes later has a later time than any entry that is there.
+        let near = self.entries.get(next).or(self.entries.back());
+        let at = near.map(Entry::timestamp).unwrap_or_default();
+        let (end, others) = match self.entries.get(next) {
+            Some(entry) => (entry.from, entry.others),
+            None => (self.end, self.others),
         };
         let output_before = cursor.position - u64::from(cursor.others);
-        let bytes = (end - u64::from(others)).saturating_sub(output_before);
+        let mut bytes = (end - u64::from(others)).saturating_sub(output_before);
         (cursor.position, cursor.others) = (end, others);
+        for stream in Stream::BOTH {
+            bytes += cursor.jumps_behind(stream, &self.unfinished_before(stream, next));
+        }
         (cursor.lens != Lens::Events && bytes > 0).then_some(Found::Gap { end, at, bytes })
     }
 
@@ -304,45 +317,65 @@ impl Inner {
         };
         if cursor.lens == Lens::Lines {
             for stream in Stream::BOTH {
-                cursor.has_read(stream, &self.unfinished_at(stream, position, index));
+                let line = self.unfinished_at(stream, position, index);
+                cursor.starts_behind(stream, &line, &self.held(stream, &line));
             }
         }
     }
 
-    /// The line of a stream that is unfinished at this place of the sequence.
-    fn unfinished_at(&self, stream: Stream, position: u64, index: usize) -> Vec<u8> {
-        let before = self.entries.range(..self.entries.len().min(index + 1)).rev();
-        let is_of_stream = |entry: &&Entry| match &entry.what {
-            What::Cut(of) => *of == stream,
-            _ => entry.span().is_some_and(|span| span.stream == stream),
-        };
-        let last = before.filter(|entry| entry.from < position).find(is_of_stream);
-        let Some((entry, span)) = last.and_then(|entry| Some((entry, entry.span()?))) else {
-            return Vec::new();
-        };
-        let end = span.offset + (position - entry.from).min(u64::from(entry.length));
-        let after = self.entries.range(index..).filter(|entry| entry.from >= position);
-        let next = after.filter_map(Entry::span).find(|span| span.stream == stream);
-        let seen = self.streams[stream.index()].capture.seen();
-        if entry.end() <= position && next.map_or(seen, |next| next.offset) != end {
-            // What followed is no longer held.
-            return Vec::new();
+    /// Which part of a stream is read but no complete line at this place of the sequence.
+    fn unfinished_at(&self, stream: Stream, position: u64, index: usize) -> Range<u64> {
+        let here = self.entries.get(index).filter(|entry| entry.from < position);
+        let inside = here.and_then(|entry| Some((entry, entry.span()?)));
+        match inside.filter(|(_, span)| span.stream == stream) {
+            Some((entry, span)) => span.line_start()..span.offset + (position - entry.from),
+            None => self.unfinished_before(stream, index),
         }
-        self.held(stream, span.offset - u64::from(span.unfinished), end)
     }
 
-    /// What is held of a part of a stream; its beginning may be gone.
-    fn held(&self, stream: Stream, from: u64, to: u64) -> Vec<u8> {
+    /// The same before this entry.
+    fn unfinished_before(&self, stream: Stream, index: usize) -> Range<u64> {
+        let mut next = self.streams[stream.index()].here(stream);
+        let mut told: Option<Range<u64>> = None;
+        for entry in self.entries.range(index..) {
+            match (&entry.what, entry.span()) {
+                (What::Cut(span), _) if span.stream == stream => {
+                    told.get_or_insert(span.line_start()..span.offset).end = span.offset;
+                }
+                (_, Some(span)) if span.stream == stream => {
+                    next = *span;
+                    break;
+                }
+                _ => {}
+            }
+        }
+        match told {
+            Some(told) if told.end == next.line_start() => told.start..next.offset,
+            // What followed is no longer held.
+            Some(told) => told,
+            None => next.line_start()..next.offset,
+        }
+    }
+
+    /// What is held of a part of a stream: all of it, or the end.
+    fn held(&self, stream: Stream, part: &Range<u64>) -> Vec<u8> {
         let stored = self.streams[stream.index()].capture.stored();
         let clamp = |offset: u64, length: usize| to_index(offset.min(length as u64));
-        let mut bytes = stored[clamp(from, stored.len())..clamp(to, stored.len())].to_vec();
+        let mut bytes =
+            stored[clamp(part.start, stored.len())..clamp(part.end, stored.len())].to_vec();
+        let mut end = part.start + bytes.len() as u64;
         for entry in &self.entries {
             let What::Loose(loose) = &entry.what else { continue };
             let (start, held) = (loose.span.offset, loose.held.as_slice());
-            if loose.span.stream == stream && start < to && start + held.len() as u64 > from {
-                let part =
-                    clamp(from.saturating_sub(start), held.len())..clamp(to - start, held.len());
-                bytes.extend_from_slice(&held[part]);
+            if loose.span.stream == stream && start < part.end && start + held.len() as u64 > end {
+                if start > end {
+                    // What was between is gone.
+                    bytes.clear();
+                }
+                let from = clamp(end.saturating_sub(start), held.len());
+                let to = clamp(part.end - start, held.len());
+                bytes.extend_from_slice(&held[from..to]);
+                end = start + to as u64;
             }
         }
         bytes
@@ -358,9 +391,4 @@ impl Channel {
             stream,
         }
     }
-}
-
-/// Positions in memory fit into memory.
-fn to_index(position: u64) -> usize {
-    usize::try_from(position).unwrap_or(usize::MAX)
 }

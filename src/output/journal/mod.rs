@@ -23,6 +23,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::capture::{Capture, Captured, Keep};
+use super::lines::Cut;
 use super::overflow::OverflowFile;
 use crate::model::{ExecutionEvent, ExecutionStatus, Stream};
 use cursor::Found;
@@ -116,9 +117,14 @@ impl Journal {
         self.write(|inner| inner.append(stream, buffer))
     }
 
-    /// Tells the unfinished line of a stream as it is. Whether there was one.
-    pub(crate) fn cut(&self, stream: Stream) -> bool {
-        self.write(|inner| inner.cut(stream))
+    /// Tells the unfinished line of a stream as it is. Whether there was something to tell.
+    pub(crate) fn cut(&self, stream: Stream, cut: Cut) -> bool {
+        self.write(|inner| inner.cut(stream, cut))
+    }
+
+    /// Nothing more comes: the execution was refused after all.
+    pub(crate) fn close(&self) {
+        self.write(|inner| inner.closed = true);
     }
 
     pub(crate) fn started(&self, pid: u32) {
@@ -235,8 +241,8 @@ impl Journal {
     fn piece(&self, cursor: &mut Cursor, found: Found) -> Option<Piece> {
         match found {
             Found::Output(output) => cursor.output(&output),
-            Found::Cut { stream, end, at } => cursor.cut(stream, end, at),
-            Found::Gap { end, at, bytes } => cursor.gap(end, at, bytes),
+            Found::Cut { span, end, at } => cursor.cut(&span, end, at),
+            Found::Gap { end, at, bytes } => Some(Piece::Missed { sequence: end, at, bytes }),
             Found::Told { end, at, told } => {
                 Some(Piece::Event { sequence: end, at, event: self.event_of(told) })
             }

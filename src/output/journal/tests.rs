@@ -54,7 +54,7 @@ fn act(journal: &Journal, act: &Act) {
             journal.append(*stream, &mut bytes.clone());
         }
         Act::Cut(stream) => {
-            journal.cut(*stream);
+            journal.cut(*stream, Cut::AtACharacter);
         }
         Act::Event => journal.started(1),
     }
@@ -62,7 +62,7 @@ fn act(journal: &Journal, act: &Act) {
 
 fn cut_both(journal: &Journal) {
     for stream in Stream::BOTH {
-        journal.cut(stream);
+        journal.cut(stream, Cut::AtTheEnd);
     }
 }
 
@@ -271,7 +271,7 @@ fn a_carriage_return_held_back_at_the_end_is_a_piece_of_its_own() {
     let journal = journal(Holding { longest_line: 4, ..ROOMY });
     journal.append(Stream::Stdout, &mut b"abcd\r".to_vec());
     journal.append(Stream::Stderr, &mut b"x\n".to_vec());
-    journal.cut(Stream::Stdout);
+    journal.cut(Stream::Stdout, Cut::AtTheEnd);
     let told = rest(&journal, &mut journal.reader(Lens::Lines, 0));
     let texts: Vec<_> = told
         .iter()
