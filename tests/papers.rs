@@ -1,0 +1,57 @@
+//! The papers tell no tales: each test that they name exists, and each page is listed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// All Markdown files of the project, with their text.
+fn papers() -> Vec<(PathBuf, String)> {
+    let markdown = |dir: PathBuf| {
+        let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+    };
+    let all = markdown(root().to_path_buf()).chain(markdown(root().join("docs")));
+    all.map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
+}
+
+#[test]
+fn each_guard_of_the_gotchas_is_a_test_that_there_is() {
+    let text = fs::read_to_string(root().join("docs/gotchas.md")).unwrap();
+    let traps = text.split("\n\n").filter(|paragraph| paragraph.starts_with("**")).count();
+    let mut guarded = 0;
+    for paragraph in text.split("\n\n").filter(|paragraph| paragraph.contains("\nGuard: ")) {
+        guarded += 1;
+        let (_, guards) = paragraph.split_once("\nGuard: ").unwrap();
+        // Names first, then the file that has them.
+        let mut names = Vec::new();
+        let words: Vec<_> = guards.split('`').collect();
+        for word in words.iter().skip(1).step_by(2) {
+            if !word.ends_with(".rs") {
+                names.push(*word);
+                continue;
+            }
+            let source = fs::read_to_string(root().join(word))
+                .unwrap_or_else(|error| panic!("{word}: {error}\n{paragraph}"));
+            assert!(!names.is_empty(), "{word} guards by no test:\n{paragraph}");
+            for name in names.drain(..) {
+                let is_there = source.contains(&format!("fn {name}("));
+                assert!(is_there, "there is no test {name} in {word}");
+            }
+        }
+        assert!(names.is_empty(), "where are {names:?}?\n{paragraph}");
+    }
+    assert!(traps > 30 && traps == guarded, "{traps} traps, {guarded} with a guard");
+}
+
+#[test]
+fn each_page_is_in_the_table_of_contents() {
+    let contents = fs::read_to_string(root().join("docs/README.md")).unwrap();
+    for (paper, _) in papers() {
+        let name = paper.file_name().unwrap().to_str().unwrap();
+        let is_page = paper.parent().unwrap().ends_with("docs") && name != "README.md";
+        assert!(!is_page || contents.contains(&format!("]({name})")), "{name} is not listed");
+    }
+}
