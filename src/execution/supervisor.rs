@@ -504,11 +504,12 @@ fn reached(exit: Exit, limits: &Limits, child: &Child) -> Option<ResourceLimit> 
     let Exit::Signaled { signal, .. } = exit else { return None };
     match (limits.cpu_seconds, limits.file_size_bytes) {
         (Some(_), _) if signal == Signal::CpuLimit.number() => Some(ResourceLimit::CpuTime),
-        // One that ignores SIGXCPU is killed a second of CPU time later.
+        // One that ignores SIGXCPU is killed a second of CPU time later. The system counts in ticks
+        // for that, and tells the exact time, which may be shorter.
         (Some(seconds), _) if signal == Signal::Kill.number() => {
-            let used_up = Duration::from_secs(seconds.saturating_add(1));
-            let used = child.cpu_time()?;
-            (used + Duration::from_millis(20) >= used_up).then_some(ResourceLimit::CpuTime)
+            let used_up = Duration::from_secs(seconds.saturating_add(1)).mul_f64(0.95);
+            let used = child.cpu_time()? + Duration::from_millis(500);
+            (used >= used_up).then_some(ResourceLimit::CpuTime)
         }
         (_, Some(_)) if signal == Signal::FileSizeLimit.number() => Some(ResourceLimit::FileSize),
         _ => None,
