@@ -44,8 +44,8 @@ impl ExecutionEngine {
     }
 
     /// Passes on all that `reader` gives, at the program's pace, and says how many bytes the program's
-    /// pipe has taken. It ends with the reader, or when the program reads no more. The program can
-    /// still be written to; tell it that there is no more with [`close_stdin`](Self::close_stdin).
+    /// pipe has taken. It ends with the reader, when the program reads no more, or with the execution. The
+    /// program can still be written to; tell it that there is no more with [`close_stdin`](Self::close_stdin).
     ///
     /// # Errors
     /// As [`write_stdin`](Self::write_stdin), and [`ExecutionError::StdinSource`] if reading fails.
@@ -59,7 +59,12 @@ impl ExecutionEngine {
         let mut passed_on = 0;
         loop {
             let mut chunk = BytesMut::with_capacity(STDIN_CHUNK);
-            let read = reader.read_buf(&mut chunk).await;
+            let read = tokio::select! {
+                biased;
+                // A reader may wait for ever, for a person who types.
+                _ended = live.ended() => return Ok(passed_on),
+                read = reader.read_buf(&mut chunk) => read,
+            };
             let count = read
                 .map_err(|error| ExecutionError::StdinSource { id, reason: error.to_string() })?;
             if count == 0 {

@@ -103,6 +103,8 @@ impl Lane {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .thread_name("execution-files")
+            // Files may be pipes, too, and whose thread starts one of these is not known.
+            .on_thread_start(execution_engine_process::hold_broken_pipe_signals)
             .thread_keep_alive(std::time::Duration::from_secs(1))
             .build()?;
         let (keep, mut kept) = mpsc::channel(1);

@@ -66,8 +66,8 @@ pub(crate) fn prepare(
     rules: &Rules<'_>,
 ) -> Result<Prepared, ValidationError> {
     let Known { timeout, group } = check(request, options, rules)?;
-    // Opened again when the program starts: one that waits in the queue holds no file.
-    drop(stdin::of_child(&options.stdin)?);
+    // Opened when the program starts: one that waits in the queue holds no file.
+    stdin::check(&options.stdin)?;
     let working_dir = request.working_dir.as_deref().map(working_dir).transpose()?;
     let env = environment::of_child(&request.env);
     let path = environment::value(&env, "PATH").map(ToOwned::to_owned);

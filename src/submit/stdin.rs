@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use execution_engine_process::Stdin;
-use rustix::fs::OFlags;
+use rustix::fs::{Access, OFlags};
 
 use super::program;
 use crate::error::ValidationError;
@@ -21,6 +21,18 @@ pub(crate) fn of_child(source: &StdinSource) -> Result<Stdin, ValidationError> {
         StdinSource::Bytes { .. } | StdinSource::Piped => Stdin::Piped,
         StdinSource::File { path } => Stdin::File(Arc::new(open(path)?)),
     })
+}
+
+/// Whether the program could be given this. Nothing is opened but regular files: a FIFO that is
+/// opened and closed again would cost its writer the reader.
+pub(crate) fn check(source: &StdinSource) -> Result<(), ValidationError> {
+    let StdinSource::File { path } = source else { return Ok(()) };
+    let failed = |error: std::io::Error| program::from_io(FIELD, path, &error);
+    let file_type = std::fs::metadata(path).map_err(failed)?.file_type();
+    if file_type.is_file() || file_type.is_dir() {
+        return open(path).map(drop);
+    }
+    rustix::fs::access(path, Access::READ_OK).map_err(|error| failed(error.into()))
 }
 
 fn open(path: &Path) -> Result<OwnedFd, ValidationError> {
