@@ -32,6 +32,17 @@
 //! read it, each at a place of its own. Handlers run on threads of their own: a slow one slows its
 //! child down, a stuck one is cut off, and neither harms anybody else. Subscriptions run where they
 //! are polled, replay what they came too late for, and hold nobody back.
+//!
+//! # Platforms, cancel safety, units
+//!
+//! Linux 5.4 or later. How firmly a process tree is held depends on what the host offers, see
+//! [`ContainmentLevel`]; which [`Limits`] can be enforced does, too, and what cannot is refused.
+//!
+//! Futures may be dropped at any point: what was begun goes on, and nothing is left half-done. A
+//! dropped wait or run stops no program; [`cancel`](ExecutionEngine::cancel) does.
+//!
+//! Times with a name that ends in `_ms` are milliseconds, sizes are bytes, and the maximum of a number
+//! type is unlimited.
 
 #![forbid(unsafe_code)]
 

@@ -15,8 +15,8 @@ use crate::record::Entry;
 const STDIN_CHUNK: usize = 64 * 1024;
 
 impl ExecutionEngine {
-    /// Passes bytes on to a program whose [`stdin`](ExecutionOptions::stdin) is
-    /// [`Piped`](StdinSource::Piped), and waits until its pipe has taken them: how many it has taken.
+    /// Passes bytes on to a program whose [`stdin`](crate::ExecutionOptions::stdin) is
+    /// [`Piped`](crate::StdinSource::Piped), and waits until its pipe has taken them: how many it has taken.
     /// Those are all, unless the program reads no more or ends, which is no error.
     ///
     /// Calls are carried out one after the other. Cancel safe in so far as nothing breaks: dropped
@@ -31,7 +31,7 @@ impl ExecutionEngine {
     /// use execution_engine::*;
     /// # #[tokio::main] async fn main() -> Result<()> {
     /// let engine = ExecutionEngine::new(ExecutionConfig::default())?;
-    /// let options = ExecutionOptions::default().stdin(StdinSource::Piped);
+    /// let options = ExecutionOptions::default().stdin(crate::StdinSource::Piped);
     /// let id = engine.execute_with(ExecutionRequest::exec("cat", [""; 0]), options).await?;
     /// engine.write_stdin(id, "hello\n").await?;
     /// engine.close_stdin(id).await?;

@@ -15,10 +15,10 @@ impl ExecutionEngine {
     /// execution that has ended it replays what there is.
     ///
     /// Held is the output that is kept, and of a running execution the
-    /// [last bytes beyond](EngineBuilder::replay_window). Any number of subscriptions may watch, and
+    /// [last bytes beyond](crate::EngineBuilder::replay_window). Any number of subscriptions may watch, and
     /// none slows the program down: one that falls behind is told
-    /// [how many bytes it missed](ExecutionEvent::OutputMissed). With
-    /// [`stream_output`](ExecutionConfig::stream_output) off there are no lines in it.
+    /// [how many bytes it missed](crate::ExecutionEvent::OutputMissed). With
+    /// [`stream_output`](crate::ExecutionConfig::stream_output) off there are no lines in it.
     ///
     /// # Errors
     /// [`ExecutionError::NotFound`] for an unknown id.
@@ -88,7 +88,7 @@ impl ExecutionEngine {
     /// dashboards. Ends when the engine is gone and its executions have ended.
     ///
     /// The records of one execution come in order. One that is so slow that executions are forgotten
-    /// before it has been told of them gets an [`ExecutionEvent::ExecutionsMissed`] with their number.
+    /// before it has been told of them gets an [`ExecutionsMissed`](crate::ExecutionEvent::ExecutionsMissed) with their number.
     ///
     /// ```
     /// use execution_engine::*;
