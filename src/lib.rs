@@ -106,6 +106,8 @@ mod papers {
     mod input {}
     #[doc = include_str!("../docs/cancel-and-timeout.md")]
     mod cancel_and_timeout {}
+    #[doc = include_str!("../docs/containment.md")]
+    mod containment {}
     #[doc = include_str!("../docs/limit-output.md")]
     mod limit_output {}
     #[doc = include_str!("../docs/concurrency.md")]

@@ -243,7 +243,9 @@ pub struct TreeUsage {
 pub struct ContainmentReceipt {
     /// The level in force.
     pub level: Level,
-    /// Whether it is certain that no process of the tree is left besides those named here.
+    /// Whether it is certain that no process of the tree is left besides those named here: the system
+    /// says so, which it does at the cgroup level alone. A process that had the right to move itself
+    /// out of its group, and did, can have escaped it.
     pub proven: bool,
     /// How many processes were still alive when the engine had to stop the tree.
     pub stopped: u32,

@@ -17,7 +17,8 @@ pub enum Level {
     /// The group, and every descendant that can be found by its session, its parents or a mark in
     /// its environment (Linux). One that forks twice and clears its environment escapes.
     ProcessTree,
-    /// A control group of its own (Linux, cgroup v2). Nobody escapes, and the system proves it.
+    /// A control group of its own (Linux, cgroup v2). Nobody escapes, and the system proves it; but
+    /// a process with the right to write to another group can move itself there.
     Cgroup,
 }
 
