@@ -402,6 +402,18 @@ async fn an_unknown_id_is_not_found_by_anybody() {
     assert_eq!(engine.read_logs(id).await.map(|_| ()), unknown());
     assert_eq!(engine.get_log_path(id).await.map(|_| ()), unknown());
     assert_eq!(engine.remove_execution(id).await, unknown());
+    assert_eq!(engine.signal(id, Signal::Hangup).await.map(|_| ()), unknown());
+    assert_eq!(engine.pause(id).await, unknown());
+    assert_eq!(engine.resume(id).await, unknown());
+    assert_eq!(engine.queue_position(id).await.map(|_| ()), unknown());
+    assert_eq!(engine.take_overflow(id, Stream::Stdout, "/tmp/x").await.map(|_| ()), unknown());
+    assert_eq!(engine.subscribe(id).await.map(|_| ()), unknown());
+    assert_eq!(engine.subscribe_from(id, 7).await.map(|_| ()), unknown());
+    assert_eq!(engine.subscribe_chunks(id).await.map(|_| ()), unknown());
+    assert_eq!(engine.subscribe_chunks_from(id, 7).await.map(|_| ()), unknown());
+    assert_eq!(engine.write_stdin(id, "text").await.map(|_| ()), unknown());
+    assert_eq!(engine.pipe_stdin(id, &b"text"[..]).await.map(|_| ()), unknown());
+    assert_eq!(engine.close_stdin(id).await, unknown());
     assert!(not_found.to_string().contains(&id.to_string()));
     assert_eq!(engine.total_count().await, 1);
 }

@@ -55,3 +55,27 @@ fn each_page_is_in_the_table_of_contents() {
         assert!(!is_page || contents.contains(&format!("]({name})")), "{name} is not listed");
     }
 }
+
+#[test]
+fn each_error_code_is_explained_and_no_other() {
+    let page = fs::read_to_string(root().join("docs/errors.md")).unwrap();
+    let sources = ["src/error.rs", "src/model/plan/error.rs"]
+        .map(|file| fs::read_to_string(root().join(file)).unwrap());
+    let codes: Vec<&str> = sources
+        .iter()
+        .flat_map(|source| source.lines())
+        .filter_map(|line| line.trim().strip_suffix("\",")?.split_once("=> \""))
+        .map(|(_, code)| code)
+        .collect();
+    assert!(codes.len() > 40, "{codes:?}");
+    for code in &codes {
+        assert!(page.contains(&format!("`{code}`")), "{code} is not explained");
+    }
+    // The first column of the tables.
+    for row in page.lines().filter(|line| line.starts_with("| `")) {
+        let names = row.split('|').nth(1).unwrap();
+        for name in names.split('`').skip(1).step_by(2) {
+            assert!(name == "error_code()" || codes.contains(&name), "there is no {name}");
+        }
+    }
+}

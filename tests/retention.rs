@@ -216,7 +216,8 @@ async fn without_auto_cleanup_only_explicit_calls_remove_anything() {
 
 #[tokio::test]
 async fn one_that_is_removed_is_unknown_and_its_id_is_free() {
-    let engine = engine();
+    let home = TempDir::new().unwrap();
+    let engine = engine_with(|config| config.log_dir = Some(home.path().to_path_buf()));
     let id = run(&engine, "exit 3").await;
     engine.remove_execution(id).await.unwrap();
     assert!(!knows(&engine, id).await);
@@ -224,6 +225,9 @@ async fn one_that_is_removed_is_unknown_and_its_id_is_free() {
     assert_eq!(engine.total_count().await, 0);
     let again = soon("the same id", engine.run(shell("exit 4").id(id))).await.unwrap();
     assert_eq!(again.exit_code, 4);
+    let log = engine.read_logs(id).await.unwrap();
+    let (first, second) = (log.find("exit code 3").unwrap(), log.find("exit code 4").unwrap());
+    assert!(first < second, "the log was appended to: {log}");
 }
 
 #[tokio::test]
