@@ -1,4 +1,5 @@
-//! The papers tell no tales: each test that they name exists, and each page is listed.
+//! The papers tell no tales: each test and each error code that they name exists, each page is
+//! listed, and no link leads nowhere.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,23 @@ fn papers() -> Vec<(PathBuf, String)> {
     };
     let all = markdown(root().to_path_buf()).chain(markdown(root().join("docs")));
     all.map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
+}
+
+/// What stands between the marks, one after the other.
+fn between<'a>(text: &'a str, open: &'a str, close: &'a str) -> impl Iterator<Item = &'a str> {
+    text.split(open).skip(1).filter_map(move |rest| Some(rest.split_once(close)?.0))
+}
+
+/// Whether a page has a heading that a link with this anchor leads to.
+fn has_heading(page: &Path, anchor: &str) -> bool {
+    let text = fs::read_to_string(page).unwrap();
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    let slug = |heading: &str| -> String {
+        let words = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = words.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    };
+    headings.map(slug).any(|heading| heading == anchor)
 }
 
 #[test]
@@ -77,5 +95,34 @@ fn each_error_code_is_explained_and_no_other() {
         for name in names.split('`').skip(1).step_by(2) {
             assert!(name == "error_code()" || codes.contains(&name), "there is no {name}");
         }
+    }
+}
+
+#[test]
+fn no_link_leads_nowhere() {
+    let mut links = 0;
+    for (paper, text) in papers() {
+        for link in between(&text, "](", ")").filter(|link| !link.contains("://")) {
+            links += 1;
+            let (target, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let page = match target {
+                "" => paper.clone(),
+                _ => paper.parent().unwrap().join(target),
+            };
+            assert!(page.exists(), "{}: there is no {target}", paper.display());
+            let is_there = anchor.is_empty() || has_heading(&page, anchor);
+            assert!(is_there, "{}: there is no heading {link}", paper.display());
+        }
+    }
+    assert!(links > 40, "only {links} links were found");
+}
+
+#[test]
+fn each_snippet_is_run() {
+    let library = fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    for (paper, text) in papers() {
+        let name = paper.strip_prefix(root()).unwrap().display().to_string();
+        let is_run = library.contains(&format!("include_str!(\"../{name}\")"));
+        assert!(is_run || !text.contains("```rust\n"), "the snippets of {name} are not run");
     }
 }
