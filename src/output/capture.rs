@@ -116,6 +116,10 @@ impl Capture {
             if stored < chunk.len() {
                 self.kept = complete_characters(bytes);
                 taken_back = bytes[self.kept..].to_vec();
+                if let Some(last) = &mut self.last {
+                    // So that a stream of exactly the limit is kept as a whole.
+                    last.limit += taken_back.len();
+                }
             }
         }
         if let Some(last) = &mut self.last {
@@ -275,6 +279,13 @@ mod tests {
             let (kept, _) = fed(4, keep, &[b"ab", b"cd"]);
             assert_eq!((kept.text().as_str(), &kept.bytes()[..]), ("abcd", &b"abcd"[..]));
         }
+    }
+
+    #[test]
+    fn exactly_the_limit_is_not_truncated_where_a_character_is_in_the_middle() {
+        let text = "aé€😀é";
+        let (kept, _) = fed(text.len(), Keep::FirstAndLast, &[text.as_bytes()]);
+        assert_eq!(kept.text(), text);
     }
 
     #[test]
