@@ -1,0 +1,266 @@
+// The words of the engine, as they travel in JSON. `test/samples.ts` is made by the Rust types and
+// checked against these, in both directions.
+
+/** The id of an execution: a UUID. */
+export type ExecutionId = string;
+
+/** One of the two output streams of a program. */
+export type OutputStream = "stdout" | "stderr";
+
+/** Where an execution stands. */
+export type ExecutionStatus =
+  | "pending"
+  | "running"
+  | "completed"
+  | "failed"
+  | "cancelled"
+  | "timeout";
+
+/** A signal to a process tree. */
+export type Signal =
+  | "hangup"
+  | "interrupt"
+  | "quit"
+  | "terminate"
+  | "kill"
+  | "stop"
+  | "continue"
+  | "user1"
+  | "user2"
+  | "cpu_limit"
+  | "file_size_limit"
+  | { other: number };
+
+/** What to run. */
+export type Command =
+  | { type: "script"; path: string; interpreter?: string | null }
+  | { type: "exec"; program: string; args?: string[] }
+  | { type: "shell"; command: string; shell?: string }
+  | {
+      type: "aws_cli";
+      service: string;
+      operation: string;
+      args?: string[];
+      profile?: string | null;
+      region?: string | null;
+    };
+
+/** Notes on an execution. */
+export interface ExecutionMetadata {
+  description?: string;
+  tags?: string[];
+  labels?: Record<string, string>;
+}
+
+/** One piece of work. Give a `command`, or a `rule` of the scope with its `args`, or both. */
+export interface LaunchRequest {
+  /** Yours to choose; a new one is made if it is left out. */
+  id?: ExecutionId;
+  /** The rule of the scope to run by. A shell line must name it. */
+  rule?: string;
+  /** The arguments of the rule's program, where there is no `command`. */
+  args?: string[];
+  command?: Command;
+  /** Added to the environment of the app. */
+  env?: Record<string, string>;
+  working_dir?: string | null;
+  timeout_ms?: number | null;
+  /** A file that gets both streams as they come. */
+  output_log_path?: string | null;
+  metadata?: ExecutionMetadata;
+}
+
+/** What a program may use. */
+export interface Limits {
+  cpu_seconds?: number | null;
+  address_space_bytes?: number | null;
+  open_files?: number | null;
+  file_size_bytes?: number | null;
+  processes?: number | null;
+  core_bytes?: number | null;
+  nice?: number | null;
+  umask?: number | null;
+  tree_memory_bytes?: number | null;
+  tree_processes?: number | null;
+}
+
+/** Where a program reads from. */
+export type StdinSource =
+  | { type: "null" }
+  | { type: "bytes"; data: string | number[] }
+  | { type: "file"; path: string }
+  | { type: "piped" };
+
+/** Settings of one execution beyond its request. */
+export interface ExecutionOptions {
+  stop_grace_ms?: number;
+  stop_signal?: Signal;
+  final_signal?: Signal;
+  leftovers?: "stop" | "leave";
+  limits?: Limits;
+  /** Who goes first where executions wait: the higher number. */
+  priority?: number;
+  /** The group whose limit counts for it, too. */
+  group?: string;
+  stdin?: StdinSource;
+  /** Whether its two streams are kept apart, or are one in exact order. */
+  output?: "separate" | "merged";
+  /** After how much silence an unfinished line is told as it is. */
+  partial_lines_after_ms?: number;
+}
+
+/** A limit whose breach the system tells. */
+export type ResourceLimit = "cpu_time" | "file_size" | "tree_memory";
+
+/** A step of a plan. */
+export interface PlanStep {
+  index: number;
+  name?: string;
+}
+
+/** Why a command of a plan never ran. */
+export type NotRun =
+  | { type: "dependency_failed"; step: PlanStep }
+  | { type: "plan_stopped"; step: PlanStep }
+  | { type: "plan_cancelled" }
+  | { type: "plan_deadline" }
+  | { type: "engine_closed" }
+  | { type: "input"; from: PlanStep; reason: string };
+
+/** The one thing that ended an execution. */
+export type Ending =
+  | { type: "exited"; code: number }
+  | { type: "signaled"; signal: number; core_dumped: boolean }
+  | { type: "timed_out"; timeout_ms: number }
+  | { type: "cancelled" }
+  | { type: "output_limit"; stream: OutputStream; limit: number }
+  | { type: "output_lost"; stream: OutputStream; reason: string }
+  | { type: "spawn_failed"; reason: string; os_error: number | null }
+  | { type: "resource_limit"; limit: ResourceLimit }
+  | { type: "status_unknown" }
+  | { type: "plan_deadline"; deadline_ms: number }
+  | { type: "not_run"; reason: NotRun }
+  | { type: "engine_closed" }
+  | { type: "engine_failed"; reason: string };
+
+/** How many bytes a stream had. */
+export interface StreamStats {
+  seen_bytes: number;
+  kept_bytes: number;
+}
+
+/** What a whole process tree used. */
+export interface TreeUsage {
+  user_ms: number;
+  system_ms: number;
+  peak_memory_bytes: number | null;
+}
+
+/** What an execution used. */
+export interface ResourceUsage {
+  user_ms: number;
+  system_ms: number;
+  peak_memory_bytes: number;
+  voluntary_switches: number;
+  involuntary_switches: number;
+  tree: TreeUsage | null;
+}
+
+/** A process that is still alive after its execution has ended. */
+export interface Survivor {
+  pid: number;
+  name: string;
+  reason: string;
+}
+
+/** How firmly a process tree is held. */
+export type ContainmentLevel = "process_group" | "process_tree" | "cgroup";
+
+/** What was done so that nothing outlives an execution. */
+export interface ContainmentReceipt {
+  level: ContainmentLevel;
+  proven: boolean;
+  stopped: number;
+  signal: Signal | null;
+  took_ms: number;
+  survivors: Survivor[];
+  left_running: Survivor[];
+}
+
+/** What came of an execution. */
+export interface ExecutionResult {
+  id: ExecutionId;
+  status: ExecutionStatus;
+  success: boolean;
+  exit_code: number;
+  stdout: string;
+  stderr: string;
+  duration_ms: number;
+  /** How long it waited in the queue before. */
+  waited_ms: number;
+  started_at: string;
+  completed_at: string;
+  error: string | null;
+  stdout_overflow_file: string | null;
+  stderr_overflow_file: string | null;
+  ending: Ending;
+  signal: number | null;
+  usage: ResourceUsage | null;
+  stdout_stats: StreamStats;
+  stderr_stats: StreamStats;
+  containment: ContainmentReceipt;
+  output_error: string | null;
+  lines_missed: number;
+}
+
+/** One line of the list of executions. */
+export interface ExecutionSummary {
+  id: ExecutionId;
+  status: ExecutionStatus;
+  command: string;
+  started_at: string;
+  duration_ms: number;
+  ending: Ending | null;
+  metadata: ExecutionMetadata;
+}
+
+interface Event<Type extends string> {
+  type: Type;
+  execution_id: ExecutionId;
+}
+
+/** What happens to an execution. */
+export type ExecutionEvent =
+  | (Event<"started"> & { command: string; pid: number })
+  | (Event<"stdout"> & { line: string })
+  | (Event<"stderr"> & { line: string })
+  | (Event<"status_changed"> & { from: ExecutionStatus; to: ExecutionStatus })
+  | (Event<"lines_missed"> & { count: number })
+  | (Event<"output_missed"> & { bytes: number })
+  | { type: "executions_missed"; count: number }
+  | {
+      type: "progress";
+      plan_id: string;
+      completed: number;
+      total: number;
+      step: PlanStep;
+      execution_id: ExecutionId;
+      status: ExecutionStatus;
+      current_command: string;
+    }
+  | { type: "plan_ended"; plan_id: string; status: ExecutionStatus; duration_ms: number }
+  | (Event<"completed"> & { success: boolean; exit_code: number; duration_ms: number })
+  | (Event<"failed"> & { error: string; duration_ms: number })
+  | (Event<"cancelled"> & { duration_ms: number })
+  | (Event<"timeout"> & { timeout_ms: number; duration_ms: number });
+
+/** An event with its place in the life of its execution. */
+export interface EventRecord {
+  /** Grows within an execution; resume after the last one you have. */
+  sequence: number;
+  timestamp: string;
+  execution_id: ExecutionId;
+  /** Whether a line goes on in the next record of its stream. */
+  partial: boolean;
+  event: ExecutionEvent;
+}
