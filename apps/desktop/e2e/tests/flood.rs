@@ -1,0 +1,75 @@
+//! Output at full speed: the page stays usable, and nothing is lost.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use support::{App, until};
+
+const LINES: u64 = 300_000;
+/// What is asserted is far beyond what is measured: other programs run here, too.
+const USABLE: Duration = Duration::from_secs(2);
+
+#[tokio::test]
+async fn the_page_stays_usable_under_300_000_lines() {
+    let app = App::open().await;
+    // Asks for a frame again and again and keeps the longest wait.
+    app.js(
+        "window.frames_ = { count: 0, longest: 0, last: performance.now() };
+         const tick = () => {
+           const now = performance.now();
+           frames_.longest = Math.max(frames_.longest, now - frames_.last);
+           frames_.last = now;
+           frames_.count++;
+           requestAnimationFrame(tick);
+         };
+         requestAnimationFrame(tick);",
+        &[],
+    )
+    .await;
+    let begun = Instant::now();
+    let line = format!("seq -f 'line %.0f of a program that prints as fast as it can' 1 {LINES}");
+    app.start("shell", &line).await;
+    let mut answers = Vec::new();
+    until("all lines are on the screen", async || {
+        let asked = Instant::now();
+        let lines = app.lines().await;
+        answers.push(asked.elapsed());
+        lines >= LINES
+    })
+    .await;
+    let took = begun.elapsed();
+    app.status("Completed").await;
+    let last = format!("line {LINES} of a program that prints as fast as it can");
+    assert_eq!(app.line(LINES - 1).await, last);
+    assert_eq!(app.line(0).await, "line 1 of a program that prints as fast as it can");
+
+    answers.sort();
+    let (median, slowest) = (answers[answers.len() / 2], answers[answers.len() - 1]);
+    let frames = app.js("return [frames_.count, Math.round(frames_.longest)]", &[]).await;
+    println!(
+        "{LINES} lines in {took:?}; the page answered {} times, median {median:?}, slowest {slowest:?}; frames and the longest wait for one in ms: {frames}",
+        answers.len(),
+    );
+    assert!(median < USABLE, "the page took {median:?} to answer");
+
+    // In order and without a gap.
+    let gap = app
+        .js(
+            "for (let at = 0; at < arguments[0]; at++)
+               if (!app.screen.line(at).startsWith(`line ${at + 1} of`)) return at;
+             return null",
+            &[json!(LINES)],
+        )
+        .await;
+    assert_eq!(gap, json!(null), "the first line that is not where it belongs");
+
+    // Searching among them is no stutter either.
+    app.click("#find").await;
+    let asked = Instant::now();
+    app.fill("#needle", "line 299999").await;
+    until("the match is found", async || app.text("#matches").await.contains("of")).await;
+    println!("found among {LINES} lines after {:?}", asked.elapsed());
+    app.quit().await;
+}

@@ -1,0 +1,59 @@
+//! The pictures of the README, made from the real thing: `SCREENSHOTS=directory` says where to.
+
+mod support;
+
+use serde_json::json;
+use support::{App, file};
+
+/// An app in this scheme, with some history.
+async fn furnished(scheme: &str) -> App {
+    let app = App::open().await;
+    app.js("localStorage.setItem('theme', arguments[0])", &[json!(scheme)]).await;
+    app.page.refresh().await.unwrap();
+    app.click("#more-button").await;
+    app.fill("#directory", &file("")).await;
+    app.start("program", "git --version").await;
+    app.status("Completed").await;
+    app.start("shell", "echo 'no such table: readings' >&2; exit 3").await;
+    app.status("Failed").await;
+    app.start("shell", "sleep 600").await;
+    app.click("#cancel").await;
+    app.status("Cancelled").await;
+    app.click("#more-button").await;
+    app
+}
+
+#[tokio::test]
+async fn light() {
+    let app = furnished("light").await;
+    app.start("script", "test-scripts/demo.py --verbose --pause 0.25").await;
+    app.shows("read  12 of 24 rows").await;
+    app.picture("running").await;
+    app.status("Completed").await;
+    app.element("#details .headline.completed").await;
+    app.picture("completed").await;
+    app.quit().await;
+}
+
+#[tokio::test]
+async fn dark() {
+    let app = furnished("dark").await;
+    app.click("#more-button").await;
+    app.fill("#directory", &file("apps/desktop/e2e/tests/support")).await;
+    app.start("program", "sh build.sh --all").await;
+    app.click("#more-button").await;
+    app.status("Completed").await;
+    app.element("#details .headline.completed").await;
+    app.picture("dark").await;
+    app.click("#find").await;
+    app.fill("#needle", "compiling").await;
+    app.picture("search").await;
+    app.run("program", "sudo make install").await;
+    app.element("#error").await;
+    app.click("#more-button").await;
+    app.element("#directory").await.clear().await.unwrap();
+    app.picture("denied").await;
+    // The choice outlives the app, and other tests want the system's.
+    app.js("localStorage.clear()", &[]).await;
+    app.quit().await;
+}

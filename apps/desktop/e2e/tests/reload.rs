@@ -1,0 +1,84 @@
+//! A page that is loaded anew in the middle of things.
+
+mod support;
+
+use serde_json::json;
+use support::{App, until};
+
+const HALF: u64 = 20_000;
+
+/// Prints half of its lines, waits for a word, and prints the others.
+fn in_two_halves() -> String {
+    format!("seq 1 {HALF}; read word; seq {} {}", HALF + 1, 2 * HALF)
+}
+
+#[tokio::test]
+async fn the_screen_goes_on_without_a_gap() {
+    let app = App::open().await;
+    app.click("#more-button").await;
+    app.click("#piped").await;
+    app.start("shell", &in_two_halves()).await;
+    until("the first half is there", async || app.lines().await == HALF).await;
+    app.page.refresh().await.unwrap();
+    app.element("#stdin").await;
+    until("the first half is back", async || app.lines().await == HALF).await;
+    app.fill("#stdin", "go\u{e007}").await;
+    until("the second half is there", async || app.lines().await == 2 * HALF).await;
+    app.status("Completed").await;
+    let whole: String = (1..=2 * HALF).map(|line| format!("{line}\n")).collect();
+    assert_eq!(app.screen().await, whole);
+    app.quit().await;
+}
+
+#[tokio::test]
+async fn a_subscription_resumes_behind_the_last_record() {
+    let app = App::open().await;
+    let begin = "const execution = await app.Execution.start(
+        { rule: 'shells', command: { type: 'shell', command: args[0], shell: '/bin/sh' } },
+        { stdin: { type: 'piped' } });
+      const records = await execution.records();
+      for await (const { sequence, event } of records)
+        if (event.line === '15000') return { id: execution.id, sequence };";
+    let seen = app.async_js(begin, &[json!(in_two_halves())]).await;
+    app.page.refresh().await.unwrap();
+    app.element("#line").await;
+    let goes_on = "const execution = app.Execution.attach(args[0].id);
+      const records = await execution.records({ after: args[0].sequence });
+      await execution.write('go\\n');
+      const lines = [];
+      let last;
+      for await (const { event } of records) {
+        last = event.type;
+        if (event.type === 'stdout') lines.push(Number(event.line));
+      }
+      const gap = lines.findIndex((line, at) => line !== 15001 + at);
+      return { first: lines[0], count: lines.length, gap, last };";
+    let rest = app.async_js(goes_on, &[seen]).await;
+    let wanted = json!({
+        "first": 15001, "count": 2 * HALF - 15000, "gap": -1, "last": "completed"
+    });
+    assert_eq!(rest, wanted);
+    app.quit().await;
+}
+
+#[tokio::test]
+async fn a_page_that_leaves_takes_its_subscriptions_with_it() {
+    let app = App::open().await;
+    app.start("shell", "echo here; sleep 1000").await;
+    app.shows("here").await;
+    let count = "return await app.subscriptions()";
+    let own = app.async_js(count, &[]).await;
+    // One of the list, one of the screen, and some that nobody reads.
+    let more =
+        "for (let i = 0; i < 5; i++) await app.Execution.attach(app.store.chosen).records();";
+    app.async_js(more, &[]).await;
+    let all = app.async_js(count, &[]).await;
+    assert_eq!(all.as_u64().unwrap(), own.as_u64().unwrap() + 5);
+    app.page.refresh().await.unwrap();
+    app.shows("here").await;
+    until("the new page has its own and no others", async || app.async_js(count, &[]).await == own)
+        .await;
+    app.click("#cancel").await;
+    app.status("Cancelled").await;
+    app.quit().await;
+}

@@ -1,0 +1,112 @@
+//! Running things: output while it comes, cancelling, refusals, and what fails to start.
+
+mod support;
+
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::json;
+use support::{App, SLEEPERS, file, gone, is_alive};
+
+#[tokio::test]
+async fn demo_shows_its_lines_while_it_runs() {
+    let app = App::open().await;
+    app.click("#more-button").await;
+    app.fill("#directory", &file("")).await;
+    app.start("script", "test-scripts/demo.py --verbose --pause 0.5").await;
+    app.shows("read   6 of 24 rows").await;
+    assert_eq!(app.text("#chip").await, "Running", "its first line is there before its end");
+    app.status("Completed").await;
+    app.element("#details .headline.completed").await;
+    let details = app.text("#details").await;
+    for fact in ["Exit code", "Duration", "Peak memory", "Containment receipt", "nobody"] {
+        assert!(details.contains(fact), "{fact} is missing in {details}");
+    }
+    app.quit().await;
+}
+
+#[tokio::test]
+async fn cancelling_leaves_no_process() {
+    let app = App::open().await;
+    app.start("shell", SLEEPERS).await;
+    let pids = app.pids().await;
+    assert_eq!(pids.len(), 4);
+    assert!(pids.iter().all(|pid| is_alive(*pid)));
+    app.click("#cancel").await;
+    app.status("Cancelled").await;
+    assert!(!pids.iter().any(|pid| is_alive(*pid)), "an ending comes after the tree is gone");
+    app.element("#details .headline.cancelled").await;
+    app.quit().await;
+}
+
+#[tokio::test]
+async fn what_is_denied_is_refused_with_its_rule() {
+    let app = App::open().await;
+    app.run("program", "sudo --askpass hunter2").await;
+    let error = app.text("#error").await;
+    assert!(error.contains("refused") && error.contains("denied by rule `no-sudo`"), "{error}");
+    assert!(!error.contains("hunter2"), "a refusal repeats nothing");
+    // A shell that the scope does not name, and a command that the capability does not have.
+    let bash = "await app.Execution.start({ rule: 'shells',
+        command: { type: 'shell', command: 'true', shell: '/bin/bash' } })";
+    let refused = app.async_js(bash, &[]).await;
+    assert_eq!(refused["code"], "refused");
+    let run =
+        "await window.__TAURI_INTERNALS__.invoke('plugin:execution-engine|run', { request: {} })";
+    let denied = app.async_js(run, &[]).await;
+    assert!(denied["error"].as_str().unwrap().contains("not allowed"), "{denied}");
+    assert_eq!(app.js("return app.store.executions.length", &[]).await, json!(0));
+    app.quit().await;
+}
+
+#[tokio::test]
+async fn a_program_that_cannot_be_started_says_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let broken = dir.path().join("broken");
+    std::fs::write(&broken, [0x7f, b'E', b'L', b'F', 0, 0]).unwrap();
+    std::fs::set_permissions(&broken, PermissionsExt::from_mode(0o755)).unwrap();
+
+    let app = App::open().await;
+    app.start("program", broken.to_str().unwrap()).await;
+    app.status("Failed").await;
+    app.element("#details .headline.failed").await;
+    assert!(app.text("#ending").await.contains("Could not be started"));
+
+    app.run("program", "no-such-program-anywhere").await;
+    let error = app.text("#error").await;
+    assert!(error.contains("program_not_found"), "{error}");
+    app.quit().await;
+}
+
+#[tokio::test]
+async fn what_is_typed_reaches_the_program() {
+    let app = App::open().await;
+    app.click("#more-button").await;
+    app.click("#piped").await;
+    app.start("shell", "while read line; do echo \"got $line\" >&2; done; echo end").await;
+    app.fill("#stdin", "one\u{e007}").await;
+    app.shows("got one").await;
+    app.click("#eof").await;
+    app.status("Completed").await;
+    app.shows("end").await;
+    app.quit().await;
+}
+
+#[tokio::test]
+async fn pausing_and_running_again() {
+    let app = App::open().await;
+    app.start("shell", "echo pids: $$; sleep 1000").await;
+    let first = app.pids().await;
+    app.click("#pause").await;
+    app.status("Paused").await;
+    app.click("#resume").await;
+    app.status("Running").await;
+    app.click("#cancel").await;
+    app.click("#rerun").await;
+    app.status("Running").await;
+    let second = app.pids().await;
+    assert_ne!(first, second);
+    app.click("#cancel").await;
+    app.status("Cancelled").await;
+    gone(&second).await;
+    app.quit().await;
+}

@@ -1,0 +1,265 @@
+//! An app in a window of its own, driven as a user would. Needs a display (`xvfb-run`),
+//! `tauri-driver`, `WebKitWebDriver` and the built apps; see `apps/desktop/test`.
+//!
+//! Tests wait for what is on the screen, with a generous deadline.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::allow_attributes,
+    clippy::disallowed_methods,
+    reason = "each test binary uses a part of it; what is tested here is not its own tool"
+)]
+
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use fantoccini::elements::Element;
+use fantoccini::key::Key;
+use fantoccini::{Client, ClientBuilder, Locator};
+use serde_json::{Map, Value, json};
+
+/// Longer than anything takes on a machine that is very busy.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Ends a driver with SIGTERM: killed, it would leave its WebKitWebDriver behind.
+struct Driver(Child);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        terminate(self.0.id());
+        let _ended = self.0.wait();
+    }
+}
+
+/// An app with a window.
+pub struct App {
+    pub page: Client,
+    _driver: Driver,
+}
+
+impl App {
+    /// The desktop app, ready to use.
+    pub async fn open() -> Self {
+        let app = Self::launch("execution-desktop").await;
+        app.element("#line").await;
+        app
+    }
+
+    /// One of the apps of this workspace.
+    pub async fn launch(name: &str) -> Self {
+        let program = built(name);
+        let (port, native) = (free_port(), free_port());
+        let driver = Command::new("tauri-driver")
+            .args(["--port", &port.to_string(), "--native-port", &native.to_string()])
+            .spawn()
+            .expect("tauri-driver: cargo install tauri-driver --version '^2' --locked");
+        let driver = Driver(driver);
+        // The first one takes calls before the one behind it does, and fails them.
+        until("both drivers listen", async || {
+            [port, native].iter().all(|port| TcpStream::connect(("127.0.0.1", *port)).is_ok())
+        })
+        .await;
+        let mut capabilities = Map::new();
+        capabilities.insert("browserName".into(), json!("wry"));
+        capabilities.insert("tauri:options".into(), json!({ "application": program }));
+        let http = hyper_util::client::legacy::connect::HttpConnector::new();
+        let page = ClientBuilder::new(http)
+            .capabilities(capabilities)
+            .connect(&format!("http://127.0.0.1:{port}"))
+            .await
+            .expect("a session with the app");
+        Self { page, _driver: driver }
+    }
+
+    /// Waits for an element.
+    pub async fn element(&self, css: &str) -> Element {
+        let found = self.page.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
+        found.unwrap_or_else(|error| panic!("no element {css}: {error}"))
+    }
+
+    pub async fn click(&self, css: &str) {
+        self.element(css).await.click().await.unwrap();
+    }
+
+    /// Replaces the text of a field.
+    pub async fn fill(&self, css: &str, text: &str) {
+        let field = self.element(css).await;
+        field.clear().await.unwrap();
+        field.send_keys(text).await.unwrap();
+    }
+
+    /// Presses a key together with Ctrl, wherever the focus is. The window may be gone before this
+    /// is answered.
+    pub async fn ctrl(&self, key: &str) {
+        let focused = self.page.active_element().await.unwrap();
+        let keys = format!("{}{key}{}", char::from(Key::Control), char::from(Key::Null));
+        let _answer = focused.send_keys(&keys).await;
+    }
+
+    pub async fn text(&self, css: &str) -> String {
+        self.element(css).await.text().await.unwrap()
+    }
+
+    /// Chooses a kind and runs a line of it.
+    pub async fn run(&self, kind: &str, line: &str) {
+        self.click(&format!("[data-kind={kind}]")).await;
+        self.fill("#line", line).await;
+        self.click("#run").await;
+    }
+
+    /// Runs something and waits until it is the one that is shown.
+    pub async fn start(&self, kind: &str, line: &str) {
+        let before = self.js("return app.store.chosen ?? null", &[]).await;
+        self.run(kind, line).await;
+        until("the new execution is shown", async || {
+            self.js("return app.store.chosen ?? null", &[]).await != before
+        })
+        .await;
+    }
+
+    /// Waits until the chosen execution has this status.
+    pub async fn status(&self, wanted: &str) {
+        until(&format!("status {wanted}"), async || self.text("#chip").await == wanted).await;
+    }
+
+    /// A line of the screen; empty where there is none.
+    pub async fn line(&self, at: u64) -> String {
+        let line = self.js("return app.screen.line(arguments[0]) ?? ''", &[json!(at)]).await;
+        line.as_str().unwrap().to_string()
+    }
+
+    /// How many lines are on the screen.
+    pub async fn lines(&self) -> u64 {
+        self.js("return app.screen.lines", &[]).await.as_u64().unwrap()
+    }
+
+    /// Waits until a text is on the screen.
+    pub async fn shows(&self, text: &str) {
+        let script = "return app.screen.text().includes(arguments[0])";
+        until(&format!("the screen shows {text:?}"), async || {
+            self.js(script, &[json!(text)]).await == json!(true)
+        })
+        .await;
+    }
+
+    /// All that is on the screen.
+    pub async fn screen(&self) -> String {
+        self.js("return app.screen.text()", &[]).await.as_str().unwrap().to_string()
+    }
+
+    /// Runs a script in the page.
+    pub async fn js(&self, script: &str, args: &[Value]) -> Value {
+        self.page.execute(script, args.to_vec()).await.unwrap()
+    }
+
+    /// Runs an async function in the page and gives its value, or `{ "error": .. }`.
+    pub async fn async_js(&self, body: &str, args: &[Value]) -> Value {
+        let script = format!(
+            "const done = arguments[arguments.length - 1];
+             (async (...args) => {{ {body} }})(...arguments)
+               .then((value) => done(value ?? null), (error) => done({{ error: error.message ?? String(error), code: error.code }}));"
+        );
+        self.page.execute_async(&script, args.to_vec()).await.unwrap()
+    }
+
+    /// The process id of the app, as a child of it sees it.
+    pub async fn pid(&self) -> u32 {
+        let body = "const e = await app.Execution.start({ rule: 'shells',
+            command: { type: 'shell', command: 'echo $PPID', shell: '/bin/sh' } });
+            return (await e.result).stdout";
+        self.async_js(body, &[]).await.as_str().unwrap().trim().parse().unwrap()
+    }
+
+    /// The process ids that the execution has printed as `pids: 1 2 3`.
+    pub async fn pids(&self) -> Vec<u32> {
+        self.shows("pids:").await;
+        let screen = self.screen().await;
+        let line = screen.lines().find_map(|line| line.strip_prefix("pids:")).unwrap();
+        line.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+    }
+
+    /// Keeps a picture of the window, in the target directory and where `SCREENSHOTS` says.
+    pub async fn picture(&self, name: &str) {
+        // The first one may still show what was there before the last change.
+        let frames = "await document.fonts.ready; await new Promise((drawn) =>
+            requestAnimationFrame(() => requestAnimationFrame(drawn)));";
+        self.async_js(frames, &[]).await;
+        self.page.screenshot().await.unwrap();
+        self.async_js(frames, &[]).await;
+        let png = self.page.screenshot().await.unwrap();
+        assert!(png.len() > 10_000, "the picture {name} is blank");
+        let mut places = vec![PathBuf::from(env!("CARGO_TARGET_TMPDIR"))];
+        places.extend(std::env::var_os("SCREENSHOTS").map(PathBuf::from));
+        for place in places {
+            std::fs::write(place.join(format!("{name}.png")), &png).unwrap();
+        }
+    }
+
+    /// Ends the session, which ends the app.
+    pub async fn quit(self) {
+        self.page.close().await.unwrap();
+    }
+}
+
+/// A shell line of three sleepers, one of them in a session of its own, which tells their ids.
+pub const SLEEPERS: &str = "sleep 1000 & a=$!; (sleep 1000 & sleep 1000 & wait) & b=$!; setsid sleep 1000 & c=$!; echo pids: $$ $a $b $c; wait";
+
+/// A program of this workspace.
+fn built(name: &str) -> PathBuf {
+    // .../debug/deps/test-1234
+    let here = std::env::current_exe().unwrap();
+    let program = here.ancestors().nth(2).unwrap().join(name);
+    assert!(program.exists(), "{} is not built; run apps/desktop/test", program.display());
+    program
+}
+
+/// A file of this repository.
+pub fn file(path: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
+    root.canonicalize().unwrap().join(path).to_str().unwrap().to_string()
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Waits for something that rings no bell.
+pub async fn until(what: &str, mut fact: impl AsyncFnMut() -> bool) {
+    let begun = Instant::now();
+    while !fact().await {
+        assert!(begun.elapsed() < PATIENCE, "waited too long: {what}");
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Whether a process can still do anything: it is there and no zombie.
+pub fn is_alive(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
+    !matches!(state, None | Some('Z' | 'X'))
+}
+
+/// Waits until none of these processes is alive.
+pub async fn gone(pids: &[u32]) {
+    until(&format!("the processes {pids:?} are gone"), async || {
+        !pids.iter().any(|pid| is_alive(*pid))
+    })
+    .await;
+}
+
+fn signal(name: &str, pid: u32) {
+    let sent = Command::new("kill").args([name, &pid.to_string()]).status();
+    assert!(sent.is_ok(), "kill could not be run");
+}
+
+pub fn terminate(pid: u32) {
+    signal("-TERM", pid);
+}
+
+pub fn kill(pid: u32) {
+    signal("-KILL", pid);
+}

@@ -1,0 +1,5 @@
+//! Puts the page, the settings and the capabilities into the program.
+
+fn main() {
+    tauri_build::build();
+}

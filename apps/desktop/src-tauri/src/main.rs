@@ -1,0 +1,10 @@
+//! Starts the app.
+
+#![cfg_attr(not(debug_assertions), windows_subsystem = "windows")]
+
+fn main() -> tauri::Result<()> {
+    execution_desktop::app(tauri::Builder::default())
+        .build(execution_desktop::context())?
+        .run(|_, _| {});
+    Ok(())
+}

@@ -1,0 +1,167 @@
+//! Capabilities as Tauri reads them: what a window may call, and what its scope lets pass.
+
+use serde_json::{Value, json};
+use tauri::ipc::{CallbackFn, InvokeBody};
+use tauri::test::{INVOKE_KEY, MockRuntime, get_ipc_response, mock_builder};
+use tauri::webview::InvokeRequest;
+use tauri::{App, Manager, WebviewUrl, WebviewWindow, WebviewWindowBuilder};
+
+fn app() -> App<MockRuntime> {
+    execution_desktop::app(mock_builder()).build(execution_desktop::context()).unwrap()
+}
+
+/// A window with these permissions.
+fn window(app: &App<MockRuntime>, label: &str, permissions: Value) -> WebviewWindow<MockRuntime> {
+    let capability = json!({ "identifier": label, "windows": [label], "permissions": permissions });
+    app.add_capability(capability.to_string()).unwrap();
+    WebviewWindowBuilder::new(app, label, WebviewUrl::default()).build().unwrap()
+}
+
+/// Calls a command of the plugin as a page does.
+fn call(window: &WebviewWindow<MockRuntime>, command: &str, args: Value) -> Result<Value, Value> {
+    let request = InvokeRequest {
+        cmd: format!("plugin:execution-engine|{command}"),
+        callback: CallbackFn(0),
+        error: CallbackFn(1),
+        url: "tauri://localhost".parse().unwrap(),
+        body: InvokeBody::Json(args),
+        headers: Default::default(),
+        invoke_key: INVOKE_KEY.to_string(),
+    };
+    get_ipc_response(window, request).map(|body| body.deserialize().unwrap())
+}
+
+fn exec(program: &str) -> Value {
+    json!({ "request": { "command": { "type": "exec", "program": program } } })
+}
+
+#[test]
+fn without_a_capability_nothing_may_be_called() {
+    let app = app();
+    let window = window(&app, "bare", json!([]));
+    for command in ["list", "execute", "subscribe", "cancel"] {
+        let denied = call(&window, command, json!({})).unwrap_err();
+        assert!(denied.to_string().contains("not allowed"), "{command}: {denied}");
+    }
+}
+
+#[test]
+fn the_default_set_only_reads() {
+    let app = app();
+    let window = window(&app, "reader", json!(["execution-engine:default"]));
+    let changing = [
+        "execute",
+        "run",
+        "cancel",
+        "signal",
+        "pause",
+        "resume",
+        "write_stdin",
+        "close_stdin",
+        "remove",
+    ];
+    for command in changing {
+        let denied = call(&window, command, json!({})).unwrap_err();
+        assert!(denied.to_string().contains("not allowed"), "{command}: {denied}");
+    }
+    assert_eq!(call(&window, "list", json!({})), Ok(json!([])));
+    let unknown = json!({ "id": "00000000-0000-0000-0000-000000000000" });
+    for command in ["status", "result", "wait", "logs", "log_path"] {
+        let error = call(&window, command, unknown.clone()).unwrap_err();
+        assert_eq!(error["code"], "not_found", "{command} is allowed and has an answer");
+    }
+    assert_eq!(call(&window, "subscriptions", json!({})), Ok(json!(0)));
+}
+
+#[test]
+fn a_permission_without_a_scope_runs_nothing() {
+    let app = app();
+    let window = window(&app, "unscoped", json!(["execution-engine:allow-run"]));
+    let refused = call(&window, "run", exec("true")).unwrap_err();
+    assert_eq!(refused["code"], "refused");
+    assert!(refused["message"].as_str().unwrap().contains("has no rules"), "{refused}");
+}
+
+#[test]
+fn a_scope_lets_pass_what_it_names() {
+    let app = app();
+    let scope = json!([{
+        "identifier": "execution-engine:allow-run",
+        "allow": [{ "name": "greet", "program": "echo", "args": [{ "regex": "[a-z]+" }] }]
+    }]);
+    let window = window(&app, "scoped", scope);
+    let greet =
+        |args: Value| call(&window, "run", json!({ "request": { "rule": "greet", "args": args } }));
+    let result = greet(json!(["hello"])).unwrap();
+    assert_eq!((&result["stdout"], &result["success"]), (&json!("hello\n"), &json!(true)));
+    assert_eq!(greet(json!(["Hello!"])).unwrap_err()["code"], "refused");
+    assert_eq!(call(&window, "run", exec("ls")).unwrap_err()["code"], "refused");
+}
+
+#[test]
+fn a_scope_of_one_window_is_none_of_another() {
+    let app = app();
+    let scope = json!([{
+        "identifier": "execution-engine:allow-run", "allow": [{ "name": "ok", "program": "true" }]
+    }]);
+    let first = window(&app, "first", scope);
+    let second = window(&app, "second", json!(["execution-engine:allow-run"]));
+    assert!(call(&first, "run", exec("true")).is_ok());
+    assert_eq!(call(&second, "run", exec("true")).unwrap_err()["code"], "refused");
+}
+
+#[test]
+fn a_scope_of_its_own_is_for_all_that_may_run() {
+    let app = app();
+    let everywhere = json!([
+        "execution-engine:allow-run",
+        { "identifier": "execution-engine:scope", "allow": [{ "name": "ok", "program": "true" }] }
+    ]);
+    let window = window(&app, "everywhere", everywhere);
+    assert_eq!(call(&window, "run", exec("true")).unwrap()["status"], "completed");
+}
+
+#[test]
+fn variables_of_tauri_stand_for_directories() {
+    let app = app();
+    let scope = json!([{
+        "identifier": "execution-engine:allow-run",
+        "allow": [{ "name": "where", "program": "pwd", "working_dirs": ["$TEMP"] }]
+    }]);
+    let window = window(&app, "variables", scope);
+    let at = |dir: &std::path::Path| {
+        let request = json!({ "rule": "where", "working_dir": dir });
+        call(&window, "run", json!({ "request": request }))
+    };
+    let temp = app.path().temp_dir().unwrap().canonicalize().unwrap();
+    let printed = at(&temp).unwrap()["stdout"].as_str().unwrap().trim().to_string();
+    assert_eq!(std::path::Path::new(&printed), temp);
+    assert_eq!(at(std::path::Path::new("/")).unwrap_err()["code"], "refused");
+}
+
+#[test]
+fn what_has_no_shape_is_refused_without_its_values() {
+    let app = app();
+    let window = window(&app, "odd", json!(["execution-engine:allow-run"]));
+    let odd =
+        json!({ "request": { "command": { "type": "exec", "program": "ls" }, "env": "hunter2" } });
+    let error = call(&window, "run", odd).unwrap_err();
+    assert_eq!(error["code"], "malformed");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("request.env") && !message.contains("hunter2"), "{message}");
+}
+
+#[test]
+fn rust_code_of_the_app_has_the_same_engine() {
+    use tauri_plugin_execution_engine::ExecutionEngineExt;
+    use tauri_plugin_execution_engine::execution_engine::ExecutionRequest;
+
+    let app = app();
+    let window = window(&app, "shared", json!(["execution-engine:default"]));
+    let engine = app.execution_engine();
+    let run = engine.run(ExecutionRequest::exec("true", [""; 0]).description("from Rust"));
+    let result = tauri::async_runtime::block_on(run).unwrap();
+    let list = call(&window, "list", json!({})).unwrap();
+    assert_eq!(list[0]["id"], json!(result.id));
+    assert_eq!(list[0]["metadata"]["description"], "from Rust");
+}

@@ -1,0 +1,166 @@
+// What came of the chosen execution: its ending, what it used, and the receipt of its containment.
+
+import {
+  Execution,
+  type ContainmentReceipt,
+  type ExecutionResult,
+  type ExecutionSummary,
+  type Signal,
+} from "tauri-plugin-execution-engine-api";
+
+import { h } from "./dom.ts";
+import * as format from "./format.ts";
+import { elapsed, type Store } from "./store.ts";
+
+export class Details {
+  #root: HTMLElement;
+  #store: Store;
+  #shown = "";
+  #clock = h("dd");
+
+  constructor(root: HTMLElement, store: Store) {
+    this.#root = root;
+    this.#store = store;
+    store.onChange(() => void this.#draw());
+    setInterval(() => this.#tick(), 200);
+    void this.#draw();
+  }
+
+  async #draw(): Promise<void> {
+    const execution = this.#store.current;
+    const paused = execution && this.#store.paused.has(execution.id);
+    const key = `${execution?.id} ${execution?.status} ${paused}`;
+    if (key === this.#shown) return;
+    this.#shown = key;
+    if (!execution) {
+      this.#root.replaceChildren(h("p", { class: "empty" }, "Run something, and what came of it is shown here."));
+      return;
+    }
+    if (!execution.ending) {
+      this.#root.replaceChildren(this.#live(execution, Boolean(paused)));
+      return;
+    }
+    try {
+      // The texts of a result may be large, and the screen has them already.
+      const result = await Execution.attach(execution.id).wait({ output: "omit" });
+      if (this.#shown === key) this.#root.replaceChildren(...ended(execution, result));
+    } catch (error) {
+      if (this.#shown === key) this.#root.replaceChildren(h("p", { class: "empty" }, String(error)));
+    }
+  }
+
+  #live(execution: ExecutionSummary, paused: boolean): HTMLElement {
+    this.#tick();
+    return h("div", {},
+      headline(paused ? "paused" : execution.status, paused ? "Paused" : format.status(execution.status), ""),
+      facts("Execution", [
+        ["Running for", this.#clock],
+        ["Started", format.time(execution.started_at)],
+        ["Id", id(execution.id)],
+      ]),
+    );
+  }
+
+  #tick(): void {
+    const execution = this.#store.current;
+    if (execution && !execution.ending) this.#clock.textContent = format.duration(elapsed(execution));
+  }
+}
+
+function ended(execution: ExecutionSummary, result: ExecutionResult): HTMLElement[] {
+  const { usage, containment: receipt } = result;
+  const sections = [
+    headline(execution.status, endingTitle(result), result.error ?? ""),
+    facts("Execution", [
+      ["Exit code", result.exit_code === -1 ? "none" : String(result.exit_code)],
+      ["Duration", format.duration(result.duration_ms)],
+      ["Started", format.time(result.started_at)],
+      ["Ended", format.time(result.completed_at)],
+      ["Id", id(result.id)],
+    ]),
+    facts("Output", [
+      ["stdout", stream(result.stdout_stats)],
+      ["stderr", stream(result.stderr_stats)],
+      ["Overflow", result.stdout_overflow_file ?? result.stderr_overflow_file],
+      ["Not kept", result.output_error],
+    ]),
+  ];
+  if (usage) {
+    sections.push(
+      facts("Resources", [
+        ["CPU, user", format.duration(usage.user_ms)],
+        ["CPU, system", format.duration(usage.system_ms)],
+        ["Peak memory", format.bytes(usage.peak_memory_bytes)],
+        ["Switches", `${usage.voluntary_switches} own, ${usage.involuntary_switches} forced`],
+        ["Tree, CPU", usage.tree && format.duration(usage.tree.user_ms + usage.tree.system_ms)],
+      ]),
+    );
+  }
+  sections.push(containment(receipt));
+  return sections;
+}
+
+function containment(receipt: ContainmentReceipt): HTMLElement {
+  const named = ({ pid, name, reason }: { pid: number; name: string; reason: string }) =>
+    `${name} (${pid})${reason ? `: ${reason}` : ""}`;
+  return facts("Containment receipt", [
+    ["Level", receipt.level.replaceAll("_", " ")],
+    ["Nothing left", receipt.proven ? "proven" : "as far as could be seen"],
+    ["Had to stop", receipt.stopped === 0 ? "nobody" : String(receipt.stopped)],
+    ["Last signal", receipt.signal && signal(receipt.signal)],
+    ["Took", receipt.stopped === 0 ? null : format.duration(receipt.took_ms)],
+    ["Survivors", receipt.survivors.map(named).join(", ") || null],
+    ["Left on purpose", receipt.left_running.map(named).join(", ") || null],
+  ]);
+}
+
+function endingTitle({ ending }: ExecutionResult): string {
+  switch (ending.type) {
+    case "exited":
+      return ending.code === 0 ? "Completed" : `Failed with exit code ${ending.code}`;
+    case "cancelled":
+      return "Cancelled";
+    case "timed_out":
+      return `Timed out after ${format.duration(ending.timeout_ms)}`;
+    case "spawn_failed":
+      return "Could not be started";
+    default: {
+      const words = format.ending(ending);
+      return words[0]!.toUpperCase() + words.slice(1);
+    }
+  }
+}
+
+function headline(look: string, title: string, why: string): HTMLElement {
+  return h("header", { class: `headline ${look}` },
+    h("h2", { id: "ending" }, h("span", { class: "dot" }), title),
+    why && why.toLowerCase() !== title.toLowerCase() ? h("p", { class: "why" }, why) : null,
+  );
+}
+
+type Fact = [name: string, value: string | HTMLElement | null | undefined];
+
+/** A titled list; facts without a value are left out. */
+function facts(title: string, all: Fact[]): HTMLElement {
+  const list = h("dl");
+  for (const [name, value] of all) {
+    if (value === null || value === undefined || value === "") continue;
+    const content = value instanceof HTMLElement && value.tagName === "DD" ? value : h("dd", {}, value);
+    list.append(h("dt", {}, name), content);
+  }
+  return h("section", { class: "facts" }, h("h3", {}, title), list);
+}
+
+function stream({ seen_bytes, kept_bytes }: { seen_bytes: number; kept_bytes: number }): string {
+  const seen = format.bytes(seen_bytes);
+  return seen_bytes === kept_bytes ? seen : `${seen}, kept ${format.bytes(kept_bytes)}`;
+}
+
+function id(text: string): HTMLElement {
+  return h("code", { title: text }, text.slice(0, 8));
+}
+
+function signal(signal: Signal): string {
+  if (typeof signal === "object") return String(signal.other);
+  return signal.replaceAll("_", " ");
+}

@@ -1,0 +1,163 @@
+// What to run: a script, a program or a shell line.
+
+import { ExecutionError, type Command } from "tauri-plugin-execution-engine-api";
+
+import { h, icon } from "./dom.ts";
+import { variables, words } from "./format.ts";
+import type { Asked } from "./store.ts";
+
+type Kind = "script" | "program" | "shell";
+
+const KINDS: Record<Kind, { label: string; prompt: string }> = {
+  script: { label: "Script", prompt: "Path of a script, and its arguments" },
+  program: { label: "Program", prompt: "Program and arguments; no shell reads them" },
+  shell: { label: "Shell", prompt: "A line for /bin/sh: pipes, redirections, &&" },
+};
+
+/** The rules of this app's scope, by name: see `capabilities/main.json`. */
+const RULES: Record<Kind, string> = { script: "scripts", program: "programs", shell: "shells" };
+
+export class RunBar {
+  #kind: Kind = "shell";
+  #line = h("input", {
+    id: "line",
+    class: "line",
+    spellcheck: false,
+    autocomplete: "off",
+    autocapitalize: "off",
+    required: true,
+  });
+  #interpreter = h("input", { id: "interpreter", placeholder: "as the file says", value: "python3", spellcheck: false });
+  #directory = h("input", { id: "directory", placeholder: "where the app runs", spellcheck: false });
+  #environment = h("textarea", { id: "environment", rows: 2, placeholder: "NAME=value, one a line", spellcheck: false });
+  #timeout = h("input", { id: "timeout", type: "number", min: "0.1", step: "any", placeholder: "300" });
+  #stdin = h("input", { id: "piped", type: "checkbox" });
+  #more = h("div", { id: "more", class: "more", hidden: true });
+  #moreButton = h("button", {
+    type: "button",
+    id: "more-button",
+    class: "quiet",
+    title: "Directory, environment, timeout (Ctrl+O)",
+    "aria-expanded": "false",
+    onclick: () => this.toggleMore(),
+  }, icon("options"), "Options");
+  #error = h("p", { id: "error", class: "error", role: "alert", hidden: true });
+  #tabs = h("div", { class: "segmented", role: "radiogroup", "aria-label": "What to run" });
+
+  constructor(root: HTMLElement, run: (asked: Asked) => Promise<unknown>) {
+    for (const kind of Object.keys(KINDS) as Kind[]) {
+      this.#tabs.append(
+        h("button", {
+          type: "button",
+          role: "radio",
+          "data-kind": kind,
+          onclick: () => this.setKind(kind),
+        }, KINDS[kind].label),
+      );
+    }
+    const field = (label: string, input: HTMLElement, style = "") =>
+      h("label", { class: `field ${style}` }, h("span", {}, label), input);
+    this.#more.append(
+      field("Interpreter", this.#interpreter, "of-script"),
+      field("Directory", this.#directory, "wide"),
+      field("Environment", this.#environment, "wide"),
+      field("Timeout, s", this.#timeout, "narrow"),
+      h("label", { class: "check" }, this.#stdin, "Keep stdin open"),
+    );
+    const form = h("form", { id: "form" },
+      h("div", { class: "bar" },
+        this.#tabs,
+        this.#line,
+        this.#moreButton,
+        h("button", { id: "run", class: "primary", title: "Run (Enter)" }, icon("play"), "Run"),
+      ),
+      this.#more,
+      this.#error,
+    );
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      void this.#submit(run);
+    });
+    // Enter in the list of variables is a new line; with Ctrl it runs, from anywhere.
+    form.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && event.ctrlKey) {
+        event.preventDefault();
+        form.requestSubmit();
+      }
+    });
+    root.append(form);
+    this.setKind("shell");
+  }
+
+  focus(): void {
+    this.#line.select();
+    this.#line.focus();
+  }
+
+  setKind(kind: Kind): void {
+    this.#kind = kind;
+    for (const tab of this.#tabs.children) {
+      tab.setAttribute("aria-checked", String((tab as HTMLElement).dataset.kind === kind));
+    }
+    this.#line.placeholder = KINDS[kind].prompt;
+    this.#line.setAttribute("aria-label", KINDS[kind].prompt);
+    this.#more.dataset.kind = kind;
+  }
+
+  toggleMore(open = this.#more.hidden): void {
+    this.#more.hidden = !open;
+    this.#moreButton.setAttribute("aria-expanded", String(open));
+  }
+
+  /** Shows why something could not be started, or takes that away. */
+  fail(error?: unknown): void {
+    this.#error.hidden = error === undefined;
+    if (error === undefined) return;
+    const code = error instanceof ExecutionError ? error.code : "";
+    const message = error instanceof Error ? error.message : String(error);
+    this.#error.replaceChildren(
+      ...(code ? [h("span", { class: "code" }, code)] : []),
+      message,
+      h("button", { type: "button", class: "quiet", "aria-label": "Dismiss", onclick: () => this.fail() }, icon("close")),
+    );
+  }
+
+  async #submit(run: (asked: Asked) => Promise<unknown>): Promise<void> {
+    try {
+      await run(this.#asked());
+      this.fail();
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  #asked(): Asked {
+    const seconds = this.#timeout.value.trim();
+    const request: Asked["request"] = {
+      ...this.#what(),
+      env: variables(this.#environment.value),
+      working_dir: this.#directory.value.trim() || null,
+      timeout_ms: seconds === "" ? null : Math.max(1, Math.round(Number(seconds) * 1000)),
+    };
+    return { request, options: this.#stdin.checked ? { stdin: { type: "piped" } } : {} };
+  }
+
+  #what(): { rule: string; command: Command } {
+    const line = this.#line.value.trim();
+    if (this.#kind === "shell") {
+      return { rule: RULES.shell, command: { type: "shell", command: line, shell: "/bin/sh" } };
+    }
+    const [first = "", ...args] = words(line);
+    if (this.#kind === "program") {
+      return { rule: RULES.program, command: { type: "exec", program: first, args } };
+    }
+    const interpreter = this.#interpreter.value.trim();
+    if (args.length === 0) {
+      const rule = interpreter ? RULES.script : "executables";
+      return { rule, command: { type: "script", path: first, interpreter: interpreter || null } };
+    }
+    // A script with arguments is a program with arguments.
+    const [program, ...rest] = interpreter ? [interpreter, first, ...args] : [first, ...args];
+    return { rule: RULES.program, command: { type: "exec", program: program!, args: rest } };
+  }
+}

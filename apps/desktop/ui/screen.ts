@@ -1,0 +1,191 @@
+// The output of one execution, on a terminal.
+
+import { FitAddon } from "@xterm/addon-fit";
+import { SearchAddon } from "@xterm/addon-search";
+import { Terminal } from "@xterm/xterm";
+import "@xterm/xterm/css/xterm.css";
+import { Execution, type ChunkRecord, type ExecutionId, type Subscription } from "tauri-plugin-execution-engine-api";
+
+import { Painter } from "./painter.ts";
+import { matchColours, theme } from "./theme.ts";
+import * as format from "./format.ts";
+
+const FONT = '"JetBrains Mono Variable"';
+/** Lines that can be scrolled back to. */
+const LINES = 500_000;
+/** Bytes that may wait for the screen before the engine is held back. */
+const AHEAD = 512 * 1024;
+
+/** How many matches a search has, and which is shown. */
+export interface Matches {
+  at: number;
+  count: number;
+}
+
+export class Screen {
+  readonly #terminal = new Terminal({
+    scrollback: LINES,
+    convertEol: true,
+    disableStdin: true,
+    cursorStyle: "bar",
+    cursorInactiveStyle: "none",
+    fontFamily: "monospace",
+    fontSize: 13,
+    lineHeight: 1.25,
+    allowProposedApi: true,
+    theme: theme(),
+  });
+  readonly #fit = new FitAddon();
+  readonly #search = new SearchAddon({ highlightLimit: 2000 });
+  #subscription: Subscription<ChunkRecord> | undefined;
+  #shown: ExecutionId | undefined;
+  #following = true;
+  onFollow: (following: boolean) => void = () => {};
+  onMatches: (matches: Matches) => void = () => {};
+
+  constructor(root: HTMLElement) {
+    this.#terminal.loadAddon(this.#fit);
+    this.#terminal.loadAddon(this.#search);
+    this.#terminal.open(root);
+    new ResizeObserver(() => this.#fit.fit()).observe(root);
+    // Measured before its font is there, a cell has the size of another font.
+    void document.fonts.load(`${this.#terminal.options.fontSize}px ${FONT}`).then(() => {
+      this.#terminal.options.fontFamily = `${FONT}, monospace`;
+      this.#fit.fit();
+    });
+    this.#terminal.onScroll(() => this.#scrolled());
+    root.addEventListener("wheel", () => requestAnimationFrame(() => this.#scrolled()), { passive: true });
+    this.#search.onDidChangeResults(({ resultIndex, resultCount }) =>
+      this.onMatches({ at: resultIndex + 1, count: resultCount }),
+    );
+  }
+
+  /** Shows the output of this execution from its beginning, and what is still to come. */
+  async show(id: ExecutionId | undefined): Promise<void> {
+    if (id === this.#shown) return;
+    this.#shown = id;
+    const last = this.#subscription;
+    this.#subscription = undefined;
+    void last?.close();
+    this.#terminal.reset();
+    this.follow(true);
+    if (!id) return;
+    try {
+      const chunks = await Execution.attach(id).chunks();
+      if (this.#shown !== id) return void chunks.close();
+      this.#subscription = chunks;
+      await this.#play(id, chunks);
+    } catch (error) {
+      if (this.#shown === id) this.#note(String(error));
+    }
+  }
+
+  async #play(id: ExecutionId, chunks: Subscription<ChunkRecord>): Promise<void> {
+    const painter = new Painter();
+    let waiting = 0;
+    let room: (() => void) | undefined;
+    for await (const record of chunks) {
+      if (this.#shown !== id) return;
+      if ("event" in record) {
+        if (record.event.type === "output_missed") {
+          this.#note(`${format.bytes(record.event.bytes)} of output are no longer there`);
+        } else if (record.event.type === "failed" && record.sequence > 0) {
+          this.#note(record.event.error);
+        }
+        continue;
+      }
+      for (const piece of painter.paint(record.stream, record.bytes)) {
+        waiting += piece.length;
+        this.#terminal.write(piece, () => {
+          waiting -= piece.length;
+          if (waiting < AHEAD) room?.();
+        });
+      }
+      if (waiting >= AHEAD) await new Promise<void>((resolve) => (room = resolve));
+    }
+    if (this.#shown !== id) return;
+    for (const piece of painter.finish()) this.#terminal.write(piece);
+  }
+
+  #note(text: string): void {
+    this.#terminal.write(`\r\n\x1b[0;2;3m${text}\x1b[0m\r\n`);
+  }
+
+  follow(on: boolean): void {
+    this.#following = on;
+    if (on) this.#terminal.scrollToBottom();
+    this.onFollow(on);
+  }
+
+  #scrolled(): void {
+    const { viewportY, baseY } = this.#terminal.buffer.active;
+    const bottom = viewportY >= baseY;
+    if (bottom !== this.#following) {
+      this.#following = bottom;
+      this.onFollow(bottom);
+    }
+  }
+
+  find(text: string, direction: "next" | "previous", typing = false): void {
+    if (text === "") {
+      this.#search.clearDecorations();
+      this.onMatches({ at: 0, count: 0 });
+      return;
+    }
+    const { found, shown } = matchColours();
+    const options = {
+      incremental: typing,
+      decorations: {
+        matchBackground: found,
+        matchOverviewRuler: shown,
+        activeMatchBackground: shown,
+        activeMatchColorOverviewRuler: shown,
+      },
+    };
+    if (direction === "next") this.#search.findNext(text, options);
+    else this.#search.findPrevious(text, options);
+  }
+
+  endSearch(): void {
+    this.#search.clearDecorations();
+    this.#terminal.clearSelection();
+  }
+
+  /** What is selected, else all that is on the screen. */
+  text(): string {
+    const chosen = this.#terminal.getSelection();
+    if (chosen) return chosen;
+    const buffer = this.#terminal.buffer.active;
+    const lines: string[] = [];
+    for (let y = 0; y < buffer.length; y++) {
+      const line = buffer.getLine(y);
+      if (!line) continue;
+      const text = line.translateToString(true);
+      if (line.isWrapped) lines[lines.length - 1] += text;
+      else lines.push(text);
+    }
+    return `${lines.join("\n").trimEnd()}\n`;
+  }
+
+  /** How many lines there are, and one of them: for those who look from outside. */
+  get lines(): number {
+    const { baseY, cursorY } = this.#terminal.buffer.active;
+    return baseY + cursorY;
+  }
+
+  line(at: number): string | undefined {
+    return this.#terminal.buffer.active.getLine(at)?.translateToString(true);
+  }
+
+  hasSelection(): boolean {
+    return this.#terminal.hasSelection();
+  }
+
+  retheme(): void {
+    this.#terminal.options.theme = theme();
+  }
+
+  focus(): void {
+    this.#terminal.focus();
+  }
+}

@@ -1,0 +1,69 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { Painter } from "../painter.ts";
+
+type Piece = ["out" | "err", string | number[]];
+
+/** What the screen gets for these chunks. */
+function painted(...pieces: Piece[]): string {
+  const painter = new Painter();
+  const all = pieces.flatMap(([stream, content]) => {
+    const bytes = typeof content === "string" ? new TextEncoder().encode(content) : new Uint8Array(content);
+    return painter.paint(stream === "out" ? "stdout" : "stderr", bytes);
+  });
+  return Buffer.concat(all).toString("utf8");
+}
+
+const RED = "\x1b[0;31m";
+const PLAIN = "\x1b[0m";
+
+test("standard output is passed on as it is", () => {
+  assert.equal(painted(["out", "a\r\n\x1b[32mb\x1b[0m"]), "a\r\n\x1b[32mb\x1b[0m");
+});
+
+test("standard error is red, and only it", () => {
+  assert.equal(painted(["out", "a\n"], ["err", "b\n"], ["out", "c\n"]), `a\n${RED}b\n${PLAIN}c\n`);
+});
+
+test("a reset on standard error goes back to its own colour", () => {
+  assert.equal(painted(["err", "\x1b[1mb\x1b[0mc"]), `${RED}\x1b[1mb\x1b[0m${RED}c`);
+  assert.equal(painted(["err", "\x1b[mc"]), `${RED}\x1b[m${RED}c`);
+  assert.equal(painted(["err", "\x1b[32mb\x1b[39mc"]), `${RED}\x1b[32mb\x1b[39m${RED}\x1b[32m\x1b[39mc`);
+});
+
+test("a colour of one stream does not run into the other, and comes back", () => {
+  assert.equal(
+    painted(["out", "\x1b[34mblue"], ["err", "e"], ["out", "blue"]),
+    `\x1b[34mblue${RED}e${PLAIN}\x1b[34mblue`,
+  );
+});
+
+test("a zero within a colour is no reset", () => {
+  assert.equal(
+    painted(["out", "\x1b[38;5;0mx\x1b[48;2;0;0;0my"], ["err", "e"], ["out", "z"]),
+    `\x1b[38;5;0mx\x1b[48;2;0;0;0my${RED}e${PLAIN}\x1b[38;5;0m\x1b[48;2;0;0;0mz`,
+  );
+});
+
+test("what is cut between two chunks waits for its rest", () => {
+  assert.equal(painted(["out", "a\x1b[3"], ["err", "e"], ["out", "4mb"]), `a${RED}e${PLAIN}\x1b[34mb`);
+  assert.equal(painted(["out", [0xe2, 0x82]], ["err", "e"], ["out", [0xac]]), `${RED}e${PLAIN}€`);
+});
+
+test("bytes that are no text do not wait for ever", () => {
+  const painter = new Painter();
+  painter.paint("stdout", new Uint8Array([0xff, 0xfe, 0x80, 0x80, 0x80, 0x80]));
+  const pieces = painter.paint("stdout", new TextEncoder().encode("a"));
+  assert.equal(Buffer.concat(pieces).toString("latin1").at(-1), "a");
+});
+
+test("however the bytes are cut, all of them arrive in order", () => {
+  const text = "a\x1b[1;31mré\x1b[0m€\x1b]0;title\x07\x1b[2K𝄞\n";
+  const bytes = new TextEncoder().encode(text);
+  for (let cut = 0; cut <= bytes.length; cut++) {
+    const painter = new Painter();
+    const pieces = [bytes.subarray(0, cut), bytes.subarray(cut)].flatMap((part) => painter.paint("stdout", part));
+    assert.equal(Buffer.concat(pieces).toString("utf8"), text, `cut at ${cut}`);
+  }
+});

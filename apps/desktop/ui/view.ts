@@ -1,0 +1,218 @@
+// The middle: what the chosen execution is, what can be done with it, and its output.
+
+import { Execution } from "tauri-plugin-execution-engine-api";
+
+import { h, icon } from "./dom.ts";
+import * as format from "./format.ts";
+import { Screen, type Matches } from "./screen.ts";
+import type { Store } from "./store.ts";
+
+/** A pause in typing that starts a search. */
+const TYPING_MS = 120;
+
+export class View {
+  readonly screen: Screen;
+  #store: Store;
+  #fail: (error: unknown) => void;
+  #title = h("h1", { id: "title" });
+  #chip = h("span", { id: "chip", class: "chip" });
+  #buttons = h("div", { class: "tools" });
+  #search: HTMLFormElement;
+  #needle = h("input", { id: "needle", placeholder: "Find", "aria-label": "Find in output", spellcheck: false });
+  #matches = h("output", { id: "matches" });
+  #input: HTMLFormElement;
+  #inputLine = h("input", { id: "stdin", placeholder: "Standard input: Enter sends a line", "aria-label": "Standard input", spellcheck: false, autocomplete: "off" });
+  #shown = "";
+  #following = true;
+
+  constructor(root: HTMLElement, store: Store, fail: (error: unknown) => void) {
+    this.#store = store;
+    this.#fail = fail;
+    const box = h("div", { id: "screen", class: "screen" });
+    const small = (name: Parameters<typeof icon>[0], label: string, onclick: () => void) =>
+      h("button", { type: "button", class: "quiet", title: label, "aria-label": label, onclick }, icon(name));
+    this.#search = h("form", { class: "search", hidden: true, role: "search" },
+      this.#needle,
+      this.#matches,
+      small("up", "Previous (Shift+Enter)", () => this.#find("previous")),
+      small("down", "Next (Enter)", () => this.#find("next")),
+      small("close", "Close (Esc)", () => this.endSearch()),
+    );
+    this.#input = h("form", { class: "stdin", hidden: true },
+      h("span", { "aria-hidden": "true" }, "›"),
+      this.#inputLine,
+      h("button", { type: "button", id: "eof", class: "quiet", title: "Close standard input (Ctrl+D)", onclick: () => this.#closeStdin() }, "End"),
+    );
+    root.append(
+      h("div", { class: "view-head" }, h("div", { class: "what" }, this.#title, this.#chip), this.#buttons),
+      h("div", { class: "stage" }, box, this.#search),
+      this.#input,
+    );
+    this.screen = new Screen(box);
+    this.screen.onFollow = (following) => {
+      this.#following = following;
+      this.#draw(true);
+    };
+    this.screen.onMatches = (matches) => this.#showMatches(matches);
+    this.#search.addEventListener("submit", (event) => event.preventDefault());
+    let typed: ReturnType<typeof setTimeout> | undefined;
+    this.#needle.addEventListener("input", () => {
+      // Half a million lines take a moment, which is not to be had for every letter.
+      clearTimeout(typed);
+      typed = setTimeout(() => this.screen.find(this.#needle.value, "next", true), TYPING_MS);
+    });
+    this.#needle.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") this.#find(event.shiftKey ? "previous" : "next");
+      if (event.key === "Escape") this.endSearch();
+    });
+    this.#input.addEventListener("submit", (event) => {
+      event.preventDefault();
+      void this.#send();
+    });
+    this.#inputLine.addEventListener("keydown", (event) => {
+      if (event.key === "d" && event.ctrlKey) {
+        event.preventDefault();
+        this.#closeStdin();
+      }
+    });
+    store.onChange(() => this.#draw());
+    this.#draw();
+  }
+
+  #draw(again = false): void {
+    const execution = this.#store.current;
+    void this.screen.show(execution?.id);
+    const paused = execution !== undefined && this.#store.paused.has(execution.id);
+    const key = `${execution?.id} ${execution?.status} ${paused}`;
+    if (key === this.#shown && !again) return;
+    this.#shown = key;
+    this.#title.textContent = execution?.command ?? "No execution";
+    this.#title.title = execution?.command ?? "";
+    this.#chip.hidden = !execution;
+    if (!execution) {
+      this.#buttons.replaceChildren();
+      this.#input.hidden = true;
+      return;
+    }
+    const look = paused ? "paused" : execution.status;
+    this.#chip.className = `chip ${look}`;
+    this.#chip.textContent = paused ? "Paused" : format.status(execution.status);
+    const live = !execution.ending;
+    const asked = this.#store.asked(execution.id);
+    this.#input.hidden = !live || asked?.options.stdin?.type !== "piped";
+    this.#buttons.replaceChildren(
+      ...this.#control(live, paused, asked !== undefined),
+      h("span", { class: "gap" }),
+      this.#button("follow", "follow", "Follow (End)", () => this.screen.follow(true), this.#following),
+      this.#button("find", "search", "Find (Ctrl+F)", () => this.startSearch()),
+      this.#button("copy", "copy", "Copy the selection, or all (Ctrl+Shift+C)", () => void this.copy()),
+    );
+  }
+
+  #control(live: boolean, paused: boolean, known: boolean): HTMLElement[] {
+    if (live) {
+      return [
+        paused
+          ? this.#button("resume", "play", "Go on (Ctrl+P)", () => this.togglePause(), undefined, "Resume")
+          : this.#button("pause", "pause", "Stand still (Ctrl+P)", () => this.togglePause(), undefined, "Pause"),
+        this.#button("cancel", "stop", "Cancel (Ctrl+.)", () => this.cancel(), undefined, "Cancel"),
+      ];
+    }
+    const all = [this.#button("remove", "trash", "Forget it (Del)", () => this.remove())];
+    if (known) all.unshift(this.#button("rerun", "rerun", "Run again (Ctrl+Shift+Enter)", () => this.rerun(), undefined, "Run again"));
+    return all;
+  }
+
+  #button(id: string, name: Parameters<typeof icon>[0], title: string, onclick: () => void, pressed?: boolean, label?: string): HTMLElement {
+    return h("button", {
+      type: "button", id, title, onclick, class: label ? "labelled" : "quiet",
+      "aria-label": label ?? title,
+      ...(pressed === undefined ? {} : { "aria-pressed": String(pressed) }),
+    }, icon(name), label);
+  }
+
+  cancel(): void {
+    const execution = this.#store.current;
+    if (execution && !execution.ending) this.#try(Execution.attach(execution.id).cancel());
+  }
+
+  togglePause(): void {
+    const execution = this.#store.current;
+    if (!execution || execution.ending) return;
+    const { id } = execution;
+    this.#try(this.#store.paused.has(id) ? this.#store.resume(id) : this.#store.pause(id));
+  }
+
+  rerun(): void {
+    const execution = this.#store.current;
+    const asked = execution && this.#store.asked(execution.id);
+    if (asked) this.#try(this.#store.start(asked));
+  }
+
+  remove(): void {
+    const execution = this.#store.current;
+    if (execution?.ending) this.#try(this.#store.remove(execution.id));
+  }
+
+  async copy(): Promise<void> {
+    const text = this.screen.text();
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      copyThroughSelection(text);
+    }
+    const button = document.getElementById("copy");
+    button?.classList.add("done");
+    setTimeout(() => button?.classList.remove("done"), 800);
+  }
+
+  startSearch(): void {
+    this.#search.hidden = false;
+    this.#needle.focus();
+    this.#needle.select();
+    if (this.#needle.value) this.#find("next");
+  }
+
+  endSearch(): void {
+    if (this.#search.hidden) return;
+    this.#search.hidden = true;
+    this.screen.endSearch();
+    this.screen.focus();
+  }
+
+  #find(direction: "next" | "previous"): void {
+    this.screen.find(this.#needle.value, direction);
+  }
+
+  #showMatches({ at, count }: Matches): void {
+    if (this.#needle.value === "") this.#matches.textContent = "";
+    else if (count === 0) this.#matches.textContent = "none";
+    else this.#matches.textContent = at > 0 ? `${at} of ${count}` : `${count}+`;
+  }
+
+  async #send(): Promise<void> {
+    const id = this.#store.current?.id;
+    if (!id) return;
+    const line = this.#inputLine.value;
+    this.#inputLine.value = "";
+    await Execution.attach(id).write(`${line}\n`).catch(this.#fail);
+  }
+
+  #closeStdin(): void {
+    const id = this.#store.current?.id;
+    if (id) this.#try(Execution.attach(id).closeStdin());
+  }
+
+  #try(action: Promise<unknown>): void {
+    action.catch(this.#fail);
+  }
+}
+
+/** Where the page has no clipboard. */
+function copyThroughSelection(text: string): void {
+  const area = h("textarea", { value: text });
+  document.body.append(area);
+  area.select();
+  document.execCommand("copy");
+  area.remove();
+}
