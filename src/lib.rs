@@ -67,12 +67,13 @@ pub use execution_engine_process::{
 };
 pub use global::{global, init_global};
 pub use model::{
-    ChunkContent, ChunkRecord, Command, ContainmentReceipt, Ending, EventRecord, ExecutionEvent,
-    ExecutionMetadata, ExecutionOptions, ExecutionPlan, ExecutionRequest, ExecutionResult,
-    ExecutionStats, ExecutionStatus, ExecutionStrategy, ExecutionSummary, FailurePolicy,
-    InputTarget, NotRun, PlanEnding, PlanError, PlanExecutionResult, PlanOptions, PlanStep,
-    PlanSummary, ResourceLimit, ResourceUsage, ShutdownReport, StdinSource, StepInput, StepOptions,
-    StepRef, Stream, StreamStats, Survivor, TreeUsage, Trim,
+    Attempt, ChunkContent, ChunkRecord, Command, ContainmentReceipt, Ending, EventRecord,
+    ExecutionEvent, ExecutionMetadata, ExecutionOptions, ExecutionPlan, ExecutionRequest,
+    ExecutionResult, ExecutionStats, ExecutionStatus, ExecutionStrategy, ExecutionSummary,
+    FailurePolicy, InputTarget, Jitter, NotRun, PlanEnding, PlanError, PlanExecutionResult,
+    PlanOptions, PlanStep, PlanSummary, ResourceLimit, ResourceUsage, Retry, RetryOn,
+    ShutdownReport, StdinSource, StepInput, StepOptions, StepRef, Stream, StreamStats, Survivor,
+    TreeUsage, Trim,
 };
 pub use notify::{
     ChunkSubscription, EventHandler, LoggingEventHandler, MultiEventHandler, NoopEventHandler,
@@ -114,6 +115,8 @@ mod papers {
     mod concurrency {}
     #[doc = include_str!("../docs/plans.md")]
     mod plans {}
+    #[doc = include_str!("../docs/retry.md")]
+    mod retry {}
     #[doc = include_str!("../docs/errors.md")]
     mod errors {}
     #[doc = include_str!("../docs/logs.md")]

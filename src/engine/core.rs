@@ -12,7 +12,7 @@ use super::cleanup;
 use crate::config::{ExecutionConfig, LogRetention, OversizedOutputStrategy};
 use crate::error::{ExecutionError, Result};
 use crate::execution::{
-    Driver, Duty, Job, Ladder, Live, Shared, Terms, Timing, Waiting, ends_of, open_logs,
+    Again, Driver, Duty, Job, Ladder, Live, Shared, Terms, Timing, Waiting, ends_of, open_logs,
 };
 use crate::model::{ExecutionMetadata, ExecutionOptions, ExecutionRequest};
 use crate::notify::{Audience, Publisher, Stage};
@@ -74,7 +74,16 @@ impl Core {
 
         let partial_after = options.partial_lines_after_ms.map(Duration::from_millis);
         let plan = self.pump_plan(Arc::clone(&journal), partial_after);
-        let live = Arc::new(Live::new(profile, journal, stdin));
+        let again = options.retry.clone().map(|retry| {
+            Box::new(Again {
+                launch: launch.clone(),
+                retry,
+                plan: plan.clone(),
+                terms: terms.again(),
+            })
+        });
+        let retry = options.retry.clone().map(Box::new);
+        let live = Arc::new(Live::new(profile, journal, stdin, retry));
         let logs = LogPlan {
             raw: request.output_log_path.take(),
             dir: self.config.log_dir.clone(),
@@ -88,7 +97,7 @@ impl Core {
             Admitted::Ticket(ticket) => {
                 live.waits(ticket.place());
                 let duty = duty(Admitted::Ticket(ticket));
-                self.driver.spawn(Waiting { duty, launch, logs, plan, terms }.run());
+                self.driver.spawn(Waiting { duty, launch, logs, plan, terms, again }.run());
             }
             Admitted::Permit(permit) => {
                 let logs =
@@ -97,7 +106,7 @@ impl Core {
                         live.end(None);
                     })?;
                 let duty = duty(Admitted::Permit(permit));
-                self.driver.spawn(Job::start(duty, launch, logs, plan, terms).run());
+                self.driver.spawn(Job::attempt(duty, launch, logs, plan, terms, again).run());
             }
         }
         Ok(live)

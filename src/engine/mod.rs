@@ -8,7 +8,6 @@ mod plans;
 mod watching;
 
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -430,20 +429,18 @@ impl ExecutionEngine {
     async fn control(&self, id: Uuid, action: Action) -> Result<u32> {
         let status = match self.entry(id)? {
             Entry::Ended(record) => record.ending.status(),
-            Entry::Live(live) if live.is_waiting() => {
-                let reason = "it waits in the queue, so there is no process yet".to_string();
-                return Err(ExecutionError::Control { id, reason });
-            }
-            Entry::Live(live) => match live.control(action).await {
-                Some(done) => {
-                    let failed = |error: io::Error| ExecutionError::Control {
-                        id,
-                        reason: error.to_string(),
-                    };
-                    return done.map_err(failed);
+            Entry::Live(live) => {
+                let refused =
+                    |reason: &str| Err(ExecutionError::Control { id, reason: reason.to_string() });
+                if let Some(lull) = live.lull() {
+                    return refused(lull);
                 }
-                None => live.decision().map_or(live.status(), |ending| ending.status()),
-            },
+                match (live.control(action).await, live.lull()) {
+                    (Some(done), _) => return done.or_else(|error| refused(&error.to_string())),
+                    (None, Some(lull)) => return refused(lull),
+                    (None, None) => live.decision().map_or(live.status(), |ending| ending.status()),
+                }
+            }
         };
         Err(ExecutionError::AlreadyEnded { id, status })
     }

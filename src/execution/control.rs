@@ -58,6 +58,10 @@ impl Inbox {
         }
     }
 
+    pub(super) fn open(&self) {
+        *self.lock() = State::default();
+    }
+
     pub(super) fn close(&self) {
         *self.lock() = State::Closed;
     }

@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::control::{Action, Inbox};
 use super::state::{Illegal, Input, State};
 use super::stdin::StdinEnd;
-use crate::model::{Ending, ExecutionStatus, ExecutionSummary};
+use crate::model::{Ending, ExecutionStatus, ExecutionSummary, Retry};
 use crate::notify::Journals;
 use crate::output::Journal;
 use crate::record::{Entry, Profile, Record, Registry};
@@ -46,12 +47,17 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    pub(crate) fn new(profile: Arc<Profile>, journal: Arc<Journal>, stdin: StdinEnd) -> Self {
+    pub(crate) fn new(
+        profile: Arc<Profile>,
+        journal: Arc<Journal>,
+        stdin: StdinEnd,
+        retry: Option<Box<Retry>>,
+    ) -> Self {
         Self {
             profile,
             journal,
             stdin,
-            state: Mutex::new(State::new()),
+            state: Mutex::new(State::new(retry)),
             inbox: Inbox::default(),
             grace: Mutex::default(),
             abandoned: AtomicBool::new(false),
@@ -74,9 +80,23 @@ impl Live {
         self.place.get().copied()
     }
 
-    /// Whether it has no permit yet.
-    pub(crate) fn is_waiting(&self) -> bool {
-        self.place.get().is_some() && self.begun.get().is_none()
+    /// Why it has no process now although it has not ended; None if that is not so.
+    pub(crate) fn lull(&self) -> Option<&'static str> {
+        if self.place.get().is_some() && self.begun.get().is_none() {
+            return Some("it waits in the queue, so there is no process yet");
+        }
+        let is_between_attempts = self.with_state(|state| state.is_between_attempts());
+        is_between_attempts.then_some("it waits for its next attempt, so there is no process now")
+    }
+
+    /// Whether another attempt is to follow the one that is over.
+    pub(super) fn tries_again(&self) -> bool {
+        self.with_state(|state| state.is_between_attempts())
+    }
+
+    /// The number of the attempt, the first being 1.
+    pub(super) fn attempt(&self) -> u32 {
+        self.with_state(|state| state.attempt())
     }
 
     /// It has its permit; from now on its time runs.
@@ -137,15 +157,18 @@ impl Live {
         let mut shortest = self.grace.lock().unwrap_or_else(PoisonError::into_inner);
         *shortest = Some(shortest.map_or(grace, |shortest| shortest.min(grace)));
         drop(shortest);
-        if self.decide(Ending::EngineClosed).is_err() {
-            self.haste.notify_one();
-        }
+        self.engine_closed();
     }
 
     /// The same for an engine that was dropped, and can wait for nothing any more.
     pub(crate) fn abandon(&self) {
         self.abandoned.store(true, Ordering::Release);
-        if self.decide(Ending::EngineClosed).is_err() {
+        self.engine_closed();
+    }
+
+    fn engine_closed(&self) {
+        let is_being_stopped = self.decision().is_some();
+        if self.decide(Ending::EngineClosed).is_err() || is_being_stopped {
             self.haste.notify_one();
         }
     }
@@ -183,6 +206,16 @@ impl Live {
         while self.decision().is_none() {
             self.called().await;
         }
+    }
+
+    /// Another attempt begins, and takes controls again.
+    pub(super) fn reopen(&self) {
+        self.inbox.open();
+    }
+
+    /// What the clock on the wall showed at this moment.
+    pub(super) fn time_of(&self, moment: Instant) -> DateTime<Utc> {
+        self.profile.started_at(moment.saturating_duration_since(self.accepted))
     }
 
     pub(super) fn inbox(&self) -> &Inbox {

@@ -1,14 +1,19 @@
 //! The state machine of an execution: pure, and the one place where its ending is decided.
 
-use crate::model::{Ending, ExecutionStatus};
+use crate::model::{Ending, ExecutionStatus, Retry};
 
-/// Where an execution stands, and what ended it. The first cause wins.
+/// Where an execution stands, and what ended it. The first cause wins, and where there is to be
+/// another attempt, somebody who wants no more of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct State {
     phase: Phase,
     /// Whether the program ever ran: an ending alone does not make it run.
     started: bool,
+    /// Of the execution, or of the attempt that has just failed.
     ending: Option<Ending>,
+    retry: Option<Box<Retry>>,
+    /// The number of the attempt, the first being 1.
+    attempt: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +21,11 @@ enum Phase {
     /// Accepted; the program does not run yet.
     Pending,
     Running,
+    /// The attempt has failed and another one is to follow; the tree is being stopped or the output
+    /// collected.
+    Failing,
+    /// Between two attempts.
+    Resting,
     /// The ending is decided; the tree is being stopped or the output collected.
     Closing,
     Ended,
@@ -25,8 +35,13 @@ enum Phase {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Input {
     Started,
-    /// Something that ends it: the program by itself, a failed spawn, or a cause to stop it.
+    /// Something that ends it, or this attempt: the program by itself, a failed spawn, or a cause to
+    /// stop it.
     Decide(Ending),
+    /// The tree of a failed attempt is gone and its output collected.
+    Rest,
+    /// Another attempt begins.
+    Again,
     /// The tree is gone and the output collected.
     Closed,
 }
@@ -36,8 +51,8 @@ pub(crate) enum Input {
 pub(crate) struct Illegal;
 
 impl State {
-    pub(crate) fn new() -> Self {
-        Self { phase: Phase::Pending, started: false, ending: None }
+    pub(crate) fn new(retry: Option<Box<Retry>>) -> Self {
+        Self { phase: Phase::Pending, started: false, ending: None, retry, attempt: 1 }
     }
 
     pub(crate) fn apply(&mut self, input: Input) -> Result<(), Illegal> {
@@ -47,8 +62,23 @@ impl State {
                 Phase::Running
             }
             (Phase::Pending | Phase::Running, Input::Decide(ending)) => {
+                let next = if self.tries_again(&ending) { Phase::Failing } else { Phase::Closing };
+                self.ending = Some(ending);
+                next
+            }
+            (Phase::Failing, Input::Decide(ending)) if is_final(&ending) => {
                 self.ending = Some(ending);
                 Phase::Closing
+            }
+            (Phase::Resting, Input::Decide(ending)) => {
+                self.ending = Some(ending);
+                Phase::Closing
+            }
+            (Phase::Failing, Input::Rest) => Phase::Resting,
+            (Phase::Resting, Input::Again) => {
+                self.attempt += 1;
+                self.ending = None;
+                Phase::Pending
             }
             (Phase::Closing, Input::Closed) => Phase::Ended,
             _ => return Err(Illegal),
@@ -57,9 +87,24 @@ impl State {
         Ok(())
     }
 
-    /// The ending as soon as it is decided, which is before the status shows it.
+    fn tries_again(&self, ending: &Ending) -> bool {
+        let retry = self.retry.as_deref();
+        retry.is_some_and(|retry| self.attempt < retry.attempts && retry.covers(ending))
+    }
+
+    /// The ending as soon as it is decided, which is before the status shows it; of an attempt that
+    /// is being closed, how that one ended.
     pub(crate) fn decided(&self) -> Option<&Ending> {
-        self.ending.as_ref()
+        self.ending.as_ref().filter(|_| self.phase != Phase::Resting)
+    }
+
+    /// Whether another attempt is to follow, and this one is over.
+    pub(crate) fn is_between_attempts(&self) -> bool {
+        matches!(self.phase, Phase::Failing | Phase::Resting)
+    }
+
+    pub(crate) fn attempt(&self) -> u32 {
+        self.attempt
     }
 
     pub(crate) fn status(&self) -> ExecutionStatus {
@@ -69,6 +114,18 @@ impl State {
             _ => ExecutionStatus::Pending,
         }
     }
+}
+
+/// Whether nothing can follow it, not even where there is to be another attempt: somebody wants the
+/// execution to end, or the engine cannot go on with it.
+fn is_final(ending: &Ending) -> bool {
+    matches!(
+        ending,
+        Ending::Cancelled
+            | Ending::PlanDeadline { .. }
+            | Ending::EngineClosed
+            | Ending::EngineFailed { .. }
+    )
 }
 
 #[cfg(test)]
@@ -81,6 +138,8 @@ mod tests {
         prop_oneof![
             Just(Input::Started),
             Just(Input::Closed),
+            Just(Input::Rest),
+            Just(Input::Again),
             Just(Input::Decide(Ending::Cancelled)),
             Just(Input::Decide(Ending::TimedOut { timeout_ms: 5 })),
             (0..3).prop_map(|code| Input::Decide(Ending::Exited { code })),
@@ -96,14 +155,19 @@ mod tests {
         }
     }
 
+    fn any_retry() -> impl Strategy<Value = Option<Box<Retry>>> {
+        prop::option::of((1..4u32).prop_map(|attempts| Box::new(Retry::attempts(attempts))))
+    }
+
     proptest! {
         #[test]
-        fn any_inputs_one_ending(inputs in prop::collection::vec(any_input(), 0..24)) {
-            let mut state = State::new();
-            let first_cause = inputs.iter().find_map(|input| match input {
-                Input::Decide(ending) => Some(ending.clone()),
-                _ => None,
-            });
+        fn any_inputs_one_ending(
+            retry in any_retry(),
+            inputs in prop::collection::vec(any_input(), 0..32),
+        ) {
+            let most = retry.as_ref().map_or(1, |retry| retry.attempts);
+            let mut state = State::new(retry.clone());
+            let mut first_cause = None;
             for input in inputs {
                 let before = state.clone();
                 let applied = state.apply(input.clone());
@@ -113,8 +177,18 @@ mod tests {
                     prop_assert_ne!(&state, &before, "a legal input is a transition");
                 }
                 prop_assert!(rank(state.status()) >= rank(before.status()), "never backwards");
-                if before.decided().is_some() {
-                    prop_assert_eq!(state.decided(), before.decided(), "decided once");
+                prop_assert!(state.attempt() <= most, "no more attempts than asked for");
+                if let (Ok(()), Input::Decide(ending)) = (applied, input) {
+                    if state.is_between_attempts() {
+                        let covers = retry.as_ref().is_some_and(|retry| retry.covers(&ending));
+                        prop_assert!(covers && state.attempt() < most);
+                    } else {
+                        prop_assert_eq!(first_cause.replace(ending), None, "decided once");
+                    }
+                }
+                if first_cause.is_some() {
+                    prop_assert_eq!(state.decided(), first_cause.as_ref(), "the first cause wins");
+                    prop_assert!(!state.is_between_attempts(), "and nothing follows");
                 }
                 if state.status().is_terminal() {
                     prop_assert_eq!(Some(state.status()), state.decided().map(Ending::status));
@@ -123,13 +197,61 @@ mod tests {
                     prop_assert!(applied.is_err(), "nothing happens after the ending");
                 }
             }
-            prop_assert_eq!(state.decided().cloned(), first_cause, "the first cause wins");
         }
     }
 
     #[test]
+    fn without_retry_the_first_cause_is_the_ending() {
+        let mut state = State::new(None);
+        assert_eq!(state.apply(Input::Started), Ok(()));
+        assert_eq!(state.apply(Input::Decide(Ending::Exited { code: 1 })), Ok(()));
+        assert_eq!(state.apply(Input::Decide(Ending::Cancelled)), Err(Illegal));
+        assert_eq!(state.apply(Input::Rest), Err(Illegal));
+        assert_eq!(state.apply(Input::Closed), Ok(()));
+        assert_eq!(state.status(), ExecutionStatus::Failed);
+    }
+
+    /// A state that has been through these.
+    fn after(inputs: &[Input]) -> State {
+        let mut state = State::new(Some(Box::new(Retry::attempts(2))));
+        inputs.iter().for_each(|input| state.apply(input.clone()).unwrap());
+        state
+    }
+
+    #[test]
+    fn a_cancel_ends_it_at_every_stage_of_a_retry() {
+        let failed = Input::Decide(Ending::Exited { code: 1 });
+        let stages = [
+            vec![],
+            vec![Input::Started],
+            vec![Input::Started, failed.clone()],
+            vec![Input::Started, failed.clone(), Input::Rest],
+            vec![Input::Started, failed.clone(), Input::Rest, Input::Again],
+        ];
+        for stage in stages {
+            let mut state = after(&stage);
+            assert_eq!(state.apply(Input::Decide(Ending::Cancelled)), Ok(()), "{stage:?}");
+            assert_eq!(state.apply(Input::Again), Err(Illegal), "{stage:?}");
+            assert_eq!(state.apply(Input::Closed), Ok(()), "{stage:?}");
+            assert_eq!(state.status(), ExecutionStatus::Cancelled, "{stage:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_attempt_is_the_ending() {
+        let failed = Input::Decide(Ending::Exited { code: 1 });
+        let mut state =
+            after(&[Input::Started, failed.clone(), Input::Rest, Input::Again, Input::Started]);
+        assert_eq!((state.attempt(), state.decided()), (2, None));
+        assert_eq!(state.apply(failed), Ok(()));
+        assert!(!state.is_between_attempts());
+        assert_eq!(state.apply(Input::Closed), Ok(()));
+        assert_eq!(state.status(), ExecutionStatus::Failed);
+    }
+
+    #[test]
     fn a_cancel_before_the_start_wins_over_the_start() {
-        let mut state = State::new();
+        let mut state = State::new(None);
         assert_eq!(state.apply(Input::Decide(Ending::Cancelled)), Ok(()));
         assert_eq!(state.apply(Input::Started), Err(Illegal));
         assert_eq!(state.apply(Input::Closed), Ok(()));

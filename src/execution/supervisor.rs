@@ -17,17 +17,19 @@ use tokio::time::timeout;
 use super::clock::Clock;
 use super::control::{Action, Control};
 use super::live::Live;
+use super::retry::Again;
 use super::spawn::{self, Start};
 use super::state::Input;
-use super::stdin::Feed;
+use super::stdin::{Feed, ends_of};
 use super::stop::{Ladder, leave_tree, stop_tree};
 use crate::config::LogRetention;
 use crate::model::{
-    ContainmentReceipt, Ending, ResourceLimit, ResourceUsage, StdinSource, TreeUsage,
+    Attempt, ContainmentReceipt, Ending, ExecutionEvent, ResourceLimit, ResourceUsage, StdinSource,
+    TreeUsage,
 };
 use crate::moment;
 use crate::notify::{Hub, Publisher};
-use crate::output::{Logs, OutputStop, OverflowDir, Pump, PumpPlan, Step};
+use crate::output::{Journal, Logs, OutputStop, OverflowDir, Pump, PumpPlan, Step};
 use crate::record::{Record, Registry, Retention};
 use crate::submit::{self, Admitted};
 
@@ -101,6 +103,7 @@ pub(crate) struct Job {
     logs: Logs,
     plan: PumpPlan,
     terms: Terms,
+    again: Option<Box<Again>>,
 }
 
 /// The duty to end an execution exactly once. Dropped undone, by a panic or with its runtime, it
@@ -111,10 +114,14 @@ pub(crate) struct Duty {
     publisher: Publisher,
     /// Taken when the duty is done.
     admitted: Option<Admitted>,
+    /// Since when the attempt has been going on; None between attempts.
+    attempt_begun: Option<Instant>,
+    /// The attempts before.
+    earlier: Vec<Attempt>,
 }
 
 /// What there is to tell of an execution beside its ending.
-struct Outcome {
+pub(super) struct Outcome {
     containment: ContainmentReceipt,
     reaped: Option<Reaped>,
     counted: Option<Counted>,
@@ -122,14 +129,17 @@ struct Outcome {
 }
 
 impl Job {
-    /// Makes the first attempt, and tells if it worked.
-    pub(crate) fn start(
-        duty: Duty,
+    /// Begins an attempt: starts the program, and tells if it worked.
+    pub(crate) fn attempt(
+        mut duty: Duty,
         mut launch: Launch,
         logs: Logs,
         plan: PumpPlan,
         terms: Terms,
+        again: Option<Box<Again>>,
     ) -> Self {
+        let is_first = duty.earlier.is_empty();
+        duty.attempt_begun = Some(if is_first { duty.live.begun() } else { Instant::now() });
         let start = match submit::stdin_of_child(&terms.stdin) {
             Ok(stdin) => {
                 launch.stdin = stdin;
@@ -143,28 +153,36 @@ impl Job {
         if let Start::Running(spawned) = &start {
             duty.started(spawned.child.id());
         }
-        Self { duty, start, logs, plan, terms }
+        Self { duty, start, logs, plan, terms, again }
     }
 
+    /// Attempts until one is the last, and ends the execution.
     pub(crate) async fn run(self) {
-        let Self { duty, start, logs, plan, terms } = self;
-        let started = match start {
-            Start::Running(spawned) => Ok(spawned),
-            Start::Failed(ending) => Err(ending),
-            Start::Retry(launch, error) => {
-                let containment = &duty.shared.containment;
-                let spawned = spawn::retry(containment, &launch, error, &duty.live).await;
-                spawned.inspect(|spawned| duty.started(spawned.child.id()))
+        let mut job = self;
+        loop {
+            let Self { mut duty, start, logs, plan, terms, again } = job;
+            let (mut logs, outcome) = duty.see_to(start, logs, plan, terms).await;
+            let rested = match &again {
+                Some(again) => duty.rest(again, &mut logs, outcome).await,
+                None => Err(outcome),
+            };
+            match (rested, again) {
+                (Ok(()), Some(again)) => job = duty.again(again, logs),
+                (rested, _) => {
+                    let outcome = rested.err().unwrap_or_else(|| duty.no_outcome());
+                    let outcome = duty.collect(logs, outcome).await;
+                    return duty.end(outcome);
+                }
             }
-        };
-        let outcome = match started {
-            Ok(spawned) => duty.attend(spawned, logs, plan, terms).await,
-            Err(ending) => {
-                duty.decide(ending);
-                duty.collect(logs, duty.nothing_to_stop()).await
-            }
-        };
-        duty.end(outcome);
+        }
+    }
+}
+
+impl Terms {
+    /// The same for another attempt.
+    pub(crate) fn again(&self) -> Self {
+        let feed = ends_of(&self.stdin).1;
+        Self { stdin: self.stdin.clone(), feed, ..*self }
     }
 }
 
@@ -175,11 +193,33 @@ impl Duty {
         publisher: Publisher,
         admitted: Admitted,
     ) -> Self {
-        Self { live, shared, publisher, admitted: Some(admitted) }
+        let admitted = Some(admitted);
+        Self { live, shared, publisher, admitted, attempt_begun: None, earlier: Vec::new() }
     }
 
     pub(super) fn live(&self) -> &Live {
         &self.live
+    }
+
+    pub(super) fn journal(&self) -> &Journal {
+        self.publisher.journal()
+    }
+
+    pub(super) fn tell(&self, event: ExecutionEvent) {
+        self.publisher.event(Utc::now(), event);
+    }
+
+    /// Keeps what is to be told of an attempt that is over.
+    pub(super) fn note_attempt(&mut self, ending: Ending, outcome: Outcome) {
+        let begun = self.attempt_begun.take().unwrap_or_else(|| self.live.begun());
+        self.earlier.push(Attempt {
+            number: self.live.attempt(),
+            ending,
+            started_at: self.live.time_of(begun),
+            duration: begun.elapsed(),
+            usage: outcome.reaped.map(|reaped| usage(&reaped.usage, outcome.counted)),
+            containment: outcome.containment,
+        });
     }
 
     /// Waits for the permit. False if the execution was stopped before. Cancel safe.
@@ -203,7 +243,10 @@ impl Duty {
             return;
         }
         self.publisher.started(pid);
-        self.publisher.status(Utc::now(), from, self.live.status());
+        let to = self.live.status();
+        if from != to {
+            self.publisher.status(Utc::now(), from, to);
+        }
     }
 
     /// Decides the ending unless it is decided.
@@ -212,15 +255,48 @@ impl Duty {
         let _first = self.live.apply(Input::Decide(ending));
     }
 
-    /// From a running program to its outcome: tree gone, output drained, logs complete.
-    async fn attend(&self, spawned: Spawned, logs: Logs, plan: PumpPlan, terms: Terms) -> Outcome {
+    /// From an attempt that has been begun to its outcome.
+    async fn see_to(
+        &self,
+        start: Start,
+        logs: Logs,
+        plan: PumpPlan,
+        terms: Terms,
+    ) -> (Logs, Outcome) {
+        let started = match start {
+            Start::Running(spawned) => Ok(spawned),
+            Start::Failed(ending) => Err(ending),
+            Start::Retry(launch, error) => {
+                let containment = &self.shared.containment;
+                let spawned = spawn::retry(containment, &launch, error, &self.live).await;
+                spawned.inspect(|spawned| self.started(spawned.child.id()))
+            }
+        };
+        match started {
+            Ok(spawned) => self.attend(spawned, logs, plan, terms).await,
+            Err(ending) => {
+                self.decide(ending);
+                (logs, self.no_outcome())
+            }
+        }
+    }
+
+    /// From a running program to its outcome: tree gone, output drained.
+    async fn attend(
+        &self,
+        spawned: Spawned,
+        logs: Logs,
+        plan: PumpPlan,
+        terms: Terms,
+    ) -> (Logs, Outcome) {
         let Terms { timing, leftovers, limits, feed, .. } = terms;
         let Spawned { mut child, stdin, stdout, stderr } = spawned;
         let pump = Pump::new([Some(stdout), stderr], logs, plan);
         let (mut pump, watch, feeding) = match (pump, Watch::exit_of(&child), feed.into(stdin)) {
             (Ok(pump), Ok(watch), Ok(feeding)) => (pump, watch, feeding),
             (Err(error), _, _) | (_, Err(error), _) | (_, _, Err(error)) => {
-                return self.unwatched(child, &error, timing.ladder).await;
+                let outcome = self.unwatched(child, &error, timing.ladder).await;
+                return (Logs::default(), outcome);
             }
         };
 
@@ -235,7 +311,10 @@ impl Duty {
         let level = self.shared.containment.level();
         let has_ended_by_itself = self.live.decision().is_some_and(|ending| ending.is_own());
         let left = match leftovers {
-            Leftovers::Leave if has_ended_by_itself => leave_tree(&mut child, level),
+            // Nothing of an attempt may be in the way of the next one.
+            Leftovers::Leave if has_ended_by_itself && !self.live.tries_again() => {
+                leave_tree(&mut child, level)
+            }
             _ => None,
         };
         let receipt = match left {
@@ -256,15 +335,14 @@ impl Duty {
         let output_error = complete_files(&mut pump).await;
         let logs = pump.close();
         self.publisher.tell();
-        let mut outcome = self.collect(logs, receipt).await;
-        outcome.output_error = outcome.output_error.or(output_error);
-        Outcome { reaped, counted, ..outcome }
+        (logs, Outcome { containment: receipt, reaped, counted, output_error })
     }
 
     /// Waits for the program to end by itself, and returns how; None when the ending has been
     /// decided otherwise: by the timeout here, or by somebody else.
     async fn exit_or_stop(&self, child: &mut Child, watch: Watch, timing: Timing) -> Option<Exit> {
-        let mut clock = Clock::new(self.live.begun(), timing.timeout, timing.longest_pause);
+        let begun = self.attempt_begun.unwrap_or_else(|| self.live.begun());
+        let mut clock = Clock::new(begun, timing.timeout, timing.longest_pause);
         loop {
             tokio::select! {
                 biased;
@@ -372,13 +450,17 @@ impl Duty {
     }
 
     /// Completes the logs.
-    async fn collect(&self, mut logs: Logs, containment: ContainmentReceipt) -> Outcome {
+    async fn collect(&self, mut logs: Logs, outcome: Outcome) -> Outcome {
         if let Some(ending) = self.live.decision() {
             let seen = self.publisher.journal().seen();
             logs.footer(&ending, self.live.begun().elapsed(), seen);
         }
         let output_error = logs.finish(LOG_PATIENCE).await;
-        Outcome { output_error, ..Outcome::without_program(containment) }
+        Outcome { output_error: output_error.or(outcome.output_error), ..outcome }
+    }
+
+    pub(super) fn no_outcome(&self) -> Outcome {
+        Outcome::without_program(self.nothing_to_stop())
     }
 
     fn nothing_to_stop(&self) -> ContainmentReceipt {
@@ -391,7 +473,7 @@ impl Duty {
     }
 
     pub(super) fn end_without_program(self) {
-        let nothing = Outcome::without_program(self.nothing_to_stop());
+        let nothing = self.no_outcome();
         self.end(nothing);
     }
 
@@ -416,6 +498,7 @@ impl Duty {
             containment,
             output_error: output_error.map(String::into_boxed_str),
             lines_missed: self.publisher.missed(),
+            earlier: std::mem::take(&mut self.earlier).into_boxed_slice(),
         });
         let evicted = self.shared.registry.end(&record, Instant::now(), self.shared.retention);
         drop(self.admitted.take());

@@ -6,6 +6,7 @@ use std::path::Path;
 use execution_engine_process::Launch;
 
 use super::live::Live;
+use super::retry::Again;
 use super::supervisor::{Duty, Job, Terms};
 use crate::error::ExecutionError;
 use crate::model::Ending;
@@ -18,18 +19,19 @@ pub(crate) struct Waiting {
     pub(crate) logs: LogPlan,
     pub(crate) plan: PumpPlan,
     pub(crate) terms: Terms,
+    pub(crate) again: Option<Box<Again>>,
 }
 
 impl Waiting {
     /// Waits for the permit, then runs the program. Stopped before, it ends at once.
     pub(crate) async fn run(self) {
-        let Self { mut duty, launch, logs, plan, terms } = self;
+        let Self { mut duty, launch, logs, plan, terms, again } = self;
         if !duty.admitted().await {
             return duty.end_without_program();
         }
         match open_logs(&logs, duty.live(), launch.working_dir.as_deref()) {
             // On the heap only now, so that those who wait stay small.
-            Ok(logs) => Box::pin(Job::start(duty, launch, logs, plan, terms).run()).await,
+            Ok(logs) => Box::pin(Job::attempt(duty, launch, logs, plan, terms, again).run()).await,
             Err(error) => {
                 duty.decide(Ending::SpawnFailed { reason: error.to_string(), os_error: None });
                 duty.end_without_program();

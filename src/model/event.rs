@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{ExecutionStatus, PlanStep, millis};
+use super::{Ending, ExecutionStatus, PlanStep, millis};
 
 /// What happens to an execution, as told to an [`EventHandler`](crate::EventHandler) and, with a
 /// sequence number and a time, to a [`Subscription`](crate::Subscription).
@@ -68,6 +68,19 @@ pub enum ExecutionEvent {
     ExecutionsMissed {
         /// How many executions.
         count: u64,
+    },
+    /// An attempt has failed, and [another one](crate::ExecutionOptions::retry) follows after a
+    /// pause. It has a `Started` of its own.
+    Retrying {
+        /// The execution.
+        execution_id: Uuid,
+        /// The number of the attempt that has failed, the first being 1.
+        attempt: u32,
+        /// How it ended.
+        ending: Ending,
+        /// How long the pause is; in JSON as `pause_ms`.
+        #[serde(rename = "pause_ms", with = "millis")]
+        pause: Duration,
     },
     /// A step of a plan has been started, has ended, or will never run.
     Progress {
@@ -149,6 +162,7 @@ impl ExecutionEvent {
             | Self::StatusChanged { execution_id, .. }
             | Self::LinesMissed { execution_id, .. }
             | Self::OutputMissed { execution_id, .. }
+            | Self::Retrying { execution_id, .. }
             | Self::Completed { execution_id, .. }
             | Self::Failed { execution_id, .. }
             | Self::Cancelled { execution_id, .. }

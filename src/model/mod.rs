@@ -7,6 +7,7 @@ mod options;
 mod plan;
 mod request;
 mod result;
+mod retry;
 mod status;
 mod stdin;
 mod watch;
@@ -28,6 +29,7 @@ pub use result::{
     ContainmentReceipt, ExecutionResult, ExecutionSummary, ResourceUsage, ShutdownReport,
     StreamStats, Survivor, TreeUsage,
 };
+pub use retry::{Attempt, Jitter, Retry, RetryOn};
 pub use status::ExecutionStatus;
 pub use stdin::StdinSource;
 pub use watch::{ChunkContent, ChunkRecord, EventRecord};

@@ -3,7 +3,7 @@ use std::time::Duration;
 use execution_engine_process::{Leftovers, Limits, Output, Signal};
 use serde::{Deserialize, Serialize};
 
-use super::StdinSource;
+use super::{Retry, StdinSource};
 
 /// Settings of one execution beyond its request, for
 /// [`execute_with`](crate::ExecutionEngine::execute_with).
@@ -58,6 +58,10 @@ pub struct ExecutionOptions {
     /// prompt or a progress bar can be shown. None waits until it is finished.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partial_lines_after_ms: Option<u64>,
+    /// Whether it is tried again when it has failed. It keeps its permit between attempts, and its
+    /// result has the output of the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -101,6 +105,13 @@ impl ExecutionOptions {
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Sets [`retry`](Self::retry).
+    #[must_use]
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.retry = Some(retry);
         self
     }
 

@@ -8,7 +8,7 @@ use execution_engine_process::{Level, Signal};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Ending, ExecutionMetadata, ExecutionStatus, Stream, millis};
+use super::{Attempt, Ending, ExecutionMetadata, ExecutionStatus, Stream, millis};
 use crate::error::Result;
 
 /// What came of an execution. Every ending has one, also a timeout or a program that could not be
@@ -64,6 +64,11 @@ pub struct ExecutionResult {
     pub output_error: Option<String>,
     /// How many lines event handlers had missed by then because they were stuck.
     pub lines_missed: u64,
+    /// The attempts that failed before, with [`retry`](crate::ExecutionOptions::retry): output, usage
+    /// and containment of this result are those of the last one, its duration is that of all of them
+    /// and the pauses between them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier_attempts: Vec<Attempt>,
     #[serde(skip)]
     pub(crate) raw: RawOutput,
 }
@@ -142,6 +147,7 @@ impl ExecutionResult {
             containment: ContainmentReceipt::nothing(level),
             output_error: None,
             lines_missed: 0,
+            earlier_attempts: Vec::new(),
             raw: RawOutput::default(),
         }
     }

@@ -77,6 +77,9 @@ impl EventHandler for LoggingEventHandler {
             ExecutionEvent::ExecutionsMissed { count } => {
                 tracing::warn!(count, "executions missed");
             }
+            ExecutionEvent::Retrying { attempt, ending, pause, .. } => {
+                tracing::warn!(%id, attempt, %ending, ?pause, "retrying");
+            }
             ExecutionEvent::Progress { completed, total, step, status, .. } => {
                 tracing::info!(%id, completed, total, %step, %status, "progress");
             }

@@ -27,6 +27,9 @@ pub(super) struct Capture {
     /// How much of the store is kept: it ends with a whole character.
     kept: usize,
     limit: usize,
+    /// How many bytes of the stream there had been before it.
+    base: u64,
+    /// How many of them since.
     seen: u64,
     last: Option<Last>,
     overflow: Option<Arc<OverflowFile>>,
@@ -62,7 +65,7 @@ impl Capture {
         };
         let first = limit - last.as_ref().map_or(0, |last| last.limit);
         let store = Store::Growing(Vec::new());
-        Self { store, kept: 0, limit: first, seen: 0, last, overflow: None }
+        Self { store, kept: 0, limit: first, base: 0, seen: 0, last, overflow: None }
     }
 
     /// One that is complete already.
@@ -71,23 +74,44 @@ impl Capture {
             store: Store::Sealed(captured.bytes.clone()),
             kept: captured.bytes.len(),
             limit: captured.bytes.len(),
+            base: captured.base,
             seen: captured.seen,
             last: None,
             overflow: None,
         }
     }
 
+    /// One for what follows, which keeps as much.
+    pub(super) fn fresh(&self) -> Self {
+        let last = self.last.as_ref();
+        let last = last.map(|last| Last { bytes: VecDeque::new(), limit: last.limit });
+        Self {
+            store: Store::Growing(Vec::new()),
+            kept: 0,
+            limit: self.limit,
+            base: self.seen(),
+            seen: 0,
+            last,
+            overflow: None,
+        }
+    }
+
     /// How many bytes of the stream there have been.
     pub(super) fn seen(&self) -> u64 {
-        self.seen
+        self.base + self.seen
     }
 
-    /// How many bytes of the store are kept when nothing more comes.
+    /// Where in the stream the store begins.
+    pub(super) fn base(&self) -> u64 {
+        self.base
+    }
+
+    /// How far in the stream it is kept when nothing more comes.
     pub(super) fn kept(&self) -> u64 {
-        self.kept as u64
+        self.base + self.kept as u64
     }
 
-    /// Everything in the store; offsets in it are offsets in the stream.
+    /// Everything in the store.
     pub(super) fn stored(&self) -> &[u8] {
         match &self.store {
             Store::Growing(bytes) => bytes,
@@ -149,7 +173,7 @@ impl Capture {
             }
             _ => Rest::Dropped,
         };
-        Captured { bytes: self.part(0, self.kept), seen: self.seen, rest }
+        Captured { bytes: self.part(0, self.kept), base: self.base, seen: self.seen, rest }
     }
 }
 
@@ -184,6 +208,8 @@ impl Last {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Captured {
     bytes: Bytes,
+    /// How many bytes of the stream there had been before, in earlier attempts.
+    base: u64,
     seen: u64,
     rest: Rest,
 }

@@ -116,6 +116,11 @@ impl Logs {
         }
     }
 
+    /// A remark of the engine's own.
+    pub(crate) fn note(&mut self, remark: &str) {
+        self.readable_text(|text| writeln!(text, "# {remark}"));
+    }
+
     pub(crate) fn footer(
         &mut self,
         ending: &Ending,

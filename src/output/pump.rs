@@ -43,6 +43,7 @@ pub(crate) enum Excess {
 }
 
 /// What the pump does with the output.
+#[derive(Clone)]
 pub(crate) struct PumpPlan {
     pub(crate) journal: Arc<Journal>,
     /// Bytes kept per stream.

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::model::{
-    ContainmentReceipt, Ending, ExecutionEvent, ExecutionMetadata, ExecutionResult,
+    Attempt, ContainmentReceipt, Ending, ExecutionEvent, ExecutionMetadata, ExecutionResult,
     ExecutionStatus, ExecutionSummary, RawOutput, ResourceUsage, Stream,
 };
 use crate::output::{Captured, Journal, Sealed};
@@ -41,6 +41,8 @@ pub(crate) struct Record {
     pub(crate) containment: ContainmentReceipt,
     pub(crate) output_error: Option<Box<str>>,
     pub(crate) lines_missed: u64,
+    /// The attempts before the last.
+    pub(crate) earlier: Box<[Attempt]>,
 }
 
 impl Profile {
@@ -98,6 +100,7 @@ impl Record {
             containment: self.containment.clone(),
             output_error: self.output_error.as_deref().map(str::to_string),
             lines_missed: self.lines_missed,
+            earlier_attempts: self.earlier.to_vec(),
             raw: RawOutput::of([stdout.bytes(), stderr.bytes()]),
         }
     }

@@ -8,7 +8,7 @@ use execution_engine_process::{Containment, Signal};
 use super::{GroupId, Permits};
 use crate::config::ExecutionConfig;
 use crate::error::ValidationError;
-use crate::model::{Command, ExecutionOptions, ExecutionRequest, shown_name};
+use crate::model::{Command, ExecutionOptions, ExecutionRequest, StdinSource, shown_name};
 
 type Checked = Result<(), ValidationError>;
 
@@ -94,10 +94,27 @@ fn no_nul(value: &str, field: impl FnOnce() -> String) -> Checked {
 pub(super) fn options(options: &ExecutionOptions, containment: &Containment) -> Checked {
     signal("stop_signal", options.stop_signal)?;
     signal("final_signal", options.final_signal)?;
+    retry(options)?;
     containment.check(&options.limits).map_err(|unavailable| ValidationError::InvalidOption {
         field: "limits",
         reason: format!("{}: {}", unavailable.field, unavailable.reason),
     })
+}
+
+fn retry(options: &ExecutionOptions) -> Checked {
+    let Some(retry) = &options.retry else { return Ok(()) };
+    let fault = if retry.attempts == 0 {
+        "attempts must be at least 1"
+    } else if retry.factor == 0 {
+        "factor must be at least 1"
+    } else if retry.on.is_empty() {
+        "on is empty, so nothing would ever be tried again; name an ending or use None"
+    } else if options.stdin == StdinSource::Piped {
+        "input that is piped cannot be given twice; use bytes or a file"
+    } else {
+        return Ok(());
+    };
+    Err(ValidationError::InvalidOption { field: "retry", reason: fault.to_string() })
 }
 
 /// A signal must have a number that the system knows.

@@ -116,6 +116,27 @@ impl Inner {
         self.push(at, 1, What::Told(told));
     }
 
+    pub(super) fn start_over(&mut self) {
+        let fresh = |channel: &mut Channel| {
+            let fresh = channel.capture.fresh();
+            let mut old = std::mem::replace(&mut channel.capture, fresh);
+            // Sealed, it shares its bytes with the entries that hold them from now on.
+            drop(old.seal());
+            old
+        };
+        let old = self.streams.each_mut().map(fresh);
+        for entry in &mut self.entries {
+            let What::Kept(span) = entry.what else { continue };
+            let capture = &old[span.stream.index()];
+            let start = to_index(span.offset - capture.base());
+            let held = Held::Closed(capture.part(start, start + entry.length as usize));
+            entry.what = What::Loose(Box::new(Loose { span, held }));
+            self.loose_bytes += entry.length as usize;
+        }
+        self.first_loose = 0;
+        self.let_go();
+    }
+
     pub(super) fn seal(&mut self) -> Sealed {
         let output = self.streams.each_mut().map(|channel| channel.capture.seal());
         let kept = self.streams.each_ref().map(|channel| channel.capture.kept());
@@ -264,8 +285,8 @@ impl Inner {
                 }
                 What::Kept(span) => {
                     let to = entry.end().min(end).min(from + LONGEST_PIECE);
-                    let start = to_index(span.offset + (from - entry.from));
                     let capture = &self.streams[span.stream.index()].capture;
+                    let start = to_index(span.offset - capture.base() + (from - entry.from));
                     let bytes = capture.part(start, start + to_index(to - from));
                     cursor.pass(to, 0);
                     cursor.has_read(span.stream, span.offset + (to - entry.from));
@@ -339,9 +360,12 @@ impl Inner {
         let mut told: Option<Range<u64>> = None;
         for entry in self.entries.range(index..) {
             match (&entry.what, entry.span()) {
-                (What::Cut(span), _) if span.stream == stream => {
-                    told.get_or_insert(span.line_start()..span.offset).end = span.offset;
-                }
+                (What::Cut(span), _) if span.stream == stream => match &mut told {
+                    None => told = Some(span.line_start()..span.offset),
+                    Some(told) if told.end == span.line_start() => told.end = span.offset,
+                    // Of another line; what was between is no longer held.
+                    Some(_) => break,
+                },
                 (_, Some(span)) if span.stream == stream => {
                     next = *span;
                     break;
@@ -359,10 +383,11 @@ impl Inner {
 
     /// What is held of a part of a stream: all of it, or the end.
     fn held(&self, stream: Stream, part: &Range<u64>) -> Vec<u8> {
-        let stored = self.streams[stream.index()].capture.stored();
+        let capture = &self.streams[stream.index()].capture;
+        let (stored, base) = (capture.stored(), capture.base());
         let clamp = |offset: u64, length: usize| to_index(offset.min(length as u64));
-        let mut bytes =
-            stored[clamp(part.start, stored.len())..clamp(part.end, stored.len())].to_vec();
+        let in_store = |offset: u64| clamp(offset.saturating_sub(base), stored.len());
+        let mut bytes = stored[in_store(part.start)..in_store(part.end)].to_vec();
         let mut end = part.start + bytes.len() as u64;
         for entry in &self.entries {
             let What::Loose(loose) = &entry.what else { continue };

@@ -147,6 +147,12 @@ impl Journal {
         self.lock().stream(stream).capture.overflows_into(file);
     }
 
+    /// Keeping begins anew, for another attempt. What was kept so far is held for a while only, like
+    /// all that is not kept.
+    pub(crate) fn start_over(&self) {
+        self.lock().start_over();
+    }
+
     /// How many bytes of each stream there have been.
     pub(crate) fn seen(&self) -> [u64; 2] {
         let mut inner = self.lock();
