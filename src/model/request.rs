@@ -85,6 +85,16 @@ impl ExecutionRequest {
     }
 
     /// A program with its arguments; no shell is involved.
+    ///
+    /// ```
+    /// use execution_engine::*;
+    ///
+    /// let request = ExecutionRequest::exec("git", ["status", "--short"]);
+    /// assert_eq!(request.command.to_string(), "git status --short");
+    /// // Without arguments the compiler wants to know what there are none of.
+    /// let request = ExecutionRequest::exec("env", None::<&str>);
+    /// assert_eq!(request.command.to_string(), "env");
+    /// ```
     pub fn exec<A: Into<String>>(
         program: impl Into<String>,
         args: impl IntoIterator<Item = A>,
