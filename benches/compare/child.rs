@@ -6,7 +6,9 @@ use std::process::ExitCode;
 
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::contender::Contender;
 use crate::host::Host;
+use crate::rows::lines::Listeners;
 use crate::work::Work;
 
 /// The length of a line, its newline included.
@@ -23,6 +25,8 @@ pub enum Part {
     Lines(u64),
     /// Runs `true` so many times, so many at a time, by one contender alone: for profilers.
     Work(Work),
+    /// Lets one contender alone be told the lines of so many bytes: for profilers.
+    Listen(Contender, u64),
     /// Measures in a process of its own what earlier measurements would spoil.
     Host(Host),
 }
@@ -64,7 +68,11 @@ impl Part {
         let first = rest.first().map_or("", String::as_str);
         match name {
             "clock" => Ok(Self::Clock),
-            "lines" => first.parse().map(Self::Lines).map_err(|error| error.to_string()),
+            "lines" => number(rest, 0).map(Self::Lines),
+            "listen" => {
+                let who = Contender::parse(first).ok_or("there is no such contender")?;
+                number(rest, 1).map(|bytes| Self::Listen(who, bytes))
+            }
             "work" => Work::parse(rest).map(Self::Work),
             host => Host::parse(host, first).map(Self::Host),
         }
@@ -75,10 +83,18 @@ impl Part {
             Self::Clock => print_clock(),
             Self::Lines(bytes) => print_lines(bytes),
             Self::Work(work) => work.run(),
+            Self::Listen(who, bytes) => {
+                Listeners::new().listen(who, bytes);
+            }
             Self::Host(host) => host.measure(),
         }
         ExitCode::SUCCESS
     }
+}
+
+fn number(words: &[String], index: usize) -> Result<u64, String> {
+    let word = words.get(index).ok_or("a number is missing")?;
+    word.parse().map_err(|error| format!("{word}: {error}"))
 }
 
 /// Nanoseconds of a clock that all processes of this machine share.

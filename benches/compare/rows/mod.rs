@@ -4,7 +4,7 @@ mod big_host;
 mod containment;
 mod in_flight;
 mod latency;
-mod lines;
+pub mod lines;
 mod live_memory;
 mod output;
 mod record_memory;
