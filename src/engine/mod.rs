@@ -26,6 +26,7 @@ use crate::model::{
     ShutdownReport, Stream,
 };
 use crate::notify::EventHandler;
+use crate::output::text;
 use crate::record::{Entry, Profile, Retention};
 use crate::submit::{self, Patience};
 
@@ -333,7 +334,7 @@ impl ExecutionEngine {
         let file = path.clone();
         let read = self.core.driver.blocking(move || std::fs::read(file)).await;
         match read.and_then(|read| read) {
-            Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Ok(bytes) => Ok(text(&bytes)),
             Err(error) => Err(ExecutionError::Log { path, reason: error.to_string() }),
         }
     }

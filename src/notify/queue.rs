@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Instant;
@@ -16,12 +17,15 @@ use uuid::Uuid;
 
 use super::stage::{Actor, Stage};
 use crate::model::{ExecutionEvent, Stream};
-use crate::moment;
+use crate::moment::{self, Progress};
 use crate::output::{Cursor, Journal, Lens, Lines, Piece};
 
 /// How many bytes of output wait for a handler before the child is held back. A pipe's worth and
 /// more: enough that a handler never waits for the child either.
 const MOST_WAITING_BYTES: u64 = 256 * 1024;
+/// How many are left when the child goes on. Well below, so that handler and supervisor do not wake
+/// each other with every piece.
+const GOES_ON_AT_BYTES: u64 = MOST_WAITING_BYTES / 2;
 
 /// What one handler has still to be told of one execution.
 pub(super) struct Queue {
@@ -31,7 +35,11 @@ pub(super) struct Queue {
     /// Its place in the journal; None for one who is told of no output.
     pin: Option<usize>,
     inner: Mutex<Inner>,
-    /// Told whenever the handler has finished something.
+    /// When the handler last finished something, or was last given something while idle.
+    progress: Progress,
+    /// Whether it has been given up: its lines are counted as missed. Changed with the lock held.
+    cut: AtomicBool,
+    /// Told whenever the handler has finished something and has little left.
     room: Notify,
 }
 
@@ -41,9 +49,6 @@ struct Inner {
     aside: VecDeque<ExecutionEvent>,
     /// Whether a thread is working on the queue.
     active: bool,
-    /// When the handler last finished something, or was last given something while idle.
-    progress: Instant,
-    cut: bool,
     missed: u64,
 }
 
@@ -69,12 +74,18 @@ impl Queue {
             },
             aside: VecDeque::new(),
             active: false,
-            progress: Instant::now(),
-            cut: false,
             missed: 0,
         };
-        let (inner, room) = (Mutex::new(inner), Notify::new());
-        Arc::new(Self { actor, stage, journal, pin, inner, room })
+        Arc::new(Self {
+            actor,
+            stage,
+            journal,
+            pin,
+            inner: Mutex::new(inner),
+            progress: Progress::new(),
+            cut: AtomicBool::new(false),
+            room: Notify::new(),
+        })
     }
 
     /// There is something new in the journal: puts a thread to work unless one is at it. What is
@@ -82,13 +93,13 @@ impl Queue {
     pub(super) fn wake(self: &Arc<Self>) {
         {
             let mut inner = self.lock();
-            if inner.cut {
+            if self.is_cut() {
                 inner.pass_over(&self.journal);
             }
             if std::mem::replace(&mut inner.active, true) {
                 return;
             }
-            inner.progress = Instant::now();
+            self.progress.note();
         }
         // The actor looks into its other queues, so no lock of ours may be held meanwhile.
         if self.actor.enters(self) {
@@ -105,14 +116,18 @@ impl Queue {
     /// Waits until the handler can take more, or until it has been given up. Cancel safe.
     pub(super) async fn room(self: &Arc<Self>) {
         let Some(pin) = self.pin else { return };
+        if self.journal.behind(pin) < MOST_WAITING_BYTES {
+            return;
+        }
         loop {
             let changed = self.room.notified();
-            if self.journal.behind(pin) < MOST_WAITING_BYTES {
+            if self.journal.behind(pin) < GOES_ON_AT_BYTES {
                 return;
             }
             // It may be a line that is not finished, of which nobody has been told.
             self.wake();
-            let stalls_at = self.lock().progress.checked_add(self.stage.stall_limit);
+            let patience = self.stage.stall_limit.saturating_sub(self.progress.elapsed());
+            let stalls_at = Instant::now().checked_add(patience);
             tokio::select! {
                 () = changed => {}
                 () = moment::reached(stalls_at) => {
@@ -133,7 +148,7 @@ impl Queue {
     /// Whether the handler has finished nothing for too long. Its lines are cut off then.
     pub(super) fn cut_if_stalled(&self) -> bool {
         let mut inner = self.lock();
-        let stalled = inner.active && inner.progress.elapsed() >= self.stage.stall_limit;
+        let stalled = inner.active && self.progress.elapsed() >= self.stage.stall_limit;
         if stalled {
             self.cut(&mut inner);
         }
@@ -141,10 +156,9 @@ impl Queue {
     }
 
     fn cut(&self, inner: &mut Inner) {
-        if inner.cut {
+        if self.cut.swap(true, Ordering::Relaxed) {
             return;
         }
-        inner.cut = true;
         inner.pass_over(&self.journal);
         if let Some(pin) = self.pin {
             self.journal.unpin(pin);
@@ -170,7 +184,9 @@ impl Queue {
                     self.call(runtime, events);
                 }
             }
-            self.room.notify_one();
+            if self.pin.is_some_and(|pin| self.journal.behind(pin) < GOES_ON_AT_BYTES) {
+                self.room.notify_one();
+            }
         }
         // What it has taken may have been no item yet.
         self.room.notify_one();
@@ -178,7 +194,7 @@ impl Queue {
 
     fn take(&self) -> Option<Item> {
         let mut inner = self.lock();
-        if inner.cut {
+        if self.is_cut() {
             inner.pass_over(&self.journal);
         }
         if let Some(event) = inner.aside.pop_front() {
@@ -213,7 +229,7 @@ impl Queue {
                 Err(_) => {
                     let id = self.execution_id();
                     tracing::warn!(%id, "an event handler panicked");
-                    self.progressed();
+                    self.progress.note();
                 }
             }
         }
@@ -221,8 +237,7 @@ impl Queue {
 
     async fn call_each(&self, events: &mut impl Iterator<Item = ExecutionEvent>) {
         while let Some(event) = events.next() {
-            let is_terminal = event.is_terminal();
-            if !is_terminal && self.lock().cut && is_line(&event) {
+            if self.is_cut() && is_line(&event) {
                 self.lock().missed += 1 + events.count() as u64;
                 return;
             }
@@ -232,12 +247,12 @@ impl Queue {
             if !at_once && tokio::time::timeout(self.stage.stall_limit, call).await.is_err() {
                 self.cut(&mut self.lock());
             }
-            self.progressed();
+            self.progress.note();
         }
     }
 
-    fn progressed(&self) {
-        self.lock().progress = Instant::now();
+    fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::lines::complete_characters;
 use super::overflow::OverflowFile;
+use super::text::text;
 use crate::model::StreamStats;
 
 /// Which part of a stream is kept when it is longer than the limit.
@@ -257,15 +258,14 @@ impl Captured {
 
     /// The kept bytes as text, with a line that says so where something is missing.
     pub(crate) fn text(&self) -> String {
-        let mut text = String::from_utf8_lossy(&self.bytes).into_owned();
         let StreamStats { seen_bytes, kept_bytes } = self.stats();
         if kept_bytes == seen_bytes || self.overflow().is_some() {
-            if let Rest::Last(last) = &self.rest {
-                return String::from_utf8_lossy(&[&self.bytes[..], &last[..]].concat())
-                    .into_owned();
-            }
-            return text;
+            return match &self.rest {
+                Rest::Last(last) => text(&[&self.bytes[..], &last[..]].concat()),
+                Rest::Dropped | Rest::File(_) => text(&self.bytes),
+            };
         }
+        let mut text = text(&self.bytes);
         if !text.is_empty() && !text.ends_with('\n') {
             text.push('\n');
         }
@@ -273,7 +273,7 @@ impl Captured {
             Rest::Last(last) => {
                 let missing = seen_bytes - kept_bytes;
                 text.push_str(&format!("[output truncated: {missing} bytes are missing here]\n"));
-                text.push_str(&String::from_utf8_lossy(last));
+                text.push_str(&self::text(last));
             }
             Rest::Dropped | Rest::File(_) => text.push_str(&format!(
                 "[output truncated: kept the first {kept_bytes} of {seen_bytes} bytes]\n"

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use memchr::{memchr, memrchr};
 
+use super::text::text;
 use crate::model::Stream;
 
 /// A newline may have a carriage return before it, which is no part of the line either.
@@ -52,7 +53,7 @@ impl LineBatch {
             length
         };
         Some(Line {
-            text: String::from_utf8_lossy(line).into_owned(),
+            text: text(line),
             is_partial,
             end: start + length,
             completed_at: start + completed_by,

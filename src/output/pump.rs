@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
 
+use super::busy::Busy;
 use super::file_sink::FileSink;
 use super::journal::{Appended, Journal};
 use super::lines::Cut;
@@ -81,6 +82,7 @@ pub(crate) struct Pump {
 struct Channel {
     stream: Stream,
     pipe: Option<pipe::Receiver>,
+    busy: Busy,
     overflow: Option<(FileSink, Arc<OverflowFile>)>,
     /// Whether something could not be written: what follows is not written either then, so that the
     /// file has no hole.
@@ -96,6 +98,7 @@ impl Pump {
             Ok::<_, io::Error>(Channel {
                 stream,
                 pipe: pipe.map(pipe::Receiver::from_owned_fd_unchecked).transpose()?,
+                busy: Busy::default(),
                 overflow: None,
                 is_broken: false,
                 silent_since: None,
@@ -198,16 +201,18 @@ impl Pump {
         let journal = &self.plan.journal;
         match read {
             Err(error) => {
-                channel.pipe = None;
+                channel.close();
                 Step { stop: Some(channel.lost(&error)), ..Step::default() }
             }
             Ok(0) => {
-                channel.pipe = None;
-                channel.silent_since = None;
+                channel.close();
                 self.logs.end_of(channel.stream);
                 Step { has_lines: journal.cut(channel.stream, Cut::AtTheEnd), stop: None }
             }
-            Ok(_) => {
+            Ok(found) => {
+                if let Some(pipe) = &channel.pipe {
+                    channel.busy.has_read(pipe, found, READ_SIZE);
+                }
                 self.logs.chunk(channel.stream, buffer);
                 let Appended { has_lines, is_unfinished, excess } =
                     journal.append(channel.stream, buffer);
@@ -240,6 +245,12 @@ impl Pump {
 }
 
 impl Channel {
+    fn close(&mut self) {
+        self.pipe = None;
+        self.busy = Busy::Never;
+        self.silent_since = None;
+    }
+
     fn exceed(&mut self, excess: &[Bytes; 2], plan: &PumpPlan) -> Option<OutputStop> {
         match plan.excess {
             Excess::Drop => None,

@@ -34,6 +34,8 @@ pub(super) struct Inner {
     streams: [Channel; 2],
     window: usize,
     loose_bytes: usize,
+    /// A buffer that was held and is needed no more.
+    spare: Vec<u8>,
     /// No loose entry is before this one.
     first_loose: usize,
     /// Whether the last entry is there.
@@ -63,6 +65,7 @@ impl Inner {
             streams: [channel(Stream::Stdout, stdout), channel(Stream::Stderr, stderr)],
             window,
             loose_bytes: 0,
+            spare: Vec::new(),
             first_loose: 0,
             closed: false,
             pins: Vec::new(),
@@ -89,7 +92,7 @@ impl Inner {
         }
         let excess = (stored < buffer.len()).then(|| {
             let bytes = if stored == 0 && buffer.len() >= HELD_AS_IT_IS {
-                Bytes::from(std::mem::take(buffer))
+                Bytes::from(std::mem::replace(buffer, std::mem::take(&mut self.spare)))
             } else {
                 Bytes::copy_from_slice(&buffer[stored..])
             };
@@ -232,8 +235,15 @@ impl Inner {
 
     fn remove(&mut self, index: usize) -> bool {
         let Some(entry) = self.entries.remove(index) else { return false };
-        if entry.is_loose() {
+        if let What::Loose(loose) = entry.what {
             self.loose_bytes -= entry.length as usize;
+            // Its memory is warm, and read into again at once.
+            if let Held::Closed(bytes) = loose.held
+                && bytes.len() >= HELD_AS_IT_IS
+                && let Ok(bytes) = bytes.try_into_mut()
+            {
+                self.spare = bytes.into();
+            }
         }
         if index < self.first_loose {
             self.first_loose -= 1;
