@@ -77,6 +77,27 @@ async fn by_the_end_of_its_runtime() {
     dies("ends_its_runtime", Host::tell).await;
 }
 
+/// Host and sentinel killed together leave processes and a group. The next engine there removes both.
+#[tokio::test]
+async fn what_a_host_has_left_that_died_with_its_sentinel_is_swept_by_the_next_engine() {
+    if !levels().contains(&ContainmentLevel::Cgroup) {
+        return;
+    }
+    let home = TempDir::new().unwrap();
+    let life = Lifeline::new(home.path());
+    let mut host = Host::start(&format!("tells_its_sentinel cgroup {}", home.path().display()));
+    assert_eq!(host.says(), "it runs");
+    host.tell();
+    let sentinel: i32 = host.says().parse().unwrap();
+    let sentinel = rustix::process::Pid::from_raw(sentinel).unwrap();
+    rustix::process::kill_process(sentinel, rustix::process::Signal::KILL).unwrap();
+    host.kill();
+    assert!(!life.is_cut(), "nobody was there to end them");
+    let engine = ExecutionEngine::builder().containment(ContainmentLevel::Cgroup).build().unwrap();
+    assert!(engine.run(shell("true")).await.unwrap().success);
+    life.cut("what was swept").await;
+}
+
 /// Its own children, signal handlers and descriptors are none of the engine's business.
 #[tokio::test]
 async fn a_living_host_is_left_as_it_was() {
@@ -109,6 +130,7 @@ fn host() {
         "exits" => std::process::exit(3),
         "aborts" => std::process::abort(),
         "panics" => panic!("with an engine in scope"),
+        "tells_its_sentinel" => host::say(&sentinel().to_string()),
         "drops" => drop(engine),
         "ends_its_runtime" => {
             runtime.spawn(async move {

@@ -4,7 +4,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-const PART: &str = "EXECUTION_ENGINE_TEST_PART";
+pub const PART: &str = "EXECUTION_ENGINE_TEST_PART";
 
 /// The part that this process is to play; None if it is the test itself.
 pub fn part() -> Option<Vec<String>> {

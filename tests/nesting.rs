@@ -1,0 +1,82 @@
+//! An engine in a program that an engine runs: the outer one holds all of it, whichever levels meet.
+
+mod support;
+
+use execution_engine::*;
+use support::host;
+use support::levels::{level_named, levels, name_of};
+use support::lifeline::{Lifeline, holding};
+use support::*;
+use tempfile::TempDir;
+
+/// What the outer engine runs: this binary as a host of its own.
+fn inner_host(level: ContainmentLevel, home: &std::path::Path, manner: &str) -> ExecutionRequest {
+    let program = std::env::current_exe().unwrap();
+    let arguments = ["host", "--exact", "--nocapture", "--test-threads=1"];
+    let part = format!("{manner} {} {}", name_of(level), home.display());
+    ExecutionRequest::exec(program.to_str().unwrap(), arguments).env(host::PART, part)
+}
+
+/// Starts a family that has left its group and session, and then stays or ends.
+#[test]
+fn host() {
+    let Some(words) = host::part() else { return };
+    let home = PathBuf::from(&words[2]);
+    let builder = ExecutionEngine::builder().containment(level_named(&words[1]));
+    let engine = builder.stop_grace(Duration::from_secs(3600)).build().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let line =
+            "trap '' TERM; (setsid sleep 300 &); setsid sleep 300 & echo ready >ready; sleep 300";
+        let request = shell(holding(&home, line)).working_dir(&home);
+        engine.execute(request).await.unwrap();
+        told(&home.join("ready")).await;
+        if words[0] == "stays" {
+            std::fs::write(home.join("inner"), "ready\n").unwrap();
+            std::future::pending::<()>().await;
+        }
+    });
+    std::process::exit(7);
+}
+
+#[tokio::test]
+async fn the_outer_engine_ends_what_the_inner_one_has_started() {
+    for outer in levels() {
+        for inner in levels() {
+            let home = TempDir::new().unwrap();
+            let life = Lifeline::new(home.path());
+            let builder = ExecutionEngine::builder().containment(outer);
+            let engine = builder.stop_grace(Duration::from_millis(200)).build().unwrap();
+            let id = engine.execute(inner_host(inner, home.path(), "stays")).await.unwrap();
+            told(&home.path().join("inner")).await;
+            engine.cancel(id).await.unwrap();
+            let result = soon("its end", engine.wait_for_completion(id)).await.unwrap();
+            assert_eq!(result.ending, Ending::Cancelled);
+            let what = format!("{inner} inside of {outer}: {:?}", result.containment);
+            if outer == ContainmentLevel::ProcessGroup {
+                // Out of reach for the outer one; the sentinel of the inner one ends them.
+                life.cut(&what).await;
+            } else {
+                assert!(life.is_cut(), "{what}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_inner_host_that_ends_takes_its_own_along() {
+    for outer in levels() {
+        for inner in levels() {
+            let home = TempDir::new().unwrap();
+            let life = Lifeline::new(home.path());
+            let engine = ExecutionEngine::builder().containment(outer).build().unwrap();
+            let run = engine.run(inner_host(inner, home.path(), "ends"));
+            let result = soon("its end", run).await.unwrap();
+            assert_eq!(result.ending, Ending::Exited { code: 7 }, "{inner} inside of {outer}");
+            life.cut(&format!("{inner} inside of {outer}: {:?}", result.containment)).await;
+            if outer == ContainmentLevel::Cgroup {
+                assert!(result.containment.proven, "{:?}", result.containment);
+            }
+        }
+    }
+}
