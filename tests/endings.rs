@@ -524,8 +524,12 @@ async fn a_result_tells_the_time_and_memory_that_were_used() {
     let result = soon("the run", engine().run(shell(line))).await.unwrap();
     let usage = result.usage.unwrap();
     assert!(usage.user + usage.system > Duration::ZERO, "{usage:?}");
-    // At least one page, and less than a shell could ever need.
-    assert!((4096..1 << 30).contains(&usage.peak_memory_bytes), "{usage:?}");
+    assert_eq!(usage.peak_memory_bytes, None, "a shell takes less than this test");
+
+    let much = ExecutionRequest::exec("python3", ["-c", "held = bytearray(300_000_000)"]);
+    let usage = soon("the run", engine().run(much)).await.unwrap().usage.unwrap();
+    let peak = usage.peak_memory_bytes.expect("more than this test takes");
+    assert!((300_000_000..1 << 30).contains(&peak), "{usage:?}");
 }
 
 // ----------------------------------------------------------------------------------------------- JSON

@@ -217,8 +217,9 @@ pub struct ResourceUsage {
     /// CPU time in the kernel; in JSON as `system_ms`.
     #[serde(rename = "system_ms", with = "millis")]
     pub system: Duration,
-    /// The most memory that was resident at a time, in bytes.
-    pub peak_memory_bytes: u64,
+    /// The most memory that was resident at a time, in bytes. None if that was no more than the peak of
+    /// the process that holds the engine: on Linux less cannot be told from that.
+    pub peak_memory_bytes: Option<u64>,
     /// How often it gave up the CPU by itself.
     pub voluntary_switches: u64,
     /// How often the CPU was taken from it.

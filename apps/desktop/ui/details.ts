@@ -90,7 +90,8 @@ function ended(execution: ExecutionSummary, result: ExecutionResult): HTMLElemen
       facts("Resources", [
         ["CPU, user", format.duration(usage.user_ms)],
         ["CPU, system", format.duration(usage.system_ms)],
-        ["Peak memory", format.bytes(usage.peak_memory_bytes)],
+        // Null is less than the app itself has taken; Linux cannot tell more.
+        ["Peak memory", usage.peak_memory_bytes === null ? null : format.bytes(usage.peak_memory_bytes)],
         ["Switches", `${usage.voluntary_switches} own, ${usage.involuntary_switches} forced`],
         ["Tree, CPU", usage.tree && format.duration(usage.tree.user_ms + usage.tree.system_ms)],
       ]),

@@ -33,8 +33,10 @@ pub struct Usage {
     pub user: Duration,
     /// CPU time in the kernel.
     pub system: Duration,
-    /// The most memory that was resident at a time in one of them, in bytes.
-    pub peak_memory_bytes: u64,
+    /// The most memory that was resident at a time in one of them, in bytes. None if that was no more
+    /// than the peak of this process: it shares its memory with a child until that executes its
+    /// program, and Linux counts what is shared as the child's, so that less cannot be told.
+    pub peak_memory_bytes: Option<u64>,
     /// How often they gave up the CPU by themselves.
     pub voluntary_switches: u64,
     /// How often the CPU was taken from them.

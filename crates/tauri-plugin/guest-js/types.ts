@@ -160,7 +160,7 @@ export interface TreeUsage {
 export interface ResourceUsage {
   user_ms: number;
   system_ms: number;
-  peak_memory_bytes: number;
+  peak_memory_bytes: number | null;
   voluntary_switches: number;
   involuntary_switches: number;
   tree: TreeUsage | null;
