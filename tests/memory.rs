@@ -36,8 +36,16 @@ fn peak_memory() -> usize {
     kib * 1024
 }
 
+/// How much memory has been taken since, at most.
+fn assert_little(before: usize, what: &str) {
+    let grown = peak_memory() - before;
+    eprintln!("{what}: {} KiB", grown / 1024);
+    assert!(grown < 16 * MIB, "{what} took {grown} bytes");
+}
+
 #[tokio::test]
-async fn hundreds_of_megabytes_of_output_need_little_more_memory_than_the_limit() {
+async fn a_gigabyte_of_output_needs_little_more_memory_than_the_limit() {
+    const MUCH: usize = 1_000_000_000;
     let quiet = engine_with(|config| config.max_output_size_bytes = MIB);
     let measures = Arc::new(Measures::default());
     let heard = engine_with(|config| config.max_output_size_bytes = MIB)
@@ -47,24 +55,62 @@ async fn hundreds_of_megabytes_of_output_need_little_more_memory_than_the_limit(
     }
     let before = peak_memory();
 
-    let much = shell("head -c 300000000 /dev/zero");
-    let result = soon("300 MB", quiet.run(much)).await.unwrap();
+    let much = shell(format!("head -c {MUCH} /dev/zero"));
+    let result = soon("a gigabyte", quiet.run(much)).await.unwrap();
     assert_eq!(result.ending, Ending::Exited { code: 0 });
     let stats = result.stdout_stats;
-    assert_eq!((stats.seen_bytes, stats.kept_bytes), (300_000_000, MIB as u64));
+    assert_eq!((stats.seen_bytes, stats.kept_bytes), (MUCH as u64, MIB as u64));
     drop(result);
-    let grown = peak_memory() - before;
-    assert!(grown < 16 * MIB, "300 MB of output took {grown} bytes");
+    assert_little(before, "a gigabyte");
+
+    // Lines, somebody who hears them all, and two who hardly look.
+    measures.total.store(0, Ordering::SeqCst);
+    let line = format!("yes \"$(head -c 9999 /dev/zero | tr '\\0' x)\" | head -c {MUCH}");
+    let id = heard.execute(shell(line)).await.unwrap();
+    let (mut lines, mut chunks) =
+        (heard.subscribe(id).await.unwrap(), heard.subscribe_chunks(id).await.unwrap());
+    let mut every = heard.subscribe_all().await;
+    soon("the first", lines.next()).await.unwrap();
+    soon("the first", chunks.next()).await.unwrap();
+    soon("the first", every.next()).await.unwrap();
+    let result = soon("a gigabyte", heard.wait_for_completion(id)).await.unwrap();
+    assert_eq!((result.ending, result.lines_missed), (Ending::Exited { code: 0 }, 0));
+    let total = || measures.total.load(Ordering::SeqCst);
+    until("all of it is heard", || total() >= MUCH / 10_000 * 9999).await;
+    assert_eq!(total(), MUCH / 10_000 * 9999);
+    let mut told = 0;
+    while let Some(record) = soon("the rest", lines.next()).await {
+        told += match record.event {
+            ExecutionEvent::Stdout { line, .. } => line.len() as u64 + 1,
+            ExecutionEvent::OutputMissed { bytes, .. } => bytes,
+            _ => 0,
+        };
+    }
+    assert_eq!(told, MUCH as u64);
+    drop((result.stdout, lines, chunks, every));
+    assert_little(before, "a gigabyte that was heard and watched");
 
     // One line that never ends, and somebody who wants to hear of it.
     measures.total.store(0, Ordering::SeqCst);
     let line = shell("head -c 100000000 /dev/zero");
     let result = soon("100 MB", heard.run(line)).await.unwrap();
     assert_eq!((result.ending, result.lines_missed), (Ending::Exited { code: 0 }, 0));
-    let total = || measures.total.load(Ordering::SeqCst);
     until("all of it is heard", || total() >= 100_000_000).await;
     assert_eq!(total(), 100_000_000);
     assert!(measures.longest.load(Ordering::SeqCst) <= 64 * 1024);
-    let grown = peak_memory() - before;
-    assert!(grown < 16 * MIB, "100 MB in one line took {grown} bytes");
+    drop(result.stdout);
+    assert_little(before, "100 MB in one line");
+
+    // Those who come and go.
+    let id = quiet.execute(ExecutionRequest::exec("sleep", ["1000"])).await.unwrap();
+    let (descriptors, threads_before) = (open_descriptors(), threads());
+    for _ in 0..100_000 {
+        drop(quiet.subscribe(id).await.unwrap());
+        drop(quiet.subscribe_all().await);
+    }
+    assert_eq!(open_descriptors(), descriptors);
+    assert!(threads() <= threads_before);
+    quiet.cancel(id).await.unwrap();
+    soon("the end", quiet.wait_for_completion(id)).await.unwrap();
+    assert_little(before, "a hundred thousand who came and went");
 }
