@@ -449,6 +449,26 @@ async fn a_handler_that_waits_for_ever_is_told_how_many_lines_it_missed() {
 }
 
 #[tokio::test]
+async fn the_lines_that_a_stuck_handler_missed_are_counted_also_where_nothing_of_them_is_kept() {
+    const LINES: u64 = 100_000;
+    let hangs = Arc::new(HangsAtLines::default());
+    let engine = ExecutionEngine::builder()
+        .config(ExecutionConfig { max_output_size_bytes: 1, ..Default::default() })
+        .replay_window(0)
+        .handler_stall_limit(Duration::from_millis(50))
+        .event_handler(hangs.clone())
+        .build()
+        .unwrap();
+    let result = run(&engine, shell(format!("seq 1 {LINES}"))).await;
+    let events = hangs.0.all_of(result.id).await;
+    let missed = events.iter().find_map(|event| match event {
+        ExecutionEvent::LinesMissed { count, .. } => Some(*count),
+        _ => None,
+    });
+    assert_eq!(lines_of(&events, Stream::Stdout).len() as u64 + missed.unwrap(), LINES);
+}
+
+#[tokio::test]
 async fn a_handler_that_waits_for_ever_misses_no_event_but_lines() {
     let hangs = Arc::new(HangsAtLines::default());
     let engine = patient(hangs.clone(), Duration::from_millis(100));

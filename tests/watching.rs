@@ -524,8 +524,28 @@ async fn a_line_without_end_comes_in_pieces_of_the_longest_length() {
     assert_eq!(pieces.len(), 1000);
     assert!(pieces.iter().all(|piece| piece.len() == 1000));
     assert!(records.iter().all(|record| record.partial == line_of(record).is_some()));
+
+    let unlimited = ExecutionEngine::builder().longest_line(usize::MAX).build().unwrap();
+    let id = unlimited.execute(shell(line)).await.unwrap();
+    let records = all(unlimited.subscribe(id).await.unwrap()).await;
+    let pieces = lines(&records, Stream::Stdout);
+    assert_eq!(pieces.iter().map(|piece| piece.len()).collect::<Vec<_>>(), [1_000_000]);
+
     let refused = ExecutionEngine::builder().longest_line(3).build().map(drop).unwrap_err();
     assert!(refused.to_string().contains("longest_line"), "{refused}");
+}
+
+#[tokio::test]
+async fn records_are_plain_data() {
+    let engine = engine();
+    let id = engine.execute(shell("echo one; printf two; exit 3")).await.unwrap();
+    for record in all(engine.subscribe(id).await.unwrap()).await {
+        let json = serde_json::to_string(&record).unwrap();
+        let read: EventRecord = serde_json::from_str(&json).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), json);
+        assert_eq!((read.sequence, read.partial), (record.sequence, record.partial));
+        assert_eq!((read.timestamp, line_of(&read)), (record.timestamp, line_of(&record)));
+    }
 }
 
 // Where it is polled.

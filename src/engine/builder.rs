@@ -104,7 +104,8 @@ impl EngineBuilder {
     /// Keeps of a stream that is longer than
     /// [`max_output_size_bytes`](ExecutionConfig::max_output_size_bytes) the first half of that and
     /// the last, with a line between them that says how many bytes are missing. It takes the place of
-    /// [`oversized_output_strategy`](ExecutionConfig::oversized_output_strategy).
+    /// [`oversized_output_strategy`](ExecutionConfig::oversized_output_strategy). Who comes to
+    /// [watch](ExecutionEngine::subscribe) when all is over is told the first half.
     ///
     /// ```
     /// use execution_engine::*;
@@ -131,7 +132,7 @@ impl EngineBuilder {
 
     /// How many bytes of output beyond what is kept are held of a running execution for
     /// [subscriptions](ExecutionEngine::subscribe) that come late or are behind. What is kept is held
-    /// anyway. Default: 1 MiB.
+    /// anyway. It is let go in the portions in which it was read, of up to 64 KiB. Default: 1 MiB.
     pub fn replay_window(mut self, bytes: usize) -> Self {
         self.settings.replay_window = bytes;
         self

@@ -121,7 +121,7 @@ impl Queue {
         }
         loop {
             let changed = self.room.notified();
-            if self.journal.behind(pin) < GOES_ON_AT_BYTES {
+            if self.journal.behind(pin) < GOES_ON_AT_BYTES || self.cut.load(Ordering::Relaxed) {
                 return;
             }
             // It may be a line that is not finished, of which nobody has been told.
@@ -160,9 +160,6 @@ impl Queue {
             return;
         }
         inner.pass_over(&self.journal);
-        if let Some(pin) = self.pin {
-            self.journal.unpin(pin);
-        }
         let (id, missed) = (self.execution_id(), inner.missed);
         tracing::warn!(%id, missed, "an event handler is stuck and gets no more lines");
     }

@@ -48,7 +48,7 @@ impl LineBatch {
         let is_partial = line.len() == length;
         let completed_by = if is_partial {
             let held = rest.get(self.longest).map_or(self.last_held, |&byte| byte == b'\r');
-            self.longest + 1 + usize::from(held)
+            self.longest.saturating_add(1 + usize::from(held))
         } else {
             length
         };
@@ -56,7 +56,7 @@ impl LineBatch {
             text: text(line),
             is_partial,
             end: start + length,
-            completed_at: start + completed_by,
+            completed_at: start.saturating_add(completed_by),
         })
     }
 

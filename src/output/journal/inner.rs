@@ -40,8 +40,8 @@ pub(super) struct Inner {
     first_loose: usize,
     /// Whether the last entry is there.
     pub(super) closed: bool,
-    /// How far each of those is that are waited for; None is waited for no more.
-    pub(super) pins: Vec<Option<u64>>,
+    /// How far each of those is for whom everything is held.
+    pub(super) pins: Vec<u64>,
     pub(super) wakers: HashMap<u64, Waker>,
     pub(super) readers: u64,
 }
@@ -211,7 +211,7 @@ impl Inner {
         if self.loose_bytes <= self.window && self.entries.len() <= MOST_ENTRIES {
             return;
         }
-        let needed_from = self.pins.iter().flatten().copied().min().unwrap_or(u64::MAX);
+        let needed_from = self.pins.iter().copied().min().unwrap_or(u64::MAX);
         while self.loose_bytes > self.window {
             let Some(index) = self.oldest_loose() else { break };
             if self.entries[index].end() > needed_from || !self.remove(index) {
@@ -259,10 +259,8 @@ impl Inner {
     /// What comes next for a reader, who has it then.
     pub(super) fn find(&mut self, cursor: &mut Cursor, end: u64) -> Option<Found> {
         let found = self.look(cursor, end.min(self.end));
-        if let Some(pin) = cursor.pin
-            && let Some(position) = &mut self.pins[pin]
-        {
-            *position = cursor.position;
+        if let Some(pin) = cursor.pin {
+            self.pins[pin] = cursor.position;
         }
         found
     }

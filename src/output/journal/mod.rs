@@ -169,24 +169,18 @@ impl Journal {
     pub(crate) fn pin(&self) -> usize {
         let mut inner = self.lock();
         let start = inner.end;
-        inner.pins.push(Some(start));
+        inner.pins.push(start);
         inner.pins.len() - 1
-    }
-
-    /// Waits for this one no more.
-    pub(crate) fn unpin(&self, pin: usize) {
-        self.lock().pins[pin] = None;
     }
 
     /// How much of the sequence a pinned reader has still to be told.
     pub(crate) fn behind(&self, pin: usize) -> u64 {
         let inner = self.lock();
-        let behind = |position| match inner.end - position {
+        match inner.end - inner.pins[pin] {
             0 => 0,
             _ if inner.is_crowded() => u64::MAX,
             distance => distance,
-        };
-        inner.pins[pin].map_or(0, behind)
+        }
     }
 
     /// The next piece that a reader has not been told, up to this end. None if there is none yet.
