@@ -50,7 +50,7 @@ pub(super) fn probe(birthplace: Birthplace<'_>) -> io::Result<()> {
     }
 }
 
-/// Kernels from 6.14 on count the kills of a group, and kill whoever is born into a group with
+/// Kernels since early 2025 count the kills of a group, and kill whoever is born into a group with
 /// another count than that of its maker's group: into one that was killed before, or into a new one
 /// if the host's own was.
 fn killed_at_birth() -> io::Error {
