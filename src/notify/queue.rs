@@ -121,7 +121,7 @@ impl Queue {
         }
         loop {
             let changed = self.room.notified();
-            if self.journal.behind(pin) < GOES_ON_AT_BYTES || self.cut.load(Ordering::Relaxed) {
+            if self.journal.behind(pin) < GOES_ON_AT_BYTES || self.is_cut() {
                 return;
             }
             // It may be a line that is not finished, of which nobody has been told.
