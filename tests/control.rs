@@ -329,3 +329,25 @@ async fn what_is_left_behind_is_stopped_or_named_as_the_options_ask() {
         life.end_all().await;
     }
 }
+
+// ---------------------------------------------------------------------------------------- the receipt
+
+#[tokio::test]
+async fn the_last_record_of_an_execution_has_the_receipt() {
+    for level in levels() {
+        let engine = engine_at(level);
+        let id = engine.execute(shell("echo one; sleep 300 & exit 3")).await.unwrap();
+        let mut live = engine.subscribe(id).await.unwrap();
+        let result = ended(&engine, id).await;
+        assert_eq!(result.containment.stopped, 1, "{level}: {:?}", result.containment);
+        let mut late = engine.subscribe(id).await.unwrap();
+        for watch in [&mut live, &mut late] {
+            let mut last = None;
+            while let Some(record) = soon("a record", watch.next()).await {
+                assert_eq!(record.containment.is_some(), record.event.is_terminal(), "{record:?}");
+                last = record.containment;
+            }
+            assert_eq!(last.as_deref(), Some(&result.containment), "{level}");
+        }
+    }
+}

@@ -505,7 +505,7 @@ impl Duty {
         self.live.end(Some(Arc::clone(&record)));
         let at = record.completed_at();
         self.publisher.status(at, from, record.ending.status());
-        self.publisher.event(at, record.terminal_event());
+        self.publisher.last(at, record.terminal_event(), record.containment.clone());
         self.shared.ended.notify_one();
         // Last, because there may be files to remove.
         self.shared.forget(&evicted);

@@ -3,7 +3,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{ExecutionEvent, Stream};
+use super::{ContainmentReceipt, ExecutionEvent, Stream};
 
 /// One thing that happened to an execution, with its place in the order of things.
 ///
@@ -27,6 +27,9 @@ pub struct EventRecord {
     pub partial: bool,
     /// What happened.
     pub event: ExecutionEvent,
+    /// With the last event of an execution: what was done so that nothing outlives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub containment: Option<Box<ContainmentReceipt>>,
 }
 
 /// Output as it was read, or an event: see

@@ -9,7 +9,7 @@ use super::EventHandler;
 use super::hub::Hub;
 use super::queue::Queue;
 use super::stage::{Actor, Stage};
-use crate::model::{ExecutionEvent, ExecutionStatus};
+use crate::model::{ContainmentReceipt, ExecutionEvent, ExecutionStatus};
 use crate::output::{Journal, Lens};
 
 /// The journal of one execution and those who wait for something new in it: a queue for each handler
@@ -70,6 +70,16 @@ impl Publisher {
 
     pub(crate) fn event(&self, at: DateTime<Utc>, event: ExecutionEvent) {
         self.journal.event(at, event);
+        self.tell();
+    }
+
+    pub(crate) fn last(
+        &self,
+        at: DateTime<Utc>,
+        event: ExecutionEvent,
+        receipt: ContainmentReceipt,
+    ) {
+        self.journal.last(at, event, receipt);
         self.tell();
     }
 

@@ -110,6 +110,7 @@ impl Subscription {
                     execution_id: *execution_id,
                     partial: line.is_partial,
                     event: line_event(*execution_id, lines.stream(), line.text),
+                    containment: None,
                 }));
             }
             let next = match &mut self.source {
@@ -167,14 +168,14 @@ impl ChunkSubscription {
 
 /// A piece that is one record by itself.
 fn record(execution_id: Uuid, piece: Piece) -> Option<EventRecord> {
-    let (sequence, timestamp, event) = match piece {
-        Piece::Event { sequence, at, event } => (sequence, at, event),
+    let (sequence, timestamp, event, containment) = match piece {
+        Piece::Event { sequence, at, event, receipt } => (sequence, at, event, receipt),
         Piece::Missed { sequence, at, bytes } => {
-            (sequence, at, ExecutionEvent::OutputMissed { execution_id, bytes })
+            (sequence, at, ExecutionEvent::OutputMissed { execution_id, bytes }, None)
         }
         Piece::Lines(_) | Piece::Chunk { .. } => return None,
     };
-    Some(EventRecord { sequence, timestamp, execution_id, partial: false, event })
+    Some(EventRecord { sequence, timestamp, execution_id, partial: false, event, containment })
 }
 
 impl Reader {
@@ -245,7 +246,7 @@ impl Dashboard {
 /// Executions of which nothing more is told, because they are not remembered any more.
 fn missed(count: u64) -> Piece {
     let event = ExecutionEvent::ExecutionsMissed { count };
-    Piece::Event { sequence: 0, at: Utc::now(), event }
+    Piece::Event { sequence: 0, at: Utc::now(), event, receipt: None }
 }
 
 impl Drop for Dashboard {

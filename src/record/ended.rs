@@ -123,7 +123,7 @@ impl Record {
         let journal = Journal::revive(*id, Arc::clone(command), &self.published);
         let (at, from) = (self.completed_at(), self.published.status_before_the_end());
         journal.status(at, from, self.ending.status());
-        journal.event(at, self.terminal_event());
+        journal.last(at, self.terminal_event(), self.containment.clone());
         Arc::new(journal)
     }
 

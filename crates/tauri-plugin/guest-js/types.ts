@@ -263,4 +263,6 @@ export interface EventRecord {
   /** Whether a line goes on in the next record of its stream. */
   partial: boolean;
   event: ExecutionEvent;
+  /** With the last event: what was done so that nothing outlives the execution. */
+  containment?: ContainmentReceipt;
 }

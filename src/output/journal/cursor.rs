@@ -6,7 +6,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use super::entry::{Span, Told, to_index};
-use crate::model::{ExecutionEvent, Stream};
+use crate::model::{ContainmentReceipt, ExecutionEvent, Stream};
 use crate::output::lines::{Line, LineBatch, LineSplitter};
 
 /// What a reader wants to see beside events.
@@ -74,6 +74,8 @@ pub(crate) enum Piece {
         sequence: u64,
         at: DateTime<Utc>,
         event: ExecutionEvent,
+        /// With the last event.
+        receipt: Option<Box<ContainmentReceipt>>,
     },
     /// So many bytes of output are no longer held.
     Missed {

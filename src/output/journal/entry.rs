@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
-use crate::model::{ExecutionEvent, ExecutionStatus, Stream};
+use crate::model::{ContainmentReceipt, ExecutionEvent, ExecutionStatus, Stream};
 
 /// One thing that an execution has published.
 #[derive(Debug, Clone)]
@@ -32,9 +32,16 @@ pub(super) enum What {
 /// An event, small where there is one in each journal.
 #[derive(Debug, Clone)]
 pub(super) enum Told {
-    Started { pid: u32 },
-    Status { from: ExecutionStatus, to: ExecutionStatus },
+    Started {
+        pid: u32,
+    },
+    Status {
+        from: ExecutionStatus,
+        to: ExecutionStatus,
+    },
     Event(Box<ExecutionEvent>),
+    /// The last event, with the receipt.
+    Last(Box<(ExecutionEvent, ContainmentReceipt)>),
 }
 
 /// Where some output is in its stream.

@@ -25,7 +25,7 @@ use uuid::Uuid;
 use super::capture::{Capture, Captured, Keep};
 use super::lines::Cut;
 use super::overflow::OverflowFile;
-use crate::model::{ExecutionEvent, ExecutionStatus, Stream};
+use crate::model::{ContainmentReceipt, ExecutionEvent, ExecutionStatus, Stream};
 use cursor::Found;
 pub(crate) use cursor::{Cursor, Lens, Lines, Piece};
 pub(crate) use entry::Entry;
@@ -142,6 +142,19 @@ impl Journal {
         });
     }
 
+    /// The last event.
+    pub(crate) fn last(
+        &self,
+        at: DateTime<Utc>,
+        event: ExecutionEvent,
+        receipt: ContainmentReceipt,
+    ) {
+        self.write(|inner| {
+            inner.closed = true;
+            inner.tell(at, Told::Last(Box::new((event, receipt))));
+        });
+    }
+
     /// The rest of a stream is in this file.
     pub(crate) fn overflows_into(&self, stream: Stream, file: Arc<OverflowFile>) {
         self.lock().stream(stream).capture.overflows_into(file);
@@ -244,20 +257,26 @@ impl Journal {
             Found::Cut { span, end, at } => cursor.cut(&span, end, at),
             Found::Gap { end, at, bytes } => Some(Piece::Missed { sequence: end, at, bytes }),
             Found::Told { end, at, told } => {
-                Some(Piece::Event { sequence: end, at, event: self.event_of(told) })
+                let (event, receipt) = self.event_of(told);
+                Some(Piece::Event { sequence: end, at, event, receipt })
             }
         }
     }
 
-    fn event_of(&self, told: Told) -> ExecutionEvent {
+    fn event_of(&self, told: Told) -> (ExecutionEvent, Option<Box<ContainmentReceipt>>) {
         let execution_id = self.id;
-        match told {
+        let event = match told {
             Told::Started { pid } => {
                 ExecutionEvent::Started { execution_id, command: self.command.to_string(), pid }
             }
             Told::Status { from, to } => ExecutionEvent::StatusChanged { execution_id, from, to },
             Told::Event(event) => *event,
-        }
+            Told::Last(last) => {
+                let (event, receipt) = *last;
+                return (event, Some(Box::new(receipt)));
+            }
+        };
+        (event, None)
     }
 
     /// Changes it and wakes those who follow, without the lock held.
