@@ -60,13 +60,13 @@ impl Core {
             submit::prepare(&request, options, &self.rules())?;
         let ask = Ask { group, priority: options.priority, patience };
         let (stdin, feed) = ends_of(&options.stdin);
-        let terms = Terms {
+        let terms = Box::new(Terms {
             timing: self.timing(timeout, options),
             leftovers: options.leftovers,
             limits: options.limits,
             stdin: options.stdin.clone(),
             feed,
-        };
+        });
         let profile = Arc::new(self.profile(&request));
         let journal = Arc::new(Journal::new(id, Arc::clone(&profile.command), self.holding()));
         let publisher = self.publisher(Arc::clone(&journal))?;

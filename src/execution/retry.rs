@@ -16,7 +16,7 @@ pub(crate) struct Again {
     pub(crate) launch: Launch,
     pub(crate) retry: Retry,
     pub(crate) plan: PumpPlan,
-    pub(crate) terms: Terms,
+    pub(crate) terms: Box<Terms>,
 }
 
 impl Duty {
@@ -48,7 +48,7 @@ impl Duty {
     }
 
     /// Begins the next attempt.
-    pub(super) fn again(self, again: Box<Again>, logs: Logs) -> Job {
+    pub(super) fn again(self, again: Box<Again>, logs: Logs) -> Box<Job> {
         self.live().reopen();
         self.journal().start_over();
         let Again { launch, plan, terms, .. } = &*again;

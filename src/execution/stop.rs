@@ -45,16 +45,17 @@ impl Default for Ladder {
     }
 }
 
-/// Ends whatever of the tree is alive. Takes no longer than the graces and [`KILL_PATIENCE`].
+/// Ends those of the tree who are alive, and tells of it: `tree` is what was just seen of it. Takes no
+/// longer than the graces and [`KILL_PATIENCE`].
 pub(super) async fn stop_tree(
     child: &mut Child,
-    level: Level,
+    tree: Tree,
+    receipt: ContainmentReceipt,
     asked: Ladder,
     live: &Live,
 ) -> ContainmentReceipt {
     let begun = Instant::now();
-    let mut receipt = ContainmentReceipt::nothing(level);
-    let mut rest = look(child);
+    let (mut receipt, mut rest) = (receipt, tree);
     for step in [|ladder: Ladder| ladder.polite, |ladder: Ladder| ladder.last] {
         let signal = step(Ladder::of(live, asked));
         if rest.is_empty() || signal == Signal::Kill {
@@ -72,12 +73,16 @@ pub(super) async fn stop_tree(
         send(child, Signal::Kill, &mut receipt);
         rest = until_empty(child, Instant::now().checked_add(KILL_ROUND)).await;
     }
-    receipt.proven = rest.proven;
     receipt.took = if receipt.signal.is_some() { begun.elapsed() } else { Duration::ZERO };
+    left_after(rest, receipt)
+}
+
+/// The receipt, with those who are left when no more can be done or nothing is to be done.
+pub(super) fn left_after(rest: Tree, receipt: ContainmentReceipt) -> ContainmentReceipt {
     let survivors = rest.members.into_iter().map(|member| survivor(member, SURVIVES));
     let suspects = rest.suspects.into_iter().map(|member| survivor(member, SUSPECT));
-    receipt.survivors = survivors.chain(suspects).collect();
-    receipt
+    let survivors = survivors.chain(suspects).collect();
+    ContainmentReceipt { proven: rest.proven, survivors, ..receipt }
 }
 
 /// Waits until the tree is empty or its grace is over, which may become shorter meanwhile.
@@ -132,7 +137,7 @@ fn survivor(member: Member, reason: &str) -> Survivor {
 }
 
 /// Who is alive. A tree that cannot be examined may have somebody in it: it is stopped blindly.
-fn look(child: &mut Child) -> Tree {
+pub(super) fn look(child: &mut Child) -> Tree {
     child.tree().unwrap_or_else(|error| {
         tracing::warn!(%error, "a process tree could not be examined");
         Tree::unknown()

@@ -2,13 +2,13 @@
 
 use std::future::Future;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use execution_engine_process::{
-    Child, Containment, Exit, Launch, Leftovers, Limits, Reaped, Signal, Spawned,
+    Child, Containment, Exit, Launch, Leftovers, Limits, Reaped, Signal, SpawnError, Spawned,
     TreeUsage as Counted, Usage, Watch,
 };
 use tokio::sync::Notify;
@@ -20,8 +20,8 @@ use super::live::Live;
 use super::retry::Again;
 use super::spawn::{self, Start};
 use super::state::Input;
-use super::stdin::{Feed, ends_of};
-use super::stop::{Ladder, leave_tree, stop_tree};
+use super::stdin::{Feed, Feeding, ends_of};
+use super::stop::{self, Ladder, leave_tree, stop_tree};
 use crate::config::LogRetention;
 use crate::model::{
     Attempt, ContainmentReceipt, Ending, ExecutionEvent, ResourceLimit, ResourceUsage, StdinSource,
@@ -102,8 +102,24 @@ pub(crate) struct Job {
     start: Start,
     logs: Logs,
     plan: PumpPlan,
-    terms: Terms,
+    terms: Box<Terms>,
     again: Option<Box<Again>>,
+}
+
+/// A program that runs, and what its supervisor holds of it.
+struct Running {
+    child: Child,
+    watch: Watch,
+    pump: Pump,
+    feeding: Option<Feeding>,
+    terms: Box<Terms>,
+}
+
+/// A program that runs and that the reactor cannot watch.
+struct Unwatched {
+    child: Child,
+    terms: Box<Terms>,
+    error: io::Error,
 }
 
 /// The duty to end an execution exactly once. Dropped undone, by a panic or with its runtime, it
@@ -135,9 +151,9 @@ impl Job {
         mut launch: Launch,
         logs: Logs,
         plan: PumpPlan,
-        terms: Terms,
+        terms: Box<Terms>,
         again: Option<Box<Again>>,
-    ) -> Self {
+    ) -> Box<Self> {
         let is_first = duty.earlier.is_empty();
         duty.attempt_begun = Some(if is_first { duty.live.begun() } else { Instant::now() });
         let start = match submit::stdin_of_child(&terms.stdin) {
@@ -153,17 +169,37 @@ impl Job {
         if let Start::Running(spawned) = &start {
             duty.started(spawned.child.id());
         }
-        Self { duty, start, logs, plan, terms, again }
+        Box::new(Self { duty, start, logs, plan, terms, again })
     }
 
     /// Attempts until one is the last, and ends the execution.
-    pub(crate) async fn run(self) {
+    ///
+    /// This future is most of what a live execution takes. So what is rare, short, or comes at the
+    /// end has futures of its own on the heap, and what lasts is passed by reference: a future holds
+    /// its arguments beside what it makes of them.
+    pub(crate) async fn run(self: Box<Self>) {
         let mut job = self;
         loop {
-            let Self { mut duty, start, logs, plan, terms, again } = job;
-            let (mut logs, outcome) = duty.see_to(start, logs, plan, terms).await;
+            let Self { mut duty, start, logs, plan, terms, again } = *job;
+            let started = match start {
+                Start::Running(spawned) => Ok(spawned),
+                Start::Failed(ending) => Err(ending),
+                Start::Retry(launch, error) => Box::pin(duty.started_late(&launch, error)).await,
+            };
+            let (mut logs, outcome) = match started {
+                Ok(spawned) => match Running::new(spawned, logs, plan, terms) {
+                    Ok(running) => duty.see_to(running).await,
+                    Err(unwatched) => {
+                        (Logs::default(), Box::pin(duty.end_unwatched(unwatched)).await)
+                    }
+                },
+                Err(ending) => {
+                    duty.decide(ending);
+                    (logs, duty.no_outcome())
+                }
+            };
             let rested = match &again {
-                Some(again) => duty.rest(again, &mut logs, outcome).await,
+                Some(again) => Box::pin(duty.rest(again, &mut logs, outcome)).await,
                 None => Err(outcome),
             };
             match (rested, again) {
@@ -178,11 +214,32 @@ impl Job {
     }
 }
 
+impl Running {
+    /// Must be called on the driver, whose reactor watches the program from now on.
+    fn new(
+        spawned: Spawned,
+        logs: Logs,
+        plan: PumpPlan,
+        mut terms: Box<Terms>,
+    ) -> Result<Box<Self>, Box<Unwatched>> {
+        let Spawned { child, stdin, stdout, stderr } = spawned;
+        let feed = std::mem::replace(&mut terms.feed, Feed::Nothing);
+        let watched = || {
+            let pump = Pump::new([Some(stdout), stderr], logs, plan)?;
+            Ok((pump, Watch::exit_of(&child)?, feed.into(stdin)?))
+        };
+        match watched() {
+            Ok((pump, watch, feeding)) => Ok(Box::new(Self { child, watch, pump, feeding, terms })),
+            Err(error) => Err(Box::new(Unwatched { child, terms, error })),
+        }
+    }
+}
+
 impl Terms {
     /// The same for another attempt.
-    pub(crate) fn again(&self) -> Self {
+    pub(crate) fn again(&self) -> Box<Self> {
         let feed = ends_of(&self.stdin).1;
-        Self { stdin: self.stdin.clone(), feed, ..*self }
+        Box::new(Self { stdin: self.stdin.clone(), feed, ..*self })
     }
 }
 
@@ -255,92 +312,77 @@ impl Duty {
         let _first = self.live.apply(Input::Decide(ending));
     }
 
-    /// From an attempt that has been begun to its outcome.
-    async fn see_to(
-        &self,
-        start: Start,
-        logs: Logs,
-        plan: PumpPlan,
-        terms: Terms,
-    ) -> (Logs, Outcome) {
-        let started = match start {
-            Start::Running(spawned) => Ok(spawned),
-            Start::Failed(ending) => Err(ending),
-            Start::Retry(launch, error) => {
-                let containment = &self.shared.containment;
-                let spawned = spawn::retry(containment, &launch, error, &self.live).await;
-                spawned.inspect(|spawned| self.started(spawned.child.id()))
-            }
-        };
-        match started {
-            Ok(spawned) => self.attend(spawned, logs, plan, terms).await,
-            Err(ending) => {
-                self.decide(ending);
-                (logs, self.no_outcome())
-            }
-        }
+    /// Starts the program where the system has said "not now".
+    async fn started_late(&self, launch: &Launch, error: SpawnError) -> Result<Spawned, Ending> {
+        let spawned = spawn::retry(&self.shared.containment, launch, error, &self.live).await;
+        spawned.inspect(|spawned| self.started(spawned.child.id()))
     }
 
     /// From a running program to its outcome: tree gone, output drained.
-    async fn attend(
-        &self,
-        spawned: Spawned,
-        logs: Logs,
-        plan: PumpPlan,
-        terms: Terms,
-    ) -> (Logs, Outcome) {
-        let Terms { timing, leftovers, limits, feed, .. } = terms;
-        let Spawned { mut child, stdin, stdout, stderr } = spawned;
-        let pump = Pump::new([Some(stdout), stderr], logs, plan);
-        let (mut pump, watch, feeding) = match (pump, Watch::exit_of(&child), feed.into(stdin)) {
-            (Ok(pump), Ok(watch), Ok(feeding)) => (pump, watch, feeding),
-            (Err(error), _, _) | (_, Err(error), _) | (_, _, Err(error)) => {
-                let outcome = self.unwatched(child, &error, timing.ladder).await;
-                return (Logs::default(), outcome);
-            }
-        };
-
-        let exit_or_stop = self.exit_or_stop(&mut child, watch, timing);
-        let exit = self.pumping(&mut pump, exit_or_stop).await;
-        self.live.inbox().close();
-        if let Some(exit) = exit {
-            // What the program wrote before its end counts before it, also against the limit.
-            self.drain(&mut pump, timing.drain).await;
-            self.decide(ending_of(exit, &limits, &child));
-        }
-        let level = self.shared.containment.level();
-        let has_ended_by_itself = self.live.decision().is_some_and(|ending| ending.is_own());
-        let left = match leftovers {
-            // Nothing of an attempt may be in the way of the next one.
-            Leftovers::Leave if has_ended_by_itself && !self.live.tries_again() => {
-                leave_tree(&mut child, level)
-            }
-            _ => None,
-        };
-        let receipt = match left {
-            Some(receipt) => receipt,
-            None => {
-                let stop = stop_tree(&mut child, level, timing.ladder, &self.live);
-                self.pumping(&mut pump, stop).await
-            }
-        };
-        self.drain(&mut pump, timing.drain).await;
+    async fn see_to(&self, mut running: Box<Running>) -> (Logs, Outcome) {
+        let receipt = self.attend(&mut running).await;
+        let Running { mut child, watch, mut pump, feeding, .. } = *running;
         let counted = child.tree_usage();
         let reaped = child.reap().unwrap_or_else(|error| {
             tracing::warn!(%error, "a child could not be reaped");
             None
         });
         // What holds the tree is given back before anybody is told that the execution has ended.
-        drop((child, feeding));
+        drop((watch, child, feeding));
         let output_error = complete_files(&mut pump).await;
         let logs = pump.close();
         self.publisher.tell();
         (logs, Outcome { containment: receipt, reaped, counted, output_error })
     }
 
+    /// Waits until the tree is gone and everything it has written is read.
+    async fn attend(&self, running: &mut Running) -> ContainmentReceipt {
+        let Running { child, watch, pump, terms, .. } = running;
+        let Terms { timing, leftovers, limits, .. } = &**terms;
+        let exit = {
+            let exit_or_stop = pin!(self.exit_or_stop(child, watch, timing));
+            self.pumping(pump, exit_or_stop).await
+        };
+        self.live.inbox().close();
+        if let Some(exit) = exit {
+            // What the program wrote before its end counts before it, also against the limit.
+            self.drain(pump, timing.drain).await;
+            self.decide(ending_of(exit, limits, child));
+        }
+        let level = self.shared.containment.level();
+        let has_ended_by_itself = self.live.decision().is_some_and(|ending| ending.is_own());
+        let left = match leftovers {
+            // Nothing of an attempt may be in the way of the next one.
+            Leftovers::Leave if has_ended_by_itself && !self.live.tries_again() => {
+                leave_tree(child, level)
+            }
+            _ => None,
+        };
+        let receipt = match left {
+            Some(receipt) => receipt,
+            None => {
+                let (tree, nothing) = (stop::look(child), self.nothing_to_stop());
+                if tree.is_empty() {
+                    stop::left_after(tree, nothing)
+                } else {
+                    let mut stop =
+                        Box::pin(stop_tree(child, tree, nothing, timing.ladder, &self.live));
+                    self.pumping(pump, stop.as_mut()).await
+                }
+            }
+        };
+        self.drain(pump, timing.drain).await;
+        receipt
+    }
+
     /// Waits for the program to end by itself, and returns how; None when the ending has been
     /// decided otherwise: by the timeout here, or by somebody else.
-    async fn exit_or_stop(&self, child: &mut Child, watch: Watch, timing: Timing) -> Option<Exit> {
+    async fn exit_or_stop(
+        &self,
+        child: &mut Child,
+        watch: &Watch,
+        timing: &Timing,
+    ) -> Option<Exit> {
         let begun = self.attempt_begun.unwrap_or_else(|| self.live.begun());
         let mut clock = Clock::new(begun, timing.timeout, timing.longest_pause);
         loop {
@@ -356,7 +398,7 @@ impl Duty {
                         return None;
                     }
                 }
-                ready = watch.ready() => {
+                ready = watch.ended() => {
                     match ready.and_then(|()| child.exit()) {
                         Ok(Some(exit)) => {
                             if clock.is_paused() {
@@ -389,8 +431,7 @@ impl Duty {
 
     /// Lets the output flow while `work` goes on: the child must never block on a full pipe while
     /// it is waited for or stopped.
-    async fn pumping<T>(&self, pump: &mut Pump, work: impl Future<Output = T>) -> T {
-        let mut work = pin!(work);
+    async fn pumping<T>(&self, pump: &mut Pump, mut work: Pin<&mut impl Future<Output = T>>) -> T {
         while pump.is_open() {
             let step = async {
                 self.publisher.room().await;
@@ -443,10 +484,12 @@ impl Duty {
     }
 
     /// Ends a program that the reactor cannot watch.
-    async fn unwatched(&self, mut child: Child, error: &io::Error, ladder: Ladder) -> Outcome {
+    async fn end_unwatched(&self, unwatched: Box<Unwatched>) -> Outcome {
+        let Unwatched { mut child, terms, error } = *unwatched;
         self.decide(Ending::EngineFailed { reason: error.to_string() });
-        let level = self.shared.containment.level();
-        Outcome::without_program(stop_tree(&mut child, level, ladder, &self.live).await)
+        let (tree, nothing) = (stop::look(&mut child), self.nothing_to_stop());
+        let stop = stop_tree(&mut child, tree, nothing, terms.timing.ladder, &self.live);
+        Outcome::without_program(stop.await)
     }
 
     /// Completes the logs.
@@ -455,7 +498,10 @@ impl Duty {
             let seen = self.publisher.journal().seen();
             logs.footer(&ending, self.live.begun().elapsed(), seen);
         }
-        let output_error = logs.finish(LOG_PATIENCE).await;
+        let output_error = match logs.is_empty() {
+            true => None,
+            false => Box::pin(logs.finish(LOG_PATIENCE)).await,
+        };
         Outcome { output_error: output_error.or(outcome.output_error), ..outcome }
     }
 

@@ -18,7 +18,7 @@ pub(crate) struct Waiting {
     pub(crate) launch: Launch,
     pub(crate) logs: LogPlan,
     pub(crate) plan: PumpPlan,
-    pub(crate) terms: Terms,
+    pub(crate) terms: Box<Terms>,
     pub(crate) again: Option<Box<Again>>,
 }
 

@@ -93,8 +93,9 @@ impl Publisher {
 
     /// Waits until every handler can take more. Cancel safe.
     pub(crate) async fn room(&self) {
-        for queue in &self.queues {
-            queue.room().await;
+        for queue in self.queues.iter().filter(|queue| !queue.has_room()) {
+            // On the heap, because it is rare and every execution holds what waiting takes.
+            Box::pin(queue.room()).await;
         }
     }
 

@@ -113,12 +113,14 @@ impl Queue {
         }
     }
 
-    /// Waits until the handler can take more, or until it has been given up. Cancel safe.
+    /// Whether the handler can take more.
+    pub(super) fn has_room(&self) -> bool {
+        self.pin.is_none_or(|pin| self.journal.behind(pin) < MOST_WAITING_BYTES)
+    }
+
+    /// Waits until the handler can take much more, or until it has been given up. Cancel safe.
     pub(super) async fn room(self: &Arc<Self>) {
         let Some(pin) = self.pin else { return };
-        if self.journal.behind(pin) < MOST_WAITING_BYTES {
-            return;
-        }
         loop {
             let changed = self.room.notified();
             if self.journal.behind(pin) < GOES_ON_AT_BYTES || self.is_cut() {

@@ -20,8 +20,9 @@ use crate::model::{Ending, Stream};
 /// The logs of one execution, as many as were asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Logs {
-    raw: Option<Log>,
-    readable: Option<Readable>,
+    // On the heap, because most executions have none.
+    raw: Option<Box<Log>>,
+    readable: Option<Box<Readable>>,
     error: Option<String>,
 }
 
@@ -65,10 +66,12 @@ impl Logs {
         let readable = plan.dir.as_deref().map(|dir| {
             let log = Log::open(Self::own_path(dir, id), Naming::Ours)?;
             let lines = Stream::BOTH.map(|stream| LineSplitter::new(stream, plan.longest_line));
-            Ok::<_, ExecutionError>(Readable { log, lines })
+            Ok::<_, ExecutionError>(Box::new(Readable { log, lines }))
         });
         let readable = readable.transpose()?;
-        let raw = plan.raw.as_ref().map(|path| Log::open(path.clone(), Naming::Users)).transpose();
+        let raw =
+            plan.raw.as_ref().map(|path| Log::open(path.clone(), Naming::Users).map(Box::new));
+        let raw = raw.transpose();
         match raw {
             Ok(raw) => Ok(Self { raw, readable, error: None }),
             Err(error) => {
@@ -135,6 +138,11 @@ impl Logs {
         });
     }
 
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.raw.is_none() && self.readable.is_none()
+    }
+
     /// Hands what is pending to the files. Cancel safe.
     pub(crate) async fn write_pending(&mut self) {
         for log in both(&mut self.raw, &mut self.readable) {
@@ -181,10 +189,10 @@ impl Readable {
 }
 
 fn both<'a>(
-    raw: &'a mut Option<Log>,
-    readable: &'a mut Option<Readable>,
+    raw: &'a mut Option<Box<Log>>,
+    readable: &'a mut Option<Box<Readable>>,
 ) -> impl Iterator<Item = &'a mut Log> {
-    raw.iter_mut().chain(readable.as_mut().map(|readable| &mut readable.log))
+    raw.as_deref_mut().into_iter().chain(readable.as_mut().map(|readable| &mut readable.log))
 }
 
 /// Who chose the name of a log.

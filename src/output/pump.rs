@@ -83,7 +83,7 @@ struct Channel {
     stream: Stream,
     pipe: Option<pipe::Receiver>,
     busy: Busy,
-    overflow: Option<(FileSink, Arc<OverflowFile>)>,
+    overflow: Option<Box<(FileSink, Arc<OverflowFile>)>>,
     /// Whether something could not be written: what follows is not written either then, so that the
     /// file has no hole.
     is_broken: bool,
@@ -149,7 +149,7 @@ impl Pump {
     pub(crate) async fn write_pending(&mut self) -> Option<OutputStop> {
         self.logs.write_pending().await;
         for channel in &mut self.channels {
-            if let Some((sink, _)) = &mut channel.overflow
+            if let Some((sink, _)) = channel.overflow.as_deref_mut()
                 && let Err(error) = sink.write_pending().await
             {
                 return Some(channel.broke_off(&error));
@@ -162,7 +162,7 @@ impl Pump {
     pub(crate) async fn complete_files(&mut self) -> Option<OutputStop> {
         let mut stop = None;
         for channel in &mut self.channels {
-            if let Some((sink, _)) = &mut channel.overflow
+            if let Some((sink, _)) = channel.overflow.as_deref_mut()
                 && let Err(error) = sink.finish().await
             {
                 stop = Some(channel.broke_off(&error));
@@ -265,12 +265,12 @@ impl Channel {
 
     fn spill(&mut self, parts: &[Bytes; 2], plan: &PumpPlan) -> io::Result<()> {
         let (sink, file) = match &mut self.overflow {
-            Some(overflow) => overflow,
+            Some(overflow) => &mut **overflow,
             none => {
                 let (file, path) = plan.overflow_dir.create()?;
                 let path = Arc::new(path);
                 plan.journal.overflows_into(self.stream, Arc::clone(&path));
-                none.insert((FileSink::new(file), path))
+                none.insert(Box::new((FileSink::new(file), path)))
             }
         };
         for part in parts {
@@ -283,7 +283,7 @@ impl Channel {
     /// The file has what it has.
     fn broke_off(&mut self, error: &io::Error) -> OutputStop {
         self.is_broken = true;
-        if let Some((_, file)) = &self.overflow {
+        if let Some((_, file)) = self.overflow.as_deref() {
             file.broke_off();
         }
         self.lost(error)

@@ -1,5 +1,6 @@
 //! Waiting for a descriptor on tokio, for the crates above that write no unsafe code.
 
+use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -51,6 +52,16 @@ impl Watch {
             fd: fd.map_err(|error: AsyncFdRegisterError<_>| error.into_parts().1)?,
             interest,
         })
+    }
+
+    /// Waits for the end of a main program, from one task at a time. Cancel safe. It waits as
+    /// [`ready`](Self::ready) does, but in a smaller future: there is one for each child.
+    ///
+    /// # Errors
+    /// If the runtime is shutting down.
+    pub async fn ended(&self) -> io::Result<()> {
+        poll_fn(|cx| self.fd.poll_read_ready(cx)).await?.clear_ready();
+        Ok(())
     }
 
     /// Waits until it is ready, and then for the next time. Cancel safe.
