@@ -376,7 +376,7 @@ async fn a_million_lines_reach_handlers_each_once_and_subscriptions_account_for_
     for account in [quick, lagging, late] {
         let account = soon("a subscription", account).await.unwrap();
         assert_eq!(account.bytes + account.missed, written, "{account:?}");
-        assert!(account.lines > after_the_end.lines, "{account:?}");
+        assert!(account.lines >= after_the_end.lines, "{account:?}");
     }
     assert_eq!(after_the_end.bytes + after_the_end.missed, written, "{after_the_end:?}");
     assert!(after_the_end.bytes <= 100_000 && after_the_end.bytes > 99_990);

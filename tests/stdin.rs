@@ -268,17 +268,24 @@ async fn portions_of_many_writers_are_not_mixed() {
 #[tokio::test]
 async fn a_write_to_a_program_that_does_not_read_waits_and_ends_with_it() {
     let engine = engine();
-    let id = start_piped(&engine, program("sleep", ["1000"])).await;
-    let mut write = Box::pin(engine.write_stdin(id, much()));
-    let waiting = tokio::time::timeout(Duration::from_millis(50), &mut write).await;
-    assert!(waiting.is_err(), "it waits");
-    let behind = {
+    let line = "read line; echo $line; exec sleep 1000";
+    let id = start_piped(&engine, shell(line)).await;
+    let mut records = engine.subscribe(id).await.unwrap();
+    let [write, behind] = [[b"line\n", &much()[..]].concat(), b"behind".to_vec()].map(|bytes| {
         let engine = engine.clone();
-        tokio::spawn(async move { engine.write_stdin(id, "behind").await })
-    };
+        Box::pin(async move { engine.write_stdin(id, bytes).await })
+    });
+    let write = tokio::spawn(write);
+    while let Some(record) = soon("the line", records.next()).await {
+        if matches!(record.event, ExecutionEvent::Stdout { .. }) {
+            break;
+        }
+    }
+    assert!(!write.is_finished(), "it waits");
+    let behind = tokio::spawn(behind);
     engine.cancel(id).await.unwrap();
-    let written = soon("the write", write).await.unwrap();
-    assert!((1..1_000_000).contains(&written), "{written} bytes fit into a pipe");
+    let written = soon("the write", write).await.unwrap().unwrap();
+    assert!((1..2_000_000).contains(&written), "{written} bytes fit into a pipe");
     let behind = soon("the write behind it", behind).await.unwrap();
     let ended = Err(ExecutionError::AlreadyEnded { id, status: ExecutionStatus::Cancelled });
     assert!(behind == Ok(0) || behind == ended, "{behind:?}");

@@ -315,6 +315,30 @@ async fn merged_streams_are_one_in_exact_order() {
     assert_eq!((result.stdout, result.stderr), ("abc\n".repeat(300), String::new()));
 }
 
+#[tokio::test]
+async fn it_can_be_taken_up_while_the_program_runs() {
+    let engine = ExecutionEngine::builder().longest_line(6).build().unwrap();
+    for (kind, seed) in [("text", 11), ("bytes", 12)] {
+        let options = ExecutionOptions::default().partial_lines_after(Duration::from_millis(4));
+        let id = engine.execute_with(pieces(kind, seed, 400), options).await.unwrap();
+        let mut records = engine.subscribe(id).await.unwrap();
+        let (mut live, mut resumed) = (Vec::new(), Vec::new());
+        while let Some(record) = soon("a record", records.next()).await {
+            if live.len() % 5 == 0 {
+                let rest = engine.subscribe_from(id, record.sequence).await.unwrap();
+                resumed.push((record.sequence, tokio::spawn(all(rest))));
+            }
+            live.push(record);
+        }
+        assert_in_order(&live);
+        for (after, rest) in resumed {
+            let rest = soon("the rest", rest).await.unwrap();
+            let expected = live.iter().filter(|record| record.sequence > after);
+            assert!(rest.iter().eq(expected), "after {after} of {kind}: {rest:#?}");
+        }
+    }
+}
+
 // Those who are slow.
 
 #[tokio::test]
@@ -377,13 +401,13 @@ async fn a_line_whose_beginning_was_missed_is_missed_as_a_whole() {
 #[tokio::test]
 async fn one_that_never_looks_does_not_hold_the_program_up() {
     let engine = engine_with(|config| config.max_output_size_bytes = 1000);
+    let mut dashboard = engine.subscribe_all().await;
     let request = shell("head -c 50000000 /dev/zero");
     let id = engine.execute(request).await.unwrap();
     let [mut lines, mut chunks] =
         [engine.subscribe(id).await.unwrap(), engine.subscribe(id).await.unwrap()];
     // One has been asked once, and waits to be woken.
     soon("the first", lines.next()).await.unwrap();
-    let mut dashboard = engine.subscribe_all().await;
     let result = soon("the end", engine.wait_for_completion(id)).await.unwrap();
     assert_eq!(result.ending, Ending::Exited { code: 0 });
     assert_eq!(result.stdout_stats.seen_bytes, 50_000_000);
