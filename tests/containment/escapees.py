@@ -213,7 +213,17 @@ elif kind == "headless":
 else:
     sys.exit(f"no such kind: {kind}")
 
-wait_for(lambda: len(told()) >= count and also())
+
+
+def is_ready():
+    try:
+        return len(told()) >= count and also()
+    except OSError:
+        # It is executing another program just now, and has nothing to look at.
+        return False
+
+
+wait_for(is_ready)
 with open(f"{home}/ready", "w") as ready:
     ready.write("ready\n")
 

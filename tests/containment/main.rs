@@ -33,9 +33,7 @@ async fn round(level: ContainmentLevel, end: End) {
     for case in &cases {
         engine.execute(case.request(end)).await.unwrap();
     }
-    for case in &cases {
-        told(&case.ready()).await;
-    }
+    all_ready(&engine, &cases).await;
     if end == End::Cancel {
         for case in &cases {
             engine.cancel(case.id()).await.unwrap();
@@ -45,6 +43,22 @@ async fn round(level: ContainmentLevel, end: End) {
         let result = soon(case.part.kind, engine.wait_for_completion(case.id())).await.unwrap();
         assert_eq!(End::of(&result.ending), Some(end), "{}: {result:?}", case.part.kind);
         check(case, level, end, &result.containment).await;
+    }
+}
+
+/// Waits until each has set up what it is to outlive its program.
+async fn all_ready(engine: &ExecutionEngine, cases: &[Case]) {
+    for case in cases {
+        let ready = case.ready();
+        let ended = engine.wait_for_completion(case.id());
+        tokio::select! {
+            biased;
+            _ = told(&ready) => {}
+            result = ended => {
+                // It may have made the file right before its end.
+                assert!(ready.exists(), "{}: {result:?}", case.part.kind);
+            }
+        }
     }
 }
 
@@ -128,9 +142,7 @@ async fn none_outlives_an_engine_that_is_dropped() {
         for case in &cases {
             engine.execute(case.request(End::Drop)).await.unwrap();
         }
-        for case in &cases {
-            told(&case.ready()).await;
-        }
+        all_ready(&engine, &cases).await;
         // One is being stopped already, with that grace.
         engine.cancel(cases[0].id()).await.unwrap();
         drop(engine);
