@@ -96,8 +96,7 @@ impl ExecutionEngine {
         if self.entry(id).is_ok() || !self.core.plans.add(&live) {
             return Err(ExecutionError::DuplicateId(id));
         }
-        let runner = Runner::new(inside, live, publisher, (plan, options), checked);
-        self.core.driver.plan(runner.run());
+        Runner::new(inside, live, publisher, (plan, options), checked).run();
         Ok(id)
     }
 
@@ -222,6 +221,10 @@ impl House for Inside {
 impl Hands for Inside {
     fn start(&self, request: ExecutionRequest, options: &ExecutionOptions) -> Result<Arc<Live>> {
         self.0.start(request, options, Patience::Endless)
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.driver.plan(task);
     }
 
     fn plan_ended(&self, plan: &PlanLive) {

@@ -21,9 +21,9 @@ const MOST_LANES: usize = 4;
 #[derive(Debug, Default)]
 pub(crate) struct Driver {
     lanes: OnceLock<Box<[Lane]>>,
-    /// For plans, which start programs: so a start holds up no execution that runs. Made with the
-    /// first plan.
-    planner: OnceLock<Lane>,
+    /// As many for plans, which start programs: so a start holds up no execution that runs. Made
+    /// with the first plan.
+    planners: OnceLock<Box<[Lane]>>,
 }
 
 /// One thread with a reactor of its own, so that the executions on it share buffers and nothing
@@ -53,37 +53,23 @@ impl Drop for Load {
 impl Driver {
     /// Starts the threads if they are not there yet.
     pub(crate) fn ready(&self) -> io::Result<()> {
-        if self.lanes.get().is_none() {
-            let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            let lanes: io::Result<Box<[Lane]>> =
-                (0..cores.min(MOST_LANES)).map(|_| Lane::start()).collect();
-            // If another thread was faster, these lanes close again by being dropped.
-            let _lost_race = self.lanes.set(lanes?);
-        }
-        Ok(())
+        start(&self.lanes)
+    }
+
+    /// Starts the threads for plans, too.
+    pub(crate) fn ready_for_plans(&self) -> io::Result<()> {
+        start(&self.planners)?;
+        self.ready()
     }
 
     /// Runs `task` on the thread that has the least to do.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let lanes = self.lanes.get().map_or(&[][..], |lanes| lanes);
-        if let Some(lane) = lanes.iter().min_by_key(|lane| lane.load.load(Ordering::Relaxed)) {
-            lane.spawn(task);
-        }
+        spawn(&self.lanes, task);
     }
 
-    /// Starts the thread for plans, too, if it is not there yet.
-    pub(crate) fn ready_for_plans(&self) -> io::Result<()> {
-        if self.planner.get().is_none() {
-            let _lost_race = self.planner.set(Lane::start()?);
-        }
-        self.ready()
-    }
-
-    /// Runs `task`, which carries out a plan.
+    /// The same for a task of a plan, which starts programs.
     pub(crate) fn plan(&self, task: impl Future<Output = ()> + Send + 'static) {
-        if let Some(planner) = self.planner.get() {
-            planner.spawn(task);
-        }
+        spawn(&self.planners, task);
     }
 
     /// Runs `work` where blocking is allowed; may be awaited on any runtime.
@@ -95,6 +81,24 @@ impl Driver {
         let lane = self.lanes.get().and_then(|lanes| lanes.first());
         let lane = lane.ok_or(io::ErrorKind::NotConnected)?;
         lane.handle.spawn_blocking(work).await.map_err(io::Error::other)
+    }
+}
+
+fn start(lanes: &OnceLock<Box<[Lane]>>) -> io::Result<()> {
+    if lanes.get().is_none() {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let new: io::Result<Box<[Lane]>> =
+            (0..cores.min(MOST_LANES)).map(|_| Lane::start()).collect();
+        // If another thread was faster, these lanes close again by being dropped.
+        let _lost_race = lanes.set(new?);
+    }
+    Ok(())
+}
+
+fn spawn(lanes: &OnceLock<Box<[Lane]>>, task: impl Future<Output = ()> + Send + 'static) {
+    let lanes = lanes.get().map_or(&[][..], |lanes| lanes);
+    if let Some(lane) = lanes.iter().min_by_key(|lane| lane.load.load(Ordering::Relaxed)) {
+        lane.spawn(task);
     }
 }
 

@@ -11,8 +11,8 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::model::{
-    Ending, ExecutionMetadata, ExecutionResult, ExecutionStats, ExecutionStatus, PlanEnding,
-    PlanExecutionResult, PlanSummary,
+    Ending, ExecutionMetadata, ExecutionResult, ExecutionStats, ExecutionStatus, NotRun,
+    PlanEnding, PlanExecutionResult, PlanSummary,
 };
 use crate::output::Journal;
 use crate::record::Record;
@@ -50,8 +50,6 @@ pub(crate) struct PlanLive {
 struct State {
     /// The first cause wins.
     ending: Option<PlanEnding>,
-    /// Somebody wants what runs to be stopped.
-    stop: bool,
     closed: bool,
 }
 
@@ -140,7 +138,6 @@ impl PlanLive {
             return Err(ending.map_or(ExecutionStatus::Failed, PlanEnding::status));
         }
         state.ending.get_or_insert(PlanEnding::Cancelled);
-        state.stop = true;
         drop(state);
         self.bell.notify_one();
         Ok(())
@@ -151,13 +148,16 @@ impl PlanLive {
         self.lock().ending.get_or_insert(ending);
     }
 
-    pub(super) fn decision(&self) -> Option<PlanEnding> {
-        self.lock().ending.clone()
-    }
-
-    /// Whether somebody wants what runs to be stopped. Says so once for each time.
-    pub(super) fn takes_stop(&self) -> bool {
-        std::mem::take(&mut self.lock().stop)
+    /// Why what has not started never will.
+    pub(super) fn why_not(&self) -> NotRun {
+        match &self.lock().ending {
+            Some(PlanEnding::DeadlineReached { .. }) => NotRun::PlanDeadline,
+            Some(PlanEnding::Failed { step }) => NotRun::PlanStopped { step: step.clone() },
+            Some(PlanEnding::EngineClosed | PlanEnding::EngineFailed { .. }) => {
+                NotRun::EngineClosed
+            }
+            _ => NotRun::PlanCancelled,
+        }
     }
 
     /// Waits until somebody wants it to stop. Cancel safe.

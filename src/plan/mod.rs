@@ -1,5 +1,5 @@
-//! Many commands as one piece of work. What may start when is decided by pure functions; one task
-//! drives each plan through the engine, whose rules count for its steps as for all executions.
+//! Many commands as one piece of work. What may start when is decided by pure functions; the steps are
+//! executions of the engine, whose rules count for them as for all others.
 
 mod book;
 mod builder;

@@ -1,14 +1,13 @@
-//! The task that carries out one plan: it starts what may start, and waits for whichever comes
-//! first: the end of a step, a cancel, the deadline.
+//! Carries out one plan. Each step that has been started has a task that waits for its end, and then
+//! starts itself what may start because of it: so a plan starts programs on as many threads as a loop
+//! of tasks would, and nothing stands between the end of one step and the start of the next.
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use chrono::Utc;
-use futures_util::future::{BoxFuture, FutureExt as _};
-use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use uuid::Uuid;
 
 use super::check::{Checked, House, label, options_of};
@@ -23,32 +22,46 @@ use crate::model::{
 };
 use crate::moment;
 use crate::notify::Publisher;
-use crate::record::Record;
 
 /// What a runner asks of the engine.
-pub(crate) trait Hands: House + Send + 'static {
+pub(crate) trait Hands: House + Send + Sync + 'static {
     /// Starts an execution, or lets it wait its turn, however long that takes.
     fn start(&self, request: ExecutionRequest, options: &ExecutionOptions) -> Result<Arc<Live>>;
+
+    /// Runs a task of a plan.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
 
     /// The plan has its record.
     fn plan_ended(&self, plan: &PlanLive);
 }
 
-/// Carries out one plan. Dropped half-way, by a panic or with its runtime, it still ends it.
 pub(crate) struct Runner<H: Hands> {
     hands: H,
     live: Arc<PlanLive>,
     publisher: Publisher,
     options: PlanOptions,
     policy: FailurePolicy,
+    inputs: HashMap<usize, Vec<Input>>,
+    ids: Box<[Uuid]>,
+    state: Mutex<State>,
+}
+
+/// Where the steps stand. Its lock is short: no program is started and nothing awaited under it.
+struct State {
     schedule: Schedule,
     /// What has not been started.
     requests: Box<[Option<ExecutionRequest>]>,
-    inputs: HashMap<usize, Vec<Input>>,
     records: Box<[Option<StepRecord>]>,
     started: HashMap<usize, Arc<Live>>,
-    running: FuturesUnordered<BoxFuture<'static, (usize, Option<Arc<Record>>)>>,
+    /// How those end that are being started right now: nothing is to run any more.
+    stop: Option<Ending>,
     first_failure: Option<usize>,
+}
+
+/// A step that a task has taken on. Dropped undone, by a panic or with its runtime, it still ends.
+struct Duty<'a, H: Hands> {
+    runner: &'a Runner<H>,
+    step: usize,
     is_done: bool,
 }
 
@@ -59,113 +72,188 @@ impl<H: Hands> Runner<H> {
         publisher: Publisher,
         (plan, options): (ExecutionPlan, PlanOptions),
         checked: Checked,
-    ) -> Self {
+    ) -> Arc<Self> {
         let Checked { graph, policy, room, turns, inputs } = checked;
-        Self {
-            hands,
-            live,
-            publisher,
-            options,
-            policy,
+        let ids = plan.commands.iter().map(|request| request.id).collect();
+        let state = State {
             schedule: Schedule::new(graph, policy, room, &turns),
             records: plan.commands.iter().map(|_| None).collect(),
             requests: plan.commands.into_iter().map(Some).collect(),
-            inputs,
             started: HashMap::new(),
-            running: FuturesUnordered::new(),
+            stop: None,
             first_failure: None,
-            is_done: false,
-        }
+        };
+        let state = Mutex::new(state);
+        Arc::new(Self { hands, live, publisher, options, policy, inputs, ids, state })
     }
 
-    pub(crate) async fn run(mut self) {
+    /// Starts what may start, and watches for a cancel and for the deadline.
+    pub(crate) fn run(self: Arc<Self>) {
+        self.hands.spawn(Arc::clone(&self).oversee());
+        self.take_on_all();
+    }
+
+    async fn oversee(self: Arc<Self>) {
         let begun = self.live.profile().begun;
-        let mut deadline = self
-            .options
-            .deadline_ms
-            .and_then(|ms| begun.checked_add(std::time::Duration::from_millis(ms)));
-        loop {
-            while let Some(Some((step, record))) = self.running.next().now_or_never() {
-                self.step_ended(step, record);
-            }
-            if self.schedule.is_over() {
-                return self.end(None);
-            }
-            if self.live.takes_stop() {
-                self.stop(&Ending::Cancelled);
-            }
-            if deadline.is_some_and(|at| at <= Instant::now()) {
-                deadline = None;
-                self.deadline_passed();
-            }
-            if let Some(step) = self.schedule.next() {
-                self.start(step);
-                // Other plans live on this thread, too.
-                tokio::task::yield_now().await;
-            } else if self.running.is_empty() {
-                // The schedule never says so; a plan that hangs would be worse than one that fails.
-                return self.end(Some("none of its steps could go on"));
-            } else {
-                tokio::select! {
-                    Some((step, record)) = self.running.next() => self.step_ended(step, record),
-                    () = self.live.called() => {}
-                    () = moment::reached(deadline) => {}
-                }
-            }
-        }
-    }
-
-    fn start(&mut self, step: usize) {
-        let Some(request) = self.requests[step].take() else { return };
-        let (id, command) = (request.id, request.command.to_string());
-        let started = match self.equip(step, request) {
-            Ok((request, None)) => self.hands.start(request, options_of(&self.options, step)),
-            Ok((request, Some(options))) => self.hands.start(request, &options),
-            Err(reason) => {
-                let ending = Ending::NotRun { reason };
-                return self.over(step, StepRecord::never(id, ending), command);
+        let patience = self.options.deadline_ms.map(Duration::from_millis);
+        let deadline = patience.and_then(|patience| begun.checked_add(patience));
+        let ending = tokio::select! {
+            () = self.live.ended() => return,
+            () = self.live.called() => Ending::Cancelled,
+            () = moment::reached(deadline) => {
+                let deadline_ms = self.options.deadline_ms.unwrap_or_default();
+                self.live.decide(PlanEnding::DeadlineReached { deadline_ms });
+                Ending::PlanDeadline { deadline_ms }
             }
         };
-        match started {
-            Ok(live) => {
-                self.tell((step, id), at_start(&live), command);
-                self.started.insert(step, Arc::clone(&live));
-                self.running.push(async move { (step, live.ended().await) }.boxed());
-            }
-            Err(ExecutionError::ShuttingDown) => {
-                let ending = Ending::NotRun { reason: NotRun::EngineClosed };
-                self.over(step, StepRecord::never(id, ending), command);
-            }
-            Err(error) => {
-                let ending = Ending::SpawnFailed { reason: error.to_string(), os_error: None };
-                self.over(step, StepRecord::never(id, ending), command);
-            }
+        self.lock().stop(&self, &ending);
+        self.end_if_over();
+    }
+
+    /// Takes on every step that may start.
+    fn take_on_all(self: &Arc<Self>) {
+        while let Some(step) = self.take_on() {
+            self.hands.spawn(Arc::clone(self).work(step));
         }
     }
 
-    /// Adds what the plan shares, and the outputs of earlier steps.
-    fn equip(
+    fn take_on(&self) -> Option<usize> {
+        self.lock().schedule.next()
+    }
+
+    /// Sees to one step, and then to what may start because of it.
+    async fn work(self: Arc<Self>, mut step: usize) {
+        loop {
+            let duty = Duty { runner: &self, step, is_done: false };
+            let (record, command) = self.see_to(step).await;
+            duty.done(record, command);
+            let Some(next) = self.take_on() else { return };
+            self.take_on_all();
+            step = next;
+        }
+    }
+
+    /// Starts a step and waits for its end.
+    async fn see_to(&self, step: usize) -> (StepRecord, String) {
+        let id = self.ids[step];
+        let equipped = {
+            let mut state = self.lock();
+            state.requests[step].take().map(|request| {
+                let command = request.command.to_string();
+                (command, state.equip(self, step, request))
+            })
+        };
+        let (request, options, command) = match equipped {
+            Some((command, Ok((request, options)))) => (request, options, command),
+            Some((command, Err(reason))) => {
+                return (StepRecord::never(id, Ending::NotRun { reason }), command);
+            }
+            None => return (lost(id), String::new()),
+        };
+        let options = options.as_ref().unwrap_or_else(|| options_of(&self.options, step));
+        let live = match self.hands.start(request, options) {
+            Ok(live) => live,
+            Err(error) => {
+                let ending = match error {
+                    ExecutionError::ShuttingDown => Ending::NotRun { reason: NotRun::EngineClosed },
+                    error => Ending::SpawnFailed { reason: error.to_string(), os_error: None },
+                };
+                return (StepRecord::never(id, ending), command);
+            }
+        };
+        {
+            let mut state = self.lock();
+            self.tell(&state, (step, id), at_start(&live), command.clone());
+            if let Some(ending) = &state.stop {
+                // One that has just ended by itself keeps its own ending.
+                let _first = live.decide(ending.clone());
+            }
+            state.started.insert(step, Arc::clone(&live));
+        }
+        match live.ended().await {
+            Some(record) => (StepRecord::Ran(record), command),
+            // It was refused after all.
+            None => (lost(id), command),
+        }
+    }
+
+    /// Ends the plan if all of its steps are over. In this order: record stored, waiters awake, last
+    /// event out.
+    fn end_if_over(&self) {
+        let (ending, records) = {
+            let mut state = self.lock();
+            if !state.schedule.is_over() || state.records.is_empty() {
+                return;
+            }
+            let ending = match state.first_failure {
+                Some(step) => PlanEnding::Failed { step: label(&self.options, step) },
+                None => PlanEnding::Completed,
+            };
+            (ending, std::mem::take(&mut state.records))
+        };
+        let steps = records.into_iter().zip(&self.ids);
+        let steps = steps.map(|(record, id)| record.unwrap_or_else(|| lost(*id)));
+        self.live.close(ending, steps.collect());
+        self.hands.plan_ended(&self.live);
+        self.live.wake();
+        let plan_id = self.live.profile().id;
+        let PlanSummary { status, duration, .. } = self.live.summary();
+        self.publisher.event(Utc::now(), ExecutionEvent::PlanEnded { plan_id, status, duration });
+    }
+
+    fn tell(
         &self,
+        state: &State,
+        (step, id): (usize, Uuid),
+        status: ExecutionStatus,
+        command: String,
+    ) {
+        let event = ExecutionEvent::Progress {
+            plan_id: self.live.profile().id,
+            completed: state.schedule.over_count(),
+            total: self.live.profile().total,
+            step: label(&self.options, step),
+            execution_id: id,
+            status,
+            current_command: command,
+        };
+        self.publisher.event(Utc::now(), event);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // What it guards is consistent between any two statements.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Adds what the plan shares, and the outputs of earlier steps. Options come back where they are
+    /// other ones than those of the step.
+    fn equip<H: Hands>(
+        &self,
+        runner: &Runner<H>,
         step: usize,
         mut request: ExecutionRequest,
     ) -> Result<(ExecutionRequest, Option<ExecutionOptions>), NotRun> {
-        for (name, value) in &self.options.env {
+        if self.stop.is_some() {
+            return Err(runner.live.why_not());
+        }
+        for (name, value) in &runner.options.env {
             request.env.entry(name.clone()).or_insert_with(|| value.clone());
         }
-        if let Some(shared) = &self.options.working_dir {
+        if let Some(shared) = &runner.options.working_dir {
             let own = request.working_dir.as_deref().unwrap_or(Path::new(""));
             request.working_dir =
                 Some(if own.as_os_str().is_empty() { shared.clone() } else { shared.join(own) });
         }
         let mut options = None;
-        for input in self.inputs.get(&step).map_or(&[][..], Vec::as_slice) {
-            let wrong =
-                |reason: String| NotRun::Input { from: label(&self.options, input.from), reason };
+        for input in runner.inputs.get(&step).map_or(&[][..], Vec::as_slice) {
+            let from = || label(&runner.options, input.from);
+            let wrong = |reason: String| NotRun::Input { from: from(), reason };
             let bytes = match &self.records[input.from] {
                 Some(StepRecord::Ran(record)) => {
                     let output = record.captured(Stream::Stdout);
-                    let seen = output.stats().seen_bytes;
-                    input.take(&output.bytes(), seen).map_err(wrong)?
+                    input.take(&output.bytes(), output.stats().seen_bytes).map_err(wrong)?
                 }
                 _ => return Err(wrong("it never ran".to_string())),
             };
@@ -178,7 +266,7 @@ impl<H: Hands> Runner<H> {
                     request.env.insert(name.clone(), text);
                 }
                 InputTarget::Stdin => {
-                    let own = options_of(&self.options, step).clone();
+                    let own = options_of(&runner.options, step).clone();
                     options = Some(own.stdin(StdinSource::bytes(bytes)));
                 }
             }
@@ -186,134 +274,94 @@ impl<H: Hands> Runner<H> {
         Ok((request, options))
     }
 
-    fn step_ended(&mut self, step: usize, record: Option<Arc<Record>>) {
-        let Some(live) = self.started.remove(&step) else { return };
-        let id = live.profile().id;
-        let Some(record) = record else {
-            // It was refused after all.
-            let ending = Ending::EngineFailed { reason: "it left no record".to_string() };
-            let command = live.profile().command.to_string();
-            return self.over(step, StepRecord::never(id, ending), command);
-        };
-        let command = record.profile.command.to_string();
-        self.over(step, StepRecord::Ran(record), command);
-    }
-
-    /// A started step has ended, or could not be started.
-    fn over(&mut self, step: usize, record: StepRecord, command: String) {
-        let id = record.id();
-        let ending = record.ending().clone();
+    /// A step that was taken on has ended, or could not be started.
+    fn over<H: Hands>(
+        &mut self,
+        runner: &Runner<H>,
+        step: usize,
+        record: StepRecord,
+        command: String,
+    ) {
+        let (id, ending) = (record.id(), record.ending().clone());
+        self.started.remove(&step);
         self.records[step] = Some(record);
         let outcome = if ending.is_success() { Outcome::Success } else { Outcome::Failure };
         let given_up = self.schedule.ended(step, outcome);
-        self.live.progress(self.schedule.over_count());
-        self.tell((step, id), ending.status(), command);
+        runner.live.progress(self.schedule.over_count());
+        runner.tell(self, (step, id), ending.status(), command);
         if matches!(ending, Ending::EngineClosed | Ending::NotRun { reason: NotRun::EngineClosed })
         {
-            self.live.decide(PlanEnding::EngineClosed);
-            self.give_up(given_up, &NotRun::EngineClosed);
-            let rest = self.schedule.stop();
-            return self.give_up(rest, &NotRun::EngineClosed);
+            runner.live.decide(PlanEnding::EngineClosed);
+            self.give_up(runner, given_up, &NotRun::EngineClosed);
+            return self.stop(runner, &Ending::EngineClosed);
         }
         if outcome == Outcome::Success {
             return;
         }
         self.first_failure.get_or_insert(step);
-        let failed = label(&self.options, step);
-        match self.policy {
+        let failed = label(&runner.options, step);
+        match runner.policy {
             FailurePolicy::Continue => {}
             FailurePolicy::FinishIndependent => {
-                self.give_up(given_up, &NotRun::DependencyFailed { step: failed });
+                self.give_up(runner, given_up, &NotRun::DependencyFailed { step: failed });
             }
             FailurePolicy::StopAtFirstError => {
-                self.live.decide(PlanEnding::Failed { step: failed.clone() });
-                self.give_up(given_up, &NotRun::PlanStopped { step: failed });
+                runner.live.decide(PlanEnding::Failed { step: failed.clone() });
+                self.give_up(runner, given_up, &NotRun::PlanStopped { step: failed });
             }
             FailurePolicy::CancelAtFirstError => {
-                self.live.decide(PlanEnding::Failed { step: failed.clone() });
-                self.give_up(given_up, &NotRun::PlanStopped { step: failed });
-                self.stop(&Ending::Cancelled);
+                runner.live.decide(PlanEnding::Failed { step: failed.clone() });
+                self.give_up(runner, given_up, &NotRun::PlanStopped { step: failed });
+                self.stop(runner, &Ending::Cancelled);
             }
         }
     }
 
-    fn deadline_passed(&mut self) {
-        let deadline_ms = self.options.deadline_ms.unwrap_or_default();
-        self.live.decide(PlanEnding::DeadlineReached { deadline_ms });
-        self.stop(&Ending::PlanDeadline { deadline_ms });
-    }
-
     /// Starts nothing any more, and stops what runs.
-    fn stop(&mut self, ending: &Ending) {
+    fn stop<H: Hands>(&mut self, runner: &Runner<H>, ending: &Ending) {
+        self.stop.get_or_insert_with(|| ending.clone());
         for live in self.started.values() {
             // One that has just ended by itself keeps its own ending.
             let _first = live.decide(ending.clone());
         }
         let given_up = self.schedule.stop();
-        let reason = match self.live.decision() {
-            Some(PlanEnding::DeadlineReached { .. }) => NotRun::PlanDeadline,
-            Some(PlanEnding::Failed { step }) => NotRun::PlanStopped { step },
-            _ => NotRun::PlanCancelled,
-        };
-        self.give_up(given_up, &reason);
+        self.give_up(runner, given_up, &runner.live.why_not());
     }
 
     /// Notes why steps will never run.
-    fn give_up(&mut self, steps: Vec<usize>, reason: &NotRun) {
-        self.live.progress(self.schedule.over_count());
+    fn give_up<H: Hands>(&mut self, runner: &Runner<H>, steps: Vec<usize>, reason: &NotRun) {
+        runner.live.progress(self.schedule.over_count());
         for step in steps {
             let Some(request) = self.requests[step].take() else { continue };
             let ending = Ending::NotRun { reason: reason.clone() };
-            self.tell((step, request.id), ending.status(), request.command.to_string());
-            self.records[step] = Some(StepRecord::never(request.id, ending));
+            let (id, command) = (request.id, request.command.to_string());
+            runner.tell(self, (step, id), ending.status(), command);
+            self.records[step] = Some(StepRecord::never(id, ending));
         }
-    }
-
-    fn tell(&self, (step, id): (usize, Uuid), status: ExecutionStatus, command: String) {
-        let event = ExecutionEvent::Progress {
-            plan_id: self.live.profile().id,
-            completed: self.schedule.over_count(),
-            total: self.live.profile().total,
-            step: label(&self.options, step),
-            execution_id: id,
-            status,
-            current_command: command,
-        };
-        self.publisher.event(Utc::now(), event);
-    }
-
-    /// In this order: record stored, waiters awake, last event out.
-    fn end(&mut self, failed: Option<&str>) {
-        self.is_done = true;
-        let ending = match (failed, self.first_failure) {
-            (Some(reason), _) => PlanEnding::EngineFailed { reason: reason.to_string() },
-            (None, Some(step)) => PlanEnding::Failed { step: label(&self.options, step) },
-            (None, None) => PlanEnding::Completed,
-        };
-        let records = std::mem::take(&mut self.records).into_iter().zip(&self.requests);
-        let steps = records.map(|(record, request)| {
-            record.unwrap_or_else(|| {
-                let reason = failed.unwrap_or("its end was lost").to_string();
-                let id = request.as_ref().map(|request| request.id).unwrap_or_default();
-                StepRecord::never(id, Ending::EngineFailed { reason })
-            })
-        });
-        self.live.close(ending, steps.collect());
-        self.hands.plan_ended(&self.live);
-        self.live.wake();
-        let plan_id = self.live.profile().id;
-        let summary = self.live.summary();
-        let PlanSummary { status, duration, .. } = summary;
-        self.publisher.event(Utc::now(), ExecutionEvent::PlanEnded { plan_id, status, duration });
     }
 }
 
-impl<H: Hands> Drop for Runner<H> {
+impl<H: Hands> Duty<'_, H> {
+    fn done(mut self, record: StepRecord, command: String) {
+        self.fulfil(record, command);
+    }
+
+    fn fulfil(&mut self, record: StepRecord, command: String) {
+        self.is_done = true;
+        self.runner.lock().over(self.runner, self.step, record, command);
+        self.runner.end_if_over();
+    }
+}
+
+impl<H: Hands> Drop for Duty<'_, H> {
     fn drop(&mut self) {
-        if !self.is_done {
-            self.stop(&Ending::EngineClosed);
-            self.end(Some("its runner was lost"));
+        if self.is_done {
+            return;
         }
+        let reason = "a task of it was lost".to_string();
+        self.runner.live.decide(PlanEnding::EngineFailed { reason });
+        self.runner.lock().stop(self.runner, &Ending::EngineClosed);
+        self.fulfil(lost(self.runner.ids[self.step]), String::new());
     }
 }
 
@@ -323,11 +371,97 @@ impl StepRecord {
     }
 }
 
+/// Of a step of which nothing else is known.
+fn lost(id: Uuid) -> StepRecord {
+    StepRecord::never(id, Ending::EngineFailed { reason: "it left no record".to_string() })
+}
+
 /// Where an execution stood when it had just been started, even if it has ended by now.
 fn at_start(live: &Live) -> ExecutionStatus {
     match (live.status(), live.decision()) {
         (status, _) if !status.is_terminal() => status,
         (_, Some(Ending::SpawnFailed { .. })) => ExecutionStatus::Pending,
         _ => ExecutionStatus::Running,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use execution_engine_process::Level;
+
+    use super::*;
+    use crate::error::ValidationError;
+    use crate::model::ExecutionMetadata;
+    use crate::notify::{Audience, Hub, Stage};
+    use crate::output::{Holding, Journal, Keep, Lens};
+    use crate::plan::{PlanProfile, check};
+    use crate::submit::GroupId;
+
+    /// An engine of which every start is lost.
+    #[derive(Clone, Copy)]
+    struct Broken;
+
+    impl House for Broken {
+        fn check(
+            &self,
+            _: &ExecutionRequest,
+            _: &ExecutionOptions,
+        ) -> Result<GroupId, ValidationError> {
+            Ok(GroupId::NONE)
+        }
+
+        fn limit(&self) -> usize {
+            2
+        }
+
+        fn group_limits(&self) -> Vec<usize> {
+            Vec::new()
+        }
+    }
+
+    impl Hands for Broken {
+        fn start(&self, _: ExecutionRequest, _: &ExecutionOptions) -> Result<Arc<Live>> {
+            panic!("as it happens");
+        }
+
+        fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+            tokio::spawn(task);
+        }
+
+        fn plan_ended(&self, _: &PlanLive) {}
+    }
+
+    #[tokio::test]
+    async fn a_plan_whose_tasks_are_lost_still_ends() {
+        let plan = ExecutionPlan::parallel((0..5).map(|_| ExecutionRequest::shell("true")));
+        let options = PlanOptions::default();
+        let checked = check(&plan, &options, &Broken).unwrap();
+        let profile = PlanProfile {
+            id: plan.id,
+            description: None,
+            metadata: ExecutionMetadata::default(),
+            total: 5,
+            started_at: Utc::now(),
+            begun: std::time::Instant::now(),
+            level: Level::ProcessGroup,
+        };
+        let holding = Holding { limit: 1, keep: Keep::First, window: 0, longest_line: 100 };
+        let journal = Arc::new(Journal::new(plan.id, "".into(), holding));
+        let stage = Arc::new(Stage::new(Duration::from_secs(1)));
+        let publisher = Audience::default().publisher(
+            Arc::clone(&journal),
+            Lens::Events,
+            &stage,
+            Arc::<Hub>::default(),
+        );
+        let live = Arc::new(PlanLive::new(profile, journal));
+        let ids: Vec<_> = plan.commands.iter().map(|request| request.id).collect();
+        Runner::new(Broken, Arc::clone(&live), publisher, (plan, options), checked).run();
+        tokio::time::timeout(Duration::from_secs(60), live.ended()).await.expect("it ends");
+        let result = live.result().unwrap();
+        assert!(matches!(result.ending, PlanEnding::EngineFailed { .. }), "{result:?}");
+        let told: Vec<_> = result.results.iter().map(|step| step.id).collect();
+        assert_eq!(told, ids, "one for each command, in order");
+        assert!(result.results.iter().all(|step| !step.success));
     }
 }

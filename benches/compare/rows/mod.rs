@@ -7,6 +7,7 @@ mod latency;
 pub mod lines;
 mod live_memory;
 mod output;
+mod plan;
 mod record_memory;
 mod scale;
 mod sequential;
@@ -26,7 +27,7 @@ pub struct Group {
     measure: fn(Size) -> Vec<Row>,
 }
 
-pub const GROUPS: [Group; 11] = [
+pub const GROUPS: [Group; 12] = [
     sequential::GROUP,
     in_flight::GROUP,
     containment::GROUP,
@@ -35,6 +36,7 @@ pub const GROUPS: [Group; 11] = [
     lines::GROUP,
     output::GROUP,
     scale::GROUP,
+    plan::GROUP,
     live_memory::GROUP,
     record_memory::GROUP,
     soak::GROUP,
