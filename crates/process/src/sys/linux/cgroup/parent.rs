@@ -196,8 +196,8 @@ pub(in crate::sys::linux) fn check(limits: &Limits) -> Result<(), LimitUnavailab
         let is_there = |text: &String| text.split_whitespace().any(|name| name == controller);
         if asked.is_some() && !passed_on.as_ref().is_ok_and(is_there) {
             let reason = format!(
-                "this host's control group has no {controller} controller for groups below it; \
-                 run it in a delegated group (systemd: Delegate=yes) or leave this limit out"
+                "this host's control group passes no {controller} controller on to groups below it \
+                 (cgroup.subtree_control); start the host in one that does, or leave this limit out"
             );
             return Err(LimitUnavailable { field, reason });
         }
