@@ -218,7 +218,7 @@ async fn one_that_is_killed_while_it_is_paused_leaves_nobody_frozen() {
         let line = holding(home.path(), "sleep 300 & echo ready >ready; sleep 300");
         let id = start(&engine, home.path(), &line).await;
         engine.pause(id).await.unwrap();
-        let events = recorder.of(id);
+        let events = recorder.when(id, |events| !events.is_empty()).await;
         let Some(ExecutionEvent::Started { pid, .. }) = events.first() else {
             panic!("{events:?}")
         };

@@ -2,9 +2,12 @@
 
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
-use execution_engine_process::Signal;
+use execution_engine_process::{Child, Signal};
 use tokio::sync::oneshot;
+
+use super::clock::Clock;
 
 /// Something to be done to the process tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,4 +72,34 @@ impl Inbox {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Does what was asked for, and tells who asked.
+pub(super) fn carry_out(child: &mut Child, control: Control, clock: &mut Clock) {
+    let done = match control.action {
+        Action::Signal(signal) => child.signal(signal).inspect(|_| {
+            // It ends a pause, whatever the pause was made of.
+            if signal == Signal::Continue {
+                clock.resume(Instant::now());
+            }
+        }),
+        Action::Pause => child.pause().map(|()| {
+            clock.pause(Instant::now());
+            0
+        }),
+        Action::Resume => child.resume().map(|()| {
+            clock.resume(Instant::now());
+            0
+        }),
+    };
+    // Whoever asked may have gone meanwhile.
+    let _nobody = control.reply.send(done);
+}
+
+/// Ends a pause that nobody has ended.
+pub(super) fn go_on(child: &mut Child, clock: &mut Clock) {
+    if let Err(error) = child.resume() {
+        tracing::warn!(%error, "a paused tree could not be resumed");
+    }
+    clock.resume(Instant::now());
 }

@@ -4,8 +4,11 @@
 mod clock;
 mod control;
 mod driver;
+mod duty;
+mod ending;
 mod live;
 mod retry;
+mod shared;
 mod spawn;
 mod state;
 mod stdin;
@@ -15,9 +18,11 @@ mod waiting;
 
 pub(crate) use control::Action;
 pub(crate) use driver::Driver;
+pub(crate) use duty::Duty;
 pub(crate) use live::Live;
 pub(crate) use retry::Again;
+pub(crate) use shared::Shared;
 pub(crate) use stdin::{Refused, ends_of};
 pub(crate) use stop::Ladder;
-pub(crate) use supervisor::{Duty, Job, Shared, Terms, Timing};
+pub(crate) use supervisor::{Job, Terms, Timing};
 pub(crate) use waiting::{Waiting, open_logs};

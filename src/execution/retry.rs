@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use execution_engine_process::Launch;
 
+use super::duty::{Duty, Outcome};
 use super::state::Input;
-use super::supervisor::{Duty, Job, Outcome, Terms};
+use super::supervisor::{Job, Terms};
 use crate::model::{ExecutionEvent, Retry};
 use crate::moment;
 use crate::output::{Logs, PumpPlan};

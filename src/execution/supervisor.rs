@@ -3,75 +3,25 @@
 use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use chrono::Utc;
 use execution_engine_process::{
-    Child, Containment, Exit, Launch, Leftovers, Limits, Reaped, Signal, SpawnError, Spawned,
-    TreeUsage as Counted, Usage, Watch,
+    Child, Exit, Launch, Leftovers, Limits, SpawnError, Spawned, Watch,
 };
-use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::clock::Clock;
-use super::control::{Action, Control};
-use super::live::Live;
+use super::control::{carry_out, go_on};
+use super::duty::{Duty, LOG_PATIENCE, Outcome};
+use super::ending::ending_of;
 use super::retry::Again;
 use super::spawn::{self, Start};
-use super::state::Input;
 use super::stdin::{Feed, Feeding, ends_of};
 use super::stop::{self, Ladder, leave_tree, stop_tree};
-use crate::config::LogRetention;
-use crate::model::{
-    Attempt, ContainmentReceipt, Ending, ExecutionEvent, ResourceLimit, ResourceUsage, StdinSource,
-    TreeUsage,
-};
+use crate::model::{ContainmentReceipt, Ending, StdinSource};
 use crate::moment;
-use crate::notify::{Hub, Publisher};
-use crate::output::{Journal, Logs, OutputStop, OverflowDir, Pump, PumpPlan, Step};
-use crate::record::{Record, Registry, Retention};
-use crate::submit::{self, Admitted};
-
-/// How long completing a log may hold up an ending.
-const LOG_PATIENCE: Duration = Duration::from_secs(5);
-
-/// What the executions of one engine share.
-pub(crate) struct Shared {
-    pub(crate) registry: Arc<Registry<Live>>,
-    pub(crate) containment: Containment,
-    /// Enforced whenever an execution ends; None leaves that to explicit calls.
-    pub(crate) retention: Option<Retention>,
-    /// Rung when an execution has ended.
-    pub(crate) ended: Notify,
-    /// Those who watch all executions.
-    pub(crate) hub: Arc<Hub>,
-    pub(crate) logs: LogRetention,
-    pub(crate) overflow_dir: Arc<OverflowDir>,
-}
-
-impl Shared {
-    /// What goes with records that are remembered no more.
-    pub(crate) fn forget(&self, records: &[Arc<Record>]) {
-        if self.logs == LogRetention::Keep {
-            return;
-        }
-        let logs = records.iter().filter_map(|record| record.profile.own_log.as_deref());
-        for log in logs {
-            if let Err(error) = std::fs::remove_file(log) {
-                tracing::debug!(%error, log = %log.display(), "a log could not be removed");
-            }
-        }
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        self.hub.close();
-        // Those who watch all executions may hold records for longer.
-        self.overflow_dir.remove();
-    }
-}
+use crate::output::{Logs, OutputStop, Pump, PumpPlan, Step};
+use crate::submit;
 
 /// The deadlines of one execution.
 #[derive(Debug, Clone, Copy)]
@@ -122,28 +72,6 @@ struct Unwatched {
     error: io::Error,
 }
 
-/// The duty to end an execution exactly once. Dropped undone, by a panic or with its runtime, it
-/// still ends it.
-pub(crate) struct Duty {
-    live: Arc<Live>,
-    shared: Arc<Shared>,
-    publisher: Publisher,
-    /// Taken when the duty is done.
-    admitted: Option<Admitted>,
-    /// Since when the attempt has been going on; None between attempts.
-    attempt_begun: Option<Instant>,
-    /// The attempts before.
-    earlier: Vec<Attempt>,
-}
-
-/// What there is to tell of an execution beside its ending.
-pub(super) struct Outcome {
-    containment: ContainmentReceipt,
-    reaped: Option<Reaped>,
-    counted: Option<Counted>,
-    output_error: Option<String>,
-}
-
 impl Job {
     /// Begins an attempt: starts the program, and tells if it worked.
     pub(crate) fn attempt(
@@ -154,12 +82,11 @@ impl Job {
         terms: Box<Terms>,
         again: Option<Box<Again>>,
     ) -> Box<Self> {
-        let is_first = duty.earlier.is_empty();
-        duty.attempt_begun = Some(if is_first { duty.live.begun() } else { Instant::now() });
+        duty.begin_attempt();
         let start = match submit::stdin_of_child(&terms.stdin) {
             Ok(stdin) => {
                 launch.stdin = stdin;
-                spawn::first_attempt(&duty.shared.containment, launch)
+                spawn::first_attempt(duty.containment(), launch)
             }
             Err(error) => {
                 let reason = error.to_string();
@@ -244,77 +171,9 @@ impl Terms {
 }
 
 impl Duty {
-    pub(crate) fn new(
-        live: Arc<Live>,
-        shared: Arc<Shared>,
-        publisher: Publisher,
-        admitted: Admitted,
-    ) -> Self {
-        let admitted = Some(admitted);
-        Self { live, shared, publisher, admitted, attempt_begun: None, earlier: Vec::new() }
-    }
-
-    pub(super) fn live(&self) -> &Live {
-        &self.live
-    }
-
-    pub(super) fn journal(&self) -> &Journal {
-        self.publisher.journal()
-    }
-
-    pub(super) fn tell(&self, event: ExecutionEvent) {
-        self.publisher.event(Utc::now(), event);
-    }
-
-    /// Keeps what is to be told of an attempt that is over.
-    pub(super) fn note_attempt(&mut self, ending: Ending, outcome: Outcome) {
-        let begun = self.attempt_begun.take().unwrap_or_else(|| self.live.begun());
-        self.earlier.push(Attempt {
-            number: self.live.attempt(),
-            ending,
-            started_at: self.live.time_of(begun),
-            duration: begun.elapsed(),
-            usage: outcome.reaped.map(|reaped| usage(&reaped.usage, outcome.counted)),
-            containment: outcome.containment,
-        });
-    }
-
-    /// Waits for the permit. False if the execution was stopped before. Cancel safe.
-    pub(super) async fn admitted(&mut self) -> bool {
-        let Some(Admitted::Ticket(ticket)) = &mut self.admitted else { return true };
-        let permit = tokio::select! {
-            biased;
-            () = self.live.stopped() => return false,
-            permit = ticket.permit() => permit,
-        };
-        self.admitted = Some(Admitted::Permit(permit));
-        self.live.begin();
-        true
-    }
-
-    /// Tells that the program runs. If the execution was stopped before, its ending stands and the
-    /// program is stopped as soon as it is attended.
-    fn started(&self, pid: u32) {
-        let from = self.live.status();
-        if self.live.apply(Input::Started).is_err() {
-            return;
-        }
-        self.publisher.started(pid);
-        let to = self.live.status();
-        if from != to {
-            self.publisher.status(Utc::now(), from, to);
-        }
-    }
-
-    /// Decides the ending unless it is decided.
-    pub(super) fn decide(&self, ending: Ending) {
-        // The first cause wins, so coming second is no failure.
-        let _first = self.live.apply(Input::Decide(ending));
-    }
-
     /// Starts the program where the system has said "not now".
     async fn started_late(&self, launch: &Launch, error: SpawnError) -> Result<Spawned, Ending> {
-        let spawned = spawn::retry(&self.shared.containment, launch, error, &self.live).await;
+        let spawned = spawn::retry(self.containment(), launch, error, self.live()).await;
         spawned.inspect(|spawned| self.started(spawned.child.id()))
     }
 
@@ -331,7 +190,7 @@ impl Duty {
         drop((watch, child, feeding));
         let output_error = complete_files(&mut pump).await;
         let logs = pump.close();
-        self.publisher.tell();
+        self.publisher().tell();
         (logs, Outcome { containment: receipt, reaped, counted, output_error })
     }
 
@@ -343,17 +202,17 @@ impl Duty {
             let exit_or_stop = pin!(self.exit_or_stop(child, watch, timing));
             self.pumping(pump, exit_or_stop).await
         };
-        self.live.inbox().close();
+        self.live().inbox().close();
         if let Some(exit) = exit {
             // What the program wrote before its end counts before it, also against the limit.
             self.drain(pump, timing.drain).await;
             self.decide(ending_of(exit, limits, child));
         }
-        let level = self.shared.containment.level();
-        let has_ended_by_itself = self.live.decision().is_some_and(|ending| ending.is_own());
+        let level = self.containment().level();
+        let has_ended_by_itself = self.live().decision().is_some_and(|ending| ending.is_own());
         let left = match leftovers {
             // Nothing of an attempt may be in the way of the next one.
-            Leftovers::Leave if has_ended_by_itself && !self.live.tries_again() => {
+            Leftovers::Leave if has_ended_by_itself && !self.live().tries_again() => {
                 leave_tree(child, level)
             }
             _ => None,
@@ -366,7 +225,7 @@ impl Duty {
                     stop::left_after(tree, nothing)
                 } else {
                     let mut stop =
-                        Box::pin(stop_tree(child, tree, nothing, timing.ladder, &self.live));
+                        Box::pin(stop_tree(child, tree, nothing, timing.ladder, self.live()));
                     self.pumping(pump, stop.as_mut()).await
                 }
             }
@@ -383,15 +242,15 @@ impl Duty {
         watch: &Watch,
         timing: &Timing,
     ) -> Option<Exit> {
-        let begun = self.attempt_begun.unwrap_or_else(|| self.live.begun());
+        let begun = self.attempt_begun();
         let mut clock = Clock::new(begun, timing.timeout, timing.longest_pause);
         loop {
             tokio::select! {
                 biased;
-                () = self.live.called() => {
-                    let controls = self.live.inbox().take();
+                () = self.live().called() => {
+                    let controls = self.live().inbox().take();
                     controls.into_iter().for_each(|control| carry_out(child, control, &mut clock));
-                    if self.live.decision().is_some() {
+                    if self.live().decision().is_some() {
                         if clock.is_paused() {
                             go_on(child, &mut clock);
                         }
@@ -416,7 +275,7 @@ impl Duty {
                 }
                 () = moment::reached(clock.rings_at()) => {
                     if clock.is_paused() {
-                        tracing::info!(id = %self.live.profile().id, "paused for too long; it goes on");
+                        tracing::info!(id = %self.live().profile().id, "paused for too long; it goes on");
                         go_on(child, &mut clock);
                         continue;
                     }
@@ -434,7 +293,7 @@ impl Duty {
     async fn pumping<T>(&self, pump: &mut Pump, mut work: Pin<&mut impl Future<Output = T>>) -> T {
         while pump.is_open() {
             let step = async {
-                self.publisher.room().await;
+                self.publisher().room().await;
                 pump.step().await
             };
             tokio::select! {
@@ -467,7 +326,7 @@ impl Duty {
 
     fn accept(&self, step: Step) {
         if step.has_lines {
-            self.publisher.tell();
+            self.publisher().tell();
         }
         if let Some(stop) = step.stop {
             self.stop_for(stop);
@@ -480,7 +339,7 @@ impl Duty {
             OutputStop::Lost { stream, reason } => Ending::OutputLost { stream, reason },
         };
         // Rings the supervisor's own bell; coming second is no failure.
-        let _first = self.live.decide(ending);
+        let _first = self.live().decide(ending);
     }
 
     /// Ends a program that the reactor cannot watch.
@@ -488,88 +347,8 @@ impl Duty {
         let Unwatched { mut child, terms, error } = *unwatched;
         self.decide(Ending::EngineFailed { reason: error.to_string() });
         let (tree, nothing) = (stop::look(&mut child), self.nothing_to_stop());
-        let stop = stop_tree(&mut child, tree, nothing, terms.timing.ladder, &self.live);
+        let stop = stop_tree(&mut child, tree, nothing, terms.timing.ladder, self.live());
         Outcome::without_program(stop.await)
-    }
-
-    /// Completes the logs.
-    async fn collect(&self, mut logs: Logs, outcome: Outcome) -> Outcome {
-        if let Some(ending) = self.live.decision() {
-            let seen = self.publisher.journal().seen();
-            logs.footer(&ending, self.live.begun().elapsed(), seen);
-        }
-        let output_error = match logs.is_empty() {
-            true => None,
-            false => Box::pin(logs.finish(LOG_PATIENCE)).await,
-        };
-        Outcome { output_error: output_error.or(outcome.output_error), ..outcome }
-    }
-
-    pub(super) fn no_outcome(&self) -> Outcome {
-        Outcome::without_program(self.nothing_to_stop())
-    }
-
-    fn nothing_to_stop(&self) -> ContainmentReceipt {
-        ContainmentReceipt::nothing(self.shared.containment.level())
-    }
-
-    /// In this order: record stored, permit back, waiters awake, terminal event out.
-    fn end(mut self, outcome: Outcome) {
-        self.fulfil(outcome);
-    }
-
-    pub(super) fn end_without_program(self) {
-        let nothing = self.no_outcome();
-        self.end(nothing);
-    }
-
-    fn fulfil(&mut self, outcome: Outcome) {
-        let from = self.live.status();
-        self.decide(Ending::EngineFailed { reason: "its supervisor was lost".to_string() });
-        let _closed = self.live.apply(Input::Closed);
-        let Some(ending) = self.live.decision() else { return };
-        let Outcome { containment, reaped, counted, output_error } = outcome;
-        let signal = reaped.as_ref().and_then(|reaped| match reaped.exit {
-            Exit::Signaled { signal, .. } => Some(signal),
-            _ => None,
-        });
-        let record = Arc::new(Record {
-            profile: Arc::clone(self.live.profile()),
-            ending,
-            waited: self.live.waited(),
-            duration: self.live.begun().elapsed(),
-            signal,
-            usage: reaped.map(|reaped| usage(&reaped.usage, counted)),
-            published: self.publisher.journal().seal(),
-            containment,
-            output_error: output_error.map(String::into_boxed_str),
-            lines_missed: self.publisher.missed(),
-            earlier: std::mem::take(&mut self.earlier).into_boxed_slice(),
-        });
-        let evicted = self.shared.registry.end(&record, Instant::now(), self.shared.retention);
-        drop(self.admitted.take());
-        self.live.end(Some(Arc::clone(&record)));
-        let at = record.completed_at();
-        self.publisher.status(at, from, record.ending.status());
-        self.publisher.last(at, record.terminal_event(), record.containment.clone());
-        self.shared.ended.notify_one();
-        // Last, because there may be files to remove.
-        self.shared.forget(&evicted);
-    }
-}
-
-impl Drop for Duty {
-    fn drop(&mut self) {
-        if self.admitted.is_some() {
-            let containment = ContainmentReceipt { proven: false, ..self.nothing_to_stop() };
-            self.fulfil(Outcome::without_program(containment));
-        }
-    }
-}
-
-impl Outcome {
-    fn without_program(containment: ContainmentReceipt) -> Self {
-        Self { containment, reaped: None, counted: None, output_error: None }
     }
 }
 
@@ -579,83 +358,5 @@ async fn complete_files(pump: &mut Pump) -> Option<String> {
         Ok(Some(OutputStop::Lost { stream, reason })) => Some(format!("{stream}: {reason}")),
         Ok(_) => None,
         Err(_) => Some("the disk did not answer in time".to_string()),
-    }
-}
-
-fn carry_out(child: &mut Child, control: Control, clock: &mut Clock) {
-    let done = match control.action {
-        Action::Signal(signal) => child.signal(signal).inspect(|_| {
-            // It ends a pause, whatever the pause was made of.
-            if signal == Signal::Continue {
-                clock.resume(Instant::now());
-            }
-        }),
-        Action::Pause => child.pause().map(|()| {
-            clock.pause(Instant::now());
-            0
-        }),
-        Action::Resume => child.resume().map(|()| {
-            clock.resume(Instant::now());
-            0
-        }),
-    };
-    // Whoever asked may have gone meanwhile.
-    let _nobody = control.reply.send(done);
-}
-
-/// Ends a pause that nobody has ended.
-fn go_on(child: &mut Child, clock: &mut Clock) {
-    if let Err(error) = child.resume() {
-        tracing::warn!(%error, "a paused tree could not be resumed");
-    }
-    clock.resume(Instant::now());
-}
-
-/// How the program ended, or which limit the system ended it for.
-fn ending_of(exit: Exit, limits: &Limits, child: &Child) -> Ending {
-    if !limits.is_empty()
-        && let Some(limit) = reached(exit, limits, child)
-    {
-        return Ending::ResourceLimit { limit };
-    }
-    match exit {
-        Exit::Code(code) => Ending::Exited { code },
-        Exit::Signaled { signal, core_dumped } => Ending::Signaled { signal, core_dumped },
-        Exit::Unknown => Ending::StatusUnknown,
-    }
-}
-
-fn reached(exit: Exit, limits: &Limits, child: &Child) -> Option<ResourceLimit> {
-    let killed_for_memory = || child.tree_usage().is_some_and(|tree| tree.memory_kills > 0);
-    if limits.tree_memory_bytes.is_some() && killed_for_memory() {
-        return Some(ResourceLimit::TreeMemory);
-    }
-    let Exit::Signaled { signal, .. } = exit else { return None };
-    match (limits.cpu_seconds, limits.file_size_bytes) {
-        (Some(_), _) if signal == Signal::CpuLimit.number() => Some(ResourceLimit::CpuTime),
-        // One that ignores SIGXCPU is killed a second of CPU time later. The system counts in ticks
-        // for that, and tells the exact time, which may be shorter.
-        (Some(seconds), _) if signal == Signal::Kill.number() => {
-            let used_up = Duration::from_secs(seconds.saturating_add(1)).mul_f64(0.95);
-            let used = child.cpu_time()? + Duration::from_millis(500);
-            (used >= used_up).then_some(ResourceLimit::CpuTime)
-        }
-        (_, Some(_)) if signal == Signal::FileSizeLimit.number() => Some(ResourceLimit::FileSize),
-        _ => None,
-    }
-}
-
-fn usage(usage: &Usage, counted: Option<Counted>) -> ResourceUsage {
-    ResourceUsage {
-        tree: counted.map(|tree| TreeUsage {
-            user: tree.user,
-            system: tree.system,
-            peak_memory_bytes: tree.peak_memory_bytes,
-        }),
-        user: usage.user,
-        system: usage.system,
-        peak_memory_bytes: usage.peak_memory_bytes,
-        voluntary_switches: usage.voluntary_switches,
-        involuntary_switches: usage.involuntary_switches,
     }
 }

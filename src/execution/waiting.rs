@@ -5,9 +5,10 @@ use std::path::Path;
 
 use execution_engine_process::Launch;
 
+use super::duty::Duty;
 use super::live::Live;
 use super::retry::Again;
-use super::supervisor::{Duty, Job, Terms};
+use super::supervisor::{Job, Terms};
 use crate::error::ExecutionError;
 use crate::model::Ending;
 use crate::output::{LogHeader, LogPlan, Logs, PumpPlan};

@@ -1,0 +1,211 @@
+//! The duty to end an execution exactly once, in the right order, whatever happens to its supervisor.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use execution_engine_process::{Containment, Exit, Reaped, TreeUsage as Counted};
+
+use super::ending::usage;
+use super::live::Live;
+use super::shared::Shared;
+use super::state::Input;
+use crate::model::{Attempt, ContainmentReceipt, Ending, ExecutionEvent};
+use crate::notify::Publisher;
+use crate::output::{Journal, Logs};
+use crate::record::Record;
+use crate::submit::Admitted;
+
+/// How long completing a log may hold up an ending.
+pub(super) const LOG_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The duty to end an execution exactly once. Dropped undone, by a panic or with its runtime, it
+/// still ends it.
+pub(crate) struct Duty {
+    live: Arc<Live>,
+    shared: Arc<Shared>,
+    publisher: Publisher,
+    /// Taken when the duty is done.
+    admitted: Option<Admitted>,
+    /// Since when the attempt has been going on; None between attempts.
+    attempt_begun: Option<Instant>,
+    /// The attempts before.
+    earlier: Vec<Attempt>,
+}
+
+/// What there is to tell of an execution beside its ending.
+pub(super) struct Outcome {
+    pub(super) containment: ContainmentReceipt,
+    pub(super) reaped: Option<Reaped>,
+    pub(super) counted: Option<Counted>,
+    pub(super) output_error: Option<String>,
+}
+
+impl Duty {
+    pub(crate) fn new(
+        live: Arc<Live>,
+        shared: Arc<Shared>,
+        publisher: Publisher,
+        admitted: Admitted,
+    ) -> Self {
+        let admitted = Some(admitted);
+        Self { live, shared, publisher, admitted, attempt_begun: None, earlier: Vec::new() }
+    }
+
+    pub(super) fn live(&self) -> &Live {
+        &self.live
+    }
+
+    pub(super) fn publisher(&self) -> &Publisher {
+        &self.publisher
+    }
+
+    pub(super) fn containment(&self) -> &Containment {
+        &self.shared.containment
+    }
+
+    /// From now on its time runs; that of the first attempt since it has its permit.
+    pub(super) fn begin_attempt(&mut self) {
+        let is_first = self.earlier.is_empty();
+        self.attempt_begun = Some(if is_first { self.live.begun() } else { Instant::now() });
+    }
+
+    pub(super) fn attempt_begun(&self) -> Instant {
+        self.attempt_begun.unwrap_or_else(|| self.live.begun())
+    }
+
+    pub(super) fn journal(&self) -> &Journal {
+        self.publisher.journal()
+    }
+
+    pub(super) fn tell(&self, event: ExecutionEvent) {
+        self.publisher.event(Utc::now(), event);
+    }
+
+    /// Keeps what is to be told of an attempt that is over.
+    pub(super) fn note_attempt(&mut self, ending: Ending, outcome: Outcome) {
+        let begun = self.attempt_begun();
+        self.attempt_begun = None;
+        self.earlier.push(Attempt {
+            number: self.live.attempt(),
+            ending,
+            started_at: self.live.time_of(begun),
+            duration: begun.elapsed(),
+            usage: outcome.reaped.map(|reaped| usage(&reaped.usage, outcome.counted)),
+            containment: outcome.containment,
+        });
+    }
+
+    /// Waits for the permit. False if the execution was stopped before. Cancel safe.
+    pub(super) async fn admitted(&mut self) -> bool {
+        let Some(Admitted::Ticket(ticket)) = &mut self.admitted else { return true };
+        let permit = tokio::select! {
+            biased;
+            () = self.live.stopped() => return false,
+            permit = ticket.permit() => permit,
+        };
+        self.admitted = Some(Admitted::Permit(permit));
+        self.live.begin();
+        true
+    }
+
+    /// Tells that the program runs. If the execution was stopped before, its ending stands and the
+    /// program is stopped as soon as it is attended.
+    pub(super) fn started(&self, pid: u32) {
+        let from = self.live.status();
+        if self.live.apply(Input::Started).is_err() {
+            return;
+        }
+        self.publisher.started(pid);
+        let to = self.live.status();
+        if from != to {
+            self.publisher.status(Utc::now(), from, to);
+        }
+    }
+
+    /// Decides the ending unless it is decided.
+    pub(super) fn decide(&self, ending: Ending) {
+        // The first cause wins, so coming second is no failure.
+        let _first = self.live.apply(Input::Decide(ending));
+    }
+
+    /// Completes the logs.
+    pub(super) async fn collect(&self, mut logs: Logs, outcome: Outcome) -> Outcome {
+        if let Some(ending) = self.live.decision() {
+            let seen = self.publisher.journal().seen();
+            logs.footer(&ending, self.live.begun().elapsed(), seen);
+        }
+        let output_error = match logs.is_empty() {
+            true => None,
+            false => Box::pin(logs.finish(LOG_PATIENCE)).await,
+        };
+        Outcome { output_error: output_error.or(outcome.output_error), ..outcome }
+    }
+
+    pub(super) fn no_outcome(&self) -> Outcome {
+        Outcome::without_program(self.nothing_to_stop())
+    }
+
+    pub(super) fn nothing_to_stop(&self) -> ContainmentReceipt {
+        ContainmentReceipt::nothing(self.shared.containment.level())
+    }
+
+    /// In this order: record stored, permit back, waiters awake, terminal event out.
+    pub(super) fn end(mut self, outcome: Outcome) {
+        self.fulfil(outcome);
+    }
+
+    pub(super) fn end_without_program(self) {
+        let nothing = self.no_outcome();
+        self.end(nothing);
+    }
+
+    fn fulfil(&mut self, outcome: Outcome) {
+        let from = self.live.status();
+        self.decide(Ending::EngineFailed { reason: "its supervisor was lost".to_string() });
+        let _closed = self.live.apply(Input::Closed);
+        let Some(ending) = self.live.decision() else { return };
+        let Outcome { containment, reaped, counted, output_error } = outcome;
+        let signal = reaped.as_ref().and_then(|reaped| match reaped.exit {
+            Exit::Signaled { signal, .. } => Some(signal),
+            _ => None,
+        });
+        let record = Arc::new(Record {
+            profile: Arc::clone(self.live.profile()),
+            ending,
+            waited: self.live.waited(),
+            duration: self.live.begun().elapsed(),
+            signal,
+            usage: reaped.map(|reaped| usage(&reaped.usage, counted)),
+            published: self.publisher.journal().seal(),
+            containment,
+            output_error: output_error.map(String::into_boxed_str),
+            lines_missed: self.publisher.missed(),
+            earlier: std::mem::take(&mut self.earlier).into_boxed_slice(),
+        });
+        let evicted = self.shared.registry.end(&record, Instant::now(), self.shared.retention);
+        drop(self.admitted.take());
+        self.live.end(Some(Arc::clone(&record)));
+        let at = record.completed_at();
+        self.publisher.status(at, from, record.ending.status());
+        self.publisher.last(at, record.terminal_event(), record.containment.clone());
+        self.shared.ended.notify_one();
+        // Last, because there may be files to remove.
+        self.shared.forget(&evicted);
+    }
+}
+
+impl Drop for Duty {
+    fn drop(&mut self) {
+        if self.admitted.is_some() {
+            let containment = ContainmentReceipt { proven: false, ..self.nothing_to_stop() };
+            self.fulfil(Outcome::without_program(containment));
+        }
+    }
+}
+
+impl Outcome {
+    pub(super) fn without_program(containment: ContainmentReceipt) -> Self {
+        Self { containment, reaped: None, counted: None, output_error: None }
+    }
+}
