@@ -198,7 +198,8 @@ impl Inner {
     fn joinable(&mut self, at: DateTime<Utc>, span: Span, length: u32) -> Option<&mut Entry> {
         // When there are very many, the exact time matters less than having them.
         let crowded = self.entries.len() > MOST_ENTRIES / 2;
-        let last = self.entries.back_mut()?;
+        // What came in between may have been let go already.
+        let last = self.entries.back_mut().filter(|last| last.end() == self.end)?;
         let fits = last.length.checked_add(length).is_some_and(|sum| sum <= JOINS_UP_TO);
         let is_near = at.timestamp_micros() - last.at <= JOINS_WITHIN_MICROS;
         let same_stream = last.span().is_some_and(|other| other.stream == span.stream);

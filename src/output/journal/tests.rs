@@ -282,3 +282,27 @@ fn a_carriage_return_held_back_at_the_end_is_a_piece_of_its_own() {
         .collect();
     assert_eq!(texts, [(7, "x"), (8, "abcd"), (9, "\r")]);
 }
+
+#[test]
+fn output_does_not_join_an_entry_across_what_was_let_go() {
+    let journal = journal(Holding { limit: 4, window: 0, ..ROOMY });
+    for (stream, bytes) in [
+        (Stream::Stderr, &b"many bytes"[..]),
+        (Stream::Stdout, b"a"),
+        (Stream::Stderr, b"more"),
+        (Stream::Stdout, b"b"),
+    ] {
+        journal.append(stream, &mut bytes.to_vec());
+    }
+    let told = rest(&journal, &mut journal.reader(Lens::Chunks, 0));
+    let chunk =
+        |sequence, stream, bytes: &[u8]| Told::Chunk { sequence, stream, bytes: bytes.into() };
+    let expected = [
+        chunk(4, Stream::Stderr, b"many"),
+        Told::Missed { sequence: 10, bytes: 6 },
+        chunk(11, Stream::Stdout, b"a"),
+        Told::Missed { sequence: 15, bytes: 4 },
+        chunk(16, Stream::Stdout, b"b"),
+    ];
+    assert_eq!(told, expected);
+}
