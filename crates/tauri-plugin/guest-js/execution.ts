@@ -1,8 +1,9 @@
 import { invoke } from "@tauri-apps/api/core";
 
+import { call, readRecords, type About, type Texts } from "./call.js";
 import { readChunks, type ChunkRecord } from "./chunk.js";
 import { failure } from "./error.js";
-import { Subscription, type Batch } from "./subscription.js";
+import { Subscription } from "./subscription.js";
 import type {
   EventRecord,
   ExecutionId,
@@ -19,14 +20,6 @@ export interface From {
   /** Only what comes after this sequence number; from the beginning if it is left out. */
   after?: number;
 }
-
-/** Whether the text of both streams comes with a result. It may be large. */
-export interface Texts {
-  output?: "include" | "omit";
-}
-
-/** What a subscription to all executions is about: output, too, or beginnings and endings only. */
-export type About = "everything" | "progress";
 
 /**
  * One execution.
@@ -165,16 +158,4 @@ export function watch(about: About = "everything"): Promise<Subscription<EventRe
 /** How many subscriptions this page has open. */
 export function subscriptions(): Promise<number> {
   return call("subscriptions", {});
-}
-
-function readRecords(raw: Batch<EventRecord>): Batch<EventRecord> {
-  return raw;
-}
-
-async function call<T>(command: string, args: Record<string, unknown>): Promise<T> {
-  try {
-    return await invoke<T>(`plugin:execution-engine|${command}`, args);
-  } catch (error) {
-    throw failure(error);
-  }
 }

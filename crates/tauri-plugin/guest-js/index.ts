@@ -6,6 +6,8 @@
 
 export type { ChunkRecord } from "./chunk.js";
 export { ExecutionError } from "./error.js";
-export { Execution, list, result, run, subscriptions, watch, type About, type From, type Texts } from "./execution.js";
+export type { About, Texts } from "./call.js";
+export { Execution, list, result, run, subscriptions, watch, type From } from "./execution.js";
+export { listPlans, Plan, planResult } from "./plan.js";
 export { Subscription } from "./subscription.js";
 export type * from "./types.js";

@@ -224,6 +224,104 @@ export interface ExecutionSummary {
   metadata: ExecutionMetadata;
 }
 
+/** Which command of a plan may start when. */
+export type ExecutionStrategy =
+  | { type: "serial"; stop_on_error: boolean }
+  | { type: "parallel"; max_concurrency?: number }
+  | { type: "dependency_graph"; dependencies: Record<string, number[]> };
+
+/** Many commands as one piece of work. Each must be allowed by the scope. */
+export interface PlanRequest {
+  id?: string;
+  description?: string | null;
+  strategy: ExecutionStrategy;
+  commands: LaunchRequest[];
+  metadata?: ExecutionMetadata;
+}
+
+/** A step, by the index of its command or by its name. */
+export type StepRef = number | string;
+
+/** What is taken off the ends of an output that is handed on. */
+export type Trim = "nothing" | "line_endings" | "white_space";
+
+/** What an earlier step has printed, handed to another one. */
+export interface StepInput {
+  from: StepRef;
+  to: "stdin" | { env: string };
+  trim?: Trim;
+  max_bytes?: number;
+}
+
+/** What there is to say about one step of a plan. */
+export interface StepOptions {
+  name?: string;
+  /** What it waits for, beside what the strategy says. */
+  after?: StepRef[];
+  inputs?: StepInput[];
+  options?: ExecutionOptions;
+}
+
+/** What happens to the other steps when one has failed. */
+export type FailurePolicy =
+  | "stop_at_first_error"
+  | "cancel_at_first_error"
+  | "finish_independent"
+  | "continue";
+
+/** Settings of a plan beyond its request. */
+export interface PlanOptions {
+  steps?: StepOptions[];
+  failure_policy?: FailurePolicy;
+  max_concurrency?: number;
+  deadline_ms?: number;
+  env?: Record<string, string>;
+  working_dir?: string;
+  defaults?: ExecutionOptions;
+}
+
+/** The one thing that ended a plan. */
+export type PlanEnding =
+  | { type: "completed" }
+  | { type: "failed"; step: PlanStep }
+  | { type: "cancelled" }
+  | { type: "deadline_reached"; deadline_ms: number }
+  | { type: "engine_closed" }
+  | { type: "engine_failed"; reason: string };
+
+/** How many commands of a plan ended how. */
+export interface ExecutionStats {
+  total: number;
+  completed: number;
+  failed: number;
+  cancelled: number;
+  timeout: number;
+  not_run: number;
+}
+
+/** What came of a plan: one result for each command, in their order. */
+export interface PlanExecutionResult {
+  plan_id: string;
+  status: ExecutionStatus;
+  results: ExecutionResult[];
+  total_duration_ms: number;
+  stats: ExecutionStats;
+  ending: PlanEnding;
+  started_at: string;
+}
+
+/** One line of the list of plans. */
+export interface PlanSummary {
+  id: string;
+  status: ExecutionStatus;
+  description: string | null;
+  total: number;
+  ended: number;
+  started_at: string;
+  duration_ms: number;
+  metadata: ExecutionMetadata;
+}
+
 interface Event<Type extends string> {
   type: Type;
   execution_id: ExecutionId;

@@ -1,7 +1,7 @@
 use execution_engine::ExecutionError;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
-use crate::scope::Refusal;
+use crate::scope::{Refusal, RefusedStep};
 
 /// Why a command of this plugin failed. A window gets it as
 /// `{ "code": .., "message": .., "retryable": .. }`.
@@ -14,6 +14,14 @@ pub enum Error {
     /// The scope does not allow it.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The scope does not allow a command of a plan.
+    #[error("commands[{index}]: {refusal}")]
+    RefusedStep {
+        /// The index of the command.
+        index: usize,
+        /// Why.
+        refusal: Refusal,
+    },
     /// What was sent does not have the shape it should. It names the place and never what is there.
     #[error("{place}: unknown, missing or of a wrong type")]
     Malformed {
@@ -27,7 +35,7 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Engine(error) => error.error_code(),
-            Self::Refused(_) => "refused",
+            Self::Refused(_) | Self::RefusedStep { .. } => "refused",
             Self::Malformed { .. } => "malformed",
         }
     }
@@ -36,8 +44,14 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Engine(error) => error.is_retryable(),
-            Self::Refused(_) | Self::Malformed { .. } => false,
+            Self::Refused(_) | Self::RefusedStep { .. } | Self::Malformed { .. } => false,
         }
+    }
+}
+
+impl From<RefusedStep> for Error {
+    fn from(RefusedStep { index, refusal }: RefusedStep) -> Self {
+        Self::RefusedStep { index, refusal }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use execution_engine::{Command, ExecutionMetadata, ExecutionRequest, Uuid};
+use execution_engine::{Command, ExecutionMetadata, ExecutionRequest, ExecutionStrategy, Uuid};
 use serde::Deserialize;
 
 /// An [`ExecutionRequest`] as it comes from a window: the id may be left out, and a rule of the
@@ -46,4 +46,18 @@ impl LaunchRequest {
             metadata: self.metadata,
         }
     }
+}
+
+/// An [`ExecutionPlan`](execution_engine::ExecutionPlan) as it comes from a window.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PlanRequest {
+    #[serde(default)]
+    pub(crate) id: Option<Uuid>,
+    #[serde(default)]
+    pub(crate) description: Option<String>,
+    pub(crate) strategy: ExecutionStrategy,
+    pub(crate) commands: Vec<LaunchRequest>,
+    #[serde(default)]
+    pub(crate) metadata: ExecutionMetadata,
 }

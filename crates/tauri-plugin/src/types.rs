@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::request::LaunchRequest;
+use crate::request::{LaunchRequest, PlanRequest};
 
 const ID: &str = "00000000-0000-0000-0000-000000000001";
 const TIME: &str = "2026-01-02T03:04:05.006Z";
@@ -226,6 +226,15 @@ fn options() -> Value {
     })
 }
 
+fn step_options() -> Value {
+    let input = json!({ "from": 0, "to": "stdin" });
+    json!({ "name": "build", "after": [0, "lint"], "inputs": [input], "options": options() })
+}
+
+fn stats() -> Value {
+    json!({ "total": 6, "completed": 1, "failed": 1, "cancelled": 1, "timeout": 1, "not_run": 2 })
+}
+
 fn samples() -> String {
     let mut all = Samples(
         "// Made by src/types.rs of the plugin; `BLESS=1 cargo test` writes it anew.\n\nimport type * as types from \"../types.js\";\n"
@@ -273,6 +282,64 @@ fn samples() -> String {
         &[json!({
             "id": ID, "status": "failed", "command": "ls", "started_at": TIME, "duration_ms": 1,
             "ending": endings()[0], "metadata": metadata()
+        })],
+    );
+    all.add_words::<Trim>("Trim");
+    all.add_words::<FailurePolicy>("FailurePolicy");
+    all.add::<ExecutionStrategy>(
+        "ExecutionStrategy",
+        &[
+            json!({ "type": "serial", "stop_on_error": true }),
+            json!({ "type": "parallel", "max_concurrency": 2 }),
+            json!({ "type": "dependency_graph", "dependencies": { "1": [0] } }),
+        ],
+    );
+    all.add::<StepInput>(
+        "StepInput",
+        &[
+            json!({ "from": "build", "to": { "env": "A" }, "trim": "nothing", "max_bytes": 1 }),
+            json!({ "from": 0, "to": "stdin", "trim": "white_space", "max_bytes": 1 }),
+        ],
+    );
+    all.add::<StepOptions>("StepOptions", &[step_options()]);
+    all.add::<PlanOptions>(
+        "PlanOptions",
+        &[json!({
+            "steps": [step_options()], "failure_policy": "continue", "max_concurrency": 2,
+            "deadline_ms": 1, "env": { "A": "b" }, "working_dir": "/", "defaults": options()
+        })],
+    );
+    all.add_input::<PlanRequest>(
+        "PlanRequest",
+        &[json!({
+            "id": ID, "description": "d", "strategy": { "type": "parallel", "max_concurrency": 2 },
+            "commands": [{ "rule": "r" }], "metadata": metadata()
+        })],
+    );
+    all.add::<PlanEnding>(
+        "PlanEnding",
+        &[
+            json!({ "type": "completed" }),
+            json!({ "type": "failed", "step": step() }),
+            json!({ "type": "cancelled" }),
+            json!({ "type": "deadline_reached", "deadline_ms": 1 }),
+            json!({ "type": "engine_closed" }),
+            json!({ "type": "engine_failed", "reason": "r" }),
+        ],
+    );
+    all.add::<ExecutionStats>("ExecutionStats", &[stats()]);
+    all.add::<PlanExecutionResult>(
+        "PlanExecutionResult",
+        &[json!({
+            "plan_id": ID, "status": "completed", "results": [result()], "total_duration_ms": 1,
+            "stats": stats(), "ending": { "type": "completed" }, "started_at": TIME
+        })],
+    );
+    all.add::<PlanSummary>(
+        "PlanSummary",
+        &[json!({
+            "id": ID, "status": "running", "description": null, "total": 2, "ended": 1,
+            "started_at": TIME, "duration_ms": 1, "metadata": metadata()
         })],
     );
     all.add::<ExecutionEvent>("ExecutionEvent", &events());

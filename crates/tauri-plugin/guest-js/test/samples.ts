@@ -413,6 +413,343 @@ export const executionSummary: Required<types.ExecutionSummary>[] = [
   }
 ];
 
+export const trim: Record<Extract<types.Trim, string>, true> = { line_endings: true, nothing: true, white_space: true };
+
+export const failurePolicy: Record<Extract<types.FailurePolicy, string>, true> = { cancel_at_first_error: true, continue: true, finish_independent: true, stop_at_first_error: true };
+
+export const executionStrategyTags: Record<Extract<types.ExecutionStrategy["type"], string>, true> = { dependency_graph: true, parallel: true, serial: true };
+
+export const executionStrategy: Required<types.ExecutionStrategy>[] = [
+  {
+    "stop_on_error": true,
+    "type": "serial"
+  },
+  {
+    "max_concurrency": 2,
+    "type": "parallel"
+  },
+  {
+    "dependencies": {
+      "1": [
+        0
+      ]
+    },
+    "type": "dependency_graph"
+  }
+];
+
+export const stepInput: Required<types.StepInput>[] = [
+  {
+    "from": "build",
+    "max_bytes": 1,
+    "to": {
+      "env": "A"
+    },
+    "trim": "nothing"
+  },
+  {
+    "from": 0,
+    "max_bytes": 1,
+    "to": "stdin",
+    "trim": "white_space"
+  }
+];
+
+export const stepOptions: Required<types.StepOptions>[] = [
+  {
+    "after": [
+      0,
+      "lint"
+    ],
+    "inputs": [
+      {
+        "from": 0,
+        "to": "stdin"
+      }
+    ],
+    "name": "build",
+    "options": {
+      "final_signal": {
+        "other": 40
+      },
+      "group": "g",
+      "leftovers": "leave",
+      "limits": {
+        "address_space_bytes": 1,
+        "core_bytes": 1,
+        "cpu_seconds": 1,
+        "file_size_bytes": 1,
+        "nice": 1,
+        "open_files": 1,
+        "processes": 1,
+        "tree_memory_bytes": 1,
+        "tree_processes": 1,
+        "umask": 63
+      },
+      "output": "merged",
+      "partial_lines_after_ms": 100,
+      "priority": 1,
+      "stdin": {
+        "type": "piped"
+      },
+      "stop_grace_ms": 1,
+      "stop_signal": "interrupt"
+    }
+  }
+];
+
+export const planOptions: Required<types.PlanOptions>[] = [
+  {
+    "deadline_ms": 1,
+    "defaults": {
+      "final_signal": {
+        "other": 40
+      },
+      "group": "g",
+      "leftovers": "leave",
+      "limits": {
+        "address_space_bytes": 1,
+        "core_bytes": 1,
+        "cpu_seconds": 1,
+        "file_size_bytes": 1,
+        "nice": 1,
+        "open_files": 1,
+        "processes": 1,
+        "tree_memory_bytes": 1,
+        "tree_processes": 1,
+        "umask": 63
+      },
+      "output": "merged",
+      "partial_lines_after_ms": 100,
+      "priority": 1,
+      "stdin": {
+        "type": "piped"
+      },
+      "stop_grace_ms": 1,
+      "stop_signal": "interrupt"
+    },
+    "env": {
+      "A": "b"
+    },
+    "failure_policy": "continue",
+    "max_concurrency": 2,
+    "steps": [
+      {
+        "after": [
+          0,
+          "lint"
+        ],
+        "inputs": [
+          {
+            "from": 0,
+            "to": "stdin"
+          }
+        ],
+        "name": "build",
+        "options": {
+          "final_signal": {
+            "other": 40
+          },
+          "group": "g",
+          "leftovers": "leave",
+          "limits": {
+            "address_space_bytes": 1,
+            "core_bytes": 1,
+            "cpu_seconds": 1,
+            "file_size_bytes": 1,
+            "nice": 1,
+            "open_files": 1,
+            "processes": 1,
+            "tree_memory_bytes": 1,
+            "tree_processes": 1,
+            "umask": 63
+          },
+          "output": "merged",
+          "partial_lines_after_ms": 100,
+          "priority": 1,
+          "stdin": {
+            "type": "piped"
+          },
+          "stop_grace_ms": 1,
+          "stop_signal": "interrupt"
+        }
+      }
+    ],
+    "working_dir": "/"
+  }
+];
+
+export const planRequest: Required<types.PlanRequest>[] = [
+  {
+    "commands": [
+      {
+        "rule": "r"
+      }
+    ],
+    "description": "d",
+    "id": "00000000-0000-0000-0000-000000000001",
+    "metadata": {
+      "description": "d",
+      "labels": {
+        "a": "b"
+      },
+      "tags": [
+        "t"
+      ]
+    },
+    "strategy": {
+      "max_concurrency": 2,
+      "type": "parallel"
+    }
+  }
+];
+
+export const planEndingTags: Record<Extract<types.PlanEnding["type"], string>, true> = { cancelled: true, completed: true, deadline_reached: true, engine_closed: true, engine_failed: true, failed: true };
+
+export const planEnding: Required<types.PlanEnding>[] = [
+  {
+    "type": "completed"
+  },
+  {
+    "step": {
+      "index": 1,
+      "name": "build"
+    },
+    "type": "failed"
+  },
+  {
+    "type": "cancelled"
+  },
+  {
+    "deadline_ms": 1,
+    "type": "deadline_reached"
+  },
+  {
+    "type": "engine_closed"
+  },
+  {
+    "reason": "r",
+    "type": "engine_failed"
+  }
+];
+
+export const executionStats: Required<types.ExecutionStats>[] = [
+  {
+    "cancelled": 1,
+    "completed": 1,
+    "failed": 1,
+    "not_run": 2,
+    "timeout": 1,
+    "total": 6
+  }
+];
+
+export const planExecutionResult: Required<types.PlanExecutionResult>[] = [
+  {
+    "ending": {
+      "type": "completed"
+    },
+    "plan_id": "00000000-0000-0000-0000-000000000001",
+    "results": [
+      {
+        "completed_at": "2026-01-02T03:04:05.006Z",
+        "containment": {
+          "left_running": [
+            {
+              "name": "sleep",
+              "pid": 7,
+              "reason": ""
+            }
+          ],
+          "level": "cgroup",
+          "proven": true,
+          "signal": "terminate",
+          "stopped": 1,
+          "survivors": [
+            {
+              "name": "sleep",
+              "pid": 7,
+              "reason": ""
+            }
+          ],
+          "took_ms": 1
+        },
+        "duration_ms": 1,
+        "ending": {
+          "code": 3,
+          "type": "exited"
+        },
+        "error": null,
+        "exit_code": 3,
+        "id": "00000000-0000-0000-0000-000000000001",
+        "lines_missed": 0,
+        "output_error": null,
+        "signal": null,
+        "started_at": "2026-01-02T03:04:05.006Z",
+        "status": "failed",
+        "stderr": "",
+        "stderr_overflow_file": null,
+        "stderr_stats": {
+          "kept_bytes": 0,
+          "seen_bytes": 0
+        },
+        "stdout": "a",
+        "stdout_overflow_file": "/a",
+        "stdout_stats": {
+          "kept_bytes": 1,
+          "seen_bytes": 1
+        },
+        "success": false,
+        "usage": {
+          "involuntary_switches": 1,
+          "peak_memory_bytes": 1,
+          "system_ms": 1,
+          "tree": {
+            "peak_memory_bytes": null,
+            "system_ms": 1,
+            "user_ms": 1
+          },
+          "user_ms": 1,
+          "voluntary_switches": 1
+        },
+        "waited_ms": 0
+      }
+    ],
+    "started_at": "2026-01-02T03:04:05.006Z",
+    "stats": {
+      "cancelled": 1,
+      "completed": 1,
+      "failed": 1,
+      "not_run": 2,
+      "timeout": 1,
+      "total": 6
+    },
+    "status": "completed",
+    "total_duration_ms": 1
+  }
+];
+
+export const planSummary: Required<types.PlanSummary>[] = [
+  {
+    "description": null,
+    "duration_ms": 1,
+    "ended": 1,
+    "id": "00000000-0000-0000-0000-000000000001",
+    "metadata": {
+      "description": "d",
+      "labels": {
+        "a": "b"
+      },
+      "tags": [
+        "t"
+      ]
+    },
+    "started_at": "2026-01-02T03:04:05.006Z",
+    "status": "running",
+    "total": 2
+  }
+];
+
 export const executionEventTags: Record<Extract<types.ExecutionEvent["type"], string>, true> = { cancelled: true, completed: true, executions_missed: true, failed: true, lines_missed: true, output_missed: true, plan_ended: true, progress: true, started: true, status_changed: true, stderr: true, stdout: true, timeout: true };
 
 export const executionEvent: Required<types.ExecutionEvent>[] = [

@@ -1,13 +1,12 @@
 //! The commands that windows may be allowed to call.
 
+mod plans;
 mod stdin;
 mod watch;
 
 use std::path::PathBuf;
 
-use execution_engine::{
-    ExecutionOptions, ExecutionResult, ExecutionStatus, ExecutionSummary, Signal, Uuid,
-};
+use execution_engine::{ExecutionResult, ExecutionStatus, ExecutionSummary, Signal, Uuid};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -38,10 +37,18 @@ pub(crate) fn handler<R: Runtime>() -> impl Fn(tauri::ipc::Invoke<R>) -> bool + 
         signal,
         pause,
         resume,
+        plans::execute_plan,
+        plans::wait_for_plan,
+        plans::plan_status,
+        plans::plan_result,
+        plans::cancel_plan,
+        plans::list_plans,
+        plans::remove_plan,
         stdin::write_stdin,
         stdin::close_stdin,
         watch::subscribe,
         watch::subscribe_all,
+        watch::subscribe_plan,
         watch::confirm,
         watch::unsubscribe,
         watch::subscriptions,
@@ -166,16 +173,26 @@ fn allowed(
     options: Option<Value>,
 ) -> Result<Allowed> {
     let request: LaunchRequest = read("request", request)?;
-    let options: ExecutionOptions = match options {
-        None | Some(Value::Null) => ExecutionOptions::default(),
-        Some(options) => read("options", options)?,
-    };
+    let options = read_options(options)?;
+    let ask = Ask { request, options, handed: Vec::new() };
+    Ok(check(&rules(plugin, own, all), ask, &Disk)?)
+}
+
+/// All rules that apply to a call.
+fn rules(plugin: &Plugin, own: &CommandScope<Compiled>, all: &GlobalScope<Compiled>) -> Rules {
     let base = &plugin.base;
-    let rules = Rules {
+    Rules {
         allow: [&base.allow, own.allows(), all.allows()].into_iter().flatten().cloned().collect(),
         deny: [&base.deny, own.denies(), all.denies()].into_iter().flatten().cloned().collect(),
-    };
-    Ok(check(&rules, Ask { request, options }, &Disk)?)
+    }
+}
+
+/// Options may be left out.
+fn read_options<T: DeserializeOwned + Default>(options: Option<Value>) -> Result<T> {
+    match options {
+        None | Some(Value::Null) => Ok(T::default()),
+        Some(options) => read("options", options),
+    }
 }
 
 /// Reads an argument. The errors of serde repeat the value that does not fit, which may be a

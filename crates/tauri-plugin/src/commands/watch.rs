@@ -1,4 +1,4 @@
-use execution_engine::{ExecutionEvent, Uuid};
+use execution_engine::{EventRecord, ExecutionEvent, Uuid};
 use futures_util::{Stream, StreamExt, future::ready};
 use serde::Deserialize;
 use tauri::ipc::{Channel, InvokeResponseBody};
@@ -18,7 +18,7 @@ pub(super) enum Form {
     Chunks,
 }
 
-/// What a subscription to all executions is about.
+/// What a subscription to several executions is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum About {
@@ -65,13 +65,36 @@ pub(super) async fn subscribe_all<R: Runtime>(
     channel: Channel<InvokeResponseBody>,
 ) -> Result<u32> {
     let all = plugin.engine.subscribe_all().await;
-    Ok(match about {
-        About::Everything => deliver(&webview, &plugin, all, Records::default(), channel),
+    Ok(watch(&webview, &plugin, all, about, channel))
+}
+
+#[tauri::command]
+pub(super) async fn subscribe_plan<R: Runtime>(
+    webview: Webview<R>,
+    plugin: State<'_, Plugin>,
+    id: Uuid,
+    about: About,
+    channel: Channel<InvokeResponseBody>,
+) -> Result<u32> {
+    let plan = plugin.engine.subscribe_plan(id).await?;
+    Ok(watch(&webview, &plugin, plan, about, channel))
+}
+
+/// Delivers what a subscription to several executions is about.
+fn watch<R: Runtime>(
+    webview: &Webview<R>,
+    plugin: &Plugin,
+    source: impl Stream<Item = EventRecord> + Send + Unpin + 'static,
+    about: About,
+    channel: Channel<InvokeResponseBody>,
+) -> u32 {
+    match about {
+        About::Everything => deliver(webview, plugin, source, Records::default(), channel),
         About::Progress => {
-            let progress = all.filter(|record| ready(!is_output(&record.event)));
-            deliver(&webview, &plugin, progress, Records::default(), channel)
+            let progress = source.filter(|record| ready(!is_output(&record.event)));
+            deliver(webview, plugin, progress, Records::default(), channel)
         }
-    })
+    }
 }
 
 fn is_output(event: &ExecutionEvent) -> bool {

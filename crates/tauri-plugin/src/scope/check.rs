@@ -22,6 +22,8 @@ pub(crate) struct Rules {
 pub(crate) struct Ask {
     pub(crate) request: LaunchRequest,
     pub(crate) options: ExecutionOptions,
+    /// Variables that it gets besides, from the output of others.
+    pub(crate) handed: Vec<String>,
 }
 
 /// What may run.
@@ -64,7 +66,7 @@ pub(crate) fn check(rules: &Rules, ask: Ask, files: &impl Files) -> Result<Allow
     }
     let mut nearest: Option<(Depth, Refusal)> = None;
     for rule in candidates {
-        match allow(rule, &wanted, &asked, &ask.options, files) {
+        match allow(rule, &wanted, &asked, (&ask.options, &ask.handed), files) {
             Ok(paths) => return Ok(paths.put_into(wanted, asked, ask.options)),
             Err(refused) => {
                 if nearest.as_ref().is_none_or(|(depth, _)| refused.0 > *depth) {
@@ -156,7 +158,7 @@ fn allow(
     rule: &Compiled,
     command: &Command,
     request: &LaunchRequest,
-    options: &ExecutionOptions,
+    (options, handed): (&ExecutionOptions, &[String]),
     files: &impl Files,
 ) -> Result<Paths, (Depth, Refusal)> {
     let name = || rule.name.clone();
@@ -168,7 +170,7 @@ fn allow(
         None => None,
         Some(dir) => Some(inside(dir, &rule.working_dirs, "working_dir", "working_dirs")?),
     };
-    if request.env.keys().any(|variable| !rule.allows_variable(variable)) {
+    if request.env.keys().chain(handed).any(|variable| !rule.allows_variable(variable)) {
         let allowed = list(rule.env.iter().map(String::as_str));
         return Err((4, Refusal::Variable { rule: name(), allowed }));
     }

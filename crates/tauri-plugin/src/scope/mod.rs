@@ -5,11 +5,13 @@
 mod args;
 mod check;
 mod compiled;
+mod plan;
 mod refusal;
 pub(crate) mod rule;
 
 pub(crate) use check::{Allowed, Ask, Disk, Rules, check};
 pub(crate) use compiled::Compiled;
+pub(crate) use plan::{AllowedPlan, RefusedStep, check_plan};
 pub use refusal::{InvalidRule, Refusal};
 pub use rule::{Any, Arg, Args, Leaving, Pattern, Rule, Times};
 

@@ -9,7 +9,7 @@
 pub enum Refusal {
     /// There are no rules at all.
     #[error(
-        "nothing may be run here: the scope has no rules; add one to `execution-engine:allow-execute`, or to `execution-engine:scope` for all windows"
+        "nothing may be run here: the scope has no rules; add one to `execution-engine:launch`, or to `execution-engine:scope` for all windows"
     )]
     NoRules,
     /// The request asks for a rule that does not exist.

@@ -80,7 +80,7 @@ fn ask_with(
     files: &Tree,
 ) -> Result<Allowed, Refusal> {
     let request: LaunchRequest = serde_json::from_value(request).unwrap();
-    check(rules, Ask { request, options }, files)
+    check(rules, Ask { request, options, handed: Vec::new() }, files)
 }
 
 fn exec(program: &str, args: &[&str]) -> Value {
@@ -327,6 +327,88 @@ fn input_from_a_file_needs_its_directory() {
     for own in [StdinSource::Null, StdinSource::bytes("a"), StdinSource::Piped] {
         assert_eq!(with(own.clone()), Ok(own));
     }
+}
+
+fn ask_plan(
+    rules: &Rules,
+    plan: Value,
+    options: Value,
+    files: &Tree,
+) -> Result<AllowedPlan, RefusedStep> {
+    let plan = serde_json::from_value(plan).unwrap();
+    check_plan(rules, plan, serde_json::from_value(options).unwrap(), files)
+}
+
+fn plan(commands: &[Value]) -> Value {
+    json!({ "strategy": { "type": "parallel" }, "commands": commands })
+}
+
+#[test]
+fn each_step_of_a_plan_must_be_allowed() {
+    let rules = allow(&[json!({ "name": "build", "program": "make", "args": "any" })]);
+    let passed = ask_plan(
+        &rules,
+        plan(&[exec("make", &["a"]), json!({ "rule": "build", "args": ["b"] })]),
+        json!({}),
+        &Tree::default(),
+    )
+    .unwrap();
+    let commands: Vec<_> =
+        passed.plan.commands.iter().map(|step| step.command.to_string()).collect();
+    assert_eq!(commands, ["make a", "make b"]);
+    let refused =
+        ask_plan(&rules, plan(&[exec("make", &[]), exec("rm", &[])]), json!({}), &Tree::default())
+            .unwrap_err();
+    assert_eq!(refused.index, 1);
+}
+
+#[test]
+fn what_a_plan_gives_to_all_steps_is_checked_for_each() {
+    let files = Tree::with(&["/work/sub", "/etc"]);
+    let rules = allow(&[json!({
+        "name": "build", "program": "make", "working_dirs": ["/work"], "env": ["MODE"]
+    })]);
+    let step = || plan(&[exec("make", &[])]);
+    let with = |options: Value| ask_plan(&rules, step(), options, &files);
+    let passed = with(json!({ "env": { "MODE": "fast" }, "working_dir": "/work" })).unwrap();
+    let command = &passed.plan.commands[0];
+    assert_eq!(
+        (command.env["MODE"].as_str(), &command.working_dir),
+        ("fast", &Some("/work".into()))
+    );
+    assert!(passed.options.env.is_empty() && passed.options.working_dir.is_none(), "said once");
+
+    let refused = |options: Value| with(options).unwrap_err().refusal;
+    assert!(matches!(refused(json!({ "env": { "PATH": "/x" } })), Refusal::Variable { .. }));
+    assert!(matches!(refused(json!({ "working_dir": "/etc" })), Refusal::Outside { .. }));
+    let leave = json!({ "leftovers": "leave" });
+    assert!(matches!(refused(json!({ "defaults": leave })), Refusal::Leftovers { .. }));
+    assert!(matches!(
+        refused(json!({ "steps": [{ "options": leave }] })),
+        Refusal::Leftovers { .. }
+    ));
+
+    let mut own = exec("make", &[]);
+    own["working_dir"] = json!("sub");
+    let passed = ask_plan(&rules, plan(&[own.clone()]), json!({ "working_dir": "/work" }), &files);
+    assert_eq!(passed.unwrap().plan.commands[0].working_dir, Some("/work/sub".into()));
+    own["working_dir"] = json!("../etc");
+    let outside = ask_plan(&rules, plan(&[own]), json!({ "working_dir": "/work" }), &files);
+    assert!(matches!(outside.unwrap_err().refusal, Refusal::Outside { .. }));
+}
+
+#[test]
+fn output_that_is_handed_on_sets_no_variable_beside_the_list() {
+    let rules = allow(&[json!({ "name": "a", "program": "a", "env": ["VERSION"] })]);
+    let hand = |to: Value| {
+        let options = json!({ "steps": [{}, { "inputs": [{ "from": 0, "to": to }] }] });
+        ask_plan(&rules, plan(&[exec("a", &[]), exec("a", &[])]), options, &Tree::default())
+    };
+    assert!(hand(json!({ "env": "VERSION" })).is_ok());
+    assert!(hand(json!("stdin")).is_ok());
+    let refused = hand(json!({ "env": "LD_PRELOAD" })).unwrap_err();
+    assert_eq!(refused.index, 1);
+    assert!(matches!(refused.refusal, Refusal::Variable { .. }));
 }
 
 #[test]
