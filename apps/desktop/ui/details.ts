@@ -2,15 +2,18 @@
 
 import {
   Execution,
+  Plan,
   type ContainmentReceipt,
   type ExecutionResult,
   type ExecutionSummary,
+  type PlanExecutionResult,
+  type PlanSummary,
   type Signal,
 } from "tauri-plugin-execution-engine-api";
 
 import { h } from "./dom.ts";
 import * as format from "./format.ts";
-import { elapsed, type Store } from "./store.ts";
+import { elapsed, isLive, type Store } from "./store.ts";
 
 export class Details {
   #root: HTMLElement;
@@ -27,6 +30,8 @@ export class Details {
   }
 
   async #draw(): Promise<void> {
+    const plan = this.#store.currentPlan;
+    if (plan) return this.#drawPlan(plan);
     const execution = this.#store.current;
     const paused = execution && this.#store.paused.has(execution.id);
     const key = `${execution?.id} ${execution?.status} ${paused}`;
@@ -49,6 +54,27 @@ export class Details {
     }
   }
 
+  async #drawPlan(plan: PlanSummary): Promise<void> {
+    const key = `${plan.id} ${plan.status} ${plan.ended}`;
+    if (key === this.#shown) return;
+    this.#shown = key;
+    if (isLive(plan)) {
+      this.#tick();
+      this.#root.replaceChildren(
+        headline(plan.status, format.status(plan.status), ""),
+        facts("Plan", [
+          ["Steps", `${plan.ended} of ${plan.total} ended`],
+          ["Running for", this.#clock],
+          ["Started", format.time(plan.started_at)],
+          ["Id", id(plan.id)],
+        ]),
+      );
+      return;
+    }
+    const result = await Plan.attach(plan.id).wait({ output: "omit" });
+    if (this.#shown === key) this.#root.replaceChildren(...planEnded(result));
+  }
+
   #live(execution: ExecutionSummary, paused: boolean): HTMLElement {
     this.#tick();
     return h("div", {},
@@ -62,8 +88,8 @@ export class Details {
   }
 
   #tick(): void {
-    const execution = this.#store.current;
-    if (execution && !execution.ending) this.#clock.textContent = format.duration(elapsed(execution));
+    const execution = this.#store.current ?? this.#store.currentPlan;
+    if (execution && isLive(execution)) this.#clock.textContent = format.duration(elapsed(execution));
   }
 }
 
@@ -99,6 +125,29 @@ function ended(execution: ExecutionSummary, result: ExecutionResult): HTMLElemen
   }
   sections.push(containment(receipt));
   return sections;
+}
+
+function planEnded(result: PlanExecutionResult): HTMLElement[] {
+  const { ending, stats } = result;
+  const step = ending.type === "failed" ? ending.step : undefined;
+  const why = step ? `${step.name ?? `step ${step.index}`} failed first` : "";
+  const count = (number: number) => (number === 0 ? null : String(number));
+  return [
+    headline(result.status, format.status(result.status), why),
+    facts("Plan", [
+      ["Duration", format.duration(result.total_duration_ms)],
+      ["Started", format.time(result.started_at)],
+      ["Id", id(result.plan_id)],
+    ]),
+    facts("Steps", [
+      ["All", String(stats.total)],
+      ["Completed", count(stats.completed)],
+      ["Failed", count(stats.failed)],
+      ["Cancelled", count(stats.cancelled)],
+      ["Timed out", count(stats.timeout)],
+      ["Never ran", count(stats.not_run)],
+    ]),
+  ];
 }
 
 function containment(receipt: ContainmentReceipt): HTMLElement {

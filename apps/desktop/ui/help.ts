@@ -4,7 +4,7 @@ import { h } from "./dom.ts";
 
 const KEYS: [keys: string, what: string][] = [
   ["Ctrl+L", "go to the run bar"],
-  ["Ctrl+1 2 3", "script, program, shell"],
+  ["Ctrl+1 2 3 4", "script, program, shell, plan"],
   ["Ctrl+O", "directory, environment, timeout"],
   ["Enter", "run"],
   ["Ctrl+.", "cancel"],

@@ -1,14 +1,16 @@
 // The executions, newest first.
 
-import type { ExecutionSummary } from "tauri-plugin-execution-engine-api";
+import type { ExecutionSummary, PlanSummary } from "tauri-plugin-execution-engine-api";
 
 import { h } from "./dom.ts";
 import * as format from "./format.ts";
-import { elapsed, type Store } from "./store.ts";
+import { elapsed, isLive, type Store } from "./store.ts";
 
 const TICK_MS = 200;
 /** More rows than anybody reads would only cost time; the filter finds the others. */
 const SHOWN = 300;
+
+type Entry = ExecutionSummary | PlanSummary;
 
 export class List {
   #store: Store;
@@ -43,11 +45,11 @@ export class List {
     this.#filter.select();
   }
 
-  #shown(): ExecutionSummary[] {
+  #shown(): Entry[] {
     const wanted = this.#filter.value.trim().toLowerCase();
-    const fits = ({ command, status }: ExecutionSummary) =>
-      command.toLowerCase().includes(wanted) || status.includes(wanted);
-    return this.#store.executions.filter(fits).slice(-SHOWN).reverse();
+    const fits = (entry: Entry) =>
+      title(entry).toLowerCase().includes(wanted) || entry.status.includes(wanted);
+    return this.#store.all().filter(fits).slice(-SHOWN).reverse();
   }
 
   #draw(): void {
@@ -56,7 +58,7 @@ export class List {
     const ids = new Set(shown.map(({ id }) => id));
     for (const id of this.#byId.keys()) if (!ids.has(id)) this.#byId.delete(id);
     if (rows.length === 0) {
-      const empty = this.#store.executions.length === 0 ? "Nothing has run yet." : "No match.";
+      const empty = this.#store.all().length === 0 ? "Nothing has run yet." : "No match.";
       this.#rows.replaceChildren(h("li", { class: "empty" }, empty));
       return;
     }
@@ -67,11 +69,12 @@ export class List {
     while (this.#rows.children.length > rows.length) this.#rows.lastElementChild?.remove();
   }
 
-  #row(execution: ExecutionSummary): HTMLLIElement {
+  #row(execution: Entry): HTMLLIElement {
     const chosen = execution.id === this.#store.chosen;
     const paused = this.#store.paused.has(execution.id);
     const look = paused ? "paused" : execution.status;
-    const shown = `${look} ${chosen} ${execution.command} ${JSON.stringify(execution.ending)}`;
+    const words = outcome(execution, paused);
+    const shown = `${look} ${chosen} ${title(execution)} ${words}`;
     let known = this.#byId.get(execution.id);
     if (!known) {
       const row = h("li", { role: "option", "data-id": execution.id });
@@ -82,15 +85,12 @@ export class List {
     known.time.textContent = format.duration(elapsed(execution));
     if (known.shown === shown) return known.row;
     known.shown = shown;
-    known.row.className = `row ${look}`;
+    known.row.className = `row ${look}${"command" in execution ? "" : " of-plan"}`;
     known.row.setAttribute("aria-selected", String(chosen));
-    const outcome = execution.ending
-      ? format.ending(execution.ending)
-      : paused ? "paused" : format.status(execution.status).toLowerCase();
     known.row.replaceChildren(
       h("span", { class: "dot", title: format.status(execution.status) }),
-      h("span", { class: "command", title: execution.command }, execution.command),
-      h("span", { class: "outcome" }, outcome),
+      h("span", { class: "command", title: title(execution) }, title(execution)),
+      h("span", { class: "outcome" }, words),
       known.time,
       h("span", { class: "when" }, format.time(execution.started_at)),
     );
@@ -98,8 +98,8 @@ export class List {
   }
 
   #tick(): void {
-    for (const execution of this.#store.executions) {
-      if (execution.ending) continue;
+    for (const execution of this.#store.all()) {
+      if (!isLive(execution)) continue;
       const known = this.#byId.get(execution.id);
       if (known) known.time.textContent = format.duration(elapsed(execution));
     }
@@ -111,4 +111,15 @@ export class List {
     event.preventDefault();
     this.step(down ? 1 : -1);
   }
+}
+
+function title(entry: Entry): string {
+  return "command" in entry ? entry.command : (entry.description ?? `Plan of ${entry.total}`);
+}
+
+/** How it stands, or how it has ended. */
+function outcome(entry: Entry, paused: boolean): string {
+  if (!("command" in entry)) return `plan, ${entry.ended} of ${entry.total}`;
+  if (entry.ending) return format.ending(entry.ending);
+  return paused ? "paused" : format.status(entry.status).toLowerCase();
 }

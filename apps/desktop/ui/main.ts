@@ -12,14 +12,16 @@ import { h, icon } from "./dom.ts";
 import { showHelp } from "./help.ts";
 import { List } from "./list.ts";
 import { RunBar } from "./run-bar.ts";
-import { Store } from "./store.ts";
+import { isLive, Store } from "./store.ts";
 import { applyScheme, toggleScheme } from "./theme.ts";
 import { View } from "./view.ts";
 
 const at = (id: string) => document.getElementById(id)!;
 
 const store = new Store();
-const bar = new RunBar(at("run-bar"), (asked) => store.start(asked));
+const bar = new RunBar(at("run-bar"), (asked) =>
+  "plan" in asked ? store.startPlan(asked) : store.start(asked),
+);
 const list = new List(at("list"), store);
 const view = new View(at("view"), store, (error) => bar.fail(error));
 new Details(at("details"), store);
@@ -34,7 +36,7 @@ at("status-bar").append(
 );
 applyScheme(recolour);
 store.onChange(() => {
-  const running = store.executions.filter(({ ending }) => !ending).length;
+  const running = store.executions.filter(isLive).length;
   counts.textContent = `${running} running, ${store.executions.length - running} ended`;
 });
 
@@ -62,6 +64,8 @@ function shortcut(event: KeyboardEvent, typing: boolean): (() => void) | undefin
         return () => bar.setKind("program");
       case "3":
         return () => bar.setKind("shell");
+      case "4":
+        return () => bar.setKind("plan");
       case "o":
         return () => bar.toggleMore();
       case "f":

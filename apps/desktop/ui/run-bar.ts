@@ -4,18 +4,24 @@ import { ExecutionError, type Command } from "tauri-plugin-execution-engine-api"
 
 import { h, icon } from "./dom.ts";
 import { variables, words } from "./format.ts";
-import type { Asked } from "./store.ts";
+import { request as planRequest, steps } from "./plan-text.ts";
+import type { Asked, AskedPlan } from "./store.ts";
 
-type Kind = "script" | "program" | "shell";
+type Kind = "script" | "program" | "shell" | "plan";
 
 const KINDS: Record<Kind, { label: string; prompt: string }> = {
   script: { label: "Script", prompt: "Path of a script, and its arguments" },
   program: { label: "Program", prompt: "Program and arguments; no shell reads them" },
   shell: { label: "Shell", prompt: "A line for /bin/sh: pipes, redirections, &&" },
+  plan: { label: "Plan", prompt: "build: make\ntest after build: make test\npackage after test: make package" },
 };
 
 /** The rules of this app's scope, by name: see `capabilities/main.json`. */
-const RULES: Record<Kind, string> = { script: "scripts", program: "programs", shell: "shells" };
+const RULES: Record<Kind, string> = { script: "scripts", program: "programs", shell: "shells", plan: "shells" };
+
+/** The field for a plan grows with it, so far. */
+const MIN_ROWS = 3;
+const MAX_ROWS = 12;
 
 export class RunBar {
   #kind: Kind = "shell";
@@ -26,6 +32,19 @@ export class RunBar {
     autocomplete: "off",
     autocapitalize: "off",
     required: true,
+  });
+  #steps = h("textarea", {
+    id: "steps",
+    class: "steps",
+    rows: MIN_ROWS,
+    spellcheck: false,
+    placeholder: KINDS.plan.prompt,
+    oninput: () => {
+      const lines = this.#steps.value.split("\n").length;
+      this.#steps.rows = Math.min(MAX_ROWS, Math.max(MIN_ROWS, lines));
+    },
+    "aria-label": "Steps, one a line: name after others: shell line",
+    hidden: true,
   });
   #interpreter = h("input", { id: "interpreter", placeholder: "as the file says", value: "python3", spellcheck: false });
   #directory = h("input", { id: "directory", placeholder: "where the app runs", spellcheck: false });
@@ -41,10 +60,11 @@ export class RunBar {
     "aria-expanded": "false",
     onclick: () => this.toggleMore(),
   }, icon("options"), "Options");
+  #hint = h("span", { class: "hint", hidden: true }, "One step a line: name: shell line, or name after others: shell line. Ctrl+Enter runs it.");
   #error = h("p", { id: "error", class: "error", role: "alert", hidden: true });
   #tabs = h("div", { class: "segmented", role: "radiogroup", "aria-label": "What to run" });
 
-  constructor(root: HTMLElement, run: (asked: Asked) => Promise<unknown>) {
+  constructor(root: HTMLElement, run: (asked: Asked | AskedPlan) => Promise<unknown>) {
     for (const kind of Object.keys(KINDS) as Kind[]) {
       this.#tabs.append(
         h("button", {
@@ -68,9 +88,11 @@ export class RunBar {
       h("div", { class: "bar" },
         this.#tabs,
         this.#line,
+        this.#hint,
         this.#moreButton,
         h("button", { id: "run", class: "primary", title: "Run (Enter)" }, icon("play"), "Run"),
       ),
+      this.#steps,
       this.#more,
       this.#error,
     );
@@ -90,8 +112,9 @@ export class RunBar {
   }
 
   focus(): void {
-    this.#line.select();
-    this.#line.focus();
+    const input = this.#kind === "plan" ? this.#steps : this.#line;
+    input.select();
+    input.focus();
   }
 
   setKind(kind: Kind): void {
@@ -99,6 +122,9 @@ export class RunBar {
     for (const tab of this.#tabs.children) {
       tab.setAttribute("aria-checked", String((tab as HTMLElement).dataset.kind === kind));
     }
+    const plan = kind === "plan";
+    this.#steps.hidden = this.#hint.hidden = !plan;
+    this.#line.hidden = this.#line.disabled = plan;
     this.#line.placeholder = KINDS[kind].prompt;
     this.#line.setAttribute("aria-label", KINDS[kind].prompt);
     this.#more.dataset.kind = kind;
@@ -122,7 +148,7 @@ export class RunBar {
     );
   }
 
-  async #submit(run: (asked: Asked) => Promise<unknown>): Promise<void> {
+  async #submit(run: (asked: Asked | AskedPlan) => Promise<unknown>): Promise<void> {
     try {
       await run(this.#asked());
       this.fail();
@@ -131,14 +157,18 @@ export class RunBar {
     }
   }
 
-  #asked(): Asked {
+  #asked(): Asked | AskedPlan {
     const seconds = this.#timeout.value.trim();
-    const request: Asked["request"] = {
-      ...this.#what(),
+    const common = {
       env: variables(this.#environment.value),
       working_dir: this.#directory.value.trim() || null,
       timeout_ms: seconds === "" ? null : Math.max(1, Math.round(Number(seconds) * 1000)),
     };
+    if (this.#kind === "plan") {
+      const all = steps(this.#steps.value);
+      return { ...planRequest(all, RULES.plan, common), steps: all };
+    }
+    const request = { ...this.#what(), ...common };
     return { request, options: this.#stdin.checked ? { stdin: { type: "piped" } } : {} };
   }
 

@@ -4,12 +4,20 @@
 import {
   Execution,
   list,
+  listPlans,
+  Plan,
   watch,
   type ExecutionId,
   type ExecutionOptions,
+  type ExecutionStatus,
   type ExecutionSummary,
   type LaunchRequest,
+  type PlanOptions,
+  type PlanRequest,
+  type PlanSummary,
 } from "tauri-plugin-execution-engine-api";
+
+import type { Step } from "./plan-text.ts";
 
 /** What was asked for, as the run bar shows it. */
 export interface Asked {
@@ -17,21 +25,29 @@ export interface Asked {
   options: ExecutionOptions;
 }
 
+/** A plan, and its steps as they were typed. */
+export interface AskedPlan {
+  plan: PlanRequest;
+  options: PlanOptions;
+  steps: Step[];
+}
+
 type Listener = () => void;
 
 const REFRESH_MS = 150;
 const REMEMBERED = 200;
 const ASKED = "asked";
+const PLANS = "plans";
 const CHOSEN = "chosen";
 
 export class Store {
   executions: ExecutionSummary[] = [];
+  plans: PlanSummary[] = [];
   chosen: ExecutionId | undefined = sessionStorage.getItem(CHOSEN) ?? undefined;
   /** Paused from here; the engine has no status for it. */
   readonly paused = new Set<ExecutionId>();
-  #asked = new Map<ExecutionId, Asked>(
-    JSON.parse(sessionStorage.getItem(ASKED) ?? "[]") as [ExecutionId, Asked][],
-  );
+  #asked = new Memory<Asked>(ASKED);
+  #plans = new Memory<AskedPlan>(PLANS);
   #listeners = new Set<Listener>();
   #refresh: Promise<void> | undefined;
   #again = false;
@@ -40,15 +56,18 @@ export class Store {
   async follow(): Promise<void> {
     const events = await watch("progress");
     await this.refresh();
-    if (!this.current) this.choose(this.executions.at(-1)?.id);
-    for await (const { event } of events) {
-      if (event.type === "executions_missed" || "execution_id" in event) void this.refresh();
-    }
+    if (!this.current && !this.currentPlan) this.choose(this.executions.at(-1)?.id);
+    for await (const _ of events) void this.refresh();
   }
 
   /** The execution that is looked at. */
   get current(): ExecutionSummary | undefined {
     return this.executions.find(({ id }) => id === this.chosen);
+  }
+
+  /** The plan that is looked at. */
+  get currentPlan(): PlanSummary | undefined {
+    return this.plans.find(({ id }) => id === this.chosen);
   }
 
   onChange(listener: Listener): void {
@@ -66,12 +85,26 @@ export class Store {
   async start(asked: Asked): Promise<ExecutionId> {
     const { id } = await Execution.start(asked.request, asked.options);
     this.#asked.set(id, asked);
-    const kept = [...this.#asked].slice(-REMEMBERED);
-    this.#asked = new Map(kept);
-    sessionStorage.setItem(ASKED, JSON.stringify(kept));
     await this.refresh();
     this.choose(id);
     return id;
+  }
+
+  async startPlan(asked: AskedPlan): Promise<string> {
+    const { id } = await Plan.start(asked.plan, asked.options);
+    this.#plans.set(id, asked);
+    await this.refresh();
+    this.choose(id);
+    return id;
+  }
+
+  /** The steps of a plan that was made here. */
+  stepsOf(id: string): Step[] {
+    return this.#plans.get(id)?.steps ?? [];
+  }
+
+  askedPlan(id: string): AskedPlan | undefined {
+    return this.#plans.get(id);
   }
 
   asked(id: ExecutionId): Asked | undefined {
@@ -92,10 +125,25 @@ export class Store {
 
   async remove(id: ExecutionId): Promise<void> {
     await Execution.attach(id).remove();
-    const at = this.executions.findIndex((execution) => execution.id === id);
-    const next = this.executions[at - 1] ?? this.executions[at + 1];
+    await this.#removed(id);
+  }
+
+  async removePlan(id: string): Promise<void> {
+    await Plan.attach(id).remove();
+    await this.#removed(id);
+  }
+
+  async #removed(id: string): Promise<void> {
+    const all = this.all();
+    const at = all.findIndex((entry) => entry.id === id);
+    const next = all[at - 1] ?? all[at + 1];
     await this.refresh();
     if (this.chosen === id) this.choose(next?.id);
+  }
+
+  /** Executions and plans, oldest first. */
+  all(): (ExecutionSummary | PlanSummary)[] {
+    return [...this.executions, ...this.plans].sort((a, b) => a.started_at.localeCompare(b.started_at));
   }
 
   /** Asks for the list; many wishes within a moment are one question. */
@@ -107,7 +155,7 @@ export class Store {
     this.#refresh = (async () => {
       do {
         this.#again = false;
-        this.executions = await list();
+        [this.executions, this.plans] = await Promise.all([list(), listPlans()]);
         for (const { id, ending } of this.executions) if (ending) this.paused.delete(id);
         this.#changed();
         await new Promise((resolve) => setTimeout(resolve, REFRESH_MS));
@@ -121,8 +169,34 @@ export class Store {
   }
 }
 
+/** What was asked for, by id, for as long as the window lives. */
+class Memory<T> {
+  #key: string;
+  #all: Map<string, T>;
+
+  constructor(key: string) {
+    this.#key = key;
+    this.#all = new Map(JSON.parse(sessionStorage.getItem(key) ?? "[]") as [string, T][]);
+  }
+
+  get(id: string): T | undefined {
+    return this.#all.get(id);
+  }
+
+  set(id: string, value: T): void {
+    this.#all.set(id, value);
+    const kept = [...this.#all].slice(-REMEMBERED);
+    this.#all = new Map(kept);
+    sessionStorage.setItem(this.#key, JSON.stringify(kept));
+  }
+}
+
 /** How long an execution took, or has been running by now. */
-export function elapsed(execution: ExecutionSummary): number {
-  if (execution.ending) return execution.duration_ms;
-  return Math.max(execution.duration_ms, Date.now() - Date.parse(execution.started_at));
+export function elapsed(entry: ExecutionSummary | PlanSummary): number {
+  if (!isLive(entry)) return entry.duration_ms;
+  return Math.max(entry.duration_ms, Date.now() - Date.parse(entry.started_at));
+}
+
+export function isLive({ status }: { status: ExecutionStatus }): boolean {
+  return status === "pending" || status === "running";
 }

@@ -1,11 +1,12 @@
 // The middle: what the chosen execution is, what can be done with it, and its output.
 
-import { Execution } from "tauri-plugin-execution-engine-api";
+import { Execution, Plan, type PlanSummary } from "tauri-plugin-execution-engine-api";
 
 import { h, icon } from "./dom.ts";
 import * as format from "./format.ts";
 import { Screen, type Matches } from "./screen.ts";
-import type { Store } from "./store.ts";
+import { PlanView } from "./plan-view.ts";
+import { isLive, type Store } from "./store.ts";
 
 /** A pause in typing that starts a search. */
 const TYPING_MS = 120;
@@ -22,6 +23,8 @@ export class View {
   #matches = h("output", { id: "matches" });
   #input: HTMLFormElement;
   #inputLine = h("input", { id: "stdin", placeholder: "Standard input: Enter sends a line", "aria-label": "Standard input", spellcheck: false, autocomplete: "off" });
+  #plan: PlanView;
+  #stage: HTMLElement;
   #shown = "";
   #following = true;
 
@@ -43,9 +46,12 @@ export class View {
       this.#inputLine,
       h("button", { type: "button", id: "eof", class: "quiet", title: "Close standard input (Ctrl+D)", onclick: () => this.#closeStdin() }, "End"),
     );
+    this.#plan = new PlanView(store);
+    this.#stage = h("div", { class: "stage" }, box, this.#search);
     root.append(
       h("div", { class: "view-head" }, h("div", { class: "what" }, this.#title, this.#chip), this.#buttons),
-      h("div", { class: "stage" }, box, this.#search),
+      this.#stage,
+      this.#plan.element,
       this.#input,
     );
     this.screen = new Screen(box);
@@ -81,7 +87,11 @@ export class View {
 
   #draw(again = false): void {
     const execution = this.#store.current;
+    const plan = this.#store.currentPlan;
     void this.screen.show(execution?.id);
+    this.#plan.show(plan?.id).catch(this.#fail);
+    this.#stage.hidden = plan !== undefined;
+    if (plan) return this.#drawPlan(plan);
     const paused = execution !== undefined && this.#store.paused.has(execution.id);
     const key = `${execution?.id} ${execution?.status} ${paused}`;
     if (key === this.#shown && !again) return;
@@ -109,6 +119,24 @@ export class View {
     );
   }
 
+  #drawPlan(plan: PlanSummary): void {
+    const key = `${plan.id} ${plan.status} ${plan.ended}`;
+    if (key === this.#shown) return;
+    this.#shown = key;
+    this.#title.textContent = this.#title.title = plan.description ?? `Plan of ${plan.total}`;
+    this.#chip.hidden = false;
+    this.#chip.className = `chip ${plan.status}`;
+    this.#chip.textContent = format.status(plan.status);
+    this.#input.hidden = true;
+    const buttons = isLive(plan)
+      ? [this.#button("cancel", "stop", "Cancel (Ctrl+.)", () => this.cancel(), undefined, "Cancel")]
+      : [this.#button("remove", "trash", "Forget it (Del)", () => this.remove())];
+    if (!isLive(plan) && this.#store.askedPlan(plan.id)) {
+      buttons.unshift(this.#button("rerun", "rerun", "Run again (Ctrl+Shift+Enter)", () => this.rerun(), undefined, "Run again"));
+    }
+    this.#buttons.replaceChildren(...buttons);
+  }
+
   #control(live: boolean, paused: boolean, known: boolean): HTMLElement[] {
     if (live) {
       return [
@@ -132,6 +160,8 @@ export class View {
   }
 
   cancel(): void {
+    const plan = this.#store.currentPlan;
+    if (plan && isLive(plan)) return this.#try(Plan.attach(plan.id).cancel());
     const execution = this.#store.current;
     if (execution && !execution.ending) this.#try(Execution.attach(execution.id).cancel());
   }
@@ -144,12 +174,17 @@ export class View {
   }
 
   rerun(): void {
+    const plan = this.#store.currentPlan;
+    const askedPlan = plan && this.#store.askedPlan(plan.id);
+    if (askedPlan) return this.#try(this.#store.startPlan(askedPlan));
     const execution = this.#store.current;
     const asked = execution && this.#store.asked(execution.id);
     if (asked) this.#try(this.#store.start(asked));
   }
 
   remove(): void {
+    const plan = this.#store.currentPlan;
+    if (plan) return this.#try(this.#store.removePlan(plan.id));
     const execution = this.#store.current;
     if (execution?.ending) this.#try(this.#store.remove(execution.id));
   }

@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::json;
-use support::{App, file};
+use support::{App, ENTER, file, until};
 
 /// An app in this scheme, with some history.
 async fn furnished(scheme: &str) -> App {
@@ -32,6 +32,31 @@ async fn light() {
     app.status("Completed").await;
     app.element("#details .headline.completed").await;
     app.picture("completed").await;
+    app.quit().await;
+}
+
+#[tokio::test]
+async fn plan() {
+    let app = furnished("light").await;
+    app.click("[data-kind=plan]").await;
+    let steps = [
+        "version: echo 1.4.0",
+        "lint: echo no complaints",
+        "build after version: echo building",
+        "docs after version: sleep 0.3; echo 'no such page: install.md' >&2; exit 1",
+        "test after build: sleep 600",
+        "package after test, lint: echo packing",
+        "publish after package, docs: echo publishing",
+    ];
+    app.fill("#steps", &steps.join(ENTER)).await;
+    app.click("#run").await;
+    for (step, state) in [("docs", "failed"), ("test", "running"), ("publish", "never ran")] {
+        let css = format!("[data-step={step}] .state");
+        until("the plan is in the middle", async || app.text(&css).await == state).await;
+    }
+    app.picture("plan").await;
+    app.click("#cancel").await;
+    app.status("Cancelled").await;
     app.quit().await;
 }
 

@@ -45,13 +45,12 @@ async fn what_is_denied_is_refused_with_its_rule() {
     let error = app.text("#error").await;
     assert!(error.contains("refused") && error.contains("denied by rule `no-sudo`"), "{error}");
     assert!(!error.contains("hunter2"), "a refusal repeats nothing");
-    // A shell that the scope does not name, and a command that the capability does not have.
+    // A shell that the scope does not name, and a command that no capability allows.
     let bash = "await app.Execution.start({ rule: 'shells',
         command: { type: 'shell', command: 'true', shell: '/bin/bash' } })";
     let refused = app.async_js(bash, &[]).await;
     assert_eq!(refused["code"], "refused");
-    let run =
-        "await window.__TAURI_INTERNALS__.invoke('plugin:execution-engine|run', { request: {} })";
+    let run = "await window.__TAURI_INTERNALS__.invoke('plugin:window|destroy')";
     let denied = app.async_js(run, &[]).await;
     assert!(denied["error"].as_str().unwrap().contains("not allowed"), "{denied}");
     assert_eq!(app.js("return app.store.executions.length", &[]).await, json!(0));

@@ -59,6 +59,9 @@ fn the_default_set_only_reads() {
         "write_stdin",
         "close_stdin",
         "remove",
+        "execute_plan",
+        "cancel_plan",
+        "remove_plan",
     ];
     for command in changing {
         let denied = call(&window, command, json!({})).unwrap_err();
@@ -70,6 +73,11 @@ fn the_default_set_only_reads() {
         let error = call(&window, command, unknown.clone()).unwrap_err();
         assert_eq!(error["code"], "not_found", "{command} is allowed and has an answer");
     }
+    for command in ["plan_status", "plan_result", "wait_for_plan"] {
+        let error = call(&window, command, unknown.clone()).unwrap_err();
+        assert_eq!(error["code"], "plan_not_found", "{command} is allowed and has an answer");
+    }
+    assert_eq!(call(&window, "list_plans", json!({})), Ok(json!([])));
     assert_eq!(call(&window, "subscriptions", json!({})), Ok(json!(0)));
 }
 
@@ -119,6 +127,38 @@ fn a_scope_of_its_own_is_for_all_that_may_run() {
     ]);
     let window = window(&app, "everywhere", everywhere);
     assert_eq!(call(&window, "run", exec("true")).unwrap()["status"], "completed");
+}
+
+#[test]
+fn a_plan_runs_if_each_of_its_commands_may() {
+    let app = app();
+    let launch = json!([
+        "execution-engine:default",
+        {
+            "identifier": "execution-engine:launch",
+            "allow": [{ "name": "say", "program": "echo", "args": "any" }]
+        }
+    ]);
+    let window = window(&app, "planner", launch);
+    let plan = |programs: [&str; 2]| {
+        let commands = programs.map(|program| {
+            json!({ "command": { "type": "exec", "program": program, "args": ["hello"] } })
+        });
+        json!({ "plan": {
+            "strategy": { "type": "serial", "stop_on_error": true }, "commands": commands
+        } })
+    };
+    let id = call(&window, "execute_plan", plan(["echo", "echo"])).unwrap();
+    let result = call(&window, "wait_for_plan", json!({ "id": id })).unwrap();
+    assert_eq!(result["status"], "completed");
+    assert_eq!(result["results"][1]["stdout"], "hello\n");
+    let short = call(&window, "plan_result", json!({ "id": id, "output": "omit" })).unwrap();
+    assert_eq!(short["results"][1]["stdout"], "");
+
+    let refused = call(&window, "execute_plan", plan(["echo", "ls"])).unwrap_err();
+    assert_eq!(refused["code"], "refused");
+    assert!(refused["message"].as_str().unwrap().starts_with("commands[1]: "), "{refused}");
+    assert_eq!(call(&window, "list_plans", json!({})).unwrap().as_array().unwrap().len(), 1);
 }
 
 #[test]

@@ -23,6 +23,8 @@ use serde_json::{Map, Value, json};
 
 /// Longer than anything takes on a machine that is very busy.
 pub const PATIENCE: Duration = Duration::from_secs(120);
+/// The Enter key; a newline is not typed.
+pub const ENTER: &str = "\u{e007}";
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Ends a driver with SIGTERM: killed, it would leave its WebKitWebDriver behind.

@@ -1,0 +1,94 @@
+//! A plan and its graph.
+
+mod support;
+
+use support::{App, ENTER, gone, is_alive, until};
+
+impl App {
+    /// Waits until a step of the shown plan has this state.
+    async fn step(&self, name: &str, state: &str) {
+        let css = format!("[data-step={name}] .state");
+        until(&format!("{name} is {state}"), async || self.text(&css).await == state).await;
+    }
+
+    async fn plan(&self, steps: &[&str]) {
+        self.click("[data-kind=plan]").await;
+        self.fill("#steps", &steps.join(ENTER)).await;
+        self.click("#run").await;
+        self.element("#plan .node").await;
+    }
+}
+
+#[tokio::test]
+async fn a_plan_shows_how_its_steps_do() {
+    let app = App::open().await;
+    let steps = [
+        "fetch: echo fetched",
+        "build after fetch: exit 3",
+        "pack after build: echo never",
+        "docs after fetch: echo documented",
+    ];
+    app.plan(&steps).await;
+    app.step("fetch", "completed").await;
+    app.step("build", "failed").await;
+    app.step("pack", "never ran").await;
+    app.step("docs", "completed").await;
+    app.status("Failed").await;
+    app.element("#details .headline.failed").await;
+    let details = app.text("#details").await;
+    assert!(details.contains("build failed first") && details.contains("Never ran"), "{details}");
+    app.click("[data-step=docs]").await;
+    app.shows("documented").await;
+    let title = app.js("return document.getElementById('title').textContent", &[]).await;
+    assert_eq!(title, "echo documented");
+    app.quit().await;
+}
+
+#[tokio::test]
+async fn a_plan_is_still_there_when_the_page_is_loaded_anew() {
+    let app = App::open().await;
+    app.plan(&["first: true", "second after first: sleep 1000", "third after second: true"]).await;
+    app.step("second", "running").await;
+    app.page.refresh().await.unwrap();
+    app.step("first", "completed").await;
+    app.step("second", "running").await;
+    app.step("third", "waiting").await;
+    app.click("#cancel").await;
+    app.status("Cancelled").await;
+    app.step("third", "never ran").await;
+    app.quit().await;
+}
+
+#[tokio::test]
+async fn cancelling_a_plan_leaves_no_process() {
+    let app = App::open().await;
+    app.plan(&["one: echo pids: $$; sleep 1000", "two: echo pids: $$; sleep 1000"]).await;
+    let mut pids = Vec::new();
+    for step in ["one", "two"] {
+        app.step(step, "running").await;
+        app.click(&format!("[data-step={step}]")).await;
+        pids.extend(app.pids().await);
+        app.click(".row.of-plan").await;
+    }
+    assert!(pids.len() == 2 && pids.iter().all(|pid| is_alive(*pid)));
+    app.click("#cancel").await;
+    app.status("Cancelled").await;
+    gone(&pids).await;
+    app.quit().await;
+}
+
+#[tokio::test]
+async fn a_plan_that_makes_no_sense_says_why() {
+    let app = App::open().await;
+    app.click("[data-kind=plan]").await;
+    app.fill("#steps", "build after nothing: make").await;
+    app.click("#run").await;
+    let error = app.text("#error").await;
+    assert!(error.contains("build waits for nothing"), "{error}");
+
+    app.fill("#steps", &["a after b: true", "b after a: true"].join(ENTER)).await;
+    app.click("#run").await;
+    until("the engine has refused the circle", async || app.text("#error").await.contains("plan_"))
+        .await;
+    app.quit().await;
+}

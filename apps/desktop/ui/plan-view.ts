@@ -1,0 +1,120 @@
+// A plan as a picture: its steps in rows, each below those that it waits for, and how they do.
+
+import { Plan, type EventRecord, type ExecutionId, type ExecutionStatus, type Subscription } from "tauri-plugin-execution-engine-api";
+
+import { h } from "./dom.ts";
+import * as format from "./format.ts";
+import { rows, type Step } from "./plan-text.ts";
+import type { Store } from "./store.ts";
+
+const WIDTH = 184;
+const HEIGHT = 50;
+const ACROSS = 28;
+const DOWN = 40;
+const MARGIN = 24;
+
+interface Node {
+  box: HTMLButtonElement;
+  state: HTMLElement;
+  execution?: ExecutionId;
+}
+
+export class PlanView {
+  readonly element = h("div", { id: "plan", class: "plan", hidden: true });
+  #store: Store;
+  #shown: string | undefined;
+  #records: Subscription<EventRecord> | undefined;
+  #nodes: Node[] = [];
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  async show(id: string | undefined): Promise<void> {
+    this.element.hidden = id === undefined;
+    if (id === this.#shown) return;
+    this.#shown = id;
+    const last = this.#records;
+    this.#records = undefined;
+    void last?.close();
+    if (!id) return;
+    this.#draw(this.#store.stepsOf(id));
+    const records = await Plan.attach(id).records("progress");
+    if (this.#shown !== id) return void records.close();
+    this.#records = records;
+    for await (const { event } of records) {
+      if (this.#shown !== id) return;
+      if (event.type !== "progress") continue;
+      const { index, name } = event.step;
+      this.#mark(index, name ?? `step ${index}`, event.current_command, event.execution_id, event.status);
+    }
+  }
+
+  #draw(steps: Step[]): void {
+    this.#nodes = [];
+    const row = rows(steps);
+    const filled: number[] = [];
+    const place = steps.map((_, at) => {
+      const y = row[at]!;
+      const x = (filled[y] = (filled[y] ?? -1) + 1);
+      return { left: MARGIN + x * (WIDTH + ACROSS), top: MARGIN + y * (HEIGHT + DOWN) };
+    });
+    const most = Math.max(0, ...filled.map((last) => last + 1));
+    const edges = steps.flatMap(({ after }, at) => after.map((from) => edge(place[from]!, place[at]!)));
+    this.element.replaceChildren(
+      picture(edges, most * (WIDTH + ACROSS) + MARGIN, filled.length * (HEIGHT + DOWN) + MARGIN),
+    );
+    steps.forEach((step, at) => this.#node(at, step.name, step.line, place[at]!));
+  }
+
+  #node(at: number, name: string, line: string, place: { left: number; top: number }): Node {
+    const state = h("span", { class: "state" }, "waiting");
+    const box = h("button", {
+      type: "button",
+      class: "node waiting",
+      "data-step": name,
+      title: line,
+      onclick: () => {
+        const known = this.#nodes[at]?.execution;
+        if (known) this.#store.choose(known);
+      },
+    }, h("span", { class: "name" }, h("span", { class: "dot" }), name), state);
+    box.style.left = `${place.left}px`;
+    box.style.top = `${place.top}px`;
+    this.element.append(box);
+    return (this.#nodes[at] = { box, state });
+  }
+
+  /** One whose plan was not made here has a step when it is first heard of. */
+  #mark(at: number, name: string, line: string, execution: ExecutionId, status: ExecutionStatus): void {
+    const below = { left: MARGIN, top: MARGIN + at * (HEIGHT + DOWN) };
+    const node = this.#nodes[at] ?? this.#node(at, name, line, below);
+    node.box.className = `node ${status}`;
+    // One that is cancelled before anything else was heard of it has no execution.
+    if (status === "cancelled" && !node.execution) {
+      node.state.textContent = "never ran";
+      return;
+    }
+    node.execution = execution;
+    node.state.textContent = format.status(status).toLowerCase();
+  }
+}
+
+function edge(from: { left: number; top: number }, to: { left: number; top: number }): string {
+  const [x1, y1] = [from.left + WIDTH / 2, from.top + HEIGHT];
+  const [x2, y2] = [to.left + WIDTH / 2, to.top];
+  const bend = Math.max(DOWN / 2, (y2 - y1) / 2);
+  return `M${x1} ${y1}C${x1} ${y1 + bend} ${x2} ${y2 - bend} ${x2} ${y2}`;
+}
+
+function picture(edges: string[], width: number, height: number): SVGSVGElement {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("width", String(width));
+  svg.setAttribute("height", String(height));
+  for (const d of edges) {
+    const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+    path.setAttribute("d", d);
+    svg.append(path);
+  }
+  return svg;
+}

@@ -1,0 +1,48 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { request, rows, steps } from "../plan-text.ts";
+
+const TEXT = `
+# what a release needs
+version: git describe
+build after version: make
+lint: make lint
+package after build, lint: tar cf out.tar: build
+`;
+
+test("a plan is read line by line", () => {
+  assert.deepEqual(steps(TEXT), [
+    { name: "version", line: "git describe", after: [] },
+    { name: "build", line: "make", after: [0] },
+    { name: "lint", line: "make lint", after: [] },
+    { name: "package", line: "tar cf out.tar: build", after: [1, 2] },
+  ]);
+});
+
+test("what is wrong is said", () => {
+  assert.throws(() => steps("# nothing"), /no steps/);
+  assert.throws(() => steps("make"), /“make” is not/);
+  assert.throws(() => steps("a: x\na: y"), /same name/);
+  assert.throws(() => steps("a after b: x"), /a waits for b/);
+});
+
+test("a step stands below all that it waits for, and near what waits for it", () => {
+  assert.deepEqual(rows(steps(TEXT)), [0, 1, 1, 2]);
+  assert.deepEqual(rows(steps("a: x\nb: y")), [0, 0]);
+  assert.equal(rows(steps("a after b: x\nb after a: y")).length, 2);
+});
+
+test("the request has names and dependencies", () => {
+  const { plan, options } = request(steps(TEXT), "shells", { timeout_ms: 5 });
+  assert.deepEqual(plan.strategy, {
+    type: "dependency_graph",
+    dependencies: { 0: [], 1: [0], 2: [], 3: [1, 2] },
+  });
+  assert.deepEqual(plan.commands[1], {
+    timeout_ms: 5,
+    rule: "shells",
+    command: { type: "shell", command: "make", shell: "/bin/sh" },
+  });
+  assert.deepEqual(options.steps?.[3], { name: "package" });
+});
