@@ -100,6 +100,7 @@ function ended(execution: ExecutionSummary, result: ExecutionResult): HTMLElemen
     facts("Execution", [
       ["Exit code", result.exit_code === -1 ? "none" : String(result.exit_code)],
       ["Duration", format.duration(result.duration_ms)],
+      ["Attempts", result.earlier_attempts ? String(result.earlier_attempts.length + 1) : null],
       ["Started", format.time(result.started_at)],
       ["Ended", format.time(result.completed_at)],
       ["Id", id(result.id)],

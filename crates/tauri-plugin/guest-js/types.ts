@@ -91,6 +91,27 @@ export type StdinSource =
   | { type: "file"; path: string }
   | { type: "piped" };
 
+/** How much of a pause is left to chance. */
+export type Jitter = "none" | "half" | "full";
+
+/** An ending after which there may be another attempt. */
+export type RetryOn =
+  | "any_exit_code"
+  | { exit_code: number }
+  | "signal"
+  | "timeout"
+  | "spawn_failure";
+
+/** How often a program that has failed is started again, and after which pauses. */
+export interface Retry {
+  attempts?: number;
+  first_pause_ms?: number;
+  factor?: number;
+  longest_pause_ms?: number;
+  jitter?: Jitter;
+  on?: RetryOn[];
+}
+
 /** Settings of one execution beyond its request. */
 export interface ExecutionOptions {
   stop_grace_ms?: number;
@@ -105,6 +126,8 @@ export interface ExecutionOptions {
   stdin?: StdinSource;
   /** Whether its two streams are kept apart, or are one in exact order. */
   output?: "separate" | "merged";
+  /** Whether it is tried again when it has failed. */
+  retry?: Retry;
   /** After how much silence an unfinished line is told as it is. */
   partial_lines_after_ms?: number;
 }
@@ -187,6 +210,16 @@ export interface ContainmentReceipt {
   left_running: Survivor[];
 }
 
+/** One attempt to run a program. */
+export interface Attempt {
+  number: number;
+  ending: Ending;
+  started_at: string;
+  duration_ms: number;
+  usage: ResourceUsage | null;
+  containment: ContainmentReceipt;
+}
+
 /** What came of an execution. */
 export interface ExecutionResult {
   id: ExecutionId;
@@ -211,6 +244,8 @@ export interface ExecutionResult {
   containment: ContainmentReceipt;
   output_error: string | null;
   lines_missed: number;
+  /** The attempts that failed before, with `retry`. */
+  earlier_attempts?: Attempt[];
 }
 
 /** One line of the list of executions. */
@@ -333,6 +368,7 @@ export type ExecutionEvent =
   | (Event<"stdout"> & { line: string })
   | (Event<"stderr"> & { line: string })
   | (Event<"status_changed"> & { from: ExecutionStatus; to: ExecutionStatus })
+  | (Event<"retrying"> & { attempt: number; ending: Ending; pause_ms: number })
   | (Event<"lines_missed"> & { count: number })
   | (Event<"output_missed"> & { bytes: number })
   | { type: "executions_missed"; count: number }

@@ -154,6 +154,10 @@ fn events() -> Vec<Value> {
         json!({ "type": "output_missed", "execution_id": ID, "bytes": 1 }),
         json!({ "type": "executions_missed", "count": 1 }),
         json!({
+            "type": "retrying", "execution_id": ID, "attempt": 1, "ending": endings()[0],
+            "pause_ms": 1
+        }),
+        json!({
             "type": "progress", "plan_id": ID, "completed": 1, "total": 2, "step": step(),
             "execution_id": ID, "status": "running", "current_command": "ls"
         }),
@@ -214,7 +218,8 @@ fn result() -> Value {
         "ending": { "type": "exited", "code": 3 }, "signal": null, "usage": usage(),
         "stdout_stats": { "seen_bytes": 1, "kept_bytes": 1 },
         "stderr_stats": { "seen_bytes": 0, "kept_bytes": 0 },
-        "containment": receipt(), "output_error": null, "lines_missed": 0
+        "containment": receipt(), "output_error": null, "lines_missed": 0,
+        "earlier_attempts": [attempt()]
     })
 }
 
@@ -222,13 +227,28 @@ fn options() -> Value {
     json!({
         "stop_grace_ms": 1, "stop_signal": "interrupt", "final_signal": { "other": 40 },
         "leftovers": "leave", "limits": limits(), "stdin": { "type": "piped" },
-        "output": "merged", "partial_lines_after_ms": 100, "priority": 1, "group": "g"
+        "output": "merged", "partial_lines_after_ms": 100, "priority": 1, "group": "g",
+        "retry": retry()
     })
 }
 
 fn step_options() -> Value {
     let input = json!({ "from": 0, "to": "stdin" });
     json!({ "name": "build", "after": [0, "lint"], "inputs": [input], "options": options() })
+}
+
+fn retry() -> Value {
+    json!({
+        "attempts": 3, "first_pause_ms": 1, "factor": 2, "longest_pause_ms": 1, "jitter": "half",
+        "on": ["any_exit_code", { "exit_code": 75 }, "signal", "timeout", "spawn_failure"]
+    })
+}
+
+fn attempt() -> Value {
+    json!({
+        "number": 1, "ending": endings()[0], "started_at": TIME, "duration_ms": 1,
+        "usage": usage(), "containment": receipt()
+    })
 }
 
 fn stats() -> Value {
@@ -260,6 +280,8 @@ fn samples() -> String {
             json!({ "type": "piped" }),
         ],
     );
+    all.add_words::<Jitter>("Jitter");
+    all.add::<Retry>("Retry", &[retry()]);
     all.add::<ExecutionOptions>("ExecutionOptions", &[options()]);
     all.add_input::<LaunchRequest>(
         "LaunchRequest",
@@ -276,6 +298,7 @@ fn samples() -> String {
     all.add::<ResourceUsage>("ResourceUsage", &[usage()]);
     all.add::<Survivor>("Survivor", &[survivor()]);
     all.add::<ContainmentReceipt>("ContainmentReceipt", &[receipt()]);
+    all.add::<Attempt>("Attempt", &[attempt()]);
     all.add::<ExecutionResult>("ExecutionResult", &[result()]);
     all.add::<ExecutionSummary>(
         "ExecutionSummary",
@@ -347,7 +370,7 @@ fn samples() -> String {
         "EventRecord",
         &[json!({
             "sequence": 1, "timestamp": TIME, "execution_id": ID, "partial": false,
-            "event": events()[0]
+            "event": events()[0], "containment": receipt()
         })],
     );
     all.0

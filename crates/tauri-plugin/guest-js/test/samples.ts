@@ -95,6 +95,27 @@ export const stdinSource: Required<types.StdinSource>[] = [
   }
 ];
 
+export const jitter: Record<Extract<types.Jitter, string>, true> = { full: true, half: true, none: true };
+
+export const retry: Required<types.Retry>[] = [
+  {
+    "attempts": 3,
+    "factor": 2,
+    "first_pause_ms": 1,
+    "jitter": "half",
+    "longest_pause_ms": 1,
+    "on": [
+      "any_exit_code",
+      {
+        "exit_code": 75
+      },
+      "signal",
+      "timeout",
+      "spawn_failure"
+    ]
+  }
+];
+
 export const executionOptions: Required<types.ExecutionOptions>[] = [
   {
     "final_signal": {
@@ -117,6 +138,22 @@ export const executionOptions: Required<types.ExecutionOptions>[] = [
     "output": "merged",
     "partial_lines_after_ms": 100,
     "priority": 1,
+    "retry": {
+      "attempts": 3,
+      "factor": 2,
+      "first_pause_ms": 1,
+      "jitter": "half",
+      "longest_pause_ms": 1,
+      "on": [
+        "any_exit_code",
+        {
+          "exit_code": 75
+        },
+        "signal",
+        "timeout",
+        "spawn_failure"
+      ]
+    },
     "stdin": {
       "type": "piped"
     },
@@ -324,6 +361,51 @@ export const containmentReceipt: Required<types.ContainmentReceipt>[] = [
   }
 ];
 
+export const attempt: Required<types.Attempt>[] = [
+  {
+    "containment": {
+      "left_running": [
+        {
+          "name": "sleep",
+          "pid": 7,
+          "reason": ""
+        }
+      ],
+      "level": "cgroup",
+      "proven": true,
+      "signal": "terminate",
+      "stopped": 1,
+      "survivors": [
+        {
+          "name": "sleep",
+          "pid": 7,
+          "reason": ""
+        }
+      ],
+      "took_ms": 1
+    },
+    "duration_ms": 1,
+    "ending": {
+      "code": 3,
+      "type": "exited"
+    },
+    "number": 1,
+    "started_at": "2026-01-02T03:04:05.006Z",
+    "usage": {
+      "involuntary_switches": 1,
+      "peak_memory_bytes": 1,
+      "system_ms": 1,
+      "tree": {
+        "peak_memory_bytes": null,
+        "system_ms": 1,
+        "user_ms": 1
+      },
+      "user_ms": 1,
+      "voluntary_switches": 1
+    }
+  }
+];
+
 export const executionResult: Required<types.ExecutionResult>[] = [
   {
     "completed_at": "2026-01-02T03:04:05.006Z",
@@ -349,6 +431,50 @@ export const executionResult: Required<types.ExecutionResult>[] = [
       "took_ms": 1
     },
     "duration_ms": 1,
+    "earlier_attempts": [
+      {
+        "containment": {
+          "left_running": [
+            {
+              "name": "sleep",
+              "pid": 7,
+              "reason": ""
+            }
+          ],
+          "level": "cgroup",
+          "proven": true,
+          "signal": "terminate",
+          "stopped": 1,
+          "survivors": [
+            {
+              "name": "sleep",
+              "pid": 7,
+              "reason": ""
+            }
+          ],
+          "took_ms": 1
+        },
+        "duration_ms": 1,
+        "ending": {
+          "code": 3,
+          "type": "exited"
+        },
+        "number": 1,
+        "started_at": "2026-01-02T03:04:05.006Z",
+        "usage": {
+          "involuntary_switches": 1,
+          "peak_memory_bytes": 1,
+          "system_ms": 1,
+          "tree": {
+            "peak_memory_bytes": null,
+            "system_ms": 1,
+            "user_ms": 1
+          },
+          "user_ms": 1,
+          "voluntary_switches": 1
+        }
+      }
+    ],
     "ending": {
       "code": 3,
       "type": "exited"
@@ -489,6 +615,22 @@ export const stepOptions: Required<types.StepOptions>[] = [
       "output": "merged",
       "partial_lines_after_ms": 100,
       "priority": 1,
+      "retry": {
+        "attempts": 3,
+        "factor": 2,
+        "first_pause_ms": 1,
+        "jitter": "half",
+        "longest_pause_ms": 1,
+        "on": [
+          "any_exit_code",
+          {
+            "exit_code": 75
+          },
+          "signal",
+          "timeout",
+          "spawn_failure"
+        ]
+      },
       "stdin": {
         "type": "piped"
       },
@@ -522,6 +664,22 @@ export const planOptions: Required<types.PlanOptions>[] = [
       "output": "merged",
       "partial_lines_after_ms": 100,
       "priority": 1,
+      "retry": {
+        "attempts": 3,
+        "factor": 2,
+        "first_pause_ms": 1,
+        "jitter": "half",
+        "longest_pause_ms": 1,
+        "on": [
+          "any_exit_code",
+          {
+            "exit_code": 75
+          },
+          "signal",
+          "timeout",
+          "spawn_failure"
+        ]
+      },
       "stdin": {
         "type": "piped"
       },
@@ -567,6 +725,22 @@ export const planOptions: Required<types.PlanOptions>[] = [
           "output": "merged",
           "partial_lines_after_ms": 100,
           "priority": 1,
+          "retry": {
+            "attempts": 3,
+            "factor": 2,
+            "first_pause_ms": 1,
+            "jitter": "half",
+            "longest_pause_ms": 1,
+            "on": [
+              "any_exit_code",
+              {
+                "exit_code": 75
+              },
+              "signal",
+              "timeout",
+              "spawn_failure"
+            ]
+          },
           "stdin": {
             "type": "piped"
           },
@@ -675,6 +849,50 @@ export const planExecutionResult: Required<types.PlanExecutionResult>[] = [
           "took_ms": 1
         },
         "duration_ms": 1,
+        "earlier_attempts": [
+          {
+            "containment": {
+              "left_running": [
+                {
+                  "name": "sleep",
+                  "pid": 7,
+                  "reason": ""
+                }
+              ],
+              "level": "cgroup",
+              "proven": true,
+              "signal": "terminate",
+              "stopped": 1,
+              "survivors": [
+                {
+                  "name": "sleep",
+                  "pid": 7,
+                  "reason": ""
+                }
+              ],
+              "took_ms": 1
+            },
+            "duration_ms": 1,
+            "ending": {
+              "code": 3,
+              "type": "exited"
+            },
+            "number": 1,
+            "started_at": "2026-01-02T03:04:05.006Z",
+            "usage": {
+              "involuntary_switches": 1,
+              "peak_memory_bytes": 1,
+              "system_ms": 1,
+              "tree": {
+                "peak_memory_bytes": null,
+                "system_ms": 1,
+                "user_ms": 1
+              },
+              "user_ms": 1,
+              "voluntary_switches": 1
+            }
+          }
+        ],
         "ending": {
           "code": 3,
           "type": "exited"
@@ -750,7 +968,7 @@ export const planSummary: Required<types.PlanSummary>[] = [
   }
 ];
 
-export const executionEventTags: Record<Extract<types.ExecutionEvent["type"], string>, true> = { cancelled: true, completed: true, executions_missed: true, failed: true, lines_missed: true, output_missed: true, plan_ended: true, progress: true, started: true, status_changed: true, stderr: true, stdout: true, timeout: true };
+export const executionEventTags: Record<Extract<types.ExecutionEvent["type"], string>, true> = { cancelled: true, completed: true, executions_missed: true, failed: true, lines_missed: true, output_missed: true, plan_ended: true, progress: true, retrying: true, started: true, status_changed: true, stderr: true, stdout: true, timeout: true };
 
 export const executionEvent: Required<types.ExecutionEvent>[] = [
   {
@@ -788,6 +1006,16 @@ export const executionEvent: Required<types.ExecutionEvent>[] = [
   {
     "count": 1,
     "type": "executions_missed"
+  },
+  {
+    "attempt": 1,
+    "ending": {
+      "code": 3,
+      "type": "exited"
+    },
+    "execution_id": "00000000-0000-0000-0000-000000000001",
+    "pause_ms": 1,
+    "type": "retrying"
   },
   {
     "completed": 1,
@@ -836,6 +1064,27 @@ export const executionEvent: Required<types.ExecutionEvent>[] = [
 
 export const eventRecord: Required<types.EventRecord>[] = [
   {
+    "containment": {
+      "left_running": [
+        {
+          "name": "sleep",
+          "pid": 7,
+          "reason": ""
+        }
+      ],
+      "level": "cgroup",
+      "proven": true,
+      "signal": "terminate",
+      "stopped": 1,
+      "survivors": [
+        {
+          "name": "sleep",
+          "pid": 7,
+          "reason": ""
+        }
+      ],
+      "took_ms": 1
+    },
     "event": {
       "command": "ls",
       "execution_id": "00000000-0000-0000-0000-000000000001",
