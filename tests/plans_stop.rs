@@ -156,21 +156,21 @@ fn deadline(ms: u64) -> PlanOptions {
 async fn the_deadline_stops_what_runs_and_what_has_not_started() {
     let engine = engine();
     let plan = ExecutionPlan::serial(["echo done", "sleep 60", "true"].map(shell));
-    let id = engine.execute_plan_with(plan, deadline(1500)).await.unwrap();
+    let id = engine.execute_plan_with(plan, deadline(3000)).await.unwrap();
     let result = ended(&engine, id).await;
     assert_eq!(result.status, ExecutionStatus::Timeout);
-    assert_eq!(result.ending, PlanEnding::DeadlineReached { deadline_ms: 1500 });
-    let late = Ending::PlanDeadline { deadline_ms: 1500 };
+    assert_eq!(result.ending, PlanEnding::DeadlineReached { deadline_ms: 3000 });
+    let late = Ending::PlanDeadline { deadline_ms: 3000 };
     let expected = [Ending::Exited { code: 0 }, late, never(NotRun::PlanDeadline)];
     assert_eq!(endings(&result), expected);
     assert_eq!(result.results[1].status, ExecutionStatus::Timeout);
     assert_eq!(
         result.results[1].error.as_deref(),
-        Some("stopped by the deadline of its plan (1500 ms)")
+        Some("stopped by the deadline of its plan (3000 ms)")
     );
     let stats = result.stats;
     assert_eq!((stats.completed, stats.timeout, stats.not_run), (1, 1, 1));
-    assert!(result.total_duration >= Duration::from_millis(1500));
+    assert!(result.total_duration >= Duration::from_millis(3000));
 }
 
 #[tokio::test]
@@ -186,6 +186,62 @@ async fn the_deadline_counts_while_a_plan_waits_for_the_engine() {
     assert!(result.results.iter().all(|step| step.usage.is_none()), "none of them ran");
     assert_eq!(engine.waiting_count().await, 0);
     engine.cancel(holder).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_deadline_ends_the_pause_before_another_attempt() {
+    let engine = engine();
+    let retry = Retry::attempts(9).first_pause(Duration::from_secs(3600)).jitter(Jitter::None);
+    let options = deadline(3000).defaults(
+        ExecutionOptions::default().retry(retry.longest_pause(Duration::from_secs(3600))),
+    );
+    let plan = ExecutionPlan::serial(["exit 1", "true"].map(shell));
+    let id = engine.execute_plan_with(plan, options).await.unwrap();
+    let result = ended(&engine, id).await;
+    let late = Ending::PlanDeadline { deadline_ms: 3000 };
+    assert_eq!(endings(&result), [late, never(NotRun::PlanDeadline)]);
+    assert_eq!(result.results[0].earlier_attempts.len(), 1);
+    assert_eq!(result.status, ExecutionStatus::Timeout);
+}
+
+#[tokio::test]
+async fn a_step_that_ignores_the_deadline_is_killed() {
+    let engine = engine();
+    let dir = TempDir::new().unwrap();
+    let pid = dir.path().join("pid");
+    let line = format!("trap '' TERM; echo $$ > {}; while :; do sleep 0.05; done", pid.display());
+    let stubborn = ExecutionOptions::default().stop_grace(Duration::from_millis(100));
+    let options = deadline(3000).defaults(stubborn);
+    let id = engine.execute_plan_with(ExecutionPlan::serial([shell(line)]), options).await.unwrap();
+    let pid = pids(&told(&pid).await)[0];
+    let result = ended(&engine, id).await;
+    assert_eq!(endings(&result), [Ending::PlanDeadline { deadline_ms: 3000 }]);
+    assert_eq!(result.results[0].containment.signal, Some(Signal::Kill));
+    assert!(!is_alive(pid));
+}
+
+#[tokio::test]
+async fn the_first_cause_is_the_ending_of_the_plan() {
+    let engine = engine();
+    let dir = TempDir::new().unwrap();
+    // It takes note of the cancel, and takes its time.
+    let (up, term) = (dir.path().join("up"), dir.path().join("term"));
+    let line = format!(
+        "trap 'echo got it > {}' TERM; echo up > {}; while :; do sleep 0.05; done",
+        term.display(),
+        up.display()
+    );
+    let patient = ExecutionOptions::default().stop_grace(Duration::from_secs(6));
+    let plan = ExecutionPlan::serial([shell(line)]);
+    let id = plan.id;
+    engine.execute_plan_with(plan, deadline(5000).defaults(patient)).await.unwrap();
+    told(&up).await;
+    engine.cancel_plan(id).await.unwrap();
+    told(&term).await;
+    // The deadline passes while the step is being stopped.
+    let result = ended(&engine, id).await;
+    assert_eq!(result.ending, PlanEnding::Cancelled);
+    assert_eq!(endings(&result), [Ending::Cancelled]);
 }
 
 #[tokio::test]

@@ -12,6 +12,8 @@ mod status;
 mod stdin;
 mod watch;
 
+use std::time::Duration;
+
 pub use command::Command;
 pub(crate) use command::aws_args;
 pub use ending::{Ending, ResourceLimit, Stream};
@@ -34,6 +36,15 @@ pub use status::ExecutionStatus;
 pub use stdin::StdinSource;
 pub use watch::{ChunkContent, ChunkRecord, EventRecord};
 
+/// Whether a field need not be written to JSON.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+pub(crate) fn whole_millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Durations travel in JSON as whole milliseconds.
 pub(crate) mod millis {
     use std::time::Duration;
@@ -41,7 +52,7 @@ pub(crate) mod millis {
     use serde::{Deserialize, Deserializer, Serializer};
 
     pub(crate) fn serialize<S: Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_u64(u64::try_from(value.as_millis()).unwrap_or(u64::MAX))
+        to.serialize_u64(super::whole_millis(*value))
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {

@@ -3,7 +3,7 @@ use std::time::Duration;
 use execution_engine_process::{Leftovers, Limits, Output, Signal};
 use serde::{Deserialize, Serialize};
 
-use super::{Retry, StdinSource};
+use super::{Retry, StdinSource, is_default, whole_millis};
 
 /// Settings of one execution beyond its request, for
 /// [`execute_with`](crate::ExecutionEngine::execute_with).
@@ -64,19 +64,11 @@ pub struct ExecutionOptions {
     pub retry: Option<Retry>,
 }
 
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
-
 impl ExecutionOptions {
     /// Sets [`stop_grace_ms`](Self::stop_grace_ms).
     #[must_use]
     pub fn stop_grace(mut self, grace: Duration) -> Self {
-        self.stop_grace_ms = Some(millis(grace));
+        self.stop_grace_ms = Some(whole_millis(grace));
         self
     }
 
@@ -146,7 +138,7 @@ impl ExecutionOptions {
     /// Sets [`partial_lines_after_ms`](Self::partial_lines_after_ms).
     #[must_use]
     pub fn partial_lines_after(mut self, silence: Duration) -> Self {
-        self.partial_lines_after_ms = Some(millis(silence));
+        self.partial_lines_after_ms = Some(whole_millis(silence));
         self
     }
 }

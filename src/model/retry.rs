@@ -3,7 +3,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{ContainmentReceipt, Ending, ResourceUsage, millis};
+use super::{ContainmentReceipt, Ending, ResourceUsage, millis, whole_millis};
 
 /// How often a program that has failed is started again, and after which pauses; for
 /// [`ExecutionOptions::retry`](crate::ExecutionOptions::retry).
@@ -118,7 +118,7 @@ impl Retry {
     /// Sets [`first_pause_ms`](Self::first_pause_ms).
     #[must_use]
     pub fn first_pause(mut self, pause: Duration) -> Self {
-        self.first_pause_ms = in_millis(pause);
+        self.first_pause_ms = whole_millis(pause);
         self
     }
 
@@ -132,7 +132,7 @@ impl Retry {
     /// Sets [`longest_pause_ms`](Self::longest_pause_ms).
     #[must_use]
     pub fn longest_pause(mut self, pause: Duration) -> Self {
-        self.longest_pause_ms = in_millis(pause);
+        self.longest_pause_ms = whole_millis(pause);
         self
     }
 
@@ -175,10 +175,6 @@ impl Retry {
         let open = whole - least;
         Duration::from_millis(least + open.checked_add(1).map_or(chance, |open| chance % open))
     }
-}
-
-fn in_millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

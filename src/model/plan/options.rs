@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::ExecutionOptions;
+use crate::model::{ExecutionOptions, is_default};
 
 /// Settings of a plan beyond its five fields, for
 /// [`execute_plan_with`](crate::ExecutionEngine::execute_plan_with).
@@ -283,8 +283,4 @@ impl fmt::Debug for PlanOptions {
             .field("defaults", &self.defaults)
             .finish()
     }
-}
-
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
 }
