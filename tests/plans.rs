@@ -520,6 +520,37 @@ async fn a_plan_waits_while_the_engine_is_busy() {
 }
 
 #[tokio::test]
+async fn a_long_plan_does_not_push_others_back() {
+    let engine = ExecutionEngine::builder()
+        .config(ExecutionConfig { max_concurrent_executions: 2, ..Default::default() })
+        .admission(Admission::Queue { max_waiting: 1 })
+        .build()
+        .unwrap();
+    let mut holders = Vec::new();
+    for _ in 0..2 {
+        holders.push(engine.execute(shell("sleep 60")).await.unwrap());
+    }
+    let plan = ExecutionPlan::parallel((0..50).map(|_| shell("true")));
+    let id = engine.execute_plan(plan).await.unwrap();
+    soon("as many as could run wait", async {
+        while engine.waiting_count().await < 2 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    // Behind those two, before the other 48, and not counted with them against `max_waiting`.
+    let other = engine.execute(shell("echo other")).await.unwrap();
+    assert_eq!(engine.queue_position(other).await, Ok(Some(3)));
+    assert_eq!((engine.waiting_count().await, engine.total_count().await), (3, 5));
+    for holder in holders {
+        engine.cancel(holder).await.unwrap();
+    }
+    assert!(soon("the other", engine.wait_for_completion(other)).await.unwrap().success);
+    let result = soon("the plan", engine.wait_for_plan(id)).await.unwrap();
+    assert_eq!(result.stats.completed, 50);
+}
+
+#[tokio::test]
 async fn plans_and_executions_share_the_limit() {
     let dir = TempDir::new().unwrap();
     let engine = ExecutionEngine::builder()
