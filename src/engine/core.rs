@@ -63,7 +63,7 @@ impl Core {
         let terms = Box::new(Terms {
             timing: self.timing(timeout, options),
             leftovers: options.leftovers,
-            limits: options.limits,
+            limits: (!options.limits.is_empty()).then(|| Box::new(options.limits)),
             stdin: options.stdin.clone(),
             feed,
         });

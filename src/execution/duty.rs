@@ -130,16 +130,16 @@ impl Duty {
     }
 
     /// Completes the logs.
-    pub(super) async fn collect(&self, mut logs: Logs, outcome: Outcome) -> Outcome {
+    pub(super) async fn complete(&self, mut logs: Logs, outcome: &mut Outcome) {
+        if logs.is_empty() {
+            return;
+        }
         if let Some(ending) = self.live.decision() {
             let seen = self.publisher.journal().seen();
             logs.footer(&ending, self.live.begun().elapsed(), seen);
         }
-        let output_error = match logs.is_empty() {
-            true => None,
-            false => Box::pin(logs.finish(LOG_PATIENCE)).await,
-        };
-        Outcome { output_error: output_error.or(outcome.output_error), ..outcome }
+        let error = Box::pin(logs.finish(LOG_PATIENCE)).await;
+        outcome.output_error = error.or(outcome.output_error.take());
     }
 
     pub(super) fn no_outcome(&self) -> Outcome {

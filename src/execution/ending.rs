@@ -7,10 +7,8 @@ use execution_engine_process::{Child, Exit, Limits, Signal, TreeUsage as Counted
 use crate::model::{Ending, ResourceLimit, ResourceUsage, TreeUsage};
 
 /// How the program ended, or which limit the system ended it for.
-pub(super) fn ending_of(exit: Exit, limits: &Limits, child: &Child) -> Ending {
-    if !limits.is_empty()
-        && let Some(limit) = reached(exit, limits, child)
-    {
+pub(super) fn ending_of(exit: Exit, limits: Option<&Limits>, child: &Child) -> Ending {
+    if let Some(limit) = limits.and_then(|limits| reached(exit, limits, child)) {
         return Ending::ResourceLimit { limit };
     }
     match exit {

@@ -15,14 +15,14 @@ const PAUSES_MS: [u64; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 
 /// How the first attempt went.
 pub(super) enum Start {
-    Running(Spawned),
+    Running(Box<Spawned>),
     Retry(Box<Launch>, SpawnError),
     Failed(Ending),
 }
 
 pub(super) fn first_attempt(containment: &Containment, launch: Launch) -> Start {
     match containment.spawn(&launch) {
-        Ok(spawned) => Start::Running(spawned),
+        Ok(spawned) => Start::Running(Box::new(spawned)),
         Err(error) if error.is_transient() => Start::Retry(Box::new(launch), error),
         Err(error) => Start::Failed(failure(&error)),
     }
@@ -34,14 +34,14 @@ pub(super) async fn retry(
     launch: &Launch,
     mut error: SpawnError,
     live: &Live,
-) -> Result<Spawned, Ending> {
+) -> Result<Box<Spawned>, Ending> {
     for pause in PAUSES_MS {
         tokio::select! {
             () = live.stopped() => break,
             () = tokio::time::sleep(Duration::from_millis(pause)) => {}
         }
         match containment.spawn(launch) {
-            Ok(spawned) => return Ok(spawned),
+            Ok(spawned) => return Ok(Box::new(spawned)),
             Err(again) if again.is_transient() => error = again,
             Err(last) => return Err(failure(&last)),
         }

@@ -41,7 +41,8 @@ pub(crate) struct Timing {
 pub(crate) struct Terms {
     pub(crate) timing: Timing,
     pub(crate) leftovers: Leftovers,
-    pub(crate) limits: Limits,
+    /// None without limits, which is most executions.
+    pub(crate) limits: Option<Box<Limits>>,
     pub(crate) stdin: StdinSource,
     pub(crate) feed: Feed,
 }
@@ -62,14 +63,17 @@ struct Running {
     watch: Watch,
     pump: Pump,
     feeding: Option<Feeding>,
-    terms: Box<Terms>,
+    timing: Timing,
+    leftovers: Leftovers,
+    limits: Option<Box<Limits>>,
 }
 
-/// A program that runs and that the reactor cannot watch.
-struct Unwatched {
-    child: Child,
-    terms: Box<Terms>,
-    error: io::Error,
+/// Why there is nothing to see to.
+enum NotRunning {
+    /// The program runs, but the reactor cannot watch it.
+    Unwatched { child: Child, ladder: Ladder, error: io::Error },
+    /// It could not be started.
+    Failed { logs: Logs, ending: Ending },
 }
 
 impl Job {
@@ -107,23 +111,10 @@ impl Job {
     pub(crate) async fn run(self: Box<Self>) {
         let mut job = self;
         loop {
-            let Self { mut duty, start, logs, plan, terms, again } = *job;
-            let started = match start {
-                Start::Running(spawned) => Ok(spawned),
-                Start::Failed(ending) => Err(ending),
-                Start::Retry(launch, error) => Box::pin(duty.started_late(&launch, error)).await,
-            };
-            let (mut logs, outcome) = match started {
-                Ok(spawned) => match Running::new(spawned, logs, plan, terms) {
-                    Ok(running) => duty.see_to(running).await,
-                    Err(unwatched) => {
-                        (Logs::default(), Box::pin(duty.end_unwatched(unwatched)).await)
-                    }
-                },
-                Err(ending) => {
-                    duty.decide(ending);
-                    (logs, duty.no_outcome())
-                }
+            let Self { mut duty, start, logs, plan, terms, again } = unboxed(job);
+            let (mut logs, outcome) = match duty.begin(start, logs, plan, terms).await {
+                Ok(running) => duty.see_to(running).await,
+                Err(nothing) => Box::pin(duty.give_up(nothing)).await,
             };
             let rested = match &again {
                 Some(again) => Box::pin(duty.rest(again, &mut logs, outcome)).await,
@@ -132,8 +123,8 @@ impl Job {
             match (rested, again) {
                 (Ok(()), Some(again)) => job = duty.again(again, logs),
                 (rested, _) => {
-                    let outcome = rested.err().unwrap_or_else(|| duty.no_outcome());
-                    let outcome = duty.collect(logs, outcome).await;
+                    let mut outcome = rested.err().unwrap_or_else(|| duty.no_outcome());
+                    duty.complete(logs, &mut outcome).await;
                     return duty.end(outcome);
                 }
             }
@@ -141,23 +132,38 @@ impl Job {
     }
 }
 
+/// What was in a box, whose memory is given back at once: moving the parts out of it one by one keeps
+/// it for as long as they are there.
+#[expect(clippy::boxed_local, reason = "giving the box back is what it is for")]
+fn unboxed<T>(boxed: Box<T>) -> T {
+    *boxed
+}
+
 impl Running {
     /// Must be called on the driver, whose reactor watches the program from now on.
+    #[expect(
+        clippy::boxed_local,
+        reason = "the caller, a future, is to hold no more than a pointer"
+    )]
     fn new(
-        spawned: Spawned,
+        spawned: Box<Spawned>,
         logs: Logs,
         plan: PumpPlan,
-        mut terms: Box<Terms>,
-    ) -> Result<Box<Self>, Box<Unwatched>> {
-        let Spawned { child, stdin, stdout, stderr } = spawned;
-        let feed = std::mem::replace(&mut terms.feed, Feed::Nothing);
+        terms: Box<Terms>,
+    ) -> Result<Box<Self>, Box<NotRunning>> {
+        let Spawned { child, stdin, stdout, stderr } = *spawned;
+        let Terms { timing, leftovers, limits, feed, .. } = *terms;
         let watched = || {
             let pump = Pump::new([Some(stdout), stderr], logs, plan)?;
             Ok((pump, Watch::exit_of(&child)?, feed.into(stdin)?))
         };
         match watched() {
-            Ok((pump, watch, feeding)) => Ok(Box::new(Self { child, watch, pump, feeding, terms })),
-            Err(error) => Err(Box::new(Unwatched { child, terms, error })),
+            Ok((pump, watch, feeding)) => {
+                Ok(Box::new(Self { child, watch, pump, feeding, timing, leftovers, limits }))
+            }
+            Err(error) => {
+                Err(Box::new(NotRunning::Unwatched { child, ladder: timing.ladder, error }))
+            }
         }
     }
 }
@@ -165,14 +171,38 @@ impl Running {
 impl Terms {
     /// The same for another attempt.
     pub(crate) fn again(&self) -> Box<Self> {
-        let feed = ends_of(&self.stdin).1;
-        Box::new(Self { stdin: self.stdin.clone(), feed, ..*self })
+        let Self { timing, leftovers, ref limits, ref stdin, .. } = *self;
+        let feed = ends_of(stdin).1;
+        Box::new(Self { timing, leftovers, limits: limits.clone(), stdin: stdin.clone(), feed })
     }
 }
 
 impl Duty {
+    /// From the first attempt to start the program to one that runs and is watched.
+    async fn begin(
+        &self,
+        start: Start,
+        logs: Logs,
+        plan: PumpPlan,
+        terms: Box<Terms>,
+    ) -> Result<Box<Running>, Box<NotRunning>> {
+        let started = match start {
+            Start::Running(spawned) => Ok(spawned),
+            Start::Failed(ending) => Err(ending),
+            Start::Retry(launch, error) => Box::pin(self.started_late(&launch, error)).await,
+        };
+        match started {
+            Ok(spawned) => Running::new(spawned, logs, plan, terms),
+            Err(ending) => Err(Box::new(NotRunning::Failed { logs, ending })),
+        }
+    }
+
     /// Starts the program where the system has said "not now".
-    async fn started_late(&self, launch: &Launch, error: SpawnError) -> Result<Spawned, Ending> {
+    async fn started_late(
+        &self,
+        launch: &Launch,
+        error: SpawnError,
+    ) -> Result<Box<Spawned>, Ending> {
         let spawned = spawn::retry(self.containment(), launch, error, self.live()).await;
         spawned.inspect(|spawned| self.started(spawned.child.id()))
     }
@@ -188,7 +218,10 @@ impl Duty {
         });
         // What holds the tree is given back before anybody is told that the execution has ended.
         drop((watch, child, feeding));
-        let output_error = complete_files(&mut pump).await;
+        let output_error = match pump.has_files() {
+            true => Box::pin(complete_files(&mut pump)).await,
+            false => None,
+        };
         let logs = pump.close();
         self.publisher().tell();
         (logs, Outcome { containment: receipt, reaped, counted, output_error })
@@ -196,8 +229,7 @@ impl Duty {
 
     /// Waits until the tree is gone and everything it has written is read.
     async fn attend(&self, running: &mut Running) -> ContainmentReceipt {
-        let Running { child, watch, pump, terms, .. } = running;
-        let Terms { timing, leftovers, limits, .. } = &**terms;
+        let Running { child, watch, pump, timing, leftovers, limits, .. } = running;
         let exit = {
             let exit_or_stop = pin!(self.exit_or_stop(child, watch, timing));
             self.pumping(pump, exit_or_stop).await
@@ -206,7 +238,7 @@ impl Duty {
         if let Some(exit) = exit {
             // What the program wrote before its end counts before it, also against the limit.
             self.drain(pump, timing.drain).await;
-            self.decide(ending_of(exit, limits, child));
+            self.decide(ending_of(exit, limits.as_deref(), child));
         }
         let level = self.containment().level();
         let has_ended_by_itself = self.live().decision().is_some_and(|ending| ending.is_own());
@@ -308,14 +340,24 @@ impl Duty {
     /// Reads what is there, whatever still holds the pipes open. A handler that is behind does not
     /// hold this up: what a pipe can hold fits beside its queue.
     async fn drain(&self, pump: &mut Pump, patience: Duration) {
+        let first = pump.step_now();
+        if first.is_some() || pump.has_files() {
+            // On the heap, because most programs leave nothing.
+            Box::pin(self.drain_on(pump, first, patience)).await;
+        }
+    }
+
+    async fn drain_on(&self, pump: &mut Pump, first: Option<Step>, patience: Duration) {
         let work = async {
-            while let Some(step) = pump.step_now() {
+            let mut next = first;
+            while let Some(step) = next {
                 self.accept(step);
                 if let Some(stop) = pump.write_pending().await {
                     self.stop_for(stop);
                 }
                 // A survivor may write on and on, and others live on this thread, too.
                 tokio::task::consume_budget().await;
+                next = pump.step_now();
             }
             pump.complete_files().await
         };
@@ -342,13 +384,20 @@ impl Duty {
         let _first = self.live().decide(ending);
     }
 
-    /// Ends a program that the reactor cannot watch.
-    async fn end_unwatched(&self, unwatched: Box<Unwatched>) -> Outcome {
-        let Unwatched { mut child, terms, error } = *unwatched;
-        self.decide(Ending::EngineFailed { reason: error.to_string() });
-        let (tree, nothing) = (stop::look(&mut child), self.nothing_to_stop());
-        let stop = stop_tree(&mut child, tree, nothing, terms.timing.ladder, self.live());
-        Outcome::without_program(stop.await)
+    /// Ends an attempt of which nothing runs that could be seen to.
+    async fn give_up(&self, nothing: Box<NotRunning>) -> (Logs, Outcome) {
+        match *nothing {
+            NotRunning::Failed { logs, ending } => {
+                self.decide(ending);
+                (logs, self.no_outcome())
+            }
+            NotRunning::Unwatched { mut child, ladder, error } => {
+                self.decide(Ending::EngineFailed { reason: error.to_string() });
+                let (tree, nothing) = (stop::look(&mut child), self.nothing_to_stop());
+                let stop = stop_tree(&mut child, tree, nothing, ladder, self.live());
+                (Logs::default(), Outcome::without_program(stop.await))
+            }
+        }
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) struct Capture {
     base: u64,
     /// How many of them since.
     seen: u64,
-    last: Option<Last>,
+    last: Option<Box<Last>>,
     overflow: Option<Arc<OverflowFile>>,
 }
 
@@ -62,7 +62,7 @@ impl Capture {
     pub(super) fn new(limit: usize, keep: Keep) -> Self {
         let last = match keep {
             Keep::First => None,
-            Keep::FirstAndLast => Some(Last { bytes: VecDeque::new(), limit: limit / 2 }),
+            Keep::FirstAndLast => Some(Box::new(Last { bytes: VecDeque::new(), limit: limit / 2 })),
         };
         let first = limit - last.as_ref().map_or(0, |last| last.limit);
         let store = Store::Growing(Vec::new());
@@ -85,7 +85,7 @@ impl Capture {
     /// One for what follows, which keeps as much.
     pub(super) fn fresh(&self) -> Self {
         let last = self.last.as_ref();
-        let last = last.map(|last| Last { bytes: VecDeque::new(), limit: last.limit });
+        let last = last.map(|last| Box::new(Last { bytes: VecDeque::new(), limit: last.limit }));
         Self {
             store: Store::Growing(Vec::new()),
             kept: 0,

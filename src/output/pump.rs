@@ -117,15 +117,28 @@ impl Pump {
     /// after a silence. Cancel safe: a chunk that has been read is accounted for before anything
     /// else can happen.
     pub(crate) async fn step(&mut self) -> Step {
-        if let Some(stop) = self.write_pending().await {
+        // What most executions do not need is on the heap: each holds the memory of a step.
+        if self.has_files()
+            && let Some(stop) = Box::pin(self.write_pending()).await
+        {
             return Step { stop: Some(stop), ..Step::default() };
         }
-        let silence_ends = self.silence_ends();
+        match self.silence_ends() {
+            None => self.chunk().await,
+            Some(ends) => Box::pin(self.chunk_or_silence(ends)).await,
+        }
+    }
+
+    async fn chunk(&mut self) -> Step {
+        poll_fn(|cx| with_buffer(|buffer| self.poll_chunk(cx, buffer))).await
+    }
+
+    async fn chunk_or_silence(&mut self, ends: Instant) -> Step {
         let chunk = poll_fn(|cx| with_buffer(|buffer| self.poll_chunk(cx, buffer)));
         tokio::select! {
             biased;
             step = chunk => step,
-            () = moment::reached(silence_ends) => self.tell_unfinished(),
+            () = moment::reached(Some(ends)) => self.tell_unfinished(),
         }
     }
 
@@ -156,6 +169,11 @@ impl Pump {
             }
         }
         None
+    }
+
+    /// Whether there are files to complete: logs, or an overflow file.
+    pub(crate) fn has_files(&self) -> bool {
+        !self.logs.is_empty() || self.channels.iter().any(|channel| channel.overflow.is_some())
     }
 
     /// Waits until the overflow files have everything. Cancel safe.

@@ -59,7 +59,8 @@ impl Inner {
         let channel =
             |stream, capture| Channel { capture, lines: LineSplitter::new(stream, longest_line) };
         Self {
-            entries: VecDeque::new(),
+            // The start and the status: more there is not until something is put out.
+            entries: VecDeque::with_capacity(2),
             end: 0,
             others: 0,
             streams: [channel(Stream::Stdout, stdout), channel(Stream::Stderr, stderr)],
