@@ -131,30 +131,34 @@ async fn stands_still(home: &Path) {
 
 #[tokio::test]
 async fn a_paused_tree_stands_still_and_its_timeout_with_it() {
-    for level in levels() {
-        let home = TempDir::new().unwrap();
-        let engine = engine_at(level);
-        let timeout = Duration::from_secs(3);
-        let request = shell(COUNTING).working_dir(home.path()).timeout(timeout);
-        let id = engine.execute(request).await.unwrap();
-        told(&home.path().join("ready")).await;
-        engine.pause(id).await.unwrap();
-        engine.pause(id).await.expect("pausing what is paused changes nothing");
-        stands_still(home.path()).await;
-        let still = counted(home.path());
-        // As long again as the timeout, and more.
-        tokio::time::sleep(timeout + Duration::from_millis(500)).await;
-        assert_eq!(counted(home.path()), still, "{level}");
-        assert_eq!(engine.get_status(id).await.unwrap(), ExecutionStatus::Running, "{level}");
-        engine.resume(id).await.unwrap();
-        until("all go on", || {
-            counted(home.path()).iter().zip(&still).all(|(now, then)| now != then)
-        })
-        .await;
-        let result = ended(&engine, id).await;
-        assert_eq!(result.status, ExecutionStatus::Timeout);
-        assert!(result.duration > 2 * timeout, "{level}: {:?}", result.duration);
+    let checks: Vec<_> =
+        levels().into_iter().map(|level| tokio::spawn(stands_still_at(level))).collect();
+    for check in checks {
+        check.await.unwrap();
     }
+}
+
+async fn stands_still_at(level: ContainmentLevel) {
+    let home = TempDir::new().unwrap();
+    let engine = engine_at(level);
+    let timeout = Duration::from_secs(3);
+    let request = shell(COUNTING).working_dir(home.path()).timeout(timeout);
+    let id = engine.execute(request).await.unwrap();
+    told(&home.path().join("ready")).await;
+    engine.pause(id).await.unwrap();
+    engine.pause(id).await.expect("pausing what is paused changes nothing");
+    stands_still(home.path()).await;
+    let still = counted(home.path());
+    // As long again as the timeout, and more.
+    tokio::time::sleep(timeout + Duration::from_millis(500)).await;
+    assert_eq!(counted(home.path()), still, "{level}");
+    assert_eq!(engine.get_status(id).await.unwrap(), ExecutionStatus::Running, "{level}");
+    engine.resume(id).await.unwrap();
+    until("all go on", || counted(home.path()).iter().zip(&still).all(|(now, then)| now != then))
+        .await;
+    let result = ended(&engine, id).await;
+    assert_eq!(result.status, ExecutionStatus::Timeout);
+    assert!(result.duration > 2 * timeout, "{level}: {:?}", result.duration);
 }
 
 #[tokio::test]
