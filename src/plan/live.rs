@@ -72,9 +72,9 @@ pub(super) enum StepRecord {
 /// A step that never ran.
 #[derive(Debug)]
 pub(super) struct Never {
-    pub(super) id: Uuid,
-    pub(super) ending: Ending,
-    pub(super) at: DateTime<Utc>,
+    id: Uuid,
+    ending: Ending,
+    at: DateTime<Utc>,
 }
 
 impl PlanLive {
@@ -207,6 +207,15 @@ impl PlanRecord {
 }
 
 impl StepRecord {
+    pub(super) fn never(id: Uuid, ending: Ending) -> Self {
+        Self::Never(Box::new(Never { id, ending, at: Utc::now() }))
+    }
+
+    /// Of a step of which nothing else is known.
+    pub(super) fn lost(id: Uuid) -> Self {
+        Self::never(id, Ending::EngineFailed { reason: "it left no record".to_string() })
+    }
+
     pub(super) fn id(&self) -> Uuid {
         match self {
             Self::Ran(record) => record.profile.id,

@@ -10,6 +10,7 @@ mod live;
 mod mermaid;
 mod runner;
 mod schedule;
+mod state;
 mod subscription;
 
 pub(crate) use book::{Plans, Removed};

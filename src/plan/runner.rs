@@ -3,7 +3,6 @@
 //! of tasks would, and nothing stands between the end of one step and the start of the next.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,13 +11,14 @@ use uuid::Uuid;
 
 use super::check::{Checked, House, label, options_of};
 use super::input::Input;
-use super::live::{Never, PlanLive, StepRecord};
-use super::schedule::{Outcome, Schedule};
+use super::live::{PlanLive, StepRecord};
+use super::schedule::Schedule;
+use super::state::State;
 use crate::error::{ExecutionError, Result};
 use crate::execution::Live;
 use crate::model::{
     Ending, ExecutionEvent, ExecutionOptions, ExecutionPlan, ExecutionRequest, ExecutionStatus,
-    FailurePolicy, InputTarget, NotRun, PlanEnding, PlanOptions, PlanSummary, StdinSource, Stream,
+    FailurePolicy, NotRun, PlanEnding, PlanOptions, PlanSummary,
 };
 use crate::moment;
 use crate::notify::Publisher;
@@ -37,25 +37,13 @@ pub(crate) trait Hands: House + Send + Sync + 'static {
 
 pub(crate) struct Runner<H: Hands> {
     hands: H,
-    live: Arc<PlanLive>,
+    pub(super) live: Arc<PlanLive>,
     publisher: Publisher,
-    options: PlanOptions,
-    policy: FailurePolicy,
-    inputs: HashMap<usize, Vec<Input>>,
+    pub(super) options: PlanOptions,
+    pub(super) policy: FailurePolicy,
+    pub(super) inputs: HashMap<usize, Vec<Input>>,
     ids: Box<[Uuid]>,
     state: Mutex<State>,
-}
-
-/// Where the steps stand. Its lock is short: no program is started and nothing awaited under it.
-struct State {
-    schedule: Schedule,
-    /// What has not been started.
-    requests: Box<[Option<ExecutionRequest>]>,
-    records: Box<[Option<StepRecord>]>,
-    started: HashMap<usize, Arc<Live>>,
-    /// How those end that are being started right now: nothing is to run any more.
-    stop: Option<Ending>,
-    first_failure: Option<usize>,
 }
 
 /// A step that a task has taken on. Dropped undone, by a panic or with its runtime, it still ends.
@@ -75,15 +63,8 @@ impl<H: Hands> Runner<H> {
     ) -> Arc<Self> {
         let Checked { graph, policy, room, turns, inputs } = checked;
         let ids = plan.commands.iter().map(|request| request.id).collect();
-        let state = State {
-            schedule: Schedule::new(graph, policy, room, &turns),
-            records: plan.commands.iter().map(|_| None).collect(),
-            requests: plan.commands.into_iter().map(Some).collect(),
-            started: HashMap::new(),
-            stop: None,
-            first_failure: None,
-        };
-        let state = Mutex::new(state);
+        let schedule = Schedule::new(graph, policy, room, &turns);
+        let state = Mutex::new(State::new(schedule, plan.commands));
         Arc::new(Self { hands, live, publisher, options, policy, inputs, ids, state })
     }
 
@@ -148,7 +129,7 @@ impl<H: Hands> Runner<H> {
             Some((command, Err(reason))) => {
                 return (StepRecord::never(id, Ending::NotRun { reason }), command);
             }
-            None => return (lost(id), String::new()),
+            None => return (StepRecord::lost(id), String::new()),
         };
         let options = options.as_ref().unwrap_or_else(|| options_of(&self.options, step));
         let live = match self.hands.start(request, options) {
@@ -173,7 +154,7 @@ impl<H: Hands> Runner<H> {
         match live.ended().await {
             Some(record) => (StepRecord::Ran(record), command),
             // It was refused after all.
-            None => (lost(id), command),
+            None => (StepRecord::lost(id), command),
         }
     }
 
@@ -192,7 +173,7 @@ impl<H: Hands> Runner<H> {
             (ending, std::mem::take(&mut state.records))
         };
         let steps = records.into_iter().zip(&self.ids);
-        let steps = steps.map(|(record, id)| record.unwrap_or_else(|| lost(*id)));
+        let steps = steps.map(|(record, id)| record.unwrap_or_else(|| StepRecord::lost(*id)));
         self.live.close(ending, steps.collect());
         self.hands.plan_ended(&self.live);
         self.live.wake();
@@ -201,7 +182,7 @@ impl<H: Hands> Runner<H> {
         self.publisher.event(Utc::now(), ExecutionEvent::PlanEnded { plan_id, status, duration });
     }
 
-    fn tell(
+    pub(super) fn tell(
         &self,
         state: &State,
         (step, id): (usize, Uuid),
@@ -226,121 +207,6 @@ impl<H: Hands> Runner<H> {
     }
 }
 
-impl State {
-    /// Adds what the plan shares, and the outputs of earlier steps. Options come back where they are
-    /// other ones than those of the step.
-    fn equip<H: Hands>(
-        &self,
-        runner: &Runner<H>,
-        step: usize,
-        mut request: ExecutionRequest,
-    ) -> Result<(ExecutionRequest, Option<ExecutionOptions>), NotRun> {
-        if self.stop.is_some() {
-            return Err(runner.live.why_not());
-        }
-        for (name, value) in &runner.options.env {
-            request.env.entry(name.clone()).or_insert_with(|| value.clone());
-        }
-        if let Some(shared) = &runner.options.working_dir {
-            let own = request.working_dir.as_deref().unwrap_or(Path::new(""));
-            request.working_dir =
-                Some(if own.as_os_str().is_empty() { shared.clone() } else { shared.join(own) });
-        }
-        let mut options = None;
-        for input in runner.inputs.get(&step).map_or(&[][..], Vec::as_slice) {
-            let from = || label(&runner.options, input.from);
-            let wrong = |reason: String| NotRun::Input { from: from(), reason };
-            let bytes = match &self.records[input.from] {
-                Some(StepRecord::Ran(record)) => {
-                    let output = record.captured(Stream::Stdout);
-                    input.take(&output.bytes(), output.stats().seen_bytes).map_err(wrong)?
-                }
-                _ => return Err(wrong("it never ran".to_string())),
-            };
-            match &input.to {
-                InputTarget::Env(name) => {
-                    let text = String::from_utf8(bytes.to_vec());
-                    let text = text.map_err(|_| {
-                        wrong("it is not UTF-8, which a variable has to be here".to_string())
-                    })?;
-                    request.env.insert(name.clone(), text);
-                }
-                InputTarget::Stdin => {
-                    let own = options_of(&runner.options, step).clone();
-                    options = Some(own.stdin(StdinSource::bytes(bytes)));
-                }
-            }
-        }
-        Ok((request, options))
-    }
-
-    /// A step that was taken on has ended, or could not be started.
-    fn over<H: Hands>(
-        &mut self,
-        runner: &Runner<H>,
-        step: usize,
-        record: StepRecord,
-        command: String,
-    ) {
-        let (id, ending) = (record.id(), record.ending().clone());
-        self.started.remove(&step);
-        self.records[step] = Some(record);
-        let outcome = if ending.is_success() { Outcome::Success } else { Outcome::Failure };
-        let given_up = self.schedule.ended(step, outcome);
-        runner.live.progress(self.schedule.over_count());
-        runner.tell(self, (step, id), ending.status(), command);
-        if matches!(ending, Ending::EngineClosed | Ending::NotRun { reason: NotRun::EngineClosed })
-        {
-            runner.live.decide(PlanEnding::EngineClosed);
-            self.give_up(runner, given_up, &NotRun::EngineClosed);
-            return self.stop(runner, &Ending::EngineClosed);
-        }
-        if outcome == Outcome::Success {
-            return;
-        }
-        self.first_failure.get_or_insert(step);
-        let failed = label(&runner.options, step);
-        match runner.policy {
-            FailurePolicy::Continue => {}
-            FailurePolicy::FinishIndependent => {
-                self.give_up(runner, given_up, &NotRun::DependencyFailed { step: failed });
-            }
-            FailurePolicy::StopAtFirstError => {
-                runner.live.decide(PlanEnding::Failed { step: failed.clone() });
-                self.give_up(runner, given_up, &NotRun::PlanStopped { step: failed });
-            }
-            FailurePolicy::CancelAtFirstError => {
-                runner.live.decide(PlanEnding::Failed { step: failed.clone() });
-                self.give_up(runner, given_up, &NotRun::PlanStopped { step: failed });
-                self.stop(runner, &Ending::Cancelled);
-            }
-        }
-    }
-
-    /// Starts nothing any more, and stops what runs.
-    fn stop<H: Hands>(&mut self, runner: &Runner<H>, ending: &Ending) {
-        self.stop.get_or_insert_with(|| ending.clone());
-        for live in self.started.values() {
-            // One that has just ended by itself keeps its own ending.
-            let _first = live.decide(ending.clone());
-        }
-        let given_up = self.schedule.stop();
-        self.give_up(runner, given_up, &runner.live.why_not());
-    }
-
-    /// Notes why steps will never run.
-    fn give_up<H: Hands>(&mut self, runner: &Runner<H>, steps: Vec<usize>, reason: &NotRun) {
-        runner.live.progress(self.schedule.over_count());
-        for step in steps {
-            let Some(request) = self.requests[step].take() else { continue };
-            let ending = Ending::NotRun { reason: reason.clone() };
-            let (id, command) = (request.id, request.command.to_string());
-            runner.tell(self, (step, id), ending.status(), command);
-            self.records[step] = Some(StepRecord::never(id, ending));
-        }
-    }
-}
-
 impl<H: Hands> Duty<'_, H> {
     fn done(mut self, record: StepRecord, command: String) {
         self.fulfil(record, command);
@@ -361,19 +227,8 @@ impl<H: Hands> Drop for Duty<'_, H> {
         let reason = "a task of it was lost".to_string();
         self.runner.live.decide(PlanEnding::EngineFailed { reason });
         self.runner.lock().stop(self.runner, &Ending::EngineClosed);
-        self.fulfil(lost(self.runner.ids[self.step]), String::new());
+        self.fulfil(StepRecord::lost(self.runner.ids[self.step]), String::new());
     }
-}
-
-impl StepRecord {
-    fn never(id: Uuid, ending: Ending) -> Self {
-        Self::Never(Box::new(Never { id, ending, at: Utc::now() }))
-    }
-}
-
-/// Of a step of which nothing else is known.
-fn lost(id: Uuid) -> StepRecord {
-    StepRecord::never(id, Ending::EngineFailed { reason: "it left no record".to_string() })
 }
 
 /// Where an execution stood when it had just been started, even if it has ended by now.

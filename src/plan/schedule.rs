@@ -108,6 +108,11 @@ impl Schedule {
         given_up
     }
 
+    /// Whether nothing is started any more.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
     /// Whether every step has ended or will never run.
     pub(super) fn is_over(&self) -> bool {
         self.unfinished == 0
