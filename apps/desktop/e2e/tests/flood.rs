@@ -73,3 +73,27 @@ async fn the_page_stays_usable_under_300_000_lines() {
     println!("found among {LINES} lines after {:?}", asked.elapsed());
     app.quit().await;
 }
+
+#[tokio::test]
+async fn a_page_that_does_not_read_is_told_what_it_missed() {
+    const WRITTEN: u64 = 150_000_000;
+    let app = App::open().await;
+    let body = "const execution = await app.Execution.start({ rule: 'shells',
+        command: { type: 'shell', command: `yes 'a line of some length' | head -c ${args[0]}`, shell: '/bin/sh' } });
+      const chunks = await execution.chunks();
+      await execution.wait({ output: 'omit' });
+      let [got, missed, last] = [0, 0, undefined];
+      for await (const chunk of chunks) {
+        if ('bytes' in chunk) got += chunk.bytes.length;
+        else if (chunk.event.type === 'output_missed') missed += chunk.event.bytes;
+        last = chunk.event?.type;
+      }
+      return { got, missed, last };";
+    let told = app.async_js(body, &[json!(WRITTEN)]).await;
+    println!("of {WRITTEN} bytes, to a page that did not read: {told}");
+    let (got, missed) = (told["got"].as_u64().unwrap(), told["missed"].as_u64().unwrap());
+    assert!(missed > 0, "the engine does not hold so much: {told}");
+    assert_eq!(got + missed, WRITTEN, "to the byte");
+    assert_eq!(told["last"], "completed");
+    app.quit().await;
+}

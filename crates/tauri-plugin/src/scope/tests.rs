@@ -478,6 +478,45 @@ fn rules_that_make_no_sense_are_refused_with_their_field() {
     assert!(unknown.is_err());
 }
 
+/// All rules in a value, wherever they are.
+fn rules_in(value: &Value, found: &mut Vec<Value>) {
+    match value {
+        Value::Object(fields) if fields.contains_key("name") => found.push(value.clone()),
+        Value::Object(fields) => fields.values().for_each(|field| rules_in(field, found)),
+        Value::Array(list) => list.iter().for_each(|entry| rules_in(entry, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_rules_in_the_papers_are_rules() {
+    let papers = [
+        include_str!("../../README.md"),
+        include_str!("../../../../docs/tauri.md"),
+        concat!(
+            "```json\n",
+            include_str!("../../../../apps/desktop/src-tauri/capabilities/main.json"),
+            "```"
+        ),
+    ];
+    let mut rules = Vec::new();
+    for block in papers.iter().flat_map(|paper| paper.split("```json\n").skip(1)) {
+        let text = block.split("```").next().unwrap();
+        // One is a line of package.json and no JSON by itself.
+        if let Ok(value) = serde_json::from_str(text) {
+            rules_in(&value, &mut rules);
+        }
+    }
+    assert!(rules.len() > 8, "{} rules", rules.len());
+    for rule in rules {
+        let read: Rule =
+            serde_json::from_value(rule.clone()).unwrap_or_else(|error| panic!("{error}: {rule}"));
+        // A variable of Tauri stands for an absolute path.
+        let locate = |path: &Path| Ok(Path::new("/").join(path));
+        assert!(Compiled::new(read, locate).is_ok(), "{rule}");
+    }
+}
+
 /// Requests of all kinds with a marked text in every place that takes one.
 fn requests() -> impl Strategy<Value = (String, Value)> {
     let secret = "[a-z]{3}S3CR3T[a-z]{3}";
