@@ -75,8 +75,7 @@ async fn run(
     request: Value,
     options: Option<Value>,
 ) -> Result<ExecutionResult> {
-    let Allowed { request, options } = allowed(&plugin, &own, &all, request, options)?;
-    let id = plugin.engine.execute_with(request, options).await?;
+    let id = execute(plugin.clone(), own, all, request, options).await?;
     Ok(plugin.engine.wait_for_completion(id).await?)
 }
 

@@ -38,19 +38,13 @@ pub(super) async fn subscribe<R: Runtime>(
     channel: Channel<InvokeResponseBody>,
 ) -> Result<u32> {
     let engine = &plugin.engine;
-    Ok(match (form, after) {
-        (Form::Lines, None) => {
-            deliver(&webview, &plugin, engine.subscribe(id).await?, Records::default(), channel)
-        }
-        (Form::Lines, Some(after)) => {
+    let after = after.unwrap_or(0);
+    Ok(match form {
+        Form::Lines => {
             let records = engine.subscribe_from(id, after).await?;
             deliver(&webview, &plugin, records, Records::default(), channel)
         }
-        (Form::Chunks, None) => {
-            let chunks = engine.subscribe_chunks(id).await?;
-            deliver(&webview, &plugin, chunks, Chunks::default(), channel)
-        }
-        (Form::Chunks, Some(after)) => {
+        Form::Chunks => {
             let chunks = engine.subscribe_chunks_from(id, after).await?;
             deliver(&webview, &plugin, chunks, Chunks::default(), channel)
         }
