@@ -211,6 +211,24 @@ async fn a_paused_execution_can_be_cancelled_and_may_tidy_up() {
     }
 }
 
+#[tokio::test]
+async fn a_kill_after_a_pause_counts_those_it_has_reached() {
+    for level in levels() {
+        let engine = engine_at(level);
+        for _ in 0..20 {
+            let home = TempDir::new().unwrap();
+            let line = "sleep 300 & sleep 300 & echo ready >ready; wait";
+            let id = start(&engine, home.path(), line).await;
+            engine.pause(id).await.unwrap();
+            engine.resume(id).await.unwrap();
+            assert_eq!(engine.signal(id, Signal::Kill).await.unwrap(), 3, "{level}");
+            let result = ended(&engine, id).await;
+            let killed = Ending::Signaled { signal: 9, core_dumped: false };
+            assert_eq!(result.ending, killed, "{level}");
+        }
+    }
+}
+
 /// A group that was frozen when its last member was killed must not freeze the next execution.
 #[tokio::test]
 async fn one_that_is_killed_while_it_is_paused_leaves_nobody_frozen() {

@@ -37,6 +37,7 @@ pub(in crate::sys::linux) struct Group {
     /// Killed as a whole, or frozen. There are kernels that kill whoever is born into a group that
     /// was killed once, and all let those stand still that are born into a frozen one.
     is_spent: bool,
+    is_killed: bool,
     is_frozen: bool,
 }
 
@@ -71,6 +72,7 @@ impl Group {
             baseline: (Duration::ZERO, Duration::ZERO),
             is_limited: limits.is_some(),
             is_spent: false,
+            is_killed: false,
             is_frozen: false,
             dir,
         }))
@@ -180,7 +182,8 @@ impl Leaf {
         let group = self.group.as_mut().ok_or(io::ErrorKind::NotFound)?;
         if signal == Signal::KILL {
             let count = pids_below(&group.dir)?.len();
-            let is_first = !std::mem::replace(&mut group.is_spent, true);
+            let is_first = !std::mem::replace(&mut group.is_killed, true);
+            group.is_spent = true;
             // Kernels before 5.14 cannot kill a group as a whole. None of them kills a process
             // whose first thread has ended, so whoever is left is killed by id, too.
             if super::kill(&group.dir).is_ok() && is_first {
