@@ -18,7 +18,7 @@ async fn demo_shows_its_lines_while_it_runs() {
     app.status("Completed").await;
     app.element("#details .headline.completed").await;
     let details = app.text("#details").await;
-    for fact in ["Exit code", "Duration", "Peak memory", "Containment receipt", "nobody"] {
+    for fact in ["Exit code", "Duration", "CPU, user", "Containment receipt", "nobody"] {
         assert!(details.contains(fact), "{fact} is missing in {details}");
     }
     app.quit().await;
