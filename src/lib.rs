@@ -38,6 +38,10 @@
 //! Linux 5.4 or later. How firmly a process tree is held depends on what the host offers, see
 //! [`ContainmentLevel`]; which [`Limits`] can be enforced does, too, and what cannot is refused.
 //!
+//! Other Unix systems have process groups and no limits, and a receipt there cannot name who is in a
+//! group. This has been tested on Linux, where that backend can be built as well, and type-checked for
+//! macOS; it has not been run there. `docs/containment.md` has the differences.
+//!
 //! Futures may be dropped at any point: what was begun goes on, and nothing is left half-done. A
 //! dropped wait or run stops no program; [`cancel`](ExecutionEngine::cancel) does.
 //!

@@ -254,7 +254,8 @@ pub struct ContainmentReceipt {
     /// says so, which it does at the cgroup level alone. A process that had the right to move itself
     /// out of its group, and did, can have escaped it.
     pub proven: bool,
-    /// How many processes were still alive when the engine had to stop the tree.
+    /// How many processes were still alive when the engine had to stop the tree. On systems other than
+    /// Linux the members of a group cannot be counted, and it is 1 for all of them.
     pub stopped: u32,
     /// The last signal that reached somebody; None if nothing had to be stopped.
     pub signal: Option<Signal>,
@@ -283,7 +284,8 @@ impl ContainmentReceipt {
     }
 }
 
-/// A process that is still alive after its execution has ended.
+/// A process that is still alive after its execution has ended. On systems other than Linux one entry
+/// of the name `(process group)`, with the id of the group, stands for all who are left of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Survivor {

@@ -34,6 +34,30 @@
 //! session of its own that reads from a pipe whose other end only the host has. When that end
 //! closes, by whatever cause, it kills the control group, or whom it finds in a list that the host
 //! keeps in memory shared with it.
+//!
+//! # Platform differences
+//!
+//! The above is Linux. Any other Unix has [`Level::ProcessGroup`] alone, through `posix_spawn`. It is
+//! tested on Linux, where `--cfg execution_engine_portable` builds it, and type-checked for macOS; it
+//! has not been run there. What differs:
+//!
+//! - A child leads a process group in the session of its host. Its signal dispositions and its mask are
+//!   clean. On Apple's systems it has its three descriptors and no other; elsewhere it inherits what
+//!   somebody opened without close-on-exec.
+//! - A working directory can be given on Apple's systems. Elsewhere `posix_spawn` has no portable way to
+//!   enter one, and a launch with one is refused.
+//! - A thread waits for each child. An id means another child if somebody else in this process has
+//!   reaped ours; that cannot be told there.
+//! - [`Tree`] has one entry: the main program, by the name of its file, and when that has ended the
+//!   entry `(process group)` with the id of the group, for however many are left of it.
+//!   [`Child::signal`] counts one for all.
+//! - [`Child::cpu_time`] and [`Child::tree_usage`] are None.
+//! - All [`Limits`] are refused.
+//! - The sentinel is told of a child by the host, a moment after its start. A host that is killed in
+//!   that moment leaves it behind, as it does those who have left their group.
+//! - A host that is process 1 has to collect the zombies of orphans by itself.
+//!
+//! There is no backend for Windows; `sys/mod.rs` says what one would have to give.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 

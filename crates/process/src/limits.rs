@@ -3,7 +3,8 @@ use std::fmt;
 /// What a program may use. None leaves a limit as the host has it.
 ///
 /// Most are resource limits, which each process of the tree gets for itself; the last two bound the
-/// tree as a whole and need the cgroup level with the controllers there.
+/// tree as a whole and need the cgroup level with the controllers there. Systems other than Linux
+/// refuse all of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
@@ -36,10 +37,6 @@ impl Limits {
     /// Whether nothing is limited.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
-    }
-
-    pub(crate) fn needs_controllers(&self) -> bool {
-        self.tree_memory_bytes.is_some() || self.tree_processes.is_some()
     }
 }
 

@@ -40,7 +40,8 @@ impl Tree {
     }
 }
 
-/// A living process.
+/// A living process. Where the system lists none, one of the name `(process group)` and with the id of
+/// that group stands for all who are left of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
     /// Its process id.

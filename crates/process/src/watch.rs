@@ -39,7 +39,11 @@ impl Watch {
     pub fn tree(watch: WatchFd) -> io::Result<Self> {
         let interest = match watch.ready {
             WatchReady::Readable => Interest::READABLE,
+            #[cfg(target_os = "linux")]
             WatchReady::Priority => Interest::PRIORITY,
+            // No other system has descriptors that tell so.
+            #[cfg(not(target_os = "linux"))]
+            WatchReady::Priority => return Err(io::ErrorKind::Unsupported.into()),
         };
         Self::new(Arc::new(watch.fd), interest)
     }

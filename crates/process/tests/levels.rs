@@ -90,6 +90,10 @@ fn kill_all(child: &mut Child) {
 }
 
 #[test]
+#[cfg_attr(
+    execution_engine_portable,
+    ignore = "it is in the session of its host there; see portable.rs"
+)]
 fn a_program_runs_in_a_session_of_its_own_with_nothing_but_its_streams() {
     for containment in levels() {
         let line = "ls /proc/self/fd | tr '\\n' ' '; cut -d' ' -f1,5,6 /proc/$$/stat; \
@@ -113,6 +117,7 @@ fn a_program_runs_in_a_session_of_its_own_with_nothing_but_its_streams() {
 }
 
 #[test]
+#[cfg_attr(execution_engine_portable, ignore = "members cannot be listed there; see portable.rs")]
 fn those_that_leave_the_group_are_seen_and_killed_where_the_level_can() {
     for containment in levels() {
         let mut spawned = containment.spawn(&shell("setsid sleep 60 & echo $!; sleep 60")).unwrap();
@@ -228,6 +233,7 @@ fn a_host_in_a_group_that_was_killed_once_starts_children_that_live() {
 }
 
 #[test]
+#[cfg_attr(execution_engine_portable, ignore = "there are none there; see portable.rs")]
 fn limits_are_in_force_and_what_cannot_be_enforced_is_refused() {
     for containment in levels() {
         let mut limits = Limits::default();

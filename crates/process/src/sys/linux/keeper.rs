@@ -5,7 +5,8 @@ use std::io;
 
 use super::mark::Marks;
 use super::roster::Roster;
-use super::sentinel::{self, Sentinel};
+use super::sentinel::Sentinel;
+use crate::sys::common;
 
 #[derive(Debug)]
 pub(super) struct Keeper {
@@ -18,7 +19,7 @@ impl Keeper {
     pub(super) fn new() -> io::Result<Self> {
         let (roster, marks) = (Roster::new()?, Marks::new());
         let sentinel = Sentinel::of_roster(roster.fd(), &marks.bound());
-        Ok(Self { roster, marks, _sentinel: sentinel::or_warn(sentinel)? })
+        Ok(Self { roster, marks, _sentinel: common::or_warn(sentinel)? })
     }
 
     pub(super) fn roster(&self) -> &Roster {

@@ -4,13 +4,13 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::process::Pid;
 
 use super::proc::Stat;
 use super::reaper;
+use crate::sys::rusage;
 use crate::{Exit, Reaped, Usage};
 
 #[derive(Debug)]
@@ -144,45 +144,5 @@ pub(super) fn wait(pidfd: BorrowedFd<'_>, how: Wait) -> io::Result<Option<Reaped
         libc::CLD_DUMPED => Exit::Signaled { signal: status, core_dumped: true },
         _ => Exit::Unknown,
     };
-    Ok(Some(Reaped { exit, usage: used(&usage) }))
-}
-
-/// What a child's memory is held against: it shares the host's until it executes its program, and the
-/// kernel counts that as its own.
-static HOST_PEAK: AtomicU64 = AtomicU64::new(0);
-
-/// The peak of a child, unless it is no more than that of this host. The host is asked only where what
-/// it said last does not answer the question.
-fn own_peak(bytes: u64) -> Option<u64> {
-    if bytes <= HOST_PEAK.load(Ordering::Relaxed) {
-        return None;
-    }
-    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: the kernel fills a structure of this size; all of it was zeroed, which is a value.
-    let usage = unsafe {
-        libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
-        usage.assume_init()
-    };
-    let host = peak(&usage);
-    HOST_PEAK.fetch_max(host, Ordering::Relaxed);
-    (bytes > host).then_some(bytes)
-}
-
-/// Linux counts in KiB.
-fn peak(usage: &libc::rusage) -> u64 {
-    u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024
-}
-
-fn used(usage: &libc::rusage) -> Usage {
-    let count = |value: libc::c_long| u64::try_from(value).unwrap_or(0);
-    let time = |time: libc::timeval| {
-        Duration::from_secs(count(time.tv_sec)) + Duration::from_micros(count(time.tv_usec))
-    };
-    Usage {
-        user: time(usage.ru_utime),
-        system: time(usage.ru_stime),
-        peak_memory_bytes: own_peak(peak(usage)),
-        voluntary_switches: count(usage.ru_nvcsw),
-        involuntary_switches: count(usage.ru_nivcsw),
-    }
+    Ok(Some(Reaped { exit, usage: rusage::used(&usage) }))
 }

@@ -9,7 +9,6 @@ mod lineage;
 mod main_program;
 mod mark;
 mod orphans;
-mod pipes;
 mod proc;
 mod process;
 mod reaper;
@@ -30,10 +29,11 @@ use clone::Birthplace;
 use exec::{Image, Orders};
 use keeper::Keeper;
 use lineage::Lineage;
-use pipes::ChildEnds;
 use process::Hold;
 use roster::Entry;
 
+use super::common::shared;
+use super::pipes::{self, ChildEnds};
 use crate::error::{SpawnError, Stage};
 use crate::limits::LimitUnavailable;
 use crate::{Child, Launch, Level, Limits, Spawned};
@@ -172,17 +172,6 @@ fn orders<'a>(image: &'a Image, child: &ChildEnds, launch: &Launch) -> Orders<'a
 
 fn uncontained(error: io::Error) -> SpawnError {
     SpawnError::new(Stage::Containment, error)
-}
-
-/// What is there, or what is made now.
-fn shared<T>(slot: &Mutex<Option<Arc<T>>>, make: fn() -> io::Result<T>) -> io::Result<Arc<T>> {
-    let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(shared) = &*slot {
-        return Ok(Arc::clone(shared));
-    }
-    let made = Arc::new(make()?);
-    *slot = Some(Arc::clone(&made));
-    Ok(made)
 }
 
 /// Forgets what has become useless, unless another thread has replaced it already.

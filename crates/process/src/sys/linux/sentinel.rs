@@ -6,7 +6,7 @@
 //! of its own, holds none of the host's descriptors, and needs nothing but `/bin/sh` and, to look
 //! around, `cat` and `grep`.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -16,9 +16,9 @@ use rustix::process::Pid;
 use super::clone::{self, Birthplace};
 use super::exec::{Image, Orders};
 use super::orphans::{self, Kin};
-use super::{pipes, reaper};
+use super::reaper;
 use crate::Launch;
-use crate::error::is_transient;
+use crate::sys::{common, pipes};
 
 /// Held for as long as the children are to live.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Sentinel {
         let script = format!("{WAIT}{script}}} 2>/dev/null &\n");
         launch.args = vec!["sh".into(), "-c".into(), script.into()];
         launch.args.extend(["execution-sentinel".into(), argument.to_os_string()]);
-        launch.env = vec![("PATH".into(), path())];
+        launch.env = vec![("PATH".into(), common::path())];
         launch.working_dir = Some("/".into());
         let (read, write) = pipes::pipe()?;
         let null = pipes::dev_null()?;
@@ -73,28 +73,5 @@ impl Sentinel {
         let session = main.pid();
         main.reap_now();
         Ok(Self { lifeline: Some(write), session })
-    }
-}
-
-/// Where the few tools are; there are systems that have them in places of their own.
-fn path() -> OsString {
-    let mut path = OsString::from("/usr/bin:/bin");
-    if let Some(own) = std::env::var_os("PATH") {
-        path.push(":");
-        path.push(own);
-    }
-    path
-}
-
-/// A host without a shell can run programs all the same; it only cannot promise what happens when
-/// it is killed. What may work a moment later is to be tried again with the spawn that needs it.
-pub(super) fn or_warn(sentinel: io::Result<Sentinel>) -> io::Result<Option<Sentinel>> {
-    match sentinel {
-        Ok(sentinel) => Ok(Some(sentinel)),
-        Err(error) if is_transient(&error) => Err(error),
-        Err(error) => {
-            tracing::warn!(%error, "no sentinel: if this process is killed, its children live on");
-            Ok(None)
-        }
     }
 }

@@ -12,6 +12,7 @@ use super::leaf::CpuTimes;
 use super::{Group, kill_all, mount, open, remove};
 use crate::Limits;
 use crate::limits::LimitUnavailable;
+use crate::sys::common;
 use crate::sys::linux::mark;
 use crate::sys::linux::proc::Stat;
 use crate::sys::linux::sentinel::Sentinel;
@@ -71,13 +72,13 @@ impl Parent {
             next: AtomicU32::new(0),
             idle: Mutex::default(),
             controlled: Mutex::default(),
-            _sentinel: super::super::sentinel::or_warn(sentinel)?,
+            _sentinel: common::or_warn(sentinel)?,
         })
     }
 
     /// A group for the next child, empty and counting from now.
     pub(in crate::sys::linux) fn group(&self, limits: &Limits) -> io::Result<Box<Group>> {
-        if limits.needs_controllers() {
+        if limits.tree_memory_bytes.is_some() || limits.tree_processes.is_some() {
             self.prepare_controllers()?;
             return Group::make(&self.next_dir(LIMITED), Some(limits));
         }

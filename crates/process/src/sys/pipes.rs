@@ -5,7 +5,6 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::{Arc, OnceLock};
 
 use rustix::fs::{Mode, OFlags};
-use rustix::pipe::PipeFlags;
 
 use crate::error::{SpawnError, Stage};
 use crate::{Launch, Output, Stdin};
@@ -75,10 +74,11 @@ fn for_host(fd: OwnedFd) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
-/// Both ends, reading first.
+/// Both ends, reading first; closed when another child executes its program. Where the system cannot
+/// make them so in one call, the standard library does it in two.
 pub(super) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
-    let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
-    Ok((above_stdio(read)?, above_stdio(write)?))
+    let (read, write) = io::pipe()?;
+    Ok((above_stdio(read.into())?, above_stdio(write.into())?))
 }
 
 /// A host that has closed its own standard streams gets their numbers for new descriptors.

@@ -1,0 +1,99 @@
+//! Any Unix: a process group for each child, started with `posix_spawn`.
+
+mod group;
+mod keeper;
+mod main_program;
+mod process;
+mod sentinel;
+mod signals;
+mod spawn;
+mod waiter;
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+pub(crate) use process::Process;
+pub(crate) use signals::hold_broken_pipe_signals;
+
+use keeper::{Entry, Keeper};
+use main_program::Main;
+use waiter::Waiter;
+
+use super::common::shared;
+use super::pipes;
+use crate::error::{SpawnError, Stage};
+use crate::limits::LimitUnavailable;
+use crate::{Child, Launch, Level, Limits, Spawned};
+
+/// Why this host does not offer a level.
+pub(crate) fn available(level: Level) -> Result<(), String> {
+    match level {
+        Level::ProcessGroup => Ok(()),
+        Level::ProcessTree => Err("it looks for processes in the /proc of Linux".to_string()),
+        Level::Cgroup => Err("control groups are there on Linux alone".to_string()),
+    }
+}
+
+/// What the children of one owner share; made with the first of them.
+#[derive(Debug)]
+pub(crate) struct Containment {
+    level: Level,
+    keeper: Mutex<Option<Arc<Keeper>>>,
+}
+
+impl Containment {
+    pub(crate) fn new(level: Level) -> Self {
+        Self { level, keeper: Mutex::default() }
+    }
+
+    pub(crate) fn level(&self) -> Level {
+        self.level
+    }
+
+    /// `posix_spawn` sets no limits, and what could set them would copy the host's memory for each
+    /// child.
+    pub(crate) fn check(&self, limits: &Limits) -> Result<(), LimitUnavailable> {
+        let asked = [
+            ("cpu_seconds", limits.cpu_seconds.is_some()),
+            ("address_space_bytes", limits.address_space_bytes.is_some()),
+            ("open_files", limits.open_files.is_some()),
+            ("file_size_bytes", limits.file_size_bytes.is_some()),
+            ("processes", limits.processes.is_some()),
+            ("core_bytes", limits.core_bytes.is_some()),
+            ("nice", limits.nice.is_some()),
+            ("umask", limits.umask.is_some()),
+            ("tree_memory_bytes", limits.tree_memory_bytes.is_some()),
+            ("tree_processes", limits.tree_processes.is_some()),
+        ];
+        match asked.into_iter().find(|(_, is_asked)| *is_asked) {
+            None => Ok(()),
+            Some((field, _)) => Err(LimitUnavailable {
+                field,
+                reason: "it can be set on Linux alone; set it in the command, or leave it out"
+                    .to_string(),
+            }),
+        }
+    }
+
+    /// Starts a program in a process group of its own, in the session of the host: not all systems
+    /// can make a session here.
+    pub(crate) fn spawn(&self, launch: &Launch) -> Result<Spawned, SpawnError> {
+        if let Err(refused) = self.check(&launch.limits) {
+            return Err(SpawnError::new(Stage::Limits, io::Error::other(refused)));
+        }
+        let (host, child) = pipes::open(launch)?;
+        let keeper = shared(&self.keeper, Keeper::new)
+            .map_err(|error| SpawnError::new(Stage::Containment, error))?;
+        // Before the child: what is refused after it has begun could not be tried again.
+        let waiter = Waiter::hire().map_err(|error| SpawnError::new(Stage::Process, error))?;
+        let pid = spawn::start(launch, child.raw())?;
+        let listed = Entry::new(keeper, pid);
+        let main = Main::new(pid, waiter.watch(pid));
+        Ok(Spawned {
+            child: Child::new(Process::new(main, listed, launch)),
+            stdin: host.stdin,
+            stdout: host.stdout,
+            stderr: host.stderr,
+        })
+    }
+}

@@ -1,0 +1,49 @@
+//! A host without room for another thread. The one test of this binary, because its limit is that of a
+//! process.
+#![cfg(execution_engine_portable)]
+
+use execution_engine_process::{Containment, Exit, Launch, Level, Stage};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+fn limit_memory(bytes: Option<u64>) {
+    let maximum = getrlimit(Resource::As).maximum;
+    setrlimit(Resource::As, Rlimit { current: bytes, maximum }).unwrap();
+}
+
+/// The address space that this process has.
+fn in_use() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: u64 = pages.split(' ').next().unwrap().parse().unwrap();
+    pages * rustix::param::page_size() as u64
+}
+
+fn shell(line: &str) -> Launch {
+    let mut launch = Launch::new("/bin/sh");
+    launch.args = ["sh", "-c", line].map(Into::into).to_vec();
+    launch
+}
+
+#[test]
+fn a_program_is_not_started_where_there_is_no_thread_to_wait_for_it() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("it-ran");
+    let containment = Containment::at(Level::ProcessGroup).unwrap();
+    // While it lives its thread leaves no stack for the next.
+    let first = containment.spawn(&shell("exec sleep 60")).unwrap();
+    let launch = shell(&format!(": >'{}'", file.display()));
+    // Room for what posix_spawn needs, and not for the stack of a thread.
+    limit_memory(Some(in_use() + 48 * 1024));
+    let refused = containment.spawn(&launch);
+    limit_memory(None);
+    let error = refused.unwrap_err();
+    assert_eq!((error.stage, error.source.raw_os_error()), (Stage::Process, Some(libc::EAGAIN)));
+    assert!(error.is_transient());
+    // By the end of another program it would have run.
+    let line = format!("sleep 0.3; [ -e '{}' ]", file.display());
+    let mut other = containment.spawn(&shell(&line)).expect("there is memory again").child;
+    while other.reap().unwrap().is_none() {
+        std::thread::yield_now();
+    }
+    assert_eq!(other.exit().unwrap(), Some(Exit::Code(1)), "it ran all the same");
+    drop(first);
+}
