@@ -37,7 +37,7 @@ impl Work {
 
 pub fn run(runtime: &Runtime, our: &ExecutionEngine, who: Contender, total: usize, width: usize) {
     match who {
-        Contender::Floor => floor::run_many(&Cmd::nothing(), total, width, drop),
+        Contender::Floor => floor::run_on_all_cores(&Cmd::nothing(), total, width),
         Contender::Tokio => {
             let work = || async {
                 tokio_process::output(&Cmd::nothing()).await;

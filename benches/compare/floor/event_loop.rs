@@ -18,6 +18,17 @@ struct Running {
     stdout: Vec<u8>,
 }
 
+/// As [`run_many`], on as many threads as there are cores: starting a child holds its thread up.
+pub fn run_on_all_cores(cmd: &Cmd, total: usize, width: usize) {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from).min(width);
+    std::thread::scope(|scope| {
+        for core in 0..cores {
+            let part = move |of: usize| of / cores + usize::from(core < of % cores);
+            scope.spawn(move || run_many(cmd, part(total), part(width), drop));
+        }
+    });
+}
+
 /// Runs `total` children, `width` at a time, and hands over what each has printed.
 pub fn run_many(cmd: &Cmd, total: usize, width: usize, mut ended: impl FnMut(Vec<u8>)) {
     let image = Image::new(cmd);

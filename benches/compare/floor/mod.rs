@@ -1,11 +1,11 @@
-//! The floor: the least that the system itself takes for the same work. One thread, `posix_spawn`,
-//! pipes, epoll, `waitid`; no containment, no timeout, no limit, nobody else to tell.
+//! The floor: the least that the system itself takes for the same work. `posix_spawn`, pipes, epoll,
+//! `waitid`; no containment, no timeout, no limit, nobody else to tell.
 
 mod event_loop;
 mod read_loop;
 mod spawn;
 
-pub use event_loop::run_many;
+pub use event_loop::{run_many, run_on_all_cores};
 pub use read_loop::{Keep, PIPE_SIZES, read_all};
 
 use crate::child::Cmd;

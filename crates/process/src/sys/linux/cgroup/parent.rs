@@ -20,9 +20,9 @@ use crate::sys::linux::sentinel::Sentinel;
 const PREFIX: &str = "execution-engine.";
 /// How many empty groups are kept open for the next children. When many run, those who come take
 /// the groups of those who have just gone; few lie idle at a time.
-const MOST_READY: usize = 16;
+const MOST_READY: usize = 8;
 /// How many are kept that must be opened again, which takes half the time of making one.
-const MOST_CLOSED: usize = 240;
+const MOST_CLOSED: usize = 248;
 /// The groups without limits, and those with.
 const PLAIN: &str = "plain";
 const LIMITED: &str = "limited";
