@@ -124,9 +124,11 @@ fn the_main_program_has_the_name_of_its_file() {
     assert_eq!((members[0].pid, members[0].name.as_str()), (child.id(), "sh"));
 }
 
+type Ask = (&'static str, fn(&mut Limits));
+
 #[test]
 fn each_limit_is_refused_by_its_name() {
-    let asked: [(&str, fn(&mut Limits)); 10] = [
+    let asked: [Ask; 10] = [
         ("cpu_seconds", |limits| limits.cpu_seconds = Some(9)),
         ("address_space_bytes", |limits| limits.address_space_bytes = Some(9)),
         ("open_files", |limits| limits.open_files = Some(9)),
