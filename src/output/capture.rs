@@ -169,8 +169,9 @@ impl Capture {
         let rest = match (self.overflow.take(), self.last.take()) {
             (Some(file), _) => Rest::File(file),
             (None, Some(last)) if !last.bytes.is_empty() => {
-                let follows = (self.kept + last.bytes.len()) as u64 == self.seen;
-                Rest::Last(Box::new(last.finish(follows)))
+                let nothing_is_missing = (self.kept + last.bytes.len()) as u64 == self.seen;
+                let last = if nothing_is_missing { last.whole() } else { last.whole_characters() };
+                Rest::Last(Box::new(last))
             }
             _ => Rest::Dropped,
         };
@@ -192,13 +193,13 @@ impl Last {
         self.bytes.extend(bytes);
     }
 
-    /// Without the end of a character whose beginning is missing; none is if it `follows` the first
-    /// part directly.
-    fn finish(self, follows: bool) -> Bytes {
-        let bytes = Bytes::from(Vec::from(self.bytes));
-        if follows {
-            return bytes;
-        }
+    fn whole(self) -> Bytes {
+        Bytes::from(Vec::from(self.bytes))
+    }
+
+    /// Without the end of a character whose beginning is missing.
+    fn whole_characters(self) -> Bytes {
+        let bytes = self.whole();
         let is_continuation = |byte: &&u8| **byte & 0b1100_0000 == 0b1000_0000;
         let cut = bytes.iter().take(3).take_while(is_continuation).count();
         bytes.slice(cut..)
