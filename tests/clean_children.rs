@@ -123,3 +123,40 @@ fn a_thread_that_blocks_and_ignores_signals_keeps_that_for_itself() {
         assert_eq!(signals(&after, set), signals(&before, set), "{set} of the host");
     }
 }
+
+/// Set where this host has a terminal, which the test below gives it.
+const ON_A_TERMINAL: &str = "CLEAN_CHILDREN_ON_A_TERMINAL";
+
+#[tokio::test]
+#[cfg_attr(execution_engine_portable, ignore = "it is in the session of its host there")]
+async fn no_program_can_ask_on_the_terminal_of_its_host() {
+    let tried = std::fs::File::options().read(true).write(true).open("/dev/tty");
+    if std::env::var_os(ON_A_TERMINAL).is_some() {
+        tried.expect("this host has a terminal");
+    }
+    for level in levels() {
+        let engine = engine_at(level);
+        // Also not by being the first of a new session.
+        for line in ["echo your password: >/dev/tty", "setsid -w sh -c 'echo me, too >/dev/tty'"] {
+            let result = engine.run(shell(line)).await.unwrap();
+            assert!(!result.success && result.stderr.contains("No such device"), "{result:?}");
+        }
+        // The seventh number is the terminal; the fifth the group, which the program leads.
+        let result = engine.run(shell("cut -d' ' -f1,5,7 /proc/$$/stat")).await.unwrap();
+        let numbers: Vec<_> = result.stdout.split_whitespace().collect();
+        assert!(numbers[0] == numbers[1] && numbers[2] == "0", "{level}: {numbers:?}");
+    }
+    println!("nobody has it");
+}
+
+#[tokio::test]
+#[cfg_attr(execution_engine_portable, ignore = "it is in the session of its host there")]
+async fn nor_where_the_host_has_one() {
+    let me = std::env::current_exe().unwrap().display().to_string();
+    let on_a_terminal = "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)";
+    let what = "no_program_can_ask_on_the_terminal_of_its_host";
+    let host = ["-c", on_a_terminal, &me, "--exact", what, "--nocapture"];
+    let request = ExecutionRequest::exec("python3", host).env(ON_A_TERMINAL, "1");
+    let result = soon("the host", engine().run(request)).await.unwrap();
+    assert!(result.success && result.stdout.contains("nobody has it"), "{result:?}");
+}

@@ -23,9 +23,9 @@
 //! A child is started in the manner of `vfork`: it shares the memory of its parent until it
 //! executes its program, so that starting it costs the same from a small host and from one with
 //! gigabytes of memory. Everything it needs is prepared before; in the child there are only system
-//! calls. It gets a session and a process group of its own, default signal dispositions, an empty
+//! calls. It leads a process group and has no terminal, gets default signal dispositions, an empty
 //! signal mask, and no descriptor but its standard three. At the [cgroup level](Level::Cgroup) it
-//! is born inside its control group.
+//! is born inside its control group; at the others it leads a session, too.
 //!
 //! Its end is observed without reaping it, so that its process id cannot be given to somebody else
 //! while its tree is being signalled. The host's SIGCHLD is left alone.

@@ -110,12 +110,25 @@ pub(super) struct Orders<'a> {
     stdio: [RawFd; 3],
     /// The list of a control group that it writes itself into.
     join: Option<RawFd>,
+    apart: Apart,
     /// The line of the roster that it writes its id into.
     enlist: Option<(RawFd, i64)>,
     limits: Resources,
     /// Whether the child has come as far as to read this.
     begun: bool,
     failure: Option<(Stage, c_int)>,
+}
+
+/// How a child is set apart from its host, so that no signal of a terminal reaches it and it cannot ask
+/// on one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Apart {
+    /// It leads a session, which has no terminal. Whoever comes from it can be told by that.
+    Session,
+    /// It leads a process group and gives up its host's terminal: enough where a control group tells
+    /// who comes from it. Many kernels schedule each session as a group of its own, which waits its
+    /// turn behind all others when it is new.
+    Group,
 }
 
 impl<'a> Orders<'a> {
@@ -128,6 +141,7 @@ impl<'a> Orders<'a> {
             image: None,
             stdio: [0; 3],
             join: None,
+            apart: Apart::Session,
             enlist: None,
             limits: Resources::default(),
             begun: false,
@@ -137,6 +151,10 @@ impl<'a> Orders<'a> {
 
     pub(super) fn join(&mut self, list: RawFd) {
         self.join = Some(list);
+    }
+
+    pub(super) fn apart(&mut self, apart: Apart) {
+        self.apart = apart;
     }
 
     pub(super) fn enlist(&mut self, (roster, offset): (BorrowedFd<'a>, u64)) {
@@ -194,7 +212,11 @@ impl<'a> Orders<'a> {
                 return Err((Stage::Containment, errno()));
             }
             let Some(Image { program, working_dir, args, env }) = self.image else { return Ok(()) };
-            if libc::setsid() < 0 {
+            let set_apart = match self.apart {
+                Apart::Group if has_no_terminal() => libc::setpgid(0, 0),
+                Apart::Group | Apart::Session => libc::setsid(),
+            };
+            if set_apart < 0 {
                 return Err((Stage::Containment, errno()));
             }
             if let Some((roster, offset)) = self.enlist {
@@ -222,6 +244,25 @@ impl<'a> Orders<'a> {
             libc::execve(program.as_ptr(), args.pointers.as_ptr(), env.pointers.as_ptr());
             Err((Stage::Exec, errno()))
         }
+    }
+}
+
+/// Gives up the terminal of this process, if it has one. False if that cannot be told: without `/dev`,
+/// or without a descriptor to spare.
+///
+/// # Safety
+/// Only in a child that leads no session.
+unsafe fn has_no_terminal() -> bool {
+    // SAFETY: system calls with a string that ends with zero and numbers.
+    unsafe {
+        let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_NONBLOCK | libc::O_CLOEXEC;
+        let terminal = libc::open(c"/dev/tty".as_ptr(), flags);
+        if terminal < 0 {
+            return errno() == libc::ENXIO;
+        }
+        let given_up = libc::ioctl(terminal, libc::TIOCNOTTY) == 0;
+        libc::close(terminal);
+        given_up
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) use process::Process;
 
 use cgroup::{Entrance, Leaf, Parent};
 use clone::Birthplace;
-use exec::{Image, Orders};
+use exec::{Apart, Image, Orders};
 use keeper::Keeper;
 use lineage::Lineage;
 use process::Hold;
@@ -85,7 +85,7 @@ impl Containment {
         }
     }
 
-    /// Starts a program in a session, and so in a process group, of its own.
+    /// Starts a program that leads a process group of its own, and has no terminal.
     pub(crate) fn spawn(&self, launch: &Launch) -> Result<Spawned, SpawnError> {
         let (host, child) = pipes::open(launch)?;
         let process = match self.level {
@@ -123,7 +123,8 @@ impl Containment {
         loop {
             attempts += 1;
             let parent = shared(&self.parent, Parent::make).map_err(uncontained)?;
-            let orders = orders(&image, child, launch);
+            let mut orders = orders(&image, child, launch);
+            orders.apart(Apart::Group);
             match spawn_below(&parent, entrance, orders, launch) {
                 // Somebody has removed our groups: make them again, once.
                 Err(error) if attempts == 1 && is_removed(&error) => {

@@ -33,7 +33,7 @@ pub(super) struct Kin {
 }
 
 impl Kin {
-    /// The session and the process group of this one.
+    /// The process group of this one, and its session if it leads one.
     pub(super) fn of(leader: Pid) -> Self {
         let leader = leader.as_raw_nonzero().get();
         Self { leader, seen: HashSet::new(), group: None, until: proc::now() }
