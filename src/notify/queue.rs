@@ -169,6 +169,10 @@ impl Queue {
     /// Calls the handler until it has been told everything.
     fn work_off(&self, runtime: &Handle) {
         while let Some(item) = self.take() {
+            // What it has taken waits no more, so that more can be read meanwhile.
+            if self.pin.is_some_and(|pin| self.journal.behind(pin) < GOES_ON_AT_BYTES) {
+                self.room.notify_one();
+            }
             match item {
                 Item::Event(event) => {
                     let missed = event.is_terminal().then(|| self.missed_event()).flatten();
@@ -177,14 +181,10 @@ impl Queue {
                 Item::Lines(mut lines) => {
                     let (execution_id, stream) = (self.execution_id(), lines.stream());
                     let events = std::iter::from_fn(|| {
-                        let (_, line) = lines.next()?;
-                        Some(line_event(execution_id, stream, line.text))
+                        Some(line_event(execution_id, stream, lines.next_text()?))
                     });
                     self.call(runtime, events);
                 }
-            }
-            if self.pin.is_some_and(|pin| self.journal.behind(pin) < GOES_ON_AT_BYTES) {
-                self.room.notify_one();
             }
         }
         // What it has taken may have been no item yet.
@@ -273,6 +273,7 @@ impl Inner {
 }
 
 /// A line as an event.
+#[inline]
 pub(super) fn line_event(execution_id: Uuid, stream: Stream, line: String) -> ExecutionEvent {
     match stream {
         Stream::Stdout => ExecutionEvent::Stdout { execution_id, line },

@@ -45,7 +45,7 @@ pub struct ChunkSubscription {
 }
 
 enum Source {
-    One(Reader),
+    One(Box<Reader>),
     All(Box<Dashboard>),
 }
 
@@ -76,7 +76,7 @@ struct Followed {
 
 impl Subscription {
     pub(crate) fn to(journal: Arc<Journal>, lens: Lens, after: u64) -> Self {
-        Self { source: Source::One(Reader::new(journal, lens, after)), lines: None }
+        Self { source: Source::One(Box::new(Reader::new(journal, lens, after))), lines: None }
     }
 
     pub(crate) fn to_all(hub: Arc<Hub>, journals: Arc<dyn Journals>, lens: Lens) -> Self {

@@ -6,9 +6,12 @@ use std::os::fd::AsFd;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// How much is read at once: what a pipe holds that has not grown.
+const READ_SIZE: usize = 64 * 1024;
 /// A pipe is busy when so many reads in a row have found it nearly full.
 const BUSY_READS: u8 = 8;
-/// How much a grown pipe holds. Larger ones are no faster: what is in them leaves the cache.
+/// How much a grown pipe holds, and how much is read of it at once: a writer that is woken for less is
+/// in its reader's way. Larger ones are no faster: what is in them leaves the cache.
 const GROWN: usize = 256 * 1024;
 const PAGE: usize = 4096;
 /// What a user's pipes may hold, where the system does not say.
@@ -39,10 +42,18 @@ impl Default for Busy {
 }
 
 impl Busy {
-    /// A read has found so much, of so much at most.
-    pub(super) fn has_read(&mut self, pipe: &impl AsFd, found: usize, most: usize) {
+    /// How much to read at once.
+    pub(super) fn read_size(&self) -> usize {
+        match self {
+            Self::Grown(_) => GROWN,
+            Self::Reads(_) | Self::Never => READ_SIZE,
+        }
+    }
+
+    /// A read has found so much.
+    pub(super) fn has_read(&mut self, pipe: &impl AsFd, found: usize) {
         let Self::Reads(reads) = self else { return };
-        *reads = if found >= most / 4 * 3 { *reads + 1 } else { 0 };
+        *reads = if found >= READ_SIZE / 4 * 3 { *reads + 1 } else { 0 };
         if *reads == BUSY_READS {
             *self = Share::take(pipe).map_or(Self::Never, Self::Grown);
         }
@@ -99,12 +110,10 @@ mod tests {
 
     use super::*;
 
-    const MOST: usize = 64 * 1024;
-
     fn after(reads: &[usize]) -> (Busy, OwnedFd) {
         let (read, _) = pipe().unwrap();
         let mut busy = Busy::default();
-        reads.iter().for_each(|found| busy.has_read(&read, *found, MOST));
+        reads.iter().for_each(|found| busy.has_read(&read, *found));
         (busy, read)
     }
 
@@ -112,13 +121,13 @@ mod tests {
     #[test]
     fn only_a_pipe_that_is_full_again_and_again_grows_and_only_so_many_do() {
         let usual = fcntl_getpipe_size(&after(&[]).1).unwrap();
-        let one_short = [MOST; BUSY_READS as usize - 1];
+        let one_short = [READ_SIZE; BUSY_READS as usize - 1];
         for reads in [&[1; 100][..], &one_short, &[&one_short[..], &[1], &one_short].concat()] {
             let (busy, pipe) = after(reads);
             assert!(matches!(busy, Busy::Reads(_)), "{reads:?}");
             assert_eq!(fcntl_getpipe_size(pipe).unwrap(), usual);
         }
-        let often = [MOST - 36; BUSY_READS as usize];
+        let often = [READ_SIZE - 36; BUSY_READS as usize];
         let (busy, pipe) = after(&often);
         assert!(matches!(busy, Busy::Grown(_)), "{busy:?}");
         assert_eq!(fcntl_getpipe_size(pipe).unwrap(), GROWN);

@@ -60,6 +60,13 @@ impl LineBatch {
         })
     }
 
+    /// The text of the line that begins at `start`, and how much it takes with its ending.
+    #[inline]
+    pub(crate) fn text_at(&self, start: usize) -> Option<(String, usize)> {
+        let (line, length) = next_line(&self.bytes[start..], self.longest)?;
+        Some((text(line), length))
+    }
+
     /// How many lines there are from `start` on.
     pub(crate) fn count_from(&self, start: usize) -> u64 {
         let mut rest = &self.bytes[start..];
@@ -74,6 +81,7 @@ impl LineBatch {
 
 /// The first line without its ending, or the first piece of a long one, and how many bytes it takes
 /// with its ending.
+#[inline]
 fn next_line(bytes: &[u8], longest: usize) -> Option<(&[u8], usize)> {
     if bytes.is_empty() {
         return None;
@@ -144,18 +152,30 @@ impl LineSplitter {
         self.unfinished.len()
     }
 
-    /// The lines that a chunk completes.
-    pub(crate) fn split(&mut self, chunk: &[u8]) -> Option<LineBatch> {
-        let (now, later) = chunk.split_at(complete(chunk));
-        let mut bytes = Vec::new();
-        if !now.is_empty() {
-            bytes.reserve_exact(self.unfinished.len() + now.len());
-            bytes.append(&mut self.unfinished);
-            bytes.extend_from_slice(now);
+    /// The next lines that a chunk completes, and how much of it is taken; the rest of it comes next. A
+    /// line that was begun before comes by itself, for it alone has to be copied: all others stay where
+    /// they are.
+    pub(crate) fn split(&mut self, chunk: &Bytes) -> (Option<LineBatch>, usize) {
+        if !self.unfinished.is_empty() {
+            return self.go_on(chunk);
         }
-        self.unfinished.extend_from_slice(later);
-        let last_held = self.cut_pieces(|piece| bytes.extend_from_slice(piece));
-        self.batch(bytes, last_held)
+        let lines = complete(chunk);
+        self.unfinished.extend_from_slice(&chunk[lines..]);
+        let mut pieces = 0;
+        let last_held = self.cut_pieces(|piece| pieces += piece.len());
+        (self.batch(chunk.slice(..lines + pieces), last_held), chunk.len())
+    }
+
+    fn go_on(&mut self, chunk: &[u8]) -> (Option<LineBatch>, usize) {
+        if let Some(end) = memchr(b'\n', chunk) {
+            let mut line = std::mem::take(&mut self.unfinished);
+            line.extend_from_slice(&chunk[..=end]);
+            return (self.batch(line.into(), false), end + 1);
+        }
+        self.unfinished.extend_from_slice(chunk);
+        let mut pieces = Vec::new();
+        let last_held = self.cut_pieces(|piece| pieces.extend_from_slice(piece));
+        (self.batch(pieces.into(), last_held), chunk.len())
     }
 
     /// The same without the lines: whether there are any.
@@ -177,8 +197,8 @@ impl LineSplitter {
 
     /// So many of the unfinished bytes, as they are.
     pub(crate) fn cut(&mut self, length: usize) -> Option<LineBatch> {
-        let bytes = self.unfinished.drain(..length.min(self.unfinished.len())).collect();
-        self.batch(bytes, false)
+        let bytes: Vec<u8> = self.unfinished.drain(..length.min(self.unfinished.len())).collect();
+        self.batch(bytes.into(), false)
     }
 
     /// The same without the bytes: how many are the next piece of an unfinished line that is to be
@@ -222,9 +242,9 @@ impl LineSplitter {
         held
     }
 
-    fn batch(&self, bytes: Vec<u8>, last_held: bool) -> Option<LineBatch> {
+    fn batch(&self, bytes: Bytes, last_held: bool) -> Option<LineBatch> {
         let (stream, longest) = (self.stream, self.longest);
-        (!bytes.is_empty()).then(|| LineBatch { stream, bytes: bytes.into(), longest, last_held })
+        (!bytes.is_empty()).then_some(LineBatch { stream, bytes, longest, last_held })
     }
 }
 
@@ -235,6 +255,7 @@ fn complete(chunk: &[u8]) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Buf as _;
     use proptest::prelude::*;
 
     use super::*;
@@ -250,10 +271,15 @@ mod tests {
         let mut twin = LineSplitter::new(Stream::Stdout, longest);
         let mut batches = Vec::new();
         for chunk in chunks {
-            let batch = splitter.split(chunk);
-            assert_eq!(twin.advance(chunk), batch.is_some(), "both tell of lines");
+            let mut rest = Bytes::copy_from_slice(chunk);
+            let before = batches.len();
+            while !rest.is_empty() {
+                let (batch, taken) = splitter.split(&rest);
+                rest.advance(taken);
+                batches.extend(batch);
+            }
+            assert_eq!(twin.advance(chunk), batches.len() > before, "both tell of lines");
             assert_eq!(twin.unfinished, splitter.unfinished, "both hold back the same");
-            batches.extend(batch);
         }
         batches.extend(splitter.finish());
         let counted: u64 = batches.iter().map(|batch| batch.count_from(0)).sum();

@@ -8,6 +8,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bytes::{Buf as _, Bytes};
 use chrono::{DateTime, SecondsFormat, Utc};
 use rustix::fs::OFlags;
 use uuid::Uuid;
@@ -106,8 +107,12 @@ impl Logs {
             log.sink.push(bytes);
         }
         if let Some(readable) = &mut self.readable {
-            let batch = readable.lines[stream.index()].split(bytes);
-            readable.lines(batch);
+            let mut rest = Bytes::copy_from_slice(bytes);
+            while !rest.is_empty() {
+                let (batch, taken) = readable.lines[stream.index()].split(&rest);
+                rest.advance(taken);
+                readable.lines(batch);
+            }
         }
     }
 

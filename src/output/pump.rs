@@ -25,10 +25,8 @@ use super::overflow::{OverflowDir, OverflowFile};
 use crate::model::Stream;
 use crate::moment;
 
-/// How much is read at once. One such buffer serves all executions of a driver thread.
-const READ_SIZE: usize = 64 * 1024;
-
 thread_local! {
+    /// One buffer serves all executions of a driver thread.
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -147,7 +145,10 @@ impl Pump {
     pub(crate) fn step_now(&mut self) -> Option<Step> {
         with_buffer(|buffer| {
             for index in self.order() {
-                let Some(pipe) = &self.channels[index].pipe else { continue };
+                let Channel { pipe: Some(pipe), busy, .. } = &self.channels[index] else {
+                    continue;
+                };
+                buffer.reserve_exact(busy.read_size());
                 match rustix::io::read(pipe, spare_capacity(buffer)) {
                     Err(Errno::AGAIN) => {}
                     Err(Errno::INTR) => return Some(Step::default()),
@@ -205,7 +206,10 @@ impl Pump {
 
     fn poll_chunk(&mut self, cx: &mut Context<'_>, buffer: &mut Vec<u8>) -> Poll<Step> {
         for index in self.order() {
-            let Some(pipe) = &mut self.channels[index].pipe else { continue };
+            let Channel { pipe: Some(pipe), busy, .. } = &mut self.channels[index] else {
+                continue;
+            };
+            buffer.reserve_exact(busy.read_size());
             if let Poll::Ready(read) = poll_read(pipe, cx, buffer) {
                 return Poll::Ready(self.accept(index, read, buffer));
             }
@@ -229,7 +233,7 @@ impl Pump {
             }
             Ok(found) => {
                 if let Some(pipe) = &channel.pipe {
-                    channel.busy.has_read(pipe, found, READ_SIZE);
+                    channel.busy.has_read(pipe, found);
                 }
                 self.logs.chunk(channel.stream, buffer);
                 let Appended { has_lines, is_unfinished, excess } =
@@ -312,11 +316,10 @@ impl Channel {
     }
 }
 
-/// Reads into the shared buffer of this thread, which is empty and has room.
+/// Reads into the shared buffer of this thread, which is empty.
 fn with_buffer<T>(read: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     BUFFER.with_borrow_mut(|buffer| {
         buffer.clear();
-        buffer.reserve_exact(READ_SIZE);
         read(buffer)
     })
 }

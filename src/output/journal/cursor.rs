@@ -29,6 +29,8 @@ pub(crate) struct Cursor {
     pub(super) others: u32,
     /// Its pin, if it is waited for.
     pub(super) pin: Option<usize>,
+    /// What it has passed and is yet to make pieces of.
+    rest: Option<Output>,
     streams: [Place; 2],
 }
 
@@ -114,6 +116,14 @@ impl Lines {
         self.batch.count_from(self.taken)
     }
 
+    /// The next line alone, for those who need no number.
+    #[inline]
+    pub(crate) fn next_text(&mut self) -> Option<String> {
+        let (text, length) = self.batch.text_at(self.taken)?;
+        self.taken += length;
+        Some(text)
+    }
+
     /// The next line, and its sequence.
     pub(crate) fn next(&mut self) -> Option<(u64, Line)> {
         let line = self.batch.line_at(self.taken)?;
@@ -133,7 +143,14 @@ impl Cursor {
             offset: 0,
             beheaded: 0,
         };
-        Self { lens, position: 0, others: 0, pin: None, streams: Stream::BOTH.map(place) }
+        Self {
+            lens,
+            position: 0,
+            others: 0,
+            pin: None,
+            rest: None,
+            streams: Stream::BOTH.map(place),
+        }
     }
 
     /// Is waited for by this pin of the journal.
@@ -176,6 +193,12 @@ impl Cursor {
         place.splitter.clear() as u64
     }
 
+    /// The next piece of what it has passed.
+    pub(super) fn rest(&mut self) -> Option<Piece> {
+        let rest = self.rest.take()?;
+        self.output(&rest)
+    }
+
     pub(super) fn output(&mut self, output: &Output) -> Option<Piece> {
         let Output { stream, ref bytes, from, at } = *output;
         if self.lens == Lens::Chunks {
@@ -187,9 +210,18 @@ impl Cursor {
         }
         let splitter = &mut self.streams[stream.index()].splitter;
         let carried = splitter.unfinished() as u64;
-        let batch = splitter.split(bytes)?;
+        let (batch, taken) = splitter.split(bytes);
+        self.returns(output, taken);
         let numbers = Numbers::Read { carried, from };
-        Some(Piece::Lines(Lines { batch, taken: 0, numbers, at }))
+        Some(Piece::Lines(Lines { batch: batch?, taken: 0, numbers, at }))
+    }
+
+    /// Comes back to what it passed, but for the part that is taken.
+    fn returns(&mut self, output: &Output, taken: usize) {
+        if taken < output.bytes.len() {
+            let (bytes, from) = (output.bytes.slice(taken..), output.from + taken as u64);
+            self.rest = Some(Output { bytes, from, ..*output });
+        }
     }
 
     /// A line of which the beginning was missed is missed as a whole: nobody could tell what is left
@@ -206,9 +238,8 @@ impl Cursor {
         if missed == 0 {
             return None;
         }
-        place.offset -= (bytes.len() - missed) as u64;
-        self.position = from + missed as u64;
-        Some(Piece::Missed { sequence: self.position, at, bytes: missed as u64 })
+        self.returns(output, missed);
+        Some(Piece::Missed { sequence: from + missed as u64, at, bytes: missed as u64 })
     }
 
     pub(super) fn cut(&mut self, span: &Span, end: u64, at: DateTime<Utc>) -> Option<Piece> {

@@ -19,7 +19,7 @@ const MOST_ENTRIES: usize = 4096;
 /// Output of one stream that comes shortly after the other joins its entry, up to this length.
 const JOINS_UP_TO: u32 = 4096;
 const JOINS_WITHIN_MICROS: i64 = 20_000;
-/// From this size on a buffer is held as it is rather than copied.
+/// From this size on a buffer is held as it is rather than copied, if it is half full.
 const HELD_AS_IT_IS: usize = 16 * 1024;
 /// The longest piece that a reader takes at a time.
 const LONGEST_PIECE: u64 = 64 * 1024;
@@ -92,7 +92,7 @@ impl Inner {
             self.push_kept(at, span, stored);
         }
         let excess = (stored < buffer.len()).then(|| {
-            let bytes = if stored == 0 && buffer.len() >= HELD_AS_IT_IS {
+            let bytes = if stored == 0 && buffer.len() >= HELD_AS_IT_IS.max(buffer.capacity() / 2) {
                 Bytes::from(std::mem::replace(buffer, std::mem::take(&mut self.spare)))
             } else {
                 Bytes::copy_from_slice(&buffer[stored..])
@@ -303,7 +303,7 @@ impl Inner {
                     return Some(Found::Output(Output { stream: span.stream, bytes, from, at }));
                 }
                 What::Loose(loose) => {
-                    let to = entry.end().min(end);
+                    let to = entry.end().min(end).min(from + LONGEST_PIECE);
                     let start = to_index(from - entry.from);
                     let bytes = loose.held.part(start, start + to_index(to - from));
                     let stream = loose.span.stream;

@@ -199,6 +199,9 @@ impl Journal {
     /// The next piece that a reader has not been told, up to this end. None if there is none yet.
     pub(crate) fn next(&self, cursor: &mut Cursor, end: u64) -> Option<Piece> {
         loop {
+            if let Some(piece) = cursor.rest() {
+                return Some(piece);
+            }
             let found = self.lock().find(cursor, end)?;
             if let Some(piece) = self.piece(cursor, found) {
                 return Some(piece);
@@ -214,6 +217,9 @@ impl Journal {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Piece>> {
         loop {
+            if let Some(piece) = cursor.rest() {
+                return Poll::Ready(Some(piece));
+            }
             let found = {
                 let mut inner = self.lock();
                 match inner.find(cursor, u64::MAX) {
