@@ -52,6 +52,23 @@ struct Inner {
     missed: u64,
 }
 
+/// Lines as events. A type of its own, so that making an event becomes a part of the loop that tells
+/// it, and the event is made where it is needed.
+struct LineEvents {
+    execution_id: Uuid,
+    lines: Lines,
+}
+
+impl Iterator for LineEvents {
+    type Item = ExecutionEvent;
+
+    #[inline]
+    fn next(&mut self) -> Option<ExecutionEvent> {
+        let line = self.lines.next_text()?;
+        Some(line_event(self.execution_id, self.lines.stream(), line))
+    }
+}
+
 /// What a handler is called with.
 enum Item {
     Event(ExecutionEvent),
@@ -178,12 +195,8 @@ impl Queue {
                     let missed = event.is_terminal().then(|| self.missed_event()).flatten();
                     self.call(runtime, missed.into_iter().chain([event]));
                 }
-                Item::Lines(mut lines) => {
-                    let (execution_id, stream) = (self.execution_id(), lines.stream());
-                    let events = std::iter::from_fn(|| {
-                        Some(line_event(execution_id, stream, lines.next_text()?))
-                    });
-                    self.call(runtime, events);
+                Item::Lines(lines) => {
+                    self.call(runtime, LineEvents { execution_id: self.execution_id(), lines });
                 }
             }
         }
