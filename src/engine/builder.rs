@@ -241,13 +241,17 @@ impl EngineBuilder {
             Some(level) => Containment::at(level)
                 .map_err(|unavailable| invalid("containment", &unavailable.to_string()))?,
         };
+        let forgotten_logs = match self.settings.logs {
+            LogRetention::Keep => None,
+            LogRetention::WithRecord => self.config.log_dir.clone(),
+        };
         let shared = Shared {
             registry: Arc::new(Registry::new(Permits::new(limit, self.admission, self.groups))),
             containment,
             retention: self.config.enable_auto_cleanup.then(|| Retention::of(&self.config)),
             ended: Notify::new(),
             hub: Arc::new(Hub::default()),
-            logs: self.settings.logs,
+            forgotten_logs,
             overflow_dir: Arc::new(OverflowDir::new(self.settings.overflow_disk_limit)),
         };
         let core = Arc::new(Core {

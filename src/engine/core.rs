@@ -1,7 +1,6 @@
 //! What all clones of an engine share, and the way from a request to a running execution.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -14,11 +13,11 @@ use crate::error::{ExecutionError, Result};
 use crate::execution::{
     Again, Driver, Duty, Job, Ladder, Live, Shared, Terms, Timing, Waiting, ends_of, open_logs,
 };
-use crate::model::{ExecutionMetadata, ExecutionOptions, ExecutionRequest};
+use crate::model::{ExecutionOptions, ExecutionRequest};
 use crate::notify::{Audience, Publisher, Stage};
-use crate::output::{Excess, Holding, Journal, Keep, Lens, LogPlan, Logs, PumpPlan};
+use crate::output::{Excess, Holding, Journal, Keep, Lens, LogPlan, PumpPlan};
 use crate::plan::Plans;
-use crate::record::{Profile, Refusal};
+use crate::record::{Notes, Profile, Refusal};
 use crate::submit::{self, Admitted, Ask, Full, Patience, Prepared, Rules};
 
 /// What all clones of an engine share.
@@ -67,7 +66,12 @@ impl Core {
             stdin: options.stdin.clone(),
             feed,
         });
-        let profile = Arc::new(self.profile(&request));
+        let profile = Profile {
+            id,
+            command: request.command.to_string().into(),
+            accepted_at: Utc::now(),
+            notes: Notes::of(&request.metadata, request.output_log_path.as_deref()),
+        };
         let journal = Arc::new(Journal::new(id, Arc::clone(&profile.command), self.holding()));
         let publisher = self.publisher(Arc::clone(&journal))?;
         self.driver.ready().map_err(no_threads)?;
@@ -167,20 +171,6 @@ impl Core {
             },
             overflow_dir: Arc::clone(&self.shared.overflow_dir),
             partial_after,
-        }
-    }
-
-    fn profile(&self, request: &ExecutionRequest) -> Profile {
-        let own_log = self.config.log_dir.as_deref().map(|dir| Logs::own_path(dir, request.id));
-        let metadata = &request.metadata;
-        Profile {
-            id: request.id,
-            command: request.command.to_string().into(),
-            metadata: (*metadata != ExecutionMetadata::default())
-                .then(|| Box::new(metadata.clone())),
-            accepted_at: Utc::now(),
-            own_log: own_log.map(PathBuf::into_boxed_path),
-            raw_log: request.output_log_path.clone().map(PathBuf::into_boxed_path),
         }
     }
 

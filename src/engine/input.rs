@@ -93,7 +93,7 @@ impl ExecutionEngine {
         match self.entry(id)? {
             Entry::Live(live) => Ok(live),
             Entry::Ended(record) => {
-                Err(ExecutionError::AlreadyEnded { id, status: record.ending.status() })
+                Err(ExecutionError::AlreadyEnded { id, status: record.status() })
             }
         }
     }

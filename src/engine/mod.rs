@@ -26,8 +26,8 @@ use crate::model::{
     ShutdownReport, Stream,
 };
 use crate::notify::EventHandler;
-use crate::output::text;
-use crate::record::{Entry, Profile, Retention};
+use crate::output::{Logs, text};
+use crate::record::{Entry, Retention};
 use crate::submit::{self, Patience};
 
 /// Runs commands and remembers how they ended.
@@ -164,7 +164,7 @@ impl ExecutionEngine {
     pub async fn get_status(&self, id: Uuid) -> Result<ExecutionStatus> {
         Ok(match self.entry(id)? {
             Entry::Live(live) => live.status(),
-            Entry::Ended(record) => record.ending.status(),
+            Entry::Ended(record) => record.status(),
         })
     }
 
@@ -193,7 +193,7 @@ impl ExecutionEngine {
                 Ok(()) => return Ok(()),
                 Err(ending) => ending.status(),
             },
-            Entry::Ended(record) => record.ending.status(),
+            Entry::Ended(record) => record.status(),
         };
         Err(ExecutionError::AlreadyEnded { id, status: ended })
     }
@@ -265,7 +265,7 @@ impl ExecutionEngine {
         for live in all {
             if let Some(record) = live.ended().await {
                 ended.push(record.summary());
-                survivors.extend(record.containment.survivors.iter().cloned());
+                survivors.extend(record.survivors());
             }
         }
         for plan in self.core.plans.all() {
@@ -344,13 +344,13 @@ impl ExecutionEngine {
     /// # Errors
     /// [`ExecutionError::NotFound`] for an unknown id.
     pub async fn get_log_path(&self, id: Uuid) -> Result<Option<PathBuf>> {
-        let path = |profile: &Profile| {
-            profile.own_log.as_deref().or(profile.raw_log.as_deref()).map(Path::to_path_buf)
+        let entry = self.entry(id)?;
+        let raw_log = match &entry {
+            Entry::Live(live) => live.profile().raw_log(),
+            Entry::Ended(record) => record.profile().raw_log(),
         };
-        Ok(match self.entry(id)? {
-            Entry::Live(live) => path(live.profile()),
-            Entry::Ended(record) => path(&record.profile),
-        })
+        let own_log = self.core.config.log_dir.as_deref().map(|dir| Logs::own_path(dir, id));
+        Ok(own_log.or_else(|| raw_log.map(Path::to_path_buf)))
     }
 
     /// Forgets ended executions by the configured age and count, and says how many; ended plans, too.
@@ -429,7 +429,7 @@ impl ExecutionEngine {
 
     async fn control(&self, id: Uuid, action: Action) -> Result<u32> {
         let status = match self.entry(id)? {
-            Entry::Ended(record) => record.ending.status(),
+            Entry::Ended(record) => record.status(),
             Entry::Live(live) => {
                 let refused =
                     |reason: &str| Err(ExecutionError::Control { id, reason: reason.to_string() });

@@ -13,7 +13,7 @@ use super::state::Input;
 use crate::model::{Attempt, ContainmentReceipt, Ending, ExecutionEvent};
 use crate::notify::Publisher;
 use crate::output::{Journal, Logs};
-use crate::record::Record;
+use crate::record::{Facts, Record};
 use crate::submit::Admitted;
 
 /// How long completing a log may hold up an ending.
@@ -170,8 +170,7 @@ impl Duty {
             Exit::Signaled { signal, .. } => Some(signal),
             _ => None,
         });
-        let record = Arc::new(Record {
-            profile: Arc::clone(self.live.profile()),
+        let facts = Facts {
             ending,
             waited: self.live.waited(),
             duration: self.live.begun().elapsed(),
@@ -182,13 +181,16 @@ impl Duty {
             output_error: output_error.map(String::into_boxed_str),
             lines_missed: self.publisher.missed(),
             earlier: std::mem::take(&mut self.earlier).into_boxed_slice(),
-        });
+        };
+        let profile = self.live.profile();
+        let (at, to) = (facts.completed_at(profile), facts.ending.status());
+        let (last, receipt) = (facts.terminal_event(profile), facts.containment.clone());
+        let record = Arc::new(Record::new(profile.clone(), facts));
         let evicted = self.shared.registry.end(&record, Instant::now(), self.shared.retention);
         drop(self.admitted.take());
-        self.live.end(Some(Arc::clone(&record)));
-        let at = record.completed_at();
-        self.publisher.status(at, from, record.ending.status());
-        self.publisher.last(at, record.terminal_event(), record.containment.clone());
+        self.live.end(Some(record));
+        self.publisher.status(at, from, to);
+        self.publisher.last(at, last, receipt);
         self.shared.ended.notify_one();
         // Last, because there may be files to remove.
         self.shared.forget(&evicted);

@@ -22,7 +22,7 @@ use crate::submit::Place;
 /// A live execution: its state, and the two bells, one for its supervisor and one for its waiters.
 #[derive(Debug)]
 pub(crate) struct Live {
-    profile: Arc<Profile>,
+    profile: Profile,
     journal: Arc<Journal>,
     stdin: StdinEnd,
     state: Mutex<State>,
@@ -48,7 +48,7 @@ pub(crate) struct Live {
 
 impl Live {
     pub(crate) fn new(
-        profile: Arc<Profile>,
+        profile: Profile,
         journal: Arc<Journal>,
         stdin: StdinEnd,
         retry: Option<Box<Retry>>,
@@ -118,7 +118,7 @@ impl Live {
         self.begun().saturating_duration_since(self.accepted)
     }
 
-    pub(crate) fn profile(&self) -> &Arc<Profile> {
+    pub(crate) fn profile(&self) -> &Profile {
         &self.profile
     }
 

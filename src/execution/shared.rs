@@ -1,14 +1,14 @@
 //! What the executions of one engine share.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use execution_engine_process::Containment;
 use tokio::sync::Notify;
 
 use super::live::Live;
-use crate::config::LogRetention;
 use crate::notify::Hub;
-use crate::output::OverflowDir;
+use crate::output::{Logs, OverflowDir};
 use crate::record::{Record, Registry, Retention};
 
 /// What the executions of one engine share.
@@ -21,19 +21,18 @@ pub(crate) struct Shared {
     pub(crate) ended: Notify,
     /// Those who watch all executions.
     pub(crate) hub: Arc<Hub>,
-    pub(crate) logs: LogRetention,
+    /// Where the readable logs are, if they go with their records.
+    pub(crate) forgotten_logs: Option<PathBuf>,
     pub(crate) overflow_dir: Arc<OverflowDir>,
 }
 
 impl Shared {
     /// What goes with records that are remembered no more.
     pub(crate) fn forget(&self, records: &[Arc<Record>]) {
-        if self.logs == LogRetention::Keep {
-            return;
-        }
-        let logs = records.iter().filter_map(|record| record.profile.own_log.as_deref());
-        for log in logs {
-            if let Err(error) = std::fs::remove_file(log) {
+        let Some(dir) = &self.forgotten_logs else { return };
+        for record in records {
+            let log = Logs::own_path(dir, record.id());
+            if let Err(error) = std::fs::remove_file(&log) {
                 tracing::debug!(%error, log = %log.display(), "a log could not be removed");
             }
         }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::lines::complete_characters;
 use super::overflow::OverflowFile;
@@ -206,9 +207,11 @@ impl Last {
     }
 }
 
-/// One stream of an ended execution.
-#[derive(Debug, Clone, Default)]
+/// One stream of an ended execution. Serialized, it is without the bytes, and only if there are no more
+/// than those in memory.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Captured {
+    #[serde(skip)]
     bytes: Bytes,
     /// How many bytes of the stream there had been before, in earlier attempts.
     base: u64,
@@ -217,13 +220,15 @@ pub(crate) struct Captured {
 }
 
 /// Where the bytes are that did not fit.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 enum Rest {
     /// Nowhere, if there are any.
     #[default]
     Dropped,
     /// The last of them are here.
+    #[serde(skip)]
     Last(Box<Bytes>),
+    #[serde(skip)]
     File(Arc<OverflowFile>),
 }
 
@@ -247,6 +252,16 @@ impl Captured {
             Rest::File(file) => in_memory + file.written(),
         };
         StreamStats { seen_bytes: self.seen, kept_bytes }
+    }
+
+    /// The bytes that are left out when it is serialized.
+    pub(crate) fn first_part(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The same with these as its bytes.
+    pub(super) fn with_first_part(self, bytes: Bytes) -> Self {
+        Self { bytes, ..self }
     }
 
     /// What is kept in memory, byte for byte. Shared, unless it has two parts.

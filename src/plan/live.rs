@@ -218,15 +218,15 @@ impl StepRecord {
 
     pub(super) fn id(&self) -> Uuid {
         match self {
-            Self::Ran(record) => record.profile.id,
+            Self::Ran(record) => record.id(),
             Self::Never(never) => never.id,
         }
     }
 
-    pub(super) fn ending(&self) -> &Ending {
+    pub(super) fn ending(&self) -> Ending {
         match self {
-            Self::Ran(record) => &record.ending,
-            Self::Never(never) => &never.ending,
+            Self::Ran(record) => record.ending(),
+            Self::Never(never) => never.ending.clone(),
         }
     }
 

@@ -96,7 +96,7 @@ impl State {
         record: StepRecord,
         command: String,
     ) {
-        let (id, ending) = (record.id(), record.ending().clone());
+        let (id, ending) = (record.id(), record.ending());
         self.started.remove(&step);
         self.records[step] = Some(record);
         let outcome = if ending.is_success() { Outcome::Success } else { Outcome::Failure };

@@ -1,6 +1,6 @@
 //! All executions by id. One short lock; no foreign code and no I/O under it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -19,10 +19,12 @@ pub(crate) struct Registry<L> {
 
 #[derive(Debug)]
 struct Inner<L> {
-    entries: HashMap<Uuid, Slot<L>>,
-    /// The ended ones, oldest ending first.
-    order: BTreeMap<u64, (Instant, Uuid)>,
-    next: u64,
+    /// A tree, which grows and shrinks with what is in it. A hash table does not: where as many go as
+    /// come, it grows for those who have gone.
+    slots: BTreeMap<Uuid, Slot<L>>,
+    /// Oldest ending first, which is by number.
+    ended: VecDeque<Ended>,
+    next_number: u64,
     /// Nobody is admitted any more.
     closed: bool,
 }
@@ -30,7 +32,15 @@ struct Inner<L> {
 #[derive(Debug)]
 enum Slot<L> {
     Live(Arc<L>),
-    Ended(Arc<Record>, u64),
+    /// The number of its ending.
+    Ended(u64),
+}
+
+#[derive(Debug)]
+struct Ended {
+    number: u64,
+    at: Instant,
+    record: Arc<Record>,
 }
 
 /// One execution as the registry knows it.
@@ -48,19 +58,10 @@ pub(crate) enum Refusal {
     Closed,
 }
 
-impl<L> Slot<L> {
-    fn entry(&self) -> Entry<L> {
-        match self {
-            Self::Live(live) => Entry::Live(Arc::clone(live)),
-            Self::Ended(record, _) => Entry::Ended(Arc::clone(record)),
-        }
-    }
-}
-
 impl<L> Registry<L> {
     pub(crate) fn new(permits: Arc<Permits>) -> Self {
         let inner =
-            Inner { entries: HashMap::new(), order: BTreeMap::new(), next: 0, closed: false };
+            Inner { slots: BTreeMap::new(), ended: VecDeque::new(), next_number: 0, closed: false };
         Self { inner: Mutex::new(inner), permits }
     }
 
@@ -75,25 +76,27 @@ impl<L> Registry<L> {
         if inner.closed {
             return Err(Refusal::Closed);
         }
-        if inner.entries.contains_key(&id) {
+        if inner.slots.contains_key(&id) {
             return Err(Refusal::Duplicate);
         }
         let admitted = self.permits.ask(ask).map_err(Refusal::Full)?;
-        inner.entries.insert(id, Slot::Live(Arc::clone(live)));
+        inner.slots.insert(id, Slot::Live(Arc::clone(live)));
         Ok(admitted)
     }
 
     /// Takes back an admission that came to nothing.
     pub(crate) fn discard(&self, id: Uuid) {
-        self.lock().entries.remove(&id);
+        self.lock().slots.remove(&id);
     }
 
     pub(crate) fn get(&self, id: Uuid) -> Option<Entry<L>> {
-        self.lock().entries.get(&id).map(Slot::entry)
+        self.lock().entry(id)
     }
 
     pub(crate) fn all(&self) -> Vec<Entry<L>> {
-        self.lock().entries.values().map(Slot::entry).collect()
+        let inner = self.lock();
+        let ended = inner.ended.iter().map(|ended| Entry::Ended(Arc::clone(&ended.record)));
+        ended.chain(inner.live().map(Entry::Live)).collect()
     }
 
     /// Admits nobody any more; those that are alive now.
@@ -107,15 +110,11 @@ impl<L> Registry<L> {
     }
 
     pub(crate) fn live(&self) -> Vec<Arc<L>> {
-        let live = |slot: &Slot<L>| match slot {
-            Slot::Live(live) => Some(Arc::clone(live)),
-            Slot::Ended(..) => None,
-        };
-        self.lock().entries.values().filter_map(live).collect()
+        self.lock().live().collect()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.lock().entries.len()
+        self.lock().slots.len()
     }
 
     /// Replaces a live execution by its record. What retention then pushes out is returned, to be
@@ -127,11 +126,10 @@ impl<L> Registry<L> {
         retention: Option<Retention>,
     ) -> Vec<Arc<Record>> {
         let mut inner = self.lock();
-        let seq = inner.next;
-        inner.next += 1;
-        let id = record.profile.id;
-        inner.entries.insert(id, Slot::Ended(Arc::clone(record), seq));
-        inner.order.insert(seq, (now, id));
+        let number = inner.next_number;
+        inner.next_number += 1;
+        inner.slots.insert(record.id(), Slot::Ended(number));
+        inner.ended.push_back(Ended { number, at: now, record: Arc::clone(record) });
         retention.map_or_else(Vec::new, |retention| inner.evict(now, retention))
     }
 
@@ -143,18 +141,18 @@ impl<L> Registry<L> {
     /// Forgets an ended execution: None if there is none of that id, `Live` if it still runs.
     pub(crate) fn remove(&self, id: Uuid) -> Option<Entry<L>> {
         let mut inner = self.lock();
-        let (entry, seq) = match inner.entries.get(&id)? {
-            live @ Slot::Live(_) => return Some(live.entry()),
-            ended @ Slot::Ended(_, seq) => (ended.entry(), *seq),
+        let number = match inner.slots.get(&id)? {
+            Slot::Live(live) => return Some(Entry::Live(Arc::clone(live))),
+            Slot::Ended(number) => *number,
         };
-        inner.entries.remove(&id);
-        inner.order.remove(&seq);
-        Some(entry)
+        inner.slots.remove(&id);
+        let index = inner.index(number)?;
+        inner.ended.remove(index).map(|ended| Entry::Ended(ended.record))
     }
 
     /// When the oldest record ended.
     pub(crate) fn oldest_ending(&self) -> Option<Instant> {
-        self.lock().order.first_key_value().map(|(_, (at, _))| *at)
+        self.lock().ended.front().map(|oldest| oldest.at)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner<L>> {
@@ -164,14 +162,32 @@ impl<L> Registry<L> {
 }
 
 impl<L> Inner<L> {
-    fn evict(&mut self, now: Instant, retention: Retention) -> Vec<Arc<Record>> {
-        let surplus = retention.surplus(now, self.order.values().map(|(at, _)| *at));
-        let mut evicted = Vec::with_capacity(surplus);
-        for _ in 0..surplus {
-            let Some((_, (_, id))) = self.order.pop_first() else { break };
-            if let Some(Slot::Ended(record, _)) = self.entries.remove(&id) {
-                evicted.push(record);
+    fn entry(&self, id: Uuid) -> Option<Entry<L>> {
+        match self.slots.get(&id)? {
+            Slot::Live(live) => Some(Entry::Live(Arc::clone(live))),
+            Slot::Ended(number) => {
+                let ended = &self.ended[self.index(*number)?];
+                Some(Entry::Ended(Arc::clone(&ended.record)))
             }
+        }
+    }
+
+    fn live(&self) -> impl Iterator<Item = Arc<L>> {
+        self.slots.values().filter_map(|slot| match slot {
+            Slot::Live(live) => Some(Arc::clone(live)),
+            Slot::Ended(_) => None,
+        })
+    }
+
+    fn index(&self, number: u64) -> Option<usize> {
+        self.ended.binary_search_by_key(&number, |ended| ended.number).ok()
+    }
+
+    fn evict(&mut self, now: Instant, retention: Retention) -> Vec<Arc<Record>> {
+        let surplus = retention.surplus(now, self.ended.iter().map(|ended| ended.at));
+        let evicted: Vec<_> = self.ended.drain(..surplus).map(|ended| ended.record).collect();
+        for record in &evicted {
+            self.slots.remove(&record.id());
         }
         evicted
     }

@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 use crate::model::{ContainmentReceipt, ExecutionEvent, ExecutionStatus, Stream};
 
 /// One thing that an execution has published.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Entry {
     /// The sequence before it; it ends at this plus its length.
     pub(super) from: u64,
@@ -18,19 +19,21 @@ pub(crate) struct Entry {
     pub(super) what: What,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum What {
     /// Output that is kept: a part of its stream's store.
     Kept(Span),
-    /// Output beyond what is kept, held for a while for those who watch.
-    Loose(Box<Loose>),
     /// Of the unfinished line of a stream so much is told as it is, which ends at the offset.
     Cut(Span),
     Told(Told),
+    /// Output beyond what is kept, held for a while for those who watch.
+    // Those that are not serialized come last, because the others are numbered.
+    #[serde(skip)]
+    Loose(Box<Loose>),
 }
 
 /// An event, small where there is one in each journal.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum Told {
     Started {
         pid: u32,
@@ -39,13 +42,15 @@ pub(super) enum Told {
         from: ExecutionStatus,
         to: ExecutionStatus,
     },
+    #[serde(skip)]
     Event(Box<ExecutionEvent>),
     /// The last event, with the receipt.
+    #[serde(skip)]
     Last(Box<(ExecutionEvent, ContainmentReceipt)>),
 }
 
 /// Where some output is in its stream.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Span {
     /// The number of bytes of the stream before it.
     pub(super) offset: u64,

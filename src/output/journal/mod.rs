@@ -20,6 +20,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::capture::{Capture, Captured, Keep};
@@ -63,8 +64,9 @@ pub(crate) struct Appended {
     pub(crate) excess: Option<[Bytes; 2]>,
 }
 
-/// What a record keeps of a journal.
-#[derive(Debug, Clone, Default)]
+/// What a record keeps of a journal. Serialized, it is without the bytes of the output, and only if there
+/// is nothing else in it that is large by nature.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Sealed {
     pub(crate) output: [Captured; 2],
     entries: Box<[Entry]>,
@@ -74,6 +76,12 @@ pub(crate) struct Sealed {
 }
 
 impl Sealed {
+    /// The same with these as the bytes that were left out when it was serialized.
+    pub(crate) fn with_first_parts(self, bytes: [Bytes; 2]) -> Self {
+        let ([stdout, stderr], [out, err]) = (self.output, bytes);
+        Self { output: [stdout.with_first_part(out), stderr.with_first_part(err)], ..self }
+    }
+
     /// The last status that was told.
     pub(crate) fn status_before_the_end(&self) -> ExecutionStatus {
         let status = |entry: &Entry| match entry.what {

@@ -223,10 +223,15 @@ proptest! {
         let journal = journal(ROOMY);
         acts.iter().for_each(|one| act(&journal, one));
         let sealed = journal.seal();
-        let revived = Journal::revive(Uuid::nil(), "test".into(), &sealed);
-        for lens in [Lens::Lines, Lens::Chunks, Lens::Events] {
-            let before = rest(&journal, &mut journal.reader(lens, 0));
-            prop_assert_eq!(before, rest(&revived, &mut revived.reader(lens, 0)));
+        let packed = postcard::to_allocvec(&sealed).unwrap();
+        let unpacked: Sealed = postcard::from_bytes(&packed).unwrap();
+        let bytes = sealed.output.each_ref().map(Captured::bytes);
+        for sealed in [&sealed, &unpacked.with_first_parts(bytes)] {
+            let revived = Journal::revive(Uuid::nil(), "test".into(), sealed);
+            for lens in [Lens::Lines, Lens::Chunks, Lens::Events] {
+                let before = rest(&journal, &mut journal.reader(lens, 0));
+                prop_assert_eq!(before, rest(&revived, &mut revived.reader(lens, 0)));
+            }
         }
         for of in Stream::BOTH {
             prop_assert_eq!(&sealed.output[of.index()].bytes()[..], &written(&acts, of)[..]);
