@@ -31,7 +31,7 @@ impl Record {
     }
 
     pub(crate) fn ending(&self) -> Ending {
-        self.facts.ending()
+        self.facts.unpacked().ending.clone()
     }
 
     pub(crate) fn status(&self) -> ExecutionStatus {

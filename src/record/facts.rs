@@ -3,26 +3,33 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
+use super::exact;
 use super::profile::Profile;
 use crate::model::{
     Attempt, ContainmentReceipt, Ending, ExecutionEvent, ExecutionResult, RawOutput, ResourceUsage,
 };
 use crate::output::Sealed;
 
-#[derive(Debug, Clone)]
+/// Serialized, it is without the earlier attempts, which few have, and without the bytes of the output.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Facts {
+    #[serde(with = "exact::Ending")]
     pub(crate) ending: Ending,
     /// For its permit.
     pub(crate) waited: Duration,
     pub(crate) duration: Duration,
     pub(crate) signal: Option<i32>,
+    #[serde(with = "exact::usage")]
     pub(crate) usage: Option<ResourceUsage>,
     pub(crate) published: Sealed,
+    #[serde(with = "exact::ContainmentReceipt")]
     pub(crate) containment: ContainmentReceipt,
     pub(crate) output_error: Option<Box<str>>,
     pub(crate) lines_missed: u64,
     /// The attempts before the last.
+    #[serde(skip)]
     pub(crate) earlier: Box<[Attempt]>,
 }
 

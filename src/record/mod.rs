@@ -1,6 +1,7 @@
 //! What is remembered: live executions by id, ended ones until retention forgets them.
 
 mod ended;
+mod exact;
 mod facts;
 mod packed;
 mod profile;
