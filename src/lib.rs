@@ -55,6 +55,7 @@ mod engine;
 mod error;
 mod execution;
 mod global;
+mod lookout;
 mod model;
 mod moment;
 mod notify;

@@ -23,8 +23,8 @@ struct Budget {
 }
 
 const BUDGETS: [Budget; 2] = [
-    Budget { level: ContainmentLevel::Cgroup, host: 42.0, child: 70.0 },
-    Budget { level: ContainmentLevel::ProcessGroup, host: 38.0, child: 72.0 },
+    Budget { level: ContainmentLevel::Cgroup, host: 39.0, child: 70.0 },
+    Budget { level: ContainmentLevel::ProcessGroup, host: 37.0, child: 72.0 },
 ];
 
 /// How often threads sleep and wake each other is up to the scheduler, and how often memory is

@@ -1,13 +1,11 @@
 //! The task that owns one execution from its start to its ending.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
-use execution_engine_process::{
-    Child, Exit, Launch, Leftovers, Limits, SpawnError, Spawned, Watch,
-};
+use execution_engine_process::{Child, Exit, Launch, Leftovers, Limits, SpawnError, Spawned};
 use tokio::time::timeout;
 
 use super::clock::Clock;
@@ -18,8 +16,8 @@ use super::retry::Again;
 use super::spawn::{self, Start};
 use super::stdin::{Feed, Feeding, ends_of};
 use super::stop::{self, Ladder, leave_tree, stop_tree};
+use crate::lookout::{Post, Sight};
 use crate::model::{ContainmentReceipt, Ending, StdinSource};
-use crate::moment;
 use crate::output::{Logs, OutputStop, Pump, PumpPlan, Step};
 use crate::submit;
 
@@ -60,7 +58,7 @@ pub(crate) struct Job {
 /// A program that runs, and what its supervisor holds of it.
 struct Running {
     child: Child,
-    watch: Watch,
+    post: Post,
     pump: Pump,
     feeding: Option<Feeding>,
     timing: Timing,
@@ -70,7 +68,7 @@ struct Running {
 
 /// Why there is nothing to see to.
 enum NotRunning {
-    /// The program runs, but the reactor cannot watch it.
+    /// The program runs, but the lookout cannot watch it.
     Unwatched { child: Child, ladder: Ladder, error: io::Error },
     /// It could not be started.
     Failed { logs: Logs, ending: Ending },
@@ -140,7 +138,7 @@ fn unboxed<T>(boxed: Box<T>) -> T {
 }
 
 impl Running {
-    /// Must be called on the driver, whose reactor watches the program from now on.
+    /// Must be called on the driver, whose lookout watches the program from now on.
     #[expect(
         clippy::boxed_local,
         reason = "the caller, a future, is to hold no more than a pointer"
@@ -154,12 +152,14 @@ impl Running {
         let Spawned { child, stdin, stdout, stderr } = *spawned;
         let Terms { timing, leftovers, limits, feed, .. } = *terms;
         let watched = || {
-            let pump = Pump::new([Some(stdout), stderr], logs, plan)?;
-            Ok((pump, Watch::exit_of(&child)?, feed.into(stdin)?))
+            let post = Post::new()?;
+            post.watch(Sight::Exit, &child.exit_fd())?;
+            let pump = Pump::new([Some(stdout), stderr], &post, logs, plan)?;
+            Ok((post, pump, feed.into(stdin)?))
         };
         match watched() {
-            Ok((pump, watch, feeding)) => {
-                Ok(Box::new(Self { child, watch, pump, feeding, timing, leftovers, limits }))
+            Ok((post, pump, feeding)) => {
+                Ok(Box::new(Self { child, post, pump, feeding, timing, leftovers, limits }))
             }
             Err(error) => {
                 Err(Box::new(NotRunning::Unwatched { child, ladder: timing.ladder, error }))
@@ -210,14 +210,14 @@ impl Duty {
     /// From a running program to its outcome: tree gone, output drained.
     async fn see_to(&self, mut running: Box<Running>) -> (Logs, Outcome) {
         let receipt = self.attend(&mut running).await;
-        let Running { mut child, watch, mut pump, feeding, .. } = *running;
+        let Running { mut child, mut pump, feeding, .. } = *running;
         let counted = child.tree_usage();
         let reaped = child.reap().unwrap_or_else(|error| {
             tracing::warn!(%error, "a child could not be reaped");
             None
         });
         // What holds the tree is given back before anybody is told that the execution has ended.
-        drop((watch, child, feeding));
+        drop((child, feeding));
         let output_error = match pump.has_files() {
             true => Box::pin(complete_files(&mut pump)).await,
             false => None,
@@ -229,10 +229,10 @@ impl Duty {
 
     /// Waits until the tree is gone and everything it has written is read.
     async fn attend(&self, running: &mut Running) -> ContainmentReceipt {
-        let Running { child, watch, pump, timing, leftovers, limits, .. } = running;
+        let Running { child, post, pump, timing, leftovers, limits, .. } = running;
         let exit = {
-            let exit_or_stop = pin!(self.exit_or_stop(child, watch, timing));
-            self.pumping(pump, exit_or_stop).await
+            let exit_or_stop = pin!(self.exit_or_stop(child, post, timing));
+            self.pumping(pump, post, exit_or_stop).await
         };
         self.live().inbox().close();
         if let Some(exit) = exit {
@@ -258,7 +258,7 @@ impl Duty {
                 } else {
                     let mut stop =
                         Box::pin(stop_tree(child, tree, nothing, timing.ladder, self.live()));
-                    self.pumping(pump, stop.as_mut()).await
+                    self.pumping(pump, post, stop.as_mut()).await
                 }
             }
         };
@@ -268,12 +268,7 @@ impl Duty {
 
     /// Waits for the program to end by itself, and returns how; None when the ending has been
     /// decided otherwise: by the timeout here, or by somebody else.
-    async fn exit_or_stop(
-        &self,
-        child: &mut Child,
-        watch: &Watch,
-        timing: &Timing,
-    ) -> Option<Exit> {
+    async fn exit_or_stop(&self, child: &mut Child, post: &Post, timing: &Timing) -> Option<Exit> {
         let begun = self.attempt_begun();
         let mut clock = Clock::new(begun, timing.timeout, timing.longest_pause);
         loop {
@@ -289,8 +284,8 @@ impl Duty {
                         return None;
                     }
                 }
-                ready = watch.ended() => {
-                    match ready.and_then(|()| child.exit()) {
+                () = poll_fn(|cx| post.poll_ready(Sight::Exit, cx)) => {
+                    match child.exit() {
                         Ok(Some(exit)) => {
                             if clock.is_paused() {
                                 // Those that are left of its tree still stand still.
@@ -305,7 +300,7 @@ impl Duty {
                         }
                     }
                 }
-                () = moment::reached(clock.rings_at()) => {
+                () = poll_fn(|cx| post.poll_reached(clock.rings_at(), cx)) => {
                     if clock.is_paused() {
                         tracing::info!(id = %self.live().profile().id, "paused for too long; it goes on");
                         go_on(child, &mut clock);
@@ -322,11 +317,16 @@ impl Duty {
 
     /// Lets the output flow while `work` goes on: the child must never block on a full pipe while
     /// it is waited for or stopped.
-    async fn pumping<T>(&self, pump: &mut Pump, mut work: Pin<&mut impl Future<Output = T>>) -> T {
+    async fn pumping<T>(
+        &self,
+        pump: &mut Pump,
+        post: &Post,
+        mut work: Pin<&mut impl Future<Output = T>>,
+    ) -> T {
         while pump.is_open() {
             let step = async {
                 self.publisher().room().await;
-                pump.step().await
+                pump.step(post).await
             };
             tokio::select! {
                 biased;

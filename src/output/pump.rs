@@ -2,19 +2,17 @@
 //! the logs and the overflow files.
 
 use std::cell::RefCell;
-use std::future::{Future as _, poll_fn};
+use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
-use tokio::io::AsyncReadExt as _;
-use tokio::net::unix::pipe;
+use tokio::task::coop;
 
 use super::busy::Busy;
 use super::file_sink::FileSink;
@@ -22,6 +20,7 @@ use super::journal::{Appended, Journal};
 use super::lines::Cut;
 use super::log::Logs;
 use super::overflow::{OverflowDir, OverflowFile};
+use crate::lookout::Post;
 use crate::model::Stream;
 use crate::moment;
 
@@ -79,7 +78,7 @@ pub(crate) struct Pump {
 /// One stream: its pipe while it is open, and where the rest of it goes.
 struct Channel {
     stream: Stream,
-    pipe: Option<pipe::Receiver>,
+    pipe: Option<OwnedFd>,
     busy: Busy,
     overflow: Option<Box<(FileSink, Arc<OverflowFile>)>>,
     /// Whether something could not be written: what follows is not written either then, so that the
@@ -90,12 +89,18 @@ struct Channel {
 }
 
 impl Pump {
-    /// Must be called on the driver, whose reactor watches the pipes from now on.
-    pub(crate) fn new(pipes: [Option<OwnedFd>; 2], logs: Logs, plan: PumpPlan) -> io::Result<Self> {
-        let channel = |stream, pipe: Option<OwnedFd>| {
+    /// Takes the ends of the pipes that do not block. It is this post that tells of them.
+    pub(crate) fn new(
+        pipes: [Option<OwnedFd>; 2],
+        post: &Post,
+        logs: Logs,
+        plan: PumpPlan,
+    ) -> io::Result<Self> {
+        let channel = |stream: Stream, pipe: Option<OwnedFd>| {
+            pipe.iter().try_for_each(|pipe| post.watch(stream.into(), pipe))?;
             Ok::<_, io::Error>(Channel {
                 stream,
-                pipe: pipe.map(pipe::Receiver::from_owned_fd_unchecked).transpose()?,
+                pipe,
                 busy: Busy::default(),
                 overflow: None,
                 is_broken: false,
@@ -114,7 +119,7 @@ impl Pump {
     /// Waits until the files have what was read, then reads one chunk, or tells an unfinished line
     /// after a silence. Cancel safe: a chunk that has been read is accounted for before anything
     /// else can happen.
-    pub(crate) async fn step(&mut self) -> Step {
+    pub(crate) async fn step(&mut self, post: &Post) -> Step {
         // What most executions do not need is on the heap: each holds the memory of a step.
         if self.has_files()
             && let Some(stop) = Box::pin(self.write_pending()).await
@@ -122,26 +127,25 @@ impl Pump {
             return Step { stop: Some(stop), ..Step::default() };
         }
         match self.silence_ends() {
-            None => self.chunk().await,
-            Some(ends) => Box::pin(self.chunk_or_silence(ends)).await,
+            None => self.chunk(post).await,
+            Some(ends) => Box::pin(self.chunk_or_silence(post, ends)).await,
         }
     }
 
-    async fn chunk(&mut self) -> Step {
-        poll_fn(|cx| with_buffer(|buffer| self.poll_chunk(cx, buffer))).await
+    async fn chunk(&mut self, post: &Post) -> Step {
+        poll_fn(|cx| with_buffer(|buffer| self.poll_chunk(post, cx, buffer))).await
     }
 
-    async fn chunk_or_silence(&mut self, ends: Instant) -> Step {
-        let chunk = poll_fn(|cx| with_buffer(|buffer| self.poll_chunk(cx, buffer)));
+    async fn chunk_or_silence(&mut self, post: &Post, ends: Instant) -> Step {
         tokio::select! {
             biased;
-            step = chunk => step,
+            step = self.chunk(post) => step,
             () = moment::reached(Some(ends)) => self.tell_unfinished(),
         }
     }
 
     /// Reads what is there without waiting for more; None when both pipes are empty or closed.
-    /// It asks the kernel itself, because readiness that the reactor has not yet seen counts, too.
+    /// It asks the kernel itself, because readiness that the lookout has not yet seen counts, too.
     pub(crate) fn step_now(&mut self) -> Option<Step> {
         with_buffer(|buffer| {
             for index in self.order() {
@@ -204,13 +208,17 @@ impl Pump {
         [1 - self.first, self.first]
     }
 
-    fn poll_chunk(&mut self, cx: &mut Context<'_>, buffer: &mut Vec<u8>) -> Poll<Step> {
+    fn poll_chunk(
+        &mut self,
+        post: &Post,
+        cx: &mut Context<'_>,
+        buffer: &mut Vec<u8>,
+    ) -> Poll<Step> {
+        // A program that writes without end must not keep its thread to itself.
+        let turn = ready!(coop::poll_proceed(cx));
         for index in self.order() {
-            let Channel { pipe: Some(pipe), busy, .. } = &mut self.channels[index] else {
-                continue;
-            };
-            buffer.reserve_exact(busy.read_size());
-            if let Poll::Ready(read) = poll_read(pipe, cx, buffer) {
+            if let Poll::Ready(read) = self.channels[index].poll_read(post, cx, buffer) {
+                turn.made_progress();
                 return Poll::Ready(self.accept(index, read, buffer));
             }
         }
@@ -267,6 +275,32 @@ impl Pump {
 }
 
 impl Channel {
+    /// Reads what is there into `buffer`, which is empty; 0 is the end.
+    fn poll_read(
+        &self,
+        post: &Post,
+        cx: &Context<'_>,
+        buffer: &mut Vec<u8>,
+    ) -> Poll<io::Result<usize>> {
+        let Some(pipe) = &self.pipe else { return Poll::Pending };
+        buffer.reserve_exact(self.busy.read_size());
+        let (sight, room) = (self.stream.into(), buffer.capacity());
+        loop {
+            ready!(post.poll_ready(sight, cx));
+            match rustix::io::read(pipe, spare_capacity(buffer)) {
+                Err(Errno::AGAIN) => {}
+                Err(Errno::INTR) => post.more(sight),
+                read => {
+                    // Otherwise it is empty now, and there will be a sign of what comes next.
+                    if read == Ok(room) {
+                        post.more(sight);
+                    }
+                    return Poll::Ready(read.map_err(Into::into));
+                }
+            }
+        }
+    }
+
     fn close(&mut self) {
         self.pipe = None;
         self.busy = Busy::Never;
@@ -322,14 +356,4 @@ fn with_buffer<T>(read: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         buffer.clear();
         read(buffer)
     })
-}
-
-/// Reads what is there into the spare room of `buffer`; 0 is the end.
-fn poll_read(
-    pipe: &mut pipe::Receiver,
-    cx: &mut Context<'_>,
-    buffer: &mut Vec<u8>,
-) -> Poll<io::Result<usize>> {
-    // A read that is pending has read nothing, so the future need not be kept.
-    pin!(pipe.read_buf(buffer)).poll(cx)
 }

@@ -1,8 +1,6 @@
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::Duration;
-#[cfg(feature = "tokio")]
-use std::{os::fd::OwnedFd, sync::Arc};
 
 use crate::sys;
 use crate::{Exit, Reaped, Signal, Tree, TreeUsage};
@@ -28,12 +26,6 @@ impl Child {
     /// A descriptor that is readable from the moment the main program has ended.
     pub fn exit_fd(&self) -> BorrowedFd<'_> {
         self.process.exit_fd().as_fd()
-    }
-
-    /// The same descriptor to keep: it stays open for as long as anybody has it.
-    #[cfg(feature = "tokio")]
-    pub(crate) fn shared_exit_fd(&self) -> Arc<OwnedFd> {
-        Arc::clone(self.process.exit_fd())
     }
 
     /// How the main program ended; None while it runs. Never blocks and does not reap.

@@ -3,7 +3,6 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
-use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::Pid;
@@ -16,7 +15,7 @@ use crate::{Exit, Reaped, Usage};
 #[derive(Debug)]
 pub(super) struct Main {
     pid: Pid,
-    pidfd: Arc<OwnedFd>,
+    pidfd: OwnedFd,
     /// How it has ended, once it was looked at after its end.
     ended: Option<Reaped>,
     is_reaped: bool,
@@ -24,14 +23,14 @@ pub(super) struct Main {
 
 impl Main {
     pub(super) fn new(pid: Pid, pidfd: OwnedFd) -> Self {
-        Self { pid, pidfd: Arc::new(pidfd), ended: None, is_reaped: false }
+        Self { pid, pidfd, ended: None, is_reaped: false }
     }
 
     pub(super) fn pid(&self) -> Pid {
         self.pid
     }
 
-    pub(super) fn exit_fd(&self) -> &Arc<OwnedFd> {
+    pub(super) fn exit_fd(&self) -> &OwnedFd {
         &self.pidfd
     }
 

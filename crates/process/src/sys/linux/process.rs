@@ -2,7 +2,6 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::cgroup::Leaf;
@@ -51,7 +50,7 @@ impl Process {
         self.main.pid().as_raw_nonzero().get().cast_unsigned()
     }
 
-    pub(crate) fn exit_fd(&self) -> &Arc<OwnedFd> {
+    pub(crate) fn exit_fd(&self) -> &OwnedFd {
         self.main.exit_fd()
     }
 
