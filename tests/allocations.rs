@@ -11,7 +11,7 @@ static ALLOCATOR: dhat::Alloc = dhat::Alloc;
 
 /// How many one execution of `true` may make, from request to result. Each variable of the
 /// environment is one more, or a few.
-const MOST_ALLOCATIONS: u64 = 60;
+const MOST_ALLOCATIONS: u64 = 45;
 const MOST_FOR_EACH_VARIABLE: u64 = 3;
 
 const RUNS: u64 = 50;

@@ -26,13 +26,18 @@ struct Strings {
     pointers: Vec<*const c_char>,
 }
 
-#[derive(Default)]
 struct StringsBuilder {
     bytes: Vec<u8>,
     starts: Vec<usize>,
 }
 
 impl StringsBuilder {
+    /// With room for so many strings, and for so many bytes of all of them with the ends they get.
+    fn with_room(strings: usize, bytes: usize) -> Self {
+        let (bytes, starts) = (Vec::with_capacity(bytes + strings), Vec::with_capacity(strings));
+        Self { bytes, starts }
+    }
+
     /// Adds one string, made of these parts.
     fn push(&mut self, parts: &[&OsStr]) -> Result<(), SpawnError> {
         let start = self.bytes.len();
@@ -65,12 +70,16 @@ impl Image {
     }
 
     fn with_env(launch: &Launch, mut mark: Option<&str>) -> Result<Self, SpawnError> {
-        let mut args = StringsBuilder::default();
+        let length = launch.args.iter().map(|arg| arg.len()).sum();
+        let mut args = StringsBuilder::with_room(launch.args.len(), length);
         for arg in &launch.args {
             args.push(&[arg])?;
         }
-        let mut env = StringsBuilder::default();
         let equals = OsStr::new("=");
+        let length = |name: &OsStr, value: &OsStr| name.len() + equals.len() + value.len();
+        let own = mark.map(|own| length(OsStr::new(mark::VARIABLE), OsStr::new(own)));
+        let all = launch.env.iter().map(|(name, value)| length(name, value)).chain(own).sum();
+        let mut env = StringsBuilder::with_room(launch.env.len() + own.iter().len(), all);
         for (name, value) in &launch.env {
             match mark.filter(|_| name == mark::VARIABLE) {
                 // It joins those that the host itself may carry.
