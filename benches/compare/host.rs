@@ -20,7 +20,8 @@ pub enum Host {
     /// Memory per finished record, and how much of it is output.
     Records(Size),
     /// Memory and descriptors after the first thousand and after the last.
-    Soak(Size),
+    SoakEngine(Size),
+    SoakTokio(Size),
 }
 
 impl Host {
@@ -30,7 +31,8 @@ impl Host {
             "live-engine" => Ok(Self::LiveEngine(size)),
             "live-tokio" => Ok(Self::LiveTokio(size)),
             "records" => Ok(Self::Records(size)),
-            "soak" => Ok(Self::Soak(size)),
+            "soak-engine" => Ok(Self::SoakEngine(size)),
+            "soak-tokio" => Ok(Self::SoakTokio(size)),
             other => Err(format!("{other} is no child of this program")),
         }
     }
@@ -41,7 +43,8 @@ impl Host {
             Self::LiveEngine(size) => ("live-engine", size),
             Self::LiveTokio(size) => ("live-tokio", size),
             Self::Records(size) => ("records", size),
-            Self::Soak(size) => ("soak", size),
+            Self::SoakEngine(size) => ("soak-engine", size),
+            Self::SoakTokio(size) => ("soak-tokio", size),
         };
         let printed = floor::output(&Cmd::of_this_program(&[name, size.flag()]));
         let printed = String::from_utf8_lossy(&printed).into_owned();
@@ -57,7 +60,8 @@ impl Host {
             Self::LiveEngine(size) => runtime.block_on(live_engine(size)),
             Self::LiveTokio(size) => runtime.block_on(live_tokio(size)),
             Self::Records(size) => runtime.block_on(records(size)),
-            Self::Soak(size) => runtime.block_on(soak(size)),
+            Self::SoakEngine(size) => runtime.block_on(soak_engine(size)),
+            Self::SoakTokio(size) => runtime.block_on(soak_tokio(size)),
         };
         let words: Vec<_> = figures.iter().map(f64::to_string).collect();
         println!("{}", words.join(" "));
@@ -125,12 +129,25 @@ async fn records(size: Size) -> Vec<f64> {
     vec![each, (SAID.len() + 1) as f64]
 }
 
-async fn soak(size: Size) -> Vec<f64> {
-    let (our, thousand) = (engine::engine(64), size.of(1000, 100));
-    run(&our, thousand, 64, &Cmd::nothing()).await;
+/// After the first thousand and after the last.
+async fn soak(size: Size, run: impl AsyncFn(usize)) -> Vec<f64> {
+    let thousand = size.of(1000, 100);
+    run(thousand).await;
     let first = [memory(), descriptors()];
-    run(&our, 19 * thousand, 64, &Cmd::nothing()).await;
+    run(19 * thousand).await;
     vec![first[0], memory(), first[1], descriptors()]
+}
+
+async fn soak_engine(size: Size) -> Vec<f64> {
+    let our = engine::engine(64);
+    soak(size, async |total| run(&our, total, 64, &Cmd::nothing()).await).await
+}
+
+async fn soak_tokio(size: Size) -> Vec<f64> {
+    let work = || async {
+        contender::tokio::output(&Cmd::nothing()).await;
+    };
+    soak(size, async |total| crowd(total, 64, work).await).await
 }
 
 async fn run(our: &ExecutionEngine, total: usize, width: usize, cmd: &Cmd) {
