@@ -67,6 +67,8 @@ struct State {
     /// What may be ready. That it is not after all costs a look; so it does no harm that the sign may
     /// be of a descriptor which somebody had here before.
     ready: [bool; Sight::ALL.len()],
+    /// Whether the end was told together with something before it.
+    ends: [bool; Sight::ALL.len()],
     /// The moment that is waited for.
     moment: Option<Instant>,
     has_come: bool,
@@ -126,6 +128,13 @@ impl Post {
         }
         state.wait(cx);
         Poll::Pending
+    }
+
+    /// All that was there has been taken. What comes next gives a sign, but for an end that has come with
+    /// what was before it: that is left there.
+    pub(crate) fn taken(&self, sight: Sight) {
+        let state = &mut self.lookout.lock().states[self.number];
+        state.ready[sight as usize] |= state.ends[sight as usize];
     }
 
     /// Something was left there.
@@ -235,6 +244,7 @@ impl Posts {
             // Otherwise it was for one who has gone.
             if let Some(state) = self.states.get_mut(post) {
                 state.ready[sight as usize] = true;
+                state.ends[sight as usize] |= event.is_read_closed();
                 wakers.extend(state.waker.take());
             }
         }
@@ -351,6 +361,21 @@ mod tests {
             drop(end);
             ready(&post, Sight::Stdout).await;
             assert!(!is_ready(&post, Sight::Exit).await);
+        });
+    }
+
+    #[test]
+    fn an_end_that_comes_with_what_was_before_it_is_left_there() {
+        on_a_lane(async {
+            let (post, (read, end)) = (Post::new().unwrap(), pipe());
+            post.watch(Sight::Stdout, &read).unwrap();
+            write(&end);
+            drop(end);
+            ready(&post, Sight::Stdout).await;
+            assert_eq!(rustix::io::read(&read, &mut [0; 8]).unwrap(), 1);
+            post.taken(Sight::Stdout);
+            ready(&post, Sight::Stdout).await;
+            assert_eq!(rustix::io::read(&read, &mut [0; 8]).unwrap(), 0);
         });
     }
 

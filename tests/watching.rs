@@ -515,6 +515,23 @@ async fn a_silence_inside_a_character_does_not_split_it() {
 }
 
 #[tokio::test]
+async fn an_unfinished_line_is_told_as_soon_as_its_stream_is_closed() {
+    let engine = engine();
+    for (stream, fd) in [(Stream::Stdout, 1), (Stream::Stderr, 2)] {
+        // Several times, because the writing and the closing may be noticed one after the other.
+        for _ in 0..20 {
+            let line = format!("printf unfinished >&{fd}; exec {fd}>&-; exec sleep 300");
+            let id = engine.execute(shell(line)).await.unwrap();
+            let mut records = engine.subscribe(id).await.unwrap();
+            let told = next_that(&mut records, |record| line_of(record).is_some()).await;
+            assert_eq!((line_of(&told), told.partial), (Some((stream, "unfinished")), true));
+            assert_eq!(engine.get_status(id).await.unwrap(), ExecutionStatus::Running);
+            engine.cancel(id).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
 async fn without_being_asked_for_nothing_unfinished_is_told() {
     let engine = engine();
     let id = engine.execute(shell("printf 'one '; sleep 0.2; echo two")).await.unwrap();

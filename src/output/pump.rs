@@ -291,9 +291,9 @@ impl Channel {
                 Err(Errno::AGAIN) => {}
                 Err(Errno::INTR) => post.more(sight),
                 read => {
-                    // Otherwise it is empty now, and there will be a sign of what comes next.
-                    if read == Ok(room) {
-                        post.more(sight);
+                    match read {
+                        Ok(found) if found < room => post.taken(sight),
+                        _ => post.more(sight),
                     }
                     return Poll::Ready(read.map_err(Into::into));
                 }
