@@ -129,17 +129,15 @@ impl Duty {
         let _first = self.live.apply(Input::Decide(ending));
     }
 
-    /// Completes the logs.
-    pub(super) async fn complete(&self, mut logs: Logs, outcome: &mut Outcome) {
-        if logs.is_empty() {
-            return;
-        }
+    /// Completes the logs, and ends.
+    pub(super) async fn complete_and_end(self, mut logs: Logs, outcome: Outcome) {
         if let Some(ending) = self.live.decision() {
             let seen = self.publisher.journal().seen();
             logs.footer(&ending, self.live.begun().elapsed(), seen);
         }
-        let error = Box::pin(logs.finish(LOG_PATIENCE)).await;
-        outcome.output_error = error.or(outcome.output_error.take());
+        let error = logs.finish(LOG_PATIENCE).await;
+        let output_error = error.or(outcome.output_error);
+        self.end(Outcome { output_error, ..outcome });
     }
 
     pub(super) fn no_outcome(&self) -> Outcome {

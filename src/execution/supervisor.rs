@@ -5,7 +5,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
-use execution_engine_process::{Child, Exit, Launch, Leftovers, Limits, SpawnError, Spawned};
+use execution_engine_process::{Child, Exit, Launch, Leftovers, Limits, SpawnError, Spawned, Tree};
 use tokio::time::timeout;
 
 use super::clock::Clock;
@@ -121,9 +121,11 @@ impl Job {
             match (rested, again) {
                 (Ok(()), Some(again)) => job = duty.again(again, logs),
                 (rested, _) => {
-                    let mut outcome = rested.err().unwrap_or_else(|| duty.no_outcome());
-                    duty.complete(logs, &mut outcome).await;
-                    return duty.end(outcome);
+                    let outcome = rested.err().unwrap_or_else(|| duty.no_outcome());
+                    return match logs.is_empty() {
+                        true => duty.end(outcome),
+                        false => Box::pin(duty.complete_and_end(logs, outcome)).await,
+                    };
                 }
             }
         }
@@ -210,7 +212,7 @@ impl Duty {
     /// From a running program to its outcome: tree gone, output drained.
     async fn see_to(&self, mut running: Box<Running>) -> (Logs, Outcome) {
         let receipt = self.attend(&mut running).await;
-        let Running { mut child, mut pump, feeding, .. } = *running;
+        let Running { mut child, pump, feeding, .. } = *running;
         let counted = child.tree_usage();
         let reaped = child.reap().unwrap_or_else(|error| {
             tracing::warn!(%error, "a child could not be reaped");
@@ -218,52 +220,76 @@ impl Duty {
         });
         // What holds the tree is given back before anybody is told that the execution has ended.
         drop((child, feeding));
-        let output_error = match pump.has_files() {
-            true => Box::pin(complete_files(&mut pump)).await,
-            false => None,
-        };
+        let outcome = Outcome { containment: receipt, reaped, counted, output_error: None };
+        match pump.has_files() {
+            true => Box::pin(self.close_with_files(pump, outcome)).await,
+            false => self.close(pump, outcome),
+        }
+    }
+
+    async fn close_with_files(&self, mut pump: Pump, outcome: Outcome) -> (Logs, Outcome) {
+        let output_error = complete_files(&mut pump).await;
+        self.close(pump, Outcome { output_error, ..outcome })
+    }
+
+    fn close(&self, pump: Pump, outcome: Outcome) -> (Logs, Outcome) {
         let logs = pump.close();
         self.publisher().tell();
-        (logs, Outcome { containment: receipt, reaped, counted, output_error })
+        (logs, outcome)
     }
 
     /// Waits until the tree is gone and everything it has written is read.
+    ///
+    /// First for the program, then for what is left of its tree: two futures, of which there is one at a
+    /// time, so that the long wait does not hold what only the short one needs.
     async fn attend(&self, running: &mut Running) -> ContainmentReceipt {
-        let Running { child, post, pump, timing, leftovers, limits, .. } = running;
-        let exit = {
-            let exit_or_stop = pin!(self.exit_or_stop(child, post, timing));
-            self.pumping(pump, post, exit_or_stop).await
-        };
+        let exit = self.end_of_program(running).await;
         self.live().inbox().close();
+        self.end_of_tree(running, exit).await
+    }
+
+    /// Waits for the program as [`exit_or_stop`](Self::exit_or_stop) does, and reads what it writes.
+    async fn end_of_program(&self, running: &mut Running) -> Option<Exit> {
+        let Running { child, post, pump, timing, .. } = running;
+        let exit_or_stop = pin!(self.exit_or_stop(child, post, timing));
+        self.pumping(pump, post, exit_or_stop).await
+    }
+
+    /// Decides the ending for a program that has ended by itself, and ends whoever is left.
+    async fn end_of_tree(&self, running: &mut Running, exit: Option<Exit>) -> ContainmentReceipt {
         if let Some(exit) = exit {
             // What the program wrote before its end counts before it, also against the limit.
-            self.drain(pump, timing.drain).await;
-            self.decide(ending_of(exit, limits.as_deref(), child));
+            self.drain(&mut running.pump, running.timing.drain).await;
+            self.decide(ending_of(exit, running.limits.as_deref(), &running.child));
         }
-        let level = self.containment().level();
-        let has_ended_by_itself = self.live().decision().is_some_and(|ending| ending.is_own());
-        let left = match leftovers {
-            // Nothing of an attempt may be in the way of the next one.
-            Leftovers::Leave if has_ended_by_itself && !self.live().tries_again() => {
-                leave_tree(child, level)
-            }
-            _ => None,
+        let receipt = match self.without_stopping(running) {
+            Ok(receipt) => receipt,
+            Err(tree) => Box::pin(self.stop(running, tree)).await,
         };
-        let receipt = match left {
-            Some(receipt) => receipt,
-            None => {
-                let (tree, nothing) = (stop::look(child), self.nothing_to_stop());
-                if tree.is_empty() {
-                    stop::left_after(tree, nothing)
-                } else {
-                    let mut stop =
-                        Box::pin(stop_tree(child, tree, nothing, timing.ladder, self.live()));
-                    self.pumping(pump, post, stop.as_mut()).await
-                }
-            }
-        };
-        self.drain(pump, timing.drain).await;
+        self.drain(&mut running.pump, running.timing.drain).await;
         receipt
+    }
+
+    /// The receipt if nobody is to be stopped, otherwise who is.
+    fn without_stopping(&self, running: &mut Running) -> Result<ContainmentReceipt, Tree> {
+        let child = &mut running.child;
+        let has_ended_by_itself = self.live().decision().is_some_and(|ending| ending.is_own());
+        // Nothing of an attempt may be in the way of the next one.
+        if running.leftovers == Leftovers::Leave
+            && has_ended_by_itself
+            && !self.live().tries_again()
+            && let Some(receipt) = leave_tree(child, self.containment().level())
+        {
+            return Ok(receipt);
+        }
+        let tree = stop::look(child);
+        if tree.is_empty() { Ok(stop::left_after(tree, self.nothing_to_stop())) } else { Err(tree) }
+    }
+
+    async fn stop(&self, running: &mut Running, tree: Tree) -> ContainmentReceipt {
+        let Running { child, post, pump, timing, .. } = running;
+        let stop = pin!(stop_tree(child, tree, self.nothing_to_stop(), timing.ladder, self.live()));
+        self.pumping(pump, post, stop).await
     }
 
     /// Waits for the program to end by itself, and returns how; None when the ending has been

@@ -84,7 +84,8 @@ pub(crate) enum Full {
 #[derive(Debug)]
 pub(crate) enum Admitted {
     Permit(Permit),
-    Ticket(Ticket),
+    /// On the heap, so that those who need not wait stay small.
+    Ticket(Box<Ticket>),
 }
 
 /// The right of one execution to be alive; given back when dropped, and then to the first in line.
@@ -144,7 +145,8 @@ impl Permits {
         let (call, permit) = oneshot::channel();
         let rank = state.line.wait(group, priority, Waiter { call, patience });
         let place = Place { group, rank };
-        Ok(Admitted::Ticket(Ticket { permits: Arc::clone(self), place, permit }))
+        let ticket = Ticket { permits: Arc::clone(self), place, permit };
+        Ok(Admitted::Ticket(Box::new(ticket)))
     }
 
     fn why(&self, line: &Line<Waiter>, group: GroupId) -> Full {
@@ -253,7 +255,7 @@ mod tests {
     fn ticket(permits: &Arc<Permits>, ask: Ask) -> Ticket {
         match permits.ask(ask).unwrap() {
             Admitted::Permit(_) => panic!("does not have to wait"),
-            Admitted::Ticket(ticket) => ticket,
+            Admitted::Ticket(ticket) => *ticket,
         }
     }
 
