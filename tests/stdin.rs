@@ -202,8 +202,11 @@ async fn a_program_can_be_talked_to() {
 
 #[tokio::test]
 async fn what_was_written_before_the_close_is_read_to_the_end() {
-    let engine = engine();
-    let id = start_piped(&engine, program("cat", [])).await;
+    let (engine, dir) = (engine(), tempdir().unwrap());
+    let may_end = dir.path().join("may end");
+    // One that has ended already is refused for that.
+    let line = format!("cat; {}", wait_for(&may_end));
+    let id = start_piped(&engine, shell(line)).await;
     let much = much();
     for portion in much.chunks(700_001) {
         assert_eq!(engine.write_stdin(id, portion.to_vec()).await, Ok(portion.len()));
@@ -214,6 +217,7 @@ async fn what_was_written_before_the_close_is_read_to_the_end() {
     assert_eq!(engine.write_stdin(id, "more").await.map(drop), closed);
     assert_eq!(engine.pipe_stdin(id, &b"more"[..]).await.map(drop), closed);
     assert_eq!(engine.close_stdin(id).await, closed);
+    fs::write(&may_end, "").unwrap();
     let result = soon("the end", engine.wait_for_completion(id)).await.unwrap();
     assert!(result.success && result.stdout_bytes() == much);
     let ended = Err(ExecutionError::AlreadyEnded { id, status: ExecutionStatus::Completed });
