@@ -132,7 +132,7 @@ impl EngineBuilder {
 
     /// How many bytes of output beyond what is kept are held of a running execution for
     /// [subscriptions](ExecutionEngine::subscribe) that come late or are behind. What is kept is held
-    /// anyway. It is let go in the portions in which it was read, of up to 256 KiB. Default: 1 MiB.
+    /// anyway. It is let go in the portions in which it was read, of up to 64 KiB. Default: 1 MiB.
     pub fn replay_window(mut self, bytes: usize) -> Self {
         self.settings.replay_window = bytes;
         self

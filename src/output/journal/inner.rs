@@ -21,8 +21,10 @@ const JOINS_UP_TO: u32 = 4096;
 const JOINS_WITHIN_MICROS: i64 = 20_000;
 /// From this size on a buffer is held as it is rather than copied, if it is half full.
 const HELD_AS_IT_IS: usize = 16 * 1024;
+/// The longest entry of output that is not kept.
+const LONGEST_PORTION: usize = 64 * 1024;
 /// The longest piece that a reader takes at a time.
-const LONGEST_PIECE: u64 = 64 * 1024;
+const LONGEST_PIECE: u64 = LONGEST_PORTION as u64;
 
 #[derive(Debug)]
 pub(super) struct Inner {
@@ -85,9 +87,6 @@ impl Inner {
         let span = channel.here(stream);
         let Taken { stored, taken_back } = channel.capture.take(buffer);
         let mut has_lines = channel.lines.advance(&buffer[..stored]);
-        let rest = Span { offset: span.offset + stored as u64, ..channel.here(stream) };
-        has_lines |= channel.lines.advance(&buffer[stored..]);
-        let is_unfinished = channel.lines.unfinished() > 0;
         if stored > 0 {
             self.push_kept(at, span, stored);
         }
@@ -97,11 +96,33 @@ impl Inner {
             } else {
                 Bytes::copy_from_slice(&buffer[stored..])
             };
-            self.push_loose(at, rest, &bytes);
+            has_lines |= self.append_loose(at, stream, span.offset + stored as u64, &bytes);
             [Bytes::from(taken_back), bytes]
         });
         self.let_go();
+        let is_unfinished = self.stream(stream).lines.unfinished() > 0;
         Appended { has_lines, is_unfinished, excess }
+    }
+
+    /// Output beyond what is kept, from this place of its stream on. In portions, because each leaves
+    /// the window as a whole. Whether it has completed a line.
+    fn append_loose(
+        &mut self,
+        at: DateTime<Utc>,
+        stream: Stream,
+        mut offset: u64,
+        bytes: &Bytes,
+    ) -> bool {
+        let mut has_lines = false;
+        for start in (0..bytes.len()).step_by(LONGEST_PORTION) {
+            let portion = bytes.slice(start..bytes.len().min(start + LONGEST_PORTION));
+            let channel = self.stream(stream);
+            let span = Span { offset, ..channel.here(stream) };
+            has_lines |= channel.lines.advance(&portion);
+            offset += portion.len() as u64;
+            self.push_loose(at, span, &portion);
+        }
+        has_lines
     }
 
     pub(super) fn cut(&mut self, stream: Stream, cut: Cut) -> bool {
@@ -240,11 +261,14 @@ impl Inner {
         if let What::Loose(loose) = entry.what {
             self.loose_bytes -= entry.length as usize;
             // Its memory is warm, and read into again at once.
-            if let Held::Closed(bytes) = loose.held
+            if let Held::Closed(mut bytes) = loose.held
                 && bytes.len() >= HELD_AS_IT_IS
-                && let Ok(bytes) = bytes.try_into_mut()
             {
-                self.spare = bytes.into();
+                // Nothing in it is of use any more, so nothing of it has to be moved.
+                bytes.clear();
+                if let Ok(bytes) = bytes.try_into_mut() {
+                    self.spare = bytes.into();
+                }
             }
         }
         if index < self.first_loose {
@@ -303,7 +327,7 @@ impl Inner {
                     return Some(Found::Output(Output { stream: span.stream, bytes, from, at }));
                 }
                 What::Loose(loose) => {
-                    let to = entry.end().min(end).min(from + LONGEST_PIECE);
+                    let to = entry.end().min(end);
                     let start = to_index(from - entry.from);
                     let bytes = loose.held.part(start, start + to_index(to - from));
                     let stream = loose.span.stream;

@@ -311,3 +311,25 @@ fn output_does_not_join_an_entry_across_what_was_let_go() {
     ];
     assert_eq!(told, expected);
 }
+
+#[test]
+fn what_is_read_at_once_leaves_a_small_window_in_portions() {
+    const PORTION: u64 = 64 * 1024;
+    let holding = Holding { limit: 0, window: 2 * PORTION as usize, longest_line: 100, ..ROOMY };
+    let journal = journal(holding);
+    let line = "0123456789abcdef";
+    for _ in 0..3 {
+        let mut chunk = format!("{line}\n").repeat(16 * 1024).into_bytes();
+        let length = chunk.len() as u64;
+        assert!(length > 4 * PORTION);
+        let begin = journal.end();
+        journal.append(Stream::Stdout, &mut chunk);
+        let told = rest(&journal, &mut journal.reader(Lens::Lines, begin));
+        let (missed, lines) = told.split_first().unwrap();
+        assert!(matches!(missed, Told::Missed { .. }), "{missed:?}");
+        assert!(lines.iter().all(|told| matches!(told, Told::Line { text, .. } if text == line)));
+        assert_eq!(told.iter().map(Told::bytes).sum::<u64>(), length);
+        let held: u64 = lines.iter().map(Told::bytes).sum();
+        assert!((PORTION..=2 * PORTION).contains(&held), "{held}");
+    }
+}
