@@ -379,19 +379,22 @@ async fn orphans(engine: ExecutionEngine, home: &Path) {
     }
     assert!(nobody_holds(home));
     until("no zombie is left but who is not known", || own_zombies() == 0).await;
-    // A zombie that is left on purpose is collected when it ends, too.
-    let options = ExecutionOptions::default().leftovers(Leftovers::Leave);
-    let line = holding(home, "(sleep 300 &); sleep 0.1 & exit 0");
-    let id = engine.execute_with(shell(line), options).await.unwrap();
-    let result = ended(&engine, id).await;
-    let left = &result.containment.left_running;
-    assert!(!left.is_empty(), "{result:?}");
-    for survivor in left {
-        let pid = rustix::process::Pid::from_raw(survivor.pid.cast_signed()).unwrap();
-        // The short one may have ended.
-        let _ended = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    // One that is left on purpose is collected when it ends, too, and so is one that has ended before:
+    // nobody has waited for `true`.
+    for end in ["sleep 0.1 & exit 0", "true & exec sleep 0.1"] {
+        let options = ExecutionOptions::default().leftovers(Leftovers::Leave);
+        let line = holding(home, &format!("(sleep 300 &); {end}"));
+        let id = engine.execute_with(shell(line), options).await.unwrap();
+        let result = ended(&engine, id).await;
+        let left = &result.containment.left_running;
+        assert!(!left.is_empty(), "{result:?}");
+        for survivor in left {
+            let pid = rustix::process::Pid::from_raw(survivor.pid.cast_signed()).unwrap();
+            // The short one may have ended.
+            let _ended = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+        until("they are collected", || own_zombies() == 0).await;
     }
-    until("they are collected", || own_zombies() == 0).await;
     drop(engine);
     until("nor is the sentinel", || {
         let me = Some(std::process::id());

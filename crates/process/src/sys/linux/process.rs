@@ -134,6 +134,8 @@ impl Process {
         if orphans::come_to_us() {
             let pids = self.tree()?.members.into_iter().map(|member| member.pid.cast_signed());
             orphans::adopt(pids.filter_map(Stat::of));
+            // Some may have ended since the program did, too early to be adopted.
+            self.kin().reap();
         }
         if let Hold::Cgroup(leaf) = &mut self.hold {
             leaf.let_go()?;
