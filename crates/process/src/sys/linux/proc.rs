@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags, RawDir};
 use rustix::io::Errno;
@@ -27,8 +27,6 @@ pub(super) struct Stat {
     threads: u32,
     /// Whether it is on its way out, and has given up its memory or will in a moment.
     is_exiting: bool,
-    /// Whether it is becoming another program just now: its environment is not there yet.
-    is_becoming: bool,
     /// In clock ticks since the system started. With the pid it names a process for ever.
     pub(super) started: u64,
 }
@@ -110,31 +108,11 @@ fn parse(pid: i32, line: &[u8]) -> Option<Stat> {
     let threads = fields.nth(4)?.parse().ok()?;
     let started = fields.nth(1)?.parse().ok()?;
     let (cpu, is_exiting) = (user + system, flags & PF_EXITING != 0);
-    // Where the environment ends in its memory. An empty one has an end, too, and the kernel's own
-    // threads have no memory.
-    let has_environ = fields.nth(28) != Some("0");
-    let is_becoming = !has_environ && flags & (PF_EXITING | PF_KTHREAD) == 0;
-    let stat = Stat {
-        pid,
-        name,
-        state,
-        parent,
-        group,
-        session,
-        cpu,
-        threads,
-        is_exiting,
-        is_becoming,
-        started,
-    };
-    Some(stat)
+    Some(Stat { pid, name, state, parent, group, session, cpu, threads, is_exiting, started })
 }
 
-/// The kernel's own flags of a thread that ends, and of one of the kernel.
+/// The kernel's own flag of a thread that ends.
 const PF_EXITING: u32 = 0x4;
-const PF_KTHREAD: u32 = 0x20_0000;
-/// How long to wait for a process to become another program, which takes it a moment of its time.
-const BECOMES_WITHIN: Duration = Duration::from_millis(20);
 
 /// What the environment of a process tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,22 +124,8 @@ pub(super) enum Environ {
 }
 
 /// Whether the environment a process started with holds `mark`.
-///
-/// In the middle of exec it is empty for a moment, also that of a process which has the mark before and
-/// after: one that is passed over then could be taken for nobody's, and outlive its tree.
 pub(super) fn environ(pid: i32, mark: &str) -> Environ {
-    let read = || std::fs::read(format!("/proc/{pid}/environ"));
-    let is_becoming = || Stat::of(pid).is_some_and(|stat| stat.is_becoming);
-    let begun = Instant::now();
-    let mut environ = read();
-    while environ.as_ref().is_ok_and(Vec::is_empty)
-        && is_becoming()
-        && begun.elapsed() < BECOMES_WITHIN
-    {
-        std::thread::yield_now();
-        environ = read();
-    }
-    match environ {
+    match std::fs::read(format!("/proc/{pid}/environ")) {
         Ok(environ) => {
             let found = environ.windows(mark.len()).any(|window| window == mark.as_bytes());
             if found { Environ::Has } else { Environ::HasNot }
@@ -238,24 +202,8 @@ mod tests {
         assert_eq!((stat.cpu, stat.threads), (3, 8));
         assert_eq!((stat.name.as_str(), stat.state), ("a) S 1 (b\n", 'R'));
         assert_eq!((stat.parent, stat.group, stat.session, stat.started), (1, 5, 6, 987));
-        assert!(!stat.is_becoming, "that is not told");
         assert_eq!(parse(7, b""), None);
         assert_eq!(parse(7, b"7 (x) "), None);
-    }
-
-    #[test]
-    fn a_process_without_an_environment_yet_is_becoming_another_program() {
-        let line = |flags: u32, environ_ends: u32| {
-            let zeros = "0 ".repeat(28);
-            format!(
-                "7 (a) R 1 5 6 0 -1 {flags} 0 0 0 0 1 2 3 4 20 0 1 0 987 {zeros}{environ_ends} 0"
-            )
-        };
-        let is_becoming = |flags, ends| parse(7, line(flags, ends).as_bytes()).unwrap().is_becoming;
-        assert!(is_becoming(0, 0));
-        assert!(!is_becoming(0, 4711));
-        assert!(!is_becoming(PF_EXITING, 0) && !is_becoming(PF_KTHREAD, 0));
-        assert!(!Stat::of(std::process::id().cast_signed()).unwrap().is_becoming);
     }
 
     #[test]

@@ -38,7 +38,6 @@ look() {
         found="$found${pid%/environ} "
     done
     everybody
-    used=' '
     grown=1
     while [ $grown = 1 ]; do
         grown=0
@@ -46,7 +45,7 @@ look() {
         for line in $all; do
             IFS=' '
             set -- $line
-            case $found in *" $1 "*) used="$used$3 $4 "; continue ;; esac
+            case $found in *" $1 "*) continue ;; esac
             case $roots in
                 *" $3 "* | *" $4 "*) found="$found$1 " grown=1; continue ;;
             esac
@@ -54,23 +53,12 @@ look() {
         done
         IFS=" $newline"
     done
-    # A number that none of them has as group or session may soon be another's.
-    kept=' '
-    for root in $roots; do
-        case $used in *" $root "*) kept="$kept$root " ;; esac
-    done
-    roots=$leaders$kept
 }
 
 # Sends the signal $1 to those found, and to the groups of the main programs as a whole: one that
-# lives on in one process after another may not be met. A group that is gone is forgotten, for its
-# number may soon be another's.
+# lives on in one process after another may not be met.
 send() {
-    kept=
-    for leader in $leaders; do
-        kill "-$1" "-$leader" && kept="$kept $leader"
-    done
-    leaders=$kept
+    for leader in $leaders; do kill "-$1" "-$leader"; done
     kill "-$1" $found
 }
 
