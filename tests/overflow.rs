@@ -229,9 +229,8 @@ async fn who_reaches_the_limit_on_disk_ends_with_a_clear_error_and_others_go_on(
 
 const FULL: &str = "EXECUTION_ENGINE_TEST_FULL_DISK";
 
-/// What runs in a process of its own, whose temporary directory is a small disk.
+/// What runs in a process of its own, whose temporary directory is a small disk: the host of the test below.
 #[tokio::test]
-#[ignore = "the host of the test below"]
 async fn a_host_with_a_small_disk() {
     let Some(disk) = std::env::var_os(FULL).map(PathBuf::from) else { return };
     let engine = engine_that_spills(1000);
@@ -273,7 +272,7 @@ async fn a_full_disk_is_an_ending_and_harms_nobody_else() {
     // In a mount namespace of its own, so that it goes with the host.
     let line = format!(
         "mount -t tmpfs -o size=1m none '{disk}' || exit {NOT_ALLOWED}; exec \"$0\" --exact \
-         a_host_with_a_small_disk --ignored --nocapture"
+         a_host_with_a_small_disk --nocapture"
     );
     let host = std::env::current_exe().unwrap();
     let args = ["-m", "sh", "-c", &line, host.to_str().unwrap()];

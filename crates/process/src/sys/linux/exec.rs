@@ -222,7 +222,7 @@ impl<'a> Orders<'a> {
             }
             let Some(Image { program, working_dir, args, env }) = self.image else { return Ok(()) };
             let set_apart = match self.apart {
-                Apart::Group if has_no_terminal() => libc::setpgid(0, 0),
+                Apart::Group if gives_up_terminal() => libc::setpgid(0, 0),
                 Apart::Group | Apart::Session => libc::setsid(),
             };
             if set_apart < 0 {
@@ -256,12 +256,12 @@ impl<'a> Orders<'a> {
     }
 }
 
-/// Gives up the terminal of this process, if it has one. False if that cannot be told: without `/dev`,
-/// or without a descriptor to spare.
+/// Gives up the terminal of this process. Whether it has none now: that cannot be told without `/dev`, or
+/// without a descriptor to spare.
 ///
 /// # Safety
 /// Only in a child that leads no session.
-unsafe fn has_no_terminal() -> bool {
+unsafe fn gives_up_terminal() -> bool {
     // SAFETY: system calls with a string that ends with zero and numbers.
     unsafe {
         let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_NONBLOCK | libc::O_CLOEXEC;
