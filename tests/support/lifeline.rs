@@ -3,11 +3,12 @@
 
 use std::fs::OpenOptions;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::until;
 
@@ -39,30 +40,44 @@ impl Lifeline {
         until(&format!("nobody is left: {what}"), || self.is_cut()).await;
     }
 
-    /// The processes that hold it, this one left out.
+    /// The processes that hold it.
     pub fn holders(&self) -> Vec<u32> {
         let entries = std::fs::read_dir("/proc").unwrap().flatten();
         let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        pids.filter(|pid| *pid != std::process::id() && self.is_held_by(*pid)).collect()
+        pids.filter(|pid| self.is_held_by(*pid)).collect()
     }
 
+    /// Open for writing, that is: the test has the other end, and so has each of its children for
+    /// the moment before it executes its program, whichever test it belongs to.
     fn is_held_by(&self, pid: u32) -> bool {
         let Ok(files) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
-        files.flatten().any(|file| std::fs::read_link(file.path()).is_ok_and(|to| to == self.path))
+        let is_it = |file: &Path| std::fs::read_link(file).is_ok_and(|to| to == self.path);
+        let is_writable = |file: &Path| {
+            std::fs::symlink_metadata(file).is_ok_and(|link| link.mode() & Mode::WUSR.bits() != 0)
+        };
+        files.flatten().any(|file| is_it(&file.path()) && is_writable(&file.path()))
     }
 
-    /// Kills those that hold it: they are children of the test.
+    /// Kills those that hold it: they come from the test.
     pub async fn end_all(&self) {
         until("what has escaped is ended", || {
             let holders = self.holders();
             for pid in &holders {
-                let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
-                // One may have ended meanwhile.
-                let _ended = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+                self.end(*pid);
             }
             holders.is_empty()
         })
         .await;
+    }
+
+    /// Through a descriptor, so that nobody is hit who has come by the number since.
+    fn end(&self, pid: u32) {
+        let number = Pid::from_raw(pid.cast_signed()).unwrap();
+        let Ok(pidfd) = pidfd_open(number, PidfdFlags::empty()) else { return };
+        if self.is_held_by(pid) {
+            // It may have ended meanwhile.
+            let _ended = pidfd_send_signal(pidfd, Signal::KILL);
+        }
     }
 }
 
