@@ -36,6 +36,12 @@ impl Lifeline {
         fds[0].revents().contains(PollFlags::HUP)
     }
 
+    /// Whether nobody holds it, be it that nobody ever has.
+    pub fn is_free(&self) -> bool {
+        drop(OpenOptions::new().write(true).open(&self.path).unwrap());
+        self.is_cut()
+    }
+
     pub async fn cut(&self, what: &str) {
         until(&format!("nobody is left: {what}"), || self.is_cut()).await;
     }
