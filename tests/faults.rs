@@ -142,23 +142,19 @@ async fn no_descriptors_to_stop(engine: &ExecutionEngine, home: &Path) {
 
 fn nobody_holds(home: &Path) -> bool {
     let life = home.join("life");
-    let entries = fs::read_dir("/proc").unwrap().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let holds = |pid: &u32| {
         let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
         files.filter_map(|file| fs::read_link(file.path()).ok()).any(|to| to == life)
     };
     // The test itself holds the other end.
     let parent = rustix::process::getppid().unwrap().as_raw_nonzero().get().cast_unsigned();
-    !pids.filter(|pid| *pid != parent).any(|pid| holds(&pid))
+    !processes().iter().filter(|pid| **pid != parent).any(holds)
 }
 
 /// The child of this process, which has only one.
 fn main_program() -> u32 {
     let me = std::process::id();
-    let entries = fs::read_dir("/proc").unwrap().flatten();
-    let mut pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.find(|pid| parent(*pid) == Some(me)).unwrap()
+    processes().into_iter().find(|pid| parent(*pid) == Some(me)).unwrap()
 }
 
 fn parent(pid: u32) -> Option<u32> {
@@ -398,9 +394,7 @@ async fn orphans(engine: ExecutionEngine, home: &Path) {
     drop(engine);
     until("nor is the sentinel", || {
         let me = Some(std::process::id());
-        let entries = fs::read_dir("/proc").unwrap().flatten();
-        let mut pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        !pids.any(|pid: u32| parent(pid) == me)
+        !processes().into_iter().any(|pid| parent(pid) == me)
     })
     .await;
 }

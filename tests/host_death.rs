@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use execution_engine::*;
 use support::host::{self, Host};
-use support::levels::{level_named, levels, name_of};
+use support::levels::{announce, level_named, levels, name_of};
 use support::lifeline::{Lifeline, holding};
 use support::*;
 use tempfile::TempDir;
@@ -31,11 +31,15 @@ fn family(home: &std::path::Path) -> ExecutionRequest {
 }
 
 async fn dies(manner: &str, ends_with: impl Fn(&mut Host)) {
+    dies_if(Host::start, manner, ends_with).await;
+}
+
+async fn dies_if(start: impl Fn(&str) -> Host, manner: &str, ends_with: impl Fn(&mut Host)) {
     for level in levels() {
         let home = TempDir::new().unwrap();
         let life = Lifeline::new(home.path());
         let (level, place) = (name_of(level), home.path().display());
-        let mut host = Host::start(&format!("{manner} {level} {place}"));
+        let mut host = start(&format!("{manner} {level} {place}"));
         assert_eq!(host.says(), "it runs");
         assert!(!life.is_cut());
         let begun = Instant::now();
@@ -75,6 +79,25 @@ async fn by_dropping_the_engine() {
 #[tokio::test]
 async fn by_the_end_of_its_runtime() {
     dies("ends_its_runtime", Host::tell).await;
+}
+
+/// The sentinel is a script for whatever `/bin/sh` is.
+#[tokio::test]
+async fn by_sigkill_where_the_shell_is_another() {
+    if !host::can_unshare(&["-m"]) {
+        return announce("SKIPPED: other shells, for /bin/sh cannot be exchanged here");
+    }
+    for shell in ["dash", "bash", "busybox"] {
+        let path = std::env::var_os("PATH").unwrap();
+        let path = std::env::split_paths(&path).map(|dir| dir.join(shell)).find(|it| it.is_file());
+        let Some(path) = path else {
+            announce(&format!("SKIPPED: {shell} is not installed"));
+            continue;
+        };
+        let line = "mount --bind \"$0\" \"$(readlink -f /bin/sh)\" && exec \"$@\"";
+        let start = |part: &str| Host::start_in(&["-m"], line, &path, part);
+        dies_if(start, "waits", Host::kill).await;
+    }
 }
 
 /// Host and sentinel killed together leave processes and a group. The next engine there removes both.
@@ -203,9 +226,7 @@ fn sentinel() -> u32 {
         let lifeline = std::fs::read_link(format!("/proc/{pid}/fd/3"));
         line.contains("execution-sentinel") && lifeline.is_ok_and(|pipe| mine.contains(&pipe))
     };
-    let entries = std::fs::read_dir("/proc").unwrap().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let found: Vec<u32> = pids.filter(is_it).collect();
+    let found: Vec<u32> = processes().into_iter().filter(is_it).collect();
     assert_eq!(found.len(), 1, "{found:?}");
     found[0]
 }

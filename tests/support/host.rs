@@ -1,10 +1,19 @@
 //! A host of its own: this test binary once more, in the part that its test named `host` plays. So a
 //! test can kill its host, or let it be one that behaves badly.
 
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
 pub const PART: &str = "EXECUTION_ENGINE_TEST_PART";
+
+/// Whether there can be namespaces of these kinds, told by options of `unshare`.
+#[expect(clippy::disallowed_methods, reason = "it is asked what the machine can do")]
+pub fn can_unshare(kinds: &[&str]) -> bool {
+    let mut command = Command::new("unshare");
+    command.args(kinds).arg("true").stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
 
 /// The part that this process is to play; None if it is the test itself.
 pub fn part() -> Option<Vec<String>> {
@@ -38,8 +47,18 @@ impl Host {
         Self::start_by(Command::new(std::env::current_exe().unwrap()), part)
     }
 
+    /// Started in namespaces of its own by a shell line, which finds the host's command line in `$@`
+    /// and a word more in `$0`.
+    #[expect(clippy::disallowed_methods, reason = "a host is no child of an engine")]
+    pub fn start_in(kinds: &[&str], line: &str, word: impl AsRef<OsStr>, part: &str) -> Self {
+        let mut command = Command::new("unshare");
+        command.args(kinds).args(["sh", "-c", line]).arg(word);
+        command.arg(std::env::current_exe().unwrap());
+        Self::start_by(command, part)
+    }
+
     /// Started through another program, which executes the arguments that follow its own.
-    pub fn start_by(mut command: Command, part: &str) -> Self {
+    fn start_by(mut command: Command, part: &str) -> Self {
         command.args(["host", "--exact", "--nocapture", "--test-threads=1"]).env(PART, part);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().unwrap();

@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::until;
+use super::{processes, until};
 
 #[derive(Debug)]
 pub struct Lifeline {
@@ -48,9 +48,7 @@ impl Lifeline {
 
     /// The processes that hold it.
     pub fn holders(&self) -> Vec<u32> {
-        let entries = std::fs::read_dir("/proc").unwrap().flatten();
-        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-        pids.filter(|pid| self.is_held_by(*pid)).collect()
+        processes().into_iter().filter(|pid| self.is_held_by(*pid)).collect()
     }
 
     /// Open for writing, that is: the test has the other end, and so has each of its children for

@@ -75,6 +75,12 @@ pub async fn until(what: &str, mut fact: impl FnMut() -> bool) {
     .await;
 }
 
+/// The ids of all processes.
+pub fn processes() -> Vec<u32> {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
 /// Waits until a file has a whole line, and returns its content: how children tell their ids.
 pub async fn told(file: &Path) -> String {
     let mut content = String::new();
@@ -109,11 +115,8 @@ pub fn own_zombies() -> usize {
         let mut fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
         fields.next() == Some("Z") && fields.next() == Some(me.as_str())
     };
-    std::fs::read_dir("/proc")
-        .unwrap()
-        .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path().join("stat")).ok())
-        .filter(|stat| is_mine(stat))
-        .count()
+    let stat = |pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok();
+    processes().into_iter().filter_map(stat).filter(|stat| is_mine(stat)).count()
 }
 
 /// How many descriptors this process has open.

@@ -3,7 +3,9 @@
 use std::io;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+use rustix::process::{
+    Pid, Signal, kill_process_group, test_kill_process, test_kill_process_group,
+};
 
 use super::main_program::Main;
 use super::proc::{self, Stat};
@@ -15,7 +17,8 @@ const MOST_WATCHED: usize = 32;
 /// While the main program is there its id keeps the group's from being given to others. When it has
 /// ended it is reaped first: a group with a zombie in it looks like one that lives.
 pub(super) fn tree(main: &mut Main) -> io::Result<Tree> {
-    if main.reap()?.is_some() && is_gone(main.pid()) {
+    main.reap()?;
+    if is_lost(main) {
         // Nobody can say who has left the group.
         return Ok(Tree::empty(false));
     }
@@ -57,9 +60,7 @@ pub(super) fn signal(main: &mut Main, signal: Signal) -> io::Result<u32> {
     if members.as_ref().is_ok_and(|members| !members.is_occupied()) {
         return Ok(0);
     }
-    // All at once, those that are being forked right now included. It needs no descriptor, so it
-    // works for a host that has none left.
-    match kill_process_group(main.pid(), signal) {
+    match send(main, signal) {
         Err(Errno::SRCH) => return Ok(0),
         sent => sent?,
     }
@@ -67,16 +68,34 @@ pub(super) fn signal(main: &mut Main, signal: Signal) -> io::Result<u32> {
     Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
-pub(super) fn is_gone(leader: Pid) -> bool {
+/// To all at once, those that are being forked right now included. It needs no descriptor, so it works
+/// for a host that has none left.
+///
+/// Whose number it is is asked right before: a look at all processes takes long enough for it to
+/// pass to somebody else.
+pub(super) fn send(main: &Main, signal: Signal) -> rustix::io::Result<()> {
+    if is_lost(main) {
+        return Err(Errno::SRCH);
+    }
+    kill_process_group(main.pid(), signal)
+}
+
+/// Whether nobody is left in the group, or a stranger has its number by now: it stays taken while
+/// the group has a member, so that whoever has it as an id, and is not ours, is no member.
+pub(super) fn is_lost(main: &Main) -> bool {
+    let is_somebodys =
+        || main.has_given_up_number() && test_kill_process(main.pid()) != Err(Errno::SRCH);
+    main.is_reaped() && (is_gone(main.pid()) || is_somebodys())
+}
+
+fn is_gone(leader: Pid) -> bool {
     test_kill_process_group(leader) == Err(Errno::SRCH)
 }
 
 pub(super) fn members(main: &Main) -> io::Result<Members> {
     let leader = main.pid().as_raw_nonzero().get();
     let group = proc::all(|stat| stat.group == leader)?;
-    // Its number stays taken while the group has a member. Once ours is reaped, a process with that
-    // id is a stranger, and the group is the stranger's.
-    if main.is_reaped() && group.iter().any(|stat| stat.pid == leader) {
+    if is_lost(main) {
         return Ok(Members { alive: Vec::new(), unseen: false });
     }
     let unseen = group.is_empty() && !is_gone(main.pid());

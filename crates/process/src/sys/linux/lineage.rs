@@ -12,7 +12,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::process::{Signal, getuid, kill_process_group};
+use rustix::process::{Signal, getuid};
 
 use super::group;
 use super::main_program::Main;
@@ -33,7 +33,7 @@ pub(super) struct Lineage {
     /// Everybody who was ever seen, by id and start time.
     seen: HashSet<(i32, u64)>,
     suspects: Vec<Member>,
-    /// Whether somebody else has the number of the session and the group by now.
+    /// Whether somebody else was seen to have the number of the session and the group.
     recycled: bool,
 }
 
@@ -61,6 +61,12 @@ impl Lineage {
     /// Everybody who was ever seen, by id and start time.
     pub(super) fn seen(&self) -> &HashSet<(i32, u64)> {
         &self.seen
+    }
+
+    /// Whether the number of the main program no longer means a group or session of this tree.
+    pub(super) fn has_lost_number(&self, main: &Main) -> bool {
+        let leader = main.pid().as_raw_nonzero().get();
+        group::is_lost(main) && !self.known.values().any(|stat| stat.session == leader)
     }
 
     /// Parents are looked at before any signal: an orphan can no longer be told by its parent.
@@ -97,10 +103,7 @@ impl Lineage {
         let (inside, outside): (Vec<_>, Vec<_>) =
             self.known.values().partition(|stat| stat.group == leader);
         let others = proc::send(outside, signal);
-        if self.recycled {
-            return others;
-        }
-        match (kill_process_group(main.pid(), signal), others) {
+        match (group::send(main, signal), others) {
             (Ok(()), others) => Ok(u32::try_from(inside.len())
                 .unwrap_or(u32::MAX)
                 .saturating_add(others.unwrap_or(0))),
@@ -140,7 +143,7 @@ impl Lineage {
         let leader = main.pid().as_raw_nonzero().get();
         // A number stays taken while the session or group has a member. If a process has it that
         // is not our main program, nobody of ours is left under that number.
-        self.recycled = main.is_reaped() && alive.contains_key(&leader);
+        self.recycled |= main.is_reaped() && alive.contains_key(&leader);
         let is_inside = |stat: &Stat| {
             !self.recycled && (stat.session == leader || stat.group == leader)
                 || self.known.contains_key(&stat.parent)

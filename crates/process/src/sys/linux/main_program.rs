@@ -38,6 +38,17 @@ impl Main {
         self.is_reaped
     }
 
+    /// Whether its number may be somebody else's. One that another thread of the host has waited for
+    /// is there for a moment more.
+    pub(super) fn has_given_up_number(&self) -> bool {
+        // SAFETY: signal 0 is none, and no memory is given. The typed call has no such signal.
+        let sent = unsafe {
+            let none = std::ptr::null::<libc::siginfo_t>();
+            libc::syscall(libc::SYS_pidfd_send_signal, self.pidfd.as_raw_fd(), 0, none, 0)
+        };
+        sent < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH)
+    }
+
     pub(super) fn exit(&mut self) -> io::Result<Option<Exit>> {
         self.look(Wait::Peek).map(|ended| ended.map(|ended| ended.exit))
     }

@@ -18,7 +18,7 @@ pub(crate) struct Process {
     main: Main,
     hold: Hold,
     /// Keeps the tree on the list of those that must not outlive the host, where a list does that.
-    _listed: Option<Entry>,
+    listed: Option<Entry>,
     leftovers: Leftovers,
     rest: Rest,
 }
@@ -43,7 +43,7 @@ pub(super) enum Hold {
 
 impl Process {
     pub(super) fn new(main: Main, hold: Hold, listed: Option<Entry>, leftovers: Leftovers) -> Self {
-        Self { main, hold, _listed: listed, leftovers, rest: Rest::Unknown }
+        Self { main, hold, listed, leftovers, rest: Rest::Unknown }
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -69,7 +69,14 @@ impl Process {
     pub(crate) fn tree(&mut self) -> io::Result<Tree> {
         let tree = match &mut self.hold {
             Hold::Group => group::tree(&mut self.main)?,
-            Hold::Tree(lineage) => lineage.tree(&mut self.main)?,
+            Hold::Tree(lineage) => {
+                let tree = lineage.tree(&mut self.main)?;
+                if lineage.has_lost_number(&self.main) {
+                    // It may soon be somebody else's; those who are left have their mark.
+                    self.listed = None;
+                }
+                tree
+            }
             Hold::Cgroup(leaf) => match leaf.tree() {
                 Ok(tree) if !tree.is_empty() => tree,
                 Ok(_) => {
@@ -158,7 +165,8 @@ impl Process {
 /// An empty group has somebody outside of it if a process has the right to move itself elsewhere,
 /// and does. That the main program or its process group did so can be seen.
 fn moved_out(main: &mut Main) -> io::Result<Tree> {
-    if main.reap()?.is_some() && group::is_gone(main.pid()) {
+    main.reap()?;
+    if group::is_lost(main) {
         return Ok(Tree::empty(true));
     }
     // Zombies that nobody collects keep the process group, too.

@@ -1,17 +1,36 @@
 newline='
 '
 mark=$1
-roots=' '
-leaders=
-while read -r pid; do
-    [ -n "$pid" ] && roots="$roots$pid " leaders="$leaders $pid"
-done <&4
 
-# Sets all to "pid parent group session" of everybody who is alive, one a line. A name may hold
-# anything, a newline included: a record ends with its many numbers, which no name has room for.
+# Sets started to when the process $1 started, in hundredths of a second since the system did, or
+# to nothing if there is none. With its id that names a process for ever: "id/started".
+born() {
+    record=
+    while read -r line; do record=$record$line; done <"/proc/$1/stat"
+    set -f
+    set -- ${record##*) }
+    set +f
+    started=${20}
+}
+
+# The main programs. Each is the first of a group and a session, whose number is taken for as long as
+# anybody is in them; nothing follows the slash where the program has ended already.
+groups=' '
+while read -r pid; do
+    [ -n "$pid" ] || continue
+    born "$pid"
+    groups="$groups$pid/$started "
+done <&4
+# These, and others found on the way that began a group or a session.
+roots=$groups
+
+# Sets all to "pid parent group session started" of everybody who is alive, one a line, and present
+# to everybody, zombies included. A name may hold anything, a newline included: a record ends with
+# its many numbers, which no name has room for.
 everybody() {
     stats=$(cat /proc/[0-9]*/stat)
     all=
+    present=' '
     record=
     set -f
     IFS=$newline
@@ -22,22 +41,55 @@ everybody() {
         [ $# -ge 40 ] || continue
         pid=${record%% *}
         record=
+        present="$present$pid/${20} "
         # A zombie with threads is one whose first thread has ended while others run on.
         [ "$1" = Z ] && [ "${18}" -le 1 ] && continue
-        all="$all$pid $2 $3 $4$newline"
+        all="$all$pid $2 $3 $4 ${20}$newline"
     done
     IFS=" $newline"
     set +f
 }
 
-# Sets found to those of the sessions and groups of roots, those marked, and the descendants of both.
+# Sets numbers to those of the roots, and forgets each that somebody else has by now.
+number_roots() {
+    numbers=' '
+    theirs=' '
+    for root in $roots; do
+        case $present in
+            *" $root "*) ;;
+            *" ${root%/*}/"*) continue ;;
+        esac
+        theirs="$theirs$root "
+        numbers="$numbers${root%/*} "
+    done
+    roots=$theirs
+}
+
+# Whether somebody, told by the five fields of all, belongs to them.
+belongs() {
+    case $numbers in *" $3 "* | *" $4 "*) return 0 ;; esac
+    case $marked in *" $1 "*) return 0 ;; esac
+    case $known in *" $1/$5 "*) return 0 ;; esac
+    case $pids in *" $2 "*) return 0 ;; esac
+    return 1
+}
+
+# Sets found to those of the groups and sessions of roots, those marked, those known already, and the
+# descendants of all of these. Whoever started while this looks around may have come by the id of
+# somebody who was looked at before: young tells that there is one to be looked at again.
 look() {
-    found=' '
-    for path in $(grep -lF -- "$mark" /proc/[0-9]*/environ); do
+    read -r now rest </proc/uptime
+    now=${now%.*}${now#*.}
+    marked=' '
+    for path in $(grep -lzF -- "$mark" /proc/[0-9]*/environ); do
         pid=${path#/proc/}
-        found="$found${pid%/environ} "
+        marked="$marked${pid%/environ} "
     done
     everybody
+    number_roots
+    found=' '
+    pids=' '
+    young=
     grown=1
     while [ $grown = 1 ]; do
         grown=0
@@ -45,40 +97,72 @@ look() {
         for line in $all; do
             IFS=' '
             set -- $line
-            case $found in *" $1 "*) continue ;; esac
-            case $roots in
-                *" $3 "* | *" $4 "*) found="$found$1 " grown=1; continue ;;
-            esac
-            case $found in *" $2 "*) found="$found$1 " grown=1 ;; esac
+            case $pids in *" $1 "*) continue ;; esac
+            belongs "$@" || continue
+            [ "$5" -lt "$now" ] || { young=1; continue; }
+            found="$found$1/$5 "
+            pids="$pids$1 "
+            grown=1
+            [ "$1" = "$3" ] || [ "$1" = "$4" ] || continue
+            case $roots in *" $1/$5 "*) ;; *) roots="$roots$1/$5 " ;; esac
         done
         IFS=" $newline"
     done
 }
 
-# Sends the signal $1 to those found, and to the groups of the main programs as a whole: one that
-# lives on in one process after another may not be met.
-send() {
-    for leader in $leaders; do kill "-$1" "-$leader"; done
-    kill "-$1" $found
-}
-
-# Whether there is still a group of a main program.
-grouped() {
-    for leader in $leaders; do
-        kill -0 "-$leader" && return 0
+# Sends the signal $1 to the groups of the main programs as a whole: one that lives on in one process
+# after another may not be met.
+signal_groups() {
+    for group in $groups; do
+        born "${group%/*}"
+        case $started in
+            '' | "${group#*/}") kill "-$1" "-${group%/*}" ;;
+        esac
     done
-    return 1
 }
 
+# Stops those that were found since the last time, and sets fresh to them. Whose id has passed to
+# somebody else before that goes on, and is forgotten.
+stop_fresh() {
+    stopped=' '
+    for one in $known; do
+        case $present in
+            *" $one "*) stopped="$stopped$one " ;;
+            *" ${one%/*}/"*) kill -CONT "${one%/*}" ;;
+        esac
+    done
+    fresh=' '
+    for one in $found; do
+        case $stopped in *" $one "*) ;; *) fresh="$fresh$one " ;; esac
+    done
+    known="$stopped${fresh# }"
+    [ "$fresh" = ' ' ] && return
+    signal_groups STOP
+    for one in $fresh; do kill -STOP "${one%/*}"; done
+}
+
+# Kills those that were stopped before the last look, and so are who they were.
+kill_stopped() {
+    signal_groups KILL
+    for one in $found; do
+        case $fresh in *" $one "*) ;; *) kill -KILL "${one%/*}" ;; esac
+    done
+}
+
+# Without means to look around, the groups at least.
+trap 'signal_groups KILL' EXIT
+known=' '
 round=0
-while [ $round -lt 50 ]; do
-    look
-    [ "$found" = ' ' ] && ! grouped && break
-    # Parents may be gone the next time.
-    roots="$roots${found# }"
-    # Stopped first, so that none forks while the others die.
-    send STOP
-    look
-    send KILL
+while [ $round -lt 20 ]; do
     round=$((round + 1))
+    # All are stopped before one is killed, so that nobody forks while the others die.
+    pass=0
+    while [ $pass -lt 5 ]; do
+        pass=$((pass + 1))
+        look
+        stop_fresh
+        [ "$fresh" = ' ' ] && break
+    done
+    kill_stopped
+    [ "$found" = ' ' ] && [ -z "$young" ] && break
 done
