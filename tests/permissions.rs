@@ -11,6 +11,10 @@ use execution_engine::*;
 use support::*;
 use tempfile::TempDir;
 
+/// One test at a time: a process that is changing its user just now, below the same parent, cannot be
+/// told from an orphan of a test that has done so.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// Whether this process is root. The test of this name has been run as another user then.
 async fn done_as_nobody(test: &str) -> bool {
     if !rustix::process::geteuid().is_root() {
@@ -27,6 +31,7 @@ async fn done_as_nobody(test: &str) -> bool {
         .working_dir(home.path())
         .env("TMPDIR", "/tmp")
         .env("HOME", "/");
+    let _alone = ALONE.lock().await;
     match soon("the test", engine().run(request)).await {
         Ok(result) => {
             assert!(result.success, "{}\n{}", result.stdout, result.stderr);
