@@ -2,7 +2,10 @@
 
 use std::ffi::c_int;
 
-use super::exec::errno;
+use rustix::fs::Mode;
+use rustix::process::{Resource, Rlimit};
+use rustix::process::{getpriority_process, getrlimit, setpriority_process, setrlimit, umask};
+
 use crate::Limits;
 use crate::error::Stage;
 use crate::limits::LimitUnavailable;
@@ -10,52 +13,45 @@ use crate::limits::LimitUnavailable;
 /// The limits in the form the kernel takes them.
 #[derive(Debug, Default)]
 pub(super) struct Resources {
-    limits: [Option<(u32, libc::rlimit)>; 6],
+    limits: [Option<(Resource, Rlimit)>; 6],
     nice: Option<c_int>,
-    umask: Option<libc::mode_t>,
+    umask: Option<Mode>,
 }
 
 impl Resources {
     pub(super) fn of(limits: &Limits) -> Self {
         let both = |limit: Option<u64>| limit.map(|limit| (limit, limit));
-        let limit = |resource: u32, bounds: Option<(u64, u64)>| {
-            let (rlim_cur, rlim_max) = bounds?;
-            Some((resource, libc::rlimit { rlim_cur, rlim_max }))
+        let limit = |resource, bounds: Option<(u64, u64)>| {
+            let (current, maximum) = bounds?;
+            Some((resource, Rlimit { current: Some(current), maximum: Some(maximum) }))
         };
         // SIGXCPU comes at the first bound and can be told from a kill, which comes at the second.
         let cpu = limits.cpu_seconds.map(|seconds| (seconds, seconds.saturating_add(1)));
         Self {
             limits: [
-                limit(libc::RLIMIT_CPU, cpu),
-                limit(libc::RLIMIT_AS, both(limits.address_space_bytes)),
-                limit(libc::RLIMIT_NOFILE, both(limits.open_files)),
-                limit(libc::RLIMIT_FSIZE, both(limits.file_size_bytes)),
-                limit(libc::RLIMIT_NPROC, both(limits.processes)),
-                limit(libc::RLIMIT_CORE, both(limits.core_bytes)),
+                limit(Resource::Cpu, cpu),
+                limit(Resource::As, both(limits.address_space_bytes)),
+                limit(Resource::Nofile, both(limits.open_files)),
+                limit(Resource::Fsize, both(limits.file_size_bytes)),
+                limit(Resource::Nproc, both(limits.processes)),
+                limit(Resource::Core, both(limits.core_bytes)),
             ],
             nice: limits.nice,
-            umask: limits.umask,
+            umask: limits.umask.map(Mode::from_raw_mode),
         }
     }
 
-    /// # Safety
-    /// As [`Orders::obey`](super::exec::Orders::obey).
-    pub(super) unsafe fn set(&self) -> Result<(), (Stage, c_int)> {
-        // SAFETY: system calls with pointers to limits that live on.
-        unsafe {
-            for (resource, limit) in self.limits.iter().flatten() {
-                if libc::setrlimit(*resource, limit) != 0 {
-                    return Err((Stage::Limits, errno()));
-                }
-            }
-            if let Some(nice) = self.nice
-                && libc::setpriority(libc::PRIO_PROCESS, 0, nice) != 0
-            {
-                return Err((Stage::Limits, errno()));
-            }
-            if let Some(umask) = self.umask {
-                libc::umask(umask);
-            }
+    /// In the child: system calls alone.
+    pub(super) fn set(&self) -> Result<(), (Stage, c_int)> {
+        let refused = |errno: rustix::io::Errno| (Stage::Limits, errno.raw_os_error());
+        for (resource, limit) in self.limits.iter().flatten() {
+            setrlimit(*resource, *limit).map_err(refused)?;
+        }
+        if let Some(nice) = self.nice {
+            setpriority_process(None, nice).map_err(refused)?;
+        }
+        if let Some(mask) = self.umask {
+            umask(mask);
         }
         Ok(())
     }
@@ -83,12 +79,12 @@ pub(super) fn check(limits: &Limits) -> Result<(), LimitUnavailable> {
         return refuse("nice", reason);
     }
     for (field, resource, asked) in [
-        ("cpu_seconds", libc::RLIMIT_CPU, limits.cpu_seconds),
-        ("address_space_bytes", libc::RLIMIT_AS, limits.address_space_bytes),
-        ("open_files", libc::RLIMIT_NOFILE, limits.open_files),
-        ("file_size_bytes", libc::RLIMIT_FSIZE, limits.file_size_bytes),
-        ("processes", libc::RLIMIT_NPROC, limits.processes),
-        ("core_bytes", libc::RLIMIT_CORE, limits.core_bytes),
+        ("cpu_seconds", Resource::Cpu, limits.cpu_seconds),
+        ("address_space_bytes", Resource::As, limits.address_space_bytes),
+        ("open_files", Resource::Nofile, limits.open_files),
+        ("file_size_bytes", Resource::Fsize, limits.file_size_bytes),
+        ("processes", Resource::Nproc, limits.processes),
+        ("core_bytes", Resource::Core, limits.core_bytes),
     ] {
         let highest = highest(resource);
         if let Some(asked) = asked
@@ -105,14 +101,10 @@ pub(super) fn check(limits: &Limits) -> Result<(), LimitUnavailable> {
     Ok(())
 }
 
-fn highest(resource: u32) -> u64 {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: libc::RLIM_INFINITY };
-    // SAFETY: the kernel fills the structure.
-    unsafe { libc::getrlimit(resource, &raw mut limit) };
-    limit.rlim_max
+fn highest(resource: Resource) -> u64 {
+    getrlimit(resource).maximum.unwrap_or(u64::MAX)
 }
 
 fn own_nice() -> c_int {
-    // SAFETY: a system call without pointers.
-    unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) }
+    getpriority_process(None).unwrap_or_default()
 }
