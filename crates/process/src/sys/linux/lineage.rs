@@ -32,6 +32,8 @@ pub(super) struct Lineage {
     known: HashMap<i32, Stat>,
     /// Everybody who was ever seen, by id and start time.
     seen: HashSet<(i32, u64)>,
+    /// Who is alive and has no mark: none gets one later, so that nobody's environment is read twice.
+    strangers: HashSet<(i32, u64)>,
     suspects: Vec<Member>,
     /// Whether somebody else was seen to have the number of the session and the group.
     recycled: bool,
@@ -39,12 +41,14 @@ pub(super) struct Lineage {
 
 impl Lineage {
     pub(super) fn new(mark: String, main: &Main) -> Self {
-        let stat = Stat::of(main.pid().as_raw_nonzero().get());
+        // Unknown, everybody is old enough.
+        let stat = Stat::of(main.pid().as_raw_nonzero().get()).ok().flatten();
         Self {
             mark,
             started: stat.map_or(0, |stat| stat.started),
             known: HashMap::new(),
             seen: HashSet::new(),
+            strangers: HashSet::new(),
             suspects: Vec::new(),
             recycled: false,
         }
@@ -128,7 +132,7 @@ impl Lineage {
                 }
                 _ => false,
             });
-            let new = self.newcomers(main, &alive);
+            let new = self.newcomers(main, &alive)?;
             if new.is_empty() {
                 break;
             }
@@ -139,7 +143,11 @@ impl Lineage {
         Ok(found)
     }
 
-    fn newcomers(&mut self, main: &Main, alive: &HashMap<i32, Stat>) -> HashMap<i32, Stat> {
+    fn newcomers(
+        &mut self,
+        main: &Main,
+        alive: &HashMap<i32, Stat>,
+    ) -> io::Result<HashMap<i32, Stat>> {
         let leader = main.pid().as_raw_nonzero().get();
         // A number stays taken while the session or group has a member. If a process has it that
         // is not our main program, nobody of ours is left under that number.
@@ -148,19 +156,26 @@ impl Lineage {
             !self.recycled && (stat.session == leader || stat.group == leader)
                 || self.known.contains_key(&stat.parent)
         };
+        self.strangers
+            .retain(|(pid, started)| alive.get(pid).is_some_and(|stat| stat.started == *started));
         let mut new = HashMap::new();
         let mut unreadable = Vec::new();
         let mut rest = Vec::new();
         for stat in alive.values().filter(|stat| !self.known.contains_key(&stat.pid)) {
             let belongs = is_inside(stat)
-                || match proc::environ(stat.pid, &self.mark) {
-                    Environ::Has => true,
-                    Environ::HasNot => false,
-                    Environ::Unreadable => {
-                        unreadable.push(stat);
-                        false
-                    }
-                };
+                || !self.strangers.contains(&(stat.pid, stat.started))
+                    && match proc::environ(stat.pid, &self.mark)? {
+                        Environ::Has => true,
+                        Environ::HasNot => {
+                            self.strangers.insert((stat.pid, stat.started));
+                            false
+                        }
+                        Environ::NotYet => false,
+                        Environ::Unreadable => {
+                            unreadable.push(stat);
+                            false
+                        }
+                    };
             if belongs {
                 new.insert(stat.pid, stat.clone());
             } else {
@@ -183,7 +198,7 @@ impl Lineage {
         }
         unreadable.retain(|stat| !new.contains_key(&stat.pid));
         self.suspects = suspects(&unreadable);
-        new
+        Ok(new)
     }
 }
 
@@ -194,7 +209,7 @@ fn suspects(unreadable: &[&Stat]) -> Vec<Member> {
         return Vec::new();
     }
     let (me, user) = (std::process::id().cast_signed(), getuid().as_raw());
-    let parent = |pid: &i32| Stat::of(*pid).map(|stat| stat.parent).filter(|pid| *pid > 0);
+    let parent = |pid: &i32| Stat::of(*pid).ok()?.map(|stat| stat.parent).filter(|pid| *pid > 0);
     let forebears: HashSet<i32> = std::iter::successors(Some(me), parent).chain([1]).collect();
     let may_be_ours =
         |stat: &&&Stat| forebears.contains(&stat.parent) && proc::real_user(stat.pid) == Some(user);

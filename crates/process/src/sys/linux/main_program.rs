@@ -82,8 +82,8 @@ impl Main {
 
     /// CPU time that it has used itself; None once it is reaped.
     pub(super) fn cpu_time(&self) -> Option<Duration> {
-        let stat = Stat::of(self.pid.as_raw_nonzero().get()).filter(|_| !self.is_reaped())?;
-        Some(stat.cpu_time())
+        let stat = Stat::of(self.pid.as_raw_nonzero().get()).ok()??;
+        (!self.is_reaped()).then(|| stat.cpu_time())
     }
 
     /// Leaves the reaping to the background, once it has been killed.

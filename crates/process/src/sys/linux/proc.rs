@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags, RawDir};
 use rustix::io::Errno;
@@ -27,17 +27,25 @@ pub(super) struct Stat {
     threads: u32,
     /// Whether it is on its way out, and has given up its memory or will in a moment.
     is_exiting: bool,
+    /// Whether it is becoming another program just now: its environment is not there yet.
+    is_becoming: bool,
     /// In clock ticks since the system started. With the pid it names a process for ever.
     pub(super) started: u64,
 }
 
 impl Stat {
-    /// None if there is no such process, or not any more.
-    pub(super) fn of(pid: i32) -> Option<Self> {
+    /// None if there is no such process, or not any more; an error if the host has not the means to
+    /// tell.
+    pub(super) fn of(pid: i32) -> io::Result<Option<Self>> {
         // The line is some 300 bytes long and comes with one read.
         let mut line = [0; 1024];
-        let length = File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut line).ok()?;
-        parse(pid, line.get(..length)?)
+        let read =
+            File::open(format!("/proc/{pid}/stat")).and_then(|mut file| file.read(&mut line));
+        match read {
+            Ok(length) => Ok(line.get(..length).and_then(|line| parse(pid, line))),
+            Err(error) if is_shortage(&error) => Err(error),
+            Err(_) => Ok(None),
+        }
     }
 
     /// Whether it can still do anything: not a zombie, not on its way out. A zombie with threads is
@@ -59,6 +67,12 @@ impl Stat {
     pub(super) fn member(&self) -> Member {
         Member { pid: self.pid.cast_unsigned(), name: self.name.clone() }
     }
+}
+
+/// Whether it is the host that lacks something, whoever is looked at. What could not be looked at then
+/// may be there.
+fn is_shortage(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM))
 }
 
 fn ticks_per_second() -> u64 {
@@ -87,7 +101,9 @@ pub(super) fn all(wanted: impl Fn(&Stat) -> bool) -> io::Result<Vec<Stat>> {
     let mut found = Vec::new();
     while let Some(entry) = entries.next() {
         let pid = entry?.file_name().to_str().ok().and_then(|name| name.parse().ok());
-        found.extend(pid.and_then(Stat::of).filter(&wanted));
+        if let Some(pid) = pid {
+            found.extend(Stat::of(pid)?.filter(&wanted));
+        }
     }
     Ok(found)
 }
@@ -108,36 +124,82 @@ fn parse(pid: i32, line: &[u8]) -> Option<Stat> {
     let threads = fields.nth(4)?.parse().ok()?;
     let started = fields.nth(1)?.parse().ok()?;
     let (cpu, is_exiting) = (user + system, flags & PF_EXITING != 0);
-    Some(Stat { pid, name, state, parent, group, session, cpu, threads, is_exiting, started })
+    // Where the environment ends in its memory. An empty one has an end, too, and the kernel's own
+    // threads have no memory.
+    let has_environ = fields.nth(28) != Some("0");
+    let is_becoming = !has_environ && flags & (PF_EXITING | PF_KTHREAD) == 0;
+    let stat = Stat {
+        pid,
+        name,
+        state,
+        parent,
+        group,
+        session,
+        cpu,
+        threads,
+        is_exiting,
+        is_becoming,
+        started,
+    };
+    Some(stat)
 }
 
-/// The kernel's own flag of a thread that ends.
+/// The kernel's own flags of a thread that ends, and of one of the kernel.
 const PF_EXITING: u32 = 0x4;
+const PF_KTHREAD: u32 = 0x20_0000;
+/// How long to wait for a process to become another program, which takes it a moment of its time.
+const BECOMES_WITHIN: Duration = Duration::from_millis(20);
 
 /// What the environment of a process tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Environ {
     Has,
     HasNot,
+    /// It is becoming another program.
+    NotYet,
     /// It belongs to another user by now.
     Unreadable,
 }
 
 /// Whether the environment a process started with holds `mark`.
-pub(super) fn environ(pid: i32, mark: &str) -> Environ {
-    match std::fs::read(format!("/proc/{pid}/environ")) {
-        Ok(environ) => {
+pub(super) fn environ(pid: i32, mark: &str) -> io::Result<Environ> {
+    Ok(match read_environ(pid) {
+        Ok(Some(environ)) => {
             let found = environ.windows(mark.len()).any(|window| window == mark.as_bytes());
             if found { Environ::Has } else { Environ::HasNot }
         }
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => match Stat::of(pid) {
+        Ok(None) => Environ::NotYet,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => match Stat::of(pid)? {
             // What is left of a process that has given up its memory belongs to root.
             Some(stat) if stat.is_exiting && stat.threads <= 1 => Environ::HasNot,
             Some(_) => Environ::Unreadable,
             None => Environ::HasNot,
         },
+        Err(error) if is_shortage(&error) => return Err(error),
         Err(_) => Environ::HasNot,
+    })
+}
+
+/// In the middle of exec it is empty for a moment, also that of a process which has the mark before and
+/// after: one that is passed over then could be taken for nobody's, and outlive its tree. None if that
+/// moment lasts.
+fn read_environ(pid: i32) -> io::Result<Option<Vec<u8>>> {
+    let read = || std::fs::read(format!("/proc/{pid}/environ"));
+    let mut environ = read()?;
+    let begun = Instant::now();
+    while environ.is_empty() {
+        let is_becoming = Stat::of(pid)?.is_some_and(|stat| stat.is_becoming);
+        // In this order: what is read of one that has become another program is what it has.
+        environ = read()?;
+        if !is_becoming {
+            break;
+        }
+        if begun.elapsed() > BECOMES_WITHIN {
+            return Ok(None);
+        }
+        std::thread::yield_now();
     }
+    Ok(Some(environ))
 }
 
 /// The user that started a process, whatever rights it has now.
@@ -162,7 +224,7 @@ pub(super) fn hold(stat: &Stat) -> io::Result<Option<OwnedFd>> {
         Err(error) => return Err(error.into()),
     };
     // Looked at again, now that the descriptor keeps the id from meaning another process.
-    let is_it = Stat::of(stat.pid).is_some_and(|again| again.is_same(stat));
+    let is_it = Stat::of(stat.pid)?.is_some_and(|again| again.is_same(stat));
     Ok(is_it.then_some(pidfd))
 }
 
@@ -195,6 +257,10 @@ pub(super) fn send<'a>(
 mod tests {
     use super::*;
 
+    fn myself() -> Stat {
+        Stat::of(std::process::id().cast_signed()).unwrap().expect("it is alive")
+    }
+
     #[test]
     fn a_name_may_hold_anything() {
         let line = b"7 (a) S 1 (b\n) R 1 5 6 0 -1 4194304 0 0 0 0 1 2 3 4 20 0 8 0 987 0";
@@ -202,13 +268,29 @@ mod tests {
         assert_eq!((stat.cpu, stat.threads), (3, 8));
         assert_eq!((stat.name.as_str(), stat.state), ("a) S 1 (b\n", 'R'));
         assert_eq!((stat.parent, stat.group, stat.session, stat.started), (1, 5, 6, 987));
+        assert!(!stat.is_becoming, "that is not told");
         assert_eq!(parse(7, b""), None);
         assert_eq!(parse(7, b"7 (x) "), None);
     }
 
     #[test]
+    fn a_process_without_an_environment_yet_is_becoming_another_program() {
+        let line = |flags: u32, environ_ends: u32| {
+            let zeros = "0 ".repeat(28);
+            format!(
+                "7 (a) R 1 5 6 0 -1 {flags} 0 0 0 0 1 2 3 4 20 0 1 0 987 {zeros}{environ_ends} 0"
+            )
+        };
+        let is_becoming = |flags, ends| parse(7, line(flags, ends).as_bytes()).unwrap().is_becoming;
+        assert!(is_becoming(0, 0));
+        assert!(!is_becoming(0, 4711));
+        assert!(!is_becoming(PF_EXITING, 0) && !is_becoming(PF_KTHREAD, 0));
+        assert!(!myself().is_becoming);
+    }
+
+    #[test]
     fn this_process_is_alive_and_its_own_user() {
-        let me = Stat::of(std::process::id().cast_signed()).unwrap();
+        let me = myself();
         assert!(me.is_alive() && me.started > 0);
         assert_eq!(real_user(me.pid), Some(rustix::process::getuid().as_raw()));
     }

@@ -71,9 +71,11 @@ impl Process {
             Hold::Group => group::tree(&mut self.main)?,
             Hold::Tree(lineage) => {
                 let tree = lineage.tree(&mut self.main)?;
-                if lineage.has_lost_number(&self.main) {
-                    // It may soon be somebody else's; those who are left have their mark.
-                    self.listed = None;
+                // Those who are left have their mark.
+                if let Some(listed) = &mut self.listed
+                    && lineage.has_lost_number(&self.main)
+                {
+                    listed.blank();
                 }
                 tree
             }
@@ -140,7 +142,7 @@ impl Process {
         debug_assert_eq!(self.leftovers, Leftovers::Leave, "the sentinel would not know of it");
         if orphans::come_to_us() {
             let pids = self.tree()?.members.into_iter().map(|member| member.pid.cast_signed());
-            orphans::adopt(pids.filter_map(Stat::of));
+            orphans::adopt(pids.filter_map(|pid| Stat::of(pid).ok()?));
             // Some may have ended since the program did, too early to be adopted.
             self.kin().reap();
         }

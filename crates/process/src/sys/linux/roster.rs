@@ -24,11 +24,13 @@ struct Lines {
 }
 
 /// One line. The child itself writes its id there before it executes its program; dropped, the
-/// line is blank again.
+/// line is blank again. The sentinel does not act for as long as there is an entry.
 #[derive(Debug)]
 pub(super) struct Entry {
     roster: Arc<super::keeper::Keeper>,
     line: u32,
+    /// Given back already.
+    is_blank: bool,
 }
 
 impl Roster {
@@ -60,18 +62,25 @@ impl Roster {
 impl Entry {
     pub(super) fn new(roster: Arc<super::keeper::Keeper>) -> Self {
         let line = roster.roster().take();
-        Self { roster, line }
+        Self { roster, line, is_blank: false }
     }
 
     /// Where the child is to write its id.
     pub(super) fn place(&self) -> (BorrowedFd<'_>, u64) {
         (self.roster.roster().fd(), offset(self.line))
     }
+
+    /// Forgets the id, which may soon be somebody else's.
+    pub(super) fn blank(&mut self) {
+        if !std::mem::replace(&mut self.is_blank, true) {
+            self.roster.roster().give_back(self.line);
+        }
+    }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.roster.roster().give_back(self.line);
+        self.blank();
     }
 }
 

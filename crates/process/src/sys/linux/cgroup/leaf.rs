@@ -166,14 +166,18 @@ impl Leaf {
         if group.is_empty()? {
             return Ok(Tree::empty(true));
         }
-        let pids = pids_below(&group.dir)?;
-        let members = pids.iter().filter_map(|pid| Stat::of(*pid)).filter(Stat::is_alive);
-        let events = group.events.try_clone()?;
+        // A host that lacks descriptors can neither list nor watch them, and yet they are there. So
+        // are those that are ending just now, which are listed no more.
+        let pids = pids_below(&group.dir).unwrap_or_default();
+        let members = pids.into_iter().filter_map(|pid| Stat::of(pid).ok()?);
+        let events = group.events.try_clone().ok();
         Ok(Tree {
-            members: members.map(|stat| stat.member()).collect(),
-            // Those that are ending just now are counted by the group and listed no more.
+            members: members.filter(Stat::is_alive).map(|stat| stat.member()).collect(),
             occupied: true,
-            watch: vec![WatchFd { fd: events, ready: WatchReady::Priority }],
+            watch: events
+                .map(|fd| WatchFd { fd, ready: WatchReady::Priority })
+                .into_iter()
+                .collect(),
             ..Tree::empty(true)
         })
     }
@@ -325,9 +329,11 @@ fn send(dir: &Path, signal: Signal) -> io::Result<u32> {
             break;
         }
         for some in new.chunks(MOST_HELD) {
-            let hold = |stat: Stat| Some((stat.pid, proc::hold(&stat).transpose()?));
-            let held: Vec<_> =
-                some.iter().filter_map(|pid| Stat::of(*pid)).filter_map(hold).collect();
+            let hold = |pid: &i32| {
+                let stat = Stat::of(*pid).transpose()?;
+                Some((*pid, stat.and_then(|stat| proc::hold(&stat)).transpose()?))
+            };
+            let held: Vec<_> = some.iter().filter_map(hold).collect();
             let members = pids_below(dir)?;
             for (pid, pidfd) in held {
                 if !members.contains(&pid) {

@@ -40,7 +40,8 @@ pub(super) fn entrance() -> Result<Entrance, String> {
 fn try_out() -> Result<Entrance, String> {
     let own = mount::own_group()?;
     // Named like an engine's, so that it is swept if this process dies now.
-    let dir = own.join(parent::name());
+    let name = parent::name().map_err(|error| format!("/proc cannot be read: {error}"))?;
+    let dir = own.join(name);
     std::fs::create_dir(&dir)
         .map_err(|error| format!("no group can be made in {}: {error}", own.display()))?;
     let tried = try_to_enter(&dir);

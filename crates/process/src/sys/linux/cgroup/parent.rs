@@ -52,7 +52,7 @@ impl Parent {
     pub(in crate::sys::linux) fn make() -> io::Result<Self> {
         let own = mount::own_group().map_err(io::Error::other)?;
         sweep(&own);
-        let dir = own.join(name());
+        let dir = own.join(name()?);
         std::fs::create_dir(&dir)?;
         let made = Self::fill(dir.clone());
         if made.is_err() {
@@ -207,10 +207,10 @@ pub(in crate::sys::linux) fn check(limits: &Limits) -> Result<(), LimitUnavailab
 }
 
 /// Says whose it is: pid, start time and pid namespace of the host, and a random part.
-pub(super) fn name() -> String {
+pub(super) fn name() -> io::Result<String> {
     let pid = std::process::id();
-    let started = Stat::of(pid.cast_signed()).map_or(0, |stat| stat.started);
-    format!("{PREFIX}{pid}.{started}.{}.{}", pid_namespace(), mark::random())
+    let me = Stat::of(pid.cast_signed())?.ok_or(io::ErrorKind::NotFound)?;
+    Ok(format!("{PREFIX}{pid}.{}.{}.{}", me.started, pid_namespace(), mark::random()))
 }
 
 fn pid_namespace() -> u64 {
@@ -240,8 +240,9 @@ fn is_dead(name: &str, namespace: u64) -> bool {
     let mut number = || parts.next()?.parse::<u64>().ok();
     let (Some(pid), Some(started), Some(of)) = (number(), number(), number()) else { return false };
     let Ok(pid) = i32::try_from(pid) else { return false };
-    let lives = || Stat::of(pid).is_some_and(|stat| stat.started == started && stat.is_alive());
-    of == namespace && !lives()
+    let is_it = |stat: Stat| stat.started == started && stat.is_alive();
+    // Who cannot be looked at may be alive.
+    of == namespace && Stat::of(pid).is_ok_and(|stat| !stat.is_some_and(is_it))
 }
 
 #[cfg(test)]
@@ -250,7 +251,7 @@ mod tests {
 
     #[test]
     fn only_groups_of_dead_hosts_are_swept() {
-        let (me, namespace) = (name(), pid_namespace());
+        let (me, namespace) = (name().unwrap(), pid_namespace());
         assert!(!is_dead(&me, namespace), "{me} is alive");
         let pid = std::process::id();
         assert!(

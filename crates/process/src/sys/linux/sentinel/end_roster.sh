@@ -13,6 +13,10 @@ born() {
     started=${20}
 }
 
+# Nobody who is older than this shell comes from the engine.
+born self
+since=$started
+
 # The main programs. Each is the first of a group and a session, whose number is taken for as long as
 # anybody is in them; nothing follows the slash where the program has ended already.
 groups=' '
@@ -24,9 +28,9 @@ done <&4
 # These, and others found on the way that began a group or a session.
 roots=$groups
 
-# Sets all to "pid parent group session started" of everybody who is alive, one a line, and present
-# to everybody, zombies included. A name may hold anything, a newline included: a record ends with
-# its many numbers, which no name has room for.
+# Sets all to "pid parent group session started becoming" of everybody who is alive, one a line, and
+# present to everybody, zombies included. A name may hold anything, a newline included: a record ends
+# with its many numbers, which no name has room for.
 everybody() {
     stats=$(cat /proc/[0-9]*/stat)
     all=
@@ -44,7 +48,11 @@ everybody() {
         present="$present$pid/${20} "
         # A zombie with threads is one whose first thread has ended while others run on.
         [ "$1" = Z ] && [ "${18}" -le 1 ] && continue
-        all="$all$pid $2 $3 $4 ${20}$newline"
+        # One without an environment yet is becoming another program just now. Those that end, and
+        # the kernel's own (4 and 2097152), have none any more.
+        becoming=
+        [ "${49}" = 0 ] && [ $(($7 & 2097156)) = 0 ] && becoming=1
+        all="$all$pid $2 $3 $4 ${20} $becoming$newline"
     done
     IFS=" $newline"
     set +f
@@ -65,7 +73,7 @@ number_roots() {
     roots=$theirs
 }
 
-# Whether somebody, told by the five fields of all, belongs to them.
+# Whether somebody, told by the first five fields of all, belongs to them.
 belongs() {
     case $numbers in *" $3 "* | *" $4 "*) return 0 ;; esac
     case $marked in *" $1 "*) return 0 ;; esac
@@ -75,8 +83,9 @@ belongs() {
 }
 
 # Sets found to those of the groups and sessions of roots, those marked, those known already, and the
-# descendants of all of these. Whoever started while this looks around may have come by the id of
-# somebody who was looked at before: young tells that there is one to be looked at again.
+# descendants of all of these. again tells that there is one to be looked at again: whoever started
+# while this looks around may have come by the id of somebody who was looked at before, and one that
+# is becoming another program shows no mark.
 look() {
     read -r now rest </proc/uptime
     now=${now%.*}${now#*.}
@@ -89,7 +98,7 @@ look() {
     number_roots
     found=' '
     pids=' '
-    young=
+    again=
     grown=1
     while [ $grown = 1 ]; do
         grown=0
@@ -98,8 +107,11 @@ look() {
             IFS=' '
             set -- $line
             case $pids in *" $1 "*) continue ;; esac
-            belongs "$@" || continue
-            [ "$5" -lt "$now" ] || { young=1; continue; }
+            if ! belongs "$@"; then
+                [ "$6" ] && [ "$5" -ge "$since" ] && again=1
+                continue
+            fi
+            [ "$5" -lt "$now" ] || { again=1; continue; }
             found="$found$1/$5 "
             pids="$pids$1 "
             grown=1
@@ -164,5 +176,5 @@ while [ $round -lt 20 ]; do
         [ "$fresh" = ' ' ] && break
     done
     kill_stopped
-    [ "$found" = ' ' ] && [ -z "$young" ] && break
+    [ "$found" = ' ' ] && [ -z "$again" ] && break
 done
