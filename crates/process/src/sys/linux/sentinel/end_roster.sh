@@ -108,7 +108,7 @@ look() {
             set -- $line
             case $pids in *" $1 "*) continue ;; esac
             if ! belongs "$@"; then
-                [ "$6" ] && [ "$5" -ge "$since" ] && again=1
+                [ "$6" ] && [ "$5" -ge "$since" ] && [ -r "/proc/$1/environ" ] && again=1
                 continue
             fi
             [ "$5" -lt "$now" ] || { again=1; continue; }
