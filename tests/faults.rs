@@ -11,7 +11,7 @@ use execution_engine::*;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use support::host::{self, Host};
 use support::levels::{announce, level_named, levels, name_of};
-use support::lifeline::{Lifeline, holding};
+use support::lifeline::{Lifeline, holders, holding};
 use support::*;
 use tempfile::TempDir;
 
@@ -141,14 +141,7 @@ async fn no_descriptors_to_stop(engine: &ExecutionEngine, home: &Path) {
 }
 
 fn nobody_holds(home: &Path) -> bool {
-    let life = home.join("life");
-    let holds = |pid: &u32| {
-        let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-        files.filter_map(|file| fs::read_link(file.path()).ok()).any(|to| to == life)
-    };
-    // The test itself holds the other end.
-    let parent = rustix::process::getppid().unwrap().as_raw_nonzero().get().cast_unsigned();
-    !processes().iter().filter(|pid| **pid != parent).any(holds)
+    holders(&home.join("life")).is_empty()
 }
 
 /// The child of this process, which has only one.

@@ -3,7 +3,7 @@
 //!
 //! `strace` counts them in another process of this test. Without it the test is skipped, loudly.
 
-#![cfg(target_os = "linux")]
+#![cfg(all(target_os = "linux", target_env = "gnu"))]
 
 mod support;
 

@@ -48,18 +48,7 @@ impl Lifeline {
 
     /// The processes that hold it.
     pub fn holders(&self) -> Vec<u32> {
-        processes().into_iter().filter(|pid| self.is_held_by(*pid)).collect()
-    }
-
-    /// Open for writing, that is: the test has the other end, and so has each of its children for
-    /// the moment before it executes its program, whichever test it belongs to.
-    fn is_held_by(&self, pid: u32) -> bool {
-        let Ok(files) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
-        let is_it = |file: &Path| std::fs::read_link(file).is_ok_and(|to| to == self.path);
-        let is_writable = |file: &Path| {
-            std::fs::symlink_metadata(file).is_ok_and(|link| link.mode() & Mode::WUSR.bits() != 0)
-        };
-        files.flatten().any(|file| is_it(&file.path()) && is_writable(&file.path()))
+        holders(&self.path)
     }
 
     /// Kills those that hold it: they come from the test.
@@ -78,11 +67,26 @@ impl Lifeline {
     fn end(&self, pid: u32) {
         let number = Pid::from_raw(pid.cast_signed()).unwrap();
         let Ok(pidfd) = pidfd_open(number, PidfdFlags::empty()) else { return };
-        if self.is_held_by(pid) {
+        if is_held_by(&self.path, pid) {
             // It may have ended meanwhile.
             let _ended = pidfd_send_signal(pidfd, Signal::KILL);
         }
     }
+}
+
+/// The processes that hold a FIFO open for writing. A test has the other end, and so has each of its
+/// children for the moment before it executes its program, whichever test it belongs to.
+pub fn holders(path: &Path) -> Vec<u32> {
+    processes().into_iter().filter(|pid| is_held_by(path, *pid)).collect()
+}
+
+fn is_held_by(path: &Path, pid: u32) -> bool {
+    let Ok(files) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+    let is_it = |file: &Path| std::fs::read_link(file).is_ok_and(|to| to == path);
+    let is_writable = |file: &Path| {
+        std::fs::symlink_metadata(file).is_ok_and(|link| link.mode() & Mode::WUSR.bits() != 0)
+    };
+    files.flatten().any(|file| is_it(&file.path()) && is_writable(&file.path()))
 }
 
 /// A shell line after which the shell and all its children hold the FIFO of a directory.
