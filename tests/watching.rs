@@ -339,6 +339,44 @@ async fn it_can_be_taken_up_while_the_program_runs() {
     }
 }
 
+#[tokio::test]
+async fn a_place_that_has_not_been_reached_is_the_present() {
+    let dir = tempdir().unwrap();
+    let go = dir.path().join("go");
+    let engine = engine();
+    let line = format!("echo early; {}; echo late; printf later", wait_for(&go));
+    let id = engine.execute(shell(line)).await.unwrap();
+    let mut records = engine.subscribe(id).await.unwrap();
+    let early = next_that(&mut records, |record| line_of(record).is_some()).await;
+
+    let mut watching = Vec::new();
+    for place in [early.sequence + 3, u64::MAX] {
+        let rest = engine.subscribe_from(id, place).await.unwrap();
+        let chunks = engine.subscribe_chunks_from(id, place).await.unwrap();
+        watching.push((rest, chunks));
+    }
+    fs::write(&go, "").unwrap();
+    for (rest, chunks) in watching {
+        let rest = soon("the rest", all(rest)).await;
+        assert_eq!(lines(&rest, Stream::Stdout), ["late", "later"]);
+        let chunks = soon("the chunks", all_chunks(chunks)).await;
+        assert_eq!(bytes_after(&chunks, 0)[0], b"late\nlater");
+    }
+    for place in [early.sequence + 100, u64::MAX] {
+        let nothing = all(engine.subscribe_from(id, place).await.unwrap()).await;
+        assert!(nothing.is_empty(), "{nothing:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_line_that_was_never_finished_takes_one_number_more() {
+    let engine = engine();
+    let id = engine.run(shell("echo one; printf two")).await.unwrap().id;
+    let records = all(engine.subscribe(id).await.unwrap()).await;
+    let numbers: Vec<u64> = records.iter().map(|record| record.sequence).collect();
+    assert_eq!(numbers, [1, 2, 6, 10, 11, 12], "{records:#?}");
+}
+
 // Those who are slow.
 
 #[tokio::test]
@@ -737,6 +775,38 @@ async fn who_watches_all_too_slowly_is_told_how_many_executions_it_missed() {
             .all(|record| { record.execution_id.is_nil() && record.event.execution_id().is_nil() })
     );
     assert_eq!(lines(&seen, Stream::Stdout), ["4", "5"]);
+}
+
+#[tokio::test]
+async fn who_watches_all_can_tell_executions_of_the_same_id_apart() {
+    // The id is used again when so many records of the first execution have been taken.
+    for taken in 0..=5 {
+        let engine = engine();
+        let mut every = engine.subscribe_all().await;
+        let mut other = engine.subscribe_all().await;
+        let id = Uuid::new_v4();
+        engine.run(shell("echo first").id(id)).await.unwrap();
+        until_ended(&mut other, 1).await;
+        let mut seen = Vec::new();
+        for _ in 0..taken {
+            seen.extend(soon("a record", every.next()).await);
+        }
+        engine.remove_execution(id).await.unwrap();
+        engine.run(shell("echo second").id(id)).await.unwrap();
+        drop(engine);
+        seen.extend(soon("the end", every.collect::<Vec<_>>()).await);
+
+        // One that has been begun is told to its end, one that is forgotten before is missed.
+        let missed = usize::from(taken == 0);
+        let of_missed = |record: &&EventRecord| {
+            matches!(record.event, ExecutionEvent::ExecutionsMissed { count: 1 })
+        };
+        assert_eq!(seen.iter().filter(of_missed).count(), missed, "{taken} taken: {seen:#?}");
+        let expected = &["first", "second"][missed..];
+        assert_eq!(lines(&seen, Stream::Stdout), expected, "{taken} taken: {seen:#?}");
+        let ends = seen.iter().filter(|record| record.event.is_terminal()).count();
+        assert_eq!(ends, expected.len(), "{taken} taken: {seen:#?}");
+    }
 }
 
 #[tokio::test]

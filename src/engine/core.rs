@@ -72,7 +72,8 @@ impl Core {
             accepted_at: Utc::now(),
             notes: Notes::of(&request.metadata, request.output_log_path.as_deref()),
         };
-        let journal = Arc::new(Journal::new(id, Arc::clone(&profile.command), self.holding()));
+        let command = Arc::clone(&profile.command);
+        let journal = Arc::new(Journal::new(profile.owner(), command, self.holding()));
         let publisher = self.publisher(Arc::clone(&journal))?;
         self.driver.ready().map_err(no_threads)?;
 

@@ -15,7 +15,7 @@ use crate::model::{
     PlanOptions, PlanSummary,
 };
 use crate::notify::{Journals, Subscription};
-use crate::output::Journal;
+use crate::output::{Journal, Owner};
 use crate::plan::{
     Hands, House, PlanLive, PlanProfile, PlanSubscription, Plans, Removed, Runner, check,
 };
@@ -79,7 +79,9 @@ impl ExecutionEngine {
             return Err(ExecutionError::DuplicateId(known.id));
         }
         let id = plan.id;
-        let journal = Arc::new(Journal::new(id, "".into(), self.core.holding()));
+        let started_at = Utc::now();
+        let owner = Owner { id, accepted_at: started_at };
+        let journal = Arc::new(Journal::new(owner, "".into(), self.core.holding()));
         let publisher = self.core.publisher(Arc::clone(&journal))?;
         self.core.driver.ready_for_plans().map_err(no_threads)?;
 
@@ -88,7 +90,7 @@ impl ExecutionEngine {
             description: plan.description.clone(),
             metadata: plan.metadata.clone(),
             total: plan.commands.len(),
-            started_at: Utc::now(),
+            started_at,
             begun: Instant::now(),
             level: self.core.shared.containment.level(),
         };
@@ -257,8 +259,9 @@ impl Journals for All {
         self.registry.journal(id).or_else(of_plan)
     }
 
-    fn is_alive(&self, id: Uuid) -> bool {
-        let is_running = |plan: Arc<PlanLive>| !plan.status().is_terminal();
-        self.registry.is_alive(id) || self.plans.get(id).is_some_and(is_running)
+    fn is_alive(&self, owner: Owner) -> bool {
+        let is_running =
+            |plan: Arc<PlanLive>| plan.journal().owner() == owner && !plan.status().is_terminal();
+        self.registry.is_alive(owner) || self.plans.get(owner.id).is_some_and(is_running)
     }
 }

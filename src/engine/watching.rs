@@ -43,7 +43,8 @@ impl ExecutionEngine {
     }
 
     /// The same, taken up behind a record: only those with a sequence above `after` come. A line that
-    /// was unfinished there comes as a whole.
+    /// was unfinished there comes as a whole. A place that has not been reached yet is the present:
+    /// `u64::MAX` tells only what comes from now on.
     ///
     /// # Errors
     /// As [`subscribe`](Self::subscribe).

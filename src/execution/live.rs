@@ -15,7 +15,7 @@ use super::state::{Illegal, Input, State};
 use super::stdin::StdinEnd;
 use crate::model::{Ending, ExecutionStatus, ExecutionSummary, Retry};
 use crate::notify::Journals;
-use crate::output::Journal;
+use crate::output::{Journal, Owner};
 use crate::record::{Entry, Profile, Record, Registry};
 use crate::submit::Place;
 
@@ -263,7 +263,8 @@ impl Journals for Registry<Live> {
         })
     }
 
-    fn is_alive(&self, id: Uuid) -> bool {
-        matches!(self.get(id), Some(Entry::Live(_)))
+    fn is_alive(&self, owner: Owner) -> bool {
+        let live = self.get(owner.id);
+        matches!(live, Some(Entry::Live(live)) if live.journal.owner() == owner)
     }
 }

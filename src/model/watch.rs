@@ -7,14 +7,15 @@ use super::{ContainmentReceipt, ExecutionEvent, Stream};
 
 /// One thing that happened to an execution, with its place in the order of things.
 ///
-/// Sequence numbers grow strictly within an execution: by one for each byte of output and for each
-/// event that is not output. So they order the lines of both streams by the moment at which they
+/// Sequence numbers grow strictly within an execution: by one for each byte of output, for each event
+/// that is not output, and for each piece of a line that is told although nothing has finished it (a
+/// prompt, the end of a stream without a newline). So they order the lines of both streams by the moment at which they
 /// were read, and [`subscribe_from`](crate::ExecutionEngine::subscribe_from) takes up behind any of
 /// them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EventRecord {
-    /// Its place: for a line, that of its last byte.
+    /// Its place: for a line, that of its last byte; for one that nothing has finished, the one after it.
     pub sequence: u64,
     /// When it happened; for a line, when its last byte was read. Lines that came within 20 ms of
     /// each other may have the same time.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use uuid::Uuid;
+use crate::output::Owner;
 
 /// How many executions wait in an inbox. Who does not look for that long misses the oldest.
 const MOST_WAITING: usize = 4096;
@@ -30,8 +30,8 @@ pub(super) struct Inbox(Mutex<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     /// In the order in which they were first told of.
-    order: VecDeque<Uuid>,
-    news: HashMap<Uuid, News>,
+    order: VecDeque<Owner>,
+    news: HashMap<Owner, News>,
     /// How many executions have been dropped.
     missed: u64,
     closed: bool,
@@ -48,7 +48,7 @@ pub(super) struct News {
 /// What an inbox holds for its owner.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Mail {
-    News(Uuid, News),
+    News(Owner, News),
     /// So many executions were dropped.
     Missed(u64),
 }
@@ -85,13 +85,13 @@ impl Hub {
         all.iter().for_each(|inbox| inbox.change(|inner| inner.closed = true));
     }
 
-    /// There is something new in the journal of `id`.
-    pub(super) fn ring(&self, id: Uuid, from: u64, to: u64) {
+    /// There is something new in this journal.
+    pub(super) fn ring(&self, owner: Owner, from: u64, to: u64) {
         if self.count.load(Ordering::Acquire) == 0 {
             return;
         }
         let all = self.lock().all.clone();
-        all.iter().for_each(|inbox| inbox.change(|inner| inner.put(id, News { from, to })));
+        all.iter().for_each(|inbox| inbox.change(|inner| inner.put(owner, News { from, to })));
     }
 
     fn lock(&self) -> MutexGuard<'_, Inboxes> {
@@ -106,10 +106,10 @@ impl Inbox {
         if inner.missed > 0 {
             return Poll::Ready(Some(Mail::Missed(std::mem::take(&mut inner.missed))));
         }
-        if let Some(id) = inner.order.pop_front()
-            && let Some(news) = inner.news.remove(&id)
+        if let Some(owner) = inner.order.pop_front()
+            && let Some(news) = inner.news.remove(&owner)
         {
-            return Poll::Ready(Some(Mail::News(id, news)));
+            return Poll::Ready(Some(Mail::News(owner, news)));
         }
         if inner.closed {
             return Poll::Ready(None);
@@ -135,8 +135,8 @@ impl Inbox {
 }
 
 impl Inner {
-    fn put(&mut self, id: Uuid, news: News) {
-        if let Some(known) = self.news.get_mut(&id) {
+    fn put(&mut self, owner: Owner, news: News) {
+        if let Some(known) = self.news.get_mut(&owner) {
             known.to = known.to.max(news.to);
             known.from = known.from.min(news.from);
             return;
@@ -147,21 +147,23 @@ impl Inner {
             self.news.remove(&oldest);
             self.missed += 1;
         }
-        self.order.push_back(id);
-        self.news.insert(id, news);
+        self.order.push_back(owner);
+        self.news.insert(owner, news);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
 
     fn take(inbox: &Inbox) -> Poll<Option<Mail>> {
         inbox.poll_take(&mut Context::from_waker(Waker::noop()))
     }
 
-    fn id(number: usize) -> Uuid {
-        Uuid::from_u128(number as u128 + 1)
+    fn owner(number: usize) -> Owner {
+        Owner { id: Uuid::from_u128(number as u128 + 1), ..Owner::default() }
     }
 
     #[test]
@@ -169,10 +171,10 @@ mod tests {
         let hub = Hub::default();
         let inbox = hub.open();
         for (number, from, to) in [(0, 3, 5), (1, 0, 2), (0, 5, 9)] {
-            hub.ring(id(number), from, to);
+            hub.ring(owner(number), from, to);
         }
-        assert_eq!(take(&inbox), Poll::Ready(Some(Mail::News(id(0), News { from: 3, to: 9 }))));
-        assert_eq!(take(&inbox), Poll::Ready(Some(Mail::News(id(1), News { from: 0, to: 2 }))));
+        assert_eq!(take(&inbox), Poll::Ready(Some(Mail::News(owner(0), News { from: 3, to: 9 }))));
+        assert_eq!(take(&inbox), Poll::Ready(Some(Mail::News(owner(1), News { from: 0, to: 2 }))));
         assert!(take(&inbox).is_pending());
         hub.close();
         assert_eq!(take(&inbox), Poll::Ready(None));
@@ -184,13 +186,13 @@ mod tests {
         let hub = Hub::default();
         let inbox = hub.open();
         for number in 0..MOST_WAITING + 10 {
-            hub.ring(id(number), 0, 1);
+            hub.ring(owner(number), 0, 1);
         }
         assert_eq!(take(&inbox), Poll::Ready(Some(Mail::Missed(10))));
-        let next = Mail::News(id(10), News { from: 0, to: 1 });
+        let next = Mail::News(owner(10), News { from: 0, to: 1 });
         assert_eq!(take(&inbox), Poll::Ready(Some(next)));
         hub.close_one(&inbox);
-        hub.ring(id(0), 1, 2);
+        hub.ring(owner(0), 1, 2);
         assert_eq!(inbox.lock().order.len(), MOST_WAITING - 1, "it gets no more mail");
     }
 }

@@ -88,7 +88,7 @@ impl Publisher {
         let end = self.journal.end();
         let from = self.told.swap(end, Ordering::AcqRel);
         self.queues.iter().for_each(Queue::wake);
-        self.hub.ring(self.journal.id(), from, end);
+        self.hub.ring(self.journal.owner(), from, end);
     }
 
     /// Waits until every handler can take more. Cancel safe.

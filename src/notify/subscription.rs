@@ -13,14 +13,14 @@ use uuid::Uuid;
 use super::hub::{Hub, Inbox, Mail, News};
 use super::queue::line_event;
 use crate::model::{ChunkContent, ChunkRecord, EventRecord, ExecutionEvent};
-use crate::output::{Cursor, Journal, Lens, Lines, Piece};
+use crate::output::{Cursor, Journal, Lens, Lines, Owner, Piece};
 
 /// Finds the journal of an execution that is alive or remembered.
 pub(crate) trait Journals: Send + Sync {
     fn journal(&self, id: Uuid) -> Option<Arc<Journal>>;
 
-    /// Whether more will come of an execution.
-    fn is_alive(&self, id: Uuid) -> bool;
+    /// Whether more will come in this journal.
+    fn is_alive(&self, owner: Owner) -> bool;
 }
 
 /// The records of one execution, or of all: see [`subscribe`](crate::ExecutionEngine::subscribe) and
@@ -63,9 +63,9 @@ struct Dashboard {
     journals: Arc<dyn Journals>,
     lens: Lens,
     /// Those whose last record has not been told.
-    followed: HashMap<Uuid, Followed>,
+    followed: HashMap<Owner, Followed>,
     /// The execution that is being read, and up to where.
-    current: Option<(Uuid, u64)>,
+    current: Option<(Owner, u64)>,
 }
 
 /// A journal that has been begun. It is held, so that its end can be told as it was held.
@@ -200,22 +200,22 @@ impl Drop for Reader {
 impl Dashboard {
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<(Uuid, Piece)>> {
         loop {
-            if let Some((id, to)) = self.current {
-                if let Some(piece) = self.read(id, to) {
-                    return Poll::Ready(Some((id, piece)));
+            if let Some((owner, to)) = self.current {
+                if let Some(piece) = self.read(owner, to) {
+                    return Poll::Ready(Some((owner.id, piece)));
                 }
                 self.current = None;
             }
             let Some(mail) = ready!(self.inbox.poll_take(cx)) else { return Poll::Ready(None) };
             match mail {
-                Mail::News(id, news) => {
-                    if !self.turn_to(id, news) {
+                Mail::News(owner, news) => {
+                    if !self.turn_to(owner, news) {
                         return Poll::Ready(Some((Uuid::nil(), missed(1))));
                     }
                 }
                 Mail::Missed(count) => {
                     let Self { followed, journals, .. } = self;
-                    followed.retain(|id, _| journals.is_alive(*id));
+                    followed.retain(|owner, _| journals.is_alive(*owner));
                     return Poll::Ready(Some((Uuid::nil(), missed(count))));
                 }
             }
@@ -223,21 +223,25 @@ impl Dashboard {
     }
 
     /// False if the execution has been forgotten meanwhile.
-    fn turn_to(&mut self, id: Uuid, news: News) -> bool {
-        if !self.followed.contains_key(&id) {
-            let Some(journal) = self.journals.journal(id) else { return false };
+    fn turn_to(&mut self, owner: Owner, news: News) -> bool {
+        if !self.followed.contains_key(&owner) {
+            let journal = self.journals.journal(owner.id);
+            // The id may have gone to another execution.
+            let Some(journal) = journal.filter(|journal| journal.owner() == owner) else {
+                return false;
+            };
             let cursor = journal.reader(self.lens, news.from);
-            self.followed.insert(id, Followed { journal, cursor });
+            self.followed.insert(owner, Followed { journal, cursor });
         }
-        self.current = Some((id, news.to));
+        self.current = Some((owner, news.to));
         true
     }
 
-    fn read(&mut self, id: Uuid, to: u64) -> Option<Piece> {
-        let Followed { journal, cursor } = self.followed.get_mut(&id)?;
+    fn read(&mut self, owner: Owner, to: u64) -> Option<Piece> {
+        let Followed { journal, cursor } = self.followed.get_mut(&owner)?;
         let piece = journal.next(cursor, to)?;
         if matches!(&piece, Piece::Event { event, .. } if event.is_terminal()) {
-            self.followed.remove(&id);
+            self.followed.remove(&owner);
         }
         Some(piece)
     }

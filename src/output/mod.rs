@@ -12,7 +12,7 @@ mod pump;
 mod text;
 
 pub(crate) use capture::{Captured, Keep};
-pub(crate) use journal::{Cursor, Holding, Journal, Lens, Lines, Piece, Sealed};
+pub(crate) use journal::{Cursor, Holding, Journal, Lens, Lines, Owner, Piece, Sealed};
 pub(crate) use log::{LogHeader, LogPlan, Logs};
 pub(crate) use overflow::OverflowDir;
 pub(crate) use pump::{Excess, OutputStop, Pump, PumpPlan, Step};

@@ -248,7 +248,7 @@ mod tests {
     use crate::error::ValidationError;
     use crate::model::ExecutionMetadata;
     use crate::notify::{Audience, Hub, Stage};
-    use crate::output::{Holding, Journal, Keep, Lens};
+    use crate::output::{Holding, Journal, Keep, Lens, Owner};
     use crate::plan::{PlanProfile, check};
     use crate::submit::GroupId;
 
@@ -301,7 +301,7 @@ mod tests {
             level: Level::ProcessGroup,
         };
         let holding = Holding { limit: 1, keep: Keep::First, window: 0, longest_line: 100 };
-        let journal = Arc::new(Journal::new(plan.id, "".into(), holding));
+        let journal = Arc::new(Journal::new(Owner::default(), "".into(), holding));
         let stage = Arc::new(Stage::new(Duration::from_secs(1)));
         let publisher = Audience::default().publisher(
             Arc::clone(&journal),

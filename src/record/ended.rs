@@ -58,9 +58,9 @@ impl Record {
 
     /// The journal made again, for those who come to watch when all is over.
     pub(crate) fn journal(&self) -> Arc<Journal> {
-        let Profile { id, command, .. } = &self.profile;
+        let command = Arc::clone(&self.profile.command);
         let facts = self.facts.unpacked();
-        let journal = Journal::revive(*id, Arc::clone(command), &facts.published);
+        let journal = Journal::revive(self.profile.owner(), command, &facts.published);
         let (at, from) =
             (facts.completed_at(&self.profile), facts.published.status_before_the_end());
         journal.status(at, from, facts.ending.status());

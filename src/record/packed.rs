@@ -82,14 +82,13 @@ mod tests {
     use chrono::Utc;
     use execution_engine_process::{Level, Signal};
     use proptest::prelude::*;
-    use uuid::Uuid;
 
     use super::*;
     use crate::model::{
         Attempt, ContainmentReceipt, Ending, ExecutionEvent, ExecutionStatus, ResourceLimit,
         ResourceUsage, Stream, Survivor, TreeUsage,
     };
-    use crate::output::{Holding, Journal, Keep, Sealed};
+    use crate::output::{Holding, Journal, Keep, Owner, Sealed};
 
     const LIMIT: usize = 5000;
 
@@ -175,7 +174,7 @@ mod tests {
 
     fn journal() -> Journal {
         let holding = Holding { limit: LIMIT, keep: Keep::First, window: 0, longest_line: 100 };
-        Journal::new(Uuid::nil(), "test".into(), holding)
+        Journal::new(Owner::default(), "test".into(), holding)
     }
 
     prop_compose! {

@@ -8,6 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::model::{Ending, ExecutionMetadata, ExecutionStatus, ExecutionSummary};
+use crate::output::Owner;
 
 /// Its parts are shared, so that it is copied rather than pointed at.
 #[derive(Debug, Clone)]
@@ -28,6 +29,10 @@ pub(crate) struct Notes {
 }
 
 impl Profile {
+    pub(crate) fn owner(&self) -> Owner {
+        Owner { id: self.id, accepted_at: self.accepted_at }
+    }
+
     pub(crate) fn raw_log(&self) -> Option<&Path> {
         self.notes.as_ref().and_then(|notes| notes.raw_log.as_deref())
     }

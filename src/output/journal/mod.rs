@@ -45,9 +45,17 @@ pub(crate) struct Holding {
     pub(crate) longest_line: usize,
 }
 
+/// Whose journal it is. An id alone does not say that: when an execution is forgotten, the next one may
+/// have it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Owner {
+    pub(crate) id: Uuid,
+    pub(crate) accepted_at: DateTime<Utc>,
+}
+
 #[derive(Debug)]
 pub(crate) struct Journal {
-    id: Uuid,
+    owner: Owner,
     command: Arc<str>,
     longest_line: usize,
     inner: Mutex<Inner>,
@@ -93,26 +101,30 @@ impl Sealed {
 }
 
 impl Journal {
-    pub(crate) fn new(id: Uuid, command: Arc<str>, holding: Holding) -> Self {
+    pub(crate) fn new(owner: Owner, command: Arc<str>, holding: Holding) -> Self {
         let Holding { limit, keep, window, longest_line } = holding;
         let captures = [Capture::new(limit, keep), Capture::new(limit, keep)];
         let inner = Inner::new(captures, window, longest_line);
-        Self { id, command, longest_line, inner: Mutex::new(inner) }
+        Self { owner, command, longest_line, inner: Mutex::new(inner) }
     }
 
     /// The journal of an ended execution, made again from its record; what follows is appended by
     /// the caller.
-    pub(crate) fn revive(id: Uuid, command: Arc<str>, sealed: &Sealed) -> Self {
+    pub(crate) fn revive(owner: Owner, command: Arc<str>, sealed: &Sealed) -> Self {
         let longest_line = sealed.longest_line;
         let captures = sealed.output.each_ref().map(Capture::of);
         let mut inner = Inner::new(captures, 0, longest_line);
         inner.entries.extend(sealed.entries.iter().cloned());
         (inner.end, inner.others) = (sealed.end, sealed.others);
-        Self { id, command, longest_line, inner: Mutex::new(inner) }
+        Self { owner, command, longest_line, inner: Mutex::new(inner) }
     }
 
     pub(crate) fn id(&self) -> Uuid {
-        self.id
+        self.owner.id
+    }
+
+    pub(crate) fn owner(&self) -> Owner {
+        self.owner
     }
 
     /// The sequence of the last thing that was published.
@@ -278,7 +290,7 @@ impl Journal {
     }
 
     fn event_of(&self, told: Told) -> (ExecutionEvent, Option<Box<ContainmentReceipt>>) {
-        let execution_id = self.id;
+        let execution_id = self.owner.id;
         let event = match told {
             Told::Started { pid } => {
                 ExecutionEvent::Started { execution_id, command: self.command.to_string(), pid }

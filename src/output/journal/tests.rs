@@ -45,7 +45,7 @@ const ROOMY: Holding =
     Holding { limit: usize::MAX, keep: Keep::First, window: 0, longest_line: 16 };
 
 fn journal(holding: Holding) -> Journal {
-    Journal::new(Uuid::nil(), "test".into(), holding)
+    Journal::new(Owner::default(), "test".into(), holding)
 }
 
 fn act(journal: &Journal, act: &Act) {
@@ -227,7 +227,7 @@ proptest! {
         let unpacked: Sealed = postcard::from_bytes(&packed).unwrap();
         let bytes = sealed.output.each_ref().map(Captured::bytes);
         for sealed in [&sealed, &unpacked.with_first_parts(bytes)] {
-            let revived = Journal::revive(Uuid::nil(), "test".into(), sealed);
+            let revived = Journal::revive(Owner::default(), "test".into(), sealed);
             for lens in [Lens::Lines, Lens::Chunks, Lens::Events] {
                 let before = rest(&journal, &mut journal.reader(lens, 0));
                 prop_assert_eq!(before, rest(&revived, &mut revived.reader(lens, 0)));
