@@ -270,6 +270,33 @@ async fn a_handler_that_panics_at_each_event_harms_nobody() {
     assert_eq!(result.lines_missed, 0);
 }
 
+/// What a panic is about, and panics itself when nobody wants to know.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        std::panic::resume_unwind(Box::new(Self));
+    }
+}
+
+#[tokio::test]
+async fn a_panic_that_panics_again_when_it_is_dropped_is_a_panic_like_others() {
+    let recorder = Recorder::new();
+    let seen = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&seen);
+    let panics = Calls(move |event: ExecutionEvent| {
+        count.fetch_add(1, Ordering::Relaxed);
+        if matches!(event, ExecutionEvent::Stdout { .. }) {
+            std::panic::resume_unwind(Box::new(Bomb));
+        }
+    });
+    let engine = engine().with_event_handler(Arc::new(panics)).with_event_handler(recorder.clone());
+    let result = soon("the execution", engine.run(shell("seq 1 20"))).await.unwrap();
+    assert_eq!((result.success, result.lines_missed), (true, 0));
+    let expected = recorder.all_of(result.id).await.len();
+    until("the handler was told everything", || seen.load(Ordering::Relaxed) == expected).await;
+}
+
 #[tokio::test]
 async fn a_handler_that_panics_misses_only_the_event_it_panicked_at() {
     #[derive(Default)]

@@ -3,6 +3,7 @@
 //! The journal of the execution is the queue: the handler's place in it is pinned, so that what it
 //! has not been told is held, and the supervisor asks for [`room`](Queue::room) before it reads more.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -238,9 +239,10 @@ impl Queue {
             let calls = || runtime.block_on(self.call_each(&mut events));
             match catch_unwind(AssertUnwindSafe(calls)) {
                 Ok(()) => return,
-                Err(_) => {
+                Err(panic) => {
                     let id = self.execution_id();
                     tracing::warn!(%id, "an event handler panicked");
+                    discard(panic);
                     self.progress.note();
                 }
             }
@@ -282,6 +284,14 @@ impl Inner {
                 Piece::Chunk { .. } | Piece::Missed { .. } => {}
             }
         }
+    }
+}
+
+/// What a panic is about is foreign, too, and may panic when it is dropped. What that one is about is
+/// given up.
+fn discard(panic: Box<dyn Any + Send>) {
+    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        std::mem::forget(another);
     }
 }
 
