@@ -301,6 +301,30 @@ async fn a_working_dir_that_is_missing_is_refused() {
 }
 
 #[tokio::test]
+async fn a_working_dir_below_a_file_is_missing() {
+    let dir = TempDir::new().unwrap();
+    let path = file(&dir, "file", 0o644, "").join("below");
+    let error = invalid(shell("ls").working_dir(&path)).await;
+    assert_eq!(error, ValidationError::WorkingDirNotFound { path });
+}
+
+#[tokio::test]
+async fn a_file_as_input_that_is_no_path_is_refused_as_other_paths_are() {
+    let engine = engine();
+    for (path, code) in [("", "empty_field"), ("/tm\0p", "nul_byte")] {
+        let options = ExecutionOptions::default().stdin(StdinSource::file(path));
+        let error = engine.execute_with(shell("cat"), options.clone()).await.unwrap_err();
+        assert_eq!(error.error_code(), code, "{error}");
+        assert!(error.to_string().contains("stdin"), "{error}");
+        let plan = ExecutionPlan::serial([shell("cat")]);
+        let step = PlanOptions::default().defaults(options);
+        let error = engine.execute_plan_with(plan, step).await.unwrap_err();
+        assert_eq!(error.error_code(), code, "{error}");
+    }
+    assert_eq!(engine.total_count().await, 0);
+}
+
+#[tokio::test]
 async fn a_working_dir_that_is_a_file_is_refused() {
     let dir = TempDir::new().unwrap();
     let path = file(&dir, "file", 0o755, "");

@@ -414,7 +414,8 @@ async fn settings_that_make_no_sense_are_refused() {
     let cases = [
         ("attempts", retrying(Retry::attempts(0))),
         ("factor", retrying(Retry::attempts(2).factor(0))),
-        ("on is empty", retrying(Retry::attempts(2).on([]))),
+        ("on names no failure", retrying(Retry::attempts(2).on([]))),
+        ("on names no failure", retrying(Retry::attempts(2).on([RetryOn::ExitCode(0)]))),
         ("piped", retrying(Retry::attempts(2)).stdin(StdinSource::Piped)),
     ];
     let engine = engine();

@@ -138,7 +138,7 @@ fn working_dir(dir: &Path) -> Result<PathBuf, ValidationError> {
             Err(ValidationError::PermissionDenied { field: FIELD, path })
         }
         Ok(_) => Ok(path),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(error) if program::is_missing(&error) => {
             Err(ValidationError::WorkingDirNotFound { path })
         }
         Err(error) => Err(program::from_io(FIELD, &path, &error)),

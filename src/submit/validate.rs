@@ -8,7 +8,7 @@ use execution_engine_process::{Containment, Signal};
 use super::{GroupId, Permits};
 use crate::config::ExecutionConfig;
 use crate::error::ValidationError;
-use crate::model::{Command, ExecutionOptions, ExecutionRequest, StdinSource, shown_name};
+use crate::model::{Command, ExecutionOptions, ExecutionRequest, RetryOn, StdinSource, shown_name};
 
 type Checked = Result<(), ValidationError>;
 
@@ -94,11 +94,19 @@ fn no_nul(value: &str, field: impl FnOnce() -> String) -> Checked {
 pub(super) fn options(options: &ExecutionOptions, containment: &Containment) -> Checked {
     signal("stop_signal", options.stop_signal)?;
     signal("final_signal", options.final_signal)?;
+    stdin(&options.stdin)?;
     retry(options)?;
     containment.check(&options.limits).map_err(|unavailable| ValidationError::InvalidOption {
         field: "limits",
         reason: format!("{}: {}", unavailable.field, unavailable.reason),
     })
+}
+
+fn stdin(source: &StdinSource) -> Checked {
+    match source {
+        StdinSource::File { path } => non_empty_path("stdin", "name a file or use Null", path),
+        StdinSource::Null | StdinSource::Bytes { .. } | StdinSource::Piped => Ok(()),
+    }
 }
 
 fn retry(options: &ExecutionOptions) -> Checked {
@@ -107,8 +115,8 @@ fn retry(options: &ExecutionOptions) -> Checked {
         "attempts must be at least 1"
     } else if retry.factor == 0 {
         "factor must be at least 1"
-    } else if retry.on.is_empty() {
-        "on is empty, so nothing would ever be tried again; name an ending or use None"
+    } else if retry.on.iter().all(|on| *on == RetryOn::ExitCode(0)) {
+        "on names no failure, so nothing would ever be tried again; name one or use None"
     } else if options.stdin == StdinSource::Piped {
         "input that is piped cannot be given twice; use bytes or a file"
     } else {
