@@ -349,4 +349,10 @@ fn the_settings_travel_as_json() {
     let admission: Admission =
         serde_json::from_str(r#"{"type": "queue", "max_waiting": 5}"#).unwrap();
     assert_eq!(admission, Admission::Queue { max_waiting: 5 });
+    let admission: Admission = serde_json::from_str(r#"{"type": "reject"}"#).unwrap();
+    assert_eq!(admission, Admission::Reject);
+    for json in [r#"{"type": "reject", "max_waiting": 5}"#, r#"{"type": "queue", "most": 5}"#] {
+        let read = serde_json::from_str::<Admission>(json);
+        assert!(read.is_err(), "{json}: {read:?}");
+    }
 }

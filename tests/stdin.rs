@@ -176,6 +176,20 @@ fn input_is_plain_data_and_is_not_shown() {
     }
 }
 
+#[test]
+fn input_with_a_field_that_is_not_known_is_refused() {
+    for kind in ["null", "piped", "bytes", "file"] {
+        for field in ["data", "path", "other"] {
+            let known = matches!((kind, field), ("bytes", "data") | ("file", "path"));
+            let json = format!(r#"{{"type":"{kind}","{field}":"x"}}"#);
+            let read = serde_json::from_str::<StdinSource>(&json);
+            assert_eq!(read.is_ok(), known, "{json}: {read:?}");
+        }
+    }
+    let unknown = serde_json::from_str::<StdinSource>(r#"{"type":"terminal"}"#);
+    assert!(unknown.unwrap_err().to_string().contains("piped"));
+}
+
 // A conversation.
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "type", rename_all = "snake_case", from = "Written")]
 #[non_exhaustive]
 pub enum StdinSource {
     /// Nothing: `/dev/null`.
@@ -41,6 +41,32 @@ pub enum StdinSource {
     /// [`pipe_stdin`](crate::ExecutionEngine::pipe_stdin) pass on, until
     /// [`close_stdin`](crate::ExecutionEngine::close_stdin).
     Piped,
+}
+
+/// The same as it is read: serde refuses unknown fields only beside variants that could have fields.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+enum Written {
+    Null {},
+    Bytes {
+        #[serde(with = "text_or_numbers")]
+        data: Bytes,
+    },
+    File {
+        path: PathBuf,
+    },
+    Piped {},
+}
+
+impl From<Written> for StdinSource {
+    fn from(written: Written) -> Self {
+        match written {
+            Written::Null {} => Self::Null,
+            Written::Bytes { data } => Self::Bytes { data },
+            Written::File { path } => Self::File { path },
+            Written::Piped {} => Self::Piped,
+        }
+    }
 }
 
 impl StdinSource {

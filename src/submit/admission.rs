@@ -10,7 +10,7 @@ use super::line::{GroupId, Line, Rank};
 /// What happens to an execution when there is no place for it, for
 /// [`EngineBuilder::admission`](crate::EngineBuilder::admission).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "type", rename_all = "snake_case", from = "Written")]
 pub enum Admission {
     /// It is refused, with
     /// [`ConcurrencyLimitReached`](crate::ExecutionError::ConcurrencyLimitReached) or
@@ -24,6 +24,23 @@ pub enum Admission {
         /// [`QueueFull`](crate::ExecutionError::QueueFull).
         max_waiting: usize,
     },
+}
+
+/// The same as it is read: serde refuses unknown fields only beside variants that could have fields.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+enum Written {
+    Reject {},
+    Queue { max_waiting: usize },
+}
+
+impl From<Written> for Admission {
+    fn from(written: Written) -> Self {
+        match written {
+            Written::Reject {} => Self::Reject,
+            Written::Queue { max_waiting } => Self::Queue { max_waiting },
+        }
+    }
 }
 
 /// A group of executions with a limit of its own.
