@@ -44,8 +44,9 @@ impl ExecutionEngine {
     }
 
     /// Passes on all that `reader` gives, at the program's pace, and says how many bytes the program's
-    /// pipe has taken. It ends with the reader, when the program reads no more, or with the execution. The
-    /// program can still be written to; tell it that there is no more with [`close_stdin`](Self::close_stdin).
+    /// pipe has taken. It ends with the reader, with the execution, or when the program reads no more, which
+    /// shows when there is something to pass on. The program can still be written to; tell it that there is no
+    /// more with [`close_stdin`](Self::close_stdin).
     ///
     /// # Errors
     /// As [`write_stdin`](Self::write_stdin), and [`ExecutionError::StdinSource`] if reading fails.
