@@ -6,6 +6,7 @@ mod support;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::Instant;
@@ -261,6 +262,47 @@ impl EventHandler for Drops {
         if let ExecutionEvent::Stdout { .. } = event {
             drop(self.engine.lock().unwrap().take());
             self.dropped.notify_one();
+        }
+    }
+}
+
+/// Does what handlers of users do, unlike their calls, when they are dropped: here, ends a runtime of its
+/// own, which panics inside of async code.
+struct OwnsARuntime {
+    runtime: Option<Runtime>,
+    has_ended: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl EventHandler for OwnsARuntime {
+    async fn handle_event(&self, _event: ExecutionEvent) {}
+}
+
+impl Drop for OwnsARuntime {
+    fn drop(&mut self) {
+        drop(self.runtime.take());
+        self.has_ended.store(true, Ordering::Release);
+    }
+}
+
+#[tokio::test]
+async fn a_handler_is_dropped_where_it_may_end_a_runtime_of_its_own() {
+    for with_plan in [false, true] {
+        for _ in 0..5 {
+            let has_ended = Arc::new(AtomicBool::new(false));
+            let handler =
+                OwnsARuntime { runtime: Some(bare_runtime()), has_ended: Arc::clone(&has_ended) };
+            let engine = engine().with_event_handler(Arc::new(handler));
+            if with_plan {
+                let plan = ExecutionPlan::serial([shell("sleep 60")]);
+                engine.execute_plan(plan).await.unwrap();
+            } else {
+                engine.execute(shell("sleep 60")).await.unwrap();
+            }
+            // What runs holds the handler for longer, as a rule. Where it does not, this thread may end it.
+            std::thread::spawn(move || drop(engine)).join().unwrap();
+            until("the runtime of the handler has ended", || has_ended.load(Ordering::Acquire))
+                .await;
         }
     }
 }

@@ -13,6 +13,8 @@ use pin_project_lite::pin_project;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc;
 
+use crate::notify::close_to_foreign_code;
+
 /// More threads than this do not make pipes faster.
 const MOST_LANES: usize = 4;
 
@@ -116,6 +118,7 @@ impl Lane {
         std::thread::Builder::new().name("execution-driver".to_string()).spawn(move || {
             // This thread writes to the standard input of programs that may end at any moment.
             execution_engine_process::hold_broken_pipe_signals();
+            close_to_foreign_code();
             runtime.block_on(kept.recv());
             // A disk that does not answer must not keep this thread.
             runtime.shutdown_background();

@@ -10,6 +10,6 @@ mod subscription;
 pub use handler::{EventHandler, LoggingEventHandler, MultiEventHandler, NoopEventHandler};
 pub(crate) use hub::Hub;
 pub(crate) use publisher::{Audience, Publisher};
-pub(crate) use stage::Stage;
+pub(crate) use stage::{Stage, close_to_foreign_code};
 pub(crate) use subscription::Journals;
 pub use subscription::{ChunkSubscription, Subscription};

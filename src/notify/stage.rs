@@ -1,14 +1,15 @@
 //! Where foreign code runs: threads of its own with a tokio context, never the driver's.
 
+use std::cell::Cell;
 use std::collections::HashMap;
-use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
+use std::{io, mem, thread};
 
 use tokio::runtime::{Builder, Handle, Runtime};
 use uuid::Uuid;
 
-use super::handler::EventHandler;
+use super::handler::{EventHandler, NoopEventHandler};
 use super::queue::Queue;
 
 /// How many calls of one handler may be stuck before it gets no more executions. Each holds a
@@ -64,6 +65,31 @@ impl Drop for Stage {
         // Dropping a runtime inside async code would panic, and a stuck handler would block.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
+        }
+    }
+}
+
+thread_local! {
+    static IS_CLOSED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// No foreign code runs on this thread from now on.
+pub(crate) fn close_to_foreign_code() {
+    IS_CLOSED.set(true);
+}
+
+/// What users do when their handler is dropped is foreign code, too: it may block, panic, or end a runtime,
+/// which panics inside of async code. The last one to hold it is often an execution that ends.
+impl Drop for Actor {
+    fn drop(&mut self) {
+        // A thread that is ending has forgotten what it was, and is none of the driver's.
+        if !IS_CLOSED.try_with(Cell::get).unwrap_or(false) {
+            return;
+        }
+        let handler = mem::replace(&mut self.handler, Arc::new(NoopEventHandler));
+        let thread = thread::Builder::new().name("execution-handler".to_string());
+        if let Err(error) = thread.spawn(move || drop(handler)) {
+            tracing::warn!(%error, "there is no thread to drop an event handler on");
         }
     }
 }
