@@ -137,6 +137,7 @@ async fn what_makes_no_sense_is_refused_by_name() {
             ("nice", (|limits| limits.nice = Some(20)) as fn(&mut Limits)),
             ("nice", |limits| limits.nice = Some(-21)),
             ("umask", |limits| limits.umask = Some(0o1000)),
+            ("cpu_seconds", |limits| limits.cpu_seconds = Some(0)),
             ("open_files", |limits| limits.open_files = Some(2)),
         ] {
             let said = refused(&engine, change).await.unwrap();

@@ -95,6 +95,10 @@ pub(super) fn check(limits: &Limits) -> Result<(), LimitUnavailable> {
             return refuse(field, reason);
         }
     }
+    if limits.cpu_seconds == Some(0) {
+        // The kernel makes a second of it.
+        return refuse("cpu_seconds", "it must be at least 1".to_string());
+    }
     if limits.open_files.is_some_and(|count| count < 3) {
         return refuse("open_files", "a program needs three for its streams".to_string());
     }
