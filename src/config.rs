@@ -30,7 +30,8 @@ pub struct ExecutionConfig {
     /// Whether [`Stdout`](crate::ExecutionEvent::Stdout) and
     /// [`Stderr`](crate::ExecutionEvent::Stderr) events are sent. Default: true.
     pub stream_output: bool,
-    /// Directory for one readable log per execution; made if it is missing. Default: none.
+    /// Directory for one readable log per execution; made if it is missing. A relative path starts at the
+    /// directory that this process has when the engine is made. Default: none.
     pub log_dir: Option<PathBuf>,
     /// How many executions may be alive at a time; one more is refused. Default: 100.
     pub max_concurrent_executions: usize,

@@ -209,8 +209,9 @@ impl EngineBuilder {
     /// # Errors
     /// [`ValidationError::InvalidConfig`] or [`ValidationError::InvalidOption`] names the setting
     /// that makes no sense, or that this host cannot offer.
-    pub fn build(self) -> Result<ExecutionEngine> {
+    pub fn build(mut self) -> Result<ExecutionEngine> {
         self.config.validate()?;
+        self.config.log_dir = self.config.log_dir.map(submit::fixed);
         if self.settings.longest_line < 4 {
             return Err(invalid("longest_line", "must be at least 4 bytes, the longest character"));
         }

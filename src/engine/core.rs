@@ -58,12 +58,14 @@ impl Core {
         let Prepared { launch, timeout, group } =
             submit::prepare(&request, options, &self.rules())?;
         let ask = Ask { group, priority: options.priority, patience };
-        let (stdin, feed) = ends_of(&options.stdin);
+        request.output_log_path = request.output_log_path.map(submit::fixed);
+        let source = submit::fixed_source(&options.stdin);
+        let (stdin, feed) = ends_of(&source);
         let terms = Box::new(Terms {
             timing: self.timing(timeout, options),
             leftovers: options.leftovers,
             limits: (!options.limits.is_empty()).then(|| Box::new(options.limits)),
-            stdin: options.stdin.clone(),
+            stdin: source,
             feed,
         });
         let profile = Profile {

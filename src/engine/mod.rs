@@ -92,7 +92,7 @@ impl ExecutionEngine {
         self
     }
 
-    /// The configuration this engine was made with.
+    /// The configuration this engine was made with, its `log_dir` as an absolute path.
     pub fn config(&self) -> &ExecutionConfig {
         &self.core.config
     }

@@ -66,11 +66,12 @@ impl ExecutionEngine {
     /// As [`execute_plan`](Self::execute_plan).
     pub async fn execute_plan_with(
         &self,
-        plan: ExecutionPlan,
-        options: PlanOptions,
+        mut plan: ExecutionPlan,
+        mut options: PlanOptions,
     ) -> Result<Uuid> {
         let inside = Inside(Arc::clone(&self.core));
         let checked = check(&plan, &options, &inside)?;
+        fix_paths(&mut plan, &mut options);
         if self.core.shared.registry.is_closed() {
             return Err(ExecutionError::ShuttingDown);
         }
@@ -195,6 +196,22 @@ impl ExecutionEngine {
 
     fn plan(&self, id: Uuid) -> Result<Arc<PlanLive>> {
         self.core.plans.get(id).ok_or(ExecutionError::PlanNotFound(id))
+    }
+}
+
+/// Relative paths start where the host is now, and not where it is when their step has its turn.
+fn fix_paths(plan: &mut ExecutionPlan, options: &mut PlanOptions) {
+    options.working_dir = options.working_dir.take().map(submit::fixed);
+    for request in &mut plan.commands {
+        request.output_log_path = request.output_log_path.take().map(submit::fixed);
+        // Beside a directory that all share it starts there.
+        if options.working_dir.is_none() {
+            request.working_dir = request.working_dir.take().map(submit::fixed);
+        }
+    }
+    let own = options.steps.iter_mut().filter_map(|step| step.options.as_mut());
+    for options in own.chain([&mut options.defaults]) {
+        options.stdin = submit::fixed_source(&options.stdin);
     }
 }
 

@@ -43,7 +43,8 @@ pub struct ExecutionRequest {
     #[serde(default)]
     pub timeout_ms: Option<u64>,
     /// A file that gets both streams, byte for byte, as they arrive. Missing directories are made;
-    /// an existing file is appended to. A relative path starts at this process's directory.
+    /// an existing file is appended to. A relative path starts at the directory that this process has when
+    /// the request is made to the engine.
     #[serde(default)]
     pub output_log_path: Option<PathBuf>,
     /// What you want to remember about it.

@@ -31,8 +31,8 @@ pub enum StdinSource {
         #[serde(with = "text_or_numbers")]
         data: Bytes,
     },
-    /// The content of this file, opened when the program starts. A relative path starts at the
-    /// directory of this process. A FIFO to which nobody writes by then is empty.
+    /// The content of this file, opened when the program starts. A relative path starts at the directory
+    /// that this process has when the request is made to the engine. A FIFO to which nobody writes by then is empty.
     File {
         /// The file.
         path: PathBuf,

@@ -22,7 +22,7 @@ use crate::config::ExecutionConfig;
 use crate::error::ValidationError;
 use crate::model::{Command, ExecutionOptions, ExecutionRequest, aws_args};
 use program::Lookup;
-pub(crate) use stdin::of_child as stdin_of_child;
+pub(crate) use stdin::{fixed_source, of_child as stdin_of_child};
 pub(crate) use validate::{env_name, signal};
 
 /// A request that has passed every check, in the form the process room needs.
@@ -127,9 +127,15 @@ fn as_line(command: &str) -> String {
     if command.starts_with(['-', '+']) { format!(" {command}") } else { command.to_string() }
 }
 
+/// A path that means the same wherever the host goes until it is used: a program may have to wait its turn,
+/// and a log is read when all is over.
+pub(crate) fn fixed(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
+}
+
 fn working_dir(dir: &Path) -> Result<PathBuf, ValidationError> {
     const FIELD: &str = "working_dir";
-    // Absolute now, so that the host may change its own directory between here and the start.
+    // As `fixed`, but for a failure, which is one of the request.
     let path = std::path::absolute(dir)
         .map_err(|error| program::inaccessible(FIELD, dir, &error.to_string()))?;
     match std::fs::metadata(&path) {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use execution_engine_process::Stdin;
 use rustix::fs::{Access, OFlags};
 
-use super::program;
+use super::{fixed, program};
 use crate::error::ValidationError;
 use crate::model::StdinSource;
 
@@ -21,6 +21,14 @@ pub(crate) fn of_child(source: &StdinSource) -> Result<Stdin, ValidationError> {
         StdinSource::Bytes { .. } | StdinSource::Piped => Stdin::Piped,
         StdinSource::File { path } => Stdin::File(Arc::new(open(path)?)),
     })
+}
+
+/// The same with a path that is [`fixed`].
+pub(crate) fn fixed_source(source: &StdinSource) -> StdinSource {
+    match source {
+        StdinSource::File { path } => StdinSource::File { path: fixed(path.clone()) },
+        other => other.clone(),
+    }
 }
 
 /// Whether the program could be given this. Nothing is opened but regular files: a FIFO that is

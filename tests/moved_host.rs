@@ -1,0 +1,77 @@
+//! A host may change its directory at any time. Relative paths mean what they meant when they were given.
+//! One test in a program of its own, because the directory belongs to the whole process.
+
+mod support;
+
+use std::env::set_current_dir;
+use std::fs;
+
+use execution_engine::*;
+use support::*;
+use tempfile::tempdir;
+
+#[tokio::test]
+async fn relative_paths_mean_what_they_meant_when_they_were_given() {
+    let dir = tempdir().unwrap();
+    let home = dir.path().canonicalize().unwrap();
+    let [old, new] = ["old", "new"].map(|name| home.join(name));
+    fs::create_dir_all(old.join("below")).unwrap();
+    fs::create_dir(&new).unwrap();
+    let go = home.join("go");
+    fs::write(old.join("input"), "given\n").unwrap();
+    fs::write(new.join("input"), "another\n").unwrap();
+
+    set_current_dir(&old).unwrap();
+    let engine = ExecutionEngine::builder()
+        .config(ExecutionConfig {
+            log_dir: Some("logs".into()),
+            max_concurrent_executions: 1,
+            ..ExecutionConfig::default()
+        })
+        .admission(Admission::Queue { max_waiting: 9 })
+        .log_retention(LogRetention::WithRecord)
+        .build()
+        .unwrap();
+    let raw = shell(format!("echo first; {}", wait_for(&go))).output_log("raw");
+    let first = engine.execute(raw).await.unwrap();
+    let reading = || ExecutionOptions::default().stdin(StdinSource::file("input"));
+    let retry = Retry::attempts(2).first_pause(Duration::from_millis(1));
+    let fails = shell("cat; exit 1").working_dir(".").output_log("second");
+    let second = engine.execute_with(fails, reading().retry(retry)).await.unwrap();
+    let steps = [shell("exit 0"), shell("cat; pwd").working_dir("below").output_log("step")];
+    let plan = ExecutionPlan::serial(steps);
+    let plan =
+        engine.execute_plan_with(plan, PlanOptions::default().defaults(reading())).await.unwrap();
+    let shared = PlanOptions::default().working_dir("below");
+    let sharing = ExecutionPlan::serial([shell("pwd"), shell("pwd").working_dir("..")]);
+    let sharing = engine.execute_plan_with(sharing, shared).await.unwrap();
+
+    set_current_dir(&new).unwrap();
+    fs::write(go, "").unwrap();
+    soon("the first", engine.wait_for_completion(first)).await.unwrap();
+    let result = soon("the second", engine.wait_for_completion(second)).await.unwrap();
+    assert_eq!((result.stdout.as_str(), result.exit_code), ("given\n", 1), "{:?}", result.ending);
+    assert_eq!(fs::read_to_string(old.join("raw")).unwrap(), "first\n");
+    assert_eq!(fs::read_to_string(old.join("second")).unwrap(), "given\ngiven\n");
+    let plan = soon("the plan", engine.wait_for_plan(plan)).await.unwrap();
+    let below = format!("{}\n", old.join("below").display());
+    assert_eq!(plan.results[1].stdout, format!("given\n{below}"), "{plan:?}");
+    assert!(old.join("step").exists());
+    let sharing = soon("the other", engine.wait_for_plan(sharing)).await.unwrap();
+    let outputs = [below, format!("{}\n", old.display())];
+    assert!(sharing.results.iter().map(|step| &step.stdout).eq(&outputs), "{sharing:?}");
+    let log = old.join(format!("logs/{first}.log"));
+    assert_eq!(engine.get_log_path(first).await, Ok(Some(log.clone())));
+    assert!(engine.read_logs(first).await.unwrap().contains("out | first"));
+    engine.remove_execution(first).await.unwrap();
+    assert!(!log.exists(), "it goes with its record");
+    // A request that comes now means the new directory.
+    let third =
+        engine.execute_with(shell("cat; pwd").output_log("third"), reading()).await.unwrap();
+    let result = soon("the third", engine.wait_for_completion(third)).await.unwrap();
+    assert_eq!(result.stdout, format!("another\n{}\n", new.display()));
+    assert!(new.join("third").exists());
+    let in_the_new: Vec<_> = fs::read_dir(&new).unwrap().collect();
+    assert_eq!(in_the_new.len(), 2, "{in_the_new:?}");
+    set_current_dir("/").unwrap();
+}
