@@ -9,9 +9,9 @@ use super::{ContainmentReceipt, ExecutionEvent, Stream};
 ///
 /// Sequence numbers grow strictly within an execution: by one for each byte of output, for each event
 /// that is not output, and for each piece of a line that is told although nothing has finished it (a
-/// prompt, the end of a stream without a newline). So they order the lines of both streams by the moment at which they
-/// were read, and [`subscribe_from`](crate::ExecutionEngine::subscribe_from) takes up behind any of
-/// them.
+/// prompt, the end of a stream without a newline). So they order the lines of both streams by the
+/// moment at which they were read, and
+/// [`subscribe_from`](crate::ExecutionEngine::subscribe_from) takes up behind any of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EventRecord {
