@@ -5,7 +5,7 @@
 use std::fs::File;
 use std::time::{Duration, Instant};
 
-use execution_engine_process::{Child, Containment, Launch, Level, Signal};
+use execution_engine_process::{Child, Containment, Launch, Level, Signal, Tree};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -51,6 +51,9 @@ fn who_cannot_be_looked_at_for_want_of_descriptors_is_there_all_the_same() {
             drop(taken);
             let is_empty = tree.as_ref().is_ok_and(|tree| tree.is_empty());
             assert!(!is_empty, "{level:?}, {free} free: {tree:?}");
+            let names_all = |tree: &Tree| tree.members.len() == 1;
+            let claims = tree.as_ref().is_ok_and(|tree| tree.proven && !names_all(tree));
+            assert!(!claims, "{level:?}, {free} free: {tree:?}");
         }
         until("he is ended", || {
             child.signal(Signal::Kill).unwrap();

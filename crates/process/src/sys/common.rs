@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::Exit;
 use crate::error::is_transient;
 
 /// What is there, or what is made now.
@@ -28,6 +29,15 @@ pub(super) fn path() -> OsString {
         path.push(own);
     }
     path
+}
+
+/// Whether the first shell of a sentinel, which does nothing but fork, has done so. One that has ended
+/// badly found no room for another process just now.
+pub(super) fn has_forked(first: Option<Exit>) -> io::Result<()> {
+    match first {
+        Some(Exit::Code(0) | Exit::Unknown) | None => Ok(()),
+        Some(_) => Err(io::Error::from_raw_os_error(libc::EAGAIN)),
+    }
 }
 
 /// A host without a shell can run programs all the same; it only cannot promise what happens when

@@ -95,10 +95,14 @@ impl Main {
         }
     }
 
-    /// Collects a child that is ending right now.
-    pub(super) fn reap_now(self) {
-        let again = |error: &io::Error| error.kind() == io::ErrorKind::Interrupted;
-        while wait(self.pidfd.as_fd(), Wait::Block).is_err_and(|error| again(&error)) {}
+    /// Collects a child that is ending right now. None if somebody else has collected it.
+    pub(super) fn reap_now(self) -> Option<Exit> {
+        loop {
+            match wait(self.pidfd.as_fd(), Wait::Block) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                waited => return waited.ok().flatten().map(|ended| ended.exit),
+            }
+        }
     }
 }
 

@@ -71,7 +71,7 @@ impl Sentinel {
         let main = clone::start(orders, Birthplace::Host).map_err(|error| error.source)?;
         // The first shell is done as soon as it has forked.
         let session = main.pid();
-        main.reap_now();
+        common::has_forked(main.reap_now())?;
         Ok(Self { lifeline: Some(write), session })
     }
 }

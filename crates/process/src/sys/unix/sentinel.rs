@@ -18,8 +18,8 @@ use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, waitpid};
 
 use super::spawn;
-use crate::Launch;
 use crate::sys::{common, pipes};
+use crate::{Exit, Launch};
 
 const SCRIPT: &str = include_str!("sentinel.sh");
 /// How long a full pipe is waited for. It has room for thousands of lines.
@@ -45,7 +45,8 @@ impl Sentinel {
         let (read, lifeline) = pipes::pipe()?;
         let null = pipes::dev_null()?.as_raw_fd();
         let stdio = [read.as_raw_fd(), null, null];
-        reap(spawn::start(&launch, stdio).map_err(|error| error.source)?);
+        let shell = spawn::start(&launch, stdio).map_err(|error| error.source)?;
+        common::has_forked(reap(shell))?;
         rustix::fs::fcntl_setfl(&lifeline, OFlags::NONBLOCK)?;
         Ok(Self { lifeline, _read: read, is_deaf: AtomicBool::new(false) })
     }
@@ -71,7 +72,15 @@ impl Sentinel {
     }
 }
 
-/// The first shell is done as soon as it has forked.
-fn reap(shell: Pid) {
-    while waitpid(Some(shell), WaitOptions::empty()).is_err_and(|error| error == Errno::INTR) {}
+/// The first shell is done as soon as it has forked. None if somebody else has reaped it.
+fn reap(shell: Pid) -> Option<Exit> {
+    loop {
+        match waitpid(Some(shell), WaitOptions::empty()) {
+            Err(Errno::INTR) => {}
+            waited => {
+                let (_, status) = waited.ok().flatten()?;
+                return Some(status.exit_status().map_or(Exit::Unknown, Exit::Code));
+            }
+        }
+    }
 }

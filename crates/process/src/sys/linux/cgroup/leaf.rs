@@ -168,17 +168,17 @@ impl Leaf {
         }
         // A host that lacks descriptors can neither list nor watch them, and yet they are there. So
         // are those that are ending just now, which are listed no more.
-        let pids = pids_below(&group.dir).unwrap_or_default();
-        let members = pids.into_iter().filter_map(|pid| Stat::of(pid).ok()?);
+        let listed = members_below(&group.dir);
+        let is_whole = listed.as_ref().is_ok_and(|members| !members.is_empty());
         let events = group.events.try_clone().ok();
         Ok(Tree {
-            members: members.filter(Stat::is_alive).map(|stat| stat.member()).collect(),
+            members: listed.unwrap_or_default().iter().map(Stat::member).collect(),
             occupied: true,
             watch: events
                 .map(|fd| WatchFd { fd, ready: WatchReady::Priority })
                 .into_iter()
                 .collect(),
-            ..Tree::empty(true)
+            ..Tree::empty(is_whole)
         })
     }
 
@@ -304,17 +304,31 @@ pub(in crate::sys::linux) fn kill_all(dir: &Path) {
     let _each = send(dir, Signal::KILL);
 }
 
+/// Those who are alive in a group and below it.
+fn members_below(dir: &Path) -> io::Result<Vec<Stat>> {
+    let stats = pids_below(dir)?.into_iter().filter_map(|pid| Stat::of(pid).transpose());
+    stats.filter(|stat| stat.as_ref().map_or(true, Stat::is_alive)).collect()
+}
+
 /// The processes in a group and below it.
 fn pids_below(dir: &Path) -> io::Result<Vec<i32>> {
     let procs = std::fs::read_to_string(dir.join("cgroup.procs"))?;
     let mut pids: Vec<i32> = procs.lines().filter_map(|line| line.parse().ok()).collect();
-    for entry in std::fs::read_dir(dir)?.flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            // It may be removed at this moment by whoever made it.
-            pids.extend(pids_below(&entry.path()).unwrap_or_default());
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            match pids_below(&entry.path()) {
+                // It may be removed at this moment by whoever made it.
+                Err(error) if is_removed(&error) => {}
+                below => pids.extend(below?),
+            }
         }
     }
     Ok(pids)
+}
+
+fn is_removed(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV))
 }
 
 /// Sends a signal to each member, a few at a time. One that is on the list before it is held and

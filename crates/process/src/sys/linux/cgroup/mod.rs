@@ -20,6 +20,7 @@ pub(super) use parent::{Parent, check};
 use rustix::fs::{Mode, OFlags};
 
 use super::clone;
+use crate::error::is_transient;
 
 /// How a child gets into its group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,10 +31,15 @@ pub(super) enum Entrance {
     Join,
 }
 
-/// How children can enter groups on this host; why not, if they cannot. Tried out once.
+/// How children can enter groups on this host; why not, if they cannot. Tried out until it works: what
+/// stood in the way may have been a lack of descriptors or processes, or that nobody had made the group.
 pub(super) fn entrance() -> Result<Entrance, String> {
-    static TRIED: OnceLock<Result<Entrance, String>> = OnceLock::new();
-    TRIED.get_or_init(try_out).clone()
+    static WORKS: OnceLock<Entrance> = OnceLock::new();
+    if let Some(entrance) = WORKS.get() {
+        return Ok(*entrance);
+    }
+    let entrance = try_out()?;
+    Ok(*WORKS.get_or_init(|| entrance))
 }
 
 /// Makes a group and lets a process that ends at once enter it.
@@ -58,8 +64,10 @@ fn try_out() -> Result<Entrance, String> {
 fn try_to_enter(dir: &Path) -> Result<Entrance, String> {
     let open = |name, flags| open(dir, name, flags).map_err(|error| format!("{name}: {error}"));
     let group = open(".", OFlags::RDONLY | OFlags::DIRECTORY)?;
-    if clone::probe(clone::Birthplace::Group(group.as_fd())).is_ok() {
-        return Ok(Entrance::Birth);
+    match clone::probe(clone::Birthplace::Group(group.as_fd())) {
+        Ok(()) => return Ok(Entrance::Birth),
+        Err(error) if is_transient(&error) => return Err(format!("no process: {error}")),
+        Err(_) => {}
     }
     let procs = open("cgroup.procs", OFlags::WRONLY)?;
     match clone::probe(clone::Birthplace::Joins(procs.as_fd())) {
