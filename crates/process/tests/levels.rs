@@ -192,6 +192,48 @@ fn what_is_left_on_purpose_lives_on_after_its_child_and_its_containment() {
     }
 }
 
+/// Giving much memory back takes a process a while, in which it is neither alive nor gone.
+#[test]
+#[cfg_attr(execution_engine_portable, ignore = "members are not listed there; see portable.rs")]
+fn one_that_is_ending_just_then_does_not_hinder_those_that_are_left_on_purpose() {
+    for containment in levels() {
+        let level = containment.level();
+        let line = "sleep 60 >/dev/null 2>&1 & echo $!; \
+                    dd if=/dev/zero bs=300M 2>/dev/null & read -r _; exit 0";
+        let mut launch = shell(line);
+        launch.leftovers = Leftovers::Leave;
+        launch.stdin = Stdin::Piped;
+        let mut spawned = containment.spawn(&launch).unwrap();
+        let pid: u32 = first_line(&spawned).parse().unwrap();
+        let mut large = 0;
+        until("one has much memory", || {
+            large = spawned
+                .child
+                .tree()
+                .unwrap()
+                .members
+                .iter()
+                .map(|it| it.pid)
+                .find(has_much)
+                .unwrap_or(0);
+            large > 0
+        });
+        kill(large);
+        drop(spawned.stdin.take());
+        wait_for_exit(&mut spawned.child);
+        let left = spawned.child.leave();
+        drop(spawned);
+        assert!(left.is_ok() && is_alive(pid), "{level}: {left:?}");
+        kill(pid);
+    }
+}
+
+fn has_much(pid: &u32) -> bool {
+    let pages = std::fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
+    let pages = pages.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok());
+    pages.is_some_and(|pages| pages > 290 * 1024 * 1024 / rustix::param::page_size())
+}
+
 #[test]
 fn dropping_a_child_kills_its_tree() {
     for containment in levels() {
@@ -364,7 +406,7 @@ fn kill(pid: u32) {
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
 }
 
-fn until(what: &str, fact: impl Fn() -> bool) {
+fn until(what: &str, mut fact: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !fact() {
         assert!(Instant::now() < deadline, "{what}");

@@ -54,6 +54,11 @@ impl Stat {
         self.threads > 1 || !matches!(self.state, 'Z' | 'X' | 'x')
     }
 
+    /// Whether it is on its way out, all of it.
+    pub(super) fn is_ending(&self) -> bool {
+        self.threads <= 1 && self.is_exiting
+    }
+
     /// Whether this is the same process, at whatever time it was looked at.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         (self.pid, self.started) == (other.pid, other.started)
@@ -171,7 +176,7 @@ pub(super) fn environ(pid: i32, mark: &str) -> io::Result<Environ> {
         Ok(None) => Environ::NotYet,
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => match Stat::of(pid)? {
             // What is left of a process that has given up its memory belongs to root.
-            Some(stat) if stat.is_exiting && stat.threads <= 1 => Environ::HasNot,
+            Some(stat) if stat.is_ending() => Environ::HasNot,
             Some(_) => Environ::Unreadable,
             None => Environ::HasNot,
         },

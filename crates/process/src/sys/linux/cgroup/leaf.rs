@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::process::{Signal, pidfd_send_signal};
 
@@ -17,6 +18,8 @@ use crate::{Limits, Tree, TreeUsage, WatchFd, WatchReady};
 
 /// How often the list of members is read again while it has new ones.
 const MOST_ROUNDS: u32 = 16;
+/// How long each of some rounds waits for a process to end.
+const ENDS_WITHIN: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
 /// How many members are held by a descriptor at a time.
 const MOST_HELD: usize = 32;
 
@@ -272,9 +275,19 @@ impl Leaf {
                 // They fork while they are being moved. Who is moved goes on.
                 self.freeze()?;
             }
+            if round > 2 {
+                // Threads of one that is ending cannot be told from those of one that lives.
+                let mut fds = [PollFd::new(&self.group()?.events, PollFlags::PRI)];
+                let _changed = poll(&mut fds, Some(&ENDS_WITHIN));
+            }
             let group = self.group()?;
-            for pid in pids_below(&group.dir)? {
-                match std::fs::write(&own, pid.to_string()) {
+            let members = members_below(&group.dir)?;
+            // Those that are ending cannot be moved, and start nobody any more.
+            if members.iter().all(Stat::is_ending) {
+                return Ok(());
+            }
+            for stat in members {
+                match std::fs::write(&own, stat.pid.to_string()) {
                     // Gone meanwhile.
                     Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
                     moved => moved?,
