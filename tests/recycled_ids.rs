@@ -4,6 +4,7 @@
 mod support;
 
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 
 use execution_engine::*;
 use support::host::{self, Host};
@@ -16,7 +17,8 @@ use tempfile::TempDir;
 const LAST: &str = "/proc/sys/kernel/ns_last_pid";
 
 /// The host gives the number of a main program that has ended to a program of its own, while what is
-/// left of the tree lives on, and dies.
+/// left of the tree lives on, and dies. It ignores SIGCHLD, since otherwise the number would stay taken
+/// for as long.
 #[tokio::test]
 async fn a_stranger_with_the_number_of_a_main_program_outlives_the_host() {
     // Nobody else takes numbers in a namespace of its own; all in it end with its first process.
@@ -49,32 +51,104 @@ async fn a_stranger_with_the_number_of_a_main_program_outlives_the_host() {
     assert!(!strange.is_cut(), "the stranger is alive");
 }
 
-/// The host of the test above.
+/// What is left of the tree lives on for a grace, and meanwhile the number is wanted for a daemon: its
+/// leader ends, and so nobody has the number as his own, but a group and a session have it.
+#[tokio::test]
+async fn a_daemon_with_the_number_of_a_main_program_outlives_the_tree() {
+    let kinds = ["--pid", "--fork", "--mount-proc", "--kill-child"];
+    if !levels().contains(&ContainmentLevel::ProcessTree) || !host::can_unshare(&kinds) {
+        return announce("SKIPPED: numbers cannot be given at will here");
+    }
+    let (tree, stranger) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (left, strange) = (Lifeline::new(tree.path()), Lifeline::new(stranger.path()));
+    let part = format!("{} {} daemon", tree.path().display(), stranger.path().display());
+    let host = Host::start_in(&kinds, "\"$@\"; sleep 300", "init", &part);
+    match host.says().as_str() {
+        "no" => return announce("SKIPPED: numbers cannot be given at will here"),
+        said => assert_eq!(said, "the tree is gone"),
+    }
+    left.cut("the tree").await;
+    assert!(!strange.holders().is_empty(), "the stranger is alive");
+}
+
+/// The hosts of the tests above.
 #[test]
 fn host() {
     let Some(homes) = host::part() else { return };
     let (tree, stranger) = (PathBuf::from(&homes[0]), PathBuf::from(&homes[1]));
+    match homes.get(2) {
+        None => host_that_dies(&tree, &stranger),
+        Some(_) => host_that_stops_a_tree(&tree, &stranger),
+    }
+}
+
+/// Starts a program that ends and leaves somebody who is deaf and forks no more, and says its number when it has ended and
+/// the other was asked to.
+async fn ended_program(engine: &ExecutionEngine, tree: &Path) -> (Uuid, u32) {
+    let deaf =
+        "(trap '' TERM; exec sleep 300) & trap 'echo asked >asked' TERM; : >ready; wait; wait";
+    let line =
+        format!("setsid sh -c \"{deaf}\" & {}; echo $$ >main", wait_for(&tree.join("ready")));
+    let id = engine.execute(shell(holding(tree, &line)).working_dir(tree)).await.unwrap();
+    let number: u32 = told(&tree.join("main")).await.trim().parse().unwrap();
+    told(&tree.join("asked")).await;
+    assert!(!is_alive(number));
+    (id, number)
+}
+
+/// Nobody is killed for being deaf to a polite request.
+fn patient_engine() -> ExecutionEngine {
     let builder = ExecutionEngine::builder().containment(ContainmentLevel::ProcessTree);
-    // Nobody is killed for being deaf to a polite request.
-    let engine = builder.stop_grace(Duration::from_secs(3600)).build().unwrap();
+    builder.stop_grace(Duration::from_secs(3600)).build().unwrap()
+}
+
+/// Whether the next process can be told to have this number.
+fn is_next(number: u32) -> bool {
+    std::fs::write(LAST, (number - 1).to_string()).is_ok()
+}
+
+fn host_that_stops_a_tree(tree: &Path, stranger: &Path) {
+    let engine = patient_engine();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let line = "trap '' TERM; setsid sleep 300 & echo $$ >main";
-    let number: u32 = runtime.block_on(async {
-        engine.execute(shell(holding(&tree, line)).working_dir(&tree)).await.unwrap();
-        told(&tree.join("main")).await.trim().parse().unwrap()
+    runtime.block_on(async {
+        let (id, number) = ended_program(&engine, tree).await;
+        if !is_next(number) {
+            return host::say("no");
+        }
+        become_a_daemon(stranger);
+        engine.shutdown(Duration::ZERO).await;
+        engine.wait_for_completion(id).await.unwrap();
+        host::say("the tree is gone");
     });
-    runtime.block_on(until("it is free", || !processes().contains(&number)));
-    if std::fs::write(LAST, (number - 1).to_string()).is_err() {
+    host::listen();
+}
+
+/// The first process has ended when this returns, and been reaped.
+#[expect(clippy::disallowed_methods, reason = "it is to be no child of an engine")]
+fn become_a_daemon(home: &Path) {
+    let mut command = std::process::Command::new("setsid");
+    command.args(["sh", "-c", &holding(home, "sleep 300 & exit 0")]);
+    command.status().unwrap();
+}
+
+fn host_that_dies(tree: &Path, stranger: &Path) {
+    // SAFETY: ignoring a signal runs no code of ours.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+    let engine = patient_engine();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (_, number) = runtime.block_on(ended_program(&engine, tree));
+    assert!(!processes().contains(&number), "it is free");
+    if !is_next(number) {
         return host::say("no");
     }
-    assert_eq!(lead_a_group(&stranger), number, "nobody else forks here");
+    assert_eq!(lead_a_group(stranger), number, "nobody else forks here");
     host::say("the number is taken");
     host::listen();
     std::process::abort();
 }
 
 #[expect(clippy::disallowed_methods, reason = "it is to be no child of an engine")]
-fn lead_a_group(home: &std::path::Path) -> u32 {
+fn lead_a_group(home: &Path) -> u32 {
     let mut command = std::process::Command::new("sh");
     command.args(["-c", &holding(home, "exec sleep 300")]).process_group(0);
     command.spawn().unwrap().id()

@@ -85,7 +85,7 @@ pub(super) fn send(main: &Main, signal: Signal) -> rustix::io::Result<()> {
 pub(super) fn is_lost(main: &Main) -> bool {
     let is_somebodys =
         || main.has_given_up_number() && test_kill_process(main.pid()) != Err(Errno::SRCH);
-    main.is_reaped() && (is_gone(main.pid()) || is_somebodys())
+    (main.is_reaped() || main.has_given_up_number()) && (is_gone(main.pid()) || is_somebodys())
 }
 
 fn is_gone(leader: Pid) -> bool {

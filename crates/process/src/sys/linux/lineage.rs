@@ -35,8 +35,9 @@ pub(super) struct Lineage {
     /// Who is alive and has no mark: none gets one later, so that nobody's environment is read twice.
     strangers: HashSet<(i32, u64)>,
     suspects: Vec<Member>,
-    /// Whether somebody else was seen to have the number of the session and the group.
-    recycled: bool,
+    /// Whether the number of the session and the group was seen to be free, or somebody else's. It may
+    /// be a stranger's from then on, for good.
+    has_lost_number: bool,
 }
 
 impl Lineage {
@@ -50,15 +51,19 @@ impl Lineage {
             seen: HashSet::new(),
             strangers: HashSet::new(),
             suspects: Vec::new(),
-            recycled: false,
+            has_lost_number: false,
         }
     }
 
+    /// The main program is reaped when nobody else is left: until then its number is nobody else's.
     pub(super) fn tree(&mut self, main: &mut Main) -> io::Result<Tree> {
-        main.reap()?;
         self.look_around(main)?;
         let known: Vec<_> = self.known.values().cloned().collect();
-        let tree = if known.is_empty() { group::tree(main)? } else { group::tree_of(&known) };
+        let tree = match known.is_empty() {
+            true if self.has_lost_number => Tree::empty(false),
+            true => group::tree(main)?,
+            false => group::tree_of(&known),
+        };
         Ok(Tree { suspects: self.suspects.clone(), ..tree })
     }
 
@@ -68,9 +73,8 @@ impl Lineage {
     }
 
     /// Whether the number of the main program no longer means a group or session of this tree.
-    pub(super) fn has_lost_number(&self, main: &Main) -> bool {
-        let leader = main.pid().as_raw_nonzero().get();
-        group::is_lost(main) && !self.known.values().any(|stat| stat.session == leader)
+    pub(super) fn has_lost_number(&self) -> bool {
+        self.has_lost_number
     }
 
     /// Parents are looked at before any signal: an orphan can no longer be told by its parent.
@@ -78,7 +82,7 @@ impl Lineage {
         if let Err(error) = self.look_around(main) {
             // Blindly then, as far as that goes.
             tracing::debug!(%error, "a process tree could not be looked for");
-            return group::signal(main, signal);
+            return if self.has_lost_number { Err(error) } else { group::signal(main, signal) };
         }
         if matches!(signal, Signal::KILL | Signal::STOP) {
             self.hold_still(main)?;
@@ -105,9 +109,10 @@ impl Lineage {
     fn send(&self, main: &Main, signal: Signal) -> io::Result<u32> {
         let leader = main.pid().as_raw_nonzero().get();
         let (inside, outside): (Vec<_>, Vec<_>) =
-            self.known.values().partition(|stat| stat.group == leader);
+            self.known.values().partition(|stat| !self.has_lost_number && stat.group == leader);
         let others = proc::send(outside, signal);
-        match (group::send(main, signal), others) {
+        let group = if self.has_lost_number { Err(Errno::SRCH) } else { group::send(main, signal) };
+        match (group, others) {
             (Ok(()), others) => Ok(u32::try_from(inside.len())
                 .unwrap_or(u32::MAX)
                 .saturating_add(others.unwrap_or(0))),
@@ -118,10 +123,17 @@ impl Lineage {
 
     /// Brings `known` up to date, and says how many are new.
     fn look_around(&mut self, main: &Main) -> io::Result<usize> {
-        let mut found = 0;
+        let leader = main.pid().as_raw_nonzero().get();
+        let (mut found, mut is_led) = (0, true);
         let begun = Instant::now();
         while found == 0 || begun.elapsed() < PATIENCE {
-            let alive = proc::all(|stat| stat.started >= self.started && stat.is_alive())?;
+            // Asked before the look: whoever has it in the look is somebody else then.
+            let is_given_up = main.has_given_up_number();
+            let present = proc::all(|stat| stat.started >= self.started)?;
+            // A number stays taken while the session or group has a member. If a process has it that
+            // is not our main program, be it a zombie, nobody of ours is left under that number.
+            self.has_lost_number |= is_given_up && present.iter().any(|stat| stat.pid == leader);
+            let (alive, dead): (Vec<_>, Vec<_>) = present.into_iter().partition(Stat::is_alive);
             let alive: HashMap<i32, Stat> =
                 alive.into_iter().map(|stat| (stat.pid, stat)).collect();
             self.known.retain(|pid, known| match alive.get(pid) {
@@ -133,13 +145,16 @@ impl Lineage {
                 _ => false,
             });
             let new = self.newcomers(main, &alive)?;
-            if new.is_empty() {
-                break;
-            }
-            found += new.len();
+            let are_new = new.len();
             self.seen.extend(new.values().map(|stat| (stat.pid, stat.started)));
             self.known.extend(new);
+            is_led = self.known.values().chain(&dead).any(|stat| stat.session == leader);
+            if are_new == 0 {
+                break;
+            }
+            found += are_new;
         }
+        self.has_lost_number |= !is_led && group::is_lost(main);
         Ok(found)
     }
 
@@ -149,11 +164,8 @@ impl Lineage {
         alive: &HashMap<i32, Stat>,
     ) -> io::Result<HashMap<i32, Stat>> {
         let leader = main.pid().as_raw_nonzero().get();
-        // A number stays taken while the session or group has a member. If a process has it that
-        // is not our main program, nobody of ours is left under that number.
-        self.recycled |= main.is_reaped() && alive.contains_key(&leader);
         let is_inside = |stat: &Stat| {
-            !self.recycled && (stat.session == leader || stat.group == leader)
+            !self.has_lost_number && (stat.session == leader || stat.group == leader)
                 || self.known.contains_key(&stat.parent)
         };
         self.strangers

@@ -23,7 +23,8 @@ pub(super) fn come_to_us() -> bool {
 /// Who comes from one child, as far as that can be told of a zombie, whose environment is gone.
 #[derive(Debug)]
 pub(super) struct Kin {
-    leader: i32,
+    /// The number of a group and a session; none if it may be somebody else's.
+    leader: Option<i32>,
     /// By id and start time.
     seen: HashSet<(i32, u64)>,
     /// The end of the path of a control group.
@@ -35,12 +36,13 @@ pub(super) struct Kin {
 impl Kin {
     /// The process group of this one, and its session if it leads one.
     pub(super) fn of(leader: Pid) -> Self {
-        let leader = leader.as_raw_nonzero().get();
+        let leader = Some(leader.as_raw_nonzero().get());
         Self { leader, seen: HashSet::new(), group: None, until: proc::now() }
     }
 
-    pub(super) fn with_seen(self, seen: &HashSet<(i32, u64)>) -> Self {
-        Self { seen: seen.clone(), ..self }
+    pub(super) fn with_seen(self, seen: &HashSet<(i32, u64)>, has_lost_number: bool) -> Self {
+        let leader = self.leader.filter(|_| !has_lost_number);
+        Self { leader, seen: seen.clone(), ..self }
     }
 
     pub(super) fn with_group(self, group: Option<String>) -> Self {
@@ -48,8 +50,7 @@ impl Kin {
     }
 
     fn includes(&self, stat: &Stat) -> bool {
-        let is_kin = stat.session == self.leader
-            || stat.group == self.leader
+        let is_kin = [stat.session, stat.group].map(Some).contains(&self.leader)
             || self.seen.contains(&(stat.pid, stat.started))
             || self.group.as_ref().is_some_and(|group| is_in(stat.pid, group));
         is_kin && stat.started <= self.until

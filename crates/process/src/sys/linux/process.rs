@@ -73,7 +73,7 @@ impl Process {
                 let tree = lineage.tree(&mut self.main)?;
                 // Those who are left have their mark.
                 if let Some(listed) = &mut self.listed
-                    && lineage.has_lost_number(&self.main)
+                    && lineage.has_lost_number()
                 {
                     listed.blank();
                 }
@@ -158,7 +158,7 @@ impl Process {
         let kin = Kin::of(self.main.pid());
         match &self.hold {
             Hold::Group => kin,
-            Hold::Tree(lineage) => kin.with_seen(lineage.seen()),
+            Hold::Tree(lineage) => kin.with_seen(lineage.seen(), lineage.has_lost_number()),
             Hold::Cgroup(leaf) => kin.with_group(leaf.name()),
         }
     }
