@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Instant;
 
 use execution_engine::*;
@@ -22,6 +23,8 @@ fn patience() -> Duration {
     let cores = std::thread::available_parallelism().unwrap().get() as f64;
     Duration::from_secs(2).mul_f64((load / cores).max(1.0))
 }
+
+const SOMEBODY: u32 = 60_125;
 
 /// A program, a child in its group, one in a session of its own and an orphan, all deaf to SIGTERM.
 fn family(home: &std::path::Path) -> ExecutionRequest {
@@ -100,6 +103,26 @@ async fn by_sigkill_where_the_shell_is_another() {
     }
 }
 
+/// A tree may have taken all the processes that its user can have, so that the sentinel cannot fork for
+/// its tools.
+#[tokio::test]
+async fn by_sigkill_where_there_can_be_no_more_processes() {
+    if !rustix::process::geteuid().is_root() || !levels().contains(&ContainmentLevel::ProcessTree) {
+        return announce("SKIPPED: only root can become a user of its own");
+    }
+    let home = TempDir::new().unwrap();
+    let life = Lifeline::new(home.path());
+    for (path, mode) in [(home.path().to_path_buf(), 0o777), (home.path().join("life"), 0o666)] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let mut host = Host::start(&format!("is_poor process_tree {}", home.path().display()));
+    assert_eq!(host.says(), "it runs");
+    host.tell();
+    assert_eq!(host.says(), "its sentinel cannot fork");
+    host.kill();
+    life.cut("after a sentinel that could not fork").await;
+}
+
 /// Host and sentinel killed together leave processes and a group. The next engine there removes both.
 #[tokio::test]
 async fn what_a_host_has_left_that_died_with_its_sentinel_is_swept_by_the_next_engine() {
@@ -141,6 +164,9 @@ fn host() {
     let home = PathBuf::from(&words[2]);
     let level = level_named(&words[1]);
     let signals = signals();
+    if words[0] == "is_poor" {
+        become_somebody();
+    }
     let engine = ExecutionEngine::builder().stop_grace(ENDLESS).containment(level).build().unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
@@ -154,6 +180,12 @@ fn host() {
         "aborts" => std::process::abort(),
         "panics" => panic!("with an engine in scope"),
         "tells_its_sentinel" => host::say(&sentinel().to_string()),
+        "is_poor" => {
+            let sentinel = rustix::process::Pid::from_raw(sentinel().cast_signed());
+            let one = rustix::process::Rlimit { current: Some(1), maximum: Some(1) };
+            rustix::process::prlimit(sentinel, rustix::process::Resource::Nproc, one).unwrap();
+            host::say("its sentinel cannot fork");
+        }
         "drops" => drop(engine),
         "ends_its_runtime" => {
             runtime.spawn(async move {
@@ -170,6 +202,18 @@ fn host() {
         _ => {}
     }
     host::listen();
+}
+
+/// Gives up all rights for good, with all threads, for those of a user that nobody else is.
+fn become_somebody() {
+    // SAFETY: numbers only, and an empty list.
+    unsafe {
+        assert_eq!(libc::setgroups(0, std::ptr::null()), 0);
+        assert_eq!(libc::setresgid(SOMEBODY, SOMEBODY, SOMEBODY), 0);
+        assert_eq!(libc::setresuid(SOMEBODY, SOMEBODY, SOMEBODY), 0);
+        // Without it /proc/self would be root's.
+        assert_eq!(libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0), 0);
+    }
 }
 
 /// Which signals this process handles, ignores and blocks.

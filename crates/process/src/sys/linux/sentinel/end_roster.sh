@@ -32,7 +32,14 @@ roots=$groups
 # present to everybody, zombies included. A name may hold anything, a newline included: a record ends
 # with its many numbers, which no name has room for.
 everybody() {
-    stats=$(cat /proc/[0-9]*/stat)
+    if [ "$alone" ]; then
+        stats=
+        for path in /proc/[0-9]*/stat; do
+            while read -r line; do stats=$stats$line$newline; done <"$path"
+        done
+    else
+        stats=$(cat /proc/[0-9]*/stat)
+    fi
     all=
     present=' '
     record=
@@ -56,6 +63,25 @@ everybody() {
     done
     IFS=" $newline"
     set +f
+}
+
+# Sets marked to those whose environment has the mark. A shell reads over the zero bytes in it.
+mark_bearers() {
+    marked=' '
+    if [ "$alone" ]; then
+        for path in /proc/[0-9]*/environ; do
+            while read -r line || [ -n "$line" ]; do
+                case $line in *"$mark"*) has_mark "$path"; break ;; esac
+            done <"$path"
+        done
+    else
+        for path in $(grep -lzF -- "$mark" /proc/[0-9]*/environ); do has_mark "$path"; done
+    fi
+}
+
+has_mark() {
+    pid=${1#/proc/}
+    marked="$marked${pid%/environ} "
 }
 
 # Sets numbers to those of the roots, and forgets each that somebody else has by now.
@@ -89,11 +115,7 @@ belongs() {
 look() {
     read -r now rest </proc/uptime
     now=${now%.*}${now#*.}
-    marked=' '
-    for path in $(grep -lzF -- "$mark" /proc/[0-9]*/environ); do
-        pid=${path#/proc/}
-        marked="$marked${pid%/environ} "
-    done
+    mark_bearers
     everybody
     number_roots
     found=' '
@@ -161,20 +183,37 @@ kill_stopped() {
     done
 }
 
-# Without means to look around, the groups at least.
-trap 'signal_groups KILL' EXIT
-known=' '
-round=0
-while [ $round -lt 20 ]; do
-    round=$((round + 1))
-    # All are stopped before one is killed, so that nobody forks while the others die.
-    pass=0
-    while [ $pass -lt 5 ]; do
-        pass=$((pass + 1))
-        look
-        stop_fresh
-        [ "$fresh" = ' ' ] && break
+end_all() {
+    round=0
+    while [ $round -lt 20 ]; do
+        round=$((round + 1))
+        # All are stopped before one is killed, so that nobody forks while the others die.
+        pass=0
+        while [ $pass -lt 5 ]; do
+            pass=$((pass + 1))
+            look
+            stop_fresh
+            [ "$fresh" = ' ' ] && break
+        done
+        kill_stopped
+        [ "$found" = ' ' ] && [ -z "$again" ] && break
     done
-    kill_stopped
-    [ "$found" = ' ' ] && [ -z "$again" ] && break
-done
+}
+
+# A shell that cannot fork, since the tree itself may have taken all the processes that there may be,
+# ends. Before it does, it looks around by itself, which takes it longer.
+unable() {
+    trap - EXIT
+    alone=1
+    IFS=" $newline"
+    set +f
+    end_all
+    signal_groups KILL
+}
+
+alone=
+known=' '
+trap unable EXIT
+end_all
+trap - EXIT
+signal_groups KILL
