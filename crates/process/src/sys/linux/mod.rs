@@ -42,10 +42,9 @@ use crate::{Child, Launch, Level, Limits, Spawned};
 pub(crate) fn available(level: Level) -> Result<(), String> {
     match level {
         Level::ProcessGroup => Ok(()),
-        Level::ProcessTree => match std::fs::metadata("/proc/self/stat") {
-            Ok(_) => Ok(()),
-            Err(error) => Err(format!("/proc is not mounted: {error}")),
-        },
+        Level::ProcessTree => {
+            proc::check().map_err(|error| format!("/proc cannot be used: {error}"))
+        }
         Level::Cgroup => cgroup::entrance().map(drop),
     }
 }

@@ -84,6 +84,16 @@ fn ticks_per_second() -> u64 {
     rustix::param::clock_ticks_per_second().max(1)
 }
 
+/// Why /proc is of no use here: it is not there, or shows another process namespace, in which our
+/// numbers mean others. Asked without a descriptor.
+pub(super) fn check() -> io::Result<()> {
+    let myself = std::fs::read_link("/proc/self")?;
+    if myself.to_str() == Some(&std::process::id().to_string()) {
+        return Ok(());
+    }
+    Err(io::Error::other("/proc shows another process namespace than this one; mount it anew"))
+}
+
 /// The present moment as a start time would tell it.
 pub(super) fn now() -> u64 {
     let now = clock_gettime(ClockId::Boottime);
@@ -98,6 +108,7 @@ pub(super) fn now() -> u64 {
 /// are looked at, and a program that lives on in one short-lived process after another would never
 /// be met.
 pub(super) fn all(wanted: impl Fn(&Stat) -> bool) -> io::Result<Vec<Stat>> {
+    check()?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let proc = rustix::fs::open("/proc", flags, Mode::empty())?;
     // Room for one name of any length, or some eight ids.

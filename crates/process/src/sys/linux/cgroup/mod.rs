@@ -19,7 +19,7 @@ pub(super) use parent::{Parent, check};
 
 use rustix::fs::{Mode, OFlags};
 
-use super::clone;
+use super::{clone, proc};
 use crate::error::is_transient;
 
 /// How a child gets into its group.
@@ -44,6 +44,7 @@ pub(super) fn entrance() -> Result<Entrance, String> {
 
 /// Makes a group and lets a process that ends at once enter it.
 fn try_out() -> Result<Entrance, String> {
+    proc::check().map_err(|error| format!("/proc cannot be used: {error}"))?;
     let own = mount::own_group()?;
     // Named like an engine's, so that it is swept if this process dies now.
     let name = parent::name().map_err(|error| format!("/proc cannot be read: {error}"))?;

@@ -2,9 +2,15 @@ newline='
 '
 mark=$1
 
+# Set if /proc shows another process namespace, where our numbers mean others.
+foreign=
+while read -r key first more; do [ "$key" = NSpid: ] && foreign=$more; done </proc/self/status
+
 # Sets started to when the process $1 started, in hundredths of a second since the system did, or
 # to nothing if there is none. With its id that names a process for ever: "id/started".
 born() {
+    started=
+    [ "$foreign" ] && return
     record=
     while read -r line; do record=$record$line; done <"/proc/$1/stat"
     set -f
@@ -214,6 +220,6 @@ unable() {
 alone=
 known=' '
 trap unable EXIT
-end_all
+[ "$foreign" ] || end_all
 trap - EXIT
 signal_groups KILL
