@@ -123,6 +123,23 @@ async fn by_sigkill_where_there_can_be_no_more_processes() {
     life.cut("after a sentinel that could not fork").await;
 }
 
+/// Containers show an uptime of their own (lxcfs), or none (`ProcSubset=pid` of systemd), and processes
+/// that started long after it.
+#[tokio::test]
+async fn by_sigkill_where_the_uptime_is_another() {
+    if !host::can_unshare(&["-m"]) {
+        return announce("SKIPPED: another uptime, for /proc/uptime cannot be exchanged here");
+    }
+    let home = TempDir::new().unwrap();
+    for (name, text) in [("uptime", "5.00 5.00\n"), ("none", "")] {
+        let uptime = home.path().join(name);
+        std::fs::write(&uptime, text).unwrap();
+        let line = "mount --bind \"$0\" /proc/uptime && exec \"$@\"";
+        let start = |part: &str| Host::start_in(&["-m"], line, &uptime, part);
+        dies_if(start, "waits", Host::kill).await;
+    }
+}
+
 /// Host and sentinel killed together leave processes and a group. The next engine there removes both.
 #[tokio::test]
 async fn what_a_host_has_left_that_died_with_its_sentinel_is_swept_by_the_next_engine() {

@@ -6,17 +6,22 @@ mark=$1
 foreign=
 while read -r key first more; do [ "$key" = NSpid: ] && foreign=$more; done </proc/self/status
 
-# Sets started to when the process $1 started, in hundredths of a second since the system did, or
-# to nothing if there is none. With its id that names a process for ever: "id/started".
+# Sets started to when the process started whose record $1 is, in hundredths of a second since the
+# system did, or to nothing if there is none. With its id that names a process for ever: "id/started".
+read_start() {
+    set -f
+    set -- ${1##*) }
+    set +f
+    started=${20}
+}
+
+# The same for the process $1.
 born() {
     started=
     [ "$foreign" ] && return
     record=
     while read -r line; do record=$record$line; done <"/proc/$1/stat"
-    set -f
-    set -- ${record##*) }
-    set +f
-    started=${20}
+    read_start "$record"
 }
 
 # Nobody who is older than this shell comes from the engine.
@@ -119,8 +124,10 @@ belongs() {
 # while this looks around may have come by the id of somebody who was looked at before, and one that
 # is becoming another program shows no mark.
 look() {
-    read -r now rest </proc/uptime
-    now=${now%.*}${now#*.}
+    # The present in the clock of starts, which the uptime of a container is not: who starts now has it.
+    # A shell alone cannot start anybody, and takes nobody for too young.
+    now=999999999999
+    [ "$alone" ] || { read_start "$(cat /proc/self/stat)"; now=$started; }
     mark_bearers
     everybody
     number_roots
