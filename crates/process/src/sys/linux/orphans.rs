@@ -77,7 +77,8 @@ fn reap(zombie: &Stat) -> Option<()> {
 
 /// A zombie stays in the group it died in.
 fn is_in(pid: i32, group: &str) -> bool {
-    let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    let groups = std::fs::read(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    let groups = String::from_utf8_lossy(&groups);
     let path = groups.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or_default();
     let path = path.strip_suffix(" (deleted)").unwrap_or(path);
     path.split_once(group).is_some_and(|(_, rest)| rest.is_empty() || rest.starts_with('/'))

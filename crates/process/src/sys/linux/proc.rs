@@ -220,8 +220,9 @@ fn read_environ(pid: i32) -> io::Result<Option<Vec<u8>>> {
 
 /// The user that started a process, whatever rights it has now.
 pub(super) fn real_user(pid: i32) -> Option<u32> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    status
+    // Its name is in there, too, and may hold anything.
+    let status = std::fs::read(format!("/proc/{pid}/status")).ok()?;
+    String::from_utf8_lossy(&status)
         .lines()
         .find_map(|line| line.strip_prefix("Uid:"))?
         .split_whitespace()
@@ -309,5 +310,11 @@ mod tests {
         let me = myself();
         assert!(me.is_alive() && me.started > 0);
         assert_eq!(real_user(me.pid), Some(rustix::process::getuid().as_raw()));
+        // Of its first thread, which is not this one.
+        let named = std::fs::read("/proc/self/comm").unwrap();
+        std::fs::write("/proc/self/comm", b"caf\xe9\xff").unwrap();
+        let user = real_user(me.pid);
+        std::fs::write("/proc/self/comm", named).unwrap();
+        assert_eq!(user, Some(rustix::process::getuid().as_raw()));
     }
 }

@@ -1,69 +1,123 @@
 //! Where the host's own control group is in the file system.
 
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Component, Path, PathBuf};
 
 /// The directory of this process's own group, or why there is none.
 pub(super) fn own_group() -> Result<PathBuf, String> {
-    let read = |path| std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"));
+    // As bytes: a name anywhere in a file system may hold any, and all mounts are listed.
+    let read = |path| std::fs::read(path).map_err(|error| format!("{path}: {error}"));
     let (mounts, groups) = (read("/proc/self/mountinfo")?, read("/proc/self/cgroup")?);
     let group = group_of(&groups).ok_or("this process is in no version 2 group")?;
-    find(&mounts, group).ok_or_else(|| format!("no mount shows the group {group}"))
+    find(&mounts, group).ok_or_else(|| format!("no mount shows the group {}", group.display()))
+}
+
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|&byte| byte == b'\n')
 }
 
 /// The version 2 line is `0::PATH`.
-fn group_of(groups: &str) -> Option<&str> {
-    groups.lines().find_map(|line| line.strip_prefix("0::"))
+fn group_of(groups: &[u8]) -> Option<&Path> {
+    lines(groups).find_map(|line| line.strip_prefix(b"0::")).map(as_path)
 }
 
-/// `id parent major:minor root mount_point options .. - type source options`
-fn find(mounts: &str, group: &str) -> Option<PathBuf> {
-    mounts.lines().find_map(|line| {
-        let (mount, kind) = line.split_once(" - ")?;
-        if kind.split(' ').next() != Some("cgroup2") {
-            return None;
+fn as_path(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
+}
+
+/// The first that can be written to, or the first.
+fn find(mounts: &[u8], group: &Path) -> Option<PathBuf> {
+    let mut readable = None;
+    for (dir, is_writable) in lines(mounts).filter_map(|line| shown_by(line, group)) {
+        if is_writable {
+            return Some(dir);
         }
-        let mut fields = mount.split(' ').skip(3);
-        let (root, mount_point) = (unescape(fields.next()?), unescape(fields.next()?));
-        // A mount may show a part of the hierarchy; a path outside of it starts with `..`.
-        let below = Path::new(group).strip_prefix(root).ok()?;
-        let is_inside = below.components().all(|part| part != std::path::Component::ParentDir);
-        is_inside.then(|| Path::new(&mount_point).join(below))
-    })
+        readable = readable.or(Some(dir));
+    }
+    readable
+}
+
+/// Where a mount shows the group, if it does, and whether one can write there. Its line is
+/// `id parent major:minor root mount_point options .. - type source options`.
+fn shown_by(line: &[u8], group: &Path) -> Option<(PathBuf, bool)> {
+    let fields: Vec<_> = line.split(|&byte| byte == b' ').collect();
+    let end = fields.iter().position(|field| *field == b"-")?;
+    if *fields.get(end + 1)? != b"cgroup2" {
+        return None;
+    }
+    let (root, mount_point) = (unescape(fields.get(3)?), unescape(fields.get(4)?));
+    // A mount may show a part of the hierarchy; a path outside of it starts with `..`.
+    let below = group.strip_prefix(as_path(&root)).ok()?;
+    let is_inside = below.components().all(|part| part != Component::ParentDir);
+    let is_writable = !fields.get(5)?.split(|&byte| byte == b',').any(|option| option == b"ro");
+    is_inside.then(|| (as_path(&mount_point).join(below), is_writable))
 }
 
 /// mountinfo writes space, tab, newline and backslash as octal numbers.
-fn unescape(field: &str) -> String {
-    let mut text = field.to_string();
-    for (escape, plain) in [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")] {
-        text = text.replace(escape, plain);
+fn unescape(field: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((&byte, after)) = rest.split_first() {
+        let (byte, after) = match after.split_at_checked(3).filter(|_| byte == b'\\') {
+            Some((b"040", after)) => (b' ', after),
+            Some((b"011", after)) => (b'\t', after),
+            Some((b"012", after)) => (b'\n', after),
+            Some((b"134", after)) => (b'\\', after),
+            _ => (byte, after),
+        };
+        plain.push(byte);
+        rest = after;
     }
-    text
+    plain
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const HYBRID: &str = "\
+    const HYBRID: &[u8] = b"\
 31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
+36 31 0:33 / /media/caf\xe9 rw,relatime - vfat /dev/sdb1 rw
 38 31 0:35 / /sys/fs/cgroup/pids rw,relatime - cgroup cgroup rw,pids
 41 31 0:38 / /sys/fs/cgroup/unified rw,relatime shared:9 - cgroup2 cgroup2 rw
 ";
-    const PART: &str = "30 23 0:26 /user.slice/a\\040b /mnt/cg rw - cgroup2 cgroup rw,nsdelegate\n";
+    const PART: &[u8] =
+        b"30 23 0:26 /user.slice/a\\040b /mnt/cg rw - cgroup2 cgroup rw,nsdelegate\n";
+    const TWICE: &[u8] = b"\
+30 23 0:26 / /sys/fs/cgroup ro,nosuid - cgroup2 cgroup rw
+31 23 0:26 / /mnt/cg rw,nosuid - cgroup2 cgroup rw
+";
+
+    fn found(mounts: &[u8], group: &str) -> Option<PathBuf> {
+        find(mounts, Path::new(group))
+    }
 
     #[test]
     fn the_version_2_mount_of_a_hybrid_system_is_found() {
-        let groups = "4:memory:/x\n0::/init.scope\n";
-        assert_eq!(group_of(groups), Some("/init.scope"));
-        assert_eq!(group_of("4:memory:/x\n"), None);
+        let groups = b"4:memory:/x\n0::/init.scope\n";
+        assert_eq!(group_of(groups), Some(Path::new("/init.scope")));
+        assert_eq!(group_of(b"4:memory:/x\n"), None);
         let dir = Path::new("/sys/fs/cgroup/unified/init.scope").to_path_buf();
-        assert_eq!(find(HYBRID, "/init.scope"), Some(dir));
+        assert_eq!(found(HYBRID, "/init.scope"), Some(dir));
     }
 
     #[test]
     fn a_mount_of_a_part_shows_that_part_alone() {
-        assert_eq!(find(PART, "/user.slice/a b/c"), Some(PathBuf::from("/mnt/cg/c")));
-        assert_eq!(find(PART, "/system.slice"), None);
-        assert_eq!(find(HYBRID, "/../x"), None, "outside of this namespace");
+        assert_eq!(found(PART, "/user.slice/a b/c"), Some(PathBuf::from("/mnt/cg/c")));
+        assert_eq!(found(PART, "/system.slice"), None);
+        assert_eq!(found(HYBRID, "/../x"), None, "outside of this namespace");
+    }
+
+    #[test]
+    fn one_that_can_be_written_to_is_preferred() {
+        assert_eq!(found(TWICE, "/a"), Some(PathBuf::from("/mnt/cg/a")));
+        let first = lines(TWICE).next().unwrap();
+        assert_eq!(found(first, "/a"), Some(PathBuf::from("/sys/fs/cgroup/a")), "better than none");
+    }
+
+    #[test]
+    fn what_is_escaped_is_read_once() {
+        assert_eq!(unescape(b"a\\040b\\134040\\"), b"a b\\040\\");
     }
 }
