@@ -75,3 +75,49 @@ impl Sentinel {
         Ok(Self { lifeline: Some(write), session })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write as _;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    /// Nobody else has this id.
+    const USER: &str = "--reuid=61833";
+
+    /// The script as this user, once it is told to begin. It notes whenever it looks around.
+    #[expect(clippy::disallowed_methods, reason = "it is looked at what the script does")]
+    fn started(looks: &Path) -> io::Result<std::process::Child> {
+        let begin =
+            "exec 4</dev/null; cat() { echo >>\"$looks\"; command cat \"$@\"; }; read -r go";
+        let mut command = Command::new("setpriv");
+        command.args([USER, "--clear-groups", "sh", "-c", &format!("{begin}\n{END_ROSTER}")]);
+        command.args(["execution-sentinel", "no-such-mark"]).env("looks", looks);
+        command.stdin(Stdio::piped()).stderr(Stdio::null()).spawn()
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a child of nobody's engine")]
+    fn it_does_not_wait_for_those_of_another_user_to_show_their_environment() {
+        if !rustix::process::geteuid().is_root() {
+            return eprintln!("SKIPPED: only root can become another user");
+        }
+        let home = tempfile::tempdir().unwrap();
+        fs::set_permissions(home.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        let looks = home.path().join("looks");
+        let Ok(mut script) = started(&looks) else {
+            return eprintln!("SKIPPED: setpriv is not installed");
+        };
+        let mut younger = Command::new("sleep").arg("300").spawn().unwrap();
+        script.stdin.take().unwrap().write_all(b"go\n").unwrap();
+        let ended = script.wait();
+        younger.kill().unwrap();
+        younger.wait().unwrap();
+        assert!(ended.unwrap().success());
+        let looks = fs::read_to_string(looks).unwrap().lines().count();
+        assert!((1..10).contains(&looks), "{looks} looks, and nobody to be found");
+    }
+}
