@@ -359,10 +359,13 @@ fn no_group_is_left_and_one_that_was_removed_is_made_again() {
     tree_when(&mut spawned.child, "gone", Tree::is_empty);
     drop(spawned);
     let leaf = below_mount(&path);
-    assert!(leaf.is_dir(), "kept for the next child: {}", leaf.display());
+    // A process 1 inherits zombies, which are told by the group they died in.
+    if std::process::id() != 1 {
+        assert!(leaf.is_dir(), "kept for the next child: {}", leaf.display());
+        std::fs::remove_dir(&leaf).unwrap();
+    }
+    until("the group is gone", || !leaf.exists());
     let parent = leaf.parent().unwrap().parent().unwrap().to_path_buf();
-
-    std::fs::remove_dir(&leaf).unwrap();
     std::fs::remove_dir(leaf.parent().unwrap()).unwrap();
     std::fs::remove_dir(&parent).unwrap();
     let mut again = containment.spawn(&shell("exit 3")).unwrap();
