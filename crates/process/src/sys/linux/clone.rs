@@ -9,6 +9,7 @@ use rustix::process::Pid;
 
 use super::exec::{Orders, block_signals};
 use super::main_program::Main;
+use super::resources::Resources;
 use super::stack::Stack;
 use crate::error::{SpawnError, Stage};
 
@@ -41,8 +42,18 @@ pub(super) fn start(
 
 /// Makes a child that ends at once, to see whether it can be made there.
 pub(super) fn probe(birthplace: Birthplace<'_>) -> io::Result<()> {
+    attempt(Orders::none(), birthplace)
+}
+
+/// Makes a child that ends at once, to see whether it can set these limits.
+pub(super) fn probe_limits(limits: Resources) -> io::Result<()> {
     let mut orders = Orders::none();
-    make(&mut orders, birthplace)?.reap_now();
+    orders.limit(limits);
+    attempt(orders, Birthplace::Host)
+}
+
+fn attempt(mut orders: Orders<'_>, birthplace: Birthplace<'_>) -> io::Result<()> {
+    let _ended = make(&mut orders, birthplace)?.reap_now();
     match orders.failure() {
         Some((_, errno)) => Err(io::Error::from_raw_os_error(errno)),
         None if orders.have_begun() => Ok(()),

@@ -8,8 +8,8 @@ use std::ptr;
 use super::mark;
 use super::resources::Resources;
 use super::roster::LINE;
+use crate::Launch;
 use crate::error::{SpawnError, Stage};
-use crate::{Launch, Limits};
 
 /// Program, arguments, environment and directory as C strings.
 pub(super) struct Image {
@@ -170,8 +170,8 @@ impl<'a> Orders<'a> {
         self.enlist = Some((roster.as_raw_fd(), offset.cast_signed()));
     }
 
-    pub(super) fn limit(&mut self, limits: &Limits) {
-        self.limits = Resources::of(limits);
+    pub(super) fn limit(&mut self, limits: Resources) {
+        self.limits = limits;
     }
 
     /// Whether the child has run at all: one can be killed before its first instruction.
@@ -220,7 +220,9 @@ impl<'a> Orders<'a> {
             {
                 return Err((Stage::Containment, errno()));
             }
-            let Some(Image { program, working_dir, args, env }) = self.image else { return Ok(()) };
+            let Some(Image { program, working_dir, args, env }) = self.image else {
+                return self.limits.set();
+            };
             let set_apart = match self.apart {
                 Apart::Group if gives_up_terminal() => libc::setpgid(0, 0),
                 Apart::Group | Apart::Session => libc::setsid(),

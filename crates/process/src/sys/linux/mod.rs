@@ -30,6 +30,7 @@ use exec::{Apart, Image, Orders};
 use keeper::Keeper;
 use lineage::Lineage;
 use process::Hold;
+use resources::Resources;
 use roster::Entry;
 
 use super::common::shared;
@@ -166,7 +167,7 @@ fn is_removed(error: &SpawnError) -> bool {
 
 fn orders<'a>(image: &'a Image, child: &ChildEnds, launch: &Launch) -> Orders<'a> {
     let mut orders = Orders::new(image, child.raw());
-    orders.limit(&launch.limits);
+    orders.limit(Resources::of(&launch.limits));
     orders
 }
 

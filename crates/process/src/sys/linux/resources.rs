@@ -6,6 +6,7 @@ use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit};
 use rustix::process::{getpriority_process, getrlimit, setpriority_process, setrlimit, umask};
 
+use super::clone;
 use crate::Limits;
 use crate::error::Stage;
 use crate::limits::LimitUnavailable;
@@ -41,6 +42,12 @@ impl Resources {
         }
     }
 
+    fn of_one(resource: Resource, bound: u64) -> Self {
+        let mut one = Self::default();
+        one.limits[0] = Some((resource, Rlimit { current: Some(bound), maximum: Some(bound) }));
+        one
+    }
+
     /// In the child: system calls alone.
     pub(super) fn set(&self) -> Result<(), (Stage, c_int)> {
         let refused = |errno: rustix::io::Errno| (Stage::Limits, errno.raw_os_error());
@@ -66,20 +73,20 @@ pub(super) fn check(limits: &Limits) -> Result<(), LimitUnavailable> {
     if limits.umask.is_some_and(|umask| umask > 0o777) {
         return refuse("umask", "it has nine bits, at most 0o777".to_string());
     }
-    let is_root = rustix::process::geteuid().is_root();
     if limits.processes.is_some() && rustix::process::getuid().is_root() {
         let reason = "the system does not limit the processes of root; use tree_processes";
         return refuse("processes", reason.to_string());
     }
     if let Some(nice) = limits.nice
-        && !is_root
         && nice < own_nice()
+        && is_forbidden(Resources { nice: Some(nice), ..Resources::default() })
     {
-        let reason = format!("only a privileged host can go below its own nice, {}", own_nice());
+        let reason = format!("this host may not go below its own nice, {}", own_nice());
         return refuse("nice", reason);
     }
     for (field, resource, asked) in [
-        ("cpu_seconds", Resource::Cpu, limits.cpu_seconds),
+        // Its second bound is a second later.
+        ("cpu_seconds", Resource::Cpu, limits.cpu_seconds.map(|asked| asked.saturating_add(1))),
         ("address_space_bytes", Resource::As, limits.address_space_bytes),
         ("open_files", Resource::Nofile, limits.open_files),
         ("file_size_bytes", Resource::Fsize, limits.file_size_bytes),
@@ -89,7 +96,7 @@ pub(super) fn check(limits: &Limits) -> Result<(), LimitUnavailable> {
         let highest = highest(resource);
         if let Some(asked) = asked
             && asked > highest
-            && !is_root
+            && is_forbidden(Resources::of_one(resource, asked))
         {
             let reason = format!("{asked} is above this host's own hard limit, {highest}");
             return refuse(field, reason);
@@ -103,6 +110,14 @@ pub(super) fn check(limits: &Limits) -> Result<(), LimitUnavailable> {
         return refuse("open_files", "a program needs three for its streams".to_string());
     }
     Ok(())
+}
+
+/// Whether a child may not set them. Nobody can tell by the user: root of a container seldom may, others
+/// with the capability do. So it is tried.
+fn is_forbidden(limits: Resources) -> bool {
+    let tried = clone::probe_limits(limits).map_err(|error| error.raw_os_error());
+    // Where it cannot be tried now, the start of the program will tell.
+    matches!(tried, Err(Some(libc::EPERM | libc::EACCES | libc::EINVAL)))
 }
 
 fn highest(resource: Resource) -> u64 {
