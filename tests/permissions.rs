@@ -192,3 +192,36 @@ async fn those_of_this_user_that_are_just_ending_are_no_suspects() {
         done.unwrap();
     }
 }
+
+/// A host may have the rights of a user who has not started it (setuid), or capabilities beyond those of
+/// its user. What it may do is asked for these.
+#[tokio::test]
+async fn what_counts_is_who_a_host_acts_as() {
+    if !rustix::process::geteuid().is_root() {
+        return levels::announce("SKIPPED: this is not root, who can act as another user");
+    }
+    let home = TempDir::new().unwrap();
+    let closed = home.path().join("closed");
+    fs::create_dir(&closed).unwrap();
+    with_mode(&closed, 0o700);
+    let program = closed.join("program");
+    fs::copy("/bin/cat", &program).unwrap();
+    with_mode(&program, 0o700);
+    let script = file(closed.join("script"), 0o600);
+    let input = ExecutionOptions::default().stdin(StdinSource::file(script.clone()));
+    // Not the user of the other tests, who might take these programs for theirs.
+    let starter = 61_835;
+    // SAFETY: numbers only. This thread alone gets them, and it starts the programs.
+    let acts_as_root = unsafe { libc::syscall(libc::SYS_setresuid, starter, 0, 0) };
+    assert_eq!(acts_as_root, 0);
+    let engine = engine();
+    for request in [
+        exec(&program),
+        ExecutionRequest::script(&script).interpreter("cat"),
+        ExecutionRequest::exec::<String>("cat", []).working_dir(&closed),
+    ] {
+        let id = engine.execute_with(request, input.clone()).await.unwrap();
+        let result = soon("its end", engine.wait_for_completion(id)).await.unwrap();
+        assert!(result.success && result.stdout.contains("ran"), "{result:?}");
+    }
+}

@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Access, AtFlags, CWD};
+
 use crate::error::ValidationError;
 
 /// Where programs are looked for when the child has no PATH at all.
@@ -72,7 +74,16 @@ pub(super) fn is_missing(error: &io::Error) -> bool {
 
 /// For a directory: whether it may be entered.
 pub(super) fn is_executable(path: &Path) -> bool {
-    rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok()
+    may(path, Access::EXEC_OK).is_ok()
+}
+
+/// Whether this process may do that. The plain call asks for the user who has started it; a host may act as
+/// another one, or have capabilities beyond those of its user. It comes first, because older systems and
+/// sandboxes refuse the other.
+pub(super) fn may(path: &Path, access: Access) -> io::Result<()> {
+    rustix::fs::access(path, access).or_else(|error| {
+        rustix::fs::accessat(CWD, path, access, AtFlags::EACCESS).map_err(|_| error.into())
+    })
 }
 
 pub(super) fn from_io(field: &'static str, path: &Path, error: &io::Error) -> ValidationError {

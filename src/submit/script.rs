@@ -50,8 +50,8 @@ fn check_file(file: &Path) -> Result<(), ValidationError> {
 }
 
 fn check_readable(file: &Path) -> Result<(), ValidationError> {
-    rustix::fs::access(file, rustix::fs::Access::READ_OK)
-        .map_err(|error| program::from_io(FIELD, file, &error.into()))
+    program::may(file, rustix::fs::Access::READ_OK)
+        .map_err(|error| program::from_io(FIELD, file, &error))
 }
 
 /// A script whose name begins with a dash must not become an option of its interpreter.

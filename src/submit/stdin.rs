@@ -40,7 +40,7 @@ pub(crate) fn check(source: &StdinSource) -> Result<(), ValidationError> {
     if file_type.is_file() || file_type.is_dir() {
         return open(path).map(drop);
     }
-    rustix::fs::access(path, Access::READ_OK).map_err(|error| failed(error.into()))
+    program::may(path, Access::READ_OK).map_err(failed)
 }
 
 fn open(path: &Path) -> Result<OwnedFd, ValidationError> {
