@@ -106,7 +106,9 @@ impl Containment {
         let image = Image::marked(launch, &mark)?;
         let entry = Entry::new(keeper);
         let mut orders = orders(&image, child, launch);
-        orders.enlist(entry.place());
+        if let Some(place) = entry.place() {
+            orders.enlist(place);
+        }
         let main = clone::start(orders, Birthplace::Host)?;
         let hold = match self.level {
             Level::ProcessTree => Hold::Tree(Box::new(Lineage::new(mark, &main))),

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::MemfdFlags;
+use rustix::process::{Resource, getrlimit};
 
 /// A process id of up to 10 digits and a newline.
 pub(super) const LINE: usize = 11;
@@ -15,6 +16,9 @@ const BLANK: [u8; LINE] = *b"          \n";
 pub(super) struct Roster {
     file: OwnedFd,
     lines: Mutex<Lines>,
+    /// How many lines this host may write: its limit of file sizes is in force here, too, and who goes
+    /// beyond it is killed.
+    most: u64,
 }
 
 #[derive(Debug, Default)]
@@ -28,26 +32,36 @@ struct Lines {
 #[derive(Debug)]
 pub(super) struct Entry {
     roster: Arc<super::keeper::Keeper>,
-    line: u32,
-    /// Given back already.
-    is_blank: bool,
+    /// None once it is given back, and where there is no room: the mark must do then.
+    line: Option<u32>,
 }
 
 impl Roster {
     pub(super) fn new() -> io::Result<Self> {
         let file = rustix::fs::memfd_create("execution-roster", MemfdFlags::CLOEXEC)?;
-        Ok(Self { file, lines: Mutex::default() })
+        let most = getrlimit(Resource::Fsize).current.unwrap_or(u64::MAX) / LINE as u64;
+        if most == 0 {
+            tracing::warn!(
+                "the limit of file sizes leaves no room for a list of children: if this process is \
+                 killed, those that have cleared their environment live on"
+            );
+        }
+        Ok(Self { file, lines: Mutex::default(), most })
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
 
-    fn take(&self) -> u32 {
+    fn take(&self) -> Option<u32> {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.free.pop().unwrap_or_else(|| {
+        if let Some(line) = lines.free.pop() {
+            return Some(line);
+        }
+        let line = lines.count;
+        (u64::from(line) < self.most).then(|| {
             lines.count += 1;
-            lines.count - 1
+            line
         })
     }
 
@@ -62,18 +76,18 @@ impl Roster {
 impl Entry {
     pub(super) fn new(roster: Arc<super::keeper::Keeper>) -> Self {
         let line = roster.roster().take();
-        Self { roster, line, is_blank: false }
+        Self { roster, line }
     }
 
     /// Where the child is to write its id.
-    pub(super) fn place(&self) -> (BorrowedFd<'_>, u64) {
-        (self.roster.roster().fd(), offset(self.line))
+    pub(super) fn place(&self) -> Option<(BorrowedFd<'_>, u64)> {
+        Some((self.roster.roster().fd(), offset(self.line?)))
     }
 
     /// Forgets the id, which may soon be somebody else's.
     pub(super) fn blank(&mut self) {
-        if !std::mem::replace(&mut self.is_blank, true) {
-            self.roster.roster().give_back(self.line);
+        if let Some(line) = self.line.take() {
+            self.roster.roster().give_back(line);
         }
     }
 }
