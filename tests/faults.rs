@@ -66,6 +66,7 @@ fn host() {
             "no_descriptors_to_start" => no_descriptors_to_start(&engine).await,
             "no_descriptors_to_stop" => no_descriptors_to_stop(&engine, &home).await,
             "too_many_processes" => too_many_processes(&engine).await,
+            "no_null_device" => no_null_device(&engine).await,
             "delegated" => delegated(&engine, &home).await,
             "unprivileged" => unprivileged(&engine, &home).await,
             part => panic!("no such part: {part}"),
@@ -161,6 +162,27 @@ async fn a_user_with_too_many_processes_cannot_start_and_is_told_so() {
         return announce("SKIPPED: only root can become a user of its own");
     }
     at_level("too_many_processes", ContainmentLevel::ProcessGroup).await;
+}
+
+#[tokio::test]
+async fn a_host_without_a_null_device_is_told_what_is_missing() {
+    let kinds = ["-m"];
+    if !host::can_unshare(&kinds) {
+        return announce("SKIPPED: a host without /dev, for nothing can be mounted here");
+    }
+    let home = TempDir::new().unwrap();
+    let part = format!("no_null_device process_group {}", home.path().display());
+    let host =
+        Host::start_in(&kinds, "mount --bind \"$0\" /dev && exec \"$@\"", home.path(), &part);
+    assert_eq!(host.says(), "all is well");
+    assert!(host.end().success());
+}
+
+async fn no_null_device(engine: &ExecutionEngine) {
+    let result = soon("an ending", engine.run(shell("true"))).await.unwrap();
+    let Ending::SpawnFailed { reason, os_error } = &result.ending else { panic!("{result:?}") };
+    assert_eq!(*os_error, Some(libc::ENOENT));
+    assert!(reason.contains("/dev/null"), "{reason}");
 }
 
 async fn too_many_processes(engine: &ExecutionEngine) {

@@ -69,6 +69,9 @@ fn hint(stage: &Stage, errno: Errno) -> Option<&'static str> {
         (Stage::Exec, Errno::TOOBIG) => {
             "the arguments and the environment are too long together: pass data in a file"
         }
+        (Stage::Pipe, Errno::NOENT) => {
+            "this host has no /dev/null, which a program without input reads"
+        }
         (Stage::Exec, Errno::TXTBSY) => "the program file is still being written",
         (_, Errno::AGAIN) => "the limit of processes is reached: raise it or run fewer at a time",
         (_, Errno::MFILE | Errno::NFILE) => {
