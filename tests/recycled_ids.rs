@@ -82,8 +82,8 @@ fn host() {
     }
 }
 
-/// Starts a program that ends and leaves somebody who is deaf and forks no more, and says its number when it has ended and
-/// the other was asked to.
+/// Starts a program that ends and leaves somebody who is deaf and forks no more. Says its number when it
+/// has ended and the other was asked to.
 async fn ended_program(engine: &ExecutionEngine, tree: &Path) -> (Uuid, u32) {
     let deaf =
         "(trap '' TERM; exec sleep 300) & trap 'echo asked >asked' TERM; : >ready; wait; wait";

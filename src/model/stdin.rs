@@ -32,7 +32,8 @@ pub enum StdinSource {
         data: Bytes,
     },
     /// The content of this file, opened when the program starts. A relative path starts at the directory
-    /// that this process has when the request is made to the engine. A FIFO to which nobody writes by then is empty.
+    /// that this process has when the request is made to the engine. A FIFO to which nobody writes by then
+    /// is empty.
     File {
         /// The file.
         path: PathBuf,
