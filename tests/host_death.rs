@@ -3,6 +3,7 @@
 mod support;
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::time::Instant;
 
 use execution_engine::*;
@@ -27,7 +28,7 @@ fn patience() -> Duration {
 const SOMEBODY: u32 = 60_125;
 
 /// A program, a child in its group, one in a session of its own and an orphan, all deaf to SIGTERM.
-fn family(home: &std::path::Path) -> ExecutionRequest {
+fn family(home: &Path) -> ExecutionRequest {
     let line = "trap '' TERM; sleep 300 & setsid sleep 300 & (setsid sleep 300 &); \
                 echo ready >ready; sleep 300";
     shell(holding(home, line)).working_dir(home)
@@ -101,6 +102,23 @@ async fn by_sigkill_where_the_shell_is_another() {
         let start = |part: &str| Host::start_in(&["-m"], line, &path, part);
         dies_if(start, "waits", Host::kill).await;
     }
+}
+
+/// A small container may have a shell and little else.
+#[tokio::test]
+async fn by_sigkill_where_the_sentinel_has_no_tools() {
+    let tools = ["cat", "grep"].map(|tool| Path::new("/usr/bin").join(tool));
+    if !host::can_unshare(&["-m"]) || !tools.iter().all(|tool| tool.is_file() && !tool.is_symlink())
+    {
+        return announce("SKIPPED: cat and grep cannot be taken away here");
+    }
+    let home = TempDir::new().unwrap();
+    let nothing = home.path().join("nothing");
+    std::fs::write(&nothing, "").unwrap();
+    let line =
+        "mount --bind \"$0\" /usr/bin/cat && mount --bind \"$0\" /usr/bin/grep && exec \"$@\"";
+    let start = |part: &str| Host::start_in(&["-m"], line, &nothing, part);
+    dies_if(start, "waits", Host::kill).await;
 }
 
 /// A tree may have taken all the processes that its user can have, so that the sentinel cannot fork for

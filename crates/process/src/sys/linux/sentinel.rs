@@ -3,8 +3,8 @@
 //! It is a shell that reads from a pipe whose other end only the host holds. However the host ends,
 //! the kernel closes that end. The shell is started like any child, forks once and leaves its copy
 //! to the init process, so that the host has no child it does not know of. It lives in a session
-//! of its own, holds none of the host's descriptors, and needs nothing but `/bin/sh` and, to look
-//! around, `cat` and `grep`.
+//! of its own, holds none of the host's descriptors, and needs nothing but `/bin/sh`. With `cat` and
+//! `grep` it looks around faster.
 
 use std::ffi::OsStr;
 use std::io;

@@ -224,7 +224,9 @@ unable() {
     signal_groups KILL
 }
 
+# Nor has it another choice where it has no tools.
 alone=
+command -v cat && command -v grep || alone=1
 known=' '
 trap unable EXIT
 [ "$foreign" ] || end_all
