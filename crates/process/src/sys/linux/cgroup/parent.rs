@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::OFlags;
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 
 use super::leaf::CpuTimes;
 use super::{Group, kill_all, mount, open, remove};
@@ -240,9 +242,11 @@ fn is_dead(name: &str, namespace: u64) -> bool {
     let mut number = || parts.next()?.parse::<u64>().ok();
     let (Some(pid), Some(started), Some(of)) = (number(), number(), number()) else { return false };
     let Ok(pid) = i32::try_from(pid) else { return false };
-    let is_it = |stat: Stat| stat.started == started && stat.is_alive();
+    let is_other = |stat: Stat| stat.started != started || !stat.is_alive();
+    // Other users may be hidden in /proc, and yet be there.
+    let is_gone = || Pid::from_raw(pid).map(test_kill_process) == Some(Err(Errno::SRCH));
     // Who cannot be looked at may be alive.
-    of == namespace && Stat::of(pid).is_ok_and(|stat| !stat.is_some_and(is_it))
+    of == namespace && Stat::of(pid).is_ok_and(|stat| stat.map_or_else(is_gone, is_other))
 }
 
 #[cfg(test)]
@@ -259,6 +263,8 @@ mod tests {
             "another start time"
         );
         assert!(!is_dead(&format!("{PREFIX}{pid}.1.{namespace}.x"), namespace + 1), "elsewhere");
+        let nobody = format!("{PREFIX}{}.1.{namespace}.x", i32::MAX);
+        assert!(is_dead(&nobody, namespace), "no process has this number");
         assert!(!is_dead("system.slice", namespace));
         assert!(!is_dead(&format!("{PREFIX}garbage"), namespace));
     }
