@@ -45,15 +45,15 @@ fn host() {
         "ignores_sigchld" => ignore_sigchld(),
         "waits_for_any" => wait_for_any(),
         "inherits_orphans" => inherit_orphans(),
-        "too_many_processes" => become_nobody(),
+        "too_many_processes" => host::become_user(NOBODY),
         "unprivileged" => {
             copy_that_gains_rights(&home);
-            become_nobody();
+            host::become_user(NOBODY);
         }
         "delegated" => {
             let list = Path::new(&words[3]).join("cgroup.procs");
             fs::write(list, std::process::id().to_string()).unwrap();
-            become_nobody();
+            host::become_user(NOBODY);
         }
         _ => {}
     }
@@ -417,18 +417,6 @@ async fn orphans(engine: ExecutionEngine, home: &Path) {
 // ------------------------------------------------------------------------------- users without rights
 
 const NOBODY: u32 = 65_534;
-
-/// Gives up all rights for good, with all threads.
-fn become_nobody() {
-    // SAFETY: numbers only, and an empty list.
-    unsafe {
-        assert_eq!(libc::setgroups(0, std::ptr::null()), 0);
-        assert_eq!(libc::setresgid(NOBODY, NOBODY, NOBODY), 0);
-        assert_eq!(libc::setresuid(NOBODY, NOBODY, NOBODY), 0);
-        // Without it /proc/self would be root's.
-        assert_eq!(libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0), 0);
-    }
-}
 
 #[tokio::test]
 async fn an_orphan_with_the_rights_of_another_user_is_named_as_a_possible_survivor() {

@@ -200,7 +200,7 @@ fn host() {
     let level = level_named(&words[1]);
     let signals = signals();
     if words[0] == "is_poor" {
-        become_somebody();
+        host::become_user(SOMEBODY);
     }
     let engine = ExecutionEngine::builder().stop_grace(ENDLESS).containment(level).build().unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -237,18 +237,6 @@ fn host() {
         _ => {}
     }
     host::listen();
-}
-
-/// Gives up all rights for good, with all threads, for those of a user that nobody else is.
-fn become_somebody() {
-    // SAFETY: numbers only, and an empty list.
-    unsafe {
-        assert_eq!(libc::setgroups(0, std::ptr::null()), 0);
-        assert_eq!(libc::setresgid(SOMEBODY, SOMEBODY, SOMEBODY), 0);
-        assert_eq!(libc::setresuid(SOMEBODY, SOMEBODY, SOMEBODY), 0);
-        // Without it /proc/self would be root's.
-        assert_eq!(libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0), 0);
-    }
 }
 
 /// Which signals this process handles, ignores and blocks.

@@ -16,24 +16,43 @@ use tempfile::TempDir;
 /// The last number given in this process namespace; the next one is the first that is free after it.
 const LAST: &str = "/proc/sys/kernel/ns_last_pid";
 
+/// A tree, a stranger, and a host that can give numbers at will.
+struct Scene {
+    left: Lifeline,
+    strange: Lifeline,
+    host: Host,
+    _homes: [TempDir; 2],
+}
+
+/// The scene when its host, started by a shell line, has said this. None where numbers cannot be given.
+fn scene(part: &str, line: &str, says: &str) -> Option<Scene> {
+    // Nobody else takes numbers in a namespace of its own; all in it end with its first process.
+    let kinds = ["--pid", "--fork", "--mount-proc", "--kill-child"];
+    if !levels().contains(&ContainmentLevel::ProcessTree) || !host::can_unshare(&kinds) {
+        announce("SKIPPED: numbers cannot be given at will here");
+        return None;
+    }
+    let homes = [TempDir::new().unwrap(), TempDir::new().unwrap()];
+    let [left, strange] = homes.each_ref().map(|home| Lifeline::new(home.path()));
+    let [tree, stranger] = homes.each_ref().map(|home| home.path().display());
+    let host = Host::start_in(&kinds, line, "init", &format!("{part} {tree} {stranger}"));
+    let said = host.says();
+    if said == "no" {
+        announce("SKIPPED: numbers cannot be given at will here");
+        return None;
+    }
+    assert_eq!(said, says);
+    Some(Scene { left, strange, host, _homes: homes })
+}
+
 /// The host gives the number of a main program that has ended to a program of its own, while what is
 /// left of the tree lives on, and dies. It ignores SIGCHLD, since otherwise the number would stay taken
 /// for as long.
 #[tokio::test]
 async fn a_stranger_with_the_number_of_a_main_program_outlives_the_host() {
-    // Nobody else takes numbers in a namespace of its own; all in it end with its first process.
-    let kinds = ["--pid", "--fork", "--mount-proc", "--kill-child"];
-    if !levels().contains(&ContainmentLevel::ProcessTree) || !host::can_unshare(&kinds) {
-        return announce("SKIPPED: numbers cannot be given at will here");
-    }
-    let (tree, stranger) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-    let (left, strange) = (Lifeline::new(tree.path()), Lifeline::new(stranger.path()));
-    let part = format!("{} {}", tree.path().display(), stranger.path().display());
-    let mut host = Host::start_in(&kinds, "\"$@\"; echo host: it died; sleep 300", "init", &part);
-    match host.says().as_str() {
-        "no" => return announce("SKIPPED: numbers cannot be given at will here"),
-        said => assert_eq!(said, "the number is taken"),
-    }
+    let line = "\"$@\"; echo host: it died; sleep 300";
+    let Some(mut scene) = scene("dies", line, "the number is taken") else { return };
+    let Scene { left, strange, host, .. } = &mut scene;
     until("the stranger is there", || !strange.holders().is_empty()).await;
     assert!(!left.is_cut());
     host.tell();
@@ -55,30 +74,19 @@ async fn a_stranger_with_the_number_of_a_main_program_outlives_the_host() {
 /// leader ends, and so nobody has the number as his own, but a group and a session have it.
 #[tokio::test]
 async fn a_daemon_with_the_number_of_a_main_program_outlives_the_tree() {
-    let kinds = ["--pid", "--fork", "--mount-proc", "--kill-child"];
-    if !levels().contains(&ContainmentLevel::ProcessTree) || !host::can_unshare(&kinds) {
-        return announce("SKIPPED: numbers cannot be given at will here");
-    }
-    let (tree, stranger) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-    let (left, strange) = (Lifeline::new(tree.path()), Lifeline::new(stranger.path()));
-    let part = format!("{} {} daemon", tree.path().display(), stranger.path().display());
-    let host = Host::start_in(&kinds, "\"$@\"; sleep 300", "init", &part);
-    match host.says().as_str() {
-        "no" => return announce("SKIPPED: numbers cannot be given at will here"),
-        said => assert_eq!(said, "the tree is gone"),
-    }
-    left.cut("the tree").await;
-    assert!(!strange.holders().is_empty(), "the stranger is alive");
+    let Some(scene) = scene("stops", "\"$@\"; sleep 300", "the tree is gone") else { return };
+    scene.left.cut("the tree").await;
+    assert!(!scene.strange.holders().is_empty(), "the stranger is alive");
 }
 
 /// The hosts of the tests above.
 #[test]
 fn host() {
-    let Some(homes) = host::part() else { return };
-    let (tree, stranger) = (PathBuf::from(&homes[0]), PathBuf::from(&homes[1]));
-    match homes.get(2) {
-        None => host_that_dies(&tree, &stranger),
-        Some(_) => host_that_stops_a_tree(&tree, &stranger),
+    let Some(words) = host::part() else { return };
+    let (tree, stranger) = (Path::new(&words[1]), Path::new(&words[2]));
+    match words[0].as_str() {
+        "dies" => host_that_dies(tree, stranger),
+        _ => host_that_stops_a_tree(tree, stranger),
     }
 }
 

@@ -15,6 +15,18 @@ pub fn can_unshare(kinds: &[&str]) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
+/// Gives up all rights for good, with all threads, for those of this user.
+pub fn become_user(user: u32) {
+    // SAFETY: numbers only, and an empty list.
+    unsafe {
+        assert_eq!(libc::setgroups(0, std::ptr::null()), 0);
+        assert_eq!(libc::setresgid(user, user, user), 0);
+        assert_eq!(libc::setresuid(user, user, user), 0);
+        // Without it /proc/self would be root's.
+        assert_eq!(libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0), 0);
+    }
+}
+
 /// The part that this process is to play; None if it is the test itself.
 pub fn part() -> Option<Vec<String>> {
     let part = std::env::var(PART).ok()?;

@@ -2,18 +2,17 @@
 //! binary, because its limit is that of a process, and so is what is remembered.
 #![cfg(not(execution_engine_portable))]
 
-use std::fs::File;
+mod support;
 
 use execution_engine_process::{Containment, Level};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::Resource;
+use support::*;
 
 #[test]
 fn what_the_host_lacked_for_a_moment_is_asked_for_again() {
-    let maximum = getrlimit(Resource::Nofile).maximum;
-    setrlimit(Resource::Nofile, Rlimit { current: Some(64), maximum }).unwrap();
+    limit(Resource::Nofile, Some(64));
     for free in 0..2 {
-        let mut taken: Vec<_> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
-        taken.truncate(taken.len() - free);
+        let taken = leave_descriptors(free);
         let refused = Containment::at(Level::Cgroup);
         drop(taken);
         assert!(refused.is_err(), "{free} free: {refused:?}");

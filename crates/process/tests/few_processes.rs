@@ -1,16 +1,14 @@
 //! A user who may have no more processes. The one test of this binary, because its limit is that of a
 //! process.
 
+mod support;
+
 use execution_engine_process::{Containment, Launch, Level};
-use rustix::process::{Resource, Rlimit, Uid, getrlimit, setrlimit};
+use rustix::process::{Resource, Uid, getrlimit};
+use support::*;
 
 /// Nobody else has processes of this user.
 const USER: u32 = 60_123;
-
-fn limit(processes: Option<u64>) {
-    let maximum = getrlimit(Resource::Nproc).maximum;
-    setrlimit(Resource::Nproc, Rlimit { current: processes, maximum }).unwrap();
-}
 
 /// It is started with the first child, and goes to the background by a fork of its own.
 #[test]
@@ -23,9 +21,9 @@ fn a_sentinel_that_cannot_fork_is_none() {
     rustix::thread::set_thread_uid(Uid::from_raw(USER)).unwrap();
     let containment = Containment::at(Level::ProcessGroup).unwrap();
     let launch = Launch::new("/bin/true");
-    limit(Some(2));
+    limit(Resource::Nproc, Some(2));
     let refused = containment.spawn(&launch);
-    limit(before);
+    limit(Resource::Nproc, before);
     let error = refused.expect_err("there is no sentinel");
     assert!(error.is_transient(), "{error}");
     containment.spawn(&launch).unwrap();

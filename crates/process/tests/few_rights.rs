@@ -2,11 +2,11 @@
 //! limits are those of a process.
 #![cfg(not(execution_engine_portable))]
 
-use std::os::fd::AsFd as _;
+mod support;
 
-use execution_engine_process::{Containment, Exit, Launch, Level, Limits};
-use rustix::event::{PollFd, PollFlags, poll};
+use execution_engine_process::{Containment, Exit, Level, Limits};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use support::*;
 
 /// As root of a container has none.
 fn give_up_capabilities() {
@@ -54,10 +54,8 @@ fn a_limit_that_this_host_may_not_set_is_refused_whoever_its_user_is() {
         limits.cpu_seconds = Some(hour - 1);
     });
     containment.check(&most).unwrap();
-    let mut launch = Launch::new("/bin/sh");
-    launch.args = ["sh", "-c", "exit 3"].map(Into::into).to_vec();
+    let mut launch = shell("exit 3");
     launch.limits = most;
     let mut child = containment.spawn(&launch).unwrap().child;
-    poll(&mut [PollFd::new(&child.exit_fd().as_fd(), PollFlags::IN)], None).unwrap();
-    assert_eq!(child.exit().unwrap(), Some(Exit::Code(3)));
+    assert_eq!(wait_for_exit(&mut child), Exit::Code(3));
 }

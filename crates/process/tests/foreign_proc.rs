@@ -2,10 +2,12 @@
 //! other processes.
 #![cfg(not(execution_engine_portable))]
 
-use std::process::Command;
-use std::time::{Duration, Instant};
+mod support;
 
-use execution_engine_process::{Containment, Launch, Level, Signal};
+use std::process::Command;
+
+use execution_engine_process::{Containment, Level, Signal};
+use support::*;
 
 const PART: &str = "EXECUTION_ENGINE_TEST_FOREIGN_PROC";
 
@@ -36,13 +38,9 @@ fn host() {
         assert!(refused.reason.contains("/proc"), "{refused}");
     }
     // What needs no look works.
-    let mut launch = Launch::new("/bin/sleep");
-    launch.args = ["sleep", "60"].map(Into::into).to_vec();
-    let mut child = Containment::strongest().spawn(&launch).unwrap().child;
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !child.tree().is_ok_and(|tree| tree.is_empty()) {
+    let mut child = Containment::strongest().spawn(&shell("exec sleep 60")).unwrap().child;
+    until("it is ended", || {
         child.signal(Signal::Kill).unwrap();
-        assert!(Instant::now() < deadline, "it survives");
-        std::thread::yield_now();
-    }
+        child.tree().is_ok_and(|tree| tree.is_empty())
+    });
 }

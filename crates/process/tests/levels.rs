@@ -1,5 +1,7 @@
 //! Children at each level, without the engine above: what the crate itself promises.
 
+mod support;
+
 use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -7,9 +9,8 @@ use std::time::{Duration, Instant};
 use execution_engine_process::{
     Child, Containment, Exit, Launch, Leftovers, Level, Limits, Signal, Spawned, Stage, Stdin, Tree,
 };
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-
-const PATIENCE: Duration = Duration::from_secs(30);
+use rustix::event::PollFlags;
+use support::*;
 
 fn levels() -> impl Iterator<Item = Containment> {
     Level::ALL.into_iter().filter_map(|level| match Containment::at(level) {
@@ -19,24 +20,6 @@ fn levels() -> impl Iterator<Item = Containment> {
             None
         }
     })
-}
-
-fn shell(line: &str) -> Launch {
-    let mut launch = Launch::new("/bin/sh");
-    launch.args = ["sh", "-c", line].map(Into::into).to_vec();
-    launch.env = vec![("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into())];
-    launch
-}
-
-fn wait_for(fd: &impl std::os::fd::AsFd, flags: PollFlags) {
-    let limit = Timespec { tv_sec: 30, tv_nsec: 0 };
-    let ready = poll(&mut [PollFd::new(fd, flags)], Some(&limit)).unwrap();
-    assert_eq!(ready, 1, "waited too long");
-}
-
-fn wait_for_exit(child: &mut Child) -> Exit {
-    wait_for(&child.exit_fd(), PollFlags::IN);
-    child.exit().unwrap().expect("it has ended")
 }
 
 /// Reads all that is written until nobody holds the pipe any more.
@@ -407,14 +390,6 @@ fn exists(pid: u32) -> bool {
 fn kill(pid: u32) {
     let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-}
-
-fn until(what: &str, mut fact: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !fact() {
-        assert!(Instant::now() < deadline, "{what}");
-        std::thread::yield_now();
-    }
 }
 
 #[test]

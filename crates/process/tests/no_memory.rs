@@ -3,13 +3,11 @@
 // musl's allocator asks the system for every larger piece, so that the host itself ends there.
 #![cfg(not(target_env = "musl"))]
 
-use execution_engine_process::{Containment, Launch, Level};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+mod support;
 
-fn limit_memory(bytes: Option<u64>) {
-    let maximum = getrlimit(Resource::As).maximum;
-    setrlimit(Resource::As, Rlimit { current: bytes, maximum }).unwrap();
-}
+use execution_engine_process::{Containment, Launch, Level};
+use rustix::process::Resource;
+use support::*;
 
 /// The address space that this process has.
 fn in_use() -> u64 {
@@ -24,9 +22,9 @@ fn a_host_without_memory_for_a_child_is_told_that_it_may_work_later() {
     let containment = Containment::at(Level::ProcessGroup).unwrap();
     let launch = Launch::new("/bin/true");
     // Room for what the standard library may want, and none for the stack of a child.
-    limit_memory(Some(in_use() + 16 * 1024));
+    limit(Resource::As, Some(in_use() + 16 * 1024));
     let refused = containment.spawn(&launch);
-    limit_memory(None);
+    limit(Resource::As, None);
     let error = refused.unwrap_err();
     assert_eq!(error.source.raw_os_error(), Some(libc::ENOMEM), "{error}");
     assert!(error.is_transient());

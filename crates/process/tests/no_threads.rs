@@ -2,25 +2,17 @@
 //! process.
 #![cfg(execution_engine_portable)]
 
-use execution_engine_process::{Containment, Exit, Launch, Level, Stage};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+mod support;
 
-fn limit_memory(bytes: Option<u64>) {
-    let maximum = getrlimit(Resource::As).maximum;
-    setrlimit(Resource::As, Rlimit { current: bytes, maximum }).unwrap();
-}
+use execution_engine_process::{Containment, Exit, Level, Stage};
+use rustix::process::Resource;
+use support::*;
 
 /// The address space that this process has.
 fn in_use() -> u64 {
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
     let pages: u64 = pages.split(' ').next().unwrap().parse().unwrap();
     pages * rustix::param::page_size() as u64
-}
-
-fn shell(line: &str) -> Launch {
-    let mut launch = Launch::new("/bin/sh");
-    launch.args = ["sh", "-c", line].map(Into::into).to_vec();
-    launch
 }
 
 #[test]
@@ -32,9 +24,9 @@ fn a_program_is_not_started_where_there_is_no_thread_to_wait_for_it() {
     let first = containment.spawn(&shell("exec sleep 60")).unwrap();
     let launch = shell(&format!(": >'{}'", file.display()));
     // Room for what posix_spawn needs, and not for the stack of a thread.
-    limit_memory(Some(in_use() + 48 * 1024));
+    limit(Resource::As, Some(in_use() + 48 * 1024));
     let refused = containment.spawn(&launch);
-    limit_memory(None);
+    limit(Resource::As, None);
     let error = refused.unwrap_err();
     assert_eq!((error.stage, error.source.raw_os_error()), (Stage::Process, Some(libc::EAGAIN)));
     assert!(error.is_transient());

@@ -2,37 +2,19 @@
 //! there. What it promises like the other backend, `levels.rs` tests; this is what is its own.
 #![cfg(execution_engine_portable)]
 
+mod support;
+
 use std::io::{BufRead as _, BufReader};
-use std::os::fd::{AsFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::os::fd::OwnedFd;
 
 use execution_engine_process::{
-    Child, Containment, Exit, Launch, Leftovers, Level, Limits, Signal, Spawned, Stage, Tree,
+    Containment, Exit, Launch, Leftovers, Level, Limits, Signal, Spawned, Stage, Tree,
 };
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-
-const PATIENCE: Duration = Duration::from_secs(30);
+use rustix::event::PollFlags;
+use support::*;
 
 fn groups() -> Containment {
     Containment::at(Level::ProcessGroup).unwrap()
-}
-
-fn shell(line: &str) -> Launch {
-    let mut launch = Launch::new("/bin/sh");
-    launch.args = ["sh", "-c", line].map(Into::into).to_vec();
-    launch.env = vec![("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into())];
-    launch
-}
-
-fn wait_for(fd: &impl AsFd) {
-    let limit = Timespec { tv_sec: 30, tv_nsec: 0 };
-    let ready = poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&limit)).unwrap();
-    assert_eq!(ready, 1, "waited too long");
-}
-
-fn wait_for_exit(child: &mut Child) -> Exit {
-    wait_for(&child.exit_fd());
-    child.exit().unwrap().expect("it has ended")
 }
 
 /// The first lines of what is written.
@@ -40,14 +22,6 @@ fn lines<const N: usize>(pipe: OwnedFd) -> [String; N] {
     rustix::io::ioctl_fionbio(&pipe, false).unwrap();
     let mut lines = BufReader::new(std::fs::File::from(pipe)).lines();
     std::array::from_fn(|_| lines.next().expect("a line").unwrap())
-}
-
-fn until(what: &str, mut fact: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !fact() {
-        assert!(Instant::now() < deadline, "{what}");
-        std::thread::yield_now();
-    }
 }
 
 fn is_alive(pid: u32) -> bool {
@@ -199,7 +173,7 @@ fn be_the_host(file: &std::path::Path) {
     let told = format!("{} {left_behind} {} {left}\n", running.child.id(), ended.id());
     std::fs::write(file, told).unwrap();
     // It is killed here.
-    wait_for(&running.child.exit_fd());
+    wait_for(&running.child.exit_fd(), PollFlags::IN);
 }
 
 #[test]

@@ -58,11 +58,12 @@ impl Lineage {
     /// The main program is reaped when nobody else is left: until then its number is nobody else's.
     pub(super) fn tree(&mut self, main: &mut Main) -> io::Result<Tree> {
         self.look_around(main)?;
-        let known: Vec<_> = self.known.values().cloned().collect();
-        let tree = match known.is_empty() {
-            true if self.has_lost_number => Tree::empty(false),
-            true => group::tree(main)?,
-            false => group::tree_of(&known),
+        let tree = if !self.known.is_empty() {
+            group::tree_of(&self.known.values().cloned().collect::<Vec<_>>())
+        } else if self.has_lost_number {
+            Tree::empty(false)
+        } else {
+            group::tree(main)?
         };
         Ok(Tree { suspects: self.suspects.clone(), ..tree })
     }
