@@ -17,6 +17,7 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use fantoccini::elements::Element;
+use fantoccini::error::CmdError;
 use fantoccini::key::Key;
 use fantoccini::{Client, ClientBuilder, Locator};
 use serde_json::{Map, Value, json};
@@ -79,8 +80,26 @@ impl App {
 
     /// Waits for an element.
     pub async fn element(&self, css: &str) -> Element {
-        let found = self.page.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
-        found.unwrap_or_else(|error| panic!("no element {css}: {error}"))
+        self.look(&format!("the element {css}"), async || self.page.find(Locator::Css(css)).await)
+            .await
+    }
+
+    /// Asks for what changes nothing until it is answered. Two drivers lie between this and the page,
+    /// and that one of them breaks off one look of hundreds tells nothing about the app.
+    async fn look<T>(&self, what: &str, mut ask: impl AsyncFnMut() -> Result<T, CmdError>) -> T {
+        let begun = Instant::now();
+        loop {
+            let error = match ask().await {
+                Ok(answer) => return answer,
+                Err(error) => error,
+            };
+            let is_final = error.is_javascript_error() || begun.elapsed() > PATIENCE;
+            assert!(!is_final, "{what}: {error}");
+            if !error.is_no_such_element() {
+                println!("looking again for {what}: {error}");
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
     }
 
     pub async fn click(&self, css: &str) {
@@ -103,7 +122,11 @@ impl App {
     }
 
     pub async fn text(&self, css: &str) -> String {
-        self.element(css).await.text().await.unwrap()
+        // In one piece: a page may put another element in its place before its text is read.
+        self.look(&format!("the text of {css}"), async || {
+            self.page.find(Locator::Css(css)).await?.text().await
+        })
+        .await
     }
 
     /// Chooses a kind and runs a line of it.
@@ -153,9 +176,9 @@ impl App {
         self.js("return app.screen.text()", &[]).await.as_str().unwrap().to_string()
     }
 
-    /// Runs a script in the page.
+    /// Runs a script in the page. It may run twice, so it does nothing that would matter.
     pub async fn js(&self, script: &str, args: &[Value]) -> Value {
-        self.page.execute(script, args.to_vec()).await.unwrap()
+        self.look(script, async || self.page.execute(script, args.to_vec()).await).await
     }
 
     /// Runs an async function in the page and gives its value, or `{ "error": .. }`.
