@@ -242,18 +242,15 @@ fn the_children_after_one_that_was_killed_live() {
     }
 }
 
-#[test]
-fn a_host_in_a_group_that_was_killed_once_starts_children_that_live() {
-    if let Err(unavailable) = Containment::at(Level::Cgroup) {
-        return eprintln!("SKIPPED: {unavailable}");
-    }
+/// Whether children start, live and are killed where the host is in a control group of its own with this
+/// file written. The host is this very binary.
+fn children_do_well_where_the_hosts_group_has(file: &str, value: &str) {
     let own = std::fs::read_to_string("/proc/self/cgroup").unwrap();
     let own = own.lines().find_map(|line| line.strip_prefix("0::")).unwrap();
-    let dir = below_mount(own).join(format!("test-of-a-killed-host.{}", std::process::id()));
+    let dir = below_mount(own).join(format!("test-of-a-host.{file}.{}", std::process::id()));
     std::fs::create_dir(&dir).unwrap();
-    std::fs::write(dir.join("cgroup.kill"), "1").unwrap();
+    std::fs::write(dir.join(file), value).unwrap();
 
-    // The host is this very binary, which has moved into the group.
     let itself = std::env::current_exe().unwrap();
     let test = "the_children_after_one_that_was_killed_live";
     let line = format!(
@@ -266,6 +263,25 @@ fn a_host_in_a_group_that_was_killed_once_starts_children_that_live() {
     assert_eq!(wait_for_exit(&mut spawned.child), Exit::Code(0), "{output}");
     assert!(output.contains("1 passed"), "{output}");
     until("the group can be removed", || std::fs::remove_dir(&dir).is_ok());
+}
+
+#[test]
+fn a_host_in_a_group_that_was_killed_once_starts_children_that_live() {
+    match Containment::at(Level::Cgroup) {
+        Ok(_) => children_do_well_where_the_hosts_group_has("cgroup.kill", "1"),
+        Err(unavailable) => eprintln!("SKIPPED: {unavailable}"),
+    }
+}
+
+#[test]
+fn a_host_whose_group_may_hold_too_few_others_is_offered_another_level() {
+    if let Err(unavailable) = Containment::at(Level::Cgroup) {
+        return eprintln!("SKIPPED: {unavailable}");
+    }
+    for depth in ["0", "1", "2", "3"] {
+        children_do_well_where_the_hosts_group_has("cgroup.max.depth", depth);
+    }
+    children_do_well_where_the_hosts_group_has("cgroup.max.descendants", "2");
 }
 
 #[test]

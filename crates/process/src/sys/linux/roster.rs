@@ -5,7 +5,8 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::fs::MemfdFlags;
+use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
 /// A process id of up to 10 digits and a newline.
@@ -38,7 +39,7 @@ pub(super) struct Entry {
 
 impl Roster {
     pub(super) fn new() -> io::Result<Self> {
-        let file = rustix::fs::memfd_create("execution-roster", MemfdFlags::CLOEXEC)?;
+        let file = memory()?;
         let most = getrlimit(Resource::Fsize).current.unwrap_or(u64::MAX) / LINE as u64;
         if most == 0 {
             tracing::warn!(
@@ -96,6 +97,17 @@ impl Drop for Entry {
     fn drop(&mut self) {
         self.blank();
     }
+}
+
+/// A file in memory. Systems may refuse one that could be executed (`vm.memfd_noexec=2`), and kernels
+/// before 6.3 do not know the flag.
+fn memory() -> io::Result<OwnedFd> {
+    let make = |flags| memfd_create("execution-roster", MemfdFlags::CLOEXEC | flags);
+    let file = match make(MemfdFlags::NOEXEC_SEAL) {
+        Err(Errno::INVAL) => make(MemfdFlags::empty()),
+        made => made,
+    };
+    Ok(file?)
 }
 
 fn offset(line: u32) -> u64 {

@@ -42,19 +42,21 @@ pub(super) fn entrance() -> Result<Entrance, String> {
     Ok(*WORKS.get_or_init(|| entrance))
 }
 
-/// Makes a group and lets a process that ends at once enter it.
+/// Makes a group where a child's would be, and lets a process that ends at once enter it.
 fn try_out() -> Result<Entrance, String> {
     proc::check().map_err(|error| format!("/proc cannot be used: {error}"))?;
     let own = mount::own_group()?;
     // Named like an engine's, so that it is swept if this process dies now.
     let name = parent::name().map_err(|error| format!("/proc cannot be read: {error}"))?;
     let dir = own.join(name);
-    std::fs::create_dir(&dir)
-        .map_err(|error| format!("no group can be made in {}: {error}", own.display()))?;
-    let tried = try_to_enter(&dir);
+    // The number and the depth of groups may be bounded.
+    let leaf = parent::first_leaf(&dir);
+    let made = std::fs::create_dir_all(&leaf)
+        .map_err(|error| format!("no group can be made in {}: {error}", own.display()));
+    let tried = made.and_then(|()| try_to_enter(&leaf));
     for _ in 0..100 {
         // The process that was in it may be on its way out.
-        if std::fs::remove_dir(&dir).is_ok() {
+        if remove(&dir).is_ok() {
             break;
         }
         std::thread::yield_now();

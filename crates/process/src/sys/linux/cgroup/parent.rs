@@ -208,6 +208,11 @@ pub(in crate::sys::linux) fn check(limits: &Limits) -> Result<(), LimitUnavailab
     Ok(())
 }
 
+/// Where the first child's group is.
+pub(super) fn first_leaf(dir: &Path) -> PathBuf {
+    dir.join(PLAIN).join("0")
+}
+
 /// Says whose it is: pid, start time and pid namespace of the host, and a random part.
 pub(super) fn name() -> io::Result<String> {
     let pid = std::process::id();
