@@ -8,7 +8,6 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use execution_engine::*;
 use support::*;
@@ -118,26 +117,51 @@ async fn counted(runs: u32, level: ContainmentLevel) -> Option<Calls> {
         return None;
     }
     assert!(result.success, "{}\n{}", result.stdout, result.stderr);
-    let mut calls = BTreeMap::from([(Who::Host, BTreeMap::new()), (Who::Child, BTreeMap::new())]);
-    for trace in std::fs::read_dir(dir.path()).unwrap() {
-        add(&mut calls, &trace.unwrap().path());
-    }
-    Some(calls)
+    let traces: BTreeMap<String, String> = std::fs::read_dir(dir.path())
+        .unwrap()
+        .map(|trace| {
+            let path = trace.unwrap().path();
+            let id = path.extension().unwrap().display().to_string();
+            (id, String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned())
+        })
+        .collect();
+    Some(added_up(&traces, &me))
 }
 
-/// Adds the calls of one thread or process. One that closes what it must not inherit and becomes a
-/// program is a child of the engine. Others that become a program are not counted, but for the
-/// process that strace itself has started: they come from the sentinel's shell.
-fn add(calls: &mut Calls, trace: &Path) {
-    let trace = std::fs::read(trace).unwrap();
-    let trace = String::from_utf8_lossy(&trace);
-    let names = trace.lines().filter_map(|line| line.split_once('('));
-    let names: Vec<_> = names.map(|(name, _)| name).collect();
-    let (who, names) = match names.iter().position(|name| *name == "execve") {
-        Some(at) if at > 0 && names[..at].contains(&"close_range") => (Who::Child, &names[..=at]),
-        Some(at) if at > 0 => return,
-        _ => (Who::Host, &names[..]),
-    };
+/// The calls of the host's threads, and those of its children. The sentinel's shell, and what that runs,
+/// is neither: how often it looks around is up to the scheduler.
+fn added_up(traces: &BTreeMap<String, String>, host: &str) -> Calls {
+    let mut calls = BTreeMap::from([(Who::Host, BTreeMap::new()), (Who::Child, BTreeMap::new())]);
+    let begins = format!("execve(\"{host}\"");
+    let main = traces.iter().find(|(_, trace)| trace.starts_with(&begins)).expect("its first call");
+    let mut threads = vec![main.0.as_str()];
+    let mut at = 0;
+    while let Some(trace) = threads.get(at).and_then(|id| traces.get(*id)) {
+        let started = trace.lines().filter(|line| line.contains("CLONE_THREAD"));
+        threads.extend(started.filter_map(|line| Some(line.rsplit_once("= ")?.1.trim())));
+        at += 1;
+    }
+    for (id, trace) in traces {
+        let names = trace.lines().filter_map(|line| Some(line.split_once('(')?.0));
+        let names: Vec<_> = names.collect();
+        if threads.contains(&id.as_str()) {
+            count(&mut calls, Who::Host, &names);
+        } else if let Some(calls_before) = before_its_program(&names) {
+            count(&mut calls, Who::Child, calls_before);
+        }
+    }
+    calls
+}
+
+/// What a child of the engine does until it has become its program: only they close what they must not
+/// inherit.
+fn before_its_program<'a>(names: &'a [&'a str]) -> Option<&'a [&'a str]> {
+    let at = names.iter().position(|name| *name == "execve")?;
+    let calls = &names[..=at];
+    calls.contains(&"close_range").then_some(calls)
+}
+
+fn count(calls: &mut Calls, who: Who, names: &[&str]) {
     let counts = calls.entry(who).or_default();
     for name in names.iter().filter(|name| !NOT_COUNTED.contains(name)) {
         *counts.entry((*name).to_string()).or_default() += 1;
