@@ -296,11 +296,16 @@ async fn stop_at_first_error_starts_nothing_new_and_lets_finish_what_runs() {
     let (id, failing) = (plan.id, plan.commands[2].id);
     let options = policy(FailurePolicy::StopAtFirstError).max_concurrency(3);
     engine.execute_plan_with(plan, options).await.unwrap();
-    until("the failing one is known", || witness.order().len() == 2).await;
-    soon("it fails", async {
-        while engine.get_status(failing).await != Ok(ExecutionStatus::Failed) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+    let mut records = engine.subscribe_plan(id).await.unwrap();
+    // Its execution has failed a moment before the plan has heard of it.
+    let is_known = |event| match event {
+        ExecutionEvent::Progress { execution_id, status, .. } => {
+            execution_id == failing && status == ExecutionStatus::Failed
         }
+        _ => false,
+    };
+    soon("the plan knows of the failure", async {
+        while !is_known(records.next().await.expect("it goes on").event) {}
     })
     .await;
     assert_eq!(engine.get_plan_status(id).await, Ok(ExecutionStatus::Running));
