@@ -4,7 +4,7 @@
 #[expect(unreachable_pub, reason = "it is public in the plugin")]
 mod rule;
 
-/// The same list as in `src/commands.rs`.
+/// The same list as in `src/commands/mod.rs`.
 const COMMANDS: &[&str] = &[
     "execute",
     "run",
