@@ -118,6 +118,18 @@ fn no_link_leads_nowhere() {
 }
 
 #[test]
+fn each_crate_carries_the_licence() {
+    // A package holds what is in the crate's own directory, and npm follows no links.
+    for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
+        let text = fs::read_to_string(root().join(licence)).unwrap();
+        for entry in fs::read_dir(root().join("crates")).unwrap() {
+            let copy = entry.unwrap().path().join(licence);
+            assert!(fs::read_to_string(&copy).is_ok_and(|it| it == text), "{}", copy.display());
+        }
+    }
+}
+
+#[test]
 fn each_snippet_is_run() {
     let library = fs::read_to_string(root().join("src/lib.rs")).unwrap();
     for (paper, text) in papers() {
