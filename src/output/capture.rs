@@ -48,6 +48,8 @@ enum Store {
 struct Last {
     bytes: VecDeque<u8>,
     limit: usize,
+    /// How many more it may have: those that the first part has taken back.
+    lent: usize,
 }
 
 /// What became of a chunk.
@@ -63,7 +65,7 @@ impl Capture {
     pub(super) fn new(limit: usize, keep: Keep) -> Self {
         let last = match keep {
             Keep::First => None,
-            Keep::FirstAndLast => Some(Box::new(Last { bytes: VecDeque::new(), limit: limit / 2 })),
+            Keep::FirstAndLast => Some(Box::new(Last::new(limit / 2))),
         };
         let first = limit - last.as_ref().map_or(0, |last| last.limit);
         let store = Store::Growing(Vec::new());
@@ -85,8 +87,7 @@ impl Capture {
 
     /// One for what follows, which keeps as much.
     pub(super) fn fresh(&self) -> Self {
-        let last = self.last.as_ref();
-        let last = last.map(|last| Box::new(Last { bytes: VecDeque::new(), limit: last.limit }));
+        let last = self.last.as_ref().map(|last| Box::new(Last::new(last.limit)));
         Self {
             store: Store::Growing(Vec::new()),
             kept: 0,
@@ -144,7 +145,7 @@ impl Capture {
                 taken_back = bytes[self.kept..].to_vec();
                 if let Some(last) = &mut self.last {
                     // So that a stream of exactly the limit is kept as a whole.
-                    last.limit += taken_back.len();
+                    last.lent = taken_back.len();
                 }
             }
         }
@@ -181,14 +182,19 @@ impl Capture {
 }
 
 impl Last {
+    fn new(limit: usize) -> Self {
+        Self { bytes: VecDeque::new(), limit, lent: 0 }
+    }
+
     fn push(&mut self, bytes: &[u8]) {
-        let bytes = &bytes[bytes.len().saturating_sub(self.limit)..];
-        let surplus = (self.bytes.len() + bytes.len()).saturating_sub(self.limit);
+        let limit = self.limit + self.lent;
+        let bytes = &bytes[bytes.len().saturating_sub(limit)..];
+        let surplus = (self.bytes.len() + bytes.len()).saturating_sub(limit);
         self.bytes.drain(..surplus);
         let wanted = self.bytes.len() + bytes.len();
         if wanted > self.bytes.capacity() {
             // Twice as much each time, but never more than can be needed.
-            let capacity = wanted.max(self.bytes.capacity() * 2).min(self.limit);
+            let capacity = wanted.max(self.bytes.capacity() * 2).min(limit);
             self.bytes.reserve_exact(capacity - self.bytes.len());
         }
         self.bytes.extend(bytes);
@@ -346,6 +352,20 @@ mod tests {
             assert_eq!(kept.text(), expected, "cut at {at}");
             assert_eq!(kept.stats(), StreamStats { seen_bytes: 26, kept_bytes: 7 });
             assert_eq!(&kept.bytes()[..], b"abcdxyz");
+        }
+    }
+
+    #[test]
+    fn another_attempt_keeps_as_much_as_the_first() {
+        let text = "abc€".repeat(9);
+        for limit in 0..=20 {
+            let mut capture = Capture::new(limit, Keep::FirstAndLast);
+            for attempt in 1..4 {
+                capture.take(text.as_bytes());
+                let next = capture.fresh();
+                let kept = std::mem::replace(&mut capture, next).seal();
+                assert!(kept.bytes().len() <= limit, "limit {limit}, attempt {attempt}");
+            }
         }
     }
 
