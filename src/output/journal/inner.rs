@@ -327,7 +327,8 @@ impl Inner {
                     return Some(Found::Output(Output { stream: span.stream, bytes, from, at }));
                 }
                 What::Loose(loose) => {
-                    let to = entry.end().min(end);
+                    // It is longer where an earlier attempt has kept it.
+                    let to = entry.end().min(end).min(from + LONGEST_PIECE);
                     let start = to_index(from - entry.from);
                     let bytes = loose.held.part(start, start + to_index(to - from));
                     let stream = loose.span.stream;

@@ -9,6 +9,8 @@ enum Act {
     Append(Stream, Vec<u8>),
     Cut(Stream),
     Event,
+    /// Another attempt begins.
+    StartOver,
 }
 
 /// What a reader was told, in a form that can be compared.
@@ -57,6 +59,10 @@ fn act(journal: &Journal, act: &Act) {
             journal.cut(*stream, Cut::AtACharacter);
         }
         Act::Event => journal.started(1),
+        Act::StartOver => {
+            cut_both(journal);
+            journal.start_over();
+        }
     }
 }
 
@@ -121,13 +127,22 @@ fn any_act() -> impl Strategy<Value = Act> {
 
 /// Text in which each byte is a character, so that bytes can be counted in what became text.
 fn plain_acts() -> impl Strategy<Value = Vec<Act>> {
+    plain(any_act())
+}
+
+/// The same of several attempts.
+fn plain_attempts() -> impl Strategy<Value = Vec<Act>> {
+    plain(prop_oneof![12 => any_act(), 1 => Just(Act::StartOver)])
+}
+
+fn plain(act: impl Strategy<Value = Act>) -> impl Strategy<Value = Vec<Act>> {
     let plain = |act| match act {
         Act::Append(stream, bytes) => {
             Act::Append(stream, bytes.into_iter().map(|byte| byte.min(b'z')).collect())
         }
         other => other,
     };
-    acts().prop_map(move |acts| acts.into_iter().map(plain).collect())
+    prop::collection::vec(act.prop_map(plain), 0..40)
 }
 
 fn acts() -> impl Strategy<Value = Vec<Act>> {
@@ -203,6 +218,41 @@ proptest! {
             prop_assert!(strictly_grows(&told), "{told:?}");
             let late = rest(journal, &mut journal.reader(lens, 0));
             prop_assert_eq!(late.iter().map(Told::bytes).sum::<u64>(), output_bytes(&acts));
+        }
+    }
+
+    #[test]
+    fn who_takes_up_anywhere_is_told_lines_that_were_there_and_accounts_for_the_rest(
+        acts in plain_attempts(), holding in any_holding(), after in 0..400_u64, has_pieces: bool
+    ) {
+        let holding =
+            if has_pieces { holding } else { Holding { longest_line: usize::MAX, ..holding } };
+        let longest_line = holding.longest_line;
+        let (journal, all) = (journal(holding), journal(Holding { longest_line, ..ROOMY }));
+        let mut live = all.reader(Lens::Lines, 0);
+        let mut lines = Vec::new();
+        for one in &acts {
+            act(&journal, one);
+            act(&all, one);
+            // Before another attempt lets go of it.
+            lines.extend(rest(&all, &mut live));
+        }
+        cut_both(&journal);
+        cut_both(&all);
+        lines.extend(rest(&all, &mut live));
+        let sum = |told: &[Told]| told.iter().map(Told::bytes).sum::<u64>();
+        let later = lines.iter().filter(|told| told.sequence() > after).map(Told::bytes).sum();
+        let exact = sum(&rest(&all, &mut all.reader(Lens::Chunks, after)));
+
+        let told = rest(&journal, &mut journal.reader(Lens::Chunks, after));
+        prop_assert_eq!(sum(&told), exact, "{:?}", told);
+        let told = rest(&journal, &mut journal.reader(Lens::Lines, after));
+        // A line that was unfinished there comes as a whole, if its beginning is held.
+        prop_assert!((exact..=later).contains(&sum(&told)), "{told:?}");
+        prop_assert!(strictly_grows(&told) && told.iter().all(|told| told.sequence() > after));
+        let is_line = |told: &&Told| matches!(told, Told::Line { .. });
+        for line in told.iter().filter(is_line) {
+            prop_assert!(has_pieces || lines.contains(line), "{line:?} never was");
         }
     }
 
@@ -310,6 +360,25 @@ fn output_does_not_join_an_entry_across_what_was_let_go() {
         chunk(16, Stream::Stdout, b"b"),
     ];
     assert_eq!(told, expected);
+}
+
+#[test]
+fn what_an_earlier_attempt_has_kept_comes_in_chunks_like_all_else() {
+    const LONGEST: usize = 64 * 1024;
+    let journal = journal(Holding { window: usize::MAX, ..ROOMY });
+    let whole: Vec<u8> = (0..4 * LONGEST + 1).map(|at| (at % 251) as u8).collect();
+    journal.append(Stream::Stdout, &mut whole.clone());
+    journal.start_over();
+    let told = rest(&journal, &mut journal.reader(Lens::Chunks, 0));
+    let chunks: Vec<_> = told
+        .into_iter()
+        .map(|told| match told {
+            Told::Chunk { bytes, .. } => bytes,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert!(chunks.iter().all(|chunk| chunk.len() <= LONGEST));
+    assert!(chunks.concat() == whole);
 }
 
 #[test]
