@@ -4,11 +4,16 @@
 mod support;
 
 use std::fs;
+use std::pin::pin;
+use std::sync::Mutex;
+use std::task::{Context, Wake, Waker};
+use std::thread;
 
 use execution_engine::*;
 use futures_lite::StreamExt as _;
 use support::*;
 use tempfile::tempdir;
+use tokio::sync::oneshot;
 
 /// Writes pieces of what is made from a seed to both streams, cut anywhere and sometimes with a
 /// silence between them.
@@ -640,7 +645,7 @@ fn it_needs_no_runtime() {
         (id, lines.collect::<Vec<_>>().await)
     });
     assert_eq!(lines, ["1", "2", "3"]);
-    let elsewhere = std::thread::spawn(move || {
+    let elsewhere = thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async { engine.subscribe(id).await.unwrap().count().await })
     });
@@ -662,6 +667,40 @@ async fn one_that_moves_to_another_task_goes_on_there() {
     fs::write(go, "").unwrap();
     let rest = soon("the rest", rest).await.unwrap();
     assert_eq!(lines(&rest, Stream::Stdout), ["two"]);
+}
+
+/// A task of somebody else's: it watches, too, and goes with the last who would wake it.
+struct Task(#[expect(dead_code, reason = "it goes with the task")] Mutex<Subscription>);
+
+impl Wake for Task {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[tokio::test]
+async fn a_task_that_goes_with_its_waker_may_watch_the_same_execution() {
+    let engine = engine();
+    let id = engine.execute(shell("exec sleep 1000")).await.unwrap();
+    for is_dropped in [true, false] {
+        let mut watched = engine.subscribe_from(id, u64::MAX).await.unwrap();
+        let task = Task(Mutex::new(engine.subscribe(id).await.unwrap()));
+        let (sender, turn) = oneshot::channel();
+        // A thread that nobody waits for, should it never come back.
+        thread::spawn(move || {
+            let mut look = |waker: &Waker| {
+                let next = pin!(watched.next());
+                assert!(next.poll(&mut Context::from_waker(waker)).is_pending());
+            };
+            look(&Waker::from(Arc::new(task)));
+            if !is_dropped {
+                look(Waker::noop());
+            }
+            drop(watched);
+            sender.send(()).unwrap();
+        });
+        soon("its turn", turn).await.unwrap();
+    }
+    engine.cancel(id).await.unwrap();
+    soon("the end", engine.wait_for_completion(id)).await.unwrap();
 }
 
 #[tokio::test]

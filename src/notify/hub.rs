@@ -114,7 +114,10 @@ impl Inbox {
         if inner.closed {
             return Poll::Ready(None);
         }
-        inner.waker = Some(cx.waker().clone());
+        let before = inner.waker.replace(cx.waker().clone());
+        // Without the lock: what it belongs to is not ours.
+        drop(inner);
+        drop(before);
         Poll::Pending
     }
 

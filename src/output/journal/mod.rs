@@ -246,7 +246,10 @@ impl Journal {
                     Some(found) => found,
                     None if inner.closed => return Poll::Ready(None),
                     None => {
-                        inner.wakers.insert(reader, cx.waker().clone());
+                        let before = inner.wakers.insert(reader, cx.waker().clone());
+                        // Without the lock: what it belongs to is not ours, and may read here, too.
+                        drop(inner);
+                        drop(before);
                         return Poll::Pending;
                     }
                 }
@@ -266,7 +269,8 @@ impl Journal {
 
     /// Forgets a reader.
     pub(crate) fn leave(&self, reader: u64) {
-        self.lock().wakers.remove(&reader);
+        let waker = self.lock().wakers.remove(&reader);
+        drop(waker);
     }
 
     /// A reader of what comes after this place; 0 is before everything.
