@@ -328,11 +328,11 @@ impl ExecutionEngine {
     ///
     /// # Errors
     /// [`ExecutionError::NotFound`] for an unknown id, [`ExecutionError::NoLog`] if none was asked
-    /// for, [`ExecutionError::Log`] if it cannot be read.
+    /// for, [`ExecutionError::Log`] if it cannot be read, as a FIFO or a device.
     pub async fn read_logs(&self, id: Uuid) -> Result<String> {
         let path = self.get_log_path(id).await?.ok_or(ExecutionError::NoLog(id))?;
         let file = path.clone();
-        let read = self.core.driver.blocking(move || std::fs::read(file)).await;
+        let read = self.core.driver.blocking(move || Logs::read(&file)).await;
         match read.and_then(|read| read) {
             Ok(bytes) => Ok(text(&bytes)),
             Err(error) => Err(ExecutionError::Log { path, reason: error.to_string() }),

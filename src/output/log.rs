@@ -87,6 +87,15 @@ impl Logs {
         log_dir.join(format!("{id}.log"))
     }
 
+    /// What is written so far. A FIFO or a device gives nothing back: reading it would wait for ever,
+    /// or take what is meant for its reader.
+    pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+        if !std::fs::metadata(path)?.is_file() {
+            return Err(io::Error::other("it is no regular file, so it cannot be read back"));
+        }
+        std::fs::read(path)
+    }
+
     pub(crate) fn header(&mut self, header: &LogHeader<'_>) {
         self.readable_text(|text| {
             // Without one of its own the child inherits this process's directory.
