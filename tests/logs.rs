@@ -201,3 +201,48 @@ async fn logs_stay_when_their_records_go_where_nothing_else_is_said() {
     assert_eq!(engine.total_count().await, 0);
     assert!(fs::read_to_string(log).unwrap().contains("out | first\n"));
 }
+
+#[tokio::test]
+async fn a_log_outlives_the_record_of_another_execution_that_had_the_same_id() {
+    let dir = tempdir().unwrap();
+    let engine = with_logs(dir.path(), LogRetention::WithRecord, 1);
+    let id = Uuid::new_v4();
+    for round in 1..=100 {
+        let again = ExecutionRequest { id, ..shell(format!("echo round {round}")) };
+        engine.run(again).await.unwrap();
+        let log = engine.read_logs(id).await.unwrap();
+        assert!(log.contains(&format!("out | round {round}\n")), "{round}: {log}");
+        // Pushes it out.
+        engine.run(shell("true")).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn one_that_is_stopped_before_its_turn_has_a_log_that_says_so() {
+    let dir = tempdir().unwrap();
+    let config = ExecutionConfig {
+        log_dir: Some(dir.path().join("logs")),
+        max_concurrent_executions: 1,
+        ..Default::default()
+    };
+    let admission = Admission::Queue { max_waiting: 9 };
+    let builder = ExecutionEngine::builder().config(config).admission(admission);
+    let engine = builder.build().unwrap();
+    let first = engine.execute(shell("exec sleep 1000")).await.unwrap();
+    let raw = dir.path().join("raw");
+    let second = engine.execute(shell("echo never").output_log(&raw)).await.unwrap();
+    let third = engine.execute(shell("echo never").output_log(dir.path())).await.unwrap();
+    for id in [second, third] {
+        engine.cancel(id).await.unwrap();
+        let result = soon("the end", engine.wait_for_completion(id)).await.unwrap();
+        assert_eq!(result.ending, Ending::Cancelled);
+        // A directory is no file for a log.
+        assert_eq!(result.output_error.is_some(), id == third, "{:?}", result.output_error);
+    }
+    let log = engine.read_logs(second).await.unwrap();
+    assert!(log.contains("# command   echo never\n"), "{log}");
+    assert!(log.contains("# ending    cancelled\n"), "{log}");
+    assert!(log.ends_with("# output    0 bytes on stdout, 0 bytes on stderr\n"), "{log}");
+    assert_eq!(fs::read(raw).unwrap(), b"");
+    engine.cancel(first).await.unwrap();
+}

@@ -576,6 +576,41 @@ async fn a_fifo_whose_reader_never_reads_does_not_stop_a_timeout() {
     drop(reader);
 }
 
+#[tokio::test]
+async fn a_log_that_nobody_takes_costs_the_result_nothing_of_what_is_in_the_pipes() {
+    let (dir, fifo) = fifo().await;
+    let mut reader = both_ends(&fifo);
+    // A pipe's worth, so that it is full.
+    reader.write_all(&[0; 64 * 1024]).unwrap();
+    let engine = ExecutionEngine::builder().drain_limit(Duration::from_millis(50)).build().unwrap();
+    let done = dir.path().join("done");
+    let lines = "for n in 1 2 3 4 5 6; do echo out $n; echo err $n >&2; sleep 0.02; done";
+    let line = format!("{lines}; touch '{}'; exec sleep 1000", done.display());
+    let id = engine.execute(shell(line).output_log(&fifo)).await.unwrap();
+    until("all is written", || done.exists()).await;
+    engine.cancel(id).await.unwrap();
+    let result = soon("the end", engine.wait_for_completion(id)).await.unwrap();
+    assert_eq!(result.status, ExecutionStatus::Cancelled);
+    assert!(result.output_error.unwrap().contains("fifo"));
+    for (text, stream) in [(result.stdout, "out"), (result.stderr, "err")] {
+        let all: String = (1..=6).map(|n| format!("{stream} {n}\n")).collect();
+        assert_eq!(text, all);
+    }
+}
+
+#[tokio::test]
+async fn a_fifo_that_was_written_as_a_log_is_not_read_back() {
+    let (_dir, fifo) = fifo().await;
+    let reader = both_ends(&fifo);
+    let engine = engine();
+    let id = engine.run(shell("printf hello").output_log(&fifo)).await.unwrap().id;
+    for reader in [Some(reader), None] {
+        let read = soon("an answer", engine.read_logs(id)).await;
+        assert!(matches!(&read, Err(ExecutionError::Log { .. })), "{read:?}");
+        drop(reader);
+    }
+}
+
 // The readable log.
 
 /// The lines of one stream (`out` or `err`) in a readable log.

@@ -93,6 +93,27 @@ async fn they_go_with_the_engine_also_while_somebody_watches_all() {
     drop((every, one, running));
 }
 
+#[tokio::test]
+async fn what_is_lost_when_the_ending_is_decided_is_told_beside_it() {
+    let builder = ExecutionEngine::builder().config(spilling(100)).overflow_disk_limit(10_000);
+    let engine = builder.build().unwrap();
+    let line = "trap 'seq 1 100000; exit' TERM; echo ready; while :; do sleep 0.01; done";
+    let id = engine.execute(shell(line)).await.unwrap();
+    let mut records = engine.subscribe(id).await.unwrap();
+    while let Some(record) = soon("it is ready", records.next()).await {
+        if matches!(record.event, ExecutionEvent::Stdout { .. }) {
+            break;
+        }
+    }
+    engine.cancel(id).await.unwrap();
+    let result = soon("the end", engine.wait_for_completion(id)).await.unwrap();
+    assert_beginning(&result, &format!("ready\n{}", numbers(100_000)));
+    assert_eq!(result.ending, Ending::Cancelled);
+    assert!(result.stdout_stats.kept_bytes < result.stdout_stats.seen_bytes);
+    let error = result.output_error.unwrap();
+    assert!(error.starts_with("stdout: ") && error.contains("overflow_disk_limit"), "{error}");
+}
+
 // Taking them.
 
 #[tokio::test]

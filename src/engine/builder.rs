@@ -1,4 +1,4 @@
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use execution_engine_process::{Containment, Level, Signal};
@@ -132,7 +132,8 @@ impl EngineBuilder {
 
     /// How many bytes of output beyond what is kept are held of a running execution for
     /// [subscriptions](ExecutionEngine::subscribe) that come late or are behind. What is kept is held
-    /// anyway. It is let go in the portions in which it was read, of up to 64 KiB. Default: 1 MiB.
+    /// anyway. It is let go in the portions in which it was read, of up to 64 KiB, or 256 KiB where an
+    /// [earlier attempt](crate::ExecutionOptions::retry) had kept it. Default: 1 MiB.
     pub fn replay_window(mut self, bytes: usize) -> Self {
         self.settings.replay_window = bytes;
         self
@@ -244,7 +245,7 @@ impl EngineBuilder {
         };
         let forgotten_logs = match self.settings.logs {
             LogRetention::Keep => None,
-            LogRetention::WithRecord => self.config.log_dir.clone(),
+            LogRetention::WithRecord => self.config.log_dir.clone().map(Mutex::new),
         };
         let shared = Shared {
             registry: Arc::new(Registry::new(Permits::new(limit, self.admission, self.groups))),

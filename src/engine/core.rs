@@ -11,7 +11,7 @@ use super::cleanup;
 use crate::config::{ExecutionConfig, LogRetention, OversizedOutputStrategy};
 use crate::error::{ExecutionError, Result};
 use crate::execution::{
-    Again, Driver, Duty, Job, Ladder, Live, Shared, Terms, Timing, Waiting, ends_of, open_logs,
+    Again, Driver, Duty, Job, Ladder, Live, Shared, Terms, Timing, Waiting, ends_of,
 };
 use crate::model::{ExecutionOptions, ExecutionRequest};
 use crate::notify::{Audience, Publisher, Stage};
@@ -107,11 +107,11 @@ impl Core {
                 self.driver.spawn(Waiting { duty, launch, logs, plan, terms, again }.run());
             }
             Admitted::Permit(permit) => {
-                let logs =
-                    open_logs(&logs, &live, launch.working_dir.as_deref()).inspect_err(|_| {
-                        self.shared.registry.discard(id);
-                        live.end(None);
-                    })?;
+                let logs = self.shared.open_logs(&logs, &live, launch.working_dir.as_deref());
+                let logs = logs.inspect_err(|_| {
+                    self.shared.registry.discard(id);
+                    live.end(None);
+                })?;
                 let duty = duty(Admitted::Permit(permit));
                 self.driver.spawn(Job::attempt(duty, launch, logs, plan, terms, again).run());
             }

@@ -1,5 +1,6 @@
 //! The duty to end an execution exactly once, in the right order, whatever happens to its supervisor.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,9 +11,10 @@ use super::ending::usage;
 use super::live::Live;
 use super::shared::Shared;
 use super::state::Input;
+use crate::error::ExecutionError;
 use crate::model::{Attempt, ContainmentReceipt, Ending, ExecutionEvent};
 use crate::notify::Publisher;
-use crate::output::{Journal, Logs};
+use crate::output::{Journal, LogPlan, Logs};
 use crate::record::{Facts, Record};
 use crate::submit::Admitted;
 
@@ -62,6 +64,14 @@ impl Duty {
 
     pub(super) fn containment(&self) -> &Containment {
         &self.shared.containment
+    }
+
+    pub(super) fn open_logs(
+        &self,
+        plan: &LogPlan,
+        working_dir: Option<&Path>,
+    ) -> Result<Logs, ExecutionError> {
+        self.shared.open_logs(plan, &self.live, working_dir)
     }
 
     /// From now on its time runs; that of the first attempt since it has its permit.

@@ -25,4 +25,4 @@ pub(crate) use shared::Shared;
 pub(crate) use stdin::{Refused, ends_of};
 pub(crate) use stop::Ladder;
 pub(crate) use supervisor::{Job, Terms, Timing};
-pub(crate) use waiting::{Waiting, open_logs};
+pub(crate) use waiting::Waiting;

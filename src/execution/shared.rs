@@ -1,14 +1,15 @@
 //! What the executions of one engine share.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use execution_engine_process::Containment;
 use tokio::sync::Notify;
 
 use super::live::Live;
+use crate::error::ExecutionError;
 use crate::notify::Hub;
-use crate::output::{Logs, OverflowDir};
+use crate::output::{LogHeader, LogPlan, Logs, OverflowDir};
 use crate::record::{Record, Registry, Retention};
 
 /// What the executions of one engine share.
@@ -21,17 +22,44 @@ pub(crate) struct Shared {
     pub(crate) ended: Notify,
     /// Those who watch all executions.
     pub(crate) hub: Arc<Hub>,
-    /// Where the readable logs are, if they go with their records.
-    pub(crate) forgotten_logs: Option<PathBuf>,
+    /// Where the readable logs are, if they go with their records. Locked while one is opened or
+    /// removed: when an execution is forgotten, the next one may have its id, and its log.
+    pub(crate) forgotten_logs: Option<Mutex<PathBuf>>,
     pub(crate) overflow_dir: Arc<OverflowDir>,
 }
 
 impl Shared {
+    /// Opens the logs of an execution that is about to start, or will never.
+    pub(crate) fn open_logs(
+        &self,
+        plan: &LogPlan,
+        live: &Live,
+        working_dir: Option<&Path>,
+    ) -> Result<Logs, ExecutionError> {
+        let _none_is_removed = self
+            .forgotten_logs
+            .as_ref()
+            .map(|dir| dir.lock().unwrap_or_else(PoisonError::into_inner));
+        let profile = live.profile();
+        let mut logs = Logs::open(plan, profile.id)?;
+        logs.header(&LogHeader {
+            id: profile.id,
+            command: &profile.command,
+            working_dir,
+            started_at: profile.started_at(live.waited()),
+        });
+        Ok(logs)
+    }
+
     /// What goes with records that are remembered no more.
     pub(crate) fn forget(&self, records: &[Arc<Record>]) {
         let Some(dir) = &self.forgotten_logs else { return };
         for record in records {
-            let log = Logs::own_path(dir, record.id());
+            let dir = dir.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.registry.get(record.id()).is_some() {
+                continue;
+            }
+            let log = Logs::own_path(&dir, record.id());
             if let Err(error) = std::fs::remove_file(&log) {
                 tracing::debug!(%error, log = %log.display(), "a log could not be removed");
             }

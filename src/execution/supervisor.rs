@@ -17,7 +17,7 @@ use super::spawn::{self, Start};
 use super::stdin::{Feed, Feeding, ends_of};
 use super::stop::{self, Ladder, leave_tree, stop_tree};
 use crate::lookout::{Post, Sight};
-use crate::model::{ContainmentReceipt, Ending, StdinSource};
+use crate::model::{ContainmentReceipt, Ending, StdinSource, Stream};
 use crate::output::{Logs, OutputStop, Pump, PumpPlan, Step};
 use crate::submit;
 
@@ -233,9 +233,11 @@ impl Duty {
     }
 
     fn close(&self, pump: Pump, outcome: Outcome) -> (Logs, Outcome) {
+        let is_told = matches!(self.live().decision(), Some(Ending::OutputLost { .. }));
+        let loss = if is_told { None } else { pump.loss() };
         let logs = pump.close();
         self.publisher().tell();
-        (logs, outcome)
+        (logs, Outcome { output_error: outcome.output_error.or(loss), ..outcome })
     }
 
     /// Waits until the tree is gone and everything it has written is read.
@@ -387,8 +389,13 @@ impl Duty {
             }
             pump.complete_files().await
         };
-        if let Ok(Some(stop)) = timeout(patience, work).await {
-            self.stop_for(stop);
+        match timeout(patience, work).await {
+            Ok(stop) => stop.into_iter().for_each(|stop| self.stop_for(stop)),
+            // A file that is not written in time costs none of what the pipes hold, which is not much.
+            Err(_) => {
+                let steps = Stream::BOTH.iter().map_while(|_| pump.step_now());
+                steps.for_each(|step| self.accept(step));
+            }
         }
     }
 
@@ -427,11 +434,8 @@ impl Duty {
     }
 }
 
-/// The last bytes of the overflow files; what went wrong.
+/// The last bytes of the overflow files; what went wrong beside what the pump itself tells.
 async fn complete_files(pump: &mut Pump) -> Option<String> {
-    match timeout(LOG_PATIENCE, pump.complete_files()).await {
-        Ok(Some(OutputStop::Lost { stream, reason })) => Some(format!("{stream}: {reason}")),
-        Ok(_) => None,
-        Err(_) => Some("the disk did not answer in time".to_string()),
-    }
+    let completed = timeout(LOG_PATIENCE, pump.complete_files()).await;
+    completed.err().map(|_| "the disk did not answer in time".to_string())
 }

@@ -60,7 +60,8 @@ pub struct ExecutionResult {
     pub stderr_stats: StreamStats,
     /// What was done so that nothing outlives it.
     pub containment: ContainmentReceipt,
-    /// Why a log or an overflow file is not complete, where that did not end the execution.
+    /// Why a log or an overflow file is not complete, or a stream was not read to its end, where that did
+    /// not end the execution.
     pub output_error: Option<String>,
     /// How many lines event handlers had missed by then because they were stuck.
     pub lines_missed: u64,

@@ -81,9 +81,9 @@ struct Channel {
     pipe: Option<OwnedFd>,
     busy: Busy,
     overflow: Option<Box<(FileSink, Arc<OverflowFile>)>>,
-    /// Whether something could not be written: what follows is not written either then, so that the
-    /// file has no hole.
-    is_broken: bool,
+    /// Why something was lost. What follows is not written to the file either then, so that it has no
+    /// hole.
+    loss: Option<io::Error>,
     /// Since when a line has been unfinished and nothing has come.
     silent_since: Option<Instant>,
 }
@@ -103,7 +103,7 @@ impl Pump {
                 pipe,
                 busy: Busy::default(),
                 overflow: None,
-                is_broken: false,
+                loss: None,
                 silent_since: None,
             })
         };
@@ -170,7 +170,7 @@ impl Pump {
             if let Some((sink, _)) = channel.overflow.as_deref_mut()
                 && let Err(error) = sink.write_pending().await
             {
-                return Some(channel.broke_off(&error));
+                return Some(channel.broke_off(error));
             }
         }
         None
@@ -188,10 +188,17 @@ impl Pump {
             if let Some((sink, _)) = channel.overflow.as_deref_mut()
                 && let Err(error) = sink.finish().await
             {
-                stop = Some(channel.broke_off(&error));
+                stop = Some(channel.broke_off(error));
             }
         }
         stop
+    }
+
+    /// The first thing that was lost, and why.
+    pub(crate) fn loss(&self) -> Option<String> {
+        let loss =
+            |channel: &Channel| Some(format!("{}: {}", channel.stream, channel.loss.as_ref()?));
+        self.channels.iter().find_map(loss)
     }
 
     /// Closes the pipes, and tells what was unfinished. The logs come back for their last words.
@@ -232,7 +239,7 @@ impl Pump {
         match read {
             Err(error) => {
                 channel.close();
-                Step { stop: Some(channel.lost(&error)), ..Step::default() }
+                Step { stop: Some(channel.lost(error)), ..Step::default() }
             }
             Ok(0) => {
                 channel.close();
@@ -311,11 +318,8 @@ impl Channel {
         match plan.excess {
             Excess::Drop => None,
             Excess::Stop => Some(OutputStop::Limit { stream: self.stream, limit: plan.limit }),
-            Excess::Spill if self.is_broken => None,
-            Excess::Spill => self.spill(excess, plan).err().map(|error| {
-                self.is_broken = true;
-                self.lost(&error)
-            }),
+            Excess::Spill if self.loss.is_some() => None,
+            Excess::Spill => self.spill(excess, plan).err().map(|error| self.lost(error)),
         }
     }
 
@@ -337,16 +341,17 @@ impl Channel {
     }
 
     /// The file has what it has.
-    fn broke_off(&mut self, error: &io::Error) -> OutputStop {
-        self.is_broken = true;
+    fn broke_off(&mut self, error: io::Error) -> OutputStop {
         if let Some((_, file)) = self.overflow.as_deref() {
             file.broke_off();
         }
         self.lost(error)
     }
 
-    fn lost(&self, error: &io::Error) -> OutputStop {
-        OutputStop::Lost { stream: self.stream, reason: error.to_string() }
+    fn lost(&mut self, error: io::Error) -> OutputStop {
+        let reason = error.to_string();
+        self.loss.get_or_insert(error);
+        OutputStop::Lost { stream: self.stream, reason }
     }
 }
 
