@@ -1,6 +1,7 @@
 //! What is kept of one stream: never more than the limit, and an exact count of the rest.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -112,6 +113,11 @@ impl Capture {
     /// How far in the stream it is kept when nothing more comes.
     pub(super) fn kept(&self) -> u64 {
         self.base + self.kept as u64
+    }
+
+    /// Where in the stream the store is.
+    pub(super) fn place(&self) -> Range<u64> {
+        self.base..self.base + self.stored().len() as u64
     }
 
     /// Everything in the store.

@@ -160,6 +160,16 @@ impl Inner {
         }
         self.first_loose = 0;
         self.let_go();
+        // What is left is copied, because a part of a store holds all of it.
+        for entry in &mut self.entries {
+            let What::Loose(loose) = &mut entry.what else { continue };
+            let store = old[loose.span.stream.index()].place();
+            if let Held::Closed(held) = &mut loose.held
+                && store.contains(&loose.span.offset)
+            {
+                *held = Bytes::copy_from_slice(held);
+            }
+        }
     }
 
     pub(super) fn seal(&mut self) -> Sealed {
