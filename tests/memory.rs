@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use execution_engine::*;
 use support::*;
+use tempfile::tempdir;
 
 const MIB: usize = 1024 * 1024;
 
@@ -28,11 +29,47 @@ impl EventHandler for Measures {
     }
 }
 
+/// Takes a second for each line.
+struct HardlyHears;
+
+#[async_trait]
+impl EventHandler for HardlyHears {
+    async fn handle_event(&self, event: ExecutionEvent) {
+        if let ExecutionEvent::Stdout { .. } = event {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+}
+
+/// Leaves somebody behind who writes lines without end, into a pipe so large that it is hardly ever empty.
+const LEAVES_ONE: &str = r"
+import fcntl, os, time
+try:
+    fcntl.fcntl(1, fcntl.F_SETPIPE_SZ, 1 << 20)
+except (AttributeError, OSError):
+    pass
+if os.fork() == 0:
+    lines = (b'x' * 999 + b'\n') * 1000
+    while True:
+        os.write(1, lines)
+time.sleep(0.1)
+os._exit(0)
+";
+
 /// The most memory that this process has had resident at a time, in bytes.
 fn peak_memory() -> usize {
+    memory("VmHWM:")
+}
+
+/// What it has now.
+fn resident_memory() -> usize {
+    memory("VmRSS:")
+}
+
+fn memory(what: &str) -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    let kib: usize = peak.trim().trim_end_matches("kB").trim().parse().unwrap();
+    let found = status.lines().find_map(|line| line.strip_prefix(what)).unwrap();
+    let kib: usize = found.trim().trim_end_matches("kB").trim().parse().unwrap();
     kib * 1024
 }
 
@@ -101,6 +138,14 @@ async fn a_gigabyte_of_output_needs_little_more_memory_than_the_limit() {
     drop(result.stdout);
     assert_little(before, "100 MB in one line");
 
+    // A handler that is slow, and somebody who writes on when the program has ended.
+    let slow = engine_with(|config| config.max_output_size_bytes = MIB)
+        .with_event_handler(Arc::new(HardlyHears));
+    let leaves_one = ExecutionRequest::exec("python3", ["-c", LEAVES_ONE]);
+    let result = soon("the end", slow.run(leaves_one)).await.unwrap();
+    assert_eq!(result.ending, Ending::Exited { code: 0 });
+    assert_little(before, "somebody who writes on");
+
     // Those who come and go.
     let id = quiet.execute(ExecutionRequest::exec("sleep", ["1000"])).await.unwrap();
     let (descriptors, threads_before) = (open_descriptors(), threads());
@@ -113,4 +158,24 @@ async fn a_gigabyte_of_output_needs_little_more_memory_than_the_limit() {
     quiet.cancel(id).await.unwrap();
     soon("the end", quiet.wait_for_completion(id)).await.unwrap();
     assert_little(before, "a hundred thousand who came and went");
+
+    // An attempt that has kept much, and the next one.
+    let before_attempts = resident_memory();
+    let keeps = engine_with(|config| config.max_output_size_bytes = 64 * MIB);
+    let dir = tempdir().unwrap();
+    let [first, second] = ["first", "second"].map(|name| dir.path().join(name));
+    let line = format!(
+        "if [ -e '{0}' ]; then touch '{1}'; exec sleep 1000; fi; \
+         touch '{0}'; head -c 60000000 /dev/zero; exit 1",
+        first.display(),
+        second.display()
+    );
+    let retry = Retry::attempts(2).first_pause(Duration::from_millis(1));
+    let options = ExecutionOptions::default().retry(retry);
+    let id = keeps.execute_with(shell(line), options).await.unwrap();
+    until("the second attempt", || second.exists()).await;
+    let grown = resident_memory().saturating_sub(before_attempts);
+    assert!(grown < 16 * MIB, "the first attempt holds {grown} bytes");
+    keeps.cancel(id).await.unwrap();
+    soon("the end", keeps.wait_for_completion(id)).await.unwrap();
 }

@@ -21,6 +21,9 @@ use crate::model::{ContainmentReceipt, Ending, StdinSource, Stream};
 use crate::output::{Logs, OutputStop, Pump, PumpPlan, Step};
 use crate::submit;
 
+/// What the pipes of a program may hold at its end, if it has made them as large as a user may.
+const MOST_IN_PIPES: u64 = 2 * 1024 * 1024;
+
 /// The deadlines of one execution.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Timing {
@@ -366,7 +369,7 @@ impl Duty {
     }
 
     /// Reads what is there, whatever still holds the pipes open. A handler that is behind does not
-    /// hold this up: what a pipe can hold fits beside its queue.
+    /// hold this up: what pipes can hold fits beside its queue. It does hold up whoever writes on.
     async fn drain(&self, pump: &mut Pump, patience: Duration) {
         let first = pump.step_now();
         if first.is_some() || pump.has_files() {
@@ -376,12 +379,16 @@ impl Duty {
     }
 
     async fn drain_on(&self, pump: &mut Pump, first: Option<Step>, patience: Duration) {
+        let begun = self.journal().end();
         let work = async {
             let mut next = first;
             while let Some(step) = next {
                 self.accept(step);
                 if let Some(stop) = pump.write_pending().await {
                     self.stop_for(stop);
+                }
+                if self.journal().end() - begun > MOST_IN_PIPES {
+                    self.publisher().room().await;
                 }
                 // A survivor may write on and on, and others live on this thread, too.
                 tokio::task::consume_budget().await;
