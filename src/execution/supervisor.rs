@@ -72,7 +72,7 @@ struct Running {
 /// Why there is nothing to see to.
 enum NotRunning {
     /// The program runs, but the lookout cannot watch it.
-    Unwatched { child: Child, ladder: Ladder, error: io::Error },
+    Unwatched { child: Child, ladder: Ladder, logs: Logs, error: io::Error },
     /// It could not be started.
     Failed { logs: Logs, ending: Ending },
 }
@@ -159,15 +159,17 @@ impl Running {
         let watched = || {
             let post = Post::new()?;
             post.watch(Sight::Exit, &child.exit_fd())?;
-            let pump = Pump::new([Some(stdout), stderr], &post, logs, plan)?;
-            Ok((post, pump, feed.into(stdin)?))
+            post.watch(Sight::Stdout, &stdout)?;
+            stderr.iter().try_for_each(|stderr| post.watch(Sight::Stderr, stderr))?;
+            Ok((post, feed.into(stdin)?))
         };
         match watched() {
-            Ok((post, pump, feeding)) => {
+            Ok((post, feeding)) => {
+                let pump = Pump::new([Some(stdout), stderr], logs, plan);
                 Ok(Box::new(Self { child, post, pump, feeding, timing, leftovers, limits }))
             }
             Err(error) => {
-                Err(Box::new(NotRunning::Unwatched { child, ladder: timing.ladder, error }))
+                Err(Box::new(NotRunning::Unwatched { child, ladder: timing.ladder, logs, error }))
             }
         }
     }
@@ -431,11 +433,11 @@ impl Duty {
                 self.decide(ending);
                 (logs, self.no_outcome())
             }
-            NotRunning::Unwatched { mut child, ladder, error } => {
+            NotRunning::Unwatched { mut child, ladder, logs, error } => {
                 self.decide(Ending::EngineFailed { reason: error.to_string() });
                 let (tree, nothing) = (stop::look(&mut child), self.nothing_to_stop());
                 let stop = stop_tree(&mut child, tree, nothing, ladder, self.live());
-                (Logs::default(), Outcome::without_program(stop.await))
+                (logs, Outcome::without_program(stop.await))
             }
         }
     }

@@ -89,27 +89,19 @@ struct Channel {
 }
 
 impl Pump {
-    /// Takes the ends of the pipes that do not block. It is this post that tells of them.
-    pub(crate) fn new(
-        pipes: [Option<OwnedFd>; 2],
-        post: &Post,
-        logs: Logs,
-        plan: PumpPlan,
-    ) -> io::Result<Self> {
-        let channel = |stream: Stream, pipe: Option<OwnedFd>| {
-            pipe.iter().try_for_each(|pipe| post.watch(stream.into(), pipe))?;
-            Ok::<_, io::Error>(Channel {
-                stream,
-                pipe,
-                busy: Busy::default(),
-                overflow: None,
-                loss: None,
-                silent_since: None,
-            })
+    /// Takes the ends of the pipes that do not block, and that a post watches.
+    pub(crate) fn new(pipes: [Option<OwnedFd>; 2], logs: Logs, plan: PumpPlan) -> Self {
+        let channel = |stream: Stream, pipe: Option<OwnedFd>| Channel {
+            stream,
+            pipe,
+            busy: Busy::default(),
+            overflow: None,
+            loss: None,
+            silent_since: None,
         };
         let [stdout, stderr] = pipes;
-        let channels = [channel(Stream::Stdout, stdout)?, channel(Stream::Stderr, stderr)?];
-        Ok(Self { channels, logs, plan, first: 0 })
+        let channels = [channel(Stream::Stdout, stdout), channel(Stream::Stderr, stderr)];
+        Self { channels, logs, plan, first: 0 }
     }
 
     pub(crate) fn is_open(&self) -> bool {
