@@ -131,6 +131,56 @@ async fn an_execution_that_is_removed_the_moment_it_ends_is_removed_once() {
     }
 }
 
+/// Looks again and again until there is something to be seen.
+fn look_until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let begun = std::time::Instant::now();
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(begun.elapsed() < PATIENCE, "waited too long");
+        std::thread::yield_now();
+    }
+}
+
+#[tokio::test]
+async fn whose_status_is_an_ending_has_a_result_and_can_be_removed() {
+    let engine = engine();
+    for _ in 0..200 {
+        let id = engine.execute(shell("head -c 200000 /dev/zero")).await.unwrap();
+        look_until(|| at_once(engine.get_status(id)).unwrap().is_terminal().then_some(()));
+        assert!(at_once(engine.get_result(id)).unwrap().is_some(), "it has ended");
+        assert_eq!(at_once(engine.remove_execution(id)), Ok(()));
+    }
+}
+
+#[tokio::test]
+async fn who_is_listed_as_ended_is_listed_with_an_ending() {
+    let engine = engine();
+    for _ in 0..200 {
+        let id = engine.execute(shell("head -c 200000 /dev/zero")).await.unwrap();
+        let listed = look_until(|| {
+            let one = at_once(engine.list_executions()).into_iter().find(|one| one.id == id);
+            one.filter(|one| one.status.is_terminal())
+        });
+        assert_eq!(listed.ending.map(|ending| ending.status()), Some(listed.status));
+        soon("its end", engine.wait_for_completion(id)).await.unwrap();
+        at_once(engine.remove_execution(id)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_plan_whose_status_is_an_ending_can_be_removed() {
+    let engine = engine();
+    for _ in 0..200 {
+        let plan = ExecutionPlan::parallel([shell("true")]);
+        let id = engine.execute_plan(plan).await.unwrap();
+        look_until(|| at_once(engine.get_plan_status(id)).unwrap().is_terminal().then_some(()));
+        assert_eq!(at_once(engine.remove_plan(id)), Ok(()));
+        assert!(at_once(engine.list_plans()).is_empty());
+    }
+}
+
 #[tokio::test]
 async fn looking_and_cleaning_up_disturbs_nobody_who_runs() {
     let engine = engine_with(|config| config.max_in_memory_executions = 5);

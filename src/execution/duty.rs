@@ -171,7 +171,6 @@ impl Duty {
     fn fulfil(&mut self, outcome: Outcome) {
         let from = self.live.status();
         self.decide(Ending::EngineFailed { reason: "its supervisor was lost".to_string() });
-        let _closed = self.live.apply(Input::Closed);
         let Some(ending) = self.live.decision() else { return };
         let Outcome { containment, reaped, counted, output_error } = outcome;
         let signal = reaped.as_ref().and_then(|reaped| match reaped.exit {
@@ -197,6 +196,8 @@ impl Duty {
         let evicted = self.shared.registry.end(&record, Instant::now(), self.shared.retention);
         drop(self.admitted.take());
         self.live.end(Some(record));
+        // Not before: whoever sees an ending may ask for what came of it.
+        let _closed = self.live.apply(Input::Closed);
         self.publisher.status(at, from, to);
         self.publisher.last(at, last, receipt);
         self.shared.ended.notify_one();

@@ -247,6 +247,10 @@ impl Live {
     }
 
     pub(crate) fn summary(&self) -> ExecutionSummary {
+        // It may have ended since it was looked up.
+        if let Some(Some(record)) = self.record.get() {
+            return record.summary();
+        }
         self.profile.summary(self.status(), [self.waited(), self.begun().elapsed()], None)
     }
 

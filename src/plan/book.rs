@@ -57,7 +57,12 @@ impl Plans {
     ) -> Vec<Arc<PlanLive>> {
         let mut inner = self.lock();
         let profile = plan.profile();
-        inner.ended.push_back(Ended { at: now, id: profile.id, steps: profile.total });
+        // It may have been removed since its ending could be seen, and its id may be another one's by now.
+        let is_known =
+            inner.plans.get(&profile.id).is_some_and(|known| std::ptr::eq(&**known, plan));
+        if is_known {
+            inner.ended.push_back(Ended { at: now, id: profile.id, steps: profile.total });
+        }
         retention.map_or_else(Vec::new, |retention| inner.evict(now, retention))
     }
 
@@ -69,10 +74,10 @@ impl Plans {
     /// Forgets an ended plan: None if there is none of that id, itself if it still runs.
     pub(crate) fn remove(&self, id: Uuid) -> Option<Removed> {
         let mut inner = self.lock();
-        let Some(at) = inner.ended.iter().position(|ended| ended.id == id) else {
-            return inner.plans.contains_key(&id).then_some(Removed::StillRunning);
-        };
-        inner.ended.remove(at);
+        if !inner.plans.get(&id)?.status().is_terminal() {
+            return Some(Removed::StillRunning);
+        }
+        inner.ended.retain(|ended| ended.id != id);
         inner.plans.remove(&id).map(Removed::Plan)
     }
 
