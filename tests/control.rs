@@ -43,6 +43,24 @@ async fn start_with(
 // ------------------------------------------------------------------------------------------- signals
 
 #[tokio::test]
+async fn who_comes_when_the_program_has_just_ended_is_told_how() {
+    // What the program leaves behind writes on, so that collecting its output takes a while.
+    let builder = ExecutionEngine::builder().drain_limit(Duration::from_millis(500));
+    let engine = builder.stop_grace(Duration::from_millis(200)).build().unwrap();
+    let id = engine.execute(shell("yes & sleep 0.1; exit 3")).await.unwrap();
+    let error = soon("a refusal", async {
+        loop {
+            if let Err(error) = engine.signal(id, Signal::Continue).await {
+                return error;
+            }
+        }
+    })
+    .await;
+    assert_eq!(error, ExecutionError::AlreadyEnded { id, status: ExecutionStatus::Failed });
+    ended(&engine, id).await;
+}
+
+#[tokio::test]
 async fn a_signal_reaches_every_process_of_the_tree_once() {
     for level in levels() {
         let home = TempDir::new().unwrap();

@@ -264,6 +264,43 @@ async fn the_permit_is_kept_and_there_is_nothing_to_signal_between_attempts() {
 }
 
 #[tokio::test]
+async fn who_signals_an_attempt_that_has_just_ended_is_not_told_that_all_has_ended() {
+    // What the program leaves behind writes on, so that collecting its output takes a while.
+    let engine =
+        ExecutionEngine::builder().drain_limit(Duration::from_millis(500)).build().unwrap();
+    let line = shell("yes & sleep 0.1; exit 1");
+    let id = engine.execute_with(line, retrying(much_later(2))).await.unwrap();
+    let error = soon("a refusal", async {
+        loop {
+            if let Err(error) = engine.signal(id, Signal::Continue).await {
+                return error;
+            }
+        }
+    })
+    .await;
+    assert_eq!(error.error_code(), "control_failed", "{error}");
+    assert!(error.to_string().contains("next attempt"), "{error}");
+    engine.cancel(id).await.unwrap();
+    soon("the ending", engine.wait_for_completion(id)).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_signals_an_attempt_that_cannot_start_does_not_wait_for_the_next() {
+    let dir = TempDir::new().unwrap();
+    let program = dir.path().join("copy");
+    fs::copy("/bin/true", &program).unwrap();
+    let _writer = fs::OpenOptions::new().append(true).open(&program).unwrap();
+    let engine = engine();
+    let request = ExecutionRequest::exec(program.to_str().unwrap(), None::<&str>);
+    let id = engine.execute_with(request, retrying(much_later(2))).await.unwrap();
+    let error = soon("signal", engine.signal(id, Signal::Interrupt)).await.unwrap_err();
+    assert_eq!(error.error_code(), "control_failed", "{error}");
+    assert!(error.to_string().contains("next attempt"), "{error}");
+    engine.cancel(id).await.unwrap();
+    soon("the ending", engine.wait_for_completion(id)).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_later_attempt_can_be_signalled_and_paused() {
     let dir = TempDir::new().unwrap();
     let second = dir.path().join("second");

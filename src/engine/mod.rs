@@ -204,7 +204,8 @@ impl ExecutionEngine {
     /// # Errors
     /// [`ExecutionError::NotFound`] for an unknown id, [`ExecutionError::AlreadyEnded`] if it has
     /// ended or is being stopped, [`ValidationError`](crate::ValidationError) for a signal that
-    /// does not exist, and [`ExecutionError::Control`] if the system refuses.
+    /// does not exist, and [`ExecutionError::Control`] if the system refuses, or if there is no process
+    /// to signal because it waits in the queue or for its next attempt.
     ///
     /// ```
     /// use execution_engine::*;
@@ -439,7 +440,10 @@ impl ExecutionEngine {
                 match (live.control(action).await, live.lull()) {
                     (Some(done), _) => return done.or_else(|error| refused(&error.to_string())),
                     (None, Some(lull)) => return refused(lull),
-                    (None, None) => live.decision().map_or(live.status(), |ending| ending.status()),
+                    (None, None) => match live.decision() {
+                        Some(ending) => ending.status(),
+                        None => return refused("the attempt that ran has just ended"),
+                    },
                 }
             }
         };

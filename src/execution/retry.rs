@@ -34,6 +34,8 @@ impl Duty {
         if self.live().apply(Input::Rest).is_err() {
             return Err(outcome);
         }
+        // Of an attempt that could not be started it is still open.
+        self.live().inbox().close();
         let (attempt, all) = (self.live().attempt(), again.retry.attempts);
         let pause = again.retry.pause(attempt, fastrand::u64(..));
         logs.note(&format!("attempt {attempt} of {all}: {ending}; the next one in {pause:?}"));

@@ -251,7 +251,6 @@ impl Duty {
     /// time, so that the long wait does not hold what only the short one needs.
     async fn attend(&self, running: &mut Running) -> ContainmentReceipt {
         let exit = self.end_of_program(running).await;
-        self.live().inbox().close();
         self.end_of_tree(running, exit).await
     }
 
@@ -269,6 +268,8 @@ impl Duty {
             self.drain(&mut running.pump, running.timing.drain).await;
             self.decide(ending_of(exit, running.limits.as_deref(), &running.child));
         }
+        // Not before it is decided: whoever is turned away is told how it has ended.
+        self.live().inbox().close();
         let receipt = match self.without_stopping(running) {
             Ok(receipt) => receipt,
             Err(tree) => Box::pin(self.stop(running, tree)).await,
