@@ -248,6 +248,41 @@ async fn a_log_that_cannot_be_opened_by_then_is_a_failed_start() {
 }
 
 #[tokio::test]
+async fn it_is_the_ending_of_one_that_would_be_tried_again_too() {
+    let dir = TempDir::new().unwrap();
+    let engine = queueing(1, 10).build().unwrap();
+    let holder = engine.execute(shell(HOLD)).await.unwrap();
+    let request = shell("true").output_log(dir.path().join("a-file/out.log"));
+    let options = with_options(|options| options.retry(Retry::attempts(3)));
+    let waiting = engine.execute_with(request, options).await.unwrap();
+    fs::write(dir.path().join("a-file"), "in the way").unwrap();
+    engine.cancel(holder).await.unwrap();
+    let result = ended(&engine, waiting).await;
+    assert!(matches!(result.ending, Ending::SpawnFailed { .. }), "{result:?}");
+    assert!(result.error.unwrap().contains("a-file"));
+    assert_eq!(engine.available_permits(), 1);
+}
+
+#[tokio::test]
+async fn a_program_that_is_gone_by_then_is_told_as_gone() {
+    let dir = TempDir::new().unwrap();
+    let engine = queueing(1, 10).build().unwrap();
+    let holder = engine.execute(shell(HOLD)).await.unwrap();
+    let program = dir.path().join("copy");
+    fs::copy("/bin/true", &program).unwrap();
+    let request = ExecutionRequest::exec(program.to_str().unwrap(), None::<&str>);
+    let waiting = engine.execute(request).await.unwrap();
+    fs::remove_file(&program).unwrap();
+    engine.cancel(holder).await.unwrap();
+    let result = ended(&engine, waiting).await;
+    let Ending::SpawnFailed { reason, os_error: Some(2) } = &result.ending else {
+        panic!("it ended otherwise: {result:?}");
+    };
+    assert!(reason.contains(program.to_str().unwrap()), "it says which: {reason}");
+    assert!(!reason.contains("#!"), "it has no such line: {reason}");
+}
+
+#[tokio::test]
 async fn there_is_nothing_to_signal_or_pause_while_it_waits() {
     let engine = queueing(1, 10).build().unwrap();
     let holder = engine.execute(shell(HOLD)).await.unwrap();

@@ -94,6 +94,11 @@ impl Live {
         self.with_state(|state| state.is_between_attempts())
     }
 
+    /// No other attempt follows, however this one ends.
+    pub(super) fn try_no_more(&self) {
+        self.with_state(State::try_no_more);
+    }
+
     /// The number of the attempt, the first being 1.
     pub(super) fn attempt(&self) -> u32 {
         self.with_state(|state| state.attempt())

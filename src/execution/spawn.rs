@@ -24,7 +24,7 @@ pub(super) fn first_attempt(containment: &Containment, launch: Launch) -> Start 
     match containment.spawn(&launch) {
         Ok(spawned) => Start::Running(Box::new(spawned)),
         Err(error) if error.is_transient() => Start::Retry(Box::new(launch), error),
-        Err(error) => Start::Failed(failure(&error)),
+        Err(error) => Start::Failed(failure(&error, &launch)),
     }
 }
 
@@ -43,16 +43,20 @@ pub(super) async fn retry(
         match containment.spawn(launch) {
             Ok(spawned) => return Ok(Box::new(spawned)),
             Err(again) if again.is_transient() => error = again,
-            Err(last) => return Err(failure(&last)),
+            Err(last) => return Err(failure(&last, launch)),
         }
     }
-    Err(failure(&error))
+    Err(failure(&error, launch))
 }
 
-fn failure(error: &SpawnError) -> Ending {
+fn failure(error: &SpawnError, launch: &Launch) -> Ending {
     let os_error = error.source.raw_os_error();
     let hint = os_error.and_then(|errno| hint(&error.stage, Errno::from_raw_os_error(errno)));
     let reason = match hint {
+        // It was there when the request was checked.
+        Some(_) if error.stage == Stage::Exec && !launch.program.exists() => {
+            format!("{error}; {} is not there any more", launch.program.display())
+        }
         Some(hint) => format!("{error}; {hint}"),
         None => error.to_string(),
     };

@@ -87,6 +87,11 @@ impl State {
         Ok(())
     }
 
+    /// No other attempt follows, however this one ends.
+    pub(crate) fn try_no_more(&mut self) {
+        self.retry = None;
+    }
+
     fn tries_again(&self, ending: &Ending) -> bool {
         let retry = self.retry.as_deref();
         retry.is_some_and(|retry| self.attempt < retry.attempts && retry.covers(ending))

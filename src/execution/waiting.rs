@@ -36,6 +36,8 @@ impl Waiting {
                 Box::pin(duty.complete_and_end(logs, outcome)).await;
             }
             (Err(error), true) => {
+                // Another attempt would run without the log that was asked for.
+                duty.live().try_no_more();
                 duty.decide(Ending::SpawnFailed { reason: error.to_string(), os_error: None });
                 duty.end_without_program();
             }
