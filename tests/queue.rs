@@ -283,6 +283,19 @@ async fn a_program_that_is_gone_by_then_is_told_as_gone() {
 }
 
 #[tokio::test]
+async fn those_who_wait_are_listed_oldest_first_and_after_those_who_run() {
+    let engine = queueing(1, 50).build().unwrap();
+    let mut expected = vec![engine.execute(shell(HOLD)).await.unwrap()];
+    for priority in 0..20 {
+        let options = with_options(|options| options.priority(priority));
+        expected.push(engine.execute_with(shell("true"), options).await.unwrap());
+    }
+    let listed = engine.list_executions().await;
+    let listed: Vec<_> = listed.into_iter().map(|summary| summary.id).collect();
+    assert_eq!(listed, expected);
+}
+
+#[tokio::test]
 async fn there_is_nothing_to_signal_or_pause_while_it_waits() {
     let engine = queueing(1, 10).build().unwrap();
     let holder = engine.execute(shell(HOLD)).await.unwrap();

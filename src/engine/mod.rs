@@ -275,18 +275,20 @@ impl ExecutionEngine {
         ShutdownReport { ended, survivors, took: begun.elapsed() }
     }
 
-    /// All executions that are running or remembered, oldest first. Copies no output.
+    /// All executions that are running or remembered, oldest first; then those that wait in the queue, oldest
+    /// first. Copies no output.
     pub async fn list_executions(&self) -> Vec<ExecutionSummary> {
         let entries = self.core.shared.registry.all();
         let mut all: Vec<_> = entries
             .into_iter()
             .map(|entry| match entry {
-                Entry::Live(live) => live.summary(),
-                Entry::Ended(record) => record.summary(),
+                Entry::Live(live) => (live.waits_since(), live.summary()),
+                Entry::Ended(record) => (None, record.summary()),
             })
             .collect();
-        all.sort_by_key(|summary| summary.started_at);
-        all
+        // None of those that wait has been started, so that would not tell them apart.
+        all.sort_by_key(|(waits_since, summary)| (*waits_since, summary.started_at));
+        all.into_iter().map(|(_, summary)| summary).collect()
     }
 
     /// How many executions are alive, that is, hold a permit.

@@ -80,9 +80,15 @@ impl Live {
         self.place.get().copied()
     }
 
+    /// Since when it has waited for its permit; None if it does not.
+    pub(crate) fn waits_since(&self) -> Option<Instant> {
+        let waits = self.place.get().is_some() && self.begun.get().is_none();
+        waits.then_some(self.accepted)
+    }
+
     /// Why it has no process now although it has not ended; None if that is not so.
     pub(crate) fn lull(&self) -> Option<&'static str> {
-        if self.place.get().is_some() && self.begun.get().is_none() {
+        if self.waits_since().is_some() {
             return Some("it waits in the queue, so there is no process yet");
         }
         let is_between_attempts = self.with_state(|state| state.is_between_attempts());
