@@ -136,6 +136,9 @@ async fn ids_that_the_engine_knows() {
     engine.execute_plan(plan).await.unwrap();
     again.id = id;
     assert_eq!(engine.execute_plan(again).await, Err(ExecutionError::DuplicateId(id)));
+    assert_eq!(engine.execute(shell("true").id(id)).await, Err(ExecutionError::DuplicateId(id)));
+    let plan = ExecutionPlan::serial([shell("true").id(id)]);
+    assert_eq!(engine.execute_plan(plan).await, Err(ExecutionError::DuplicateId(id)));
     soon("the plan", engine.wait_for_plan(id)).await.unwrap();
     assert_eq!(engine.list_plans().await.len(), 1);
 }

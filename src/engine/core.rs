@@ -97,6 +97,9 @@ impl Core {
             longest_line: self.settings.longest_line,
         };
         drop(request);
+        if self.plans.get(id).is_some() {
+            return Err(ExecutionError::DuplicateId(id));
+        }
         let admitted = self.admit(id, &live, ask)?;
         let duty =
             |admitted| Duty::new(Arc::clone(&live), Arc::clone(&self.shared), publisher, admitted);

@@ -75,7 +75,8 @@ impl ExecutionEngine {
         if self.core.shared.registry.is_closed() {
             return Err(ExecutionError::ShuttingDown);
         }
-        let known = plan.commands.iter().find(|request| self.entry(request.id).is_ok());
+        let is_known = |id| self.entry(id).is_ok() || self.core.plans.get(id).is_some();
+        let known = plan.commands.iter().find(|request| is_known(request.id));
         if let Some(known) = known {
             return Err(ExecutionError::DuplicateId(known.id));
         }
