@@ -245,6 +245,40 @@ async fn the_first_cause_is_the_ending_of_the_plan() {
 }
 
 #[tokio::test]
+async fn a_cancel_that_meets_the_deadline_gives_one_account() {
+    let engine = ExecutionEngine::builder().stop_grace(Duration::ZERO).build().unwrap();
+    let mut cancelled = 0;
+    for round in 0..150 {
+        let plan = ExecutionPlan::serial([shell("sleep 60")]);
+        let begun = std::time::Instant::now();
+        let id = engine.execute_plan_with(plan, deadline(10)).await.unwrap();
+        while begun.elapsed() < Duration::from_micros(9_500 + 20 * round) {
+            std::thread::yield_now();
+        }
+        let _late = engine.cancel_plan(id).await;
+        let result = ended(&engine, id).await;
+        let of_step = &result.results[0].ending;
+        match &result.ending {
+            PlanEnding::Cancelled => {
+                cancelled += 1;
+                let never = Ending::NotRun { reason: NotRun::PlanCancelled };
+                assert!([Ending::Cancelled, never].contains(of_step), "{of_step:?}");
+            }
+            PlanEnding::DeadlineReached { deadline_ms } => {
+                let deadline_ms = *deadline_ms;
+                let never = Ending::NotRun { reason: NotRun::PlanDeadline };
+                assert!(
+                    [Ending::PlanDeadline { deadline_ms }, never].contains(of_step),
+                    "{of_step:?}"
+                );
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    eprintln!("{cancelled} of 150 cancels won");
+}
+
+#[tokio::test]
 async fn a_plan_that_is_done_in_time_knows_no_deadline() {
     let engine = engine();
     let plan = ExecutionPlan::serial([shell("true")]);

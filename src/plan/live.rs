@@ -143,9 +143,9 @@ impl PlanLive {
         Ok(())
     }
 
-    /// Decides the ending unless it is decided.
-    pub(super) fn decide(&self, ending: PlanEnding) {
-        self.lock().ending.get_or_insert(ending);
+    /// Decides the ending unless it is decided; the one that counts.
+    pub(super) fn decide(&self, ending: PlanEnding) -> PlanEnding {
+        self.lock().ending.get_or_insert(ending).clone()
     }
 
     /// Why what has not started never will.

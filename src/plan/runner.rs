@@ -83,8 +83,11 @@ impl<H: Hands> Runner<H> {
             () = self.live.called() => Ending::Cancelled,
             () = moment::reached(deadline) => {
                 let deadline_ms = self.options.deadline_ms.unwrap_or_default();
-                self.live.decide(PlanEnding::DeadlineReached { deadline_ms });
-                Ending::PlanDeadline { deadline_ms }
+                match self.live.decide(PlanEnding::DeadlineReached { deadline_ms }) {
+                    // It came first, if only just.
+                    PlanEnding::Cancelled => Ending::Cancelled,
+                    _ => Ending::PlanDeadline { deadline_ms },
+                }
             }
         };
         self.lock().stop(&self, &ending);
