@@ -5,6 +5,7 @@ mod support;
 
 use std::env::set_current_dir;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use execution_engine::*;
 use support::*;
@@ -21,6 +22,12 @@ async fn relative_paths_mean_what_they_meant_when_they_were_given() {
     fs::write(old.join("input"), "given\n").unwrap();
     fs::write(new.join("input"), "another\n").unwrap();
 
+    for (dir, name) in [(&old, "old"), (&new, "new")] {
+        let program = format!("#!/bin/sh\necho {name}; pwd\n");
+        fs::write(dir.join("program"), program).unwrap();
+        fs::set_permissions(dir.join("program"), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
     set_current_dir(&old).unwrap();
     let engine = ExecutionEngine::builder()
         .config(ExecutionConfig {
@@ -28,7 +35,7 @@ async fn relative_paths_mean_what_they_meant_when_they_were_given() {
             max_concurrent_executions: 1,
             ..ExecutionConfig::default()
         })
-        .admission(Admission::Queue { max_waiting: 9 })
+        .admission(Admission::Queue { max_waiting: 20 })
         .log_retention(LogRetention::WithRecord)
         .build()
         .unwrap();
@@ -42,6 +49,22 @@ async fn relative_paths_mean_what_they_meant_when_they_were_given() {
     let plan = ExecutionPlan::serial(steps);
     let plan =
         engine.execute_plan_with(plan, PlanOptions::default().defaults(reading())).await.unwrap();
+    let programs = || {
+        [
+            ExecutionRequest::exec("./program", None::<&str>),
+            ExecutionRequest::script("program"),
+            ExecutionRequest::script("program").interpreter("sh"),
+        ]
+    };
+    let mut started = Vec::new();
+    for program in programs() {
+        started.push(engine.execute(program).await.unwrap());
+    }
+    let twice = Retry::attempts(2).first_pause(Duration::from_millis(1));
+    let of_program = format!("./program; {}; exit 1", wait_for(&go));
+    let again = ExecutionOptions::default().retry(twice);
+    let again = engine.execute_with(shell(of_program), again).await.unwrap();
+    let steps = engine.execute_plan(ExecutionPlan::serial(programs())).await.unwrap();
     let shared = PlanOptions::default().working_dir("below");
     let sharing = ExecutionPlan::serial([shell("pwd"), shell("pwd").working_dir("..")]);
     let sharing = engine.execute_plan_with(sharing, shared).await.unwrap();
@@ -60,6 +83,15 @@ async fn relative_paths_mean_what_they_meant_when_they_were_given() {
     let sharing = soon("the other", engine.wait_for_plan(sharing)).await.unwrap();
     let outputs = [below, format!("{}\n", old.display())];
     assert!(sharing.results.iter().map(|step| &step.stdout).eq(&outputs), "{sharing:?}");
+    let of_the_old = format!("old\n{}\n", old.display());
+    for id in started.into_iter().chain([again]) {
+        let result = soon("a program", engine.wait_for_completion(id)).await.unwrap();
+        assert_eq!(result.stdout, of_the_old, "{result:?}");
+    }
+    let steps = soon("its steps", engine.wait_for_plan(steps)).await.unwrap();
+    for step in steps.results {
+        assert_eq!(step.stdout, of_the_old, "{step:?}");
+    }
     let log = old.join(format!("logs/{first}.log"));
     assert_eq!(engine.get_log_path(first).await, Ok(Some(log.clone())));
     assert!(engine.read_logs(first).await.unwrap().contains("out | first"));
@@ -72,6 +104,6 @@ async fn relative_paths_mean_what_they_meant_when_they_were_given() {
     assert_eq!(result.stdout, format!("another\n{}\n", new.display()));
     assert!(new.join("third").exists());
     let in_the_new: Vec<_> = fs::read_dir(&new).unwrap().collect();
-    assert_eq!(in_the_new.len(), 2, "{in_the_new:?}");
+    assert_eq!(in_the_new.len(), 3, "beside input and program: {in_the_new:?}");
     set_current_dir("/").unwrap();
 }

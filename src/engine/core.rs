@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use chrono::Utc;
+use execution_engine_process::Launch;
 use uuid::Uuid;
 
 use super::cleanup;
@@ -83,7 +84,7 @@ impl Core {
         let plan = self.pump_plan(Arc::clone(&journal), partial_after);
         let again = options.retry.clone().map(|retry| {
             Box::new(Again {
-                launch: launch.clone(),
+                launch: staying_here(launch.clone()),
                 retry,
                 plan: plan.clone(),
                 terms: terms.again(),
@@ -107,6 +108,7 @@ impl Core {
             Admitted::Ticket(ticket) => {
                 live.waits(ticket.place());
                 let duty = duty(Admitted::Ticket(ticket));
+                let launch = staying_here(launch);
                 self.driver.spawn(Waiting { duty, launch, logs, plan, terms, again }.run());
             }
             Admitted::Permit(permit) => {
@@ -190,6 +192,11 @@ impl Core {
         };
         Timing { timeout, ladder, drain, longest_pause }
     }
+}
+
+/// The same for a program that starts when this process may be elsewhere.
+fn staying_here(launch: Launch) -> Launch {
+    Launch { working_dir: launch.working_dir.or_else(submit::here), ..launch }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err takes")]

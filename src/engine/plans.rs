@@ -202,12 +202,14 @@ impl ExecutionEngine {
 
 /// Relative paths start where the host is now, and not where it is when their step has its turn.
 fn fix_paths(plan: &mut ExecutionPlan, options: &mut PlanOptions) {
+    let here = submit::here();
     options.working_dir = options.working_dir.take().map(submit::fixed);
     for request in &mut plan.commands {
         request.output_log_path = request.output_log_path.take().map(submit::fixed);
         // Beside a directory that all share it starts there.
         if options.working_dir.is_none() {
-            request.working_dir = request.working_dir.take().map(submit::fixed);
+            let own = request.working_dir.take().map(submit::fixed);
+            request.working_dir = own.or_else(|| here.clone());
         }
     }
     let own = options.steps.iter_mut().filter_map(|step| step.options.as_mut());

@@ -1,6 +1,7 @@
 //! Starting the program: at once on the caller's thread, and again on the driver where the system
 //! says "not now".
 
+use std::path::Path;
 use std::time::Duration;
 
 use execution_engine_process::{Containment, Launch, SpawnError, Spawned, Stage};
@@ -54,13 +55,18 @@ fn failure(error: &SpawnError, launch: &Launch) -> Ending {
     let hint = os_error.and_then(|errno| hint(&error.stage, Errno::from_raw_os_error(errno)));
     let reason = match hint {
         // It was there when the request was checked.
-        Some(_) if error.stage == Stage::Exec && !launch.program.exists() => {
+        Some(_) if error.stage == Stage::Exec && !is_there(launch) => {
             format!("{error}; {} is not there any more", launch.program.display())
         }
         Some(hint) => format!("{error}; {hint}"),
         None => error.to_string(),
     };
     Ending::SpawnFailed { reason, os_error }
+}
+
+fn is_there(launch: &Launch) -> bool {
+    let base = launch.working_dir.as_deref().unwrap_or(Path::new(""));
+    base.join(&launch.program).exists()
 }
 
 /// What to do about it, where the system's own words do not say.

@@ -36,7 +36,8 @@ pub struct ExecutionRequest {
     /// Environment variables, added to those of this process.
     #[serde(default)]
     pub env: HashMap<String, String>,
-    /// Working directory; None is that of this process. A relative path starts there, too.
+    /// Working directory; None is the one that this process has when the request is made to the engine. A
+    /// relative path starts there, too.
     #[serde(default)]
     pub working_dir: Option<PathBuf>,
     /// Timeout in milliseconds, from the start of the program; None takes the engine's default.

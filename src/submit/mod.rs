@@ -133,6 +133,12 @@ pub(crate) fn fixed(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
 }
 
+/// The directory of this process, for what starts later: nobody says that this process is there by then. None
+/// if it cannot be entered by its name.
+pub(crate) fn here() -> Option<PathBuf> {
+    std::env::current_dir().ok().filter(|dir| program::is_executable(dir))
+}
+
 fn working_dir(dir: &Path) -> Result<PathBuf, ValidationError> {
     const FIELD: &str = "working_dir";
     // As `fixed`, but for a failure, which is one of the request.
