@@ -113,7 +113,7 @@ pub enum ExecutionError {
     /// The program ended with an exit code other than 0.
     #[error("the program ended with exit code {0}")]
     ExitCode(i32),
-    /// The program was ended by a signal that this engine did not send.
+    /// The program was ended by a signal, and not because the engine was stopping it.
     #[error("the program was ended by {}", execution_engine_process::signal_name(*.0))]
     Signaled(i32),
     /// The execution ran into its timeout (milliseconds).

@@ -26,7 +26,8 @@ pub enum Ending {
         /// Its exit code.
         code: i32,
     },
-    /// A signal that this engine did not send ended the program.
+    /// A signal ended the program, and not because the engine was stopping it: from somewhere else, or by
+    /// [`signal`](crate::ExecutionEngine::signal).
     Signaled {
         /// The number of the signal.
         signal: i32,

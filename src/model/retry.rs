@@ -64,7 +64,7 @@ pub enum RetryOn {
     AnyExitCode,
     /// This exit code.
     ExitCode(i32),
-    /// A signal that the engine did not send.
+    /// A signal, but not one by which the engine was stopping it.
     Signal,
     /// The timeout, which each attempt has anew.
     Timeout,
