@@ -199,11 +199,14 @@ async fn sigcont_ends_a_pause_at_every_level() {
         let home = TempDir::new().unwrap();
         let engine = engine_at(level);
         let line = format!("echo ready >ready; {}; echo on", wait_for(&home.path().join("go")));
-        let id = start(&engine, home.path(), &line).await;
-        engine.pause(id).await.unwrap();
-        engine.signal(id, Signal::Continue).await.unwrap();
-        std::fs::write(home.path().join("go"), "").unwrap();
-        assert_eq!(ended(&engine, id).await.stdout, "on\n", "{level}");
+        for signal in [Signal::Continue, Signal::Other(Signal::Continue.number())] {
+            let id = start(&engine, home.path(), &line).await;
+            engine.pause(id).await.unwrap();
+            engine.signal(id, signal).await.unwrap();
+            std::fs::write(home.path().join("go"), "").unwrap();
+            assert_eq!(ended(&engine, id).await.stdout, "on\n", "{level} {signal:?}");
+            std::fs::remove_file(home.path().join("go")).unwrap();
+        }
     }
 }
 

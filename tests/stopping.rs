@@ -98,6 +98,17 @@ async fn both_signals_can_be_chosen() {
 }
 
 #[tokio::test]
+async fn where_the_first_signal_is_sigkill_no_other_is_sent() {
+    for kill in [Signal::Kill, Signal::Other(9)] {
+        let options = ExecutionOptions::default().stop_signal(kill).final_signal(Signal::Hangup);
+        let line = format!("trap 'echo hung up; exit' HUP; {WAIT}");
+        let result = stopped_once_ready(with_grace(PATIENCE), &line, options).await;
+        assert_eq!(result.stdout, "ready\n");
+        assert_eq!((result.containment.signal, result.signal), (Some(Signal::Kill), Some(9)));
+    }
+}
+
+#[tokio::test]
 async fn a_program_that_stands_still_can_obey() {
     let recorder = Recorder::new();
     let engine = with_grace(PATIENCE).with_event_handler(recorder.clone());

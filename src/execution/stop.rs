@@ -58,8 +58,9 @@ pub(super) async fn stop_tree(
     let (mut receipt, mut rest) = (receipt, tree);
     for step in [|ladder: Ladder| ladder.polite, |ladder: Ladder| ladder.last] {
         let signal = step(Ladder::of(live, asked));
+        // After SIGKILL there is nothing to be asked for.
         if rest.is_empty() || signal == Signal::Kill {
-            continue;
+            break;
         }
         send(child, signal, &mut receipt);
         // A stopped process acts on a signal only once it goes on.

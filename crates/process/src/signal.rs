@@ -1,8 +1,9 @@
 use std::borrow::Cow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
-/// A signal to a process tree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// A signal to a process tree. One that is given by its number is the same as the one with that name.
+#[derive(Debug, Clone, Copy)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Signal {
@@ -59,6 +60,20 @@ impl Signal {
     /// Its name: `SIGTERM`.
     pub fn name(self) -> Cow<'static, str> {
         signal_name(self.number())
+    }
+}
+
+impl PartialEq for Signal {
+    fn eq(&self, other: &Self) -> bool {
+        self.number() == other.number()
+    }
+}
+
+impl Eq for Signal {}
+
+impl Hash for Signal {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.number().hash(state);
     }
 }
 
