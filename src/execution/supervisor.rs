@@ -281,11 +281,13 @@ impl Duty {
     /// The receipt if nobody is to be stopped, otherwise who is.
     fn without_stopping(&self, running: &mut Running) -> Result<ContainmentReceipt, Tree> {
         let child = &mut running.child;
+        // Nothing of an attempt may be in the way of the next one. Asked first, for a cancel leaves no next
+        // one, and is an ending of ours.
+        let is_the_last = !self.live().tries_again();
         let has_ended_by_itself = self.live().decision().is_some_and(|ending| ending.is_own());
-        // Nothing of an attempt may be in the way of the next one.
         if running.leftovers == Leftovers::Leave
+            && is_the_last
             && has_ended_by_itself
-            && !self.live().tries_again()
             && let Some(receipt) = leave_tree(child, self.containment().level())
         {
             return Ok(receipt);
