@@ -349,6 +349,26 @@ async fn single_bytes_arrive_in_order() {
     assert_eq!(result.stdout, expected);
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_pipe_that_gives_one_packet_at_a_time_is_read_until_nothing_is_left() {
+    let line = "dd if=/dev/zero bs=512 count=12 oflag=direct status=none; exec sleep 300";
+    let engine = engine();
+    // Several times, because the packets may be noticed one by one.
+    for _ in 0..10 {
+        let id = engine.execute(shell(line)).await.unwrap();
+        let mut chunks = engine.subscribe_chunks(id).await.unwrap();
+        let mut seen = 0;
+        while seen < 12 * 512 {
+            let record = soon("the packets", chunks.next()).await.unwrap();
+            if let ChunkContent::Output { bytes, .. } = record.content {
+                seen += bytes.len();
+            }
+        }
+        engine.cancel(id).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_line_without_end_comes_in_pieces_that_make_up_the_whole() {
     let recorder = Recorder::new();

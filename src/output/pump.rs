@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
+use rustix::param::page_size;
 use tokio::task::coop;
 
 use super::busy::Busy;
@@ -291,7 +292,8 @@ impl Channel {
                 Err(Errno::INTR) => post.more(sight),
                 read => {
                     match read {
-                        Ok(found) if found < room => post.taken(sight),
+                        Ok(found) if found < room && found > page_size() => post.taken(sight),
+                        // A pipe that holds packets gives one at a time, and none is longer than a page.
                         _ => post.more(sight),
                     }
                     return Poll::Ready(read.map_err(Into::into));
