@@ -327,6 +327,22 @@ async fn a_write_that_is_dropped_breaks_nothing() {
 }
 
 #[tokio::test]
+async fn a_write_that_nobody_polls_any_more_does_not_keep_the_input_open() {
+    let engine = engine();
+    let dir = tempdir().unwrap();
+    let go = dir.path().join("go");
+    let id = start_piped(&engine, shell(format!("{}; wc -c", wait_for(&go)))).await;
+    let mut write = Box::pin(engine.write_stdin(id, vec![b'x'; 1_000_000]));
+    let not_yet = tokio::time::timeout(Duration::from_millis(20), &mut write).await;
+    assert!(not_yet.is_err(), "nobody reads yet");
+    fs::write(go, "").unwrap();
+    engine.close_stdin(id).await.unwrap();
+    let result = soon("the end", engine.wait_for_completion(id)).await.unwrap();
+    assert_eq!(result.stdout.trim(), "1000000");
+    assert_eq!(write.await, Ok(1_000_000));
+}
+
+#[tokio::test]
 async fn one_that_waits_in_the_queue_can_be_written_to() {
     let engine = one_at_a_time();
     let first = engine.execute(program("sleep", ["1000"])).await.unwrap();

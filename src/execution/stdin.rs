@@ -86,10 +86,13 @@ impl StdinEnd {
         };
         let (reply, answer) = oneshot::channel();
         let portion = Portion { bytes, written: Written { count: 0, reply: Some(reply) } };
-        if sender.send(portion).await.is_err() {
-            return Ok(0);
+        let sent = sender.send(portion).await;
+        // While it is there the input is not closed, and nobody may poll this any more.
+        drop(sender);
+        match sent {
+            Ok(()) => Ok(answer.await.unwrap_or(0)),
+            Err(_) => Ok(0),
         }
-        Ok(answer.await.unwrap_or(0))
     }
 
     /// The program reads to the end of what was written, and then the end.
