@@ -398,6 +398,26 @@ async fn a_handler_that_always_blocks_costs_a_bounded_number_of_threads() {
 }
 
 #[tokio::test]
+async fn a_handler_that_always_blocks_costs_no_more_threads_where_an_id_is_used_again() {
+    let keeper = Keeper::new();
+    let gate = Arc::clone(&keeper.0);
+    let stuck = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&stuck);
+    let blocks = Calls(move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        gate.pass();
+    });
+    let engine = patient(Arc::new(blocks), Duration::from_millis(1));
+    let id = Uuid::new_v4();
+    for _ in 0..40 {
+        run(&engine, shell("sleep 0.02").id(id)).await;
+        engine.remove_execution(id).await.unwrap();
+    }
+    let stuck = stuck.load(Ordering::SeqCst);
+    assert!((1..=20).contains(&stuck), "{stuck} threads are stuck");
+}
+
+#[tokio::test]
 async fn nobody_waits_for_a_handler_that_is_slow_to_take_the_terminal_event() {
     let keeper = Keeper::new();
     let gate = Arc::clone(&keeper.0);

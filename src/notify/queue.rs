@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::stage::{Actor, Stage};
 use crate::model::{ExecutionEvent, Stream};
 use crate::moment::{self, Progress};
-use crate::output::{Cursor, Journal, Lens, Lines, Piece};
+use crate::output::{Cursor, Journal, Lens, Lines, Owner, Piece};
 
 /// How many bytes of output wait for a handler before the child is held back. A pipe's worth and
 /// more: enough that a handler never waits for the child either.
@@ -161,7 +161,11 @@ impl Queue {
         self.lock().missed
     }
 
-    pub(super) fn execution_id(&self) -> Uuid {
+    pub(super) fn owner(&self) -> Owner {
+        self.journal.owner()
+    }
+
+    fn execution_id(&self) -> Uuid {
         self.journal.id()
     }
 

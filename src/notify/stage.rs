@@ -7,10 +7,10 @@ use std::time::Duration;
 use std::{io, mem, thread};
 
 use tokio::runtime::{Builder, Handle, Runtime};
-use uuid::Uuid;
 
 use super::handler::{EventHandler, NoopEventHandler};
 use super::queue::Queue;
+use crate::output::Owner;
 
 /// How many calls of one handler may be stuck before it gets no more executions. Each holds a
 /// thread that nothing can free, so this bounds what a handler that blocks for ever costs.
@@ -27,7 +27,7 @@ pub(crate) struct Stage {
 pub(crate) struct Actor {
     pub(super) handler: Arc<dyn EventHandler>,
     /// The queues that are being worked off, by execution.
-    active: Mutex<HashMap<Uuid, Weak<Queue>>>,
+    active: Mutex<HashMap<Owner, Weak<Queue>>>,
 }
 
 impl Stage {
@@ -110,15 +110,15 @@ impl Actor {
         if others.iter().filter(|queue| queue.cut_if_stalled()).count() >= MOST_STUCK {
             return false;
         }
-        self.active().insert(queue.execution_id(), Arc::downgrade(queue));
+        self.active().insert(queue.owner(), Arc::downgrade(queue));
         true
     }
 
     pub(super) fn leaves(&self, queue: &Queue) {
-        self.active().remove(&queue.execution_id());
+        self.active().remove(&queue.owner());
     }
 
-    fn active(&self) -> MutexGuard<'_, HashMap<Uuid, Weak<Queue>>> {
+    fn active(&self) -> MutexGuard<'_, HashMap<Owner, Weak<Queue>>> {
         self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
