@@ -6,6 +6,8 @@ mod publisher;
 mod queue;
 mod stage;
 mod subscription;
+#[cfg(test)]
+mod tests;
 
 pub use handler::{EventHandler, LoggingEventHandler, MultiEventHandler, NoopEventHandler};
 pub(crate) use hub::Hub;

@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -27,6 +27,8 @@ const MOST_WAITING_BYTES: u64 = 256 * 1024;
 /// How many are left when the child goes on. Well below, so that handler and supervisor do not wake
 /// each other with every piece.
 const GOES_ON_AT_BYTES: u64 = MOST_WAITING_BYTES / 2;
+/// How long a thread that others wait for is held at least.
+const TURN: Duration = Duration::from_millis(100);
 
 /// What one handler has still to be told of one execution.
 pub(super) struct Queue {
@@ -38,6 +40,8 @@ pub(super) struct Queue {
     inner: Mutex<Inner>,
     /// When the handler last finished something, or was last given something while idle.
     progress: Progress,
+    /// Whether it has something to tell and waits for a thread.
+    in_line: AtomicBool,
     /// Whether it has been given up: its lines are counted as missed. Changed with the lock held.
     cut: AtomicBool,
     /// Told whenever the handler has finished something and has little left.
@@ -101,6 +105,7 @@ impl Queue {
             pin,
             inner: Mutex::new(inner),
             progress: Progress::new(),
+            in_line: AtomicBool::new(false),
             cut: AtomicBool::new(false),
             room: Notify::new(),
         })
@@ -117,18 +122,32 @@ impl Queue {
             if std::mem::replace(&mut inner.active, true) {
                 return;
             }
-            self.progress.note();
+            self.note_in_line();
         }
         // The actor looks into its other queues, so no lock of ours may be held meanwhile.
         if self.actor.enters(self) {
-            let queue = Arc::clone(self);
-            self.stage.perform(move |runtime| queue.work_off(runtime));
+            self.get_in_line();
         } else {
             let mut inner = self.lock();
             inner.active = false;
+            self.in_line.store(false, Ordering::Release);
             self.cut(&mut inner);
             inner.aside.clear();
         }
+    }
+
+    fn note_in_line(&self) {
+        self.progress.note();
+        self.in_line.store(true, Ordering::Release);
+    }
+
+    fn get_in_line(self: &Arc<Self>) {
+        let queue = Arc::clone(self);
+        self.stage.perform(move |runtime| {
+            queue.progress.note();
+            queue.in_line.store(false, Ordering::Release);
+            queue.work_off(runtime);
+        });
     }
 
     /// Whether the handler can take more.
@@ -150,9 +169,7 @@ impl Queue {
             let stalls_at = Instant::now().checked_add(patience);
             tokio::select! {
                 () = changed => {}
-                () = moment::reached(stalls_at) => {
-                    self.cut_if_stalled();
-                }
+                () = moment::reached(stalls_at) => self.cut_unless_in_line(),
             }
         }
     }
@@ -169,14 +186,37 @@ impl Queue {
         self.journal.id()
     }
 
-    /// Whether the handler has finished nothing for too long. Its lines are cut off then.
+    /// Whether the handler has finished nothing for too long. Its lines are cut off then. One that
+    /// waits for a thread is not stuck.
     pub(super) fn cut_if_stalled(&self) -> bool {
+        !self.in_line.load(Ordering::Acquire) && self.cut_if_idle()
+    }
+
+    /// The same for one that may wait for a thread, if nobody will ever give one back.
+    fn cut_unless_in_line(&self) {
+        if self.in_line.load(Ordering::Acquire) && self.actor.goes_on() {
+            self.progress.note();
+        } else {
+            self.cut_if_idle();
+        }
+    }
+
+    fn cut_if_idle(&self) -> bool {
         let mut inner = self.lock();
-        let stalled = inner.active && self.progress.elapsed() >= self.stage.stall_limit;
+        let stalled = inner.active && self.has_stalled();
         if stalled {
             self.cut(&mut inner);
         }
         stalled
+    }
+
+    /// Whether the handler is at work here and finishes something.
+    pub(super) fn goes_on(&self) -> bool {
+        !self.in_line.load(Ordering::Acquire) && !self.has_stalled()
+    }
+
+    fn has_stalled(&self) -> bool {
+        self.progress.elapsed() >= self.stage.stall_limit
     }
 
     fn cut(&self, inner: &mut Inner) {
@@ -188,8 +228,9 @@ impl Queue {
         tracing::warn!(%id, missed, "an event handler is stuck and gets no more lines");
     }
 
-    /// Calls the handler until it has been told everything.
-    fn work_off(&self, runtime: &Handle) {
+    /// Calls the handler until it has been told everything, or until it is the turn of others.
+    fn work_off(self: &Arc<Self>, runtime: &Handle) {
+        let turn = Progress::new();
         while let Some(item) = self.take() {
             // What it has taken waits no more, so that more can be read meanwhile.
             if self.pin.is_some_and(|pin| self.journal.behind(pin) < GOES_ON_AT_BYTES) {
@@ -203,6 +244,10 @@ impl Queue {
                 Item::Lines(lines) => {
                     self.call(runtime, LineEvents { execution_id: self.execution_id(), lines });
                 }
+            }
+            if self.stage.has_line() && turn.elapsed() >= TURN {
+                self.note_in_line();
+                return self.get_in_line();
             }
         }
         // What it has taken may have been no item yet.

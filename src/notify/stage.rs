@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 use std::{io, mem, thread};
@@ -16,10 +17,16 @@ use crate::output::Owner;
 /// thread that nothing can free, so this bounds what a handler that blocks for ever costs.
 const MOST_STUCK: usize = 16;
 
+/// How many threads there are at most. Whoever comes then waits in line.
+const MOST_THREADS: usize = 512;
+
 /// The threads of an engine for handlers: one runtime, started with the first handler. A handler
 /// runs on the blocking pool, so that one which blocks holds up nobody but itself.
 pub(crate) struct Stage {
     runtime: OnceLock<Runtime>,
+    threads: usize,
+    /// How many wait for a thread.
+    in_line: AtomicUsize,
     pub(super) stall_limit: Duration,
 }
 
@@ -32,7 +39,11 @@ pub(crate) struct Actor {
 
 impl Stage {
     pub(crate) fn new(stall_limit: Duration) -> Self {
-        Self { runtime: OnceLock::new(), stall_limit }
+        Self::with_threads(MOST_THREADS, stall_limit)
+    }
+
+    pub(super) fn with_threads(threads: usize, stall_limit: Duration) -> Self {
+        Self { runtime: OnceLock::new(), threads, in_line: AtomicUsize::new(0), stall_limit }
     }
 
     /// Starts the threads if they are not there yet.
@@ -40,6 +51,7 @@ impl Stage {
         if self.runtime.get().is_none() {
             let runtime = Builder::new_multi_thread()
                 .worker_threads(1)
+                .max_blocking_threads(self.threads)
                 .thread_name("execution-handler")
                 .thread_keep_alive(Duration::from_secs(1))
                 .enable_all()
@@ -51,12 +63,21 @@ impl Stage {
         Ok(())
     }
 
-    /// Runs `work` on a thread that may block. `work` keeps the stage alive by holding it.
-    pub(super) fn perform(&self, work: impl FnOnce(&Handle) + Send + 'static) {
+    /// Runs `work` on a thread that may block, when there is one.
+    pub(super) fn perform(self: &Arc<Self>, work: impl FnOnce(&Handle) + Send + 'static) {
         if let Some(runtime) = self.runtime.get() {
-            let handle = runtime.handle().clone();
-            runtime.spawn_blocking(move || work(&handle));
+            let (stage, handle) = (Arc::clone(self), runtime.handle().clone());
+            self.in_line.fetch_add(1, Ordering::Relaxed);
+            runtime.spawn_blocking(move || {
+                stage.in_line.fetch_sub(1, Ordering::Relaxed);
+                work(&handle);
+            });
         }
+    }
+
+    /// Whether somebody waits for a thread.
+    pub(super) fn has_line(&self) -> bool {
+        self.in_line.load(Ordering::Relaxed) > 0
     }
 }
 
@@ -112,6 +133,12 @@ impl Actor {
         }
         self.active().insert(queue.owner(), Arc::downgrade(queue));
         true
+    }
+
+    /// Whether the handler still finishes something, of whatever execution.
+    pub(super) fn goes_on(&self) -> bool {
+        let queues: Vec<_> = self.active().values().filter_map(Weak::upgrade).collect();
+        queues.iter().any(|queue| queue.goes_on())
     }
 
     pub(super) fn leaves(&self, queue: &Queue) {
