@@ -1,14 +1,16 @@
 //! Those who watch all executions of an engine: each has an inbox that says which executions have
 //! something new, and where it begins and ends. What it is stays in the journals.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+use std::collections::hash_map::{Entry, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crate::output::Owner;
 
-/// How many executions wait in an inbox. Who does not look for that long misses the oldest.
+/// How many executions that have ended wait in an inbox. Who does not look for that long misses the
+/// oldest. Those that are alive wait, too: they are no more than there can be.
 const MOST_WAITING: usize = 4096;
 
 #[derive(Debug, Default)]
@@ -32,6 +34,8 @@ struct Inner {
     /// In the order in which they were first told of.
     order: VecDeque<Owner>,
     news: HashMap<Owner, News>,
+    /// How many of them have ended.
+    ended: usize,
     /// How many executions have been dropped.
     missed: u64,
     closed: bool,
@@ -43,6 +47,8 @@ struct Inner {
 pub(super) struct News {
     pub(super) from: u64,
     pub(super) to: u64,
+    /// Whether nothing comes after it.
+    pub(super) is_last: bool,
 }
 
 /// What an inbox holds for its owner.
@@ -86,12 +92,12 @@ impl Hub {
     }
 
     /// There is something new in this journal.
-    pub(super) fn ring(&self, owner: Owner, from: u64, to: u64) {
+    pub(super) fn ring(&self, owner: Owner, news: News) {
         if self.count.load(Ordering::Acquire) == 0 {
             return;
         }
         let all = self.lock().all.clone();
-        all.iter().for_each(|inbox| inbox.change(|inner| inner.put(owner, News { from, to })));
+        all.iter().for_each(|inbox| inbox.change(|inner| inner.put(owner, news)));
     }
 
     fn lock(&self) -> MutexGuard<'_, Inboxes> {
@@ -109,6 +115,7 @@ impl Inbox {
         if let Some(owner) = inner.order.pop_front()
             && let Some(news) = inner.news.remove(&owner)
         {
+            inner.ended -= usize::from(news.is_last);
             return Poll::Ready(Some(Mail::News(owner, news)));
         }
         if inner.closed {
@@ -119,6 +126,11 @@ impl Inbox {
         drop(inner);
         drop(before);
         Poll::Pending
+    }
+
+    /// Whether there is news of this execution.
+    pub(super) fn has(&self, owner: Owner) -> bool {
+        self.lock().news.contains_key(&owner)
     }
 
     fn change(&self, change: impl FnOnce(&mut Inner)) {
@@ -139,19 +151,35 @@ impl Inbox {
 
 impl Inner {
     fn put(&mut self, owner: Owner, news: News) {
-        if let Some(known) = self.news.get_mut(&owner) {
-            known.to = known.to.max(news.to);
-            known.from = known.from.min(news.from);
-            return;
+        let News { from, to, is_last } = news;
+        self.ended += usize::from(is_last);
+        match self.news.entry(owner) {
+            Entry::Occupied(mut known) => {
+                let known = known.get_mut();
+                self.ended -= usize::from(known.is_last && is_last);
+                known.from = known.from.min(from);
+                known.to = known.to.max(to);
+                known.is_last |= is_last;
+            }
+            Entry::Vacant(new) => {
+                new.insert(news);
+                self.order.push_back(owner);
+            }
         }
-        if self.order.len() >= MOST_WAITING
-            && let Some(oldest) = self.order.pop_front()
-        {
+        if self.ended > MOST_WAITING {
+            self.miss_one();
+        }
+    }
+
+    /// Drops the oldest that has ended. One that is alive would come again, and be missed again.
+    fn miss_one(&mut self) {
+        let has_ended = |owner: &Owner| self.news.get(owner).is_some_and(|news| news.is_last);
+        let oldest = self.order.iter().position(has_ended);
+        if let Some(oldest) = oldest.and_then(|at| self.order.remove(at)) {
             self.news.remove(&oldest);
+            self.ended -= 1;
             self.missed += 1;
         }
-        self.order.push_back(owner);
-        self.news.insert(owner, news);
     }
 }
 
@@ -169,15 +197,23 @@ mod tests {
         Owner { id: Uuid::from_u128(number as u128 + 1), ..Owner::default() }
     }
 
+    fn news(from: u64, to: u64) -> News {
+        News { from, to, is_last: false }
+    }
+
+    fn last(from: u64, to: u64) -> News {
+        News { from, to, is_last: true }
+    }
+
     #[test]
     fn news_of_one_execution_are_put_together() {
         let hub = Hub::default();
         let inbox = hub.open();
         for (number, from, to) in [(0, 3, 5), (1, 0, 2), (0, 5, 9)] {
-            hub.ring(owner(number), from, to);
+            hub.ring(owner(number), news(from, to));
         }
-        assert_eq!(take(&inbox), Poll::Ready(Some(Mail::News(owner(0), News { from: 3, to: 9 }))));
-        assert_eq!(take(&inbox), Poll::Ready(Some(Mail::News(owner(1), News { from: 0, to: 2 }))));
+        assert_eq!(take(&inbox), Poll::Ready(Some(Mail::News(owner(0), news(3, 9)))));
+        assert_eq!(take(&inbox), Poll::Ready(Some(Mail::News(owner(1), news(0, 2)))));
         assert!(take(&inbox).is_pending());
         hub.close();
         assert_eq!(take(&inbox), Poll::Ready(None));
@@ -189,13 +225,36 @@ mod tests {
         let hub = Hub::default();
         let inbox = hub.open();
         for number in 0..MOST_WAITING + 10 {
-            hub.ring(owner(number), 0, 1);
+            hub.ring(owner(number), last(0, 1));
         }
         assert_eq!(take(&inbox), Poll::Ready(Some(Mail::Missed(10))));
-        let next = Mail::News(owner(10), News { from: 0, to: 1 });
+        let next = Mail::News(owner(10), last(0, 1));
         assert_eq!(take(&inbox), Poll::Ready(Some(next)));
         hub.close_one(&inbox);
-        hub.ring(owner(0), 1, 2);
+        hub.ring(owner(0), last(1, 2));
         assert_eq!(inbox.lock().order.len(), MOST_WAITING - 1, "it gets no more mail");
+    }
+
+    #[test]
+    fn one_that_goes_on_is_not_missed_and_each_other_is_missed_once() {
+        const OTHERS: usize = 3 * MOST_WAITING;
+        let hub = Hub::default();
+        let inbox = hub.open();
+        let mut told = 0;
+        for number in 1..=OTHERS {
+            for (owner, end) in [(owner(0), news(told, told + 1)), (owner(number), last(0, 1))] {
+                hub.ring(owner, end);
+            }
+            told += 1;
+        }
+        let missed = (OTHERS - MOST_WAITING) as u64;
+        assert_eq!(take(&inbox), Poll::Ready(Some(Mail::Missed(missed))));
+        assert_eq!(take(&inbox), Poll::Ready(Some(Mail::News(owner(0), news(0, told)))));
+        for number in OTHERS - MOST_WAITING + 1..=OTHERS {
+            let next = Mail::News(owner(number), last(0, 1));
+            assert_eq!(take(&inbox), Poll::Ready(Some(next)));
+        }
+        assert!(take(&inbox).is_pending());
+        assert_eq!(inbox.lock().ended, 0);
     }
 }

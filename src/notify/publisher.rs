@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use chrono::{DateTime, Utc};
 
 use super::EventHandler;
-use super::hub::Hub;
+use super::hub::{Hub, News};
 use super::queue::Queue;
 use super::stage::{Actor, Stage};
 use crate::model::{ContainmentReceipt, ExecutionEvent, ExecutionStatus};
@@ -85,10 +85,10 @@ impl Publisher {
 
     /// There is something new in the journal.
     pub(crate) fn tell(&self) {
-        let end = self.journal.end();
-        let from = self.told.swap(end, Ordering::AcqRel);
+        let (to, is_last) = self.journal.reach();
+        let from = self.told.swap(to, Ordering::AcqRel);
         self.queues.iter().for_each(Queue::wake);
-        self.hub.ring(self.journal.owner(), from, end);
+        self.hub.ring(self.journal.owner(), News { from, to, is_last });
     }
 
     /// Waits until every handler can take more. Cancel safe.

@@ -214,8 +214,9 @@ impl Dashboard {
                     }
                 }
                 Mail::Missed(count) => {
-                    let Self { followed, journals, .. } = self;
-                    followed.retain(|owner, _| journals.is_alive(*owner));
+                    let Self { followed, journals, inbox, .. } = self;
+                    // Of those that have ended and are not in it the end was missed.
+                    followed.retain(|owner, _| journals.is_alive(*owner) || inbox.has(*owner));
                     return Poll::Ready(Some((Uuid::nil(), missed(count))));
                 }
             }

@@ -132,6 +132,12 @@ impl Journal {
         self.lock().end
     }
 
+    /// The same, and whether that was the end.
+    pub(crate) fn reach(&self) -> (u64, bool) {
+        let inner = self.lock();
+        (inner.end, inner.closed)
+    }
+
     /// Takes what was read of a stream. A buffer that it wants to hold it takes as a whole.
     pub(crate) fn append(&self, stream: Stream, buffer: &mut Vec<u8>) -> Appended {
         self.write(|inner| inner.append(stream, buffer))
