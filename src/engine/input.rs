@@ -19,8 +19,9 @@ impl ExecutionEngine {
     /// [`Piped`](crate::StdinSource::Piped), and waits until its pipe has taken them: how many it has taken.
     /// Those are all, unless the program reads no more or ends, which is no error.
     ///
-    /// Calls are carried out one after the other. Cancel safe in so far as nothing breaks: dropped
-    /// half-way, the bytes may be written all the same.
+    /// Calls are carried out one after the other, so one that waits for its turn and is neither polled nor
+    /// dropped holds up those behind it. Cancel safe in so far as nothing breaks: dropped half-way, the bytes
+    /// may be written all the same.
     ///
     /// # Errors
     /// [`ExecutionError::NotFound`] for an unknown id, [`ExecutionError::AlreadyEnded`] if it has
