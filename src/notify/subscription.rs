@@ -209,7 +209,8 @@ impl Dashboard {
             let Some(mail) = ready!(self.inbox.poll_take(cx)) else { return Poll::Ready(None) };
             match mail {
                 Mail::News(owner, news) => {
-                    if !self.turn_to(owner, news) {
+                    // One that is forgotten before it was told to its end is missed at its end.
+                    if !self.turn_to(owner, news) && news.is_last {
                         return Poll::Ready(Some((Uuid::nil(), missed(1))));
                     }
                 }
@@ -291,5 +292,41 @@ impl std::fmt::Debug for ChunkSubscription {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let id = self.reader.journal.id();
         f.debug_struct("ChunkSubscription").field("execution_id", &id).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    /// Remembers nothing.
+    struct Forgetful;
+
+    impl Journals for Forgetful {
+        fn journal(&self, _: Uuid) -> Option<Arc<Journal>> {
+            None
+        }
+
+        fn is_alive(&self, _: Owner) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn one_that_is_forgotten_while_it_ends_is_missed_once() {
+        let hub = Arc::new(Hub::default());
+        let mut records = Subscription::to_all(Arc::clone(&hub), Arc::new(Forgetful), Lens::Lines);
+        let mut next = || records.poll_record(&mut Context::from_waker(Waker::noop()));
+        let owner = Owner { id: Uuid::new_v4(), ..Owner::default() };
+        for to in 1..3 {
+            hub.ring(owner, News { from: to - 1, to, is_last: false });
+            assert!(next().is_pending());
+        }
+        hub.ring(owner, News { from: 2, to: 3, is_last: true });
+        let Poll::Ready(Some(record)) = next() else { panic!("nothing is told") };
+        assert_eq!(record.event, ExecutionEvent::ExecutionsMissed { count: 1 });
+        assert!(next().is_pending());
     }
 }
