@@ -182,14 +182,19 @@ impl Cursor {
     }
 
     /// Goes on in the middle of a line, which is all of this range of its stream: how many bytes of
-    /// another line that was begun are missed then. If it was there already, nothing changes.
+    /// another line that was begun are missed then.
     pub(super) fn jumps_behind(&mut self, stream: Stream, line: &Range<u64>) -> u64 {
         let place = &mut self.streams[stream.index()];
+        let length = to_index(line.end - line.start);
         if place.offset == line.end {
-            return 0;
+            // More than that was told as it was, of which nothing is held any more.
+            let told = place.splitter.unfinished().saturating_sub(length);
+            place.splitter.cut(told);
+            place.beheaded = place.beheaded.min(length);
+            return told as u64;
         }
         place.offset = line.end;
-        place.beheaded = to_index(line.end - line.start);
+        place.beheaded = length;
         place.splitter.clear() as u64
     }
 

@@ -123,6 +123,14 @@ impl Entry {
         }
     }
 
+    /// How much of its first part, which is so long, is no output.
+    pub(super) fn others_in(&self, length: u64) -> u32 {
+        match self.span() {
+            Some(_) => 0,
+            None => u32::try_from(length).unwrap_or(u32::MAX),
+        }
+    }
+
     pub(super) fn is_loose(&self) -> bool {
         matches!(self.what, What::Loose(_))
     }

@@ -15,7 +15,7 @@ use crate::output::capture::{Capture, Taken};
 use crate::output::lines::{Cut, LineSplitter};
 
 /// Entries held at most, so that the index of much output in small portions stays small, too.
-const MOST_ENTRIES: usize = 4096;
+pub(super) const MOST_ENTRIES: usize = 4096;
 /// Output of one stream that comes shortly after the other joins its entry, up to this length.
 const JOINS_UP_TO: u32 = 4096;
 const JOINS_WITHIN_MICROS: i64 = 20_000;
@@ -374,19 +374,61 @@ impl Inner {
         let position = after.min(self.end);
         let index = self.entries.partition_point(|entry| entry.end() <= position);
         cursor.position = position;
-        cursor.others = match self.entries.get(index) {
-            None => self.others,
-            Some(entry) if entry.span().is_some() => entry.others,
-            Some(entry) => {
-                entry.others + u32::try_from(position.saturating_sub(entry.from)).unwrap_or(0)
-            }
-        };
+        cursor.others = self.others_before(position, index);
         if cursor.lens == Lens::Lines {
             for stream in Stream::BOTH {
                 let line = self.unfinished_at(stream, position, index);
-                cursor.starts_behind(stream, &line, &self.held(stream, &line));
+                // Otherwise it is among what is missed.
+                if self.is_whole(stream, position, index)
+                    || self.seen_before(stream, index) == line.end
+                {
+                    cursor.starts_behind(stream, &line, &self.held(stream, &line));
+                }
             }
         }
+    }
+
+    /// How much of the sequence before this place is no output; this entry is the first that ends behind
+    /// it. Of what is let go that is known at its two ends, and taken to be spread evenly between them.
+    fn others_before(&self, position: u64, index: usize) -> u32 {
+        let (from, others) = match self.entries.get(index) {
+            Some(entry) if entry.from <= position => {
+                return entry.others + entry.others_in(position - entry.from);
+            }
+            Some(entry) => (entry.from, entry.others),
+            None => (self.end, self.others),
+        };
+        let last = index.checked_sub(1).and_then(|last| self.entries.get(last));
+        let (begin, before) = last.map_or((0, 0), |last| {
+            (last.end(), last.others + last.others_in(u64::from(last.length)))
+        });
+        let gone = u128::from(from - begin).max(1);
+        let part = u128::from(others - before) * u128::from(position - begin);
+        before + u32::try_from((part + gone / 2) / gone).unwrap_or(0)
+    }
+
+    /// Whether nothing is let go between this place and the next that is held of a stream.
+    fn is_whole(&self, stream: Stream, position: u64, index: usize) -> bool {
+        let mut at = position;
+        for entry in self.entries.range(index..) {
+            if entry.from > at {
+                return false;
+            }
+            if entry.span().is_some_and(|span| span.stream == stream) {
+                return true;
+            }
+            at = entry.end();
+        }
+        at == self.end
+    }
+
+    /// How far a stream had come in the entries before this one.
+    fn seen_before(&self, stream: Stream, index: usize) -> u64 {
+        let mut ends = self.entries.range(..index).rev().filter_map(|entry| {
+            let span = entry.span().filter(|span| span.stream == stream)?;
+            Some(span.offset + u64::from(entry.length))
+        });
+        ends.next().unwrap_or(0)
     }
 
     /// Which part of a stream is read but no complete line at this place of the sequence.

@@ -222,6 +222,34 @@ proptest! {
     }
 
     #[test]
+    fn so_it_is_where_there_are_more_entries_than_are_held(
+        acts in plain_acts(), holding in any_holding(), reads in prop::collection::vec(any::<bool>(), 40)
+    ) {
+        for lens in [Lens::Lines, Lens::Chunks] {
+            let journal = &journal(holding);
+            // Events stay, so they leave room for a few others.
+            (0..inner::MOST_ENTRIES - 8).for_each(|_| act(journal, &Act::Event));
+            let begin = journal.end();
+            let mut cursor = journal.reader(lens, begin);
+            let mut told = Vec::new();
+            for (one, reads) in acts.iter().zip(&reads) {
+                act(journal, one);
+                if *reads {
+                    told.extend(rest(journal, &mut cursor));
+                }
+            }
+            cut_both(journal);
+            told.extend(rest(journal, &mut cursor));
+            let accounted: u64 = told.iter().map(Told::bytes).sum();
+            prop_assert_eq!(accounted, output_bytes(&acts), "{:?}", told);
+            prop_assert!(strictly_grows(&told), "{told:?}");
+            let late = rest(journal, &mut journal.reader(lens, begin));
+            let accounted: u64 = late.iter().map(Told::bytes).sum();
+            prop_assert_eq!(accounted, output_bytes(&acts), "{:?}", late);
+        }
+    }
+
+    #[test]
     fn who_takes_up_anywhere_is_told_lines_that_were_there_and_accounts_for_the_rest(
         acts in plain_attempts(), holding in any_holding(), after in 0..400_u64, has_pieces: bool
     ) {
@@ -309,6 +337,57 @@ fn many_small_portions_of_both_streams_take_bounded_memory() {
     assert!(journal.lock().entries.len() <= 5000, "{}", journal.lock().entries.len());
     let told = rest(&journal, &mut journal.reader(Lens::Chunks, 0));
     assert_eq!(told.iter().map(Told::bytes).sum::<u64>(), 40_000);
+}
+
+#[test]
+fn who_takes_up_among_unfinished_pieces_that_are_gone_is_told_how_much_they_were() {
+    const PIECES: u64 = 5000;
+    let journal = journal(ROOMY);
+    for _ in 0..PIECES {
+        // Two numbers of the sequence, of which one is a byte.
+        journal.append(Stream::Stdout, &mut b"a".to_vec());
+        journal.cut(Stream::Stdout, Cut::AtACharacter);
+    }
+    assert!(journal.lock().entries.len() <= 5000);
+    for pieces in [0, 1, 10, 1000, 2000, PIECES - 10, PIECES] {
+        for lens in [Lens::Lines, Lens::Chunks] {
+            let told = rest(&journal, &mut journal.reader(lens, 2 * pieces));
+            let accounted: u64 = told.iter().map(Told::bytes).sum();
+            // Nothing has finished a line.
+            let lines = told
+                .iter()
+                .filter(|told| matches!(told, Told::Line { is_partial, .. } if !is_partial));
+            assert_eq!((accounted, lines.count()), (PIECES - pieces, 0), "after {pieces}");
+        }
+    }
+}
+
+#[test]
+fn what_was_told_unfinished_while_a_reader_slept_is_missed_and_no_part_of_what_follows() {
+    let journal = journal(ROOMY);
+    (0..inner::MOST_ENTRIES - 2).for_each(|_| act(&journal, &Act::Event));
+    let begin = journal.end();
+    let mut cursor = journal.reader(Lens::Lines, begin);
+    journal.append(Stream::Stdout, &mut b"a".to_vec());
+    assert_eq!(rest(&journal, &mut cursor), []);
+    journal.cut(Stream::Stdout, Cut::AtACharacter);
+    // There is no room for more, so the oldest goes.
+    journal.append(Stream::Stderr, &mut b"x\n".to_vec());
+    journal.append(Stream::Stdout, &mut b"b".to_vec());
+    cut_both(&journal);
+    let line = |sequence, stream, text: &str, is_partial| Told::Line {
+        sequence: begin + sequence,
+        stream,
+        text: text.to_string(),
+        is_partial,
+    };
+    let expected = [
+        Told::Missed { sequence: begin + 2, bytes: 1 },
+        line(4, Stream::Stderr, "x", false),
+        line(6, Stream::Stdout, "b", true),
+    ];
+    assert_eq!(rest(&journal, &mut cursor), expected);
+    assert_eq!(rest(&journal, &mut journal.reader(Lens::Lines, begin)), expected);
 }
 
 #[test]
