@@ -27,7 +27,8 @@ const MOST_WAITING_BYTES: u64 = 256 * 1024;
 /// How many are left when the child goes on. Well below, so that handler and supervisor do not wake
 /// each other with every piece.
 const GOES_ON_AT_BYTES: u64 = MOST_WAITING_BYTES / 2;
-/// How long a thread that others wait for is held at least.
+/// How long a thread that others wait for is held at least. It is given up between two pieces of output,
+/// which may have many lines.
 const TURN: Duration = Duration::from_millis(100);
 
 /// What one handler has still to be told of one execution.
@@ -194,7 +195,7 @@ impl Queue {
 
     /// The same for one that may wait for a thread, if nobody will ever give one back.
     fn cut_unless_in_line(&self) {
-        if self.in_line.load(Ordering::Acquire) && self.actor.goes_on() {
+        if self.in_line.load(Ordering::Acquire) && self.stage.goes_on() {
             self.progress.note();
         } else {
             self.cut_if_idle();
@@ -203,20 +204,11 @@ impl Queue {
 
     fn cut_if_idle(&self) -> bool {
         let mut inner = self.lock();
-        let stalled = inner.active && self.has_stalled();
+        let stalled = inner.active && self.progress.elapsed() >= self.stage.stall_limit;
         if stalled {
             self.cut(&mut inner);
         }
         stalled
-    }
-
-    /// Whether the handler is at work here and finishes something.
-    pub(super) fn goes_on(&self) -> bool {
-        !self.in_line.load(Ordering::Acquire) && !self.has_stalled()
-    }
-
-    fn has_stalled(&self) -> bool {
-        self.progress.elapsed() >= self.stage.stall_limit
     }
 
     fn cut(&self, inner: &mut Inner) {
@@ -292,7 +284,7 @@ impl Queue {
                     let id = self.execution_id();
                     tracing::warn!(%id, "an event handler panicked");
                     discard(panic);
-                    self.progress.note();
+                    self.note_progress();
                 }
             }
         }
@@ -310,8 +302,14 @@ impl Queue {
             if !at_once && tokio::time::timeout(self.stage.stall_limit, call).await.is_err() {
                 self.cut(&mut self.lock());
             }
-            self.progress.note();
+            self.note_progress();
         }
+    }
+
+    /// A call is done.
+    fn note_progress(&self) {
+        self.progress.note();
+        self.stage.note_progress();
     }
 
     fn is_cut(&self) -> bool {

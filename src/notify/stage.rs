@@ -11,6 +11,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::handler::{EventHandler, NoopEventHandler};
 use super::queue::Queue;
+use crate::moment::Progress;
 use crate::output::Owner;
 
 /// How many calls of one handler may be stuck before it gets no more executions. Each holds a
@@ -27,6 +28,8 @@ pub(crate) struct Stage {
     threads: usize,
     /// How many wait for a thread.
     in_line: AtomicUsize,
+    /// When a call of any handler was last done while somebody waited.
+    progress: Progress,
     pub(super) stall_limit: Duration,
 }
 
@@ -43,7 +46,13 @@ impl Stage {
     }
 
     pub(super) fn with_threads(threads: usize, stall_limit: Duration) -> Self {
-        Self { runtime: OnceLock::new(), threads, in_line: AtomicUsize::new(0), stall_limit }
+        Self {
+            runtime: OnceLock::new(),
+            threads,
+            in_line: AtomicUsize::new(0),
+            progress: Progress::new(),
+            stall_limit,
+        }
     }
 
     /// Starts the threads if they are not there yet.
@@ -78,6 +87,18 @@ impl Stage {
     /// Whether somebody waits for a thread.
     pub(super) fn has_line(&self) -> bool {
         self.in_line.load(Ordering::Relaxed) > 0
+    }
+
+    /// A call of a handler is done, which matters to those who wait for its thread.
+    pub(super) fn note_progress(&self) {
+        if self.has_line() {
+            self.progress.note();
+        }
+    }
+
+    /// Whether those who wait for a thread may hope for one: the threads are all handlers'.
+    pub(super) fn goes_on(&self) -> bool {
+        self.progress.elapsed() < self.stall_limit
     }
 }
 
@@ -133,12 +154,6 @@ impl Actor {
         }
         self.active().insert(queue.owner(), Arc::downgrade(queue));
         true
-    }
-
-    /// Whether the handler still finishes something, of whatever execution.
-    pub(super) fn goes_on(&self) -> bool {
-        let queues: Vec<_> = self.active().values().filter_map(Weak::upgrade).collect();
-        queues.iter().any(|queue| queue.goes_on())
     }
 
     pub(super) fn leaves(&self, queue: &Queue) {
