@@ -64,6 +64,7 @@ fn host() {
             "ignores_sigchld" | "waits_for_any" => status_taken(&engine, &home).await,
             "inherits_orphans" => orphans(engine, &home).await,
             "no_descriptors_to_start" => no_descriptors_to_start(&engine).await,
+            "few_descriptors_for_logs" => few_descriptors_for_logs(level, &home).await,
             "no_descriptors_to_stop" => no_descriptors_to_stop(&engine, &home).await,
             "too_many_processes" => too_many_processes(&engine).await,
             "no_null_device" => no_null_device(&engine).await,
@@ -122,6 +123,35 @@ async fn no_descriptors_to_start(engine: &ExecutionEngine) {
     drop(files);
     let result = soon("it works again", engine.run(shell("true"))).await.unwrap();
     assert!(result.success, "{result:?}");
+}
+
+#[tokio::test]
+async fn a_long_queue_that_is_stopped_opens_its_logs_a_few_at_a_time() {
+    at_level("few_descriptors_for_logs", ContainmentLevel::ProcessGroup).await;
+}
+
+async fn few_descriptors_for_logs(level: ContainmentLevel, home: &Path) {
+    const WAITING: usize = 1000;
+    let config = ExecutionConfig {
+        log_dir: Some(home.join("logs")),
+        max_concurrent_executions: 1,
+        enable_auto_cleanup: false,
+        ..ExecutionConfig::default()
+    };
+    let builder = ExecutionEngine::builder().config(config).containment(level);
+    let engine = builder.admission(Admission::Queue { max_waiting: WAITING }).build().unwrap();
+    let _runs = engine.execute(shell("exec sleep 300")).await.unwrap();
+    let mut waiting = Vec::new();
+    for _ in 0..WAITING {
+        waiting.push(engine.execute(shell("true")).await.unwrap());
+    }
+    set_limit(Resource::Nofile, open_descriptors() as u64 + 200);
+    soon("the end of all", engine.shutdown(Duration::ZERO)).await;
+    for id in waiting {
+        let result = ended(&engine, id).await;
+        assert_eq!((result.ending, result.output_error), (Ending::EngineClosed, None));
+        assert!(engine.read_logs(id).await.unwrap().contains("# ending"));
+    }
 }
 
 #[tokio::test]

@@ -2,13 +2,13 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use execution_engine_process::{Containment, Level, Signal};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use super::core::{Core, Settings};
 use super::{Alive, ExecutionEngine, cleanup};
 use crate::config::{ExecutionConfig, LogRetention};
 use crate::error::{ExecutionError, Result, ValidationError};
-use crate::execution::{Driver, Ladder, Shared};
+use crate::execution::{Driver, Ladder, MOST_LATE_LOGS, Shared};
 use crate::notify::{Audience, EventHandler, Hub, Stage};
 use crate::output::{Keep, OverflowDir};
 use crate::record::{Registry, Retention};
@@ -255,6 +255,7 @@ impl EngineBuilder {
             hub: Arc::new(Hub::default()),
             forgotten_logs,
             overflow_dir: Arc::new(OverflowDir::new(self.settings.overflow_disk_limit)),
+            late_logs: Semaphore::new(MOST_LATE_LOGS),
         };
         let core = Arc::new(Core {
             config: self.config,

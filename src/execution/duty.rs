@@ -27,8 +27,9 @@ pub(crate) struct Duty {
     live: Arc<Live>,
     shared: Arc<Shared>,
     publisher: Publisher,
-    /// Taken when the duty is done.
+    /// Its place or its permit; none once it has given that back.
     admitted: Option<Admitted>,
+    is_done: bool,
     /// Since when the attempt has been going on; None between attempts.
     attempt_begun: Option<Instant>,
     /// The attempts before.
@@ -51,7 +52,15 @@ impl Duty {
         admitted: Admitted,
     ) -> Self {
         let admitted = Some(admitted);
-        Self { live, shared, publisher, admitted, attempt_begun: None, earlier: Vec::new() }
+        Self {
+            live,
+            shared,
+            publisher,
+            admitted,
+            is_done: false,
+            attempt_begun: None,
+            earlier: Vec::new(),
+        }
     }
 
     pub(super) fn live(&self) -> &Live {
@@ -106,15 +115,19 @@ impl Duty {
         });
     }
 
-    /// Waits for the permit. False if the execution was stopped before. Cancel safe.
+    /// Waits for the permit. False if the execution was stopped before; its place is somebody else's then.
+    /// Cancel safe.
     pub(super) async fn admitted(&mut self) -> bool {
         let Some(Admitted::Ticket(ticket)) = &mut self.admitted else { return true };
         let permit = tokio::select! {
             biased;
-            () = self.live.stopped() => return false,
-            permit = ticket.permit() => permit,
+            () = self.live.stopped() => None,
+            permit = ticket.permit() => Some(permit),
         };
-        self.admitted = Some(Admitted::Permit(permit));
+        self.admitted = permit.map(Admitted::Permit);
+        if self.admitted.is_none() {
+            return false;
+        }
         self.live.begin();
         true
     }
@@ -150,6 +163,21 @@ impl Duty {
         self.end(Outcome { output_error, ..outcome });
     }
 
+    /// Ends one that never had its turn, with a log that says so.
+    pub(super) async fn end_in_queue(self, logs: &LogPlan, working_dir: Option<&Path>) {
+        let shared = Arc::clone(&self.shared);
+        // A whole queue may be stopped at once.
+        let _turn = shared.late_logs.acquire().await;
+        let outcome = self.no_outcome();
+        match self.open_logs(logs, working_dir) {
+            Ok(logs) => self.complete_and_end(logs, outcome).await,
+            Err(error) => {
+                let output_error = Some(error.to_string());
+                self.end(Outcome { output_error, ..outcome });
+            }
+        }
+    }
+
     pub(super) fn no_outcome(&self) -> Outcome {
         Outcome::without_program(self.nothing_to_stop())
     }
@@ -169,6 +197,7 @@ impl Duty {
     }
 
     fn fulfil(&mut self, outcome: Outcome) {
+        self.is_done = true;
         let from = self.live.status();
         self.decide(Ending::EngineFailed { reason: "its supervisor was lost".to_string() });
         let Some(ending) = self.live.decision() else { return };
@@ -208,7 +237,7 @@ impl Duty {
 
 impl Drop for Duty {
     fn drop(&mut self) {
-        if self.admitted.is_some() {
+        if !self.is_done {
             let containment = ContainmentReceipt { proven: false, ..self.nothing_to_stop() };
             self.fulfil(Outcome::without_program(containment));
         }

@@ -21,7 +21,7 @@ pub(crate) use driver::Driver;
 pub(crate) use duty::Duty;
 pub(crate) use live::Live;
 pub(crate) use retry::Again;
-pub(crate) use shared::Shared;
+pub(crate) use shared::{MOST_LATE_LOGS, Shared};
 pub(crate) use stdin::{Refused, ends_of};
 pub(crate) use stop::Ladder;
 pub(crate) use supervisor::{Job, Terms, Timing};

@@ -4,13 +4,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use execution_engine_process::Containment;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use super::live::Live;
 use crate::error::ExecutionError;
 use crate::notify::Hub;
 use crate::output::{LogHeader, LogPlan, Logs, OverflowDir};
 use crate::record::{Record, Registry, Retention};
+
+/// How many of those that never had their turn have logs open at a time.
+pub(crate) const MOST_LATE_LOGS: usize = 64;
 
 /// What the executions of one engine share.
 pub(crate) struct Shared {
@@ -26,6 +29,8 @@ pub(crate) struct Shared {
     /// removed: when an execution is forgotten, the next one may have its id, and its log.
     pub(crate) forgotten_logs: Option<Mutex<PathBuf>>,
     pub(crate) overflow_dir: Arc<OverflowDir>,
+    /// Who writes the log of an execution that never had its turn.
+    pub(crate) late_logs: Semaphore,
 }
 
 impl Shared {
@@ -36,12 +41,12 @@ impl Shared {
         live: &Live,
         working_dir: Option<&Path>,
     ) -> Result<Logs, ExecutionError> {
-        let _none_is_removed = self
-            .forgotten_logs
-            .as_ref()
-            .map(|dir| dir.lock().unwrap_or_else(PoisonError::into_inner));
         let profile = live.profile();
-        let mut logs = Logs::open(plan, profile.id)?;
+        let none_is_removed = || {
+            let dir = self.forgotten_logs.as_ref();
+            dir.map(|dir| dir.lock().unwrap_or_else(PoisonError::into_inner))
+        };
+        let mut logs = Logs::open(plan, profile.id, none_is_removed)?;
         logs.header(&LogHeader {
             id: profile.id,
             command: &profile.command,

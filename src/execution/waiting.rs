@@ -3,7 +3,7 @@
 
 use execution_engine_process::Launch;
 
-use super::duty::{Duty, Outcome};
+use super::duty::Duty;
 use super::retry::Again;
 use super::supervisor::{Job, Terms};
 use crate::model::Ending;
@@ -24,27 +24,17 @@ impl Waiting {
     /// so.
     pub(crate) async fn run(self) {
         let Self { mut duty, launch, logs, plan, terms, again } = self;
-        let is_admitted = duty.admitted().await;
-        let opened = duty.open_logs(&logs, launch.working_dir.as_deref());
-        match (opened, is_admitted) {
-            // On the heap only now, so that those who wait stay small.
-            (Ok(logs), true) => {
-                Box::pin(Job::attempt(duty, launch, logs, plan, terms, again).run()).await;
-            }
-            (Ok(logs), false) => {
-                let outcome = duty.no_outcome();
-                Box::pin(duty.complete_and_end(logs, outcome)).await;
-            }
-            (Err(error), true) => {
+        // What follows is on the heap, so that those who wait stay small.
+        if !duty.admitted().await {
+            return Box::pin(duty.end_in_queue(&logs, launch.working_dir.as_deref())).await;
+        }
+        match duty.open_logs(&logs, launch.working_dir.as_deref()) {
+            Ok(logs) => Box::pin(Job::attempt(duty, launch, logs, plan, terms, again).run()).await,
+            Err(error) => {
                 // Another attempt would run without the log that was asked for.
                 duty.live().try_no_more();
                 duty.decide(Ending::SpawnFailed { reason: error.to_string(), os_error: None });
                 duty.end_without_program();
-            }
-            (Err(error), false) => {
-                let output_error = Some(error.to_string());
-                let outcome = duty.no_outcome();
-                duty.end(Outcome { output_error, ..outcome });
             }
         }
     }

@@ -62,21 +62,26 @@ pub(crate) struct LogHeader<'a> {
 }
 
 impl Logs {
-    /// Opens the logs that were asked for, with missing directories made.
-    pub(crate) fn open(plan: &LogPlan, id: Uuid) -> Result<Self, ExecutionError> {
+    /// Opens the logs that were asked for, with missing directories made. What `lock` gives is held while
+    /// the one is opened whose name is ours.
+    pub(crate) fn open<Guard>(
+        plan: &LogPlan,
+        id: Uuid,
+        lock: impl FnOnce() -> Guard,
+    ) -> Result<Self, ExecutionError> {
+        let raw =
+            plan.raw.as_ref().map(|path| Log::open(path.clone(), Naming::Users).map(Box::new));
+        let raw = raw.transpose()?;
         let readable = plan.dir.as_deref().map(|dir| {
+            let _guard = lock();
             let log = Log::open(Self::own_path(dir, id), Naming::Ours)?;
             let lines = Stream::BOTH.map(|stream| LineSplitter::new(stream, plan.longest_line));
             Ok::<_, ExecutionError>(Box::new(Readable { log, lines }))
         });
-        let readable = readable.transpose()?;
-        let raw =
-            plan.raw.as_ref().map(|path| Log::open(path.clone(), Naming::Users).map(Box::new));
-        let raw = raw.transpose();
-        match raw {
-            Ok(raw) => Ok(Self { raw, readable, error: None }),
+        match readable.transpose() {
+            Ok(readable) => Ok(Self { raw, readable, error: None }),
             Err(error) => {
-                readable.iter().for_each(|readable| readable.log.take_back());
+                raw.iter().for_each(|raw| raw.take_back());
                 Err(error)
             }
         }
