@@ -24,8 +24,8 @@ pub(super) struct Control {
     pub(super) reply: oneshot::Sender<io::Result<u32>>,
 }
 
-/// The controls that the supervisor has not carried out yet. Closed from the moment the execution
-/// is being ended, so that nobody waits for a reply that never comes.
+/// The controls that the supervisor has not carried out yet. Closed once the ending of the attempt is
+/// decided, so that nobody waits for a reply that never comes.
 #[derive(Debug, Default)]
 pub(super) struct Inbox(Mutex<State>);
 

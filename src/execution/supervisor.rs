@@ -17,7 +17,7 @@ use super::spawn::{self, Start};
 use super::stdin::{Feed, Feeding, ends_of};
 use super::stop::{self, Ladder, leave_tree, stop_tree};
 use crate::lookout::{Post, Sight};
-use crate::model::{ContainmentReceipt, Ending, StdinSource, Stream};
+use crate::model::{ContainmentReceipt, Ending, StdinSource};
 use crate::output::{Logs, OutputStop, Pump, PumpPlan, Step};
 use crate::submit;
 
@@ -405,8 +405,12 @@ impl Duty {
             Ok(stop) => stop.into_iter().for_each(|stop| self.stop_for(stop)),
             // A file that is not written in time costs none of what the pipes hold, which is not much.
             Err(_) => {
-                let steps = Stream::BOTH.iter().map_while(|_| pump.step_now());
-                steps.for_each(|step| self.accept(step));
+                let enough = self.journal().end() + MOST_IN_PIPES;
+                while self.journal().end() < enough
+                    && let Some(step) = pump.step_now()
+                {
+                    self.accept(step);
+                }
             }
         }
     }

@@ -29,7 +29,8 @@ pub(crate) trait Journals: Send + Sync {
 /// It is a [`Stream`](futures_core::Stream), and has a [`next`](Self::next) of its own for those who
 /// need no more. It may be polled on any runtime. It never holds an execution back: one that is
 /// slower than the output gets an [`ExecutionEvent::OutputMissed`] with the exact number of bytes
-/// that it was not told. Dropping it ends it.
+/// that it was not told; the number is about right where it takes up among pieces that were told
+/// unfinished, more than are held. Dropping it ends it.
 #[must_use = "it does nothing unless it is asked for the next record"]
 pub struct Subscription {
     source: Source,
