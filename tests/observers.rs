@@ -374,9 +374,8 @@ async fn a_cancel_gets_through_while_a_handler_holds_the_program_back() {
     assert_eq!(result.ending, Ending::Cancelled);
 }
 
-#[tokio::test]
-async fn a_handler_that_always_blocks_costs_a_bounded_number_of_threads() {
-    let keeper = Keeper::new();
+/// A handler that never comes back, and how many of its calls are stuck.
+fn counts_and_blocks(keeper: &Keeper) -> (Arc<dyn EventHandler>, Arc<AtomicUsize>) {
     let gate = Arc::clone(&keeper.0);
     let stuck = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&stuck);
@@ -384,37 +383,40 @@ async fn a_handler_that_always_blocks_costs_a_bounded_number_of_threads() {
         counted.fetch_add(1, Ordering::SeqCst);
         gate.pass();
     });
+    (Arc::new(blocks), stuck)
+}
+
+fn are_few(stuck: &AtomicUsize) {
+    let stuck = stuck.load(Ordering::SeqCst);
+    assert!((1..=20).contains(&stuck), "{stuck} threads are stuck");
+}
+
+#[tokio::test]
+async fn a_handler_that_always_blocks_costs_a_bounded_number_of_threads() {
+    let keeper = Keeper::new();
+    let (blocks, stuck) = counts_and_blocks(&keeper);
     let recorder = Recorder::new();
-    let engine =
-        patient(Arc::new(blocks), Duration::from_millis(1)).with_event_handler(recorder.clone());
+    let engine = patient(blocks, Duration::from_millis(1)).with_event_handler(recorder.clone());
     for _ in 0..40 {
         // Each takes much longer than the stall limit, so the calls before are stuck by now.
         let result = run(&engine, shell("sleep 0.02; echo here")).await;
         assert_eq!(result.stdout, "here\n");
         recorder.all_of(result.id).await;
     }
-    let stuck = stuck.load(Ordering::SeqCst);
-    assert!((1..=20).contains(&stuck), "{stuck} threads are stuck");
+    are_few(&stuck);
 }
 
 #[tokio::test]
 async fn a_handler_that_always_blocks_costs_no_more_threads_where_an_id_is_used_again() {
     let keeper = Keeper::new();
-    let gate = Arc::clone(&keeper.0);
-    let stuck = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&stuck);
-    let blocks = Calls(move |_| {
-        counted.fetch_add(1, Ordering::SeqCst);
-        gate.pass();
-    });
-    let engine = patient(Arc::new(blocks), Duration::from_millis(1));
+    let (blocks, stuck) = counts_and_blocks(&keeper);
+    let engine = patient(blocks, Duration::from_millis(1));
     let id = Uuid::new_v4();
     for _ in 0..40 {
         run(&engine, shell("sleep 0.02").id(id)).await;
         engine.remove_execution(id).await.unwrap();
     }
-    let stuck = stuck.load(Ordering::SeqCst);
-    assert!((1..=20).contains(&stuck), "{stuck} threads are stuck");
+    are_few(&stuck);
 }
 
 #[tokio::test]

@@ -234,26 +234,19 @@ async fn who_waits_has_no_process_and_no_open_file() {
 
 #[tokio::test]
 async fn a_log_that_cannot_be_opened_by_then_is_a_failed_start() {
-    let dir = TempDir::new().unwrap();
-    let engine = queueing(1, 10).build().unwrap();
-    let holder = engine.execute(shell(HOLD)).await.unwrap();
-    let log = dir.path().join("a-file/out.log");
-    let waiting = engine.execute(shell("true").output_log(&log)).await.unwrap();
-    fs::write(dir.path().join("a-file"), "in the way").unwrap();
-    engine.cancel(holder).await.unwrap();
-    let result = ended(&engine, waiting).await;
-    assert!(matches!(result.ending, Ending::SpawnFailed { .. }), "{result:?}");
-    assert!(result.error.unwrap().contains("a-file"));
-    assert_eq!(engine.available_permits(), 1);
+    fails_without_its_log(ExecutionOptions::default()).await;
 }
 
 #[tokio::test]
 async fn it_is_the_ending_of_one_that_would_be_tried_again_too() {
+    fails_without_its_log(with_options(|options| options.retry(Retry::attempts(3)))).await;
+}
+
+async fn fails_without_its_log(options: ExecutionOptions) {
     let dir = TempDir::new().unwrap();
     let engine = queueing(1, 10).build().unwrap();
     let holder = engine.execute(shell(HOLD)).await.unwrap();
     let request = shell("true").output_log(dir.path().join("a-file/out.log"));
-    let options = with_options(|options| options.retry(Retry::attempts(3)));
     let waiting = engine.execute_with(request, options).await.unwrap();
     fs::write(dir.path().join("a-file"), "in the way").unwrap();
     engine.cancel(holder).await.unwrap();

@@ -278,6 +278,11 @@ async fn who_signals_an_attempt_that_has_just_ended_is_not_told_that_all_has_end
         }
     })
     .await;
+    is_told_to_wait(&engine, id, error).await;
+}
+
+/// For the next attempt, which is not waited for here.
+async fn is_told_to_wait(engine: &ExecutionEngine, id: Uuid, error: ExecutionError) {
     assert_eq!(error.error_code(), "control_failed", "{error}");
     assert!(error.to_string().contains("next attempt"), "{error}");
     engine.cancel(id).await.unwrap();
@@ -294,10 +299,7 @@ async fn who_signals_an_attempt_that_cannot_start_does_not_wait_for_the_next() {
     let request = ExecutionRequest::exec(program.to_str().unwrap(), None::<&str>);
     let id = engine.execute_with(request, retrying(much_later(2))).await.unwrap();
     let error = soon("signal", engine.signal(id, Signal::Interrupt)).await.unwrap_err();
-    assert_eq!(error.error_code(), "control_failed", "{error}");
-    assert!(error.to_string().contains("next attempt"), "{error}");
-    engine.cancel(id).await.unwrap();
-    soon("the ending", engine.wait_for_completion(id)).await.unwrap();
+    is_told_to_wait(&engine, id, error).await;
 }
 
 #[tokio::test]

@@ -136,8 +136,9 @@ fn added_up(traces: &BTreeMap<String, String>, host: &str) -> Calls {
     let main = traces.iter().find(|(_, trace)| trace.starts_with(&begins)).expect("its first call");
     let mut threads = vec![main.0.as_str()];
     let mut at = 0;
-    while let Some(trace) = threads.get(at).and_then(|id| traces.get(*id)) {
-        let started = trace.lines().filter(|line| line.contains("CLONE_THREAD"));
+    while let Some(thread) = threads.get(at) {
+        let calls = traces.get(*thread).map_or("", String::as_str);
+        let started = calls.lines().filter(|line| line.contains("CLONE_THREAD"));
         threads.extend(started.filter_map(|line| Some(line.rsplit_once("= ")?.1.trim())));
         at += 1;
     }

@@ -168,14 +168,12 @@ impl Duty {
         let shared = Arc::clone(&self.shared);
         // A whole queue may be stopped at once.
         let _turn = shared.late_logs.acquire().await;
-        let outcome = self.no_outcome();
-        match self.open_logs(logs, working_dir) {
-            Ok(logs) => self.complete_and_end(logs, outcome).await,
-            Err(error) => {
-                let output_error = Some(error.to_string());
-                self.end(Outcome { output_error, ..outcome });
-            }
-        }
+        let (logs, output_error) = match self.open_logs(logs, working_dir) {
+            Ok(logs) => (logs, None),
+            Err(error) => (Logs::default(), Some(error.to_string())),
+        };
+        let outcome = Outcome { output_error, ..self.no_outcome() };
+        self.complete_and_end(logs, outcome).await;
     }
 
     pub(super) fn no_outcome(&self) -> Outcome {

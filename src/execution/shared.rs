@@ -29,7 +29,7 @@ pub(crate) struct Shared {
     /// removed: when an execution is forgotten, the next one may have its id, and its log.
     pub(crate) forgotten_logs: Option<Mutex<PathBuf>>,
     pub(crate) overflow_dir: Arc<OverflowDir>,
-    /// Who writes the log of an execution that never had its turn.
+    /// Lets a few at a time write the log of an execution that never had its turn.
     pub(crate) late_logs: Semaphore,
 }
 

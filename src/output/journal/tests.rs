@@ -156,6 +156,34 @@ fn any_holding() -> impl Strategy<Value = Holding> {
     )
 }
 
+/// Whether one who reads now and then, and one who comes late, are told or said to miss all that is put out
+/// from now on.
+fn accounts_for_everything(
+    journal: &Journal,
+    lens: Lens,
+    acts: &[Act],
+    reads: &[bool],
+) -> Result<(), TestCaseError> {
+    let begin = journal.end();
+    let mut cursor = journal.reader(lens, begin);
+    let mut told = Vec::new();
+    for (one, reads) in acts.iter().zip(reads) {
+        act(journal, one);
+        if *reads {
+            told.extend(rest(journal, &mut cursor));
+        }
+    }
+    cut_both(journal);
+    told.extend(rest(journal, &mut cursor));
+    prop_assert!(strictly_grows(&told), "{told:?}");
+    let late = rest(journal, &mut journal.reader(lens, begin));
+    for told in [told, late] {
+        let accounted: u64 = told.iter().map(Told::bytes).sum();
+        prop_assert_eq!(accounted, output_bytes(acts), "{:?}", told);
+    }
+    Ok(())
+}
+
 proptest! {
     #[test]
     fn lines_put_together_are_the_streams(acts in acts()) {
@@ -203,21 +231,7 @@ proptest! {
     ) {
         for lens in [Lens::Lines, Lens::Chunks] {
             let journal = &journal(holding);
-            let mut cursor = journal.reader(lens, 0);
-            let mut told = Vec::new();
-            for (one, reads) in acts.iter().zip(&reads) {
-                act(journal, one);
-                if *reads {
-                    told.extend(rest(journal, &mut cursor));
-                }
-            }
-            cut_both(journal);
-            told.extend(rest(journal, &mut cursor));
-            let accounted: u64 = told.iter().map(Told::bytes).sum();
-            prop_assert_eq!(accounted, output_bytes(&acts), "{:?}", told);
-            prop_assert!(strictly_grows(&told), "{told:?}");
-            let late = rest(journal, &mut journal.reader(lens, 0));
-            prop_assert_eq!(late.iter().map(Told::bytes).sum::<u64>(), output_bytes(&acts));
+            accounts_for_everything(journal, lens, &acts, &reads)?;
         }
     }
 
@@ -229,23 +243,7 @@ proptest! {
             let journal = &journal(holding);
             // Events stay, so they leave room for a few others.
             (0..inner::MOST_ENTRIES - 8).for_each(|_| act(journal, &Act::Event));
-            let begin = journal.end();
-            let mut cursor = journal.reader(lens, begin);
-            let mut told = Vec::new();
-            for (one, reads) in acts.iter().zip(&reads) {
-                act(journal, one);
-                if *reads {
-                    told.extend(rest(journal, &mut cursor));
-                }
-            }
-            cut_both(journal);
-            told.extend(rest(journal, &mut cursor));
-            let accounted: u64 = told.iter().map(Told::bytes).sum();
-            prop_assert_eq!(accounted, output_bytes(&acts), "{:?}", told);
-            prop_assert!(strictly_grows(&told), "{told:?}");
-            let late = rest(journal, &mut journal.reader(lens, begin));
-            let accounted: u64 = late.iter().map(Told::bytes).sum();
-            prop_assert_eq!(accounted, output_bytes(&acts), "{:?}", late);
+            accounts_for_everything(journal, lens, &acts, &reads)?;
         }
     }
 
