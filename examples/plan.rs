@@ -138,6 +138,6 @@ fn report(result: &PlanExecutionResult, options: &PlanOptions) {
             println!("{:>23}{words}", "");
         }
     }
-    let ExecutionStats { total, completed, .. } = result.stats;
+    let PlanStats { total, completed, .. } = result.stats;
     println!("\n{}: {completed} of {total} in {:.1?}", result.status, result.total_duration);
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use uuid::Uuid;
 
-use crate::model::{ExecutionStatus, NotRun, PlanError, ResourceLimit, Stream};
+use crate::types::{ExecutionStatus, OutputStream, PlanError, ResourceLimit, SkipReason};
 
 /// `Result` with the engine's error as default, so that both `Result<T>` and `Result<T, E>` read
 /// as usual beside a glob import of this crate.
@@ -92,7 +92,7 @@ pub enum ExecutionError {
         /// The execution.
         id: Uuid,
         /// The stream.
-        stream: Stream,
+        stream: OutputStream,
     },
     /// An overflow file could not be moved.
     #[error("the overflow file could not be moved to {path}: {reason}", path = .path.display())]
@@ -132,7 +132,7 @@ pub enum ExecutionError {
     #[error("output on {stream} could not be kept: {reason}")]
     OutputLost {
         /// The stream.
-        stream: Stream,
+        stream: OutputStream,
         /// What the system said.
         reason: String,
     },
@@ -149,7 +149,7 @@ pub enum ExecutionError {
     PlanNotFound(Uuid),
     /// The command of a plan never ran.
     #[error("it never ran: {0}")]
-    NotRun(NotRun),
+    NotRun(SkipReason),
     /// The engine is shutting down or was dropped; nothing new is started, what ran was stopped.
     #[error("the engine is shutting down")]
     ShuttingDown,

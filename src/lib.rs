@@ -50,42 +50,44 @@
 
 #![forbid(unsafe_code)]
 
+mod admission;
 mod config;
 mod engine;
 mod error;
+mod events;
 mod execution;
 mod global;
 mod lookout;
-mod model;
-mod moment;
-mod notify;
 mod output;
 mod plan;
-mod record;
-mod submit;
+mod prepare;
+mod runtime;
+mod store;
+mod time;
+mod types;
 
+pub use admission::Admission;
 pub use config::{ExecutionConfig, LogRetention, OversizedOutputStrategy};
 pub use engine::{EngineBuilder, ExecutionEngine};
 pub use error::{ExecutionError, Result, ValidationError};
-pub use execution_engine_process::{
-    Leftovers, Level as ContainmentLevel, Limits, Output as OutputStreams, Signal,
-};
-pub use global::{global, init_global};
-pub use model::{
-    Attempt, ChunkContent, ChunkRecord, Command, ContainmentReceipt, Ending, EventRecord,
-    ExecutionEvent, ExecutionMetadata, ExecutionOptions, ExecutionPlan, ExecutionRequest,
-    ExecutionResult, ExecutionStats, ExecutionStatus, ExecutionStrategy, ExecutionSummary,
-    FailurePolicy, InputTarget, Jitter, NotRun, PlanEnding, PlanError, PlanExecutionResult,
-    PlanOptions, PlanStep, PlanSummary, ResourceLimit, ResourceUsage, Retry, RetryOn,
-    ShutdownReport, StdinSource, StepInput, StepOptions, StepRef, Stream, StreamStats, Survivor,
-    TreeUsage, Trim,
-};
-pub use notify::{
+pub use events::{
     ChunkSubscription, EventHandler, LoggingEventHandler, MultiEventHandler, NoopEventHandler,
     Subscription,
 };
+pub use execution_engine_process::{
+    Leftovers, Level as ContainmentLevel, Limits, Output as OutputMode, Signal,
+};
+pub use global::{global, init_global};
 pub use plan::{PlanBuilder, PlanSubscription};
-pub use submit::Admission;
+pub use types::{
+    Attempt, ChunkContent, ChunkRecord, Command, ContainmentReceipt, Ending, EventRecord,
+    ExecutionEvent, ExecutionMetadata, ExecutionOptions, ExecutionPlan, ExecutionRequest,
+    ExecutionResult, ExecutionStatus, ExecutionStrategy, ExecutionSummary, FailurePolicy,
+    InputTarget, Jitter, OutputStream, PlanEnding, PlanError, PlanExecutionResult, PlanOptions,
+    PlanStats, PlanStep, PlanSummary, ResourceLimit, ResourceUsage, RetryOn, RetryPolicy,
+    ShutdownReport, SkipReason, StdinSource, StepInput, StepOptions, StepRef, StreamStats,
+    Survivor, TreeUsage, Trim,
+};
 
 // What every user of this crate needs to write a request, so that one glob import is enough.
 pub use bytes::Bytes;
@@ -95,9 +97,9 @@ pub use std::sync::Arc;
 pub use std::time::Duration;
 pub use uuid::Uuid;
 
-/// The snippets of the papers, run as tests.
+/// The code blocks of the docs, run as tests.
 #[cfg(doctest)]
-mod papers {
+mod docs {
     #[doc = include_str!("../README.md")]
     mod readme {}
     #[doc = include_str!("../HOW-TO-USE.md")]

@@ -23,7 +23,7 @@ use slab::Slab;
 use tokio::sync::Notify;
 use tokio::time::sleep_until;
 
-use crate::model::Stream;
+use crate::types::OutputStream;
 
 /// How many descriptors are heard of at a time.
 const MOST_EVENTS: usize = 64;
@@ -78,11 +78,11 @@ thread_local! {
     static LOOKOUT: OnceCell<Arc<Lookout>> = const { OnceCell::new() };
 }
 
-impl From<Stream> for Sight {
-    fn from(stream: Stream) -> Self {
+impl From<OutputStream> for Sight {
+    fn from(stream: OutputStream) -> Self {
         match stream {
-            Stream::Stdout => Self::Stdout,
-            Stream::Stderr => Self::Stderr,
+            OutputStream::Stdout => Self::Stdout,
+            OutputStream::Stderr => Self::Stderr,
         }
     }
 }

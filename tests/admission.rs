@@ -158,7 +158,7 @@ async fn each_kind_of_ending_gives_its_permit_back_before_its_waiters_wake() {
         );
         assert_eq!(
             ends(shell("yes"), plain()).await,
-            Ending::OutputLimit { stream: Stream::Stdout, limit: 1000 }
+            Ending::OutputLimit { stream: OutputStream::Stdout, limit: 1000 }
         );
         let big_file = format!("head -c 1000 /dev/zero >'{}'", home.path().join("big").display());
         assert_eq!(
@@ -193,7 +193,7 @@ async fn a_permit_is_held_until_the_last_process_is_gone() {
     let recorder = Recorder::new();
     let engine = engine.with_event_handler(recorder.clone());
     let id = engine.execute(shell(reluctant)).await.unwrap();
-    recorder.when(id, |events| !lines_of(events, Stream::Stdout).is_empty()).await;
+    recorder.when(id, |events| !lines_of(events, OutputStream::Stdout).is_empty()).await;
     engine.cancel(id).await.unwrap();
     told(&asked).await;
 

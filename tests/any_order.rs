@@ -76,7 +76,7 @@ fn engine_at(level: ContainmentLevel, recorder: &Arc<Recorder>, logs: PathBuf) -
             ..Default::default()
         })
         .stop_grace(Duration::from_millis(30))
-        .longest_pause(Duration::from_millis(100))
+        .max_pause(Duration::from_millis(100))
         .containment(level)
         .event_handler(recorder.clone())
         .build()

@@ -430,7 +430,10 @@ async fn an_unknown_id_is_not_found_by_anybody() {
     assert_eq!(engine.pause(id).await, unknown());
     assert_eq!(engine.resume(id).await, unknown());
     assert_eq!(engine.queue_position(id).await.map(|_| ()), unknown());
-    assert_eq!(engine.take_overflow(id, Stream::Stdout, "/tmp/x").await.map(|_| ()), unknown());
+    assert_eq!(
+        engine.take_overflow(id, OutputStream::Stdout, "/tmp/x").await.map(|_| ()),
+        unknown()
+    );
     assert_eq!(engine.subscribe(id).await.map(|_| ()), unknown());
     assert_eq!(engine.subscribe_from(id, 7).await.map(|_| ()), unknown());
     assert_eq!(engine.subscribe_chunks(id).await.map(|_| ()), unknown());

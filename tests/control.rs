@@ -183,7 +183,7 @@ async fn stands_still_at(level: ContainmentLevel) {
 async fn a_pause_that_nobody_ends_ends_by_itself() {
     for level in levels() {
         let builder = ExecutionEngine::builder().containment(level);
-        let engine = builder.longest_pause(Duration::from_millis(200)).build().unwrap();
+        let engine = builder.max_pause(Duration::from_millis(200)).build().unwrap();
         let home = TempDir::new().unwrap();
         let line = format!("echo ready >ready; {}; echo on", wait_for(&home.path().join("go")));
         let id = start(&engine, home.path(), &line).await;

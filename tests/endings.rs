@@ -47,7 +47,7 @@ impl Observed {
 
     /// Waits until the program has written its first line, so that it surely does something.
     async fn is_busy(&self, id: Uuid) {
-        self.recorder.when(id, |events| !lines_of(events, Stream::Stdout).is_empty()).await;
+        self.recorder.when(id, |events| !lines_of(events, OutputStream::Stdout).is_empty()).await;
     }
 
     /// Runs to the end and checks that everything tells this story.
@@ -344,8 +344,8 @@ async fn cancelled_before_its_program_could_start_it_never_starts() {
 #[tokio::test]
 async fn too_much_output_stops_the_program_and_names_the_stream() {
     let cases = [
-        (Stream::Stdout, "exec yes", "stdout exceeded the output limit of 1000 bytes"),
-        (Stream::Stderr, "exec yes >&2", "stderr exceeded the output limit of 1000 bytes"),
+        (OutputStream::Stdout, "exec yes", "stdout exceeded the output limit of 1000 bytes"),
+        (OutputStream::Stderr, "exec yes >&2", "stderr exceeded the output limit of 1000 bytes"),
     ];
     for (stream, line, message) in cases {
         let observed = Observed::with(|config| {
@@ -368,8 +368,8 @@ async fn too_much_output_stops_the_program_and_names_the_stream() {
         assert_eq!(result.ending, Ending::OutputLimit { stream, limit: 1000 });
         assert!(signal.is_some(), "{result:?}");
         let stats = match stream {
-            Stream::Stdout => result.stdout_stats,
-            Stream::Stderr => result.stderr_stats,
+            OutputStream::Stdout => result.stdout_stats,
+            OutputStream::Stderr => result.stderr_stats,
         };
         assert!(stats.kept_bytes <= 1000 && stats.seen_bytes > 1000, "{stats:?}");
     }
@@ -662,8 +662,8 @@ fn endings_travel_through_json_under_stable_names() {
         ("signaled", Ending::Signaled { signal: 11, core_dumped: true }),
         ("timed_out", Ending::TimedOut { timeout_ms: 5 }),
         ("cancelled", Ending::Cancelled),
-        ("output_limit", Ending::OutputLimit { stream: Stream::Stdout, limit: usize::MAX }),
-        ("output_lost", Ending::OutputLost { stream: Stream::Stderr, reason: reason() }),
+        ("output_limit", Ending::OutputLimit { stream: OutputStream::Stdout, limit: usize::MAX }),
+        ("output_lost", Ending::OutputLost { stream: OutputStream::Stderr, reason: reason() }),
         ("spawn_failed", Ending::SpawnFailed { reason: reason(), os_error: Some(8) }),
         ("spawn_failed", Ending::SpawnFailed { reason: reason(), os_error: None }),
         ("status_unknown", Ending::StatusUnknown),

@@ -161,7 +161,7 @@ async fn assert_exact(way: Way, limit: usize, request: ExecutionRequest, whole: 
         let Ending::OutputLimit { stream, limit: told } = result.ending else {
             panic!("{:?}", result.ending);
         };
-        let index = usize::from(stream == Stream::Stderr);
+        let index = usize::from(stream == OutputStream::Stderr);
         assert_eq!(told, limit);
         assert!(whole[index].len() > limit, "{stream} was not too long");
         let kept = &streams(&result)[index];
@@ -259,7 +259,7 @@ async fn merged_noise_is_exact() {
         two = two.display()
     );
     let engine = engine();
-    let options = ExecutionOptions::default().output(OutputStreams::Merged);
+    let options = ExecutionOptions::default().output(OutputMode::Merged);
     let id = engine.execute_with(shell(line), options).await.unwrap();
     let result = soon("the end", engine.wait_for_completion(id)).await.unwrap();
     assert!(result.stdout_bytes() == noise.concat().repeat(2));

@@ -170,7 +170,7 @@ async fn a_gigabyte_of_output_needs_little_more_memory_than_the_limit() {
         first.display(),
         second.display()
     );
-    let retry = Retry::attempts(2).first_pause(Duration::from_millis(1));
+    let retry = RetryPolicy::new(2).initial_delay(Duration::from_millis(1));
     let options = ExecutionOptions::default().retry(retry);
     let id = keeps.execute_with(shell(line), options).await.unwrap();
     until("the second attempt", || second.exists()).await;

@@ -42,7 +42,7 @@ async fn relative_paths_mean_what_they_meant_when_they_were_given() {
     let raw = shell(format!("echo first; {}", wait_for(&go))).output_log("raw");
     let first = engine.execute(raw).await.unwrap();
     let reading = || ExecutionOptions::default().stdin(StdinSource::file("input"));
-    let retry = Retry::attempts(2).first_pause(Duration::from_millis(1));
+    let retry = RetryPolicy::new(2).initial_delay(Duration::from_millis(1));
     let fails = shell("cat; exit 1").working_dir(".").output_log("second");
     let second = engine.execute_with(fails, reading().retry(retry)).await.unwrap();
     let steps = [shell("exit 0"), shell("cat; pwd").working_dir("below").output_log("step")];
@@ -60,7 +60,7 @@ async fn relative_paths_mean_what_they_meant_when_they_were_given() {
     for program in programs() {
         started.push(engine.execute(program).await.unwrap());
     }
-    let twice = Retry::attempts(2).first_pause(Duration::from_millis(1));
+    let twice = RetryPolicy::new(2).initial_delay(Duration::from_millis(1));
     let of_program = format!("./program; {}; exit 1", wait_for(&go));
     let again = ExecutionOptions::default().retry(twice);
     let again = engine.execute_with(shell(of_program), again).await.unwrap();

@@ -140,8 +140,8 @@ async fn every_line_comes_once_and_in_order_between_start_and_end() {
     let result = run(&engine, shell(line)).await;
     let events = recorder.all_of(result.id).await;
     assert_framed(&events);
-    assert!(lines_of(&events, Stream::Stdout) == numbered("out ", 20_000));
-    assert!(lines_of(&events, Stream::Stderr) == numbered("err ", 20_000));
+    assert!(lines_of(&events, OutputStream::Stdout) == numbered("out ", 20_000));
+    assert!(lines_of(&events, OutputStream::Stderr) == numbered("err ", 20_000));
     assert_eq!(result.lines_missed, 0);
 }
 
@@ -150,7 +150,7 @@ async fn lines_come_without_their_endings_and_the_last_one_needs_none() {
     let recorder = Recorder::new();
     let engine = engine().with_event_handler(recorder.clone());
     let result = run(&engine, shell(r"printf 'a\n\nb\r\n \377c\nlast'")).await;
-    let lines = lines_of(&recorder.all_of(result.id).await, Stream::Stdout);
+    let lines = lines_of(&recorder.all_of(result.id).await, OutputStream::Stdout);
     assert_eq!(lines, ["a", "", "b", " \u{fffd}c", "last"]);
 }
 
@@ -159,7 +159,7 @@ async fn lines_come_while_the_program_runs() {
     let recorder = Recorder::new();
     let engine = engine().with_event_handler(recorder.clone());
     let id = engine.execute(shell("echo here; exec sleep 1000")).await.unwrap();
-    recorder.when(id, |events| lines_of(events, Stream::Stdout) == ["here"]).await;
+    recorder.when(id, |events| lines_of(events, OutputStream::Stdout) == ["here"]).await;
     assert_eq!(engine.get_status(id).await, Ok(ExecutionStatus::Running));
     engine.cancel(id).await.unwrap();
     let events = recorder.all_of(id).await;
@@ -222,7 +222,7 @@ async fn events_of_fifty_executions_at_a_time_are_each_in_order() {
     for (number, id) in running.join_all().await {
         let events = recorder.all_of(id).await;
         assert_framed(&events);
-        assert_eq!(lines_of(&events, Stream::Stdout), numbered(&format!("{number}: "), 300));
+        assert_eq!(lines_of(&events, OutputStream::Stdout), numbered(&format!("{number}: "), 300));
     }
 }
 
@@ -231,7 +231,7 @@ async fn the_end_of_the_engine_is_told_as_a_cancel() {
     let recorder = Recorder::new();
     let engine = engine().with_event_handler(recorder.clone());
     let id = engine.execute(shell("echo here; exec sleep 1000")).await.unwrap();
-    recorder.when(id, |events| lines_of(events, Stream::Stdout) == ["here"]).await;
+    recorder.when(id, |events| lines_of(events, OutputStream::Stdout) == ["here"]).await;
     drop(engine);
     let events = recorder.all_of(id).await;
     assert!(matches!(events.last(), Some(ExecutionEvent::Cancelled { .. })));
@@ -264,7 +264,7 @@ async fn a_handler_that_panics_at_each_event_harms_nobody() {
     let result = run(&engine, shell("seq 1 1000; exit 3")).await;
     assert_eq!(result.ending, Ending::Exited { code: 3 });
     let events = recorder.all_of(result.id).await;
-    assert_eq!(lines_of(&events, Stream::Stdout), numbered("", 1000));
+    assert_eq!(lines_of(&events, OutputStream::Stdout), numbered("", 1000));
     until("each event was tried", || calls.load(Ordering::SeqCst) >= events.len()).await;
     assert_eq!(calls.load(Ordering::SeqCst), events.len());
     assert_eq!(result.lines_missed, 0);
@@ -316,7 +316,7 @@ async fn a_handler_that_panics_misses_only_the_event_it_panicked_at() {
     let handler = Arc::new(PanicsAtThree::default());
     let engine = engine().with_event_handler(handler.clone());
     let id = run(&engine, shell("seq 1 5")).await.id;
-    let lines = lines_of(&handler.0.all_of(id).await, Stream::Stdout);
+    let lines = lines_of(&handler.0.all_of(id).await, OutputStream::Stdout);
     assert_eq!(lines, ["1", "2", "4", "5"]);
 }
 
@@ -331,12 +331,12 @@ async fn a_handler_that_blocks_for_ever_keeps_nobody_waiting() {
     let result = run(&engine, blocked).await;
     assert_eq!(result.ending, Ending::Exited { code: 3 });
     let events = recorder.all_of(result.id).await;
-    assert_eq!(lines_of(&events, Stream::Stdout), numbered("", 1000));
+    assert_eq!(lines_of(&events, OutputStream::Stdout), numbered("", 1000));
 
     let other = run(&engine, shell("seq 1 1000")).await.id;
     let events = blocks.others.all_of(other).await;
     assert_framed(&events);
-    assert_eq!(lines_of(&events, Stream::Stdout), numbered("", 1000));
+    assert_eq!(lines_of(&events, OutputStream::Stdout), numbered("", 1000));
 }
 
 #[tokio::test]
@@ -465,7 +465,7 @@ async fn a_slow_handler_loses_no_line() {
     let result = run(&engine, shell("seq -f '%0500.0f' 1 2000")).await;
     let events = slow.recorder.all_of(result.id).await;
     assert_framed(&events);
-    let lines = lines_of(&events, Stream::Stdout);
+    let lines = lines_of(&events, OutputStream::Stdout);
     let numbers: Vec<u32> = lines.iter().map(|line| line.parse().unwrap()).collect();
     assert!(numbers.into_iter().eq(1..=2000));
     assert_eq!(result.lines_missed, 0);
@@ -487,14 +487,14 @@ async fn a_handler_that_waits_for_ever_is_told_how_many_lines_it_missed() {
     else {
         panic!("{:?}", events.last_chunk::<2>());
     };
-    let delivered = lines_of(&events, Stream::Stdout);
+    let delivered = lines_of(&events, OutputStream::Stdout);
     assert_eq!(delivered, ["1"]);
     assert_eq!(delivered.len() as u64 + count, LINES);
     assert!((1..=*count).contains(&result.lines_missed), "{}", result.lines_missed);
 
     let all = recorder.all_of(result.id).await;
     assert_framed(&all);
-    assert_eq!(lines_of(&all, Stream::Stdout).len() as u64, LINES);
+    assert_eq!(lines_of(&all, OutputStream::Stdout).len() as u64, LINES);
 }
 
 #[tokio::test]
@@ -514,7 +514,7 @@ async fn the_lines_that_a_stuck_handler_missed_are_counted_also_where_nothing_of
         ExecutionEvent::LinesMissed { count, .. } => Some(*count),
         _ => None,
     });
-    assert_eq!(lines_of(&events, Stream::Stdout).len() as u64 + missed.unwrap(), LINES);
+    assert_eq!(lines_of(&events, OutputStream::Stdout).len() as u64 + missed.unwrap(), LINES);
 }
 
 #[tokio::test]
@@ -563,7 +563,7 @@ async fn a_handler_stuck_in_one_execution_gets_the_lines_of_the_next() {
     let second = run(&engine, shell("echo two")).await.id;
     let events = handler.recorder.all_of(second).await;
     assert_framed(&events);
-    assert_eq!(lines_of(&events, Stream::Stdout), ["two"]);
+    assert_eq!(lines_of(&events, OutputStream::Stdout), ["two"]);
 }
 
 #[tokio::test]

@@ -186,7 +186,7 @@ async fn a_program_that_forks_wildly_is_stopped_with_all_it_has_made() {
     let line = r#"f() { if [ $1 -gt 0 ]; then f $(($1-1)) & f $(($1-1)) & wait
                   else sh -c 'echo $$; exec sleep 300'; fi; }; f 4"#;
     let id = engine.execute(shell(line)).await.unwrap();
-    recorder.when(id, |events| lines_of(events, Stream::Stdout).len() == 16).await;
+    recorder.when(id, |events| lines_of(events, OutputStream::Stdout).len() == 16).await;
     engine.cancel(id).await.unwrap();
     let result = soon("its end", engine.wait_for_completion(id)).await.unwrap();
     assert!(result.containment.survivors.is_empty(), "{result:?}");
@@ -228,7 +228,7 @@ async fn the_longest_durations_are_legal() {
         .config(ExecutionConfig { max_timeout_ms: u64::MAX, ..Default::default() })
         .stop_grace(Duration::MAX)
         .drain_limit(Duration::MAX)
-        .longest_pause(Duration::MAX)
+        .max_pause(Duration::MAX)
         .handler_stall_limit(Duration::MAX)
         .event_handler(Recorder::new())
         .build()
@@ -250,7 +250,7 @@ async fn the_shortest_durations_are_legal() {
     let engine = ExecutionEngine::builder()
         .stop_grace(Duration::ZERO)
         .drain_limit(Duration::ZERO)
-        .longest_pause(Duration::ZERO)
+        .max_pause(Duration::ZERO)
         .handler_stall_limit(Duration::from_nanos(1))
         .event_handler(Recorder::new())
         .build()

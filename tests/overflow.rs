@@ -127,17 +127,17 @@ async fn one_that_is_taken_is_the_users() {
         let (id, old) = (result.id, result.stdout_overflow_file.unwrap());
         let target = dir.path().join("taken");
         let expected = &numbers(50_000)[10..];
-        let taken = engine.take_overflow(id, Stream::Stdout, &target).await;
+        let taken = engine.take_overflow(id, OutputStream::Stdout, &target).await;
         assert_eq!(taken, Ok(expected.len() as u64));
         assert!(!old.exists(), "it is moved");
         assert_eq!(mode(&target), 0o600);
 
-        let again = engine.take_overflow(id, Stream::Stdout, dir.path().join("again")).await;
+        let again = engine.take_overflow(id, OutputStream::Stdout, dir.path().join("again")).await;
         let none = |stream| Err(ExecutionError::NoOverflow { id, stream });
-        assert_eq!(again, none(Stream::Stdout));
+        assert_eq!(again, none(OutputStream::Stdout));
         assert_eq!(
-            engine.take_overflow(id, Stream::Stderr, dir.path().join("err")).await,
-            none(Stream::Stderr)
+            engine.take_overflow(id, OutputStream::Stderr, dir.path().join("err")).await,
+            none(OutputStream::Stderr)
         );
         let result = engine.wait_for_completion(id).await.unwrap();
         assert_eq!(result.stdout_overflow_file, None);
@@ -164,7 +164,7 @@ async fn nothing_is_taken_over_something_else() {
         fs::write(&there, "precious").unwrap();
         std::os::unix::fs::symlink(dir.path().join("aim"), &link).unwrap();
         for target in [&there, &link, &nowhere, &dir.path().to_path_buf()] {
-            let refused = engine.take_overflow(result.id, Stream::Stdout, target).await;
+            let refused = engine.take_overflow(result.id, OutputStream::Stdout, target).await;
             let refused = refused.unwrap_err();
             assert!(matches!(refused, ExecutionError::Overflow { .. }), "{refused:?}");
             assert!(refused.to_string().contains(target.to_str().unwrap()), "{refused}");
@@ -173,7 +173,7 @@ async fn nothing_is_taken_over_something_else() {
         assert_eq!(fs::read_to_string(&there).unwrap(), "precious");
         assert!(!dir.path().join("aim").exists(), "no link is followed");
         let target = dir.path().join("at last");
-        assert_eq!(engine.take_overflow(result.id, Stream::Stdout, target).await, Ok(9));
+        assert_eq!(engine.take_overflow(result.id, OutputStream::Stdout, target).await, Ok(9));
     }
 }
 
@@ -182,10 +182,10 @@ async fn one_that_is_still_written_cannot_be_taken_and_only_one_can_take_it() {
     let dir = tempdir().unwrap();
     let engine = engine_that_spills(1);
     let id = engine.execute(shell("seq 1 1000; exec sleep 1000")).await.unwrap();
-    let early = engine.take_overflow(id, Stream::Stdout, dir.path().join("early")).await;
+    let early = engine.take_overflow(id, OutputStream::Stdout, dir.path().join("early")).await;
     assert_eq!(early, Err(ExecutionError::StillRunning(id)));
     let unknown = Uuid::new_v4();
-    let never = engine.take_overflow(unknown, Stream::Stdout, dir.path().join("never")).await;
+    let never = engine.take_overflow(unknown, OutputStream::Stdout, dir.path().join("never")).await;
     assert_eq!(never, Err(ExecutionError::NotFound(unknown)));
     let mut records = engine.subscribe(id).await.unwrap();
     while let Some(record) = soon("all lines", records.next()).await {
@@ -198,7 +198,7 @@ async fn one_that_is_still_written_cannot_be_taken_and_only_one_can_take_it() {
 
     let takers = (0..8).map(|number| {
         let (engine, target) = (engine.clone(), dir.path().join(number.to_string()));
-        tokio::spawn(async move { engine.take_overflow(id, Stream::Stdout, target).await })
+        tokio::spawn(async move { engine.take_overflow(id, OutputStream::Stdout, target).await })
     });
     let mut taken = Vec::new();
     for taker in takers.collect::<Vec<_>>() {
@@ -222,7 +222,7 @@ async fn who_reaches_the_limit_on_disk_ends_with_a_clear_error_and_others_go_on(
 
     let greedy = shell("seq 1 400000; exec sleep 1000");
     let result = soon("the limit", engine.run(greedy)).await.unwrap();
-    let Ending::OutputLost { stream: Stream::Stdout, reason } = &result.ending else {
+    let Ending::OutputLost { stream: OutputStream::Stdout, reason } = &result.ending else {
         panic!("{:?}", result.ending);
     };
     assert!(reason.contains("1000000 bytes (overflow_disk_limit)"), "{reason}");
@@ -246,7 +246,7 @@ async fn who_reaches_the_limit_on_disk_ends_with_a_clear_error_and_others_go_on(
     assert!(matches!(second.ending, Ending::OutputLost { .. }), "{:?}", second.ending);
     engine.remove_execution(second.id).await.unwrap();
     let target = dir.path().join("taken");
-    engine.take_overflow(first.id, Stream::Stdout, target).await.unwrap();
+    engine.take_overflow(first.id, OutputStream::Stdout, target).await.unwrap();
     assert_eq!(next().await.unwrap().ending, Ending::Exited { code: 0 });
 }
 
@@ -258,7 +258,7 @@ async fn a_host_with_a_small_disk() {
     let Some(disk) = std::env::var_os(FULL).map(PathBuf::from) else { return };
     let engine = engine_that_spills(1000);
     let result = soon("the full disk", engine.run(shell("seq 1 1000000"))).await.unwrap();
-    let Ending::OutputLost { stream: Stream::Stdout, reason } = &result.ending else {
+    let Ending::OutputLost { stream: OutputStream::Stdout, reason } = &result.ending else {
         panic!("{:?}", result.ending);
     };
     assert!(reason.contains("No space left"), "{reason}");

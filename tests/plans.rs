@@ -50,7 +50,7 @@ fn endings(result: &PlanExecutionResult) -> Vec<&Ending> {
     result.results.iter().map(|result| &result.ending).collect()
 }
 
-fn not_run(result: &ExecutionResult) -> &NotRun {
+fn not_run(result: &ExecutionResult) -> &SkipReason {
     match &result.ending {
         Ending::NotRun { reason } => reason,
         other => panic!("it has run: {other:?}"),
@@ -58,9 +58,9 @@ fn not_run(result: &ExecutionResult) -> &NotRun {
 }
 
 /// The number of a step that somebody else is not run for.
-fn because_of(reason: &NotRun) -> usize {
+fn because_of(reason: &SkipReason) -> usize {
     match reason {
-        NotRun::DependencyFailed { step } | NotRun::PlanStopped { step } => step.index,
+        SkipReason::DependencyFailed { step } | SkipReason::PlanStopped { step } => step.index,
         other => panic!("for another reason: {other:?}"),
     }
 }
@@ -437,7 +437,7 @@ async fn an_output_that_cannot_be_handed_on_fails_the_step_that_wants_it() {
         assert_eq!(result.status, ExecutionStatus::Failed);
         assert_eq!(result.results[1].status, ExecutionStatus::Failed);
         match not_run(&result.results[1]) {
-            NotRun::Input { from, reason } => {
+            SkipReason::Input { from, reason } => {
                 assert_eq!(from.name.as_deref(), Some("source"));
                 assert!(reason.contains(words), "{reason}");
             }

@@ -31,7 +31,7 @@ async fn has_status(engine: &ExecutionEngine, id: Uuid, status: ExecutionStatus)
     .await;
 }
 
-fn never(reason: NotRun) -> Ending {
+fn never(reason: SkipReason) -> Ending {
     Ending::NotRun { reason }
 }
 
@@ -55,7 +55,7 @@ async fn cancelled_while_its_first_step_waits() {
         (result.status, &result.ending),
         (ExecutionStatus::Cancelled, &PlanEnding::Cancelled)
     );
-    assert_eq!(endings(&result), [Ending::Cancelled, never(NotRun::PlanCancelled)]);
+    assert_eq!(endings(&result), [Ending::Cancelled, never(SkipReason::PlanCancelled)]);
     assert_eq!(result.results[0].usage, None, "it never ran");
     assert_eq!((result.stats.cancelled, result.stats.not_run), (1, 1));
     assert_eq!(engine.get_status(holder).await, Ok(ExecutionStatus::Running), "not of the plan");
@@ -93,7 +93,8 @@ async fn cancelled_in_the_middle_it_stops_what_runs_and_starts_nothing_more() {
     let result = ended(&engine, id).await;
     assert!(!is_alive(pid));
     assert!(!dir.path().join("never").exists());
-    let expected = [Ending::Exited { code: 0 }, Ending::Cancelled, never(NotRun::PlanCancelled)];
+    let expected =
+        [Ending::Exited { code: 0 }, Ending::Cancelled, never(SkipReason::PlanCancelled)];
     assert_eq!(endings(&result), expected);
     let stats = result.stats;
     assert_eq!((stats.completed, stats.cancelled, stats.not_run), (1, 1, 1));
@@ -142,7 +143,7 @@ async fn a_step_that_is_cancelled_alone_is_a_failure_of_the_plan() {
     let result = ended(&engine, id).await;
     let failed = PlanStep { index: 0, name: None };
     assert_eq!(result.ending, PlanEnding::Failed { step: failed.clone() });
-    let stopped = never(NotRun::PlanStopped { step: failed });
+    let stopped = never(SkipReason::PlanStopped { step: failed });
     assert_eq!(endings(&result), [Ending::Cancelled, stopped]);
 }
 
@@ -161,7 +162,7 @@ async fn the_deadline_stops_what_runs_and_what_has_not_started() {
     assert_eq!(result.status, ExecutionStatus::Timeout);
     assert_eq!(result.ending, PlanEnding::DeadlineReached { deadline_ms: 3000 });
     let late = Ending::PlanDeadline { deadline_ms: 3000 };
-    let expected = [Ending::Exited { code: 0 }, late, never(NotRun::PlanDeadline)];
+    let expected = [Ending::Exited { code: 0 }, late, never(SkipReason::PlanDeadline)];
     assert_eq!(endings(&result), expected);
     assert_eq!(result.results[1].status, ExecutionStatus::Timeout);
     assert_eq!(
@@ -191,15 +192,14 @@ async fn the_deadline_counts_while_a_plan_waits_for_the_engine() {
 #[tokio::test]
 async fn the_deadline_ends_the_pause_before_another_attempt() {
     let engine = engine();
-    let retry = Retry::attempts(9).first_pause(Duration::from_secs(3600)).jitter(Jitter::None);
-    let options = deadline(3000).defaults(
-        ExecutionOptions::default().retry(retry.longest_pause(Duration::from_secs(3600))),
-    );
+    let retry = RetryPolicy::new(9).initial_delay(Duration::from_secs(3600)).jitter(Jitter::None);
+    let options = deadline(3000)
+        .defaults(ExecutionOptions::default().retry(retry.max_delay(Duration::from_secs(3600))));
     let plan = ExecutionPlan::serial(["exit 1", "true"].map(shell));
     let id = engine.execute_plan_with(plan, options).await.unwrap();
     let result = ended(&engine, id).await;
     let late = Ending::PlanDeadline { deadline_ms: 3000 };
-    assert_eq!(endings(&result), [late, never(NotRun::PlanDeadline)]);
+    assert_eq!(endings(&result), [late, never(SkipReason::PlanDeadline)]);
     assert_eq!(result.results[0].earlier_attempts.len(), 1);
     assert_eq!(result.status, ExecutionStatus::Timeout);
 }
@@ -261,12 +261,12 @@ async fn a_cancel_that_meets_the_deadline_gives_one_account() {
         match &result.ending {
             PlanEnding::Cancelled => {
                 cancelled += 1;
-                let never = Ending::NotRun { reason: NotRun::PlanCancelled };
+                let never = Ending::NotRun { reason: SkipReason::PlanCancelled };
                 assert!([Ending::Cancelled, never].contains(of_step), "{of_step:?}");
             }
             PlanEnding::DeadlineReached { deadline_ms } => {
                 let deadline_ms = *deadline_ms;
-                let never = Ending::NotRun { reason: NotRun::PlanDeadline };
+                let never = Ending::NotRun { reason: SkipReason::PlanDeadline };
                 assert!(
                     [Ending::PlanDeadline { deadline_ms }, never].contains(of_step),
                     "{of_step:?}"
@@ -299,7 +299,7 @@ async fn shutdown_ends_plans_and_accepts_no_more() {
     soon("the shutdown", engine.shutdown(Duration::ZERO)).await;
     let result = engine.get_plan_result(id).await.unwrap().expect("it has ended by then");
     assert_eq!(result.ending, PlanEnding::EngineClosed);
-    assert_eq!(endings(&result), [Ending::EngineClosed, never(NotRun::EngineClosed)]);
+    assert_eq!(endings(&result), [Ending::EngineClosed, never(SkipReason::EngineClosed)]);
     let refused = engine.execute_plan(ExecutionPlan::serial([shell("true")])).await;
     assert_eq!(refused, Err(ExecutionError::ShuttingDown));
 }
@@ -383,7 +383,7 @@ async fn progress_tells_each_step_in_order_and_counts_to_the_end() {
     assert_eq!(events.len(), expected.len() + 1, "and the end of the plan: {events:?}");
     // The executions tell of themselves as always.
     let own = recorder.all_of(first).await;
-    assert_eq!(lines_of(&own, Stream::Stdout), ["good"]);
+    assert_eq!(lines_of(&own, OutputStream::Stdout), ["good"]);
 }
 
 /// All records of a plan.
@@ -408,7 +408,7 @@ fn tell_all(records: &[EventRecord], plan: Uuid, steps: &[Uuid]) {
         assert!(own.last().unwrap().event.is_terminal());
         assert!(own.windows(2).all(|pair| pair[0].sequence < pair[1].sequence));
         let events: Vec<_> = own.iter().map(|record| record.event.clone()).collect();
-        assert_eq!(lines_of(&events, Stream::Stdout), [line]);
+        assert_eq!(lines_of(&events, OutputStream::Stdout), [line]);
         let first = records.iter().position(|record| record.execution_id == *id).unwrap();
         let says_started = |record: &EventRecord| matches!(&record.event, ExecutionEvent::Progress { execution_id, .. } if execution_id == id);
         assert!(records.iter().position(says_started).unwrap() < first);

@@ -239,7 +239,7 @@ async fn a_log_that_cannot_be_opened_by_then_is_a_failed_start() {
 
 #[tokio::test]
 async fn it_is_the_ending_of_one_that_would_be_tried_again_too() {
-    fails_without_its_log(with_options(|options| options.retry(Retry::attempts(3)))).await;
+    fails_without_its_log(with_options(|options| options.retry(RetryPolicy::new(3)))).await;
 }
 
 async fn fails_without_its_log(options: ExecutionOptions) {

@@ -10,18 +10,18 @@ use execution_engine::*;
 use support::*;
 use tempfile::TempDir;
 
-fn at_once(attempts: u32) -> Retry {
-    Retry::attempts(attempts).first_pause(Duration::ZERO)
+fn at_once(attempts: u32) -> RetryPolicy {
+    RetryPolicy::new(attempts).initial_delay(Duration::ZERO)
 }
 
 /// With a pause that nobody waits for.
-fn much_later(attempts: u32) -> Retry {
-    Retry::attempts(attempts)
-        .first_pause(Duration::from_secs(3600))
-        .longest_pause(Duration::from_secs(3600))
+fn much_later(attempts: u32) -> RetryPolicy {
+    RetryPolicy::new(attempts)
+        .initial_delay(Duration::from_secs(3600))
+        .max_delay(Duration::from_secs(3600))
 }
 
-fn retrying(retry: Retry) -> ExecutionOptions {
+fn retrying(retry: RetryPolicy) -> ExecutionOptions {
     ExecutionOptions::default().retry(retry)
 }
 
@@ -134,7 +134,7 @@ async fn only_the_endings_asked_for_are_tried_again() {
     ];
     for (line, on, expected) in cases {
         let dir = TempDir::new().unwrap();
-        let retry = at_once(2).on(on.clone());
+        let retry = at_once(2).retry_on(on.clone());
         run(&engine(), counting(&dir, line), retrying(retry)).await;
         assert_eq!(attempts_made(&dir), expected, "{line} {on:?}");
     }
@@ -180,7 +180,7 @@ async fn a_program_that_could_not_be_started_is_tried_again() {
     write("no program at all");
     let (engine, recorder) = watched(ExecutionEngine::builder());
     let request = ExecutionRequest::exec(program.to_str().unwrap(), [""; 0]);
-    let retry = Retry::attempts(100).first_pause(Duration::from_millis(20)).factor(1);
+    let retry = RetryPolicy::new(100).initial_delay(Duration::from_millis(20)).multiplier(1);
     let id = engine.execute_with(request, retrying(retry)).await.unwrap();
     recorder.when(id, has_retrying).await;
     write("#!/bin/sh\necho mended\n");
@@ -381,7 +381,7 @@ async fn who_watches_is_told_of_all_attempts_in_one_sequence() {
     }
     assert_eq!(lines, [of_one.clone(), of_one.clone(), of_one.clone()].concat());
     let events = recorder.all_of(id).await;
-    assert_eq!(lines_of(&events, Stream::Stdout), lines);
+    assert_eq!(lines_of(&events, OutputStream::Stdout), lines);
 
     // Afterwards the output of the last attempt is held, and the rest is counted.
     let mut late = engine.subscribe(id).await.unwrap();
@@ -406,7 +406,7 @@ async fn one_that_comes_between_attempts_gets_what_is_held() {
     let go = dir.path().join("go");
     let then = then.replace("$0.go", go.to_str().unwrap());
     let id = engine.execute_with(counting(&dir, &then), retrying(at_once(2))).await.unwrap();
-    recorder.when(id, |events| lines_of(events, Stream::Stdout).len() == 2).await;
+    recorder.when(id, |events| lines_of(events, OutputStream::Stdout).len() == 2).await;
     let mut midway = engine.subscribe(id).await.unwrap();
     fs::write(&go, "").unwrap();
     let mut lines = Vec::new();
@@ -453,11 +453,14 @@ async fn each_attempt_reads_the_same_input() {
 #[tokio::test]
 async fn settings_that_make_no_sense_are_refused() {
     let cases = [
-        ("attempts", retrying(Retry::attempts(0))),
-        ("factor", retrying(Retry::attempts(2).factor(0))),
-        ("on names no failure", retrying(Retry::attempts(2).on([]))),
-        ("on names no failure", retrying(Retry::attempts(2).on([RetryOn::ExitCode(0)]))),
-        ("piped", retrying(Retry::attempts(2)).stdin(StdinSource::Piped)),
+        ("attempts", retrying(RetryPolicy::new(0))),
+        ("multiplier", retrying(RetryPolicy::new(2).multiplier(0))),
+        ("retry_on names no failure", retrying(RetryPolicy::new(2).retry_on([]))),
+        (
+            "retry_on names no failure",
+            retrying(RetryPolicy::new(2).retry_on([RetryOn::ExitCode(0)])),
+        ),
+        ("piped", retrying(RetryPolicy::new(2)).stdin(StdinSource::Piped)),
     ];
     let engine = engine();
     for (words, options) in cases {
@@ -521,13 +524,13 @@ async fn a_plan_that_is_cancelled_ends_the_pause_of_its_step() {
 
 #[tokio::test]
 async fn retry_travels_as_json() {
-    let text = r#"{"retry": {"attempts": 4, "first_pause_ms": 50, "jitter": "full",
+    let text = r#"{"retry": {"attempts": 4, "initial_delay_ms": 50, "jitter": "full",
         "on": ["timeout", {"exit_code": 75}]}}"#;
     let options: ExecutionOptions = serde_json::from_str(text).unwrap();
-    let expected = Retry::attempts(4)
-        .first_pause(Duration::from_millis(50))
+    let expected = RetryPolicy::new(4)
+        .initial_delay(Duration::from_millis(50))
         .jitter(Jitter::Full)
-        .on([RetryOn::Timeout, RetryOn::ExitCode(75)]);
+        .retry_on([RetryOn::Timeout, RetryOn::ExitCode(75)]);
     assert_eq!(options.retry, Some(expected));
     let again = serde_json::to_string(&options).unwrap();
     assert_eq!(serde_json::from_str::<ExecutionOptions>(&again).unwrap(), options);

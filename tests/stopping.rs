@@ -26,7 +26,7 @@ async fn stopped_once_ready(
     let recorder = Recorder::new();
     let engine = engine.with_event_handler(recorder.clone());
     let id = engine.execute_with(shell(line), options).await.unwrap();
-    let heard = |events: &[ExecutionEvent]| !lines_of(events, Stream::Stdout).is_empty();
+    let heard = |events: &[ExecutionEvent]| !lines_of(events, OutputStream::Stdout).is_empty();
     recorder.when(id, heard).await;
     engine.cancel(id).await.unwrap();
     let result = soon("its end", engine.wait_for_completion(id)).await.unwrap();
@@ -150,7 +150,7 @@ async fn an_output_limit_climbs_it_too() {
         .unwrap();
     let line = format!("trap '' TERM; echo much more than ten; {LONG}");
     let result = soon("its end", engine.run(shell(line))).await.unwrap();
-    assert_eq!(result.ending, Ending::OutputLimit { stream: Stream::Stdout, limit: 10 });
+    assert_eq!(result.ending, Ending::OutputLimit { stream: OutputStream::Stdout, limit: 10 });
     assert_eq!(result.containment.signal, Some(Signal::Kill));
 }
 
@@ -181,7 +181,7 @@ async fn all_of_a_pipeline_is_stopped() {
     let engine = with_grace(PATIENCE).with_event_handler(recorder.clone());
     let part = format!("sh -c 'echo $$ >&2; exec {LONG}'");
     let id = engine.execute(shell(format!("{part} | {part} | {part}"))).await.unwrap();
-    let told = |events: &[ExecutionEvent]| lines_of(events, Stream::Stderr);
+    let told = |events: &[ExecutionEvent]| lines_of(events, OutputStream::Stderr);
     let told = told(&recorder.when(id, |events| told(events).len() == 3).await).join("\n");
     engine.cancel(id).await.unwrap();
     let result = soon("its end", engine.wait_for_completion(id)).await.unwrap();

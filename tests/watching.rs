@@ -56,21 +56,21 @@ async fn next_that(records: &mut Subscription, is: impl Fn(&EventRecord) -> bool
     soon("the record", records.find(|record| is(record))).await.expect("it has ended")
 }
 
-fn line_of(record: &EventRecord) -> Option<(Stream, &str)> {
+fn line_of(record: &EventRecord) -> Option<(OutputStream, &str)> {
     match &record.event {
-        ExecutionEvent::Stdout { line, .. } => Some((Stream::Stdout, line)),
-        ExecutionEvent::Stderr { line, .. } => Some((Stream::Stderr, line)),
+        ExecutionEvent::Stdout { line, .. } => Some((OutputStream::Stdout, line)),
+        ExecutionEvent::Stderr { line, .. } => Some((OutputStream::Stderr, line)),
         _ => None,
     }
 }
 
-fn lines(records: &[EventRecord], of: Stream) -> Vec<&str> {
+fn lines(records: &[EventRecord], of: OutputStream) -> Vec<&str> {
     let lines = records.iter().filter_map(line_of);
     lines.filter(|(stream, _)| *stream == of).map(|(_, line)| line).collect()
 }
 
 /// The pieces of a stream put together.
-fn text(records: &[EventRecord], of: Stream) -> String {
+fn text(records: &[EventRecord], of: OutputStream) -> String {
     let of_stream = records.iter().filter_map(|record| Some((line_of(record)?, record.partial)));
     of_stream
         .filter(|((stream, _), _)| *stream == of)
@@ -103,7 +103,11 @@ fn assert_in_order(records: &[EventRecord]) {
 }
 
 /// Checks that lines of a stream are numbers, each whole, none twice, in order.
-fn assert_numbered(records: &[EventRecord], of: Stream, range: std::ops::RangeInclusive<u64>) {
+fn assert_numbered(
+    records: &[EventRecord],
+    of: OutputStream,
+    range: std::ops::RangeInclusive<u64>,
+) {
     let mut last = range.start() - 1;
     for line in lines(records, of) {
         let number: u64 = line.parse().unwrap_or_else(|_| panic!("{line:?} is no number"));
@@ -127,13 +131,15 @@ async fn it_begins_with_what_was_published_goes_on_live_and_ends() {
     let line = format!("echo one; echo err >&2; {}; echo two; exit 3", wait_for(&go));
     let id = engine.execute(shell(line)).await.unwrap();
     let mut early = engine.subscribe(id).await.unwrap();
-    next_that(&mut early, |record| line_of(record) == Some((Stream::Stderr, "err"))).await;
+    next_that(&mut early, |record| line_of(record) == Some((OutputStream::Stderr, "err"))).await;
 
     let mut records = engine.subscribe(id).await.unwrap();
     let mut seen = vec![next_that(&mut records, |_| true).await];
     let ExecutionEvent::Started { execution_id, .. } = seen[0].event else { panic!("{seen:?}") };
     assert_eq!((execution_id, seen[0].execution_id), (id, id));
-    while lines(&seen, Stream::Stderr).is_empty() || lines(&seen, Stream::Stdout).is_empty() {
+    while lines(&seen, OutputStream::Stderr).is_empty()
+        || lines(&seen, OutputStream::Stdout).is_empty()
+    {
         seen.push(next_that(&mut records, |_| true).await);
     }
     fs::write(go, "").unwrap();
@@ -143,8 +149,8 @@ async fn it_begins_with_what_was_published_goes_on_live_and_ends() {
     assert_eq!(soon("nothing more", records.next()).await, None);
 
     assert_in_order(&seen);
-    assert_eq!(lines(&seen, Stream::Stdout), ["one", "two"]);
-    assert_eq!(lines(&seen, Stream::Stderr), ["err"]);
+    assert_eq!(lines(&seen, OutputStream::Stdout), ["one", "two"]);
+    assert_eq!(lines(&seen, OutputStream::Stderr), ["err"]);
     let begins = ExecutionEvent::StatusChanged { execution_id: id, from: Pending, to: Running };
     let ends = ExecutionEvent::StatusChanged { execution_id: id, from: Running, to: Failed };
     assert_eq!((&seen[1].event, &seen[seen.len() - 2].event), (&begins, &ends));
@@ -207,11 +213,11 @@ async fn who_comes_late_is_told_what_is_kept_and_how_much_is_not() {
             let records = all(engine.subscribe(result.id).await.unwrap()).await;
             assert_in_order(&records);
             let missed = missed(&records);
-            let told: String = self::text(&records, Stream::Stdout);
+            let told: String = self::text(&records, OutputStream::Stdout);
             assert!(text.starts_with(&told), "{told:?} of {kept:?}");
             let [seen_out, seen_err] =
                 [result.stdout_stats.seen_bytes, result.stderr_stats.seen_bytes];
-            let err = self::text(&records, Stream::Stderr);
+            let err = self::text(&records, OutputStream::Stderr);
             assert_eq!(
                 (told.len() + err.len()) as u64 + missed,
                 seen_out + seen_err,
@@ -241,7 +247,7 @@ fn bytes_after(chunks: &[ChunkRecord], after: u64) -> [Vec<u8>; 2] {
         if let ChunkContent::Output { stream, bytes } = &chunk.content {
             let begin = chunk.sequence - bytes.len() as u64;
             let passed = after.saturating_sub(begin).min(bytes.len() as u64) as usize;
-            streams[usize::from(*stream == Stream::Stderr)].extend(&bytes[passed..]);
+            streams[usize::from(*stream == OutputStream::Stderr)].extend(&bytes[passed..]);
         }
     }
     streams
@@ -250,14 +256,14 @@ fn bytes_after(chunks: &[ChunkRecord], after: u64) -> [Vec<u8>; 2] {
 #[tokio::test]
 async fn the_pieces_of_a_stream_put_together_are_the_output_and_can_be_taken_up_anywhere() {
     for (seed, longest) in [(1, 4), (2, 5), (3, 7), (4, 64)] {
-        let engine = ExecutionEngine::builder().longest_line(longest).build().unwrap();
+        let engine = ExecutionEngine::builder().max_line_bytes(longest).build().unwrap();
         let options = || ExecutionOptions::default().partial_lines_after(Duration::from_millis(4));
         let id = engine.execute_with(pieces("text", seed, 300), options()).await.unwrap();
         let live = all(engine.subscribe(id).await.unwrap()).await;
         assert_in_order(&live);
         let result = engine.wait_for_completion(id).await.unwrap();
         for (stream, expected) in
-            [(Stream::Stdout, &result.stdout), (Stream::Stderr, &result.stderr)]
+            [(OutputStream::Stdout, &result.stdout), (OutputStream::Stderr, &result.stderr)]
         {
             let told = without_returns(&text(&live, stream));
             assert_eq!(told, without_returns(expected), "seed {seed}, longest {longest}");
@@ -297,7 +303,7 @@ async fn the_sequence_orders_both_streams() {
     for number in 0..40 {
         engine.write_stdin(id, format!("{number}\n")).await.unwrap();
         let record = next_that(&mut records, |record| line_of(record).is_some()).await;
-        let stream = if number % 2 == 0 { Stream::Stdout } else { Stream::Stderr };
+        let stream = if number % 2 == 0 { OutputStream::Stdout } else { OutputStream::Stderr };
         assert_eq!(line_of(&record), Some((stream, number.to_string().as_str())));
         assert!(record.sequence > last);
         last = record.sequence;
@@ -311,18 +317,18 @@ async fn the_sequence_orders_both_streams() {
 #[tokio::test]
 async fn merged_streams_are_one_in_exact_order() {
     let line = "i=0; while [ $i -lt 300 ]; do printf a; printf b >&2; echo c; i=$((i+1)); done";
-    let options = ExecutionOptions::default().output(OutputStreams::Merged);
+    let options = ExecutionOptions::default().output(OutputMode::Merged);
     let engine = engine();
     let id = engine.execute_with(shell(line), options).await.unwrap();
     let records = all(engine.subscribe(id).await.unwrap()).await;
-    assert_eq!(text(&records, Stream::Stdout), "abc\n".repeat(300));
+    assert_eq!(text(&records, OutputStream::Stdout), "abc\n".repeat(300));
     let result = engine.wait_for_completion(id).await.unwrap();
     assert_eq!((result.stdout, result.stderr), ("abc\n".repeat(300), String::new()));
 }
 
 #[tokio::test]
 async fn it_can_be_taken_up_while_the_program_runs() {
-    let engine = ExecutionEngine::builder().longest_line(6).build().unwrap();
+    let engine = ExecutionEngine::builder().max_line_bytes(6).build().unwrap();
     for (kind, seed) in [("text", 11), ("bytes", 12)] {
         let options = ExecutionOptions::default().partial_lines_after(Duration::from_millis(4));
         let id = engine.execute_with(pieces(kind, seed, 400), options).await.unwrap();
@@ -363,7 +369,7 @@ async fn a_place_that_has_not_been_reached_is_the_present() {
     fs::write(&go, "").unwrap();
     for (rest, chunks) in watching {
         let rest = soon("the rest", all(rest)).await;
-        assert_eq!(lines(&rest, Stream::Stdout), ["late", "later"]);
+        assert_eq!(lines(&rest, OutputStream::Stdout), ["late", "later"]);
         let chunks = soon("the chunks", all_chunks(chunks)).await;
         assert_eq!(bytes_after(&chunks, 0)[0], b"late\nlater");
     }
@@ -400,11 +406,12 @@ async fn who_lags_is_told_the_exact_number_of_bytes_it_missed_and_gets_whole_lin
         assert_eq!(received(&seen) + missed(&seen), written, "window {window}");
         assert!(missed(&seen) > 0);
         assert_in_order(&seen);
-        assert_numbered(&seen, Stream::Stdout, 100_001..=300_000);
-        assert_numbered(&seen, Stream::Stderr, 400_001..=600_000);
+        assert_numbered(&seen, OutputStream::Stdout, 100_001..=300_000);
+        assert_numbered(&seen, OutputStream::Stderr, 400_001..=600_000);
         if window >= 64 * 1024 {
             // What the window holds at the end has the last line of one of them.
-            let [out, err] = [Stream::Stdout, Stream::Stderr].map(|of| lines(&seen, of));
+            let [out, err] =
+                [OutputStream::Stdout, OutputStream::Stderr].map(|of| lines(&seen, of));
             assert!(out.ends_with(&["300000"]) || err.ends_with(&["600000"]), "window {window}");
         }
     }
@@ -427,7 +434,7 @@ async fn a_line_whose_beginning_was_missed_is_missed_as_a_whole() {
     soon("the beginning", chunks.find(is_output)).await.unwrap();
     fs::write(one, "").unwrap();
     let is_err = |chunk: &ChunkRecord| match &chunk.content {
-        ChunkContent::Output { stream, .. } => *stream == Stream::Stderr,
+        ChunkContent::Output { stream, .. } => *stream == OutputStream::Stderr,
         ChunkContent::Event(_) => false,
     };
     soon("the error", chunks.find(is_err)).await.unwrap();
@@ -437,7 +444,7 @@ async fn a_line_whose_beginning_was_missed_is_missed_as_a_whole() {
     let mut seen = vec![begins];
     seen.extend(all(records).await);
     assert_in_order(&seen);
-    assert_eq!(lines(&seen, Stream::Stdout), ["whole"], "{seen:#?}");
+    assert_eq!(lines(&seen, OutputStream::Stdout), ["whole"], "{seen:#?}");
     assert_eq!(received(&seen) + missed(&seen), 30 + 6 + 4 + 4 + 6, "{seen:#?}");
 }
 
@@ -476,7 +483,7 @@ async fn any_number_may_watch_and_each_is_told_everything() {
     }
     fs::write(go, "").unwrap();
     let expected = all(engine.subscribe(id).await.unwrap()).await;
-    assert_eq!(lines(&expected, Stream::Stdout).len(), 501);
+    assert_eq!(lines(&expected, OutputStream::Stdout).len(), 501);
     for watcher in watching {
         assert!(soon("a watcher", watcher).await.unwrap() == expected);
     }
@@ -526,12 +533,12 @@ async fn a_prompt_is_told_after_a_silence() {
     let id = engine.execute_with(shell(line), options).await.unwrap();
     let mut records = engine.subscribe(id).await.unwrap();
     let prompt = next_that(&mut records, |record| line_of(record).is_some()).await;
-    assert_eq!((line_of(&prompt), prompt.partial), (Some((Stream::Stdout, "Name? ")), true));
+    assert_eq!((line_of(&prompt), prompt.partial), (Some((OutputStream::Stdout, "Name? ")), true));
     engine.write_stdin(id, "you\n").await.unwrap();
     let greeting = next_that(&mut records, |record| line_of(record).is_some()).await;
     assert_eq!(
         (line_of(&greeting), greeting.partial),
-        (Some((Stream::Stdout, "Hello you")), false)
+        (Some((OutputStream::Stdout, "Hello you")), false)
     );
 }
 
@@ -550,17 +557,20 @@ async fn a_silence_inside_a_character_does_not_split_it() {
     let mut records = engine.subscribe(id).await.unwrap();
     for (expected, go) in [("caf", one), ("é", two)] {
         let piece = next_that(&mut records, |record| line_of(record).is_some()).await;
-        assert_eq!((line_of(&piece), piece.partial), (Some((Stream::Stdout, expected)), true));
+        assert_eq!(
+            (line_of(&piece), piece.partial),
+            (Some((OutputStream::Stdout, expected)), true)
+        );
         fs::write(go, "").unwrap();
     }
     let last = next_that(&mut records, |record| line_of(record).is_some()).await;
-    assert_eq!((line_of(&last), last.partial), (Some((Stream::Stdout, "😀")), true));
+    assert_eq!((line_of(&last), last.partial), (Some((OutputStream::Stdout, "😀")), true));
 }
 
 #[tokio::test]
 async fn an_unfinished_line_is_told_as_soon_as_its_stream_is_closed() {
     let engine = engine();
-    for (stream, fd) in [(Stream::Stdout, 1), (Stream::Stderr, 2)] {
+    for (stream, fd) in [(OutputStream::Stdout, 1), (OutputStream::Stderr, 2)] {
         // Several times, because the writing and the closing may be noticed one after the other.
         for _ in 0..20 {
             let line = format!("printf unfinished >&{fd}; exec {fd}>&-; exec sleep 300");
@@ -579,14 +589,14 @@ async fn without_being_asked_for_nothing_unfinished_is_told() {
     let engine = engine();
     let id = engine.execute(shell("printf 'one '; sleep 0.2; echo two")).await.unwrap();
     let records = all(engine.subscribe(id).await.unwrap()).await;
-    assert_eq!(lines(&records, Stream::Stdout), ["one two"]);
+    assert_eq!(lines(&records, OutputStream::Stdout), ["one two"]);
 }
 
 #[tokio::test]
 async fn a_longest_line_beyond_the_queue_of_a_handler_holds_nobody_up() {
     let recorder = Recorder::new();
     let engine = ExecutionEngine::builder()
-        .longest_line(2 * 1024 * 1024)
+        .max_line_bytes(2 * 1024 * 1024)
         .event_handler(recorder.clone())
         .build()
         .unwrap();
@@ -594,29 +604,29 @@ async fn a_longest_line_beyond_the_queue_of_a_handler_holds_nobody_up() {
     let result = soon("the end", engine.run(shell(line))).await.unwrap();
     assert_eq!((result.ending, result.lines_missed), (Ending::Exited { code: 0 }, 0));
     let events = recorder.all_of(result.id).await;
-    let lines = lines_of(&events, Stream::Stdout);
+    let lines = lines_of(&events, OutputStream::Stdout);
     assert_eq!(lines.iter().map(String::len).collect::<Vec<_>>(), [900_000, 4]);
 }
 
 #[tokio::test]
 async fn a_line_without_end_comes_in_pieces_of_the_longest_length() {
-    let engine = ExecutionEngine::builder().longest_line(1000).build().unwrap();
+    let engine = ExecutionEngine::builder().max_line_bytes(1000).build().unwrap();
     let line = "head -c 1000000 /dev/zero | tr '\\0' x";
     let id = engine.execute(shell(line)).await.unwrap();
     let records = all(engine.subscribe(id).await.unwrap()).await;
-    let pieces = lines(&records, Stream::Stdout);
+    let pieces = lines(&records, OutputStream::Stdout);
     assert_eq!(pieces.len(), 1000);
     assert!(pieces.iter().all(|piece| piece.len() == 1000));
     assert!(records.iter().all(|record| record.partial == line_of(record).is_some()));
 
-    let unlimited = ExecutionEngine::builder().longest_line(usize::MAX).build().unwrap();
+    let unlimited = ExecutionEngine::builder().max_line_bytes(usize::MAX).build().unwrap();
     let id = unlimited.execute(shell(line)).await.unwrap();
     let records = all(unlimited.subscribe(id).await.unwrap()).await;
-    let pieces = lines(&records, Stream::Stdout);
+    let pieces = lines(&records, OutputStream::Stdout);
     assert_eq!(pieces.iter().map(|piece| piece.len()).collect::<Vec<_>>(), [1_000_000]);
 
-    let refused = ExecutionEngine::builder().longest_line(3).build().map(drop).unwrap_err();
-    assert!(refused.to_string().contains("longest_line"), "{refused}");
+    let refused = ExecutionEngine::builder().max_line_bytes(3).build().map(drop).unwrap_err();
+    assert!(refused.to_string().contains("max_line_bytes"), "{refused}");
 }
 
 #[tokio::test]
@@ -666,7 +676,7 @@ async fn one_that_moves_to_another_task_goes_on_there() {
     let rest = tokio::spawn(all(records));
     fs::write(go, "").unwrap();
     let rest = soon("the rest", rest).await.unwrap();
-    assert_eq!(lines(&rest, Stream::Stdout), ["two"]);
+    assert_eq!(lines(&rest, OutputStream::Stdout), ["two"]);
 }
 
 /// A task of somebody else's: it watches, too, and goes with the last who would wake it.
@@ -735,7 +745,7 @@ async fn one_that_waits_in_the_queue_can_be_watched_before_it_starts() {
     engine.cancel(first).await.unwrap();
     let records = all(waits).await;
     assert_in_order(&records);
-    assert_eq!(lines(&records, Stream::Stdout), ["second"]);
+    assert_eq!(lines(&records, OutputStream::Stdout), ["second"]);
 }
 
 // All executions.
@@ -787,7 +797,7 @@ async fn who_watches_all_is_told_of_those_that_run_what_comes_from_now_on() {
     fs::write(go, "").unwrap();
     let seen = until_ended(&mut every, 2).await;
     // The first line may have been on its way by then.
-    assert_eq!(lines(&of(&seen, old), Stream::Stdout).last(), Some(&"after"));
+    assert_eq!(lines(&of(&seen, old), OutputStream::Stdout).last(), Some(&"after"));
     assert!(
         !of(&seen, old).iter().any(|record| matches!(record.event, ExecutionEvent::Started { .. }))
     );
@@ -813,7 +823,7 @@ async fn who_watches_all_too_slowly_is_told_how_many_executions_it_missed() {
             .filter(|record| count(record).is_some())
             .all(|record| { record.execution_id.is_nil() && record.event.execution_id().is_nil() })
     );
-    assert_eq!(lines(&seen, Stream::Stdout), ["4", "5"]);
+    assert_eq!(lines(&seen, OutputStream::Stdout), ["4", "5"]);
 }
 
 #[tokio::test]
@@ -842,7 +852,7 @@ async fn who_watches_all_can_tell_executions_of_the_same_id_apart() {
         };
         assert_eq!(seen.iter().filter(of_missed).count(), missed, "{taken} taken: {seen:#?}");
         let expected = &["first", "second"][missed..];
-        assert_eq!(lines(&seen, Stream::Stdout), expected, "{taken} taken: {seen:#?}");
+        assert_eq!(lines(&seen, OutputStream::Stdout), expected, "{taken} taken: {seen:#?}");
         let ends = seen.iter().filter(|record| record.event.is_terminal()).count();
         assert_eq!(ends, expected.len(), "{taken} taken: {seen:#?}");
     }
@@ -862,6 +872,6 @@ async fn who_watches_all_is_told_output_beyond_the_limit_too() {
     soon("the end", engine.wait_for_completion(id)).await.unwrap();
     let seen = until_ended(&mut every, 1).await;
     assert_eq!(missed(&seen), 0);
-    assert_eq!(lines(&seen, Stream::Stdout).len(), 20_000);
-    assert_numbered(&seen, Stream::Stdout, 1..=20_000);
+    assert_eq!(lines(&seen, OutputStream::Stdout).len(), 20_000);
+    assert_numbered(&seen, OutputStream::Stdout, 1..=20_000);
 }

@@ -4,15 +4,17 @@ use std::time::Duration;
 use execution_engine_process::{Containment, Level, Signal};
 use tokio::sync::{Notify, Semaphore};
 
-use super::core::{Core, Settings};
-use super::{Alive, ExecutionEngine, cleanup};
+use super::core::{EngineCore, EngineSettings};
+use super::{EngineAlive, ExecutionEngine, cleanup};
+use crate::admission::{Admission, ConcurrencyLimiter, GroupLimit};
 use crate::config::{ExecutionConfig, LogRetention};
 use crate::error::{ExecutionError, Result, ValidationError};
-use crate::execution::{Driver, Ladder, MOST_LATE_LOGS, Shared};
-use crate::notify::{Audience, EventHandler, Hub, Stage};
-use crate::output::{Keep, OverflowDir};
-use crate::record::{Registry, Retention};
-use crate::submit::{self, Admission, Group, Permits};
+use crate::events::{Broadcaster, EventHandler, HandlerPool, HandlerSet};
+use crate::execution::{ExecutionContext, MAX_LATE_LOGS, StopSequence};
+use crate::output::{KeepPolicy, OverflowDir};
+use crate::prepare;
+use crate::runtime::WorkerPool;
+use crate::store::{Registry, RetentionPolicy};
 
 /// Makes an engine with settings beyond [`ExecutionConfig`].
 ///
@@ -29,31 +31,31 @@ use crate::submit::{self, Admission, Group, Permits};
 #[must_use]
 pub struct EngineBuilder {
     config: ExecutionConfig,
-    settings: Settings,
+    settings: EngineSettings,
     stall_limit: Duration,
     level: Option<Level>,
-    audience: Audience,
+    audience: HandlerSet,
     admission: Admission,
-    groups: Vec<Group>,
+    groups: Vec<GroupLimit>,
 }
 
 impl Default for EngineBuilder {
     fn default() -> Self {
         Self {
             config: ExecutionConfig::default(),
-            settings: Settings {
-                keep: Keep::First,
-                longest_line: 64 * 1024,
+            settings: EngineSettings {
+                keep: KeepPolicy::First,
+                max_line_bytes: 64 * 1024,
                 replay_window: 1024 * 1024,
                 overflow_disk_limit: 10 * 1024 * 1024 * 1024,
                 logs: LogRetention::Keep,
-                ladder: Ladder::default(),
+                ladder: StopSequence::default(),
                 drain: Duration::from_secs(2),
-                longest_pause: Duration::from_secs(3600),
+                max_pause: Duration::from_secs(3600),
             },
             stall_limit: Duration::from_secs(10),
             level: None,
-            audience: Audience::default(),
+            audience: HandlerSet::default(),
             admission: Admission::default(),
             groups: Vec::new(),
         }
@@ -89,8 +91,8 @@ impl EngineBuilder {
 
     /// How long an execution may be [paused](ExecutionEngine::pause), all its pauses together. Then
     /// it goes on by itself. Default: 1 hour.
-    pub fn longest_pause(mut self, limit: Duration) -> Self {
-        self.settings.longest_pause = limit;
+    pub fn max_pause(mut self, limit: Duration) -> Self {
+        self.settings.max_pause = limit;
         self
     }
 
@@ -119,14 +121,14 @@ impl EngineBuilder {
     /// # Ok(()) }
     /// ```
     pub fn keep_head_and_tail(mut self) -> Self {
-        self.settings.keep = Keep::FirstAndLast;
+        self.settings.keep = KeepPolicy::FirstAndLast;
         self
     }
 
     /// How many bytes a line may have to be told in one piece; a longer one comes in pieces, so that
     /// memory stays bounded. At least 4, so that no character is split. Default: 64 KiB.
-    pub fn longest_line(mut self, bytes: usize) -> Self {
-        self.settings.longest_line = bytes;
+    pub fn max_line_bytes(mut self, bytes: usize) -> Self {
+        self.settings.max_line_bytes = bytes;
         self
     }
 
@@ -193,7 +195,7 @@ impl EngineBuilder {
     /// more than `limit` are alive at a time. They count against the limit of all, too. Given
     /// twice, the last limit counts.
     pub fn group(mut self, name: impl Into<String>, limit: usize) -> Self {
-        let group = Group { name: name.into(), limit };
+        let group = GroupLimit { name: name.into(), limit };
         self.groups.retain(|other| other.name != group.name);
         self.groups.push(group);
         self
@@ -212,9 +214,12 @@ impl EngineBuilder {
     /// that makes no sense, or that this host cannot offer.
     pub fn build(mut self) -> Result<ExecutionEngine> {
         self.config.validate()?;
-        self.config.log_dir = self.config.log_dir.map(submit::fixed);
-        if self.settings.longest_line < 4 {
-            return Err(invalid("longest_line", "must be at least 4 bytes, the longest character"));
+        self.config.log_dir = self.config.log_dir.map(prepare::absolute);
+        if self.settings.max_line_bytes < 4 {
+            return Err(invalid(
+                "max_line_bytes",
+                "must be at least 4 bytes, the longest character",
+            ));
         }
         if self.stall_limit.is_zero() {
             return Err(invalid("handler_stall_limit", "must be more than 0"));
@@ -223,7 +228,7 @@ impl EngineBuilder {
             ("stop_signal", self.settings.ladder.polite),
             ("final_signal", self.settings.ladder.last),
         ] {
-            submit::signal(field, Some(signal))?;
+            prepare::signal(field, Some(signal))?;
         }
         if self.admission == (Admission::Queue { max_waiting: 0 }) {
             return Err(invalid("admission", "max_waiting must be at least 1; or use Reject"));
@@ -247,27 +252,31 @@ impl EngineBuilder {
             LogRetention::Keep => None,
             LogRetention::WithRecord => self.config.log_dir.clone().map(Mutex::new),
         };
-        let shared = Shared {
-            registry: Arc::new(Registry::new(Permits::new(limit, self.admission, self.groups))),
+        let shared = ExecutionContext {
+            registry: Arc::new(Registry::new(ConcurrencyLimiter::new(
+                limit,
+                self.admission,
+                self.groups,
+            ))),
             containment,
-            retention: self.config.enable_auto_cleanup.then(|| Retention::of(&self.config)),
+            retention: self.config.enable_auto_cleanup.then(|| RetentionPolicy::of(&self.config)),
             ended: Notify::new(),
-            hub: Arc::new(Hub::default()),
+            hub: Arc::new(Broadcaster::default()),
             forgotten_logs,
             overflow_dir: Arc::new(OverflowDir::new(self.settings.overflow_disk_limit)),
-            late_logs: Semaphore::new(MOST_LATE_LOGS),
+            late_logs: Semaphore::new(MAX_LATE_LOGS),
         };
-        let core = Arc::new(Core {
+        let core = Arc::new(EngineCore {
             config: self.config,
             settings: self.settings,
             shared: Arc::new(shared),
-            driver: Driver::default(),
-            stage: Arc::new(Stage::new(self.stall_limit)),
+            driver: WorkerPool::default(),
+            stage: Arc::new(HandlerPool::new(self.stall_limit)),
             audience: RwLock::new(self.audience),
-            cleanup: cleanup::Once::default(),
+            cleanup: cleanup::CleanupTask::default(),
             plans: Arc::default(),
         });
-        Ok(ExecutionEngine { _alive: Arc::new(Alive(Arc::clone(&core))), core })
+        Ok(ExecutionEngine { _alive: Arc::new(EngineAlive(Arc::clone(&core))), core })
     }
 }
 

@@ -7,26 +7,26 @@ use std::time::Instant;
 use tokio::sync::Notify;
 use tokio::time::sleep_until;
 
-use super::core::Core;
-use crate::execution::Shared;
+use super::core::EngineCore;
+use crate::execution::ExecutionContext;
 use crate::plan::Plans;
-use crate::record::Retention;
+use crate::store::RetentionPolicy;
 
 /// Whether the task runs, and the bell that ends it.
 #[derive(Debug, Default)]
-pub(super) struct Once {
+pub(super) struct CleanupTask {
     started: AtomicBool,
     stop: Arc<Notify>,
 }
 
-impl Once {
-    pub(super) fn start(&self, core: &Core) {
+impl CleanupTask {
+    pub(super) fn start(&self, core: &EngineCore) {
         if self.started.swap(true, Ordering::AcqRel) {
             return;
         }
         let (stop, shared) = (Arc::clone(&self.stop), Arc::clone(&core.shared));
         let plans = Arc::clone(&core.plans);
-        let retention = Retention::of(&core.config);
+        let retention = RetentionPolicy::of(&core.config);
         core.driver.spawn(async move {
             tokio::select! {
                 () = stop.notified() => {}
@@ -41,7 +41,7 @@ impl Once {
 }
 
 /// Sleeps until the oldest record is to go, or until there is one.
-async fn forget_the_old(shared: &Shared, plans: &Plans, retention: Retention) {
+async fn forget_the_old(shared: &ExecutionContext, plans: &Plans, retention: RetentionPolicy) {
     loop {
         shared.forget(&shared.registry.evict(Instant::now(), retention));
         drop(plans.evict(Instant::now(), retention));

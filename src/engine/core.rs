@@ -9,71 +9,76 @@ use execution_engine_process::Launch;
 use uuid::Uuid;
 
 use super::cleanup;
+use crate::admission::{AdmissionRequest, Admitted, QueuePolicy, Rejected};
 use crate::config::{ExecutionConfig, LogRetention, OversizedOutputStrategy};
 use crate::error::{ExecutionError, Result};
+use crate::events::{HandlerPool, HandlerSet, Publisher};
 use crate::execution::{
-    Again, Driver, Duty, Job, Ladder, Live, Shared, Terms, Timing, Waiting, ends_of,
+    ActiveExecution, CompletionGuard, ExecutionContext, ExecutionParams, QueuedExecution,
+    RetryContext, StartedExecution, StopSequence, TimeLimits, stdin_pair,
 };
-use crate::model::{ExecutionOptions, ExecutionRequest};
-use crate::notify::{Audience, Publisher, Stage};
-use crate::output::{Excess, Holding, Journal, Keep, Lens, LogPlan, PumpPlan};
+use crate::output::{
+    ExcessPolicy, Journal, JournalLimits, KeepPolicy, LogTargets, OutputSettings, View,
+};
 use crate::plan::Plans;
-use crate::record::{Notes, Profile, Refusal};
-use crate::submit::{self, Admitted, Ask, Full, Patience, Prepared, Rules};
+use crate::prepare::{self, PreparedRequest, RequestRules};
+use crate::runtime::WorkerPool;
+use crate::store::{AdmissionError, ExecutionInfo, RequestNotes};
+use crate::types::{ExecutionOptions, ExecutionRequest};
 
 /// What all clones of an engine share.
-pub(super) struct Core {
+pub(super) struct EngineCore {
     pub(super) config: ExecutionConfig,
-    pub(super) settings: Settings,
-    pub(super) shared: Arc<Shared>,
-    pub(super) driver: Driver,
-    pub(super) stage: Arc<Stage>,
-    pub(super) audience: RwLock<Audience>,
-    pub(super) cleanup: cleanup::Once,
+    pub(super) settings: EngineSettings,
+    pub(super) shared: Arc<ExecutionContext>,
+    pub(super) driver: WorkerPool,
+    pub(super) stage: Arc<HandlerPool>,
+    pub(super) audience: RwLock<HandlerSet>,
+    pub(super) cleanup: cleanup::CleanupTask,
     pub(super) plans: Arc<Plans>,
 }
 
 /// What the builder sets beyond the configuration.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Settings {
-    pub(super) keep: Keep,
-    pub(super) longest_line: usize,
+pub(super) struct EngineSettings {
+    pub(super) keep: KeepPolicy,
+    pub(super) max_line_bytes: usize,
     pub(super) replay_window: usize,
     pub(super) overflow_disk_limit: u64,
     pub(super) logs: LogRetention,
-    pub(super) ladder: Ladder,
+    pub(super) ladder: StopSequence,
     pub(super) drain: Duration,
-    pub(super) longest_pause: Duration,
+    pub(super) max_pause: Duration,
 }
 
-impl Core {
+impl EngineCore {
     /// From a request to an execution that runs or waits its turn; refused, it leaves nothing
     /// behind.
     pub(super) fn start(
         &self,
         mut request: ExecutionRequest,
         options: &ExecutionOptions,
-        patience: Patience,
-    ) -> Result<Arc<Live>> {
+        patience: QueuePolicy,
+    ) -> Result<Arc<ActiveExecution>> {
         let id = request.id;
-        let Prepared { launch, timeout, group } =
-            submit::prepare(&request, options, &self.rules())?;
-        let ask = Ask { group, priority: options.priority, patience };
-        request.output_log_path = request.output_log_path.map(submit::fixed);
-        let source = submit::fixed_source(&options.stdin);
-        let (stdin, feed) = ends_of(&source);
-        let terms = Box::new(Terms {
+        let PreparedRequest { launch, timeout, group } =
+            prepare::prepare(&request, options, &self.rules())?;
+        let ask = AdmissionRequest { group, priority: options.priority, patience };
+        request.output_log_path = request.output_log_path.map(prepare::absolute);
+        let source = prepare::absolute_source(&options.stdin);
+        let (stdin, feed) = stdin_pair(&source);
+        let terms = Box::new(ExecutionParams {
             timing: self.timing(timeout, options),
             leftovers: options.leftovers,
             limits: (!options.limits.is_empty()).then(|| Box::new(options.limits)),
             stdin: source,
             feed,
         });
-        let profile = Profile {
+        let profile = ExecutionInfo {
             id,
             command: request.command.to_string().into(),
             accepted_at: Utc::now(),
-            notes: Notes::of(&request.metadata, request.output_log_path.as_deref()),
+            notes: RequestNotes::of(&request.metadata, request.output_log_path.as_deref()),
         };
         let command = Arc::clone(&profile.command);
         let journal = Arc::new(Journal::new(profile.owner(), command, self.holding()));
@@ -83,7 +88,7 @@ impl Core {
         let partial_after = options.partial_lines_after_ms.map(Duration::from_millis);
         let plan = self.pump_plan(Arc::clone(&journal), partial_after);
         let again = options.retry.clone().map(|retry| {
-            Box::new(Again {
+            Box::new(RetryContext {
                 launch: staying_here(launch.clone()),
                 retry,
                 plan: plan.clone(),
@@ -91,25 +96,26 @@ impl Core {
             })
         });
         let retry = options.retry.clone().map(Box::new);
-        let live = Arc::new(Live::new(profile, journal, stdin, retry));
-        let logs = LogPlan {
+        let live = Arc::new(ActiveExecution::new(profile, journal, stdin, retry));
+        let logs = LogTargets {
             raw: request.output_log_path.take(),
             dir: self.config.log_dir.clone(),
-            longest_line: self.settings.longest_line,
+            max_line_bytes: self.settings.max_line_bytes,
         };
         drop(request);
         if self.plans.get(id).is_some() {
             return Err(ExecutionError::DuplicateId(id));
         }
         let admitted = self.admit(id, &live, ask)?;
-        let duty =
-            |admitted| Duty::new(Arc::clone(&live), Arc::clone(&self.shared), publisher, admitted);
+        let duty = |admitted| {
+            CompletionGuard::new(Arc::clone(&live), Arc::clone(&self.shared), publisher, admitted)
+        };
         match admitted {
             Admitted::Ticket(ticket) => {
                 live.waits(ticket.place());
                 let duty = duty(Admitted::Ticket(ticket));
                 let launch = staying_here(launch);
-                self.driver.spawn(Waiting { duty, launch, logs, plan, terms, again }.run());
+                self.driver.spawn(QueuedExecution { duty, launch, logs, plan, terms, again }.run());
             }
             Admitted::Permit(permit) => {
                 let logs = self.shared.open_logs(&logs, &live, launch.working_dir.as_deref());
@@ -118,14 +124,15 @@ impl Core {
                     live.end(None);
                 })?;
                 let duty = duty(Admitted::Permit(permit));
-                self.driver.spawn(Job::attempt(duty, launch, logs, plan, terms, again).run());
+                self.driver
+                    .spawn(StartedExecution::attempt(duty, launch, logs, plan, terms, again).run());
             }
         }
         Ok(live)
     }
 
-    pub(super) fn rules(&self) -> Rules<'_> {
-        Rules {
+    pub(super) fn rules(&self) -> RequestRules<'_> {
+        RequestRules {
             config: &self.config,
             containment: &self.shared.containment,
             permits: self.shared.registry.permits(),
@@ -141,62 +148,70 @@ impl Core {
     }
 
     /// What those who are told of lines get to see.
-    pub(super) fn lens(&self) -> Lens {
-        if self.config.stream_output { Lens::Lines } else { Lens::Events }
+    pub(super) fn lens(&self) -> View {
+        if self.config.stream_output { View::Lines } else { View::Events }
     }
 
-    pub(super) fn holding(&self) -> Holding {
-        Holding {
+    pub(super) fn holding(&self) -> JournalLimits {
+        JournalLimits {
             limit: self.config.max_output_size_bytes,
             keep: self.settings.keep,
             window: self.settings.replay_window,
-            longest_line: self.settings.longest_line,
+            max_line_bytes: self.settings.max_line_bytes,
         }
     }
 
-    fn admit(&self, id: Uuid, live: &Arc<Live>, ask: Ask) -> Result<Admitted> {
+    fn admit(
+        &self,
+        id: Uuid,
+        live: &Arc<ActiveExecution>,
+        ask: AdmissionRequest,
+    ) -> Result<Admitted> {
         self.shared.registry.admit(id, live, ask).map_err(|refusal| match refusal {
-            Refusal::Duplicate => ExecutionError::DuplicateId(id),
-            Refusal::Full(Full::Engine { limit }) => ExecutionError::ConcurrencyLimitReached(limit),
-            Refusal::Full(Full::Group { group, limit }) => {
+            AdmissionError::Duplicate => ExecutionError::DuplicateId(id),
+            AdmissionError::Full(Rejected::Engine { limit }) => {
+                ExecutionError::ConcurrencyLimitReached(limit)
+            }
+            AdmissionError::Full(Rejected::Group { group, limit }) => {
                 ExecutionError::GroupLimitReached { group, limit }
             }
-            Refusal::Full(Full::Queue { max_waiting }) => ExecutionError::QueueFull(max_waiting),
-            Refusal::Closed => ExecutionError::ShuttingDown,
+            AdmissionError::Full(Rejected::Queue { max_waiting }) => {
+                ExecutionError::QueueFull(max_waiting)
+            }
+            AdmissionError::Closed => ExecutionError::ShuttingDown,
         })
     }
 
-    fn pump_plan(&self, journal: Arc<Journal>, partial_after: Option<Duration>) -> PumpPlan {
-        PumpPlan {
+    fn pump_plan(&self, journal: Arc<Journal>, partial_after: Option<Duration>) -> OutputSettings {
+        OutputSettings {
             journal,
             limit: self.config.max_output_size_bytes,
             excess: match (self.settings.keep, self.config.oversized_output_strategy) {
-                (Keep::FirstAndLast, _) | (_, OversizedOutputStrategy::TruncateWithWarning) => {
-                    Excess::Drop
-                }
-                (_, OversizedOutputStrategy::FailExecution) => Excess::Stop,
-                (_, OversizedOutputStrategy::StreamToFile) => Excess::Spill,
+                (KeepPolicy::FirstAndLast, _)
+                | (_, OversizedOutputStrategy::TruncateWithWarning) => ExcessPolicy::Drop,
+                (_, OversizedOutputStrategy::FailExecution) => ExcessPolicy::Stop,
+                (_, OversizedOutputStrategy::StreamToFile) => ExcessPolicy::Spill,
             },
             overflow_dir: Arc::clone(&self.shared.overflow_dir),
             partial_after,
         }
     }
 
-    fn timing(&self, timeout: Option<Duration>, options: &ExecutionOptions) -> Timing {
-        let Settings { ladder, drain, longest_pause, .. } = self.settings;
+    fn timing(&self, timeout: Option<Duration>, options: &ExecutionOptions) -> TimeLimits {
+        let EngineSettings { ladder, drain, max_pause, .. } = self.settings;
         let grace = options.stop_grace_ms.map(Duration::from_millis);
-        let ladder = Ladder {
+        let ladder = StopSequence {
             polite: options.stop_signal.unwrap_or(ladder.polite),
             grace: grace.unwrap_or(ladder.grace),
             last: options.final_signal.unwrap_or(ladder.last),
         };
-        Timing { timeout, ladder, drain, longest_pause }
+        TimeLimits { timeout, ladder, drain, max_pause }
     }
 }
 
 /// The same for a program that starts when this process may be elsewhere.
 fn staying_here(launch: Launch) -> Launch {
-    Launch { working_dir: launch.working_dir.or_else(submit::here), ..launch }
+    Launch { working_dir: launch.working_dir.or_else(prepare::current_dir), ..launch }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err takes")]

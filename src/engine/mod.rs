@@ -3,9 +3,9 @@
 mod builder;
 mod cleanup;
 mod core;
-mod input;
 mod plans;
-mod watching;
+mod stdin;
+mod subscribe;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -16,19 +16,20 @@ use execution_engine_process::Signal;
 use uuid::Uuid;
 
 pub use builder::EngineBuilder;
-use core::Core;
+use core::EngineCore;
 
+use crate::admission::QueuePolicy;
 use crate::config::ExecutionConfig;
 use crate::error::{ExecutionError, Result};
-use crate::execution::{Action, Live};
-use crate::model::{
+use crate::events::EventHandler;
+use crate::execution::{ActiveExecution, ControlAction};
+use crate::output::{ExecutionLogs, text};
+use crate::prepare;
+use crate::store::{ExecutionEntry, RetentionPolicy};
+use crate::types::{
     Ending, ExecutionOptions, ExecutionRequest, ExecutionResult, ExecutionStatus, ExecutionSummary,
-    ShutdownReport, Stream,
+    OutputStream, ShutdownReport,
 };
-use crate::notify::EventHandler;
-use crate::output::{Logs, text};
-use crate::record::{Entry, Retention};
-use crate::submit::{self, Patience};
 
 /// Runs commands and remembers how they ended.
 ///
@@ -50,15 +51,15 @@ use crate::submit::{self, Patience};
 /// ```
 #[derive(Clone)]
 pub struct ExecutionEngine {
-    core: Arc<Core>,
+    core: Arc<EngineCore>,
     /// Apart from the core, which background tasks hold, too.
-    _alive: Arc<Alive>,
+    _alive: Arc<EngineAlive>,
 }
 
 /// Dropped with the last handle of an engine.
-struct Alive(Arc<Core>);
+struct EngineAlive(Arc<EngineCore>);
 
-impl Drop for Alive {
+impl Drop for EngineAlive {
     fn drop(&mut self) {
         // One that has just ended by itself keeps its own ending.
         self.0.shared.registry.close().iter().for_each(|live| live.abandon());
@@ -123,7 +124,7 @@ impl ExecutionEngine {
         request: ExecutionRequest,
         options: ExecutionOptions,
     ) -> Result<Uuid> {
-        let live = self.core.start(request, &options, Patience::AsConfigured)?;
+        let live = self.core.start(request, &options, QueuePolicy::AsConfigured)?;
         Ok(live.profile().id)
     }
 
@@ -136,7 +137,7 @@ impl ExecutionEngine {
     pub async fn run(&self, request: ExecutionRequest) -> Result<ExecutionResult> {
         let id = request.id;
         let options = ExecutionOptions::default();
-        let live = self.core.start(request, &options, Patience::AsConfigured)?;
+        let live = self.core.start(request, &options, QueuePolicy::AsConfigured)?;
         // Not by its id, which retention may have forgotten by then.
         let record = live.ended().await.ok_or(ExecutionError::NotFound(id))?;
         Ok(record.result())
@@ -151,8 +152,8 @@ impl ExecutionEngine {
     /// results, not errors.
     pub async fn wait_for_completion(&self, id: Uuid) -> Result<ExecutionResult> {
         let record = match self.entry(id)? {
-            Entry::Live(live) => live.ended().await.ok_or(ExecutionError::NotFound(id))?,
-            Entry::Ended(record) => record,
+            ExecutionEntry::Live(live) => live.ended().await.ok_or(ExecutionError::NotFound(id))?,
+            ExecutionEntry::Ended(record) => record,
         };
         Ok(record.result())
     }
@@ -163,8 +164,8 @@ impl ExecutionEngine {
     /// [`ExecutionError::NotFound`] for an unknown id.
     pub async fn get_status(&self, id: Uuid) -> Result<ExecutionStatus> {
         Ok(match self.entry(id)? {
-            Entry::Live(live) => live.status(),
-            Entry::Ended(record) => record.status(),
+            ExecutionEntry::Live(live) => live.status(),
+            ExecutionEntry::Ended(record) => record.status(),
         })
     }
 
@@ -174,8 +175,8 @@ impl ExecutionEngine {
     /// [`ExecutionError::NotFound`] for an unknown id.
     pub async fn get_result(&self, id: Uuid) -> Result<Option<ExecutionResult>> {
         Ok(match self.entry(id)? {
-            Entry::Live(_) => None,
-            Entry::Ended(record) => Some(record.result()),
+            ExecutionEntry::Live(_) => None,
+            ExecutionEntry::Ended(record) => Some(record.result()),
         })
     }
 
@@ -189,11 +190,11 @@ impl ExecutionEngine {
     /// ending has come first.
     pub async fn cancel(&self, id: Uuid) -> Result<()> {
         let ended = match self.entry(id)? {
-            Entry::Live(live) => match live.decide(Ending::Cancelled) {
+            ExecutionEntry::Live(live) => match live.decide(Ending::Cancelled) {
                 Ok(()) => return Ok(()),
                 Err(ending) => ending.status(),
             },
-            Entry::Ended(record) => record.status(),
+            ExecutionEntry::Ended(record) => record.status(),
         };
         Err(ExecutionError::AlreadyEnded { id, status: ended })
     }
@@ -218,18 +219,18 @@ impl ExecutionEngine {
     /// # Ok(()) }
     /// ```
     pub async fn signal(&self, id: Uuid, signal: Signal) -> Result<u32> {
-        submit::signal("signal", Some(signal))?;
-        self.control(id, Action::Signal(signal)).await
+        prepare::signal("signal", Some(signal))?;
+        self.control(id, ControlAction::Signal(signal)).await
     }
 
     /// Lets the whole process tree of an execution stand still. Its timeout does not run meanwhile,
-    /// but for no longer than the [longest pause](EngineBuilder::longest_pause). Pausing what is
+    /// but for no longer than the [longest pause](EngineBuilder::max_pause). Pausing what is
     /// paused changes nothing.
     ///
     /// # Errors
     /// As [`signal`](Self::signal).
     pub async fn pause(&self, id: Uuid) -> Result<()> {
-        self.control(id, Action::Pause).await.map(drop)
+        self.control(id, ControlAction::Pause).await.map(drop)
     }
 
     /// Lets a paused execution go on. Resuming what is not paused changes nothing.
@@ -237,7 +238,7 @@ impl ExecutionEngine {
     /// # Errors
     /// As [`signal`](Self::signal).
     pub async fn resume(&self, id: Uuid) -> Result<()> {
-        self.control(id, Action::Resume).await.map(drop)
+        self.control(id, ControlAction::Resume).await.map(drop)
     }
 
     /// Ends the engine: refuses new executions from now on, stops those that run, each with this
@@ -282,8 +283,8 @@ impl ExecutionEngine {
         let mut all: Vec<_> = entries
             .into_iter()
             .map(|entry| match entry {
-                Entry::Live(live) => (live.waits_since(), live.summary()),
-                Entry::Ended(record) => (None, record.summary()),
+                ExecutionEntry::Live(live) => (live.waits_since(), live.summary()),
+                ExecutionEntry::Ended(record) => (None, record.summary()),
             })
             .collect();
         // None of those that wait has been started, so that would not tell them apart.
@@ -314,10 +315,10 @@ impl ExecutionEngine {
     /// [`ExecutionError::NotFound`] for an unknown id.
     pub async fn queue_position(&self, id: Uuid) -> Result<Option<usize>> {
         Ok(match self.entry(id)? {
-            Entry::Live(live) => {
+            ExecutionEntry::Live(live) => {
                 live.place().and_then(|place| self.core.shared.registry.permits().position(place))
             }
-            Entry::Ended(_) => None,
+            ExecutionEntry::Ended(_) => None,
         })
     }
 
@@ -335,7 +336,7 @@ impl ExecutionEngine {
     pub async fn read_logs(&self, id: Uuid) -> Result<String> {
         let path = self.get_log_path(id).await?.ok_or(ExecutionError::NoLog(id))?;
         let file = path.clone();
-        let read = self.core.driver.blocking(move || Logs::read(&file)).await;
+        let read = self.core.driver.blocking(move || ExecutionLogs::read(&file)).await;
         match read.and_then(|read| read) {
             Ok(bytes) => Ok(text(&bytes)),
             Err(error) => Err(ExecutionError::Log { path, reason: error.to_string() }),
@@ -349,17 +350,18 @@ impl ExecutionEngine {
     pub async fn get_log_path(&self, id: Uuid) -> Result<Option<PathBuf>> {
         let entry = self.entry(id)?;
         let raw_log = match &entry {
-            Entry::Live(live) => live.profile().raw_log(),
-            Entry::Ended(record) => record.profile().raw_log(),
+            ExecutionEntry::Live(live) => live.profile().raw_log(),
+            ExecutionEntry::Ended(record) => record.profile().raw_log(),
         };
-        let own_log = self.core.config.log_dir.as_deref().map(|dir| Logs::own_path(dir, id));
+        let own_log =
+            self.core.config.log_dir.as_deref().map(|dir| ExecutionLogs::own_path(dir, id));
         Ok(own_log.or_else(|| raw_log.map(Path::to_path_buf)))
     }
 
     /// Forgets ended executions by the configured age and count, and says how many; ended plans, too.
     /// What runs is never touched.
     pub async fn cleanup_old_executions(&self) -> usize {
-        let retention = Retention::of(&self.core.config);
+        let retention = RetentionPolicy::of(&self.core.config);
         drop(self.core.plans.evict(Instant::now(), retention));
         let evicted = self.core.shared.registry.evict(Instant::now(), retention);
         self.core.shared.forget(&evicted);
@@ -374,8 +376,8 @@ impl ExecutionEngine {
     pub async fn remove_execution(&self, id: Uuid) -> Result<()> {
         match self.core.shared.registry.remove(id) {
             None => Err(ExecutionError::NotFound(id)),
-            Some(Entry::Live(_)) => Err(ExecutionError::StillRunning(id)),
-            Some(Entry::Ended(record)) => {
+            Some(ExecutionEntry::Live(_)) => Err(ExecutionError::StillRunning(id)),
+            Some(ExecutionEntry::Ended(record)) => {
                 self.core.shared.forget(&[record]);
                 Ok(())
             }
@@ -392,10 +394,10 @@ impl ExecutionEngine {
     pub async fn take_overflow(
         &self,
         id: Uuid,
-        stream: Stream,
+        stream: OutputStream,
         to: impl Into<PathBuf>,
     ) -> Result<u64> {
-        let Entry::Ended(record) = self.entry(id)? else {
+        let ExecutionEntry::Ended(record) = self.entry(id)? else {
             return Err(ExecutionError::StillRunning(id));
         };
         let path = to.into();
@@ -430,10 +432,10 @@ impl ExecutionEngine {
         }
     }
 
-    async fn control(&self, id: Uuid, action: Action) -> Result<u32> {
+    async fn control(&self, id: Uuid, action: ControlAction) -> Result<u32> {
         let status = match self.entry(id)? {
-            Entry::Ended(record) => record.status(),
-            Entry::Live(live) => {
+            ExecutionEntry::Ended(record) => record.status(),
+            ExecutionEntry::Live(live) => {
                 let refused =
                     |reason: &str| Err(ExecutionError::Control { id, reason: reason.to_string() });
                 if let Some(lull) = live.lull() {
@@ -452,7 +454,7 @@ impl ExecutionEngine {
         Err(ExecutionError::AlreadyEnded { id, status })
     }
 
-    fn entry(&self, id: Uuid) -> Result<Entry<Live>> {
+    fn entry(&self, id: Uuid) -> Result<ExecutionEntry<ActiveExecution>> {
         self.core.shared.registry.get(id).ok_or(ExecutionError::NotFound(id))
     }
 }

@@ -7,20 +7,22 @@ use chrono::Utc;
 use uuid::Uuid;
 
 use super::ExecutionEngine;
-use super::core::{Core, no_threads};
+use super::core::{EngineCore, no_threads};
+use crate::admission::{GroupId, QueuePolicy};
 use crate::error::{ExecutionError, Result, ValidationError};
-use crate::execution::Live;
-use crate::model::{
+use crate::events::{JournalLookup, Subscription};
+use crate::execution::ActiveExecution;
+use crate::output::{Journal, JournalOwner};
+use crate::plan::{
+    ActivePlan, PlanExecutor, PlanInfo, PlanSubscription, Plans, Removed, StepChecker,
+    StepExecutor, check,
+};
+use crate::prepare;
+use crate::store::Registry;
+use crate::types::{
     ExecutionOptions, ExecutionPlan, ExecutionRequest, ExecutionStatus, PlanExecutionResult,
     PlanOptions, PlanSummary,
 };
-use crate::notify::{Journals, Subscription};
-use crate::output::{Journal, Owner};
-use crate::plan::{
-    Hands, House, PlanLive, PlanProfile, PlanSubscription, Plans, Removed, Runner, check,
-};
-use crate::record::Registry;
-use crate::submit::{self, GroupId, Patience};
 
 impl ExecutionEngine {
     /// Starts a plan and returns its id at once, without waiting for its end.
@@ -69,7 +71,7 @@ impl ExecutionEngine {
         mut plan: ExecutionPlan,
         mut options: PlanOptions,
     ) -> Result<Uuid> {
-        let inside = Inside(Arc::clone(&self.core));
+        let inside = EngineBackend(Arc::clone(&self.core));
         let checked = check(&plan, &options, &inside)?;
         fix_paths(&mut plan, &mut options);
         if self.core.shared.registry.is_closed() {
@@ -82,12 +84,12 @@ impl ExecutionEngine {
         }
         let id = plan.id;
         let started_at = Utc::now();
-        let owner = Owner { id, accepted_at: started_at };
+        let owner = JournalOwner { id, accepted_at: started_at };
         let journal = Arc::new(Journal::new(owner, "".into(), self.core.holding()));
         let publisher = self.core.publisher(Arc::clone(&journal))?;
         self.core.driver.ready_for_plans().map_err(no_threads)?;
 
-        let profile = PlanProfile {
+        let profile = PlanInfo {
             id,
             description: plan.description.clone(),
             metadata: plan.metadata.clone(),
@@ -96,11 +98,11 @@ impl ExecutionEngine {
             begun: Instant::now(),
             level: self.core.shared.containment.level(),
         };
-        let live = Arc::new(PlanLive::new(profile, journal));
+        let live = Arc::new(ActivePlan::new(profile, journal));
         if self.entry(id).is_ok() || !self.core.plans.add(&live) {
             return Err(ExecutionError::DuplicateId(id));
         }
-        Runner::new(inside, live, publisher, (plan, options), checked).run();
+        PlanExecutor::new(inside, live, publisher, (plan, options), checked).run();
         Ok(id)
     }
 
@@ -195,40 +197,40 @@ impl ExecutionEngine {
         }
     }
 
-    fn plan(&self, id: Uuid) -> Result<Arc<PlanLive>> {
+    fn plan(&self, id: Uuid) -> Result<Arc<ActivePlan>> {
         self.core.plans.get(id).ok_or(ExecutionError::PlanNotFound(id))
     }
 }
 
 /// Relative paths start where the host is now, and not where it is when their step has its turn.
 fn fix_paths(plan: &mut ExecutionPlan, options: &mut PlanOptions) {
-    let here = submit::here();
-    options.working_dir = options.working_dir.take().map(submit::fixed);
+    let here = prepare::current_dir();
+    options.working_dir = options.working_dir.take().map(prepare::absolute);
     for request in &mut plan.commands {
-        request.output_log_path = request.output_log_path.take().map(submit::fixed);
+        request.output_log_path = request.output_log_path.take().map(prepare::absolute);
         // Beside a directory that all share it starts there.
         if options.working_dir.is_none() {
-            let own = request.working_dir.take().map(submit::fixed);
+            let own = request.working_dir.take().map(prepare::absolute);
             request.working_dir = own.or_else(|| here.clone());
         }
     }
     let own = options.steps.iter_mut().filter_map(|step| step.options.as_mut());
     for options in own.chain([&mut options.defaults]) {
-        options.stdin = submit::fixed_source(&options.stdin);
+        options.stdin = prepare::absolute_source(&options.stdin);
     }
 }
 
 /// The engine as a plan sees it. It keeps what the engine is made of, and not the engine alive: when
 /// the last handle is dropped, the next step is refused.
-struct Inside(Arc<Core>);
+struct EngineBackend(Arc<EngineCore>);
 
-impl House for Inside {
+impl StepChecker for EngineBackend {
     fn check(
         &self,
         request: &ExecutionRequest,
         options: &ExecutionOptions,
     ) -> Result<GroupId, ValidationError> {
-        submit::check(request, options, &self.0.rules()).map(|known| known.group)
+        prepare::check(request, options, &self.0.rules()).map(|known| known.group)
     }
 
     fn limit(&self) -> usize {
@@ -240,16 +242,20 @@ impl House for Inside {
     }
 }
 
-impl Hands for Inside {
-    fn start(&self, request: ExecutionRequest, options: &ExecutionOptions) -> Result<Arc<Live>> {
-        self.0.start(request, options, Patience::Endless)
+impl StepExecutor for EngineBackend {
+    fn start(
+        &self,
+        request: ExecutionRequest,
+        options: &ExecutionOptions,
+    ) -> Result<Arc<ActiveExecution>> {
+        self.0.start(request, options, QueuePolicy::Unbounded)
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.0.driver.plan(task);
     }
 
-    fn plan_ended(&self, plan: &PlanLive) {
+    fn plan_ended(&self, plan: &ActivePlan) {
         let evicted = self.0.plans.ended(plan, Instant::now(), self.0.shared.retention);
         self.0.shared.ended.notify_one();
         // Outside the lock, because a record may own a file to remove.
@@ -259,29 +265,29 @@ impl Hands for Inside {
 
 /// The journals of executions and of plans. Not what their engine shares: those who watch learn of
 /// its end from that going away.
-struct All {
-    registry: Arc<Registry<Live>>,
+struct AllJournals {
+    registry: Arc<Registry<ActiveExecution>>,
     plans: Arc<Plans>,
 }
 
-impl Core {
-    pub(super) fn journals(&self) -> Arc<dyn Journals> {
-        Arc::new(All {
+impl EngineCore {
+    pub(super) fn journals(&self) -> Arc<dyn JournalLookup> {
+        Arc::new(AllJournals {
             registry: Arc::clone(&self.shared.registry),
             plans: Arc::clone(&self.plans),
         })
     }
 }
 
-impl Journals for All {
+impl JournalLookup for AllJournals {
     fn journal(&self, id: Uuid) -> Option<Arc<Journal>> {
         let of_plan = || self.plans.get(id).map(|plan| Arc::clone(plan.journal()));
         self.registry.journal(id).or_else(of_plan)
     }
 
-    fn is_alive(&self, owner: Owner) -> bool {
+    fn is_alive(&self, owner: JournalOwner) -> bool {
         let is_running =
-            |plan: Arc<PlanLive>| plan.journal().owner() == owner && !plan.status().is_terminal();
+            |plan: Arc<ActivePlan>| plan.journal().owner() == owner && !plan.status().is_terminal();
         self.registry.is_alive(owner) || self.plans.get(owner.id).is_some_and(is_running)
     }
 }

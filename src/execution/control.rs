@@ -7,11 +7,11 @@ use std::time::Instant;
 use execution_engine_process::{Child, Signal};
 use tokio::sync::oneshot;
 
-use super::clock::Clock;
+use super::deadline::PausableDeadline;
 
 /// Something to be done to the process tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Action {
+pub(crate) enum ControlAction {
     Signal(Signal),
     Pause,
     Resume,
@@ -19,75 +19,75 @@ pub(crate) enum Action {
 
 /// An action, and who wants to know how it went: how many processes it reached.
 #[derive(Debug)]
-pub(super) struct Control {
-    pub(super) action: Action,
+pub(super) struct ControlRequest {
+    pub(super) action: ControlAction,
     pub(super) reply: oneshot::Sender<io::Result<u32>>,
 }
 
 /// The controls that the supervisor has not carried out yet. Closed once the ending of the attempt is
 /// decided, so that nobody waits for a reply that never comes.
 #[derive(Debug, Default)]
-pub(super) struct Inbox(Mutex<State>);
+pub(super) struct ControlInbox(Mutex<InboxState>);
 
 #[derive(Debug)]
-enum State {
-    Open(Vec<Control>),
+enum InboxState {
+    Open(Vec<ControlRequest>),
     Closed,
 }
 
-impl Default for State {
+impl Default for InboxState {
     fn default() -> Self {
         Self::Open(Vec::new())
     }
 }
 
-impl Inbox {
+impl ControlInbox {
     /// The way to the reply; None if it is closed.
-    pub(super) fn put(&self, action: Action) -> Option<oneshot::Receiver<io::Result<u32>>> {
+    pub(super) fn put(&self, action: ControlAction) -> Option<oneshot::Receiver<io::Result<u32>>> {
         match &mut *self.lock() {
-            State::Closed => None,
-            State::Open(controls) => {
+            InboxState::Closed => None,
+            InboxState::Open(controls) => {
                 let (reply, answer) = oneshot::channel();
-                controls.push(Control { action, reply });
+                controls.push(ControlRequest { action, reply });
                 Some(answer)
             }
         }
     }
 
-    pub(super) fn take(&self) -> Vec<Control> {
+    pub(super) fn take(&self) -> Vec<ControlRequest> {
         match &mut *self.lock() {
-            State::Closed => Vec::new(),
-            State::Open(controls) => std::mem::take(controls),
+            InboxState::Closed => Vec::new(),
+            InboxState::Open(controls) => std::mem::take(controls),
         }
     }
 
     pub(super) fn open(&self) {
-        *self.lock() = State::default();
+        *self.lock() = InboxState::default();
     }
 
     pub(super) fn close(&self) {
-        *self.lock() = State::Closed;
+        *self.lock() = InboxState::Closed;
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, InboxState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Does what was asked for, and tells who asked.
-pub(super) fn carry_out(child: &mut Child, control: Control, clock: &mut Clock) {
+pub(super) fn carry_out(child: &mut Child, control: ControlRequest, clock: &mut PausableDeadline) {
     let done = match control.action {
-        Action::Signal(signal) => child.signal(signal).inspect(|_| {
+        ControlAction::Signal(signal) => child.signal(signal).inspect(|_| {
             // It ends a pause, whatever the pause was made of.
             if signal == Signal::Continue {
                 clock.resume(Instant::now());
             }
         }),
-        Action::Pause => child.pause().map(|()| {
+        ControlAction::Pause => child.pause().map(|()| {
             clock.pause(Instant::now());
             0
         }),
-        Action::Resume => child.resume().map(|()| {
+        ControlAction::Resume => child.resume().map(|()| {
             clock.resume(Instant::now());
             0
         }),
@@ -97,7 +97,7 @@ pub(super) fn carry_out(child: &mut Child, control: Control, clock: &mut Clock) 
 }
 
 /// Ends a pause that nobody has ended.
-pub(super) fn go_on(child: &mut Child, clock: &mut Clock) {
+pub(super) fn go_on(child: &mut Child, clock: &mut PausableDeadline) {
     if let Err(error) = child.resume() {
         tracing::warn!(%error, "a paused tree could not be resumed");
     }

@@ -1,28 +1,26 @@
 //! One execution from spawn to ending: one task owns it, everybody else sends it controls or
 //! reads what it publishes.
 
-mod clock;
+mod active;
+mod classify;
+mod completion;
+mod context;
 mod control;
-mod driver;
-mod duty;
-mod ending;
-mod live;
+mod deadline;
+mod queued;
 mod retry;
-mod shared;
 mod spawn;
 mod state;
 mod stdin;
-mod stop;
 mod supervisor;
-mod waiting;
+mod termination;
 
-pub(crate) use control::Action;
-pub(crate) use driver::Driver;
-pub(crate) use duty::Duty;
-pub(crate) use live::Live;
-pub(crate) use retry::Again;
-pub(crate) use shared::{MOST_LATE_LOGS, Shared};
-pub(crate) use stdin::{Refused, ends_of};
-pub(crate) use stop::Ladder;
-pub(crate) use supervisor::{Job, Terms, Timing};
-pub(crate) use waiting::Waiting;
+pub(crate) use active::ActiveExecution;
+pub(crate) use completion::CompletionGuard;
+pub(crate) use context::{ExecutionContext, MAX_LATE_LOGS};
+pub(crate) use control::ControlAction;
+pub(crate) use queued::QueuedExecution;
+pub(crate) use retry::RetryContext;
+pub(crate) use stdin::{StdinUnavailable, stdin_pair};
+pub(crate) use supervisor::{ExecutionParams, StartedExecution, TimeLimits};
+pub(crate) use termination::StopSequence;

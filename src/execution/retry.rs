@@ -4,34 +4,34 @@ use std::time::Instant;
 
 use execution_engine_process::Launch;
 
-use super::duty::{Duty, Outcome};
-use super::state::Input;
-use super::supervisor::{Job, Terms};
-use crate::model::{ExecutionEvent, Retry};
-use crate::moment;
-use crate::output::{Logs, PumpPlan};
+use super::completion::{AttemptOutcome, CompletionGuard};
+use super::state::StateInput;
+use super::supervisor::{ExecutionParams, StartedExecution};
+use crate::output::{ExecutionLogs, OutputSettings};
+use crate::time;
+use crate::types::{ExecutionEvent, RetryPolicy};
 
 /// What another attempt needs. The permit stays with the execution meanwhile, so that the latest
 /// moment of its end is known when it begins: all attempts and all pauses together.
-pub(crate) struct Again {
+pub(crate) struct RetryContext {
     pub(crate) launch: Launch,
-    pub(crate) retry: Retry,
-    pub(crate) plan: PumpPlan,
-    pub(crate) terms: Box<Terms>,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) plan: OutputSettings,
+    pub(crate) terms: Box<ExecutionParams>,
 }
 
-impl Duty {
+impl CompletionGuard {
     /// After an attempt: if another one is to follow, notes this one and waits for the time of the
     /// next. What there is to tell comes back if there is none after all, because this was the last
     /// or because somebody wanted the execution to end.
     pub(super) async fn rest(
         &mut self,
-        again: &Again,
-        logs: &mut Logs,
-        outcome: Outcome,
-    ) -> Result<(), Outcome> {
+        again: &RetryContext,
+        logs: &mut ExecutionLogs,
+        outcome: AttemptOutcome,
+    ) -> Result<(), AttemptOutcome> {
         let Some(ending) = self.live().decision() else { return Err(outcome) };
-        if self.live().apply(Input::Rest).is_err() {
+        if self.live().apply(StateInput::Rest).is_err() {
             return Err(outcome);
         }
         // Of an attempt that could not be started it is still open.
@@ -45,17 +45,21 @@ impl Duty {
         tokio::select! {
             biased;
             () = self.live().stopped() => {}
-            () = moment::reached(Instant::now().checked_add(pause)) => {}
+            () = time::sleep_until(Instant::now().checked_add(pause)) => {}
         }
-        self.live().apply(Input::Again).map_err(|_| self.no_outcome())
+        self.live().apply(StateInput::RetryContext).map_err(|_| self.no_outcome())
     }
 
     /// Begins the next attempt.
-    pub(super) fn again(self, again: Box<Again>, logs: Logs) -> Box<Job> {
+    pub(super) fn again(
+        self,
+        again: Box<RetryContext>,
+        logs: ExecutionLogs,
+    ) -> Box<StartedExecution> {
         self.live().reopen();
         self.journal().start_over();
-        let Again { launch, plan, terms, .. } = &*again;
+        let RetryContext { launch, plan, terms, .. } = &*again;
         let (launch, plan, terms) = (launch.clone(), plan.clone(), terms.again());
-        Job::attempt(self, launch, logs, plan, terms, Some(again))
+        StartedExecution::attempt(self, launch, logs, plan, terms, Some(again))
     }
 }

@@ -7,25 +7,25 @@ use std::time::Duration;
 use execution_engine_process::{Containment, Launch, SpawnError, Spawned, Stage};
 use rustix::io::Errno;
 
-use super::live::Live;
-use crate::model::Ending;
+use super::active::ActiveExecution;
+use crate::types::Ending;
 
 /// Pauses between attempts, some half a second in all. ETXTBSY lasts until another thread's child
 /// has closed the file it inherited for writing; EAGAIN until a process of this user has gone.
 const PAUSES_MS: [u64; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 
 /// How the first attempt went.
-pub(super) enum Start {
+pub(super) enum LaunchOutcome {
     Running(Box<Spawned>),
     Retry(Box<Launch>, SpawnError),
     Failed(Ending),
 }
 
-pub(super) fn first_attempt(containment: &Containment, launch: Launch) -> Start {
+pub(super) fn first_attempt(containment: &Containment, launch: Launch) -> LaunchOutcome {
     match containment.spawn(&launch) {
-        Ok(spawned) => Start::Running(Box::new(spawned)),
-        Err(error) if error.is_transient() => Start::Retry(Box::new(launch), error),
-        Err(error) => Start::Failed(failure(&error, &launch)),
+        Ok(spawned) => LaunchOutcome::Running(Box::new(spawned)),
+        Err(error) if error.is_transient() => LaunchOutcome::Retry(Box::new(launch), error),
+        Err(error) => LaunchOutcome::Failed(failure(&error, &launch)),
     }
 }
 
@@ -34,7 +34,7 @@ pub(super) async fn retry(
     containment: &Containment,
     launch: &Launch,
     mut error: SpawnError,
-    live: &Live,
+    live: &ActiveExecution,
 ) -> Result<Box<Spawned>, Ending> {
     for pause in PAUSES_MS {
         tokio::select! {

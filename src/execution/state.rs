@@ -1,23 +1,23 @@
 //! The state machine of an execution: pure, and the one place where its ending is decided.
 
-use crate::model::{Ending, ExecutionStatus, Retry};
+use crate::types::{Ending, ExecutionStatus, RetryPolicy};
 
 /// Where an execution stands, and what ended it. The first cause wins, and where there is to be
 /// another attempt, somebody who wants no more of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct State {
-    phase: Phase,
+pub(crate) struct ExecutionState {
+    phase: ExecutionPhase,
     /// Whether the program ever ran: an ending alone does not make it run.
     started: bool,
     /// Of the execution, or of the attempt that has just failed.
     ending: Option<Ending>,
-    retry: Option<Box<Retry>>,
+    retry: Option<Box<RetryPolicy>>,
     /// The number of the attempt, the first being 1.
     attempt: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum ExecutionPhase {
     /// Accepted; the program does not run yet.
     Pending,
     Running,
@@ -33,7 +33,7 @@ enum Phase {
 
 /// What can happen to an execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Input {
+pub(crate) enum StateInput {
     Started,
     /// Something that ends it, or this attempt: the program by itself, a failed spawn, or a cause to
     /// stop it.
@@ -41,47 +41,51 @@ pub(crate) enum Input {
     /// The tree of a failed attempt is gone and its output collected.
     Rest,
     /// Another attempt begins.
-    Again,
+    RetryContext,
     /// The tree is gone and the output collected.
     Closed,
 }
 
 /// An input that the state has no transition for. Nothing was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Illegal;
+pub(crate) struct IllegalTransition;
 
-impl State {
-    pub(crate) fn new(retry: Option<Box<Retry>>) -> Self {
-        Self { phase: Phase::Pending, started: false, ending: None, retry, attempt: 1 }
+impl ExecutionState {
+    pub(crate) fn new(retry: Option<Box<RetryPolicy>>) -> Self {
+        Self { phase: ExecutionPhase::Pending, started: false, ending: None, retry, attempt: 1 }
     }
 
-    pub(crate) fn apply(&mut self, input: Input) -> Result<(), Illegal> {
+    pub(crate) fn apply(&mut self, input: StateInput) -> Result<(), IllegalTransition> {
         let next = match (self.phase, input) {
-            (Phase::Pending, Input::Started) => {
+            (ExecutionPhase::Pending, StateInput::Started) => {
                 self.started = true;
-                Phase::Running
+                ExecutionPhase::Running
             }
-            (Phase::Pending | Phase::Running, Input::Decide(ending)) => {
-                let next = if self.tries_again(&ending) { Phase::Failing } else { Phase::Closing };
+            (ExecutionPhase::Pending | ExecutionPhase::Running, StateInput::Decide(ending)) => {
+                let next = if self.tries_again(&ending) {
+                    ExecutionPhase::Failing
+                } else {
+                    ExecutionPhase::Closing
+                };
                 self.ending = Some(ending);
                 next
             }
-            (Phase::Failing, Input::Decide(ending)) if is_final(&ending) => {
+            (ExecutionPhase::Failing, StateInput::Decide(ending)) if is_final(&ending) => {
                 self.ending = Some(ending);
-                Phase::Closing
+                ExecutionPhase::Closing
             }
-            (Phase::Resting, Input::Decide(ending)) => {
+            (ExecutionPhase::Resting, StateInput::Decide(ending)) => {
                 self.ending = Some(ending);
-                Phase::Closing
+                ExecutionPhase::Closing
             }
-            (Phase::Failing, Input::Rest) => Phase::Resting,
-            (Phase::Resting, Input::Again) => {
+            (ExecutionPhase::Failing, StateInput::Rest) => ExecutionPhase::Resting,
+            (ExecutionPhase::Resting, StateInput::RetryContext) => {
                 self.attempt += 1;
                 self.ending = None;
-                Phase::Pending
+                ExecutionPhase::Pending
             }
-            (Phase::Closing, Input::Closed) => Phase::Ended,
-            _ => return Err(Illegal),
+            (ExecutionPhase::Closing, StateInput::Closed) => ExecutionPhase::Ended,
+            _ => return Err(IllegalTransition),
         };
         self.phase = next;
         Ok(())
@@ -100,12 +104,12 @@ impl State {
     /// The ending as soon as it is decided, which is before the status shows it; of an attempt that
     /// is being closed, how that one ended.
     pub(crate) fn decided(&self) -> Option<&Ending> {
-        self.ending.as_ref().filter(|_| self.phase != Phase::Resting)
+        self.ending.as_ref().filter(|_| self.phase != ExecutionPhase::Resting)
     }
 
     /// Whether another attempt is to follow, and this one is over.
     pub(crate) fn is_between_attempts(&self) -> bool {
-        matches!(self.phase, Phase::Failing | Phase::Resting)
+        matches!(self.phase, ExecutionPhase::Failing | ExecutionPhase::Resting)
     }
 
     pub(crate) fn attempt(&self) -> u32 {
@@ -114,7 +118,7 @@ impl State {
 
     pub(crate) fn status(&self) -> ExecutionStatus {
         match (self.phase, &self.ending) {
-            (Phase::Ended, Some(ending)) => ending.status(),
+            (ExecutionPhase::Ended, Some(ending)) => ending.status(),
             _ if self.started => ExecutionStatus::Running,
             _ => ExecutionStatus::Pending,
         }
@@ -139,16 +143,16 @@ mod tests {
 
     use super::*;
 
-    fn any_input() -> impl Strategy<Value = Input> {
+    fn any_input() -> impl Strategy<Value = StateInput> {
         prop_oneof![
-            Just(Input::Started),
-            Just(Input::Closed),
-            Just(Input::Rest),
-            Just(Input::Again),
-            Just(Input::Decide(Ending::Cancelled)),
-            Just(Input::Decide(Ending::TimedOut { timeout_ms: 5 })),
-            (0..3).prop_map(|code| Input::Decide(Ending::Exited { code })),
-            Just(Input::Decide(Ending::SpawnFailed { reason: "x".into(), os_error: None })),
+            Just(StateInput::Started),
+            Just(StateInput::Closed),
+            Just(StateInput::Rest),
+            Just(StateInput::RetryContext),
+            Just(StateInput::Decide(Ending::Cancelled)),
+            Just(StateInput::Decide(Ending::TimedOut { timeout_ms: 5 })),
+            (0..3).prop_map(|code| StateInput::Decide(Ending::Exited { code })),
+            Just(StateInput::Decide(Ending::SpawnFailed { reason: "x".into(), os_error: None })),
         ]
     }
 
@@ -160,8 +164,8 @@ mod tests {
         }
     }
 
-    fn any_retry() -> impl Strategy<Value = Option<Box<Retry>>> {
-        prop::option::of((1..4u32).prop_map(|attempts| Box::new(Retry::attempts(attempts))))
+    fn any_retry() -> impl Strategy<Value = Option<Box<RetryPolicy>>> {
+        prop::option::of((1..4u32).prop_map(|attempts| Box::new(RetryPolicy::new(attempts))))
     }
 
     proptest! {
@@ -171,7 +175,7 @@ mod tests {
             inputs in prop::collection::vec(any_input(), 0..32),
         ) {
             let most = retry.as_ref().map_or(1, |retry| retry.attempts);
-            let mut state = State::new(retry.clone());
+            let mut state = ExecutionState::new(retry.clone());
             let mut first_cause = None;
             for input in inputs {
                 let before = state.clone();
@@ -183,7 +187,7 @@ mod tests {
                 }
                 prop_assert!(rank(state.status()) >= rank(before.status()), "never backwards");
                 prop_assert!(state.attempt() <= most, "no more attempts than asked for");
-                if let (Ok(()), Input::Decide(ending)) = (applied, input) {
+                if let (Ok(()), StateInput::Decide(ending)) = (applied, input) {
                     if state.is_between_attempts() {
                         let covers = retry.as_ref().is_some_and(|retry| retry.covers(&ending));
                         prop_assert!(covers && state.attempt() < most);
@@ -207,59 +211,64 @@ mod tests {
 
     #[test]
     fn without_retry_the_first_cause_is_the_ending() {
-        let mut state = State::new(None);
-        assert_eq!(state.apply(Input::Started), Ok(()));
-        assert_eq!(state.apply(Input::Decide(Ending::Exited { code: 1 })), Ok(()));
-        assert_eq!(state.apply(Input::Decide(Ending::Cancelled)), Err(Illegal));
-        assert_eq!(state.apply(Input::Rest), Err(Illegal));
-        assert_eq!(state.apply(Input::Closed), Ok(()));
+        let mut state = ExecutionState::new(None);
+        assert_eq!(state.apply(StateInput::Started), Ok(()));
+        assert_eq!(state.apply(StateInput::Decide(Ending::Exited { code: 1 })), Ok(()));
+        assert_eq!(state.apply(StateInput::Decide(Ending::Cancelled)), Err(IllegalTransition));
+        assert_eq!(state.apply(StateInput::Rest), Err(IllegalTransition));
+        assert_eq!(state.apply(StateInput::Closed), Ok(()));
         assert_eq!(state.status(), ExecutionStatus::Failed);
     }
 
     /// A state that has been through these.
-    fn after(inputs: &[Input]) -> State {
-        let mut state = State::new(Some(Box::new(Retry::attempts(2))));
+    fn after(inputs: &[StateInput]) -> ExecutionState {
+        let mut state = ExecutionState::new(Some(Box::new(RetryPolicy::new(2))));
         inputs.iter().for_each(|input| state.apply(input.clone()).unwrap());
         state
     }
 
     #[test]
     fn a_cancel_ends_it_at_every_stage_of_a_retry() {
-        let failed = Input::Decide(Ending::Exited { code: 1 });
+        let failed = StateInput::Decide(Ending::Exited { code: 1 });
         let stages = [
             vec![],
-            vec![Input::Started],
-            vec![Input::Started, failed.clone()],
-            vec![Input::Started, failed.clone(), Input::Rest],
-            vec![Input::Started, failed.clone(), Input::Rest, Input::Again],
+            vec![StateInput::Started],
+            vec![StateInput::Started, failed.clone()],
+            vec![StateInput::Started, failed.clone(), StateInput::Rest],
+            vec![StateInput::Started, failed.clone(), StateInput::Rest, StateInput::RetryContext],
         ];
         for stage in stages {
             let mut state = after(&stage);
-            assert_eq!(state.apply(Input::Decide(Ending::Cancelled)), Ok(()), "{stage:?}");
-            assert_eq!(state.apply(Input::Again), Err(Illegal), "{stage:?}");
-            assert_eq!(state.apply(Input::Closed), Ok(()), "{stage:?}");
+            assert_eq!(state.apply(StateInput::Decide(Ending::Cancelled)), Ok(()), "{stage:?}");
+            assert_eq!(state.apply(StateInput::RetryContext), Err(IllegalTransition), "{stage:?}");
+            assert_eq!(state.apply(StateInput::Closed), Ok(()), "{stage:?}");
             assert_eq!(state.status(), ExecutionStatus::Cancelled, "{stage:?}");
         }
     }
 
     #[test]
     fn the_last_attempt_is_the_ending() {
-        let failed = Input::Decide(Ending::Exited { code: 1 });
-        let mut state =
-            after(&[Input::Started, failed.clone(), Input::Rest, Input::Again, Input::Started]);
+        let failed = StateInput::Decide(Ending::Exited { code: 1 });
+        let mut state = after(&[
+            StateInput::Started,
+            failed.clone(),
+            StateInput::Rest,
+            StateInput::RetryContext,
+            StateInput::Started,
+        ]);
         assert_eq!((state.attempt(), state.decided()), (2, None));
         assert_eq!(state.apply(failed), Ok(()));
         assert!(!state.is_between_attempts());
-        assert_eq!(state.apply(Input::Closed), Ok(()));
+        assert_eq!(state.apply(StateInput::Closed), Ok(()));
         assert_eq!(state.status(), ExecutionStatus::Failed);
     }
 
     #[test]
     fn a_cancel_before_the_start_wins_over_the_start() {
-        let mut state = State::new(None);
-        assert_eq!(state.apply(Input::Decide(Ending::Cancelled)), Ok(()));
-        assert_eq!(state.apply(Input::Started), Err(Illegal));
-        assert_eq!(state.apply(Input::Closed), Ok(()));
+        let mut state = ExecutionState::new(None);
+        assert_eq!(state.apply(StateInput::Decide(Ending::Cancelled)), Ok(()));
+        assert_eq!(state.apply(StateInput::Started), Err(IllegalTransition));
+        assert_eq!(state.apply(StateInput::Closed), Ok(()));
         assert_eq!(state.status(), ExecutionStatus::Cancelled);
     }
 }

@@ -8,97 +8,97 @@ use std::time::Duration;
 use execution_engine_process::{Child, Exit, Launch, Leftovers, Limits, SpawnError, Spawned, Tree};
 use tokio::time::timeout;
 
-use super::clock::Clock;
+use super::classify::ending_of;
+use super::completion::{AttemptOutcome, CompletionGuard, LOG_PATIENCE};
 use super::control::{carry_out, go_on};
-use super::duty::{Duty, LOG_PATIENCE, Outcome};
-use super::ending::ending_of;
-use super::retry::Again;
-use super::spawn::{self, Start};
-use super::stdin::{Feed, Feeding, ends_of};
-use super::stop::{self, Ladder, leave_tree, stop_tree};
+use super::deadline::PausableDeadline;
+use super::retry::RetryContext;
+use super::spawn::{self, LaunchOutcome};
+use super::stdin::{StdinFeed, StdinFeeder, stdin_pair};
+use super::termination::{self, StopSequence, leave_tree, stop_tree};
 use crate::lookout::{Post, Sight};
-use crate::model::{ContainmentReceipt, Ending, StdinSource};
-use crate::output::{Logs, OutputStop, Pump, PumpPlan, Step};
-use crate::submit;
+use crate::output::{ExecutionLogs, OutputFailure, OutputReader, OutputSettings, ReadStep};
+use crate::prepare;
+use crate::types::{ContainmentReceipt, Ending, StdinSource};
 
 /// What the pipes of a program may hold at its end, if it has made them as large as a user may.
 const MOST_IN_PIPES: u64 = 2 * 1024 * 1024;
 
 /// The deadlines of one execution.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Timing {
+pub(crate) struct TimeLimits {
     /// None is unlimited.
     pub(crate) timeout: Option<Duration>,
     /// How the tree is stopped.
-    pub(crate) ladder: Ladder,
+    pub(crate) ladder: StopSequence,
     /// For reading what is left in the pipes when everything has ended.
     pub(crate) drain: Duration,
     /// How long it may be paused, all pauses together.
-    pub(crate) longest_pause: Duration,
+    pub(crate) max_pause: Duration,
 }
 
 /// What the options of one execution ask of its supervisor.
 #[derive(Debug)]
-pub(crate) struct Terms {
-    pub(crate) timing: Timing,
+pub(crate) struct ExecutionParams {
+    pub(crate) timing: TimeLimits,
     pub(crate) leftovers: Leftovers,
     /// None without limits, which is most executions.
     pub(crate) limits: Option<Box<Limits>>,
     pub(crate) stdin: StdinSource,
-    pub(crate) feed: Feed,
+    pub(crate) feed: StdinFeed,
 }
 
 /// One execution on its way to the driver.
-pub(crate) struct Job {
-    duty: Duty,
-    start: Start,
-    logs: Logs,
-    plan: PumpPlan,
-    terms: Box<Terms>,
-    again: Option<Box<Again>>,
+pub(crate) struct StartedExecution {
+    duty: CompletionGuard,
+    start: LaunchOutcome,
+    logs: ExecutionLogs,
+    plan: OutputSettings,
+    terms: Box<ExecutionParams>,
+    again: Option<Box<RetryContext>>,
 }
 
 /// A program that runs, and what its supervisor holds of it.
-struct Running {
+struct RunningProgram {
     child: Child,
     post: Post,
-    pump: Pump,
-    feeding: Option<Feeding>,
-    timing: Timing,
+    pump: OutputReader,
+    feeding: Option<StdinFeeder>,
+    timing: TimeLimits,
     leftovers: Leftovers,
     limits: Option<Box<Limits>>,
 }
 
 /// Why there is nothing to see to.
-enum NotRunning {
+enum FailedLaunch {
     /// The program runs, but the lookout cannot watch it.
-    Unwatched { child: Child, ladder: Ladder, logs: Logs, error: io::Error },
+    Unwatched { child: Child, ladder: StopSequence, logs: ExecutionLogs, error: io::Error },
     /// It could not be started.
-    Failed { logs: Logs, ending: Ending },
+    Failed { logs: ExecutionLogs, ending: Ending },
 }
 
-impl Job {
+impl StartedExecution {
     /// Begins an attempt: starts the program, and tells if it worked.
     pub(crate) fn attempt(
-        mut duty: Duty,
+        mut duty: CompletionGuard,
         mut launch: Launch,
-        logs: Logs,
-        plan: PumpPlan,
-        terms: Box<Terms>,
-        again: Option<Box<Again>>,
+        logs: ExecutionLogs,
+        plan: OutputSettings,
+        terms: Box<ExecutionParams>,
+        again: Option<Box<RetryContext>>,
     ) -> Box<Self> {
         duty.begin_attempt();
-        let start = match submit::stdin_of_child(&terms.stdin) {
+        let start = match prepare::stdin_of_child(&terms.stdin) {
             Ok(stdin) => {
                 launch.stdin = stdin;
                 spawn::first_attempt(duty.containment(), launch)
             }
             Err(error) => {
                 let reason = error.to_string();
-                Start::Failed(Ending::SpawnFailed { reason, os_error: None })
+                LaunchOutcome::Failed(Ending::SpawnFailed { reason, os_error: None })
             }
         };
-        if let Start::Running(spawned) = &start {
+        if let LaunchOutcome::Running(spawned) = &start {
             duty.started(spawned.child.id());
         }
         Box::new(Self { duty, start, logs, plan, terms, again })
@@ -142,7 +142,7 @@ fn unboxed<T>(boxed: Box<T>) -> T {
     *boxed
 }
 
-impl Running {
+impl RunningProgram {
     /// Must be called on the driver, whose lookout watches the program from now on.
     #[expect(
         clippy::boxed_local,
@@ -150,12 +150,12 @@ impl Running {
     )]
     fn new(
         spawned: Box<Spawned>,
-        logs: Logs,
-        plan: PumpPlan,
-        terms: Box<Terms>,
-    ) -> Result<Box<Self>, Box<NotRunning>> {
+        logs: ExecutionLogs,
+        plan: OutputSettings,
+        terms: Box<ExecutionParams>,
+    ) -> Result<Box<Self>, Box<FailedLaunch>> {
         let Spawned { child, stdin, stdout, stderr } = *spawned;
-        let Terms { timing, leftovers, limits, feed, .. } = *terms;
+        let ExecutionParams { timing, leftovers, limits, feed, .. } = *terms;
         let watched = || {
             let post = Post::new()?;
             post.watch(Sight::Exit, &child.exit_fd())?;
@@ -165,42 +165,44 @@ impl Running {
         };
         match watched() {
             Ok((post, feeding)) => {
-                let pump = Pump::new([Some(stdout), stderr], logs, plan);
+                let pump = OutputReader::new([Some(stdout), stderr], logs, plan);
                 Ok(Box::new(Self { child, post, pump, feeding, timing, leftovers, limits }))
             }
             Err(error) => {
-                Err(Box::new(NotRunning::Unwatched { child, ladder: timing.ladder, logs, error }))
+                Err(Box::new(FailedLaunch::Unwatched { child, ladder: timing.ladder, logs, error }))
             }
         }
     }
 }
 
-impl Terms {
+impl ExecutionParams {
     /// The same for another attempt.
     pub(crate) fn again(&self) -> Box<Self> {
         let Self { timing, leftovers, ref limits, ref stdin, .. } = *self;
-        let feed = ends_of(stdin).1;
+        let feed = stdin_pair(stdin).1;
         Box::new(Self { timing, leftovers, limits: limits.clone(), stdin: stdin.clone(), feed })
     }
 }
 
-impl Duty {
+impl CompletionGuard {
     /// From the first attempt to start the program to one that runs and is watched.
     async fn begin(
         &self,
-        start: Start,
-        logs: Logs,
-        plan: PumpPlan,
-        terms: Box<Terms>,
-    ) -> Result<Box<Running>, Box<NotRunning>> {
+        start: LaunchOutcome,
+        logs: ExecutionLogs,
+        plan: OutputSettings,
+        terms: Box<ExecutionParams>,
+    ) -> Result<Box<RunningProgram>, Box<FailedLaunch>> {
         let started = match start {
-            Start::Running(spawned) => Ok(spawned),
-            Start::Failed(ending) => Err(ending),
-            Start::Retry(launch, error) => Box::pin(self.started_late(&launch, error)).await,
+            LaunchOutcome::Running(spawned) => Ok(spawned),
+            LaunchOutcome::Failed(ending) => Err(ending),
+            LaunchOutcome::Retry(launch, error) => {
+                Box::pin(self.started_late(&launch, error)).await
+            }
         };
         match started {
-            Ok(spawned) => Running::new(spawned, logs, plan, terms),
-            Err(ending) => Err(Box::new(NotRunning::Failed { logs, ending })),
+            Ok(spawned) => RunningProgram::new(spawned, logs, plan, terms),
+            Err(ending) => Err(Box::new(FailedLaunch::Failed { logs, ending })),
         }
     }
 
@@ -215,9 +217,9 @@ impl Duty {
     }
 
     /// From a running program to its outcome: tree gone, output drained.
-    async fn see_to(&self, mut running: Box<Running>) -> (Logs, Outcome) {
+    async fn see_to(&self, mut running: Box<RunningProgram>) -> (ExecutionLogs, AttemptOutcome) {
         let receipt = self.attend(&mut running).await;
-        let Running { mut child, pump, feeding, .. } = *running;
+        let RunningProgram { mut child, pump, feeding, .. } = *running;
         let counted = child.tree_usage();
         let reaped = child.reap().unwrap_or_else(|error| {
             tracing::warn!(%error, "a child could not be reaped");
@@ -225,44 +227,56 @@ impl Duty {
         });
         // What holds the tree is given back before anybody is told that the execution has ended.
         drop((child, feeding));
-        let outcome = Outcome { containment: receipt, reaped, counted, output_error: None };
+        let outcome = AttemptOutcome { containment: receipt, reaped, counted, output_error: None };
         match pump.has_files() {
             true => Box::pin(self.close_with_files(pump, outcome)).await,
             false => self.close(pump, outcome),
         }
     }
 
-    async fn close_with_files(&self, mut pump: Pump, outcome: Outcome) -> (Logs, Outcome) {
+    async fn close_with_files(
+        &self,
+        mut pump: OutputReader,
+        outcome: AttemptOutcome,
+    ) -> (ExecutionLogs, AttemptOutcome) {
         let output_error = complete_files(&mut pump).await;
-        self.close(pump, Outcome { output_error, ..outcome })
+        self.close(pump, AttemptOutcome { output_error, ..outcome })
     }
 
-    fn close(&self, pump: Pump, outcome: Outcome) -> (Logs, Outcome) {
+    fn close(
+        &self,
+        pump: OutputReader,
+        outcome: AttemptOutcome,
+    ) -> (ExecutionLogs, AttemptOutcome) {
         let is_told = matches!(self.live().decision(), Some(Ending::OutputLost { .. }));
         let loss = if is_told { None } else { pump.loss() };
         let logs = pump.close();
         self.publisher().tell();
-        (logs, Outcome { output_error: outcome.output_error.or(loss), ..outcome })
+        (logs, AttemptOutcome { output_error: outcome.output_error.or(loss), ..outcome })
     }
 
     /// Waits until the tree is gone and everything it has written is read.
     ///
     /// First for the program, then for what is left of its tree: two futures, of which there is one at a
     /// time, so that the long wait does not hold what only the short one needs.
-    async fn attend(&self, running: &mut Running) -> ContainmentReceipt {
+    async fn attend(&self, running: &mut RunningProgram) -> ContainmentReceipt {
         let exit = self.end_of_program(running).await;
         self.end_of_tree(running, exit).await
     }
 
     /// Waits for the program as [`exit_or_stop`](Self::exit_or_stop) does, and reads what it writes.
-    async fn end_of_program(&self, running: &mut Running) -> Option<Exit> {
-        let Running { child, post, pump, timing, .. } = running;
+    async fn end_of_program(&self, running: &mut RunningProgram) -> Option<Exit> {
+        let RunningProgram { child, post, pump, timing, .. } = running;
         let exit_or_stop = pin!(self.exit_or_stop(child, post, timing));
         self.pumping(pump, post, exit_or_stop).await
     }
 
     /// Decides the ending for a program that has ended by itself, and ends whoever is left.
-    async fn end_of_tree(&self, running: &mut Running, exit: Option<Exit>) -> ContainmentReceipt {
+    async fn end_of_tree(
+        &self,
+        running: &mut RunningProgram,
+        exit: Option<Exit>,
+    ) -> ContainmentReceipt {
         if let Some(exit) = exit {
             // What the program wrote before its end counts before it, also against the limit.
             self.drain(&mut running.pump, running.timing.drain).await;
@@ -279,7 +293,7 @@ impl Duty {
     }
 
     /// The receipt if nobody is to be stopped, otherwise who is.
-    fn without_stopping(&self, running: &mut Running) -> Result<ContainmentReceipt, Tree> {
+    fn without_stopping(&self, running: &mut RunningProgram) -> Result<ContainmentReceipt, Tree> {
         let child = &mut running.child;
         // Nothing of an attempt may be in the way of the next one. Asked first, for a cancel leaves no next
         // one, and is an ending of ours.
@@ -292,21 +306,30 @@ impl Duty {
         {
             return Ok(receipt);
         }
-        let tree = stop::look(child);
-        if tree.is_empty() { Ok(stop::left_after(tree, self.nothing_to_stop())) } else { Err(tree) }
+        let tree = termination::look(child);
+        if tree.is_empty() {
+            Ok(termination::left_after(tree, self.nothing_to_stop()))
+        } else {
+            Err(tree)
+        }
     }
 
-    async fn stop(&self, running: &mut Running, tree: Tree) -> ContainmentReceipt {
-        let Running { child, post, pump, timing, .. } = running;
+    async fn stop(&self, running: &mut RunningProgram, tree: Tree) -> ContainmentReceipt {
+        let RunningProgram { child, post, pump, timing, .. } = running;
         let stop = pin!(stop_tree(child, tree, self.nothing_to_stop(), timing.ladder, self.live()));
         self.pumping(pump, post, stop).await
     }
 
     /// Waits for the program to end by itself, and returns how; None when the ending has been
     /// decided otherwise: by the timeout here, or by somebody else.
-    async fn exit_or_stop(&self, child: &mut Child, post: &Post, timing: &Timing) -> Option<Exit> {
+    async fn exit_or_stop(
+        &self,
+        child: &mut Child,
+        post: &Post,
+        timing: &TimeLimits,
+    ) -> Option<Exit> {
         let begun = self.attempt_begun();
-        let mut clock = Clock::new(begun, timing.timeout, timing.longest_pause);
+        let mut clock = PausableDeadline::new(begun, timing.timeout, timing.max_pause);
         loop {
             tokio::select! {
                 biased;
@@ -355,7 +378,7 @@ impl Duty {
     /// it is waited for or stopped.
     async fn pumping<T>(
         &self,
-        pump: &mut Pump,
+        pump: &mut OutputReader,
         post: &Post,
         mut work: Pin<&mut impl Future<Output = T>>,
     ) -> T {
@@ -375,7 +398,7 @@ impl Duty {
 
     /// Reads what is there, whatever still holds the pipes open. A handler that is behind does not
     /// hold this up: what pipes can hold fits beside its queue. It does hold up whoever writes on.
-    async fn drain(&self, pump: &mut Pump, patience: Duration) {
+    async fn drain(&self, pump: &mut OutputReader, patience: Duration) {
         let first = pump.step_now();
         if first.is_some() || pump.has_files() {
             // On the heap, because most programs leave nothing.
@@ -383,7 +406,7 @@ impl Duty {
         }
     }
 
-    async fn drain_on(&self, pump: &mut Pump, first: Option<Step>, patience: Duration) {
+    async fn drain_on(&self, pump: &mut OutputReader, first: Option<ReadStep>, patience: Duration) {
         let begun = self.journal().end();
         let work = async {
             let mut next = first;
@@ -415,7 +438,7 @@ impl Duty {
         }
     }
 
-    fn accept(&self, step: Step) {
+    fn accept(&self, step: ReadStep) {
         if step.has_lines {
             self.publisher().tell();
         }
@@ -424,34 +447,34 @@ impl Duty {
         }
     }
 
-    fn stop_for(&self, stop: OutputStop) {
+    fn stop_for(&self, stop: OutputFailure) {
         let ending = match stop {
-            OutputStop::Limit { stream, limit } => Ending::OutputLimit { stream, limit },
-            OutputStop::Lost { stream, reason } => Ending::OutputLost { stream, reason },
+            OutputFailure::Limit { stream, limit } => Ending::OutputLimit { stream, limit },
+            OutputFailure::Lost { stream, reason } => Ending::OutputLost { stream, reason },
         };
         // Rings the supervisor's own bell; coming second is no failure.
         let _first = self.live().decide(ending);
     }
 
     /// Ends an attempt of which nothing runs that could be seen to.
-    async fn give_up(&self, nothing: Box<NotRunning>) -> (Logs, Outcome) {
+    async fn give_up(&self, nothing: Box<FailedLaunch>) -> (ExecutionLogs, AttemptOutcome) {
         match *nothing {
-            NotRunning::Failed { logs, ending } => {
+            FailedLaunch::Failed { logs, ending } => {
                 self.decide(ending);
                 (logs, self.no_outcome())
             }
-            NotRunning::Unwatched { mut child, ladder, logs, error } => {
+            FailedLaunch::Unwatched { mut child, ladder, logs, error } => {
                 self.decide(Ending::EngineFailed { reason: error.to_string() });
-                let (tree, nothing) = (stop::look(&mut child), self.nothing_to_stop());
+                let (tree, nothing) = (termination::look(&mut child), self.nothing_to_stop());
                 let stop = stop_tree(&mut child, tree, nothing, ladder, self.live());
-                (logs, Outcome::without_program(stop.await))
+                (logs, AttemptOutcome::without_program(stop.await))
             }
         }
     }
 }
 
 /// The last bytes of the overflow files; what went wrong beside what the pump itself tells.
-async fn complete_files(pump: &mut Pump) -> Option<String> {
+async fn complete_files(pump: &mut OutputReader) -> Option<String> {
     let completed = timeout(LOG_PATIENCE, pump.complete_files()).await;
     completed.err().map(|_| "the disk did not answer in time".to_string())
 }

@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 use super::lines::complete_characters;
 use super::overflow::OverflowFile;
 use super::text::text;
-use crate::model::StreamStats;
+use crate::types::StreamStats;
 
 /// Which part of a stream is kept when it is longer than the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Keep {
+pub(crate) enum KeepPolicy {
     /// The first bytes.
     #[default]
     First,
@@ -26,7 +26,7 @@ pub(crate) enum Keep {
 /// Collects what is to be kept of a stream.
 #[derive(Debug)]
 pub(super) struct Capture {
-    store: Store,
+    store: CaptureBuffer,
     /// How much of the store is kept: it ends with a whole character.
     kept: usize,
     limit: usize,
@@ -34,19 +34,19 @@ pub(super) struct Capture {
     base: u64,
     /// How many of them since.
     seen: u64,
-    last: Option<Box<Last>>,
+    last: Option<Box<Tail>>,
     overflow: Option<Arc<OverflowFile>>,
 }
 
 #[derive(Debug)]
-enum Store {
+enum CaptureBuffer {
     Growing(Vec<u8>),
-    Sealed(Bytes),
+    SealedJournal(Bytes),
 }
 
 /// The last bytes of a stream, never more than a limit.
 #[derive(Debug)]
-struct Last {
+struct Tail {
     bytes: VecDeque<u8>,
     limit: usize,
     /// How many more it may have: those that the first part has taken back.
@@ -55,7 +55,7 @@ struct Last {
 
 /// What became of a chunk.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Taken {
+pub(super) struct CaptureSplit {
     /// How many of its bytes are in the store; the others did not fit.
     pub(super) stored: usize,
     /// Bytes of earlier chunks that are no longer kept, so that no character is split.
@@ -63,20 +63,20 @@ pub(super) struct Taken {
 }
 
 impl Capture {
-    pub(super) fn new(limit: usize, keep: Keep) -> Self {
+    pub(super) fn new(limit: usize, keep: KeepPolicy) -> Self {
         let last = match keep {
-            Keep::First => None,
-            Keep::FirstAndLast => Some(Box::new(Last::new(limit / 2))),
+            KeepPolicy::First => None,
+            KeepPolicy::FirstAndLast => Some(Box::new(Tail::new(limit / 2))),
         };
         let first = limit - last.as_ref().map_or(0, |last| last.limit);
-        let store = Store::Growing(Vec::new());
+        let store = CaptureBuffer::Growing(Vec::new());
         Self { store, kept: 0, limit: first, base: 0, seen: 0, last, overflow: None }
     }
 
     /// One that is complete already.
-    pub(super) fn of(captured: &Captured) -> Self {
+    pub(super) fn of(captured: &CapturedOutput) -> Self {
         Self {
-            store: Store::Sealed(captured.bytes.clone()),
+            store: CaptureBuffer::SealedJournal(captured.bytes.clone()),
             kept: captured.bytes.len(),
             limit: captured.bytes.len(),
             base: captured.base,
@@ -88,9 +88,9 @@ impl Capture {
 
     /// One for what follows, which keeps as much.
     pub(super) fn fresh(&self) -> Self {
-        let last = self.last.as_ref().map(|last| Box::new(Last::new(last.limit)));
+        let last = self.last.as_ref().map(|last| Box::new(Tail::new(last.limit)));
         Self {
-            store: Store::Growing(Vec::new()),
+            store: CaptureBuffer::Growing(Vec::new()),
             kept: 0,
             limit: self.limit,
             base: self.seen(),
@@ -123,26 +123,26 @@ impl Capture {
     /// Everything in the store.
     pub(super) fn stored(&self) -> &[u8] {
         match &self.store {
-            Store::Growing(bytes) => bytes,
-            Store::Sealed(bytes) => bytes,
+            CaptureBuffer::Growing(bytes) => bytes,
+            CaptureBuffer::SealedJournal(bytes) => bytes,
         }
     }
 
     /// A part of the store; shared where it grows no more.
     pub(super) fn part(&self, from: usize, to: usize) -> Bytes {
         match &self.store {
-            Store::Growing(bytes) => Bytes::copy_from_slice(&bytes[from..to]),
-            Store::Sealed(bytes) => bytes.slice(from..to),
+            CaptureBuffer::Growing(bytes) => Bytes::copy_from_slice(&bytes[from..to]),
+            CaptureBuffer::SealedJournal(bytes) => bytes.slice(from..to),
         }
     }
 
     /// Keeps what fits of a chunk.
-    pub(super) fn take(&mut self, chunk: &[u8]) -> Taken {
+    pub(super) fn take(&mut self, chunk: &[u8]) -> CaptureSplit {
         // The first byte beyond the limit closes the store; `seen` tells that it has come.
         let closed = self.seen > self.limit as u64;
         self.seen += chunk.len() as u64;
         let (mut stored, mut taken_back) = (0, Vec::new());
-        if let (false, Store::Growing(bytes)) = (closed, &mut self.store) {
+        if let (false, CaptureBuffer::Growing(bytes)) = (closed, &mut self.store) {
             stored = chunk.len().min(self.limit - bytes.len());
             bytes.extend_from_slice(&chunk[..stored]);
             self.kept = bytes.len();
@@ -159,7 +159,7 @@ impl Capture {
             last.push(&taken_back);
             last.push(&chunk[stored..]);
         }
-        Taken { stored, taken_back }
+        CaptureSplit { stored, taken_back }
     }
 
     /// The rest is in this file.
@@ -168,26 +168,26 @@ impl Capture {
     }
 
     /// Nothing more comes.
-    pub(super) fn seal(&mut self) -> Captured {
-        if let Store::Growing(bytes) = &mut self.store {
+    pub(super) fn seal(&mut self) -> CapturedOutput {
+        if let CaptureBuffer::Growing(bytes) = &mut self.store {
             let mut bytes = std::mem::take(bytes);
             bytes.shrink_to_fit();
-            self.store = Store::Sealed(Bytes::from(bytes));
+            self.store = CaptureBuffer::SealedJournal(Bytes::from(bytes));
         }
         let rest = match (self.overflow.take(), self.last.take()) {
-            (Some(file), _) => Rest::File(file),
+            (Some(file), _) => Remainder::File(file),
             (None, Some(last)) if !last.bytes.is_empty() => {
                 let nothing_is_missing = (self.kept + last.bytes.len()) as u64 == self.seen;
                 let last = if nothing_is_missing { last.whole() } else { last.whole_characters() };
-                Rest::Last(Box::new(last))
+                Remainder::Tail(Box::new(last))
             }
-            _ => Rest::Dropped,
+            _ => Remainder::Dropped,
         };
-        Captured { bytes: self.part(0, self.kept), base: self.base, seen: self.seen, rest }
+        CapturedOutput { bytes: self.part(0, self.kept), base: self.base, seen: self.seen, rest }
     }
 }
 
-impl Last {
+impl Tail {
     fn new(limit: usize) -> Self {
         Self { bytes: VecDeque::new(), limit, lent: 0 }
     }
@@ -222,33 +222,33 @@ impl Last {
 /// One stream of an ended execution. Serialized, it is without the bytes, and only if there are no more
 /// than those in memory.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct Captured {
+pub(crate) struct CapturedOutput {
     #[serde(skip)]
     bytes: Bytes,
     /// How many bytes of the stream there had been before, in earlier attempts.
     base: u64,
     seen: u64,
-    rest: Rest,
+    rest: Remainder,
 }
 
 /// Where the bytes are that did not fit.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-enum Rest {
+enum Remainder {
     /// Nowhere, if there are any.
     #[default]
     Dropped,
     /// The last of them are here.
     #[serde(skip)]
-    Last(Box<Bytes>),
+    Tail(Box<Bytes>),
     #[serde(skip)]
     File(Arc<OverflowFile>),
 }
 
-impl Captured {
+impl CapturedOutput {
     pub(crate) fn overflow(&self) -> Option<&OverflowFile> {
         match &self.rest {
-            Rest::File(file) => Some(file),
-            Rest::Dropped | Rest::Last(_) => None,
+            Remainder::File(file) => Some(file),
+            Remainder::Dropped | Remainder::Tail(_) => None,
         }
     }
 
@@ -259,9 +259,9 @@ impl Captured {
     pub(crate) fn stats(&self) -> StreamStats {
         let in_memory = self.bytes.len() as u64;
         let kept_bytes = match &self.rest {
-            Rest::Dropped => in_memory,
-            Rest::Last(last) => in_memory + last.len() as u64,
-            Rest::File(file) => in_memory + file.written(),
+            Remainder::Dropped => in_memory,
+            Remainder::Tail(last) => in_memory + last.len() as u64,
+            Remainder::File(file) => in_memory + file.written(),
         };
         StreamStats { seen_bytes: self.seen, kept_bytes }
     }
@@ -279,8 +279,8 @@ impl Captured {
     /// What is kept in memory, byte for byte. Shared, unless it has two parts.
     pub(crate) fn bytes(&self) -> Bytes {
         match &self.rest {
-            Rest::Last(last) => Bytes::from([&self.bytes[..], &last[..]].concat()),
-            Rest::Dropped | Rest::File(_) => self.bytes.clone(),
+            Remainder::Tail(last) => Bytes::from([&self.bytes[..], &last[..]].concat()),
+            Remainder::Dropped | Remainder::File(_) => self.bytes.clone(),
         }
     }
 
@@ -289,8 +289,8 @@ impl Captured {
         let StreamStats { seen_bytes, kept_bytes } = self.stats();
         if kept_bytes == seen_bytes || self.overflow().is_some() {
             return match &self.rest {
-                Rest::Last(last) => text(&[&self.bytes[..], &last[..]].concat()),
-                Rest::Dropped | Rest::File(_) => text(&self.bytes),
+                Remainder::Tail(last) => text(&[&self.bytes[..], &last[..]].concat()),
+                Remainder::Dropped | Remainder::File(_) => text(&self.bytes),
             };
         }
         let mut text = text(&self.bytes);
@@ -298,12 +298,12 @@ impl Captured {
             text.push('\n');
         }
         match &self.rest {
-            Rest::Last(last) => {
+            Remainder::Tail(last) => {
                 let missing = seen_bytes - kept_bytes;
                 text.push_str(&format!("[output truncated: {missing} bytes are missing here]\n"));
                 text.push_str(&self::text(last));
             }
-            Rest::Dropped | Rest::File(_) => text.push_str(&format!(
+            Remainder::Dropped | Remainder::File(_) => text.push_str(&format!(
                 "[output truncated: kept the first {kept_bytes} of {seen_bytes} bytes]\n"
             )),
         }
@@ -316,11 +316,11 @@ mod tests {
     use super::*;
 
     /// Feeds `chunks`; what is kept, and what did not fit.
-    fn fed(limit: usize, keep: Keep, chunks: &[&[u8]]) -> (Captured, Vec<u8>) {
+    fn fed(limit: usize, keep: KeepPolicy, chunks: &[&[u8]]) -> (CapturedOutput, Vec<u8>) {
         let mut capture = Capture::new(limit, keep);
         let mut excess = Vec::new();
         for chunk in chunks {
-            let Taken { stored, taken_back } = capture.take(chunk);
+            let CaptureSplit { stored, taken_back } = capture.take(chunk);
             excess.extend(taken_back);
             excess.extend(&chunk[stored..]);
         }
@@ -329,7 +329,7 @@ mod tests {
 
     #[test]
     fn exactly_the_limit_is_not_truncated() {
-        for keep in [Keep::First, Keep::FirstAndLast] {
+        for keep in [KeepPolicy::First, KeepPolicy::FirstAndLast] {
             let (kept, _) = fed(4, keep, &[b"ab", b"cd"]);
             assert_eq!((kept.text().as_str(), &kept.bytes()[..]), ("abcd", &b"abcd"[..]));
         }
@@ -338,13 +338,13 @@ mod tests {
     #[test]
     fn exactly_the_limit_is_not_truncated_where_a_character_is_in_the_middle() {
         let text = "aé€😀é";
-        let (kept, _) = fed(text.len(), Keep::FirstAndLast, &[text.as_bytes()]);
+        let (kept, _) = fed(text.len(), KeepPolicy::FirstAndLast, &[text.as_bytes()]);
         assert_eq!(kept.text(), text);
     }
 
     #[test]
     fn one_more_byte_is() {
-        let (kept, excess) = fed(4, Keep::First, &[b"abcd", b"e"]);
+        let (kept, excess) = fed(4, KeepPolicy::First, &[b"abcd", b"e"]);
         assert_eq!(excess, b"e");
         assert_eq!(kept.text(), "abcd\n[output truncated: kept the first 4 of 5 bytes]\n");
     }
@@ -353,7 +353,7 @@ mod tests {
     fn the_first_and_the_last_are_kept_with_a_count_of_what_is_missing() {
         let text: Vec<u8> = (b'a'..=b'z').collect();
         for at in 0..text.len() {
-            let (kept, _) = fed(7, Keep::FirstAndLast, &[&text[..at], &text[at..]]);
+            let (kept, _) = fed(7, KeepPolicy::FirstAndLast, &[&text[..at], &text[at..]]);
             let expected = "abcd\n[output truncated: 19 bytes are missing here]\nxyz";
             assert_eq!(kept.text(), expected, "cut at {at}");
             assert_eq!(kept.stats(), StreamStats { seen_bytes: 26, kept_bytes: 7 });
@@ -365,7 +365,7 @@ mod tests {
     fn another_attempt_keeps_as_much_as_the_first() {
         let text = "abc€".repeat(9);
         for limit in 0..=20 {
-            let mut capture = Capture::new(limit, Keep::FirstAndLast);
+            let mut capture = Capture::new(limit, KeepPolicy::FirstAndLast);
             for attempt in 1..4 {
                 capture.take(text.as_bytes());
                 let next = capture.fresh();
@@ -380,12 +380,12 @@ mod tests {
         for limit in 0..=8 {
             let text = "aé€😀".as_bytes();
             for at in 0..text.len() {
-                let (kept, excess) = fed(limit, Keep::First, &[&text[..at], &text[at..]]);
+                let (kept, excess) = fed(limit, KeepPolicy::First, &[&text[..at], &text[at..]]);
                 let whole = [&kept.bytes[..], &excess[..]].concat();
                 assert_eq!(whole, text, "limit {limit}, chunks cut at {at}");
                 assert!(std::str::from_utf8(&kept.bytes).is_ok(), "limit {limit}, cut at {at}");
                 assert!(kept.bytes.len() <= limit);
-                let (both, _) = fed(limit, Keep::FirstAndLast, &[&text[..at], &text[at..]]);
+                let (both, _) = fed(limit, KeepPolicy::FirstAndLast, &[&text[..at], &text[at..]]);
                 assert!(!both.text().contains('\u{fffd}'), "limit {limit}, cut at {at}");
                 assert!(both.bytes().len() <= limit);
             }
@@ -394,7 +394,7 @@ mod tests {
 
     #[test]
     fn bytes_that_are_not_utf8_are_kept_to_the_limit() {
-        let (kept, excess) = fed(3, Keep::First, &[&[0x80, 0x80, 0x80, 0x80]]);
+        let (kept, excess) = fed(3, KeepPolicy::First, &[&[0x80, 0x80, 0x80, 0x80]]);
         assert_eq!((kept.bytes.len(), excess.len()), (3, 1));
     }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use memchr::{memchr, memrchr};
 
 use super::text::text;
-use crate::model::Stream;
+use crate::types::OutputStream;
 
 /// A newline may have a carriage return before it, which is no part of the line either.
 const LONGEST_ENDING: usize = 2;
@@ -12,7 +12,7 @@ const LONGEST_ENDING: usize = 2;
 /// Some consecutive lines of one stream, all but possibly the last ended by a newline.
 #[derive(Debug, Clone)]
 pub(crate) struct LineBatch {
-    pub(crate) stream: Stream,
+    pub(crate) stream: OutputStream,
     bytes: Bytes,
     longest: usize,
     /// Whether the last piece was cut with a carriage return held back behind it.
@@ -135,7 +135,7 @@ pub(crate) enum Cut {
 /// Holds back the unfinished last line of a stream until the rest of it comes.
 #[derive(Debug)]
 pub(crate) struct LineSplitter {
-    stream: Stream,
+    stream: OutputStream,
     unfinished: Vec<u8>,
     /// The longest line that travels in one piece; a longer one is cut, so that memory stays
     /// bounded.
@@ -143,7 +143,7 @@ pub(crate) struct LineSplitter {
 }
 
 impl LineSplitter {
-    pub(crate) fn new(stream: Stream, longest: usize) -> Self {
+    pub(crate) fn new(stream: OutputStream, longest: usize) -> Self {
         Self { stream, unfinished: Vec::new(), longest }
     }
 
@@ -267,8 +267,8 @@ mod tests {
     }
 
     fn split_at(longest: usize, chunks: &[&[u8]]) -> Vec<Line> {
-        let mut splitter = LineSplitter::new(Stream::Stdout, longest);
-        let mut twin = LineSplitter::new(Stream::Stdout, longest);
+        let mut splitter = LineSplitter::new(OutputStream::Stdout, longest);
+        let mut twin = LineSplitter::new(OutputStream::Stdout, longest);
         let mut batches = Vec::new();
         for chunk in chunks {
             let mut rest = Bytes::copy_from_slice(chunk);

@@ -13,44 +13,44 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use rustix::fs::OFlags;
 use uuid::Uuid;
 
-use super::file_sink::FileSink;
+use super::file_writer::FileWriter;
 use super::lines::{LineBatch, LineSplitter};
 use crate::error::ExecutionError;
-use crate::model::{Ending, Stream};
+use crate::types::{Ending, OutputStream};
 
 /// The logs of one execution, as many as were asked for.
 #[derive(Debug, Default)]
-pub(crate) struct Logs {
+pub(crate) struct ExecutionLogs {
     // On the heap, because most executions have none.
-    raw: Option<Box<Log>>,
-    readable: Option<Box<Readable>>,
+    raw: Option<Box<LogFile>>,
+    readable: Option<Box<ReadableLog>>,
     error: Option<String>,
 }
 
 /// The log for people: it holds back a line until it is finished.
 #[derive(Debug)]
-struct Readable {
-    log: Log,
+struct ReadableLog {
+    log: LogFile,
     lines: [LineSplitter; 2],
 }
 
 #[derive(Debug)]
-struct Log {
+struct LogFile {
     path: PathBuf,
-    sink: FileSink,
+    sink: FileWriter,
     /// The file and the directories that were not there before, innermost first.
     made: Vec<PathBuf>,
 }
 
 /// Which logs an execution is to have.
 #[derive(Debug)]
-pub(crate) struct LogPlan {
+pub(crate) struct LogTargets {
     /// The file for what arrived as it arrived.
     pub(crate) raw: Option<PathBuf>,
     /// The directory of the readable one.
     pub(crate) dir: Option<PathBuf>,
     /// The longest line that is written in one piece, in bytes.
-    pub(crate) longest_line: usize,
+    pub(crate) max_line_bytes: usize,
 }
 
 /// What the readable log begins with. No value of the environment is part of it.
@@ -61,22 +61,25 @@ pub(crate) struct LogHeader<'a> {
     pub(crate) started_at: DateTime<Utc>,
 }
 
-impl Logs {
+impl ExecutionLogs {
     /// Opens the logs that were asked for, with missing directories made. What `lock` gives is held while
     /// the one is opened whose name is ours.
     pub(crate) fn open<Guard>(
-        plan: &LogPlan,
+        plan: &LogTargets,
         id: Uuid,
         lock: impl FnOnce() -> Guard,
     ) -> Result<Self, ExecutionError> {
-        let raw =
-            plan.raw.as_ref().map(|path| Log::open(path.clone(), Naming::Users).map(Box::new));
+        let raw = plan
+            .raw
+            .as_ref()
+            .map(|path| LogFile::open(path.clone(), LogOwner::Users).map(Box::new));
         let raw = raw.transpose()?;
         let readable = plan.dir.as_deref().map(|dir| {
             let _guard = lock();
-            let log = Log::open(Self::own_path(dir, id), Naming::Ours)?;
-            let lines = Stream::BOTH.map(|stream| LineSplitter::new(stream, plan.longest_line));
-            Ok::<_, ExecutionError>(Box::new(Readable { log, lines }))
+            let log = LogFile::open(Self::own_path(dir, id), LogOwner::Ours)?;
+            let lines =
+                OutputStream::BOTH.map(|stream| LineSplitter::new(stream, plan.max_line_bytes));
+            Ok::<_, ExecutionError>(Box::new(ReadableLog { log, lines }))
         });
         match readable.transpose() {
             Ok(readable) => Ok(Self { raw, readable, error: None }),
@@ -116,7 +119,7 @@ impl Logs {
     }
 
     /// Takes what was read of a stream.
-    pub(super) fn chunk(&mut self, stream: Stream, bytes: &[u8]) {
+    pub(super) fn chunk(&mut self, stream: OutputStream, bytes: &[u8]) {
         if let Some(log) = &mut self.raw {
             log.sink.push(bytes);
         }
@@ -131,7 +134,7 @@ impl Logs {
     }
 
     /// Nothing more comes of a stream.
-    pub(super) fn end_of(&mut self, stream: Stream) {
+    pub(super) fn end_of(&mut self, stream: OutputStream) {
         if let Some(readable) = &mut self.readable {
             let batch = readable.lines[stream.index()].finish();
             readable.lines(batch);
@@ -187,12 +190,12 @@ impl Logs {
     }
 }
 
-impl Readable {
+impl ReadableLog {
     fn lines(&mut self, batch: Option<LineBatch>) {
         let Some(batch) = batch else { return };
         let stream = match batch.stream {
-            Stream::Stdout => "out",
-            Stream::Stderr => "err",
+            OutputStream::Stdout => "out",
+            OutputStream::Stderr => "err",
         };
         let now = timestamp(Utc::now());
         self.text(|text| {
@@ -208,23 +211,23 @@ impl Readable {
 }
 
 fn both<'a>(
-    raw: &'a mut Option<Box<Log>>,
-    readable: &'a mut Option<Box<Readable>>,
-) -> impl Iterator<Item = &'a mut Log> {
+    raw: &'a mut Option<Box<LogFile>>,
+    readable: &'a mut Option<Box<ReadableLog>>,
+) -> impl Iterator<Item = &'a mut LogFile> {
     raw.as_deref_mut().into_iter().chain(readable.as_mut().map(|readable| &mut readable.log))
 }
 
 /// Who chose the name of a log.
 #[derive(Debug, Clone, Copy)]
-enum Naming {
+enum LogOwner {
     Users,
     Ours,
 }
 
-impl Log {
-    fn open(path: PathBuf, naming: Naming) -> Result<Self, ExecutionError> {
+impl LogFile {
+    fn open(path: PathBuf, naming: LogOwner) -> Result<Self, ExecutionError> {
         match open_append(&path, naming) {
-            Ok((file, made)) => Ok(Self { path, sink: FileSink::new(file), made }),
+            Ok((file, made)) => Ok(Self { path, sink: FileWriter::new(file), made }),
             Err(error) => Err(ExecutionError::Log { path, reason: error.to_string() }),
         }
     }
@@ -254,12 +257,12 @@ fn remove_made(made: &[PathBuf]) {
 }
 
 /// The file, and what was made for it, innermost first.
-fn open_append(path: &Path, naming: Naming) -> io::Result<(File, Vec<PathBuf>)> {
+fn open_append(path: &Path, naming: LogOwner) -> io::Result<(File, Vec<PathBuf>)> {
     // Opening a FIFO that nobody reads would wait for a reader; like this it is an error.
     let mut flags = OFlags::NONBLOCK;
     let mut options = OpenOptions::new();
     options.append(true);
-    if let Naming::Ours = naming {
+    if let LogOwner::Ours = naming {
         // Output may hold secrets, and a link laid in wait must not lead it elsewhere.
         options.mode(0o600);
         flags |= OFlags::NOFOLLOW;
@@ -286,9 +289,9 @@ fn open_append(path: &Path, naming: Naming) -> io::Result<(File, Vec<PathBuf>)> 
 }
 
 /// A directory that is made for logs of ours is for this user alone.
-fn make_dirs(dir: &Path, naming: Naming) -> io::Result<()> {
+fn make_dirs(dir: &Path, naming: LogOwner) -> io::Result<()> {
     let mut builder = DirBuilder::new();
-    if let Naming::Ours = naming {
+    if let LogOwner::Ours = naming {
         builder.mode(0o700);
     }
     builder.recursive(true).create(dir)

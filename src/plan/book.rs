@@ -6,22 +6,22 @@ use std::time::Instant;
 
 use uuid::Uuid;
 
-use super::live::PlanLive;
-use crate::record::Retention;
+use super::active::ActivePlan;
+use crate::store::RetentionPolicy;
 
 /// The plans of an engine.
 #[derive(Debug, Default)]
-pub(crate) struct Plans(Mutex<Inner>);
+pub(crate) struct Plans(Mutex<PlanRegistryState>);
 
 #[derive(Debug, Default)]
-struct Inner {
-    plans: HashMap<Uuid, Arc<PlanLive>>,
+struct PlanRegistryState {
+    plans: HashMap<Uuid, Arc<ActivePlan>>,
     /// The ended ones, oldest ending first.
-    ended: VecDeque<Ended>,
+    ended: VecDeque<EndedPlan>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Ended {
+struct EndedPlan {
     at: Instant,
     id: Uuid,
     steps: usize,
@@ -29,7 +29,7 @@ struct Ended {
 
 impl Plans {
     /// Takes a plan in; false if its id is known.
-    pub(crate) fn add(&self, plan: &Arc<PlanLive>) -> bool {
+    pub(crate) fn add(&self, plan: &Arc<ActivePlan>) -> bool {
         let mut inner = self.lock();
         let id = plan.profile().id;
         let is_new = !inner.plans.contains_key(&id);
@@ -39,11 +39,11 @@ impl Plans {
         is_new
     }
 
-    pub(crate) fn get(&self, id: Uuid) -> Option<Arc<PlanLive>> {
+    pub(crate) fn get(&self, id: Uuid) -> Option<Arc<ActivePlan>> {
         self.lock().plans.get(&id).cloned()
     }
 
-    pub(crate) fn all(&self) -> Vec<Arc<PlanLive>> {
+    pub(crate) fn all(&self) -> Vec<Arc<ActivePlan>> {
         self.lock().plans.values().cloned().collect()
     }
 
@@ -51,23 +51,23 @@ impl Plans {
     /// outside the lock: dropping a record may remove a file.
     pub(crate) fn ended(
         &self,
-        plan: &PlanLive,
+        plan: &ActivePlan,
         now: Instant,
-        retention: Option<Retention>,
-    ) -> Vec<Arc<PlanLive>> {
+        retention: Option<RetentionPolicy>,
+    ) -> Vec<Arc<ActivePlan>> {
         let mut inner = self.lock();
         let profile = plan.profile();
         // It may have been removed since its ending could be seen, and its id may be another one's by now.
         let is_known =
             inner.plans.get(&profile.id).is_some_and(|known| std::ptr::eq(&**known, plan));
         if is_known {
-            inner.ended.push_back(Ended { at: now, id: profile.id, steps: profile.total });
+            inner.ended.push_back(EndedPlan { at: now, id: profile.id, steps: profile.total });
         }
         retention.map_or_else(Vec::new, |retention| inner.evict(now, retention))
     }
 
     /// Forgets what retention says, and returns it to be dropped outside the lock.
-    pub(crate) fn evict(&self, now: Instant, retention: Retention) -> Vec<Arc<PlanLive>> {
+    pub(crate) fn evict(&self, now: Instant, retention: RetentionPolicy) -> Vec<Arc<ActivePlan>> {
         self.lock().evict(now, retention)
     }
 
@@ -86,7 +86,7 @@ impl Plans {
         self.lock().ended.front().map(|ended| ended.at)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, PlanRegistryState> {
         // No code that can panic half-way runs under the lock, so what it guards is whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -95,12 +95,12 @@ impl Plans {
 /// What came of removing a plan.
 #[derive(Debug)]
 pub(crate) enum Removed {
-    Plan(#[expect(dead_code, reason = "dropped outside the lock")] Arc<PlanLive>),
+    Plan(#[expect(dead_code, reason = "dropped outside the lock")] Arc<ActivePlan>),
     StillRunning,
 }
 
-impl Inner {
-    fn evict(&mut self, now: Instant, retention: Retention) -> Vec<Arc<PlanLive>> {
+impl PlanRegistryState {
+    fn evict(&mut self, now: Instant, retention: RetentionPolicy) -> Vec<Arc<ActivePlan>> {
         let steps = self.ended.iter().map(|ended| (ended.at, ended.steps));
         let surplus = surplus(now, retention, steps);
         self.ended.drain(..surplus).filter_map(|ended| self.plans.remove(&ended.id)).collect()
@@ -112,7 +112,7 @@ impl Inner {
 /// however many that are, until its time has come.
 fn surplus(
     now: Instant,
-    retention: Retention,
+    retention: RetentionPolicy,
     ended: impl DoubleEndedIterator<Item = (Instant, usize)> + ExactSizeIterator + Clone,
 ) -> usize {
     let mut room = retention.count;
@@ -138,7 +138,7 @@ mod tests {
     /// For plans given by age in seconds and number of steps.
     fn gone(age_secs: u64, count: usize, plans: &[(u64, usize)]) -> usize {
         let now = Instant::now() + Duration::from_secs(10_000);
-        let retention = Retention { age: Duration::from_secs(age_secs), count };
+        let retention = RetentionPolicy { age: Duration::from_secs(age_secs), count };
         let ended = plans.iter().map(|&(age, steps)| (now - Duration::from_secs(age), steps));
         surplus(now, retention, ended)
     }

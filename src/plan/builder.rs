@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::check::resolve;
+use super::validate::resolve;
 use crate::error::Result;
-use crate::model::{
+use crate::types::{
     ExecutionMetadata, ExecutionOptions, ExecutionPlan, ExecutionRequest, ExecutionStrategy,
     FailurePolicy, PlanError, PlanOptions, StepInput, StepOptions, StepRef,
 };

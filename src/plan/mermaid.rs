@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::check::{Arrow, arrows, label};
-use crate::model::{
+use super::validate::{Edge, arrows, label};
+use crate::types::{
     Ending, ExecutionPlan, ExecutionResult, ExecutionStatus, InputTarget, PlanExecutionResult,
     PlanOptions,
 };
@@ -94,7 +94,7 @@ fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
 /// The arrows in order, each with what is handed on along it.
 fn edges(plan: &ExecutionPlan, options: &PlanOptions) -> BTreeMap<(usize, usize), Option<String>> {
     let mut all = BTreeMap::<_, Option<String>>::new();
-    for Arrow { from, to, input } in arrows(plan, options) {
+    for Edge { from, to, input } in arrows(plan, options) {
         let edge = all.entry((from, to)).or_default();
         let name = match input {
             None => continue,
@@ -161,7 +161,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ExecutionRequest, StepInput, StepOptions};
+    use crate::types::{ExecutionRequest, StepInput, StepOptions};
 
     fn shell(line: &str) -> ExecutionRequest {
         ExecutionRequest::shell(line)

@@ -1,21 +1,21 @@
 //! Many commands as one piece of work. What may start when is decided by pure functions; the steps are
 //! executions of the engine, whose rules count for them as for all others.
 
+mod active;
 mod book;
 mod builder;
-mod check;
+mod executor;
 mod graph;
-mod input;
-mod live;
+mod inputs;
 mod mermaid;
-mod runner;
+mod progress;
 mod schedule;
-mod state;
 mod subscription;
+mod validate;
 
+pub(crate) use active::{ActivePlan, PlanInfo};
 pub(crate) use book::{Plans, Removed};
 pub use builder::PlanBuilder;
-pub(crate) use check::{House, check};
-pub(crate) use live::{PlanLive, PlanProfile};
-pub(crate) use runner::{Hands, Runner};
+pub(crate) use executor::{PlanExecutor, StepExecutor};
 pub use subscription::PlanSubscription;
+pub(crate) use validate::{StepChecker, check};

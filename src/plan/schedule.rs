@@ -1,32 +1,32 @@
 //! Which step of a plan may start, and which never will. Pure: it is told what has happened.
 
 use super::graph::Graph;
-use crate::model::FailurePolicy;
-use crate::submit::{GroupId, Line, Rank};
+use crate::admission::{AdmissionQueue, GroupId, QueueKey};
+use crate::types::FailurePolicy;
 
 /// Where the steps of a plan stand.
 #[derive(Debug)]
 pub(super) struct Schedule {
     graph: Graph,
     policy: FailurePolicy,
-    steps: Box<[Step]>,
+    steps: Box<[ScheduledStep]>,
     /// The steps that may start.
-    ready: Line<usize>,
+    ready: AdmissionQueue<usize>,
     unfinished: usize,
     stopped: bool,
 }
 
 #[derive(Debug)]
-struct Step {
-    phase: Phase,
-    turn: Turn,
+struct ScheduledStep {
+    phase: StepPhase,
+    turn: StepSlot,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum StepPhase {
     /// For so many others.
     Waits(usize),
-    Ready(Rank),
+    Ready(QueueKey),
     Started,
     /// It has ended, or will never run.
     Over,
@@ -34,7 +34,7 @@ enum Phase {
 
 /// Whose limit counts for a step, and who goes first among those that may start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Turn {
+pub(super) struct StepSlot {
     pub(super) group: GroupId,
     pub(super) priority: i32,
 }
@@ -42,7 +42,7 @@ pub(super) struct Turn {
 /// How many steps may be started and not ended: all together, those without a group, and those of
 /// each group.
 #[derive(Debug, Clone)]
-pub(super) struct Room {
+pub(super) struct ConcurrencyLimits {
     pub(super) all: usize,
     pub(super) ungrouped: usize,
     pub(super) groups: Vec<usize>,
@@ -50,23 +50,28 @@ pub(super) struct Room {
 
 /// How a step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum StepOutcome {
     Success,
     Failure,
 }
 
 impl Schedule {
     /// For the steps of `graph`, in its order.
-    pub(super) fn new(graph: Graph, policy: FailurePolicy, room: Room, turns: &[Turn]) -> Self {
-        let step = |(node, &turn): (usize, &Turn)| Step {
-            phase: Phase::Waits(graph.waits_for(node)),
+    pub(super) fn new(
+        graph: Graph,
+        policy: FailurePolicy,
+        room: ConcurrencyLimits,
+        turns: &[StepSlot],
+    ) -> Self {
+        let step = |(node, &turn): (usize, &StepSlot)| ScheduledStep {
+            phase: StepPhase::Waits(graph.waits_for(node)),
             turn,
         };
-        let steps: Box<[Step]> = turns.iter().enumerate().map(step).collect();
-        let ready = Line::new(room.all, room.ungrouped, room.groups);
+        let steps: Box<[ScheduledStep]> = turns.iter().enumerate().map(step).collect();
+        let ready = AdmissionQueue::new(room.all, room.ungrouped, room.groups);
         let unfinished = graph.len();
         let mut schedule = Self { graph, policy, steps, ready, unfinished, stopped: false };
-        let first = |node: &usize| schedule.steps[*node].phase == Phase::Waits(0);
+        let first = |node: &usize| schedule.steps[*node].phase == StepPhase::Waits(0);
         let first: Vec<usize> = (0..unfinished).filter(first).collect();
         first.into_iter().for_each(|node| schedule.is_ready(node));
         schedule
@@ -75,22 +80,22 @@ impl Schedule {
     /// A step to start now; None if there is none.
     pub(super) fn next(&mut self) -> Option<usize> {
         let (_, step) = self.ready.next()?;
-        self.steps[step].phase = Phase::Started;
+        self.steps[step].phase = StepPhase::Started;
         Some(step)
     }
 
     /// A started step has ended. Returns those that will never run because of it.
-    pub(super) fn ended(&mut self, step: usize, outcome: Outcome) -> Vec<usize> {
+    pub(super) fn ended(&mut self, step: usize, outcome: StepOutcome) -> Vec<usize> {
         self.ready.give_back(self.steps[step].turn.group);
         self.over(step);
         match (outcome, self.policy) {
-            (Outcome::Success, _) | (Outcome::Failure, FailurePolicy::Continue) => {
+            (StepOutcome::Success, _) | (StepOutcome::Failure, FailurePolicy::Continue) => {
                 self.free_dependents(step);
                 Vec::new()
             }
-            (Outcome::Failure, FailurePolicy::FinishIndependent) => self.give_up_below(step),
+            (StepOutcome::Failure, FailurePolicy::FinishIndependent) => self.give_up_below(step),
             (
-                Outcome::Failure,
+                StepOutcome::Failure,
                 FailurePolicy::StopAtFirstError | FailurePolicy::CancelAtFirstError,
             ) => self.stop(),
         }
@@ -101,8 +106,9 @@ impl Schedule {
         if std::mem::replace(&mut self.stopped, true) {
             return Vec::new();
         }
-        let not_started =
-            |&step: &usize| matches!(self.steps[step].phase, Phase::Waits(_) | Phase::Ready(_));
+        let not_started = |&step: &usize| {
+            matches!(self.steps[step].phase, StepPhase::Waits(_) | StepPhase::Ready(_))
+        };
         let given_up: Vec<usize> = (0..self.steps.len()).filter(not_started).collect();
         given_up.iter().for_each(|&step| self.give_up(step));
         given_up
@@ -124,21 +130,21 @@ impl Schedule {
     }
 
     fn is_ready(&mut self, step: usize) {
-        let Turn { group, priority } = self.steps[step].turn;
+        let StepSlot { group, priority } = self.steps[step].turn;
         let rank = self.ready.wait(group, priority, step);
-        self.steps[step].phase = Phase::Ready(rank);
+        self.steps[step].phase = StepPhase::Ready(rank);
     }
 
     fn over(&mut self, step: usize) {
-        self.steps[step].phase = Phase::Over;
+        self.steps[step].phase = StepPhase::Over;
         self.unfinished -= 1;
     }
 
     fn free_dependents(&mut self, step: usize) {
         for at in 0..self.graph.dependents(step).len() {
             let dependent = self.graph.dependents(step)[at];
-            if let Phase::Waits(others) = self.steps[dependent].phase {
-                self.steps[dependent].phase = Phase::Waits(others - 1);
+            if let StepPhase::Waits(others) = self.steps[dependent].phase {
+                self.steps[dependent].phase = StepPhase::Waits(others - 1);
                 if others == 1 {
                     self.is_ready(dependent);
                 }
@@ -147,7 +153,7 @@ impl Schedule {
     }
 
     fn give_up(&mut self, step: usize) {
-        if let Phase::Ready(rank) = self.steps[step].phase {
+        if let StepPhase::Ready(rank) = self.steps[step].phase {
             let _waited = self.ready.leave(self.steps[step].turn.group, rank);
         }
         self.over(step);
@@ -160,7 +166,7 @@ impl Schedule {
         while let Some(step) = open.pop() {
             for at in 0..self.graph.dependents(step).len() {
                 let dependent = self.graph.dependents(step)[at];
-                if self.steps[dependent].phase != Phase::Over {
+                if self.steps[dependent].phase != StepPhase::Over {
                     self.give_up(dependent);
                     given_up.push(dependent);
                     open.push(dependent);
@@ -198,8 +204,8 @@ mod tests {
         })
     }
 
-    fn any_turns() -> impl Strategy<Value = Vec<Turn>> {
-        let turn = (0..3usize, -1..2i32).prop_map(|(group, priority)| Turn {
+    fn any_turns() -> impl Strategy<Value = Vec<StepSlot>> {
+        let turn = (0..3usize, -1..2i32).prop_map(|(group, priority)| StepSlot {
             group: group.checked_sub(1).map_or(GroupId::NONE, GroupId::named),
             priority,
         });
@@ -244,7 +250,7 @@ mod tests {
         ) {
             let count = waits_for.len();
             let turns = &turns[..count];
-            let room = Room { all, ungrouped, groups: groups.to_vec() };
+            let room = ConcurrencyLimits { all, ungrouped, groups: groups.to_vec() };
             let graph = Graph::new(waits_for.clone()).unwrap();
             let mut schedule = Schedule::new(graph, policy, room, turns);
             let mut seen = Seen::default();
@@ -276,11 +282,11 @@ mod tests {
                 }
                 prop_assert!(!seen.running.is_empty(), "it goes on, or it is over");
                 let step = seen.running.swap_remove(end.index(seen.running.len()));
-                let outcome = if fails.contains(&step) { Outcome::Failure } else { Outcome::Success };
+                let outcome = if fails.contains(&step) { StepOutcome::Failure } else { StepOutcome::Success };
                 let given_up = schedule.ended(step, outcome);
                 match outcome {
-                    Outcome::Success => seen.ended_well.insert(step),
-                    Outcome::Failure => seen.failed.insert(step),
+                    StepOutcome::Success => seen.ended_well.insert(step),
+                    StepOutcome::Failure => seen.failed.insert(step),
                 };
                 for &step in &given_up {
                     prop_assert!(!seen.is_over(step) && !seen.running.contains(&step));
@@ -293,7 +299,7 @@ mod tests {
                     policy,
                     FailurePolicy::StopAtFirstError | FailurePolicy::CancelAtFirstError
                 );
-                is_stopped |= stops_here && outcome == Outcome::Failure;
+                is_stopped |= stops_here && outcome == StepOutcome::Failure;
                 if stops_after == Some(seen.total()) {
                     is_stopped = true;
                     let given_up = schedule.stop();
@@ -318,14 +324,14 @@ mod tests {
     #[test]
     fn among_those_that_may_start_priority_goes_before_index() {
         let graph = Graph::new(vec![vec![]; 3]).unwrap();
-        let turns = [0, 5, 0].map(|priority| Turn { priority, ..Turn::default() });
-        let room = Room { all: 1, ungrouped: 1, groups: Vec::new() };
+        let turns = [0, 5, 0].map(|priority| StepSlot { priority, ..StepSlot::default() });
+        let room = ConcurrencyLimits { all: 1, ungrouped: 1, groups: Vec::new() };
         let mut schedule = Schedule::new(graph, FailurePolicy::Continue, room, &turns);
         let mut order = Vec::new();
         while let Some(step) = schedule.next() {
             assert_eq!(schedule.next(), None, "one at a time");
             order.push(step);
-            schedule.ended(step, Outcome::Success);
+            schedule.ended(step, StepOutcome::Success);
         }
         assert_eq!(order, [1, 0, 2]);
     }

@@ -9,9 +9,9 @@ use std::task::{Context, Poll, ready};
 
 use futures_util::stream::{SelectAll, Stream, StreamExt as _};
 
-use crate::model::{EventRecord, ExecutionEvent};
-use crate::notify::{Journals, Subscription};
-use crate::output::Lens;
+use crate::events::{JournalLookup, Subscription};
+use crate::output::View;
+use crate::types::{EventRecord, ExecutionEvent};
 
 /// The records of a plan and of its executions: see
 /// [`subscribe_plan`](crate::ExecutionEngine::subscribe_plan).
@@ -25,14 +25,14 @@ pub struct PlanSubscription {
     /// Those of the steps that have been started.
     steps: SelectAll<Subscription>,
     known: HashSet<usize>,
-    journals: Arc<dyn Journals>,
-    lens: Lens,
+    journals: Arc<dyn JournalLookup>,
+    lens: View,
     /// The end of the plan, until its executions have told everything.
     end: Option<EventRecord>,
 }
 
 impl PlanSubscription {
-    pub(crate) fn new(own: Subscription, journals: Arc<dyn Journals>, lens: Lens) -> Self {
+    pub(crate) fn new(own: Subscription, journals: Arc<dyn JournalLookup>, lens: View) -> Self {
         let (steps, known) = (SelectAll::new(), HashSet::new());
         Self { own, steps, known, journals, lens, end: None }
     }

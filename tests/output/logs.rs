@@ -439,7 +439,7 @@ async fn the_log_is_complete_when_the_terminal_event_of_an_output_limit_comes() 
         config.oversized_output_strategy = FailExecution;
     });
     let result = engine.run(shell("seq 1 100; exec sleep 1000")).await.unwrap();
-    assert_eq!(result.ending, Ending::OutputLimit { stream: Stream::Stdout, limit: 10 });
+    assert_eq!(result.ending, Ending::OutputLimit { stream: OutputStream::Stdout, limit: 10 });
     let (id, log) = soon("the terminal event", logs.recv()).await.unwrap();
     assert_eq!(id, result.id);
     // `seq` writes its hundred lines at once, so all of them had arrived.

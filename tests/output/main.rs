@@ -249,7 +249,7 @@ async fn exactly_the_limit_is_no_failure_but_one_byte_more_is() {
     assert_eq!((exact.ending, exact.stdout.as_str()), (Ending::Exited { code: 0 }, "12345"));
 
     let more = run_limited(5, FailExecution, "printf 123456").await;
-    assert_eq!(more.ending, Ending::OutputLimit { stream: Stream::Stdout, limit: 5 });
+    assert_eq!(more.ending, Ending::OutputLimit { stream: OutputStream::Stdout, limit: 5 });
     assert_eq!(more.status, ExecutionStatus::Failed);
     assert!(more.stdout.starts_with("12345\n["), "{}", more.stdout);
     assert_eq!(more.into_result(), Err(ExecutionError::OutputSizeExceeded(5)));
@@ -258,7 +258,7 @@ async fn exactly_the_limit_is_no_failure_but_one_byte_more_is() {
 #[tokio::test]
 async fn the_ending_names_the_stream_that_was_too_long() {
     let result = run_limited(5, FailExecution, "echo out; echo too much >&2; exit 3").await;
-    assert_eq!(result.ending, Ending::OutputLimit { stream: Stream::Stderr, limit: 5 });
+    assert_eq!(result.ending, Ending::OutputLimit { stream: OutputStream::Stderr, limit: 5 });
     assert_eq!(result.stdout, "out\n");
     assert!(result.error.unwrap().contains("stderr"));
 }
@@ -266,7 +266,7 @@ async fn the_ending_names_the_stream_that_was_too_long() {
 #[tokio::test]
 async fn a_program_that_never_ends_by_itself_is_stopped_at_the_limit() {
     let result = run_limited(100, FailExecution, "yes").await;
-    assert_eq!(result.ending, Ending::OutputLimit { stream: Stream::Stdout, limit: 100 });
+    assert_eq!(result.ending, Ending::OutputLimit { stream: OutputStream::Stdout, limit: 100 });
     assert_eq!(result.containment.survivors, []);
     assert!(result.stdout.starts_with(&"y\n".repeat(50)), "{}", result.stdout);
 }
@@ -382,7 +382,7 @@ async fn a_line_without_end_comes_in_pieces_that_make_up_the_whole() {
     let recorder = Recorder::new();
     let engine = engine().with_event_handler(recorder.clone());
     let id = engine.execute(shell("seq 1 800000 | tr '\\n' ,")).await.unwrap();
-    let lines = lines_of(&recorder.all_of(id).await, Stream::Stdout);
+    let lines = lines_of(&recorder.all_of(id).await, OutputStream::Stdout);
     assert!(lines.concat() == numbers(800_000).replace('\n', ","));
     assert!(lines.len() > 50, "{} pieces", lines.len());
     let longest = lines.iter().map(String::len).max().unwrap();
@@ -397,7 +397,7 @@ async fn a_line_of_exactly_64_kib_comes_in_one_piece_whatever_its_ending() {
         let engine = engine().with_event_handler(recorder.clone());
         let zeros = "head -c 65536 /dev/zero | tr '\\0' x";
         let id = engine.execute(shell(format!("{zeros}; printf '{ending}next{ending}'"))).await;
-        let lines = lines_of(&recorder.all_of(id.unwrap()).await, Stream::Stdout);
+        let lines = lines_of(&recorder.all_of(id.unwrap()).await, OutputStream::Stdout);
         let lengths: Vec<_> = lines.iter().map(String::len).collect();
         assert!(lines == [line.as_str(), "next"], "ending {ending}: lengths {lengths:?}");
     }

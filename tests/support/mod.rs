@@ -181,10 +181,10 @@ impl EventHandler for Recorder {
 }
 
 /// The lines of one stream among events.
-pub fn lines_of(events: &[ExecutionEvent], of: Stream) -> Vec<String> {
+pub fn lines_of(events: &[ExecutionEvent], of: OutputStream) -> Vec<String> {
     let line = |event: &ExecutionEvent| match (event, of) {
-        (ExecutionEvent::Stdout { line, .. }, Stream::Stdout)
-        | (ExecutionEvent::Stderr { line, .. }, Stream::Stderr) => Some(line.clone()),
+        (ExecutionEvent::Stdout { line, .. }, OutputStream::Stdout)
+        | (ExecutionEvent::Stderr { line, .. }, OutputStream::Stderr) => Some(line.clone()),
         _ => None,
     };
     events.iter().filter_map(line).collect()

@@ -105,9 +105,9 @@ export type RetryOn =
 /** How often a program that has failed is started again, and after which pauses. */
 export interface Retry {
   attempts?: number;
-  first_pause_ms?: number;
-  factor?: number;
-  longest_pause_ms?: number;
+  initial_delay_ms?: number;
+  multiplier?: number;
+  max_delay_ms?: number;
   jitter?: Jitter;
   on?: RetryOn[];
 }
@@ -142,7 +142,7 @@ export interface PlanStep {
 }
 
 /** Why a command of a plan never ran. */
-export type NotRun =
+export type SkipReason =
   | { type: "dependency_failed"; step: PlanStep }
   | { type: "plan_stopped"; step: PlanStep }
   | { type: "plan_cancelled" }
@@ -162,7 +162,7 @@ export type Ending =
   | { type: "resource_limit"; limit: ResourceLimit }
   | { type: "status_unknown" }
   | { type: "plan_deadline"; deadline_ms: number }
-  | { type: "not_run"; reason: NotRun }
+  | { type: "not_run"; reason: SkipReason }
   | { type: "engine_closed" }
   | { type: "engine_failed"; reason: string };
 
@@ -325,7 +325,7 @@ export type PlanEnding =
   | { type: "engine_failed"; reason: string };
 
 /** How many commands of a plan ended how. */
-export interface ExecutionStats {
+export interface PlanStats {
   total: number;
   completed: number;
   failed: number;
@@ -340,7 +340,7 @@ export interface PlanExecutionResult {
   status: ExecutionStatus;
   results: ExecutionResult[];
   total_duration_ms: number;
-  stats: ExecutionStats;
+  stats: PlanStats;
   ending: PlanEnding;
   started_at: string;
 }

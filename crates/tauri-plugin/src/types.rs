@@ -239,7 +239,7 @@ fn step_options() -> Value {
 
 fn retry() -> Value {
     json!({
-        "attempts": 3, "first_pause_ms": 1, "factor": 2, "longest_pause_ms": 1, "jitter": "half",
+        "attempts": 3, "initial_delay_ms": 1, "multiplier": 2, "max_delay_ms": 1, "jitter": "half",
         "on": ["any_exit_code", { "exit_code": 75 }, "signal", "timeout", "spawn_failure"]
     })
 }
@@ -260,7 +260,7 @@ fn samples() -> String {
         "// Made by src/types.rs of the plugin; `BLESS=1 cargo test` writes it anew.\n\nimport type * as types from \"../types.js\";\n"
             .to_string(),
     );
-    all.add_words::<Stream>("OutputStream");
+    all.add_words::<OutputStream>("OutputStream");
     all.add_words::<ExecutionStatus>("ExecutionStatus");
     all.add_words::<ContainmentLevel>("ContainmentLevel");
     all.add_words::<ResourceLimit>("ResourceLimit");
@@ -281,7 +281,7 @@ fn samples() -> String {
         ],
     );
     all.add_words::<Jitter>("Jitter");
-    all.add::<Retry>("Retry", &[retry()]);
+    all.add::<RetryPolicy>("Retry", &[retry()]);
     all.add::<ExecutionOptions>("ExecutionOptions", &[options()]);
     all.add_input::<LaunchRequest>(
         "LaunchRequest",
@@ -291,7 +291,7 @@ fn samples() -> String {
         })],
     );
     all.add::<PlanStep>("PlanStep", &[step()]);
-    all.add::<NotRun>("NotRun", &not_run());
+    all.add::<SkipReason>("NotRun", &not_run());
     all.add::<Ending>("Ending", &endings());
     all.add::<StreamStats>("StreamStats", &[json!({ "seen_bytes": 1, "kept_bytes": 1 })]);
     all.add::<TreeUsage>("TreeUsage", &[usage()["tree"].clone()]);
@@ -350,7 +350,7 @@ fn samples() -> String {
             json!({ "type": "engine_failed", "reason": "r" }),
         ],
     );
-    all.add::<ExecutionStats>("ExecutionStats", &[stats()]);
+    all.add::<PlanStats>("PlanStats", &[stats()]);
     all.add::<PlanExecutionResult>(
         "PlanExecutionResult",
         &[json!({

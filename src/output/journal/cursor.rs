@@ -5,13 +5,13 @@ use std::ops::Range;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
-use super::entry::{Span, Told, to_index};
-use crate::model::{ContainmentReceipt, ExecutionEvent, Stream};
+use super::entry::{EventPayload, Span, to_index};
 use crate::output::lines::{Line, LineBatch, LineSplitter};
+use crate::types::{ContainmentReceipt, ExecutionEvent, OutputStream};
 
 /// What a reader wants to see beside events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lens {
+pub(crate) enum View {
     /// Output as lines.
     Lines,
     /// Output as it was read.
@@ -21,8 +21,8 @@ pub(crate) enum Lens {
 }
 
 #[derive(Debug)]
-pub(crate) struct Cursor {
-    pub(super) lens: Lens,
+pub(crate) struct JournalCursor {
+    pub(super) lens: View,
     /// The sequence that it has been told.
     pub(super) position: u64,
     /// How much of that was no output.
@@ -31,12 +31,12 @@ pub(crate) struct Cursor {
     pub(super) pin: Option<usize>,
     /// What it has passed and is yet to make pieces of.
     rest: Option<Output>,
-    streams: [Place; 2],
+    streams: [StreamPosition; 2],
 }
 
 /// One stream, for a reader that wants lines.
 #[derive(Debug)]
-struct Place {
+struct StreamPosition {
     splitter: LineSplitter,
     /// How far it has read.
     offset: u64,
@@ -46,16 +46,16 @@ struct Place {
 
 /// What is at a place.
 #[derive(Debug)]
-pub(super) enum Found {
+pub(super) enum Lookup {
     Output(Output),
     Cut { span: Span, end: u64, at: DateTime<Utc> },
     Gap { end: u64, at: DateTime<Utc>, bytes: u64 },
-    Told { end: u64, at: DateTime<Utc>, told: Told },
+    Event { end: u64, at: DateTime<Utc>, told: EventPayload },
 }
 
 #[derive(Debug)]
 pub(super) struct Output {
-    pub(super) stream: Stream,
+    pub(super) stream: OutputStream,
     pub(super) bytes: Bytes,
     /// The sequence before it.
     pub(super) from: u64,
@@ -64,12 +64,12 @@ pub(super) struct Output {
 
 /// What a reader is told.
 #[derive(Debug)]
-pub(crate) enum Piece {
-    Lines(Lines),
+pub(crate) enum JournalItem {
+    Lines(JournalLines),
     Chunk {
         sequence: u64,
         at: DateTime<Utc>,
-        stream: Stream,
+        stream: OutputStream,
         bytes: Bytes,
     },
     Event {
@@ -89,16 +89,16 @@ pub(crate) enum Piece {
 
 /// Some lines with their places in the sequence.
 #[derive(Debug)]
-pub(crate) struct Lines {
+pub(crate) struct JournalLines {
     batch: LineBatch,
     /// How much of the batch has been taken.
     taken: usize,
-    numbers: Numbers,
+    numbers: LineNumbering,
     pub(crate) at: DateTime<Utc>,
 }
 
 #[derive(Debug)]
-enum Numbers {
+enum LineNumbering {
     /// Each line has the place of the byte that completed it, which is in the chunk that was read:
     /// the bytes carried over from chunks before it, and the sequence before it.
     Read { carried: u64, from: u64 },
@@ -106,8 +106,8 @@ enum Numbers {
     Cut { end: u64 },
 }
 
-impl Lines {
-    pub(crate) fn stream(&self) -> Stream {
+impl JournalLines {
+    pub(crate) fn stream(&self) -> OutputStream {
         self.batch.stream
     }
 
@@ -129,17 +129,17 @@ impl Lines {
         let line = self.batch.line_at(self.taken)?;
         self.taken = line.end;
         let sequence = match self.numbers {
-            Numbers::Read { carried, from } => from + line.completed_at as u64 - carried,
-            Numbers::Cut { end } => end,
+            LineNumbering::Read { carried, from } => from + line.completed_at as u64 - carried,
+            LineNumbering::Cut { end } => end,
         };
         Some((sequence, line))
     }
 }
 
-impl Cursor {
-    pub(super) fn new(lens: Lens, longest_line: usize) -> Self {
-        let place = |stream| Place {
-            splitter: LineSplitter::new(stream, longest_line),
+impl JournalCursor {
+    pub(super) fn new(lens: View, max_line_bytes: usize) -> Self {
+        let place = |stream| StreamPosition {
+            splitter: LineSplitter::new(stream, max_line_bytes),
             offset: 0,
             beheaded: 0,
         };
@@ -149,7 +149,7 @@ impl Cursor {
             others: 0,
             pin: None,
             rest: None,
-            streams: Stream::BOTH.map(place),
+            streams: OutputStream::BOTH.map(place),
         }
     }
 
@@ -165,12 +165,12 @@ impl Cursor {
     }
 
     /// Passes output up to here in its stream.
-    pub(super) fn has_read(&mut self, stream: Stream, offset: u64) {
+    pub(super) fn has_read(&mut self, stream: OutputStream, offset: u64) {
         self.streams[stream.index()].offset = offset;
     }
 
     /// Starts in the middle of a line, which is all of this range of its stream.
-    pub(super) fn starts_behind(&mut self, stream: Stream, line: &Range<u64>, held: &[u8]) {
+    pub(super) fn starts_behind(&mut self, stream: OutputStream, line: &Range<u64>, held: &[u8]) {
         let place = &mut self.streams[stream.index()];
         place.offset = line.end;
         let length = to_index(line.end - line.start);
@@ -183,7 +183,7 @@ impl Cursor {
 
     /// Goes on in the middle of a line, which is all of this range of its stream: how many bytes of
     /// another line that was begun are missed then.
-    pub(super) fn jumps_behind(&mut self, stream: Stream, line: &Range<u64>) -> u64 {
+    pub(super) fn jumps_behind(&mut self, stream: OutputStream, line: &Range<u64>) -> u64 {
         let place = &mut self.streams[stream.index()];
         let length = to_index(line.end - line.start);
         if place.offset == line.end {
@@ -199,16 +199,16 @@ impl Cursor {
     }
 
     /// The next piece of what it has passed.
-    pub(super) fn rest(&mut self) -> Option<Piece> {
+    pub(super) fn rest(&mut self) -> Option<JournalItem> {
         let rest = self.rest.take()?;
         self.output(&rest)
     }
 
-    pub(super) fn output(&mut self, output: &Output) -> Option<Piece> {
+    pub(super) fn output(&mut self, output: &Output) -> Option<JournalItem> {
         let Output { stream, ref bytes, from, at } = *output;
-        if self.lens == Lens::Chunks {
+        if self.lens == View::Chunks {
             let sequence = from + bytes.len() as u64;
-            return Some(Piece::Chunk { sequence, at, stream, bytes: bytes.clone() });
+            return Some(JournalItem::Chunk { sequence, at, stream, bytes: bytes.clone() });
         }
         if let Some(missed) = self.misses(output) {
             return Some(missed);
@@ -217,8 +217,8 @@ impl Cursor {
         let carried = splitter.unfinished() as u64;
         let (batch, taken) = splitter.split(bytes);
         self.returns(output, taken);
-        let numbers = Numbers::Read { carried, from };
-        Some(Piece::Lines(Lines { batch: batch?, taken: 0, numbers, at }))
+        let numbers = LineNumbering::Read { carried, from };
+        Some(JournalItem::Lines(JournalLines { batch: batch?, taken: 0, numbers, at }))
     }
 
     /// Comes back to what it passed, but for the part that is taken.
@@ -231,7 +231,7 @@ impl Cursor {
 
     /// A line of which the beginning was missed is missed as a whole: nobody could tell what is left
     /// of it from a line.
-    fn misses(&mut self, output: &Output) -> Option<Piece> {
+    fn misses(&mut self, output: &Output) -> Option<JournalItem> {
         let Output { stream, ref bytes, from, at } = *output;
         let place = &mut self.streams[stream.index()];
         if place.beheaded == 0 {
@@ -244,14 +244,19 @@ impl Cursor {
             return None;
         }
         self.returns(output, missed);
-        Some(Piece::Missed { sequence: from + missed as u64, at, bytes: missed as u64 })
+        Some(JournalItem::Missed { sequence: from + missed as u64, at, bytes: missed as u64 })
     }
 
-    pub(super) fn cut(&mut self, span: &Span, end: u64, at: DateTime<Utc>) -> Option<Piece> {
+    pub(super) fn cut(&mut self, span: &Span, end: u64, at: DateTime<Utc>) -> Option<JournalItem> {
         let place = &mut self.streams[span.stream.index()];
         let length = span.unfinished as usize;
         place.beheaded = place.beheaded.saturating_sub(length);
         let batch = place.splitter.cut(length)?;
-        Some(Piece::Lines(Lines { batch, taken: 0, numbers: Numbers::Cut { end }, at }))
+        Some(JournalItem::Lines(JournalLines {
+            batch,
+            taken: 0,
+            numbers: LineNumbering::Cut { end },
+            at,
+        }))
     }
 }

@@ -4,11 +4,11 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ContainmentReceipt, ExecutionEvent, ExecutionStatus, Stream};
+use crate::types::{ContainmentReceipt, ExecutionEvent, ExecutionStatus, OutputStream};
 
 /// One thing that an execution has published.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Entry {
+pub(crate) struct JournalEntry {
     /// The sequence before it; it ends at this plus its length.
     pub(super) from: u64,
     /// When, in microseconds of the system's clock.
@@ -16,25 +16,25 @@ pub(crate) struct Entry {
     pub(super) length: u32,
     /// How much of the sequence before it was no output.
     pub(super) others: u32,
-    pub(super) what: What,
+    pub(super) what: EntryKind,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) enum What {
+pub(super) enum EntryKind {
     /// Output that is kept: a part of its stream's store.
     Kept(Span),
     /// Of the unfinished line of a stream so much is told as it is, which ends at the offset.
     Cut(Span),
-    Told(Told),
+    Event(EventPayload),
     /// Output beyond what is kept, held for a while for those who watch.
     // Those that are not serialized come last, because the others are numbered.
     #[serde(skip)]
-    Loose(Box<Loose>),
+    Evictable(Box<Evictable>),
 }
 
 /// An event, small where there is one in each journal.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) enum Told {
+pub(super) enum EventPayload {
     Started {
         pid: u32,
     },
@@ -56,17 +56,17 @@ pub(super) struct Span {
     pub(super) offset: u64,
     /// The length of the unfinished line before it.
     pub(super) unfinished: u32,
-    pub(super) stream: Stream,
+    pub(super) stream: OutputStream,
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Loose {
+pub(super) struct Evictable {
     pub(super) span: Span,
-    pub(super) held: Held,
+    pub(super) held: Buffer,
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum Held {
+pub(super) enum Buffer {
     /// Small ones grow until they are worth it.
     Open(Vec<u8>),
     Closed(Bytes),
@@ -79,7 +79,7 @@ impl Span {
     }
 }
 
-impl Held {
+impl Buffer {
     pub(super) fn as_slice(&self) -> &[u8] {
         match self {
             Self::Open(bytes) => bytes,
@@ -95,7 +95,7 @@ impl Held {
     }
 }
 
-impl Entry {
+impl JournalEntry {
     pub(super) fn end(&self) -> u64 {
         self.from + u64::from(self.length)
     }
@@ -104,12 +104,12 @@ impl Entry {
     /// nothing is left.
     pub(super) fn kept(&self, kept: [u64; 2]) -> Option<Self> {
         let length = match &self.what {
-            What::Loose(_) => 0,
-            What::Kept(span) => {
+            EntryKind::Evictable(_) => 0,
+            EntryKind::Kept(span) => {
                 let left = kept[span.stream.index()].saturating_sub(span.offset);
                 self.length.min(u32::try_from(left).unwrap_or(u32::MAX))
             }
-            What::Cut(_) | What::Told(_) => self.length,
+            EntryKind::Cut(_) | EntryKind::Event(_) => self.length,
         };
         (length > 0).then(|| Self { length, ..self.clone() })
     }
@@ -117,9 +117,9 @@ impl Entry {
     /// Where its output is in its stream; None if it is none.
     pub(super) fn span(&self) -> Option<&Span> {
         match &self.what {
-            What::Kept(span) => Some(span),
-            What::Loose(loose) => Some(&loose.span),
-            What::Cut(_) | What::Told(_) => None,
+            EntryKind::Kept(span) => Some(span),
+            EntryKind::Evictable(loose) => Some(&loose.span),
+            EntryKind::Cut(_) | EntryKind::Event(_) => None,
         }
     }
 
@@ -132,7 +132,7 @@ impl Entry {
     }
 
     pub(super) fn is_loose(&self) -> bool {
-        matches!(self.what, What::Loose(_))
+        matches!(self.what, EntryKind::Evictable(_))
     }
 
     pub(super) fn timestamp(&self) -> DateTime<Utc> {

@@ -11,7 +11,7 @@
 
 mod cursor;
 mod entry;
-mod inner;
+mod state;
 #[cfg(test)]
 mod tests;
 
@@ -23,42 +23,42 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::capture::{Capture, Captured, Keep};
+use super::capture::{Capture, CapturedOutput, KeepPolicy};
 use super::lines::Cut;
 use super::overflow::OverflowFile;
-use crate::model::{ContainmentReceipt, ExecutionEvent, ExecutionStatus, Stream};
-use cursor::Found;
-pub(crate) use cursor::{Cursor, Lens, Lines, Piece};
-pub(crate) use entry::Entry;
-use entry::{Told, What};
-use inner::Inner;
+use crate::types::{ContainmentReceipt, ExecutionEvent, ExecutionStatus, OutputStream};
+use cursor::Lookup;
+pub(crate) use cursor::{JournalCursor, JournalItem, JournalLines, View};
+pub(crate) use entry::JournalEntry;
+use entry::{EntryKind, EventPayload};
+use state::JournalState;
 
 /// How much a journal keeps and holds.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Holding {
+pub(crate) struct JournalLimits {
     /// Bytes kept per stream.
     pub(crate) limit: usize,
-    pub(crate) keep: Keep,
+    pub(crate) keep: KeepPolicy,
     /// Bytes of output held beyond what is kept.
     pub(crate) window: usize,
     /// The longest line that travels in one piece, in bytes.
-    pub(crate) longest_line: usize,
+    pub(crate) max_line_bytes: usize,
 }
 
 /// Whose journal it is. An id alone does not say that: when an execution is forgotten, the next one may
 /// have it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Owner {
+pub(crate) struct JournalOwner {
     pub(crate) id: Uuid,
     pub(crate) accepted_at: DateTime<Utc>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Journal {
-    owner: Owner,
+    owner: JournalOwner,
     command: Arc<str>,
-    longest_line: usize,
-    inner: Mutex<Inner>,
+    max_line_bytes: usize,
+    inner: Mutex<JournalState>,
 }
 
 /// What became of a chunk of output.
@@ -75,15 +75,15 @@ pub(crate) struct Appended {
 /// What a record keeps of a journal. Serialized, it is without the bytes of the output, and only if there
 /// is nothing else in it that is large by nature.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct Sealed {
-    pub(crate) output: [Captured; 2],
-    entries: Box<[Entry]>,
+pub(crate) struct SealedJournal {
+    pub(crate) output: [CapturedOutput; 2],
+    entries: Box<[JournalEntry]>,
     end: u64,
     others: u32,
-    longest_line: usize,
+    max_line_bytes: usize,
 }
 
-impl Sealed {
+impl SealedJournal {
     /// The same with these as the bytes that were left out when it was serialized.
     pub(crate) fn with_first_parts(self, bytes: [Bytes; 2]) -> Self {
         let ([stdout, stderr], [out, err]) = (self.output, bytes);
@@ -92,8 +92,8 @@ impl Sealed {
 
     /// The last status that was told.
     pub(crate) fn status_before_the_end(&self) -> ExecutionStatus {
-        let status = |entry: &Entry| match entry.what {
-            What::Told(Told::Status { to, .. }) => Some(to),
+        let status = |entry: &JournalEntry| match entry.what {
+            EntryKind::Event(EventPayload::Status { to, .. }) => Some(to),
             _ => None,
         };
         self.entries.iter().rev().find_map(status).unwrap_or(ExecutionStatus::Pending)
@@ -101,29 +101,29 @@ impl Sealed {
 }
 
 impl Journal {
-    pub(crate) fn new(owner: Owner, command: Arc<str>, holding: Holding) -> Self {
-        let Holding { limit, keep, window, longest_line } = holding;
+    pub(crate) fn new(owner: JournalOwner, command: Arc<str>, holding: JournalLimits) -> Self {
+        let JournalLimits { limit, keep, window, max_line_bytes } = holding;
         let captures = [Capture::new(limit, keep), Capture::new(limit, keep)];
-        let inner = Inner::new(captures, window, longest_line);
-        Self { owner, command, longest_line, inner: Mutex::new(inner) }
+        let inner = JournalState::new(captures, window, max_line_bytes);
+        Self { owner, command, max_line_bytes, inner: Mutex::new(inner) }
     }
 
     /// The journal of an ended execution, made again from its record; what follows is appended by
     /// the caller.
-    pub(crate) fn revive(owner: Owner, command: Arc<str>, sealed: &Sealed) -> Self {
-        let longest_line = sealed.longest_line;
+    pub(crate) fn revive(owner: JournalOwner, command: Arc<str>, sealed: &SealedJournal) -> Self {
+        let max_line_bytes = sealed.max_line_bytes;
         let captures = sealed.output.each_ref().map(Capture::of);
-        let mut inner = Inner::new(captures, 0, longest_line);
+        let mut inner = JournalState::new(captures, 0, max_line_bytes);
         inner.entries.extend(sealed.entries.iter().cloned());
         (inner.end, inner.others) = (sealed.end, sealed.others);
-        Self { owner, command, longest_line, inner: Mutex::new(inner) }
+        Self { owner, command, max_line_bytes, inner: Mutex::new(inner) }
     }
 
     pub(crate) fn id(&self) -> Uuid {
         self.owner.id
     }
 
-    pub(crate) fn owner(&self) -> Owner {
+    pub(crate) fn owner(&self) -> JournalOwner {
         self.owner
     }
 
@@ -139,12 +139,12 @@ impl Journal {
     }
 
     /// Takes what was read of a stream. A buffer that it wants to hold it takes as a whole.
-    pub(crate) fn append(&self, stream: Stream, buffer: &mut Vec<u8>) -> Appended {
+    pub(crate) fn append(&self, stream: OutputStream, buffer: &mut Vec<u8>) -> Appended {
         self.write(|inner| inner.append(stream, buffer))
     }
 
     /// Tells the unfinished line of a stream as it is. Whether there was something to tell.
-    pub(crate) fn cut(&self, stream: Stream, cut: Cut) -> bool {
+    pub(crate) fn cut(&self, stream: OutputStream, cut: Cut) -> bool {
         self.write(|inner| inner.cut(stream, cut))
     }
 
@@ -154,17 +154,17 @@ impl Journal {
     }
 
     pub(crate) fn started(&self, pid: u32) {
-        self.write(|inner| inner.tell(Utc::now(), Told::Started { pid }));
+        self.write(|inner| inner.tell(Utc::now(), EventPayload::Started { pid }));
     }
 
     pub(crate) fn status(&self, at: DateTime<Utc>, from: ExecutionStatus, to: ExecutionStatus) {
-        self.write(|inner| inner.tell(at, Told::Status { from, to }));
+        self.write(|inner| inner.tell(at, EventPayload::Status { from, to }));
     }
 
     pub(crate) fn event(&self, at: DateTime<Utc>, event: ExecutionEvent) {
         self.write(|inner| {
             inner.closed |= event.is_terminal();
-            inner.tell(at, Told::Event(Box::new(event)));
+            inner.tell(at, EventPayload::Event(Box::new(event)));
         });
     }
 
@@ -177,12 +177,12 @@ impl Journal {
     ) {
         self.write(|inner| {
             inner.closed = true;
-            inner.tell(at, Told::Last(Box::new((event, receipt))));
+            inner.tell(at, EventPayload::Last(Box::new((event, receipt))));
         });
     }
 
     /// The rest of a stream is in this file.
-    pub(crate) fn overflows_into(&self, stream: Stream, file: Arc<OverflowFile>) {
+    pub(crate) fn overflows_into(&self, stream: OutputStream, file: Arc<OverflowFile>) {
         self.lock().stream(stream).capture.overflows_into(file);
     }
 
@@ -195,13 +195,13 @@ impl Journal {
     /// How many bytes of each stream there have been.
     pub(crate) fn seen(&self) -> [u64; 2] {
         let mut inner = self.lock();
-        Stream::BOTH.map(|stream| inner.stream(stream).capture.seen())
+        OutputStream::BOTH.map(|stream| inner.stream(stream).capture.seen())
     }
 
     /// No more output comes. What a record is to keep of this.
-    pub(crate) fn seal(&self) -> Sealed {
-        let longest_line = self.longest_line;
-        Sealed { longest_line, ..self.lock().seal() }
+    pub(crate) fn seal(&self) -> SealedJournal {
+        let max_line_bytes = self.max_line_bytes;
+        SealedJournal { max_line_bytes, ..self.lock().seal() }
     }
 
     /// A new place in the sequence that output waits for: see [`behind`](Self::behind).
@@ -223,7 +223,7 @@ impl Journal {
     }
 
     /// The next piece that a reader has not been told, up to this end. None if there is none yet.
-    pub(crate) fn next(&self, cursor: &mut Cursor, end: u64) -> Option<Piece> {
+    pub(crate) fn next(&self, cursor: &mut JournalCursor, end: u64) -> Option<JournalItem> {
         loop {
             if let Some(piece) = cursor.rest() {
                 return Some(piece);
@@ -238,10 +238,10 @@ impl Journal {
     /// The same for a reader that wants to be woken; Ready(None) after the last piece.
     pub(crate) fn poll_next(
         &self,
-        cursor: &mut Cursor,
+        cursor: &mut JournalCursor,
         reader: u64,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Piece>> {
+    ) -> Poll<Option<JournalItem>> {
         loop {
             if let Some(piece) = cursor.rest() {
                 return Poll::Ready(Some(piece));
@@ -280,34 +280,38 @@ impl Journal {
     }
 
     /// A reader of what comes after this place; 0 is before everything.
-    pub(crate) fn reader(&self, lens: Lens, after: u64) -> Cursor {
-        let mut cursor = Cursor::new(lens, self.longest_line);
+    pub(crate) fn reader(&self, lens: View, after: u64) -> JournalCursor {
+        let mut cursor = JournalCursor::new(lens, self.max_line_bytes);
         self.lock().place(&mut cursor, after);
         cursor
     }
 
     /// What was found, as the reader sees it; None if it sees nothing of it.
-    fn piece(&self, cursor: &mut Cursor, found: Found) -> Option<Piece> {
+    fn piece(&self, cursor: &mut JournalCursor, found: Lookup) -> Option<JournalItem> {
         match found {
-            Found::Output(output) => cursor.output(&output),
-            Found::Cut { span, end, at } => cursor.cut(&span, end, at),
-            Found::Gap { end, at, bytes } => Some(Piece::Missed { sequence: end, at, bytes }),
-            Found::Told { end, at, told } => {
+            Lookup::Output(output) => cursor.output(&output),
+            Lookup::Cut { span, end, at } => cursor.cut(&span, end, at),
+            Lookup::Gap { end, at, bytes } => {
+                Some(JournalItem::Missed { sequence: end, at, bytes })
+            }
+            Lookup::Event { end, at, told } => {
                 let (event, receipt) = self.event_of(told);
-                Some(Piece::Event { sequence: end, at, event, receipt })
+                Some(JournalItem::Event { sequence: end, at, event, receipt })
             }
         }
     }
 
-    fn event_of(&self, told: Told) -> (ExecutionEvent, Option<Box<ContainmentReceipt>>) {
+    fn event_of(&self, told: EventPayload) -> (ExecutionEvent, Option<Box<ContainmentReceipt>>) {
         let execution_id = self.owner.id;
         let event = match told {
-            Told::Started { pid } => {
+            EventPayload::Started { pid } => {
                 ExecutionEvent::Started { execution_id, command: self.command.to_string(), pid }
             }
-            Told::Status { from, to } => ExecutionEvent::StatusChanged { execution_id, from, to },
-            Told::Event(event) => *event,
-            Told::Last(last) => {
+            EventPayload::Status { from, to } => {
+                ExecutionEvent::StatusChanged { execution_id, from, to }
+            }
+            EventPayload::Event(event) => *event,
+            EventPayload::Last(last) => {
                 let (event, receipt) = *last;
                 return (event, Some(Box::new(receipt)));
             }
@@ -316,7 +320,7 @@ impl Journal {
     }
 
     /// Changes it and wakes those who follow, without the lock held.
-    fn write<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
+    fn write<T>(&self, change: impl FnOnce(&mut JournalState) -> T) -> T {
         let mut inner = self.lock();
         let changed = change(&mut inner);
         if inner.wakers.is_empty() {
@@ -328,7 +332,7 @@ impl Journal {
         changed
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, JournalState> {
         // What it guards is consistent between any two statements.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }

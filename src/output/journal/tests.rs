@@ -6,8 +6,8 @@ use crate::output::lines::Line;
 /// What a writer does.
 #[derive(Debug, Clone)]
 enum Act {
-    Append(Stream, Vec<u8>),
-    Cut(Stream),
+    Append(OutputStream, Vec<u8>),
+    Cut(OutputStream),
     Event,
     /// Another attempt begins.
     StartOver,
@@ -16,8 +16,8 @@ enum Act {
 /// What a reader was told, in a form that can be compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Told {
-    Line { sequence: u64, stream: Stream, text: String, is_partial: bool },
-    Chunk { sequence: u64, stream: Stream, bytes: Vec<u8> },
+    Line { sequence: u64, stream: OutputStream, text: String, is_partial: bool },
+    Chunk { sequence: u64, stream: OutputStream, bytes: Vec<u8> },
     Event { sequence: u64 },
     Missed { sequence: u64, bytes: u64 },
 }
@@ -43,11 +43,11 @@ impl Told {
     }
 }
 
-const ROOMY: Holding =
-    Holding { limit: usize::MAX, keep: Keep::First, window: 0, longest_line: 16 };
+const ROOMY: JournalLimits =
+    JournalLimits { limit: usize::MAX, keep: KeepPolicy::First, window: 0, max_line_bytes: 16 };
 
-fn journal(holding: Holding) -> Journal {
-    Journal::new(Owner::default(), "test".into(), holding)
+fn journal(holding: JournalLimits) -> Journal {
+    Journal::new(JournalOwner::default(), "test".into(), holding)
 }
 
 fn act(journal: &Journal, act: &Act) {
@@ -67,35 +67,37 @@ fn act(journal: &Journal, act: &Act) {
 }
 
 fn cut_both(journal: &Journal) {
-    for stream in Stream::BOTH {
+    for stream in OutputStream::BOTH {
         journal.cut(stream, Cut::AtTheEnd);
     }
 }
 
 /// Everything that a reader has not been told yet.
-fn rest(journal: &Journal, cursor: &mut Cursor) -> Vec<Told> {
+fn rest(journal: &Journal, cursor: &mut JournalCursor) -> Vec<Told> {
     let mut all = Vec::new();
     while let Some(piece) = journal.next(cursor, u64::MAX) {
         match piece {
-            Piece::Lines(mut lines) => {
+            JournalItem::Lines(mut lines) => {
                 let stream = lines.stream();
                 while let Some((sequence, line)) = lines.next() {
                     let Line { text, is_partial, .. } = line;
                     all.push(Told::Line { sequence, stream, text, is_partial });
                 }
             }
-            Piece::Chunk { sequence, stream, bytes, .. } => {
+            JournalItem::Chunk { sequence, stream, bytes, .. } => {
                 all.push(Told::Chunk { sequence, stream, bytes: bytes.to_vec() });
             }
-            Piece::Event { sequence, .. } => all.push(Told::Event { sequence }),
-            Piece::Missed { sequence, bytes, .. } => all.push(Told::Missed { sequence, bytes }),
+            JournalItem::Event { sequence, .. } => all.push(Told::Event { sequence }),
+            JournalItem::Missed { sequence, bytes, .. } => {
+                all.push(Told::Missed { sequence, bytes })
+            }
         }
     }
     all
 }
 
 /// What was written to a stream.
-fn written(acts: &[Act], of: Stream) -> Vec<u8> {
+fn written(acts: &[Act], of: OutputStream) -> Vec<u8> {
     let bytes = |act: &Act| match act {
         Act::Append(stream, bytes) if *stream == of => bytes.clone(),
         _ => Vec::new(),
@@ -104,15 +106,15 @@ fn written(acts: &[Act], of: Stream) -> Vec<u8> {
 }
 
 fn output_bytes(acts: &[Act]) -> u64 {
-    Stream::BOTH.iter().map(|stream| written(acts, *stream).len() as u64).sum()
+    OutputStream::BOTH.iter().map(|stream| written(acts, *stream).len() as u64).sum()
 }
 
 fn strictly_grows(told: &[Told]) -> bool {
     told.is_sorted_by(|one, next| one.sequence() < next.sequence())
 }
 
-fn any_stream() -> impl Strategy<Value = Stream> {
-    prop_oneof![Just(Stream::Stdout), Just(Stream::Stderr)]
+fn any_stream() -> impl Strategy<Value = OutputStream> {
+    prop_oneof![Just(OutputStream::Stdout), Just(OutputStream::Stderr)]
 }
 
 /// Text without carriage returns, so that lines put together are exactly what was written.
@@ -149,10 +151,15 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     prop::collection::vec(any_act(), 0..40)
 }
 
-fn any_holding() -> impl Strategy<Value = Holding> {
-    let keep = prop_oneof![Just(Keep::First), Just(Keep::FirstAndLast)];
+fn any_holding() -> impl Strategy<Value = JournalLimits> {
+    let keep = prop_oneof![Just(KeepPolicy::First), Just(KeepPolicy::FirstAndLast)];
     (0..200_usize, 0..100_usize, keep, 4..20_usize).prop_map(
-        |(limit, window, keep, longest_line)| Holding { limit, keep, window, longest_line },
+        |(limit, window, keep, max_line_bytes)| JournalLimits {
+            limit,
+            keep,
+            window,
+            max_line_bytes,
+        },
     )
 }
 
@@ -160,7 +167,7 @@ fn any_holding() -> impl Strategy<Value = Holding> {
 /// from now on.
 fn accounts_for_everything(
     journal: &Journal,
-    lens: Lens,
+    lens: View,
     acts: &[Act],
     reads: &[bool],
 ) -> Result<(), TestCaseError> {
@@ -188,7 +195,7 @@ proptest! {
     #[test]
     fn lines_put_together_are_the_streams(acts in acts()) {
         let journal = journal(ROOMY);
-        let mut cursor = journal.reader(Lens::Lines, 0);
+        let mut cursor = journal.reader(View::Lines, 0);
         let mut told = Vec::new();
         for (number, one) in acts.iter().enumerate() {
             act(&journal, one);
@@ -199,7 +206,7 @@ proptest! {
         cut_both(&journal);
         told.extend(rest(&journal, &mut cursor));
         prop_assert!(strictly_grows(&told), "{told:?}");
-        for of in Stream::BOTH {
+        for of in OutputStream::BOTH {
             let text: String = told.iter().filter_map(|told| match told {
                 Told::Line { stream, text, is_partial, .. } if *stream == of => {
                     Some(text.clone() + if *is_partial { "" } else { "\n" })
@@ -208,7 +215,7 @@ proptest! {
             }).collect();
             prop_assert_eq!(text.into_bytes(), written(&acts, of));
         }
-        let late = rest(&journal, &mut journal.reader(Lens::Lines, 0));
+        let late = rest(&journal, &mut journal.reader(View::Lines, 0));
         prop_assert_eq!(&late, &told, "who comes late is told the same");
     }
 
@@ -216,7 +223,7 @@ proptest! {
     fn a_reader_takes_up_behind_any_record(acts in acts()) {
         let journal = journal(ROOMY);
         acts.iter().for_each(|one| act(&journal, one));
-        for lens in [Lens::Lines, Lens::Chunks] {
+        for lens in [View::Lines, View::Chunks] {
             let all = rest(&journal, &mut journal.reader(lens, 0));
             for (index, told) in all.iter().enumerate() {
                 let resumed = rest(&journal, &mut journal.reader(lens, told.sequence()));
@@ -229,7 +236,7 @@ proptest! {
     fn what_is_told_and_what_is_missed_is_everything(
         acts in plain_acts(), holding in any_holding(), reads in prop::collection::vec(any::<bool>(), 40)
     ) {
-        for lens in [Lens::Lines, Lens::Chunks] {
+        for lens in [View::Lines, View::Chunks] {
             let journal = &journal(holding);
             accounts_for_everything(journal, lens, &acts, &reads)?;
         }
@@ -239,10 +246,10 @@ proptest! {
     fn so_it_is_where_there_are_more_entries_than_are_held(
         acts in plain_acts(), holding in any_holding(), reads in prop::collection::vec(any::<bool>(), 40)
     ) {
-        for lens in [Lens::Lines, Lens::Chunks] {
+        for lens in [View::Lines, View::Chunks] {
             let journal = &journal(holding);
             // Events stay, so they leave room for a few others.
-            (0..inner::MOST_ENTRIES - 8).for_each(|_| act(journal, &Act::Event));
+            (0..state::MAX_ENTRIES - 8).for_each(|_| act(journal, &Act::Event));
             accounts_for_everything(journal, lens, &acts, &reads)?;
         }
     }
@@ -252,10 +259,10 @@ proptest! {
         acts in plain_attempts(), holding in any_holding(), after in 0..400_u64, has_pieces: bool
     ) {
         let holding =
-            if has_pieces { holding } else { Holding { longest_line: usize::MAX, ..holding } };
-        let longest_line = holding.longest_line;
-        let (journal, all) = (journal(holding), journal(Holding { longest_line, ..ROOMY }));
-        let mut live = all.reader(Lens::Lines, 0);
+            if has_pieces { holding } else { JournalLimits { max_line_bytes: usize::MAX, ..holding } };
+        let max_line_bytes = holding.max_line_bytes;
+        let (journal, all) = (journal(holding), journal(JournalLimits { max_line_bytes, ..ROOMY }));
+        let mut live = all.reader(View::Lines, 0);
         let mut lines = Vec::new();
         for one in &acts {
             act(&journal, one);
@@ -268,11 +275,11 @@ proptest! {
         lines.extend(rest(&all, &mut live));
         let sum = |told: &[Told]| told.iter().map(Told::bytes).sum::<u64>();
         let later = lines.iter().filter(|told| told.sequence() > after).map(Told::bytes).sum();
-        let exact = sum(&rest(&all, &mut all.reader(Lens::Chunks, after)));
+        let exact = sum(&rest(&all, &mut all.reader(View::Chunks, after)));
 
-        let told = rest(&journal, &mut journal.reader(Lens::Chunks, after));
+        let told = rest(&journal, &mut journal.reader(View::Chunks, after));
         prop_assert_eq!(sum(&told), exact, "{:?}", told);
-        let told = rest(&journal, &mut journal.reader(Lens::Lines, after));
+        let told = rest(&journal, &mut journal.reader(View::Lines, after));
         // A line that was unfinished there comes as a whole, if its beginning is held.
         prop_assert!((exact..=later).contains(&sum(&told)), "{told:?}");
         prop_assert!(strictly_grows(&told) && told.iter().all(|told| told.sequence() > after));
@@ -285,7 +292,7 @@ proptest! {
     #[test]
     fn nothing_is_let_go_that_a_pinned_reader_needs(acts in acts(), holding in any_holding()) {
         let journal = journal(holding);
-        let mut pinned = journal.reader(Lens::Lines, 0).pinned(journal.pin());
+        let mut pinned = journal.reader(View::Lines, 0).pinned(journal.pin());
         acts.iter().for_each(|one| act(&journal, one));
         prop_assert_eq!(journal.behind(0), journal.end());
         let told = rest(&journal, &mut pinned);
@@ -300,16 +307,16 @@ proptest! {
         acts.iter().for_each(|one| act(&journal, one));
         let sealed = journal.seal();
         let packed = postcard::to_allocvec(&sealed).unwrap();
-        let unpacked: Sealed = postcard::from_bytes(&packed).unwrap();
-        let bytes = sealed.output.each_ref().map(Captured::bytes);
+        let unpacked: SealedJournal = postcard::from_bytes(&packed).unwrap();
+        let bytes = sealed.output.each_ref().map(CapturedOutput::bytes);
         for sealed in [&sealed, &unpacked.with_first_parts(bytes)] {
-            let revived = Journal::revive(Owner::default(), "test".into(), sealed);
-            for lens in [Lens::Lines, Lens::Chunks, Lens::Events] {
+            let revived = Journal::revive(JournalOwner::default(), "test".into(), sealed);
+            for lens in [View::Lines, View::Chunks, View::Events] {
                 let before = rest(&journal, &mut journal.reader(lens, 0));
                 prop_assert_eq!(before, rest(&revived, &mut revived.reader(lens, 0)));
             }
         }
-        for of in Stream::BOTH {
+        for of in OutputStream::BOTH {
             prop_assert_eq!(&sealed.output[of.index()].bytes()[..], &written(&acts, of)[..]);
         }
     }
@@ -318,7 +325,7 @@ proptest! {
     fn places_that_never_were_are_taken_for_the_nearest(acts in acts(), after in any::<u64>()) {
         let journal = journal(ROOMY);
         acts.iter().for_each(|one| act(&journal, one));
-        for lens in [Lens::Lines, Lens::Chunks] {
+        for lens in [View::Lines, View::Chunks] {
             let told = rest(&journal, &mut journal.reader(lens, after));
             prop_assert!(told.iter().all(|told| told.sequence() > after));
         }
@@ -327,13 +334,13 @@ proptest! {
 
 #[test]
 fn many_small_portions_of_both_streams_take_bounded_memory() {
-    let journal = journal(Holding { limit: 1000, window: 100_000, ..ROOMY });
+    let journal = journal(JournalLimits { limit: 1000, window: 100_000, ..ROOMY });
     for _ in 0..20_000 {
-        journal.append(Stream::Stdout, &mut b"a".to_vec());
-        journal.append(Stream::Stderr, &mut b"b".to_vec());
+        journal.append(OutputStream::Stdout, &mut b"a".to_vec());
+        journal.append(OutputStream::Stderr, &mut b"b".to_vec());
     }
     assert!(journal.lock().entries.len() <= 5000, "{}", journal.lock().entries.len());
-    let told = rest(&journal, &mut journal.reader(Lens::Chunks, 0));
+    let told = rest(&journal, &mut journal.reader(View::Chunks, 0));
     assert_eq!(told.iter().map(Told::bytes).sum::<u64>(), 40_000);
 }
 
@@ -343,12 +350,12 @@ fn who_takes_up_among_unfinished_pieces_that_are_gone_is_told_how_much_they_were
     let journal = journal(ROOMY);
     for _ in 0..PIECES {
         // Two numbers of the sequence, of which one is a byte.
-        journal.append(Stream::Stdout, &mut b"a".to_vec());
-        journal.cut(Stream::Stdout, Cut::AtACharacter);
+        journal.append(OutputStream::Stdout, &mut b"a".to_vec());
+        journal.cut(OutputStream::Stdout, Cut::AtACharacter);
     }
     assert!(journal.lock().entries.len() <= 5000);
     for pieces in [0, 1, 10, 1000, 2000, PIECES - 10, PIECES] {
-        for lens in [Lens::Lines, Lens::Chunks] {
+        for lens in [View::Lines, View::Chunks] {
             let told = rest(&journal, &mut journal.reader(lens, 2 * pieces));
             let accounted: u64 = told.iter().map(Told::bytes).sum();
             // Nothing has finished a line.
@@ -363,15 +370,15 @@ fn who_takes_up_among_unfinished_pieces_that_are_gone_is_told_how_much_they_were
 #[test]
 fn what_was_told_unfinished_while_a_reader_slept_is_missed_and_no_part_of_what_follows() {
     let journal = journal(ROOMY);
-    (0..inner::MOST_ENTRIES - 2).for_each(|_| act(&journal, &Act::Event));
+    (0..state::MAX_ENTRIES - 2).for_each(|_| act(&journal, &Act::Event));
     let begin = journal.end();
-    let mut cursor = journal.reader(Lens::Lines, begin);
-    journal.append(Stream::Stdout, &mut b"a".to_vec());
+    let mut cursor = journal.reader(View::Lines, begin);
+    journal.append(OutputStream::Stdout, &mut b"a".to_vec());
     assert_eq!(rest(&journal, &mut cursor), []);
-    journal.cut(Stream::Stdout, Cut::AtACharacter);
+    journal.cut(OutputStream::Stdout, Cut::AtACharacter);
     // There is no room for more, so the oldest goes.
-    journal.append(Stream::Stderr, &mut b"x\n".to_vec());
-    journal.append(Stream::Stdout, &mut b"b".to_vec());
+    journal.append(OutputStream::Stderr, &mut b"x\n".to_vec());
+    journal.append(OutputStream::Stdout, &mut b"b".to_vec());
     cut_both(&journal);
     let line = |sequence, stream, text: &str, is_partial| Told::Line {
         sequence: begin + sequence,
@@ -381,18 +388,18 @@ fn what_was_told_unfinished_while_a_reader_slept_is_missed_and_no_part_of_what_f
     };
     let expected = [
         Told::Missed { sequence: begin + 2, bytes: 1 },
-        line(4, Stream::Stderr, "x", false),
-        line(6, Stream::Stdout, "b", true),
+        line(4, OutputStream::Stderr, "x", false),
+        line(6, OutputStream::Stdout, "b", true),
     ];
     assert_eq!(rest(&journal, &mut cursor), expected);
-    assert_eq!(rest(&journal, &mut journal.reader(Lens::Lines, begin)), expected);
+    assert_eq!(rest(&journal, &mut journal.reader(View::Lines, begin)), expected);
 }
 
 #[test]
 fn single_bytes_of_one_stream_share_an_entry() {
     let journal = journal(ROOMY);
     for _ in 0..1000 {
-        journal.append(Stream::Stdout, &mut b"a".to_vec());
+        journal.append(OutputStream::Stdout, &mut b"a".to_vec());
     }
     // As many entries as there are spells of 20 ms, which are few.
     assert!(journal.lock().entries.len() < 200);
@@ -400,11 +407,11 @@ fn single_bytes_of_one_stream_share_an_entry() {
 
 #[test]
 fn a_carriage_return_held_back_at_the_end_is_a_piece_of_its_own() {
-    let journal = journal(Holding { longest_line: 4, ..ROOMY });
-    journal.append(Stream::Stdout, &mut b"abcd\r".to_vec());
-    journal.append(Stream::Stderr, &mut b"x\n".to_vec());
-    journal.cut(Stream::Stdout, Cut::AtTheEnd);
-    let told = rest(&journal, &mut journal.reader(Lens::Lines, 0));
+    let journal = journal(JournalLimits { max_line_bytes: 4, ..ROOMY });
+    journal.append(OutputStream::Stdout, &mut b"abcd\r".to_vec());
+    journal.append(OutputStream::Stderr, &mut b"x\n".to_vec());
+    journal.cut(OutputStream::Stdout, Cut::AtTheEnd);
+    let told = rest(&journal, &mut journal.reader(View::Lines, 0));
     let texts: Vec<_> = told
         .iter()
         .map(|told| match told {
@@ -417,24 +424,24 @@ fn a_carriage_return_held_back_at_the_end_is_a_piece_of_its_own() {
 
 #[test]
 fn output_does_not_join_an_entry_across_what_was_let_go() {
-    let journal = journal(Holding { limit: 4, window: 0, ..ROOMY });
+    let journal = journal(JournalLimits { limit: 4, window: 0, ..ROOMY });
     for (stream, bytes) in [
-        (Stream::Stderr, &b"many bytes"[..]),
-        (Stream::Stdout, b"a"),
-        (Stream::Stderr, b"more"),
-        (Stream::Stdout, b"b"),
+        (OutputStream::Stderr, &b"many bytes"[..]),
+        (OutputStream::Stdout, b"a"),
+        (OutputStream::Stderr, b"more"),
+        (OutputStream::Stdout, b"b"),
     ] {
         journal.append(stream, &mut bytes.to_vec());
     }
-    let told = rest(&journal, &mut journal.reader(Lens::Chunks, 0));
+    let told = rest(&journal, &mut journal.reader(View::Chunks, 0));
     let chunk =
         |sequence, stream, bytes: &[u8]| Told::Chunk { sequence, stream, bytes: bytes.into() };
     let expected = [
-        chunk(4, Stream::Stderr, b"many"),
+        chunk(4, OutputStream::Stderr, b"many"),
         Told::Missed { sequence: 10, bytes: 6 },
-        chunk(11, Stream::Stdout, b"a"),
+        chunk(11, OutputStream::Stdout, b"a"),
         Told::Missed { sequence: 15, bytes: 4 },
-        chunk(16, Stream::Stdout, b"b"),
+        chunk(16, OutputStream::Stdout, b"b"),
     ];
     assert_eq!(told, expected);
 }
@@ -442,11 +449,11 @@ fn output_does_not_join_an_entry_across_what_was_let_go() {
 #[test]
 fn what_an_earlier_attempt_has_kept_comes_in_chunks_like_all_else() {
     const LONGEST: usize = 64 * 1024;
-    let journal = journal(Holding { window: usize::MAX, ..ROOMY });
+    let journal = journal(JournalLimits { window: usize::MAX, ..ROOMY });
     let whole: Vec<u8> = (0..4 * LONGEST + 1).map(|at| (at % 251) as u8).collect();
-    journal.append(Stream::Stdout, &mut whole.clone());
+    journal.append(OutputStream::Stdout, &mut whole.clone());
     journal.start_over();
-    let told = rest(&journal, &mut journal.reader(Lens::Chunks, 0));
+    let told = rest(&journal, &mut journal.reader(View::Chunks, 0));
     let chunks: Vec<_> = told
         .into_iter()
         .map(|told| match told {
@@ -461,7 +468,8 @@ fn what_an_earlier_attempt_has_kept_comes_in_chunks_like_all_else() {
 #[test]
 fn what_is_read_at_once_leaves_a_small_window_in_portions() {
     const PORTION: u64 = 64 * 1024;
-    let holding = Holding { limit: 0, window: 2 * PORTION as usize, longest_line: 100, ..ROOMY };
+    let holding =
+        JournalLimits { limit: 0, window: 2 * PORTION as usize, max_line_bytes: 100, ..ROOMY };
     let journal = journal(holding);
     let line = "0123456789abcdef";
     for _ in 0..3 {
@@ -469,8 +477,8 @@ fn what_is_read_at_once_leaves_a_small_window_in_portions() {
         let length = chunk.len() as u64;
         assert!(length > 4 * PORTION);
         let begin = journal.end();
-        journal.append(Stream::Stdout, &mut chunk);
-        let told = rest(&journal, &mut journal.reader(Lens::Lines, begin));
+        journal.append(OutputStream::Stdout, &mut chunk);
+        let told = rest(&journal, &mut journal.reader(View::Lines, begin));
         assert_eq!(told.iter().map(Told::bytes).sum::<u64>(), length);
         let is_missed = |told: &Told| matches!(told, Told::Missed { .. });
         let (missed, lines): (Vec<_>, Vec<_>) = told.into_iter().partition(is_missed);

@@ -100,10 +100,10 @@ export const jitter: Record<Extract<types.Jitter, string>, true> = { full: true,
 export const retry: Required<types.Retry>[] = [
   {
     "attempts": 3,
-    "factor": 2,
-    "first_pause_ms": 1,
+    "multiplier": 2,
+    "initial_delay_ms": 1,
     "jitter": "half",
-    "longest_pause_ms": 1,
+    "max_delay_ms": 1,
     "on": [
       "any_exit_code",
       {
@@ -140,10 +140,10 @@ export const executionOptions: Required<types.ExecutionOptions>[] = [
     "priority": 1,
     "retry": {
       "attempts": 3,
-      "factor": 2,
-      "first_pause_ms": 1,
+      "multiplier": 2,
+      "initial_delay_ms": 1,
       "jitter": "half",
-      "longest_pause_ms": 1,
+      "max_delay_ms": 1,
       "on": [
         "any_exit_code",
         {
@@ -199,9 +199,9 @@ export const planStep: Required<types.PlanStep>[] = [
   }
 ];
 
-export const notRunTags: Record<Extract<types.NotRun["type"], string>, true> = { dependency_failed: true, engine_closed: true, input: true, plan_cancelled: true, plan_deadline: true, plan_stopped: true };
+export const notRunTags: Record<Extract<types.SkipReason["type"], string>, true> = { dependency_failed: true, engine_closed: true, input: true, plan_cancelled: true, plan_deadline: true, plan_stopped: true };
 
-export const notRun: Required<types.NotRun>[] = [
+export const notRun: Required<types.SkipReason>[] = [
   {
     "step": {
       "index": 1,
@@ -617,10 +617,10 @@ export const stepOptions: Required<types.StepOptions>[] = [
       "priority": 1,
       "retry": {
         "attempts": 3,
-        "factor": 2,
-        "first_pause_ms": 1,
+        "multiplier": 2,
+        "initial_delay_ms": 1,
         "jitter": "half",
-        "longest_pause_ms": 1,
+        "max_delay_ms": 1,
         "on": [
           "any_exit_code",
           {
@@ -666,10 +666,10 @@ export const planOptions: Required<types.PlanOptions>[] = [
       "priority": 1,
       "retry": {
         "attempts": 3,
-        "factor": 2,
-        "first_pause_ms": 1,
+        "multiplier": 2,
+        "initial_delay_ms": 1,
         "jitter": "half",
-        "longest_pause_ms": 1,
+        "max_delay_ms": 1,
         "on": [
           "any_exit_code",
           {
@@ -727,10 +727,10 @@ export const planOptions: Required<types.PlanOptions>[] = [
           "priority": 1,
           "retry": {
             "attempts": 3,
-            "factor": 2,
-            "first_pause_ms": 1,
+            "multiplier": 2,
+            "initial_delay_ms": 1,
             "jitter": "half",
-            "longest_pause_ms": 1,
+            "max_delay_ms": 1,
             "on": [
               "any_exit_code",
               {
@@ -807,7 +807,7 @@ export const planEnding: Required<types.PlanEnding>[] = [
   }
 ];
 
-export const executionStats: Required<types.ExecutionStats>[] = [
+export const executionStats: Required<types.PlanStats>[] = [
   {
     "cancelled": 1,
     "completed": 1,

@@ -1,4 +1,4 @@
-use execution_engine::{ChunkContent, ChunkRecord, EventRecord, ExecutionEvent, Stream, Uuid};
+use execution_engine::{ChunkContent, ChunkRecord, EventRecord, ExecutionEvent, OutputStream, Uuid};
 use serde::Serialize;
 use tauri::ipc::InvokeResponseBody;
 
@@ -72,7 +72,7 @@ struct Entry<'a> {
     timestamp: String,
     execution_id: Uuid,
     #[serde(skip_serializing_if = "Option::is_none")]
-    stream: Option<Stream>,
+    stream: Option<OutputStream>,
     #[serde(skip_serializing_if = "Option::is_none")]
     length: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,0 +1,10 @@
+//! Admission control: how many executions may be alive, and which queued one is next.
+
+mod limiter;
+mod queue;
+
+pub use limiter::Admission;
+pub(crate) use limiter::{
+    AdmissionRequest, Admitted, ConcurrencyLimiter, GroupLimit, QueuePolicy, QueueSlot, Rejected,
+};
+pub(crate) use queue::{AdmissionQueue, GroupId, QueueKey};

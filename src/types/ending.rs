@@ -1,0 +1,237 @@
+use std::fmt;
+
+use execution_engine_process::signal_name;
+use serde::{Deserialize, Serialize};
+
+use super::{ExecutionStatus, SkipReason};
+use crate::error::ExecutionError;
+
+/// The one thing that ended an execution. Status, success, exit code, error text and terminal
+/// event are all derived from it, so that they cannot contradict each other.
+///
+/// ```
+/// use execution_engine::*;
+///
+/// let ending = Ending::Exited { code: 3 };
+/// assert_eq!(ending.status(), ExecutionStatus::Failed);
+/// assert_eq!(ending.exit_code(), 3);
+/// assert_eq!(ending.error().unwrap(), ExecutionError::ExitCode(3));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Ending {
+    /// The program ended by itself.
+    Exited {
+        /// Its exit code.
+        code: i32,
+    },
+    /// A signal ended the program, and not because the engine was stopping it: from somewhere else, or by
+    /// [`signal`](crate::ExecutionEngine::signal).
+    Signaled {
+        /// The number of the signal.
+        signal: i32,
+        /// Whether the system wrote a core file.
+        core_dumped: bool,
+    },
+    /// The time was up.
+    TimedOut {
+        /// The timeout in milliseconds.
+        timeout_ms: u64,
+    },
+    /// [`cancel`](crate::ExecutionEngine::cancel) was called.
+    Cancelled,
+    /// A stream exceeded the limit under
+    /// [`FailExecution`](crate::OversizedOutputStrategy::FailExecution).
+    OutputLimit {
+        /// The stream.
+        stream: OutputStream,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// Output could not be read or kept: the overflow file's disk is full, for instance.
+    OutputLost {
+        /// The stream.
+        stream: OutputStream,
+        /// What the system said.
+        reason: String,
+    },
+    /// The request was valid, and yet the program could not be started.
+    SpawnFailed {
+        /// What failed, and what to do about it.
+        reason: String,
+        /// The system's error number, where there is one.
+        os_error: Option<i32>,
+    },
+    /// The program was ended because it had reached a limit of its
+    /// [options](crate::ExecutionOptions::limits).
+    ResourceLimit {
+        /// Which one.
+        limit: ResourceLimit,
+    },
+    /// The deadline of its plan passed.
+    PlanDeadline {
+        /// The deadline in milliseconds.
+        deadline_ms: u64,
+    },
+    /// It is a command of a plan that never ran.
+    NotRun {
+        /// Why.
+        reason: SkipReason,
+    },
+    /// The program ended, but other code in this process took its exit status.
+    StatusUnknown,
+    /// The engine was dropped or shut down while the program ran, so it was stopped.
+    EngineClosed,
+    /// The engine could not go on watching the program, so it was stopped.
+    EngineFailed {
+        /// What failed.
+        reason: String,
+    },
+}
+
+impl Ending {
+    /// The status that goes with this ending.
+    pub fn status(&self) -> ExecutionStatus {
+        match self {
+            Self::Exited { code: 0 } => ExecutionStatus::Completed,
+            Self::TimedOut { .. } | Self::PlanDeadline { .. } => ExecutionStatus::Timeout,
+            Self::NotRun { reason } => reason.status(),
+            Self::Cancelled | Self::EngineClosed => ExecutionStatus::Cancelled,
+            _ => ExecutionStatus::Failed,
+        }
+    }
+
+    /// Whether the program ended by itself with exit code 0.
+    pub fn is_success(&self) -> bool {
+        matches!(self, Self::Exited { code: 0 })
+    }
+
+    /// Whether the program ended without the engine's doing.
+    pub(crate) fn is_own(&self) -> bool {
+        matches!(self, Self::Exited { .. } | Self::Signaled { .. } | Self::StatusUnknown)
+    }
+
+    /// The exit code of a program that ended by itself, else -1.
+    pub fn exit_code(&self) -> i32 {
+        match self {
+            Self::Exited { code } => *code,
+            _ => -1,
+        }
+    }
+
+    /// The ending as an error; None for a success.
+    pub fn error(&self) -> Option<ExecutionError> {
+        Some(match self.clone() {
+            Self::Exited { code: 0 } => return None,
+            Self::Exited { code } => ExecutionError::ExitCode(code),
+            Self::Signaled { signal, .. } => ExecutionError::Signaled(signal),
+            Self::TimedOut { timeout_ms } => ExecutionError::TimedOut(timeout_ms),
+            Self::PlanDeadline { deadline_ms } => ExecutionError::TimedOut(deadline_ms),
+            Self::NotRun { reason } => ExecutionError::NotRun(reason),
+            Self::Cancelled => ExecutionError::Cancelled,
+            Self::OutputLimit { limit, .. } => ExecutionError::OutputSizeExceeded(limit),
+            Self::OutputLost { stream, reason } => ExecutionError::OutputLost { stream, reason },
+            Self::SpawnFailed { reason, os_error } => {
+                ExecutionError::SpawnFailed { reason, os_error }
+            }
+            Self::ResourceLimit { limit } => ExecutionError::ResourceLimit(limit),
+            Self::StatusUnknown => ExecutionError::StatusUnknown,
+            Self::EngineClosed => ExecutionError::ShuttingDown,
+            Self::EngineFailed { reason } => ExecutionError::Engine(reason),
+        })
+    }
+
+    /// What the exit code does not say: None where the program ended by itself with a code.
+    pub(crate) fn message(&self) -> Option<String> {
+        match self {
+            Self::Exited { .. } => None,
+            _ => Some(self.to_string()),
+        }
+    }
+}
+
+/// The ending in words: `exit code 3`, `killed by SIGSEGV`, `timed out after 5000 ms`.
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited { code } => write!(f, "exit code {code}"),
+            Self::Signaled { signal, core_dumped } => {
+                let core = if *core_dumped { " (core dumped)" } else { "" };
+                write!(f, "killed by {}{core}", signal_name(*signal))
+            }
+            Self::TimedOut { timeout_ms } => write!(f, "timed out after {timeout_ms} ms"),
+            Self::PlanDeadline { deadline_ms } => {
+                write!(f, "stopped by the deadline of its plan ({deadline_ms} ms)")
+            }
+            Self::NotRun { reason } => write!(f, "never ran: {reason}"),
+            Self::Cancelled => f.write_str("cancelled"),
+            Self::OutputLimit { stream, limit } => {
+                write!(f, "{stream} exceeded the output limit of {limit} bytes")
+            }
+            Self::OutputLost { stream, reason } => {
+                write!(f, "{stream} could not be kept: {reason}")
+            }
+            Self::SpawnFailed { reason, .. } => write!(f, "could not be started: {reason}"),
+            Self::ResourceLimit { limit } => write!(f, "reached its limit of {limit}"),
+            Self::StatusUnknown => {
+                f.write_str("ended; other code in this process took its exit status")
+            }
+            Self::EngineClosed => f.write_str("stopped because the engine was closed"),
+            Self::EngineFailed { reason } => write!(f, "could not be watched: {reason}"),
+        }
+    }
+}
+
+/// A limit whose breach the system tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ResourceLimit {
+    /// [`cpu_seconds`](crate::Limits::cpu_seconds)
+    CpuTime,
+    /// [`file_size_bytes`](crate::Limits::file_size_bytes)
+    FileSize,
+    /// [`tree_memory_bytes`](crate::Limits::tree_memory_bytes)
+    TreeMemory,
+}
+
+impl fmt::Display for ResourceLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::CpuTime => "CPU time (cpu_seconds)",
+            Self::FileSize => "file size (file_size_bytes)",
+            Self::TreeMemory => "memory (tree_memory_bytes)",
+        })
+    }
+}
+
+/// One of the two output streams of a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputStream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+impl OutputStream {
+    pub(crate) const BOTH: [Self; 2] = [Self::Stdout, Self::Stderr];
+
+    pub(crate) fn index(self) -> usize {
+        match self {
+            Self::Stdout => 0,
+            Self::Stderr => 1,
+        }
+    }
+}
+
+impl fmt::Display for OutputStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        })
+    }
+}

@@ -1,0 +1,144 @@
+use std::time::Duration;
+
+use execution_engine_process::{Leftovers, Limits, Output, Signal};
+use serde::{Deserialize, Serialize};
+
+use super::{RetryPolicy, StdinSource, is_default, whole_millis};
+
+/// Settings of one execution beyond its request, for
+/// [`execute_with`](crate::ExecutionEngine::execute_with).
+///
+/// ```
+/// use execution_engine::*;
+///
+/// let options = ExecutionOptions::default()
+///     .stop_grace(Duration::from_millis(200))
+///     .stop_signal(Signal::Interrupt)
+///     .leftovers(Leftovers::Leave);
+/// assert_eq!(options.stop_grace_ms, Some(200));
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ExecutionOptions {
+    /// How many milliseconds the process tree has between the polite signal and the final one when
+    /// it is stopped; None takes the engine's
+    /// ([`EngineBuilder::stop_grace`](crate::EngineBuilder::stop_grace)).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop_grace_ms: Option<u64>,
+    /// The polite signal; None takes the engine's
+    /// ([`EngineBuilder::stop_signal`](crate::EngineBuilder::stop_signal)).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop_signal: Option<Signal>,
+    /// The final signal; None takes the engine's
+    /// ([`EngineBuilder::final_signal`](crate::EngineBuilder::final_signal)).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub final_signal: Option<Signal>,
+    /// What becomes of processes that are still alive when the program has ended by itself.
+    #[serde(skip_serializing_if = "is_default")]
+    pub leftovers: Leftovers,
+    /// What the program may use.
+    #[serde(skip_serializing_if = "is_default")]
+    pub limits: Limits,
+    /// Who goes first when executions [wait](crate::Admission::Queue): the higher number, and the
+    /// oldest among equals. Default: 0.
+    #[serde(skip_serializing_if = "is_default")]
+    pub priority: i32,
+    /// The [group](crate::EngineBuilder::group) whose limit counts for it, too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// What the program reads.
+    #[serde(skip_serializing_if = "is_default")]
+    pub stdin: StdinSource,
+    /// Whether its two streams are kept apart. Merged, they are one, and all of it is
+    /// [`stdout`](crate::ExecutionResult::stdout): their order is exact then, also within a line.
+    #[serde(skip_serializing_if = "is_default")]
+    pub output: Output,
+    /// After how many milliseconds of silence a line that is not finished is told as it is, so that a
+    /// prompt or a progress bar can be shown. None waits until it is finished.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partial_lines_after_ms: Option<u64>,
+    /// Whether it is tried again when it has failed. It keeps its permit between attempts, and its
+    /// result has the output of the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryPolicy>,
+}
+
+impl ExecutionOptions {
+    /// Sets [`stop_grace_ms`](Self::stop_grace_ms).
+    #[must_use]
+    pub fn stop_grace(mut self, grace: Duration) -> Self {
+        self.stop_grace_ms = Some(whole_millis(grace));
+        self
+    }
+
+    /// Sets [`stop_signal`](Self::stop_signal).
+    #[must_use]
+    pub fn stop_signal(mut self, signal: Signal) -> Self {
+        self.stop_signal = Some(signal);
+        self
+    }
+
+    /// Sets [`final_signal`](Self::final_signal).
+    #[must_use]
+    pub fn final_signal(mut self, signal: Signal) -> Self {
+        self.final_signal = Some(signal);
+        self
+    }
+
+    /// Sets [`leftovers`](Self::leftovers).
+    #[must_use]
+    pub fn leftovers(mut self, leftovers: Leftovers) -> Self {
+        self.leftovers = leftovers;
+        self
+    }
+
+    /// Sets [`limits`](Self::limits).
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets [`retry`](Self::retry).
+    #[must_use]
+    pub fn retry(mut self, retry: RetryPolicy) -> Self {
+        self.retry = Some(retry);
+        self
+    }
+
+    /// Sets [`priority`](Self::priority).
+    #[must_use]
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// Sets [`group`](Self::group).
+    #[must_use]
+    pub fn group(mut self, name: impl Into<String>) -> Self {
+        self.group = Some(name.into());
+        self
+    }
+
+    /// Sets [`stdin`](Self::stdin).
+    #[must_use]
+    pub fn stdin(mut self, source: StdinSource) -> Self {
+        self.stdin = source;
+        self
+    }
+
+    /// Sets [`output`](Self::output).
+    #[must_use]
+    pub fn output(mut self, output: Output) -> Self {
+        self.output = output;
+        self
+    }
+
+    /// Sets [`partial_lines_after_ms`](Self::partial_lines_after_ms).
+    #[must_use]
+    pub fn partial_lines_after(mut self, silence: Duration) -> Self {
+        self.partial_lines_after_ms = Some(whole_millis(silence));
+        self
+    }
+}
