@@ -7,56 +7,56 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
 use rustix::process::Pid;
 
-use super::exec::{Orders, block_signals};
-use super::main_program::Main;
+use super::child_setup::{ChildSetup, block_signals};
+use super::leader::Leader;
 use super::resources::Resources;
 use super::stack::Stack;
 use crate::error::{SpawnError, Stage};
 
 /// Where the child comes to life.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Birthplace<'a> {
+pub(super) enum Placement<'a> {
     /// Where its host is.
-    Host,
+    Inherit,
     /// In the control group of this directory.
-    Group(BorrowedFd<'a>),
+    CloneInto(BorrowedFd<'a>),
     /// Where its host is; it writes itself into this list of a control group before anything else.
-    Joins(BorrowedFd<'a>),
+    Attach(BorrowedFd<'a>),
 }
 
 /// Starts the program of `orders`.
 pub(super) fn start(
-    mut orders: Orders<'_>,
-    birthplace: Birthplace<'_>,
-) -> Result<Main, SpawnError> {
-    let main = make(&mut orders, birthplace)
-        .map_err(|error| SpawnError::new(stage_of(birthplace, &error), error))?;
-    let failure = match orders.failure() {
+    mut setup: ChildSetup<'_>,
+    placement: Placement<'_>,
+) -> Result<Leader, SpawnError> {
+    let leader = make(&mut setup, placement)
+        .map_err(|error| SpawnError::new(stage_of(placement, &error), error))?;
+    let failure = match setup.failure() {
         Some((stage, errno)) => SpawnError::new(stage, io::Error::from_raw_os_error(errno)),
-        None if orders.have_begun() => return Ok(main),
+        None if setup.have_begun() => return Ok(leader),
         None => SpawnError::new(Stage::Containment, killed_at_birth()),
     };
-    main.reap_now();
+    leader.reap_now();
     Err(failure)
 }
 
 /// Makes a child that ends at once, to see whether it can be made there.
-pub(super) fn probe(birthplace: Birthplace<'_>) -> io::Result<()> {
-    attempt(Orders::none(), birthplace)
+pub(super) fn probe(placement: Placement<'_>) -> io::Result<()> {
+    attempt(ChildSetup::none(), placement)
 }
 
 /// Makes a child that ends at once, to see whether it can set these limits.
 pub(super) fn probe_limits(limits: Resources) -> io::Result<()> {
-    let mut orders = Orders::none();
-    orders.limit(limits);
-    attempt(orders, Birthplace::Host)
+    let mut setup = ChildSetup::none();
+    setup.limit(limits);
+    attempt(setup, Placement::Inherit)
 }
 
-fn attempt(mut orders: Orders<'_>, birthplace: Birthplace<'_>) -> io::Result<()> {
-    let _ended = make(&mut orders, birthplace)?.reap_now();
-    match orders.failure() {
+fn attempt(mut setup: ChildSetup<'_>, placement: Placement<'_>) -> io::Result<()> {
+    let _ended = make(&mut setup, placement)?.reap_now();
+    match setup.failure() {
         Some((_, errno)) => Err(io::Error::from_raw_os_error(errno)),
-        None if orders.have_begun() => Ok(()),
+        None if setup.have_begun() => Ok(()),
         None => Err(killed_at_birth()),
     }
 }
@@ -69,19 +69,19 @@ fn killed_at_birth() -> io::Error {
 }
 
 /// A group that has been removed under us says ENODEV.
-fn stage_of(birthplace: Birthplace<'_>, error: &io::Error) -> Stage {
-    match (birthplace, error.raw_os_error()) {
-        (Birthplace::Group(_), Some(libc::ENODEV | libc::ENOENT)) => Stage::Containment,
+fn stage_of(placement: Placement<'_>, error: &io::Error) -> Stage {
+    match (placement, error.raw_os_error()) {
+        (Placement::CloneInto(_), Some(libc::ENODEV | libc::ENOENT)) => Stage::Containment,
         _ => Stage::Process,
     }
 }
 
-fn make(orders: &mut Orders<'_>, birthplace: Birthplace<'_>) -> io::Result<Main> {
-    let group = match birthplace {
-        Birthplace::Host => None,
-        Birthplace::Group(dir) => Some(dir.as_raw_fd()),
-        Birthplace::Joins(list) => {
-            orders.join(list.as_raw_fd());
+fn make(setup: &mut ChildSetup<'_>, placement: Placement<'_>) -> io::Result<Leader> {
+    let group = match placement {
+        Placement::Inherit => None,
+        Placement::CloneInto(dir) => Some(dir.as_raw_fd()),
+        Placement::Attach(list) => {
+            setup.join(list.as_raw_fd());
             None
         }
     };
@@ -89,18 +89,18 @@ fn make(orders: &mut Orders<'_>, birthplace: Birthplace<'_>) -> io::Result<Main>
     // A handler of the host's must not run in the child, which would run it in the host's memory.
     let mask = block_signals(u64::MAX);
     let cloned = match group {
-        None => clone_child(&stack, orders),
-        Some(dir) => clone_into(&stack, orders, dir),
+        None => clone_child(&stack, setup),
+        Some(dir) => clone_into(&stack, setup, dir),
     };
     block_signals(mask);
     stack.give_back();
     let (pid, pidfd) = cloned?;
-    Ok(Main::new(pid, pidfd))
+    Ok(Leader::new(pid, pidfd))
 }
 
 const FLAGS: c_int = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD;
 
-fn clone_child(stack: &Stack, orders: &mut Orders<'_>) -> io::Result<(Pid, OwnedFd)> {
+fn clone_child(stack: &Stack, setup: &mut ChildSetup<'_>) -> io::Result<(Pid, OwnedFd)> {
     let (base, size) = stack.usable();
     let mut pidfd: c_int = -1;
     // SAFETY: the child runs `child_main` on a stack that is ours and given back only when it is
@@ -112,7 +112,7 @@ fn clone_child(stack: &Stack, orders: &mut Orders<'_>) -> io::Result<(Pid, Owned
             child_main,
             base.wrapping_add(size).cast::<c_void>(),
             FLAGS | libc::SIGCHLD,
-            std::ptr::from_mut(orders).cast::<c_void>(),
+            std::ptr::from_mut(setup).cast::<c_void>(),
             &raw mut pidfd,
         )
     };
@@ -128,15 +128,15 @@ fn born(pid: c_int, pidfd: RawFd) -> io::Result<(Pid, OwnedFd)> {
     Ok((pid, unsafe { OwnedFd::from_raw_fd(pidfd) }))
 }
 
-extern "C" fn child_main(orders: *mut c_void) -> c_int {
+extern "C" fn child_main(setup: *mut c_void) -> c_int {
     // SAFETY: the pointer is the one given to `clone`, valid while the host's thread is suspended;
     // this is the child, on its own stack, with all signals blocked.
-    unsafe { (*orders.cast::<Orders<'_>>()).obey() }
+    unsafe { (*setup.cast::<ChildSetup<'_>>()).run() }
 }
 
 /// As [`clone_child`], in the control group of the directory `dir`.
 #[cfg(target_arch = "x86_64")]
-fn clone_into(stack: &Stack, orders: &mut Orders<'_>, dir: RawFd) -> io::Result<(Pid, OwnedFd)> {
+fn clone_into(stack: &Stack, setup: &mut ChildSetup<'_>, dir: RawFd) -> io::Result<(Pid, OwnedFd)> {
     let (base, size) = stack.usable();
     let mut pidfd: c_int = -1;
     // SAFETY: all zero is a value of this structure of numbers.
@@ -166,7 +166,7 @@ fn clone_into(stack: &Stack, orders: &mut Orders<'_>, dir: RawFd) -> io::Result<
             inlateout("rax") libc::SYS_clone3 as isize => result,
             in("rdi") &raw const args,
             in("rsi") size_of::<libc::clone_args>(),
-            in("r12") std::ptr::from_mut(orders),
+            in("r12") std::ptr::from_mut(setup),
             in("r13") child_main as extern "C" fn(*mut c_void) -> c_int,
             lateout("rcx") _,
             lateout("r11") _,
@@ -184,6 +184,6 @@ const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// On other machines the child joins its group before it executes its program.
 #[cfg(not(target_arch = "x86_64"))]
-fn clone_into(_: &Stack, _: &mut Orders<'_>, _: RawFd) -> io::Result<(Pid, OwnedFd)> {
+fn clone_into(_: &Stack, _: &mut ChildSetup<'_>, _: RawFd) -> io::Result<(Pid, OwnedFd)> {
     Err(io::ErrorKind::Unsupported.into())
 }

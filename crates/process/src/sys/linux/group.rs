@@ -7,7 +7,7 @@ use rustix::process::{
     Pid, Signal, kill_process_group, test_kill_process, test_kill_process_group,
 };
 
-use super::main_program::Main;
+use super::leader::Leader;
 use super::proc::{self, Stat};
 use crate::{Tree, WatchFd, WatchReady};
 
@@ -16,13 +16,13 @@ const MOST_WATCHED: usize = 32;
 
 /// While the main program is there its id keeps the group's from being given to others. When it has
 /// ended it is reaped first: a group with a zombie in it looks like one that lives.
-pub(super) fn tree(main: &mut Main) -> io::Result<Tree> {
-    main.reap()?;
-    if is_lost(main) {
+pub(super) fn tree(leader: &mut Leader) -> io::Result<Tree> {
+    leader.reap()?;
+    if is_lost(leader) {
         // Nobody can say who has left the group.
         return Ok(Tree::empty(false));
     }
-    let members = members(main)?;
+    let members = members(leader)?;
     Ok(Tree { occupied: members.is_occupied(), ..tree_of(&members.alive) })
 }
 
@@ -54,13 +54,13 @@ pub(super) fn tree_of(members: &[Stat]) -> Tree {
     }
 }
 
-pub(super) fn signal(main: &mut Main, signal: Signal) -> io::Result<u32> {
-    main.reap()?;
-    let members = members(main);
+pub(super) fn signal(leader: &mut Leader, signal: Signal) -> io::Result<u32> {
+    leader.reap()?;
+    let members = members(leader);
     if members.as_ref().is_ok_and(|members| !members.is_occupied()) {
         return Ok(0);
     }
-    match send(main, signal) {
+    match send(leader, signal) {
         Err(Errno::SRCH) => return Ok(0),
         sent => sent?,
     }
@@ -73,31 +73,32 @@ pub(super) fn signal(main: &mut Main, signal: Signal) -> io::Result<u32> {
 ///
 /// Whose number it is is asked right before: a look at all processes takes long enough for it to
 /// pass to somebody else.
-pub(super) fn send(main: &Main, signal: Signal) -> rustix::io::Result<()> {
-    if is_lost(main) {
+pub(super) fn send(leader: &Leader, signal: Signal) -> rustix::io::Result<()> {
+    if is_lost(leader) {
         return Err(Errno::SRCH);
     }
-    kill_process_group(main.pid(), signal)
+    kill_process_group(leader.pid(), signal)
 }
 
 /// Whether nobody is left in the group, or a stranger has its number by now: it stays taken while
 /// the group has a member, so that whoever has it as an id, and is not ours, is no member.
-pub(super) fn is_lost(main: &Main) -> bool {
+pub(super) fn is_lost(leader: &Leader) -> bool {
     let is_somebodys =
-        || main.has_given_up_number() && test_kill_process(main.pid()) != Err(Errno::SRCH);
-    (main.is_reaped() || main.has_given_up_number()) && (is_gone(main.pid()) || is_somebodys())
+        || leader.has_given_up_number() && test_kill_process(leader.pid()) != Err(Errno::SRCH);
+    (leader.is_reaped() || leader.has_given_up_number())
+        && (is_gone(leader.pid()) || is_somebodys())
 }
 
 fn is_gone(leader: Pid) -> bool {
     test_kill_process_group(leader) == Err(Errno::SRCH)
 }
 
-pub(super) fn members(main: &Main) -> io::Result<Members> {
-    let leader = main.pid().as_raw_nonzero().get();
-    let group = proc::all(|stat| stat.group == leader)?;
-    if is_lost(main) {
+pub(super) fn members(leader: &Leader) -> io::Result<Members> {
+    let number = leader.pid().as_raw_nonzero().get();
+    let group = proc::all(|stat| stat.group == number)?;
+    if is_lost(leader) {
         return Ok(Members { alive: Vec::new(), unseen: false });
     }
-    let unseen = group.is_empty() && !is_gone(main.pid());
+    let unseen = group.is_empty() && !is_gone(leader.pid());
     Ok(Members { alive: group.into_iter().filter(Stat::is_alive).collect(), unseen })
 }

@@ -1,19 +1,19 @@
 //! Linux 5.4 or later: pidfds, children started in the manner of vfork, control groups.
 
 mod cgroup;
+mod child_setup;
 mod clone;
-mod exec;
+mod descendants;
+mod env_marker;
 mod group;
-mod keeper;
-mod lineage;
-mod main_program;
-mod mark;
+mod host_death;
+mod leader;
 mod orphans;
+mod pid_list;
 mod proc;
 mod process;
 mod reaper;
 mod resources;
-mod roster;
 mod sentinel;
 mod stack;
 
@@ -21,17 +21,17 @@ use std::io;
 use std::os::fd::AsFd as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub(crate) use exec::hold_broken_pipe_signals;
+pub(crate) use child_setup::hold_broken_pipe_signals;
 pub(crate) use process::Process;
 
-use cgroup::{Entrance, Leaf, Parent};
-use clone::Birthplace;
-use exec::{Apart, Image, Orders};
-use keeper::Keeper;
-use lineage::Lineage;
-use process::Hold;
+use cgroup::{CgroupEntry, CgroupLease, ParentCgroup};
+use child_setup::{ChildSetup, ExecImage, Isolation};
+use clone::Placement;
+use descendants::DescendantTracker;
+use host_death::HostGuard;
+use pid_list::PidSlot;
+use process::Tracker;
 use resources::Resources;
-use roster::Entry;
 
 use super::common::shared;
 use super::pipes::{self, ChildEnds};
@@ -46,7 +46,7 @@ pub(crate) fn available(level: Level) -> Result<(), String> {
         Level::ProcessTree => {
             proc::check().map_err(|error| format!("/proc cannot be used: {error}"))
         }
-        Level::Cgroup => cgroup::entrance().map(drop),
+        Level::Cgroup => cgroup::entry().map(drop),
     }
 }
 
@@ -54,13 +54,13 @@ pub(crate) fn available(level: Level) -> Result<(), String> {
 #[derive(Debug)]
 pub(crate) struct Containment {
     level: Level,
-    keeper: Mutex<Option<Arc<Keeper>>>,
-    parent: Mutex<Option<Arc<Parent>>>,
+    host_guard: Mutex<Option<Arc<HostGuard>>>,
+    parent: Mutex<Option<Arc<ParentCgroup>>>,
 }
 
 impl Containment {
     pub(crate) fn new(level: Level) -> Self {
-        Self { level, keeper: Mutex::default(), parent: Mutex::default() }
+        Self { level, host_guard: Mutex::default(), parent: Mutex::default() }
     }
 
     pub(crate) fn level(&self) -> Level {
@@ -101,33 +101,32 @@ impl Containment {
     }
 
     fn spawn_on_roster(&self, launch: &Launch, child: &ChildEnds) -> Result<Process, SpawnError> {
-        let keeper = shared(&self.keeper, Keeper::new).map_err(uncontained)?;
-        let mark = keeper.marks().next(launch.leftovers);
-        let image = Image::marked(launch, &mark)?;
-        let entry = Entry::new(keeper);
-        let mut orders = orders(&image, child, launch);
+        let guard = shared(&self.host_guard, HostGuard::new).map_err(uncontained)?;
+        let mark = guard.marks().next(launch.leftovers);
+        let image = ExecImage::marked(launch, &mark)?;
+        let entry = PidSlot::new(guard);
+        let mut setup = setup(&image, child, launch);
         if let Some(place) = entry.place() {
-            orders.enlist(place);
+            setup.register_pid(place);
         }
-        let main = clone::start(orders, Birthplace::Host)?;
+        let leader = clone::start(setup, Placement::Inherit)?;
         let hold = match self.level {
-            Level::ProcessTree => Hold::Tree(Box::new(Lineage::new(mark, &main))),
-            _ => Hold::Group,
+            Level::ProcessTree => Tracker::Tree(Box::new(DescendantTracker::new(mark, &leader))),
+            _ => Tracker::Group,
         };
-        Ok(Process::new(main, hold, Some(entry), launch.leftovers))
+        Ok(Process::new(leader, hold, Some(entry), launch.leftovers))
     }
 
     fn spawn_into_group(&self, launch: &Launch, child: &ChildEnds) -> Result<Process, SpawnError> {
-        let image = Image::new(launch)?;
-        let entrance =
-            cgroup::entrance().map_err(|reason| uncontained(io::Error::other(reason)))?;
+        let image = ExecImage::new(launch)?;
+        let entry = cgroup::entry().map_err(|reason| uncontained(io::Error::other(reason)))?;
         let mut attempts = 0;
         loop {
             attempts += 1;
-            let parent = shared(&self.parent, Parent::make).map_err(uncontained)?;
-            let mut orders = orders(&image, child, launch);
-            orders.apart(Apart::Group);
-            match spawn_below(&parent, entrance, orders, launch) {
+            let parent = shared(&self.parent, ParentCgroup::make).map_err(uncontained)?;
+            let mut setup = setup(&image, child, launch);
+            setup.isolate(Isolation::Group);
+            match spawn_below(&parent, entry, setup, launch) {
                 // Somebody has removed our groups: make them again, once.
                 Err(error) if attempts == 1 && is_removed(&error) => {
                     parent.forget_idle();
@@ -142,23 +141,23 @@ impl Containment {
 }
 
 fn spawn_below(
-    parent: &Arc<Parent>,
-    entrance: Entrance,
-    orders: Orders<'_>,
+    parent: &Arc<ParentCgroup>,
+    entry: CgroupEntry,
+    setup: ChildSetup<'_>,
     launch: &Launch,
 ) -> Result<Process, SpawnError> {
     let group = parent.group(&launch.limits).map_err(uncontained)?;
     // From here on the leaf gives the group back, also when nobody comes to live there.
-    let leaf = Leaf::new(group, Arc::clone(parent));
+    let leaf = CgroupLease::new(group, Arc::clone(parent));
     let group = leaf.group().map_err(uncontained)?;
-    let main = match entrance {
-        Entrance::Birth => clone::start(orders, Birthplace::Group(group.fd()))?,
-        Entrance::Join => {
+    let leader = match entry {
+        CgroupEntry::CloneInto => clone::start(setup, Placement::CloneInto(group.fd()))?,
+        CgroupEntry::Attach => {
             let procs = group.procs().map_err(uncontained)?;
-            clone::start(orders, Birthplace::Joins(procs.as_fd()))?
+            clone::start(setup, Placement::Attach(procs.as_fd()))?
         }
     };
-    Ok(Process::new(main, Hold::Cgroup(leaf), None, launch.leftovers))
+    Ok(Process::new(leader, Tracker::Cgroup(leaf), None, launch.leftovers))
 }
 
 /// A group that has been removed under us says ENOENT by its path and ENODEV by its descriptor.
@@ -167,10 +166,10 @@ fn is_removed(error: &SpawnError) -> bool {
     error.stage == Stage::Containment && removed
 }
 
-fn orders<'a>(image: &'a Image, child: &ChildEnds, launch: &Launch) -> Orders<'a> {
-    let mut orders = Orders::new(image, child.raw());
-    orders.limit(Resources::of(&launch.limits));
-    orders
+fn setup<'a>(image: &'a ExecImage, child: &ChildEnds, launch: &Launch) -> ChildSetup<'a> {
+    let mut setup = ChildSetup::new(image, child.raw());
+    setup.limit(Resources::of(&launch.limits));
+    setup
 }
 
 fn uncontained(error: io::Error) -> SpawnError {

@@ -5,7 +5,7 @@ use std::os::fd::AsFd as _;
 
 use rustix::process::Pid;
 
-use super::main_program::{Wait, wait};
+use super::leader::{Wait, wait};
 use super::proc::{self, Stat};
 use super::reaper;
 
@@ -22,7 +22,7 @@ pub(super) fn come_to_us() -> bool {
 
 /// Who comes from one child, as far as that can be told of a zombie, whose environment is gone.
 #[derive(Debug)]
-pub(super) struct Kin {
+pub(super) struct OrphanFilter {
     /// The number of a group and a session; none if it may be somebody else's.
     leader: Option<i32>,
     /// By id and start time.
@@ -33,7 +33,7 @@ pub(super) struct Kin {
     until: u64,
 }
 
-impl Kin {
+impl OrphanFilter {
     /// The process group of this one, and its session if it leads one.
     pub(super) fn of(leader: Pid) -> Self {
         let leader = Some(leader.as_raw_nonzero().get());
@@ -85,7 +85,7 @@ fn is_in(pid: i32, group: &str) -> bool {
 }
 
 /// Reaps the zombies that there are, and leaves those that come within moments to the background.
-pub(super) fn collect(kin: Kin) {
+pub(super) fn collect(kin: OrphanFilter) {
     if !kin.reap() {
         reaper::collect(kin);
     }

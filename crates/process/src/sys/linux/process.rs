@@ -4,28 +4,28 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use super::cgroup::Leaf;
+use super::cgroup::CgroupLease;
+use super::descendants::DescendantTracker;
 use super::group;
-use super::lineage::Lineage;
-use super::main_program::Main;
-use super::orphans::{self, Kin};
+use super::leader::Leader;
+use super::orphans::{self, OrphanFilter};
+use super::pid_list::PidSlot;
 use super::proc::Stat;
-use super::roster::Entry;
 use crate::{Exit, Leftovers, Reaped, Signal, Tree, TreeUsage};
 
 #[derive(Debug)]
 pub(crate) struct Process {
-    main: Main,
-    hold: Hold,
+    leader: Leader,
+    tracker: Tracker,
     /// Keeps the tree on the list of those that must not outlive the host, where a list does that.
-    listed: Option<Entry>,
+    listed: Option<PidSlot>,
     leftovers: Leftovers,
-    rest: Rest,
+    tree_state: TreeState,
 }
 
 /// What is known of the tree without looking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rest {
+enum TreeState {
     Unknown,
     /// It was empty at the last look, and the main program has ended.
     Gone,
@@ -35,42 +35,47 @@ enum Rest {
 
 /// What holds the tree.
 #[derive(Debug)]
-pub(super) enum Hold {
+pub(super) enum Tracker {
     Group,
-    Tree(Box<Lineage>),
-    Cgroup(Leaf),
+    Tree(Box<DescendantTracker>),
+    Cgroup(CgroupLease),
 }
 
 impl Process {
-    pub(super) fn new(main: Main, hold: Hold, listed: Option<Entry>, leftovers: Leftovers) -> Self {
-        Self { main, hold, listed, leftovers, rest: Rest::Unknown }
+    pub(super) fn new(
+        leader: Leader,
+        tracker: Tracker,
+        listed: Option<PidSlot>,
+        leftovers: Leftovers,
+    ) -> Self {
+        Self { leader, tracker, listed, leftovers, tree_state: TreeState::Unknown }
     }
 
     pub(crate) fn id(&self) -> u32 {
-        self.main.pid().as_raw_nonzero().get().cast_unsigned()
+        self.leader.pid().as_raw_nonzero().get().cast_unsigned()
     }
 
     pub(crate) fn exit_fd(&self) -> &OwnedFd {
-        self.main.exit_fd()
+        self.leader.exit_fd()
     }
 
     pub(crate) fn exit(&mut self) -> io::Result<Option<Exit>> {
-        self.main.exit()
+        self.leader.exit()
     }
 
     pub(crate) fn cpu_time(&self) -> Option<Duration> {
-        self.main.cpu_time()
+        self.leader.cpu_time()
     }
 
     pub(crate) fn reap(&mut self) -> io::Result<Option<Reaped>> {
-        self.main.reap()
+        self.leader.reap()
     }
 
     pub(crate) fn tree(&mut self) -> io::Result<Tree> {
-        let tree = match &mut self.hold {
-            Hold::Group => group::tree(&mut self.main)?,
-            Hold::Tree(lineage) => {
-                let tree = lineage.tree(&mut self.main)?;
+        let tree = match &mut self.tracker {
+            Tracker::Group => group::tree(&mut self.leader)?,
+            Tracker::Tree(lineage) => {
+                let tree = lineage.tree(&mut self.leader)?;
                 // Those who are left have their mark.
                 if let Some(listed) = &mut self.listed
                     && lineage.has_lost_number()
@@ -79,21 +84,21 @@ impl Process {
                 }
                 tree
             }
-            Hold::Cgroup(leaf) => match leaf.tree() {
+            Tracker::Cgroup(leaf) => match leaf.tree() {
                 Ok(tree) if !tree.is_empty() => tree,
                 Ok(_) => {
-                    let tree = moved_out(&mut self.main)?;
-                    if tree.is_empty() && self.main.exit()?.is_some() {
+                    let tree = moved_out(&mut self.leader)?;
+                    if tree.is_empty() && self.leader.exit()?.is_some() {
                         leaf.end();
                     }
                     tree
                 }
                 // The group was removed, so whoever was in it has been moved elsewhere.
-                Err(_) => group::tree(&mut self.main)?,
+                Err(_) => group::tree(&mut self.leader)?,
             },
         };
-        if tree.is_empty() && self.main.exit()?.is_some() {
-            self.rest = Rest::Gone;
+        if tree.is_empty() && self.leader.exit()?.is_some() {
+            self.tree_state = TreeState::Gone;
         }
         Ok(tree)
     }
@@ -102,15 +107,15 @@ impl Process {
         let Some(number) = rustix::process::Signal::from_named_raw(signal.number()) else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
-        match &mut self.hold {
-            Hold::Group => group::signal(&mut self.main, number),
-            Hold::Tree(lineage) => lineage.signal(&mut self.main, number),
-            Hold::Cgroup(leaf) => {
+        match &mut self.tracker {
+            Tracker::Group => group::signal(&mut self.leader, number),
+            Tracker::Tree(lineage) => lineage.signal(&mut self.leader, number),
+            Tracker::Cgroup(leaf) => {
                 if signal == Signal::Continue {
                     leaf.thaw()?;
                 }
                 match leaf.signal(number) {
-                    Ok(0) | Err(_) => group::signal(&mut self.main, number),
+                    Ok(0) | Err(_) => group::signal(&mut self.leader, number),
                     reached => reached,
                 }
             }
@@ -118,23 +123,23 @@ impl Process {
     }
 
     pub(crate) fn pause(&mut self) -> io::Result<()> {
-        match &mut self.hold {
-            Hold::Cgroup(leaf) => leaf.freeze(),
-            Hold::Group | Hold::Tree(_) => self.signal(Signal::Stop).map(drop),
+        match &mut self.tracker {
+            Tracker::Cgroup(leaf) => leaf.freeze(),
+            Tracker::Group | Tracker::Tree(_) => self.signal(Signal::Stop).map(drop),
         }
     }
 
     pub(crate) fn resume(&mut self) -> io::Result<()> {
-        match &mut self.hold {
-            Hold::Cgroup(leaf) => leaf.thaw(),
-            Hold::Group | Hold::Tree(_) => self.signal(Signal::Continue).map(drop),
+        match &mut self.tracker {
+            Tracker::Cgroup(leaf) => leaf.thaw(),
+            Tracker::Group | Tracker::Tree(_) => self.signal(Signal::Continue).map(drop),
         }
     }
 
     pub(crate) fn tree_usage(&self) -> Option<TreeUsage> {
-        match &self.hold {
-            Hold::Cgroup(leaf) => leaf.usage(),
-            Hold::Group | Hold::Tree(_) => None,
+        match &self.tracker {
+            Tracker::Cgroup(leaf) => leaf.usage(),
+            Tracker::Group | Tracker::Tree(_) => None,
         }
     }
 
@@ -146,33 +151,33 @@ impl Process {
             // Some may have ended since the program did, too early to be adopted.
             self.kin().reap();
         }
-        if let Hold::Cgroup(leaf) = &mut self.hold {
+        if let Tracker::Cgroup(leaf) = &mut self.tracker {
             leaf.let_go()?;
         }
-        self.rest = Rest::Left;
+        self.tree_state = TreeState::Left;
         Ok(())
     }
 
     /// Who counts as kin of this child when zombies are collected.
-    fn kin(&self) -> Kin {
-        let kin = Kin::of(self.main.pid());
-        match &self.hold {
-            Hold::Group => kin,
-            Hold::Tree(lineage) => kin.with_seen(lineage.seen(), lineage.has_lost_number()),
-            Hold::Cgroup(leaf) => kin.with_group(leaf.name()),
+    fn kin(&self) -> OrphanFilter {
+        let kin = OrphanFilter::of(self.leader.pid());
+        match &self.tracker {
+            Tracker::Group => kin,
+            Tracker::Tree(lineage) => kin.with_seen(lineage.seen(), lineage.has_lost_number()),
+            Tracker::Cgroup(leaf) => kin.with_group(leaf.name()),
         }
     }
 }
 
 /// An empty group has somebody outside of it if a process has the right to move itself elsewhere,
 /// and does. That the main program or its process group did so can be seen.
-fn moved_out(main: &mut Main) -> io::Result<Tree> {
-    main.reap()?;
-    if group::is_lost(main) {
+fn moved_out(leader: &mut Leader) -> io::Result<Tree> {
+    leader.reap()?;
+    if group::is_lost(leader) {
         return Ok(Tree::empty(true));
     }
     // Zombies that nobody collects keep the process group, too.
-    let members = group::members(main)?;
+    let members = group::members(leader)?;
     let occupied = members.is_occupied();
     Ok(Tree { occupied, proven: !occupied, ..group::tree_of(&members.alive) })
 }
@@ -180,14 +185,16 @@ fn moved_out(main: &mut Main) -> io::Result<Tree> {
 impl Drop for Process {
     /// Kills the tree and leaves the rest to the background.
     fn drop(&mut self) {
-        if self.rest == Rest::Unknown && !matches!(self.tree(), Ok(tree) if tree.is_empty()) {
+        if self.tree_state == TreeState::Unknown
+            && !matches!(self.tree(), Ok(tree) if tree.is_empty())
+        {
             // One that cannot be signalled is nothing one could act on here.
             let _signalled = self.signal(Signal::Kill);
         }
-        self.main.reap_later();
-        if self.rest != Rest::Left && orphans::come_to_us() {
+        self.leader.reap_later();
+        if self.tree_state != TreeState::Left && orphans::come_to_us() {
             let kin = self.kin();
-            if let Hold::Cgroup(leaf) = &mut self.hold {
+            if let Tracker::Cgroup(leaf) = &mut self.tracker {
                 leaf.spend();
             }
             orphans::collect(kin);

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
-use super::cgroup::{self, Parent};
-use super::main_program::{Wait, wait};
-use super::orphans::Kin;
+use super::cgroup::{self, ParentCgroup};
+use super::leader::{Wait, wait};
+use super::orphans::OrphanFilter;
 
 /// How soon to look again for those that cannot be waited for yet.
 const SOON: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
@@ -23,85 +23,85 @@ const LATER: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 const ORPHANS_PATIENCE: Duration = Duration::from_secs(15);
 
 /// The work that has come in, and whether the thread is there.
-static DESK: Mutex<Desk> = Mutex::new(Desk { incoming: Vec::new(), attended: false });
+static QUEUE: Mutex<WorkQueue> = Mutex::new(WorkQueue { incoming: Vec::new(), attended: false });
 
-struct Desk {
-    incoming: Vec<Chore>,
+struct WorkQueue {
+    incoming: Vec<ReapTask>,
     attended: bool,
 }
 
-enum Chore {
+enum ReapTask {
     Reap {
         pidfd: OwnedFd,
     },
     /// The zombies that a tree leaves to a host which inherits orphans.
     Collect {
-        kin: Kin,
+        kin: OrphanFilter,
         until: Instant,
     },
     /// The parent stays for as long as one of its groups does.
     Remove {
         dir: PathBuf,
         events: OwnedFd,
-        _parent: Option<Arc<Parent>>,
+        _parent: Option<Arc<ParentCgroup>>,
     },
 }
 
 /// Takes over a child that has been killed, or an orphan that may become a child.
 pub(super) fn reap(pidfd: OwnedFd) {
-    hand_in(Chore::Reap { pidfd });
+    hand_in(ReapTask::Reap { pidfd });
 }
 
 /// Takes over the zombies of a tree.
-pub(super) fn collect(kin: Kin) {
-    hand_in(Chore::Collect { kin, until: Instant::now() + ORPHANS_PATIENCE });
+pub(super) fn collect(kin: OrphanFilter) {
+    hand_in(ReapTask::Collect { kin, until: Instant::now() + ORPHANS_PATIENCE });
 }
 
 /// Takes over a control group whose members have been killed.
-pub(super) fn remove(dir: PathBuf, events: OwnedFd, parent: Arc<Parent>) {
-    hand_in(Chore::Remove { dir, events, _parent: Some(parent) });
+pub(super) fn remove(dir: PathBuf, events: OwnedFd, parent: Arc<ParentCgroup>) {
+    hand_in(ReapTask::Remove { dir, events, _parent: Some(parent) });
 }
 
 /// The same for the group of all groups.
 pub(super) fn remove_last(dir: PathBuf, events: OwnedFd) {
-    hand_in(Chore::Remove { dir, events, _parent: None });
+    hand_in(ReapTask::Remove { dir, events, _parent: None });
 }
 
-fn hand_in(chore: Chore) {
-    let mut desk = lock();
-    desk.incoming.push(chore);
-    if desk.attended {
+fn hand_in(task: ReapTask) {
+    let mut queue = lock();
+    queue.incoming.push(task);
+    if queue.attended {
         ring();
         return;
     }
     let thread = std::thread::Builder::new().name("execution-reaper".to_string());
     // Without a thread it waits until the next one is handed in.
-    desk.attended = thread.spawn(run).is_ok();
+    queue.attended = thread.spawn(run).is_ok();
 }
 
 fn run() {
-    let mut chores = Vec::new();
+    let mut tasks = Vec::new();
     loop {
         {
-            let mut desk = lock();
-            chores.append(&mut desk.incoming);
-            if chores.is_empty() {
-                desk.attended = false;
+            let mut queue = lock();
+            tasks.append(&mut queue.incoming);
+            if tasks.is_empty() {
+                queue.attended = false;
                 return;
             }
         }
-        let mut rest = Vec::with_capacity(chores.len());
-        for chore in chores.drain(..) {
-            rest.extend(chore.attempt());
+        let mut rest = Vec::with_capacity(tasks.len());
+        for task in tasks.drain(..) {
+            rest.extend(task.attempt());
         }
-        chores = rest;
-        if !chores.is_empty() {
-            wait_for_one(&chores);
+        tasks = rest;
+        if !tasks.is_empty() {
+            wait_for_one(&tasks);
         }
     }
 }
 
-impl Chore {
+impl ReapTask {
     /// None when it is done for good.
     fn attempt(self) -> Option<Self> {
         let is_done = match &self {
@@ -134,9 +134,9 @@ impl Chore {
 }
 
 /// Killed children end within moments.
-fn wait_for_one(chores: &[Chore]) {
-    let mut fds: Vec<_> = chores.iter().filter_map(Chore::poll_fd).collect();
-    let limit = if fds.len() < chores.len() { SOON } else { LATER };
+fn wait_for_one(tasks: &[ReapTask]) {
+    let mut fds: Vec<_> = tasks.iter().filter_map(ReapTask::poll_fd).collect();
+    let limit = if fds.len() < tasks.len() { SOON } else { LATER };
     if let Ok(bell) = bell() {
         fds.push(PollFd::new(bell, PollFlags::IN));
     }
@@ -164,6 +164,6 @@ fn bell() -> io::Result<&'static OwnedFd> {
     Ok(BELL.get_or_init(|| bell))
 }
 
-fn lock() -> MutexGuard<'static, Desk> {
-    DESK.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock() -> MutexGuard<'static, WorkQueue> {
+    QUEUE.lock().unwrap_or_else(PoisonError::into_inner)
 }

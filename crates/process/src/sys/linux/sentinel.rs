@@ -13,9 +13,9 @@ use std::path::Path;
 
 use rustix::process::Pid;
 
-use super::clone::{self, Birthplace};
-use super::exec::{Image, Orders};
-use super::orphans::{self, Kin};
+use super::child_setup::{ChildSetup, ExecImage};
+use super::clone::{self, Placement};
+use super::orphans::{self, OrphanFilter};
 use super::reaper;
 use crate::Launch;
 use crate::sys::{common, pipes};
@@ -33,7 +33,7 @@ impl Drop for Sentinel {
     fn drop(&mut self) {
         drop(self.lifeline.take());
         if orphans::come_to_us() {
-            reaper::collect(Kin::of(self.session));
+            reaper::collect(OrphanFilter::of(self.session));
         }
     }
 }
@@ -65,13 +65,13 @@ impl Sentinel {
         launch.working_dir = Some("/".into());
         let (read, write) = pipes::pipe()?;
         let null = pipes::dev_null()?;
-        let image = Image::new(&launch).map_err(|error| error.source)?;
+        let image = ExecImage::new(&launch).map_err(|error| error.source)?;
         let stdio = [read.as_raw_fd(), extra.as_raw_fd(), null.as_raw_fd()];
-        let orders = Orders::new(&image, stdio);
-        let main = clone::start(orders, Birthplace::Host).map_err(|error| error.source)?;
+        let setup = ChildSetup::new(&image, stdio);
+        let leader = clone::start(setup, Placement::Inherit).map_err(|error| error.source)?;
         // The first shell is done as soon as it has forked.
-        let session = main.pid();
-        common::has_forked(main.reap_now())?;
+        let session = leader.pid();
+        common::has_forked(leader.reap_now())?;
         Ok(Self { lifeline: Some(write), session })
     }
 }

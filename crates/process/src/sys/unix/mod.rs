@@ -1,8 +1,8 @@
 //! Any Unix: a process group for each child, started with `posix_spawn`.
 
 mod group;
-mod keeper;
-mod main_program;
+mod host_death;
+mod leader;
 mod process;
 mod sentinel;
 mod signals;
@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex};
 pub(crate) use process::Process;
 pub(crate) use signals::hold_broken_pipe_signals;
 
-use keeper::{Entry, Keeper};
-use main_program::Main;
+use host_death::{HostGuard, ListedGroup};
+use leader::Leader;
 use waiter::Waiter;
 
 use super::common::shared;
@@ -38,12 +38,12 @@ pub(crate) fn available(level: Level) -> Result<(), String> {
 #[derive(Debug)]
 pub(crate) struct Containment {
     level: Level,
-    keeper: Mutex<Option<Arc<Keeper>>>,
+    host_guard: Mutex<Option<Arc<HostGuard>>>,
 }
 
 impl Containment {
     pub(crate) fn new(level: Level) -> Self {
-        Self { level, keeper: Mutex::default() }
+        Self { level, host_guard: Mutex::default() }
     }
 
     pub(crate) fn level(&self) -> Level {
@@ -82,15 +82,15 @@ impl Containment {
             return Err(SpawnError::new(Stage::Limits, io::Error::other(refused)));
         }
         let (host, child) = pipes::open(launch)?;
-        let keeper = shared(&self.keeper, Keeper::new)
+        let guard = shared(&self.host_guard, HostGuard::new)
             .map_err(|error| SpawnError::new(Stage::Containment, error))?;
         // Before the child: what is refused after it has begun could not be tried again.
         let waiter = Waiter::hire().map_err(|error| SpawnError::new(Stage::Process, error))?;
         let pid = spawn::start(launch, child.raw())?;
-        let listed = Entry::new(keeper, pid);
-        let main = Main::new(pid, waiter.watch(pid));
+        let listed = ListedGroup::new(guard, pid);
+        let leader = Leader::new(pid, waiter.watch(pid));
         Ok(Spawned {
-            child: Child::new(Process::new(main, listed, launch)),
+            child: Child::new(Process::new(leader, listed, launch)),
             stdin: host.stdin,
             stdout: host.stdout,
             stderr: host.stderr,

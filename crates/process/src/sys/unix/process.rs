@@ -6,24 +6,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::group;
-use super::keeper::Entry;
-use super::main_program::Main;
+use super::host_death::ListedGroup;
+use super::leader::Leader;
 use crate::{Exit, Launch, Leftovers, Reaped, Signal, Tree, TreeUsage};
 
 #[derive(Debug)]
 pub(crate) struct Process {
-    main: Main,
+    leader: Leader,
     /// The file it was started from: what it calls itself is not told.
     name: String,
     /// Keeps the group on the list of those that must not outlive the host.
-    listed: Option<Entry>,
+    listed: Option<ListedGroup>,
     leftovers: Leftovers,
-    rest: Rest,
+    tree_state: TreeState,
 }
 
 /// What is known of the group without looking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rest {
+enum TreeState {
     Unknown,
     /// It was empty at the last look, after the end of the main program. Its number may be somebody
     /// else's from then on.
@@ -33,27 +33,27 @@ enum Rest {
 }
 
 impl Process {
-    pub(super) fn new(main: Main, listed: Entry, launch: &Launch) -> Self {
+    pub(super) fn new(leader: Leader, listed: ListedGroup, launch: &Launch) -> Self {
         let name = launch.program.file_name().unwrap_or(launch.program.as_os_str());
         Self {
-            main,
+            leader,
             name: name.to_string_lossy().into_owned(),
             listed: Some(listed),
             leftovers: launch.leftovers,
-            rest: Rest::Unknown,
+            tree_state: TreeState::Unknown,
         }
     }
 
     pub(crate) fn id(&self) -> u32 {
-        self.main.pid().as_raw_nonzero().get().cast_unsigned()
+        self.leader.pid().as_raw_nonzero().get().cast_unsigned()
     }
 
     pub(crate) fn exit_fd(&self) -> &Arc<OwnedFd> {
-        self.main.exit_fd()
+        self.leader.exit_fd()
     }
 
     pub(crate) fn exit(&mut self) -> io::Result<Option<Exit>> {
-        self.main.exit()
+        self.leader.exit()
     }
 
     /// Not told before a child is reaped.
@@ -62,16 +62,16 @@ impl Process {
     }
 
     pub(crate) fn reap(&mut self) -> io::Result<Option<Reaped>> {
-        self.main.reap()
+        self.leader.reap()
     }
 
     pub(crate) fn tree(&mut self) -> io::Result<Tree> {
-        if self.rest == Rest::Gone {
+        if self.tree_state == TreeState::Gone {
             return Ok(Tree::empty(false));
         }
-        let tree = group::tree(&mut self.main, &self.name)?;
+        let tree = group::tree(&mut self.leader, &self.name)?;
         if tree.is_empty() {
-            self.rest = Rest::Gone;
+            self.tree_state = TreeState::Gone;
             self.listed = None;
         }
         Ok(tree)
@@ -81,9 +81,9 @@ impl Process {
         let Some(number) = rustix::process::Signal::from_named_raw(signal.number()) else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
-        match self.rest {
-            Rest::Gone => Ok(0),
-            Rest::Unknown | Rest::Left => group::signal(&mut self.main, number),
+        match self.tree_state {
+            TreeState::Gone => Ok(0),
+            TreeState::Unknown | TreeState::Left => group::signal(&mut self.leader, number),
         }
     }
 
@@ -102,7 +102,7 @@ impl Process {
 
     pub(crate) fn leave(&mut self) -> io::Result<()> {
         debug_assert_eq!(self.leftovers, Leftovers::Leave, "they were to be stopped");
-        self.rest = Rest::Left;
+        self.tree_state = TreeState::Left;
         Ok(())
     }
 }
@@ -110,10 +110,12 @@ impl Process {
 impl Drop for Process {
     /// Kills the group and leaves the rest to the background.
     fn drop(&mut self) {
-        if self.rest == Rest::Unknown && !matches!(self.tree(), Ok(tree) if tree.is_empty()) {
+        if self.tree_state == TreeState::Unknown
+            && !matches!(self.tree(), Ok(tree) if tree.is_empty())
+        {
             // One that cannot be signalled is nothing one could act on here.
             let _signalled = self.signal(Signal::Kill);
         }
-        self.main.reap_later();
+        self.leader.reap_later();
     }
 }

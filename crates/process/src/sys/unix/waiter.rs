@@ -12,7 +12,7 @@ use std::thread;
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
-use super::main_program::collect;
+use super::leader::collect;
 use crate::sys::pipes;
 
 /// It makes a few system calls.

@@ -4,7 +4,7 @@
 //! systemd the groups of a user's services are delegated to the user. Nothing of the host's own
 //! group is changed.
 
-mod leaf;
+mod lease;
 mod mount;
 mod parent;
 
@@ -13,9 +13,9 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 use std::sync::OnceLock;
 
-use leaf::Group;
-pub(super) use leaf::{Leaf, kill_all};
-pub(super) use parent::{Parent, check};
+use lease::Cgroup;
+pub(super) use lease::{CgroupLease, kill_all};
+pub(super) use parent::{ParentCgroup, check};
 
 use rustix::fs::{Mode, OFlags};
 
@@ -24,26 +24,26 @@ use crate::error::is_transient;
 
 /// How a child gets into its group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Entrance {
+pub(super) enum CgroupEntry {
     /// It is born there.
-    Birth,
+    CloneInto,
     /// It writes itself into it between vfork and exec, where `clone3` is refused.
-    Join,
+    Attach,
 }
 
 /// How children can enter groups on this host; why not, if they cannot. Tried out until it works: what
 /// stood in the way may have been a lack of descriptors or processes, or that nobody had made the group.
-pub(super) fn entrance() -> Result<Entrance, String> {
-    static WORKS: OnceLock<Entrance> = OnceLock::new();
-    if let Some(entrance) = WORKS.get() {
-        return Ok(*entrance);
+pub(super) fn entry() -> Result<CgroupEntry, String> {
+    static WORKS: OnceLock<CgroupEntry> = OnceLock::new();
+    if let Some(entry) = WORKS.get() {
+        return Ok(*entry);
     }
-    let entrance = try_out()?;
-    Ok(*WORKS.get_or_init(|| entrance))
+    let entry = try_out()?;
+    Ok(*WORKS.get_or_init(|| entry))
 }
 
 /// Makes a group where a child's would be, and lets a process that ends at once enter it.
-fn try_out() -> Result<Entrance, String> {
+fn try_out() -> Result<CgroupEntry, String> {
     proc::check().map_err(|error| format!("/proc cannot be used: {error}"))?;
     let own = mount::own_group()?;
     // Named like an engine's, so that it is swept if this process dies now.
@@ -64,17 +64,17 @@ fn try_out() -> Result<Entrance, String> {
     tried
 }
 
-fn try_to_enter(dir: &Path) -> Result<Entrance, String> {
+fn try_to_enter(dir: &Path) -> Result<CgroupEntry, String> {
     let open = |name, flags| open(dir, name, flags).map_err(|error| format!("{name}: {error}"));
     let group = open(".", OFlags::RDONLY | OFlags::DIRECTORY)?;
-    match clone::probe(clone::Birthplace::Group(group.as_fd())) {
-        Ok(()) => return Ok(Entrance::Birth),
+    match clone::probe(clone::Placement::CloneInto(group.as_fd())) {
+        Ok(()) => return Ok(CgroupEntry::CloneInto),
         Err(error) if is_transient(&error) => return Err(format!("no process: {error}")),
         Err(_) => {}
     }
     let procs = open("cgroup.procs", OFlags::WRONLY)?;
-    match clone::probe(clone::Birthplace::Joins(procs.as_fd())) {
-        Ok(()) => Ok(Entrance::Join),
+    match clone::probe(clone::Placement::Attach(procs.as_fd())) {
+        Ok(()) => Ok(CgroupEntry::Attach),
         Err(error) => Err(format!("no process can enter a group: {error}")),
     }
 }

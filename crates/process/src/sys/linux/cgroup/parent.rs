@@ -10,12 +10,12 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 
-use super::leaf::CpuTimes;
-use super::{Group, kill_all, mount, open, remove};
+use super::lease::CpuTimes;
+use super::{Cgroup, kill_all, mount, open, remove};
 use crate::Limits;
 use crate::limits::LimitUnavailable;
 use crate::sys::common;
-use crate::sys::linux::mark;
+use crate::sys::linux::env_marker;
 use crate::sys::linux::proc::Stat;
 use crate::sys::linux::sentinel::Sentinel;
 
@@ -33,13 +33,13 @@ const LIMITED: &str = "limited";
 #[derive(Debug, Default)]
 struct Idle {
     #[expect(clippy::vec_box, reason = "they are handed out and taken back as they are")]
-    ready: Vec<Box<Group>>,
+    ready: Vec<Box<Cgroup>>,
     /// Directories of more, whose descriptors a host has better use for.
     closed: Vec<PathBuf>,
 }
 
 #[derive(Debug)]
-pub(in crate::sys::linux) struct Parent {
+pub(in crate::sys::linux) struct ParentCgroup {
     dir: PathBuf,
     events: Option<OwnedFd>,
     next: AtomicU32,
@@ -50,7 +50,7 @@ pub(in crate::sys::linux) struct Parent {
     _sentinel: Option<Sentinel>,
 }
 
-impl Parent {
+impl ParentCgroup {
     pub(in crate::sys::linux) fn make() -> io::Result<Self> {
         let own = mount::own_group().map_err(io::Error::other)?;
         sweep(&own);
@@ -79,10 +79,10 @@ impl Parent {
     }
 
     /// A group for the next child, empty and counting from now.
-    pub(in crate::sys::linux) fn group(&self, limits: &Limits) -> io::Result<Box<Group>> {
+    pub(in crate::sys::linux) fn group(&self, limits: &Limits) -> io::Result<Box<Cgroup>> {
         if limits.tree_memory_bytes.is_some() || limits.tree_processes.is_some() {
             self.prepare_controllers()?;
-            return Group::make(&self.next_dir(LIMITED), Some(limits));
+            return Cgroup::make(&self.next_dir(LIMITED), Some(limits));
         }
         let closed = {
             let mut idle = self.lock();
@@ -92,8 +92,8 @@ impl Parent {
             idle.closed.pop()
         };
         match closed {
-            Some(dir) => Group::reopen(dir),
-            None => Group::make(&self.next_dir(PLAIN), None),
+            Some(dir) => Cgroup::reopen(dir),
+            None => Cgroup::make(&self.next_dir(PLAIN), None),
         }
     }
 
@@ -102,7 +102,7 @@ impl Parent {
         self.dir.join(kind).join(number.to_string())
     }
 
-    pub(super) fn take_back(&self, mut group: Box<Group>, counted: Option<CpuTimes>) {
+    pub(super) fn take_back(&self, mut group: Box<Cgroup>, counted: Option<CpuTimes>) {
         if group.recycle(counted) {
             let mut idle = self.lock();
             if idle.ready.len() < MOST_READY {
@@ -164,7 +164,7 @@ impl Parent {
     }
 }
 
-impl Drop for Parent {
+impl Drop for ParentCgroup {
     fn drop(&mut self) {
         drop(std::mem::take(&mut *self.lock()));
         if remove(&self.dir).is_ok() {
@@ -217,7 +217,7 @@ pub(super) fn first_leaf(dir: &Path) -> PathBuf {
 pub(super) fn name() -> io::Result<String> {
     let pid = std::process::id();
     let me = Stat::of(pid.cast_signed())?.ok_or(io::ErrorKind::NotFound)?;
-    Ok(format!("{PREFIX}{pid}.{}.{}.{}", me.started, pid_namespace(), mark::random()))
+    Ok(format!("{PREFIX}{pid}.{}.{}.{}", me.started, pid_namespace(), env_marker::random()))
 }
 
 fn pid_namespace() -> u64 {

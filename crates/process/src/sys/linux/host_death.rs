@@ -3,30 +3,30 @@
 
 use std::io;
 
-use super::mark::Marks;
-use super::roster::Roster;
+use super::env_marker::EnvMarker;
+use super::pid_list::PidList;
 use super::sentinel::Sentinel;
 use crate::sys::common;
 
 #[derive(Debug)]
-pub(super) struct Keeper {
-    roster: Roster,
-    marks: Marks,
+pub(super) struct HostGuard {
+    roster: PidList,
+    marks: EnvMarker,
     _sentinel: Option<Sentinel>,
 }
 
-impl Keeper {
+impl HostGuard {
     pub(super) fn new() -> io::Result<Self> {
-        let (roster, marks) = (Roster::new()?, Marks::new());
+        let (roster, marks) = (PidList::new()?, EnvMarker::new());
         let sentinel = Sentinel::of_roster(roster.fd(), &marks.bound());
         Ok(Self { roster, marks, _sentinel: common::or_warn(sentinel)? })
     }
 
-    pub(super) fn roster(&self) -> &Roster {
+    pub(super) fn roster(&self) -> &PidList {
         &self.roster
     }
 
-    pub(super) fn marks(&self) -> &Marks {
+    pub(super) fn marks(&self) -> &EnvMarker {
         &self.marks
     }
 }

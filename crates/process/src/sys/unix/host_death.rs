@@ -10,11 +10,11 @@ use super::sentinel::Sentinel;
 use crate::sys::common;
 
 #[derive(Debug)]
-pub(super) struct Keeper {
+pub(super) struct HostGuard {
     sentinel: Option<Sentinel>,
 }
 
-impl Keeper {
+impl HostGuard {
     pub(super) fn new() -> io::Result<Self> {
         Ok(Self { sentinel: common::or_warn(Sentinel::start())? })
     }
@@ -28,20 +28,20 @@ impl Keeper {
 
 /// A group on the list; dropped, it is taken off.
 #[derive(Debug)]
-pub(super) struct Entry {
-    keeper: Arc<Keeper>,
+pub(super) struct ListedGroup {
+    guard: Arc<HostGuard>,
     group: Pid,
 }
 
-impl Entry {
-    pub(super) fn new(keeper: Arc<Keeper>, group: Pid) -> Self {
-        keeper.tell('+', group);
-        Self { keeper, group }
+impl ListedGroup {
+    pub(super) fn new(guard: Arc<HostGuard>, group: Pid) -> Self {
+        guard.tell('+', group);
+        Self { guard, group }
     }
 }
 
-impl Drop for Entry {
+impl Drop for ListedGroup {
     fn drop(&mut self) {
-        self.keeper.tell('-', self.group);
+        self.guard.tell('-', self.group);
     }
 }

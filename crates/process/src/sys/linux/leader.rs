@@ -13,7 +13,7 @@ use crate::sys::rusage;
 use crate::{Exit, Reaped, Usage};
 
 #[derive(Debug)]
-pub(super) struct Main {
+pub(super) struct Leader {
     pid: Pid,
     pidfd: OwnedFd,
     /// How it has ended, once it was looked at after its end.
@@ -21,7 +21,7 @@ pub(super) struct Main {
     is_reaped: bool,
 }
 
-impl Main {
+impl Leader {
     pub(super) fn new(pid: Pid, pidfd: OwnedFd) -> Self {
         Self { pid, pidfd, ended: None, is_reaped: false }
     }

@@ -13,7 +13,7 @@ use crate::sys::rusage;
 use crate::{Exit, Reaped, Usage};
 
 #[derive(Debug)]
-pub(super) struct Main {
+pub(super) struct Leader {
     pid: Pid,
     watch: Watch,
     /// How it has ended, once it was looked at after its end.
@@ -33,7 +33,7 @@ const UNKNOWN: Reaped = Reaped {
     },
 };
 
-impl Main {
+impl Leader {
     pub(super) fn new(pid: Pid, watch: Watch) -> Self {
         Self { pid, watch, exit: None, reaped: None }
     }

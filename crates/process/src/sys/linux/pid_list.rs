@@ -14,16 +14,16 @@ pub(super) const LINE: usize = 11;
 const BLANK: [u8; LINE] = *b"          \n";
 
 #[derive(Debug)]
-pub(super) struct Roster {
+pub(super) struct PidList {
     file: OwnedFd,
-    lines: Mutex<Lines>,
+    lines: Mutex<SlotTable>,
     /// How many lines this host may write: its limit of file sizes is in force here, too, and who goes
     /// beyond it is killed.
     most: u64,
 }
 
 #[derive(Debug, Default)]
-struct Lines {
+struct SlotTable {
     free: Vec<u32>,
     count: u32,
 }
@@ -31,13 +31,13 @@ struct Lines {
 /// One line. The child itself writes its id there before it executes its program; dropped, the
 /// line is blank again. The sentinel does not act for as long as there is an entry.
 #[derive(Debug)]
-pub(super) struct Entry {
-    roster: Arc<super::keeper::Keeper>,
+pub(super) struct PidSlot {
+    roster: Arc<super::host_death::HostGuard>,
     /// None once it is given back, and where there is no room: the mark must do then.
     line: Option<u32>,
 }
 
-impl Roster {
+impl PidList {
     pub(super) fn new() -> io::Result<Self> {
         let file = memory()?;
         let most = getrlimit(Resource::Fsize).current.unwrap_or(u64::MAX) / LINE as u64;
@@ -74,8 +74,8 @@ impl Roster {
     }
 }
 
-impl Entry {
-    pub(super) fn new(roster: Arc<super::keeper::Keeper>) -> Self {
+impl PidSlot {
+    pub(super) fn new(roster: Arc<super::host_death::HostGuard>) -> Self {
         let line = roster.roster().take();
         Self { roster, line }
     }
@@ -93,7 +93,7 @@ impl Entry {
     }
 }
 
-impl Drop for Entry {
+impl Drop for PidSlot {
     fn drop(&mut self) {
         self.blank();
     }

@@ -9,13 +9,13 @@ pub(super) const VARIABLE: &str = "EXECUTION_ENGINE_TREE";
 
 /// Makes the marks of one containment.
 #[derive(Debug)]
-pub(super) struct Marks {
+pub(super) struct EnvMarker {
     /// Random, so that no other containment of this machine has it.
     owner: String,
     next: AtomicU64,
 }
 
-impl Marks {
+impl EnvMarker {
     pub(super) fn new() -> Self {
         Self { owner: random(), next: AtomicU64::new(0) }
     }
@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn only_those_that_must_not_outlive_the_host_are_bound_to_it() {
-        let marks = Marks::new();
+        let marks = EnvMarker::new();
         let (bound, free) = (marks.next(Leftovers::Stop), marks.next(Leftovers::Leave));
         assert!(bound.contains(&marks.bound()) && !free.contains(&marks.bound()));
     }

@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::process::{Signal, pidfd_send_signal};
 
-use super::{Parent, field, open};
+use super::{ParentCgroup, field, open};
 use crate::sys::linux::proc::{self, Stat};
 use crate::sys::linux::reaper;
 use crate::{Limits, Tree, TreeUsage, WatchFd, WatchReady};
@@ -28,7 +28,7 @@ pub(super) type CpuTimes = (Duration, Duration);
 
 /// A group with its descriptors; used again for other children when it is empty.
 #[derive(Debug)]
-pub(in crate::sys::linux) struct Group {
+pub(in crate::sys::linux) struct Cgroup {
     pub(super) dir: PathBuf,
     fd: OwnedFd,
     events: OwnedFd,
@@ -44,7 +44,7 @@ pub(in crate::sys::linux) struct Group {
     is_frozen: bool,
 }
 
-impl Group {
+impl Cgroup {
     pub(super) fn make(dir: &Path, limits: Option<&Limits>) -> io::Result<Box<Self>> {
         std::fs::create_dir(dir)?;
         Self::open(dir.to_path_buf(), limits).inspect_err(|_| {
@@ -145,22 +145,22 @@ fn read(file: BorrowedFd<'_>) -> io::Result<String> {
 
 /// A group as long as it is a child's.
 #[derive(Debug)]
-pub(in crate::sys::linux) struct Leaf {
+pub(in crate::sys::linux) struct CgroupLease {
     /// Taken when it is dropped.
-    group: Option<Box<Group>>,
-    parent: Arc<Parent>,
+    group: Option<Box<Cgroup>>,
+    parent: Arc<ParentCgroup>,
     /// Whether everybody has gone who could ever come back into it, so that asking again is a waste.
     is_over: bool,
     /// What it had counted by then, once somebody has asked.
     counted: OnceLock<CpuTimes>,
 }
 
-impl Leaf {
-    pub(in crate::sys::linux) fn new(group: Box<Group>, parent: Arc<Parent>) -> Self {
+impl CgroupLease {
+    pub(in crate::sys::linux) fn new(group: Box<Cgroup>, parent: Arc<ParentCgroup>) -> Self {
         Self { group: Some(group), parent, is_over: false, counted: OnceLock::new() }
     }
 
-    pub(in crate::sys::linux) fn group(&self) -> io::Result<&Group> {
+    pub(in crate::sys::linux) fn group(&self) -> io::Result<&Cgroup> {
         self.group.as_deref().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
@@ -231,7 +231,7 @@ impl Leaf {
         self.is_over = true;
     }
 
-    fn cpu(&self, group: &Group) -> Option<CpuTimes> {
+    fn cpu(&self, group: &Cgroup) -> Option<CpuTimes> {
         if !self.is_over {
             return group.cpu();
         }
@@ -298,7 +298,7 @@ impl Leaf {
     }
 }
 
-impl Drop for Leaf {
+impl Drop for CgroupLease {
     fn drop(&mut self) {
         let Some(group) = self.group.take() else { return };
         if self.is_over || group.is_empty().unwrap_or(false) {

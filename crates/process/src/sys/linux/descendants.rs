@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use rustix::process::{Signal, getuid};
 
 use super::group;
-use super::main_program::Main;
+use super::leader::Leader;
 use super::proc::{self, Environ, Stat};
 use crate::{Member, Tree};
 
@@ -24,7 +24,7 @@ use crate::{Member, Tree};
 const PATIENCE: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
-pub(super) struct Lineage {
+pub(super) struct DescendantTracker {
     mark: String,
     /// When the main program started, in clock ticks; nobody older belongs to it.
     started: u64,
@@ -40,10 +40,10 @@ pub(super) struct Lineage {
     has_lost_number: bool,
 }
 
-impl Lineage {
-    pub(super) fn new(mark: String, main: &Main) -> Self {
+impl DescendantTracker {
+    pub(super) fn new(mark: String, leader: &Leader) -> Self {
         // Unknown, everybody is old enough.
-        let stat = Stat::of(main.pid().as_raw_nonzero().get()).ok().flatten();
+        let stat = Stat::of(leader.pid().as_raw_nonzero().get()).ok().flatten();
         Self {
             mark,
             started: stat.map_or(0, |stat| stat.started),
@@ -56,14 +56,14 @@ impl Lineage {
     }
 
     /// The main program is reaped when nobody else is left: until then its number is nobody else's.
-    pub(super) fn tree(&mut self, main: &mut Main) -> io::Result<Tree> {
-        self.look_around(main)?;
+    pub(super) fn tree(&mut self, leader: &mut Leader) -> io::Result<Tree> {
+        self.look_around(leader)?;
         let tree = if !self.known.is_empty() {
             group::tree_of(&self.known.values().cloned().collect::<Vec<_>>())
         } else if self.has_lost_number {
             Tree::empty(false)
         } else {
-            group::tree(main)?
+            group::tree(leader)?
         };
         Ok(Tree { suspects: self.suspects.clone(), ..tree })
     }
@@ -79,26 +79,26 @@ impl Lineage {
     }
 
     /// Parents are looked at before any signal: an orphan can no longer be told by its parent.
-    pub(super) fn signal(&mut self, main: &mut Main, signal: Signal) -> io::Result<u32> {
-        if let Err(error) = self.look_around(main) {
+    pub(super) fn signal(&mut self, leader: &mut Leader, signal: Signal) -> io::Result<u32> {
+        if let Err(error) = self.look_around(leader) {
             // Blindly then, as far as that goes.
             tracing::debug!(%error, "a process tree could not be looked for");
-            return if self.has_lost_number { Err(error) } else { group::signal(main, signal) };
+            return if self.has_lost_number { Err(error) } else { group::signal(leader, signal) };
         }
         if matches!(signal, Signal::KILL | Signal::STOP) {
-            self.hold_still(main)?;
+            self.hold_still(leader)?;
         }
-        self.send(main, signal)
+        self.send(leader, signal)
     }
 
     /// Stops them all, so that nobody forks while the others are being killed.
-    fn hold_still(&mut self, main: &Main) -> io::Result<()> {
+    fn hold_still(&mut self, leader: &Leader) -> io::Result<()> {
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
             let before = self.known.len();
             // Who cannot be stopped is about to be killed all the same.
-            let _stopped = self.send(main, Signal::STOP);
-            if self.look_around(main)? == 0 && self.known.len() <= before {
+            let _stopped = self.send(leader, Signal::STOP);
+            if self.look_around(leader)? == 0 && self.known.len() <= before {
                 break;
             }
         }
@@ -107,12 +107,13 @@ impl Lineage {
 
     /// To the group as a whole, those that are being forked right now included, and to each of the
     /// others. Nobody gets it twice.
-    fn send(&self, main: &Main, signal: Signal) -> io::Result<u32> {
-        let leader = main.pid().as_raw_nonzero().get();
+    fn send(&self, leader: &Leader, signal: Signal) -> io::Result<u32> {
+        let number = leader.pid().as_raw_nonzero().get();
         let (inside, outside): (Vec<_>, Vec<_>) =
-            self.known.values().partition(|stat| !self.has_lost_number && stat.group == leader);
+            self.known.values().partition(|stat| !self.has_lost_number && stat.group == number);
         let others = proc::send(outside, signal);
-        let group = if self.has_lost_number { Err(Errno::SRCH) } else { group::send(main, signal) };
+        let group =
+            if self.has_lost_number { Err(Errno::SRCH) } else { group::send(leader, signal) };
         match (group, others) {
             (Ok(()), others) => Ok(u32::try_from(inside.len())
                 .unwrap_or(u32::MAX)
@@ -123,17 +124,17 @@ impl Lineage {
     }
 
     /// Brings `known` up to date, and says how many are new.
-    fn look_around(&mut self, main: &Main) -> io::Result<usize> {
-        let leader = main.pid().as_raw_nonzero().get();
+    fn look_around(&mut self, leader: &Leader) -> io::Result<usize> {
+        let number = leader.pid().as_raw_nonzero().get();
         let (mut found, mut is_led) = (0, true);
         let begun = Instant::now();
         while found == 0 || begun.elapsed() < PATIENCE {
             // Asked before the look: whoever has it in the look is somebody else then.
-            let is_given_up = main.has_given_up_number();
+            let is_given_up = leader.has_given_up_number();
             let present = proc::all(|stat| stat.started >= self.started)?;
             // A number stays taken while the session or group has a member. If a process has it that
             // is not our main program, be it a zombie, nobody of ours is left under that number.
-            self.has_lost_number |= is_given_up && present.iter().any(|stat| stat.pid == leader);
+            self.has_lost_number |= is_given_up && present.iter().any(|stat| stat.pid == number);
             let (alive, dead): (Vec<_>, Vec<_>) = present.into_iter().partition(Stat::is_alive);
             let alive: HashMap<i32, Stat> =
                 alive.into_iter().map(|stat| (stat.pid, stat)).collect();
@@ -145,28 +146,28 @@ impl Lineage {
                 }
                 _ => false,
             });
-            let new = self.newcomers(main, &alive)?;
+            let new = self.newcomers(leader, &alive)?;
             let are_new = new.len();
             self.seen.extend(new.values().map(|stat| (stat.pid, stat.started)));
             self.known.extend(new);
-            is_led = self.known.values().chain(&dead).any(|stat| stat.session == leader);
+            is_led = self.known.values().chain(&dead).any(|stat| stat.session == number);
             if are_new == 0 {
                 break;
             }
             found += are_new;
         }
-        self.has_lost_number |= !is_led && group::is_lost(main);
+        self.has_lost_number |= !is_led && group::is_lost(leader);
         Ok(found)
     }
 
     fn newcomers(
         &mut self,
-        main: &Main,
+        leader: &Leader,
         alive: &HashMap<i32, Stat>,
     ) -> io::Result<HashMap<i32, Stat>> {
-        let leader = main.pid().as_raw_nonzero().get();
+        let number = leader.pid().as_raw_nonzero().get();
         let is_inside = |stat: &Stat| {
-            !self.has_lost_number && (stat.session == leader || stat.group == leader)
+            !self.has_lost_number && (stat.session == number || stat.group == number)
                 || self.known.contains_key(&stat.parent)
         };
         self.strangers

@@ -5,14 +5,14 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::ptr;
 
-use super::mark;
+use super::env_marker;
+use super::pid_list::LINE;
 use super::resources::Resources;
-use super::roster::LINE;
 use crate::Launch;
 use crate::error::{SpawnError, Stage};
 
 /// Program, arguments, environment and directory as C strings.
-pub(super) struct Image {
+pub(super) struct ExecImage {
     program: CString,
     working_dir: Option<CString>,
     args: Strings,
@@ -59,7 +59,7 @@ impl StringsBuilder {
     }
 }
 
-impl Image {
+impl ExecImage {
     pub(super) fn new(launch: &Launch) -> Result<Self, SpawnError> {
         Self::with_env(launch, None)
     }
@@ -77,11 +77,11 @@ impl Image {
         }
         let equals = OsStr::new("=");
         let length = |name: &OsStr, value: &OsStr| name.len() + equals.len() + value.len();
-        let own = mark.map(|own| length(OsStr::new(mark::VARIABLE), OsStr::new(own)));
+        let own = mark.map(|own| length(OsStr::new(env_marker::VARIABLE), OsStr::new(own)));
         let all = launch.env.iter().map(|(name, value)| length(name, value)).chain(own).sum();
         let mut env = StringsBuilder::with_room(launch.env.len() + own.iter().len(), all);
         for (name, value) in &launch.env {
-            match mark.filter(|_| name == mark::VARIABLE) {
+            match mark.filter(|_| name == env_marker::VARIABLE) {
                 // It joins those that the host itself may carry.
                 Some(own) => {
                     env.push(&[name, equals, value, OsStr::new(":"), OsStr::new(own)])?;
@@ -91,7 +91,7 @@ impl Image {
             }
         }
         if let Some(mark) = mark {
-            env.push(&[OsStr::new(mark::VARIABLE), equals, OsStr::new(mark)])?;
+            env.push(&[OsStr::new(env_marker::VARIABLE), equals, OsStr::new(mark)])?;
         }
         let working_dir = launch.working_dir.as_deref();
         Ok(Self {
@@ -113,13 +113,13 @@ fn unusable() -> SpawnError {
 }
 
 /// What the child reads, and the one place it writes: why it failed.
-pub(super) struct Orders<'a> {
+pub(super) struct ChildSetup<'a> {
     /// None for a child that is to end at once.
-    image: Option<&'a Image>,
+    image: Option<&'a ExecImage>,
     stdio: [RawFd; 3],
     /// The list of a control group that it writes itself into.
     join: Option<RawFd>,
-    apart: Apart,
+    apart: Isolation,
     /// The line of the roster that it writes its id into.
     enlist: Option<(RawFd, i64)>,
     limits: Resources,
@@ -131,7 +131,7 @@ pub(super) struct Orders<'a> {
 /// How a child is set apart from its host, so that no signal of a terminal reaches it and it cannot ask
 /// on one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Apart {
+pub(super) enum Isolation {
     /// It leads a session, which has no terminal. Whoever comes from it can be told by that.
     Session,
     /// It leads a process group and gives up its host's terminal: enough where a control group tells
@@ -140,8 +140,8 @@ pub(super) enum Apart {
     Group,
 }
 
-impl<'a> Orders<'a> {
-    pub(super) fn new(image: &'a Image, stdio: [RawFd; 3]) -> Self {
+impl<'a> ChildSetup<'a> {
+    pub(super) fn new(image: &'a ExecImage, stdio: [RawFd; 3]) -> Self {
         Self { image: Some(image), stdio, ..Self::none() }
     }
 
@@ -150,7 +150,7 @@ impl<'a> Orders<'a> {
             image: None,
             stdio: [0; 3],
             join: None,
-            apart: Apart::Session,
+            apart: Isolation::Session,
             enlist: None,
             limits: Resources::default(),
             begun: false,
@@ -162,11 +162,11 @@ impl<'a> Orders<'a> {
         self.join = Some(list);
     }
 
-    pub(super) fn apart(&mut self, apart: Apart) {
+    pub(super) fn isolate(&mut self, apart: Isolation) {
         self.apart = apart;
     }
 
-    pub(super) fn enlist(&mut self, (roster, offset): (BorrowedFd<'a>, u64)) {
+    pub(super) fn register_pid(&mut self, (roster, offset): (BorrowedFd<'a>, u64)) {
         self.enlist = Some((roster.as_raw_fd(), offset.cast_signed()));
     }
 
@@ -193,7 +193,7 @@ impl<'a> Orders<'a> {
     /// # Safety
     /// Only in a child that has a stack of its own while the thread that made it is suspended, with
     /// all signals blocked.
-    pub(super) unsafe fn obey(&mut self) -> ! {
+    pub(super) unsafe fn run(&mut self) -> ! {
         // SAFETY: the field is ours and the host's thread does not run meanwhile; volatile, because
         // it is read by another process.
         unsafe { ptr::write_volatile(&raw mut self.begun, true) };
@@ -209,7 +209,7 @@ impl<'a> Orders<'a> {
     /// Returns only if something failed, or if there is nothing to execute.
     ///
     /// # Safety
-    /// As [`obey`](Self::obey).
+    /// As [`run`](Self::run).
     unsafe fn execute(&self) -> Result<(), (Stage, c_int)> {
         // SAFETY: system calls with pointers into the image and the orders, which outlive the call
         // because the host's thread is suspended until the program runs. libc's wrappers for these
@@ -220,12 +220,12 @@ impl<'a> Orders<'a> {
             {
                 return Err((Stage::Containment, errno()));
             }
-            let Some(Image { program, working_dir, args, env }) = self.image else {
+            let Some(ExecImage { program, working_dir, args, env }) = self.image else {
                 return self.limits.set();
             };
             let set_apart = match self.apart {
-                Apart::Group if gives_up_terminal() => libc::setpgid(0, 0),
-                Apart::Group | Apart::Session => libc::setsid(),
+                Isolation::Group if gives_up_terminal() => libc::setpgid(0, 0),
+                Isolation::Group | Isolation::Session => libc::setsid(),
             };
             if set_apart < 0 {
                 return Err((Stage::Containment, errno()));
@@ -389,12 +389,12 @@ mod tests {
     fn a_mark_joins_those_that_are_there() {
         let mut launch = Launch::new("/bin/true");
         launch.env = vec![("A".into(), "1".into())];
-        let outer = Image::marked(&launch, "x").unwrap();
-        assert_eq!(read(&outer.env), ["A=1".to_string(), format!("{}=x", mark::VARIABLE)]);
-        launch.env.push((mark::VARIABLE.into(), "x".into()));
-        let inner = Image::marked(&launch, "y").unwrap();
-        assert_eq!(read(&inner.env), ["A=1".to_string(), format!("{}=x:y", mark::VARIABLE)]);
-        assert_eq!(read(&Image::new(&launch).unwrap().args), ["/bin/true"]);
+        let outer = ExecImage::marked(&launch, "x").unwrap();
+        assert_eq!(read(&outer.env), ["A=1".to_string(), format!("{}=x", env_marker::VARIABLE)]);
+        launch.env.push((env_marker::VARIABLE.into(), "x".into()));
+        let inner = ExecImage::marked(&launch, "y").unwrap();
+        assert_eq!(read(&inner.env), ["A=1".to_string(), format!("{}=x:y", env_marker::VARIABLE)]);
+        assert_eq!(read(&ExecImage::new(&launch).unwrap().args), ["/bin/true"]);
     }
 
     #[test]
@@ -407,7 +407,7 @@ mod tests {
         ] {
             let mut launch = Launch::new("/bin/true");
             change(&mut launch);
-            assert_eq!(Image::new(&launch).err().map(|error| error.stage), Some(Stage::Input));
+            assert_eq!(ExecImage::new(&launch).err().map(|error| error.stage), Some(Stage::Input));
         }
     }
 
