@@ -161,11 +161,12 @@ impl RunningProgram {
             post.watch(Sight::Exit, &child.exit_fd())?;
             post.watch(Sight::Stdout, &stdout)?;
             stderr.iter().try_for_each(|stderr| post.watch(Sight::Stderr, stderr))?;
-            Ok((post, feed.into(stdin)?))
+            Ok((post, feed.into(stdin.map(Into::into))?))
         };
         match watched() {
             Ok((post, feeding)) => {
-                let pump = OutputReader::new([Some(stdout), stderr], logs, plan);
+                let pump =
+                    OutputReader::new([Some(stdout.into()), stderr.map(Into::into)], logs, plan);
                 Ok(Box::new(Self { child, post, pump, feeding, timing, leftovers, limits }))
             }
             Err(error) => {

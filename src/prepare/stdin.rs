@@ -1,12 +1,11 @@
 //! What a child will read.
 
 use std::fs::OpenOptions;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::sync::Arc;
 
 use execution_engine_process::Stdin;
+use execution_engine_process::files::InputFile;
 use rustix::fs::{Access, OFlags};
 
 use super::{absolute, program};
@@ -19,7 +18,7 @@ pub(crate) fn of_child(source: &StdinSource) -> Result<Stdin, ValidationError> {
     Ok(match source {
         StdinSource::Null => Stdin::Null,
         StdinSource::Bytes { .. } | StdinSource::Piped => Stdin::Piped,
-        StdinSource::File { path } => Stdin::File(Arc::new(open(path)?)),
+        StdinSource::File { path } => Stdin::File(open(path)?),
     })
 }
 
@@ -43,7 +42,7 @@ pub(crate) fn check(source: &StdinSource) -> Result<(), ValidationError> {
     program::may(path, Access::READ_OK).map_err(failed)
 }
 
-fn open(path: &Path) -> Result<OwnedFd, ValidationError> {
+fn open(path: &Path) -> Result<InputFile, ValidationError> {
     let failed = |error: std::io::Error| program::from_io(FIELD, path, &error);
     // Opening a FIFO that nobody writes would wait for a writer.
     let flags = OFlags::NONBLOCK.bits().cast_signed();

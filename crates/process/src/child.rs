@@ -1,7 +1,14 @@
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
+#[cfg(feature = "tokio")]
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+#[cfg(feature = "tokio")]
+use tokio::io::Interest;
+
+#[cfg(feature = "tokio")]
+use crate::readiness::Readiness;
 use crate::sys;
 use crate::{Exit, Reaped, Signal, Tree, TreeUsage};
 
@@ -10,12 +17,19 @@ use crate::{Exit, Reaped, Signal, Tree, TreeUsage};
 /// Dropping it kills the tree; what cannot be reaped at once is reaped in the background.
 #[derive(Debug)]
 pub struct Child {
+    // Before `process`, which owns the descriptor: see `Readiness`.
+    #[cfg(feature = "tokio")]
+    readiness: Option<Readiness>,
     process: sys::Process,
 }
 
 impl Child {
     pub(crate) fn new(process: sys::Process) -> Self {
-        Self { process }
+        Self {
+            #[cfg(feature = "tokio")]
+            readiness: None,
+            process,
+        }
     }
 
     /// The process id of the main program.
@@ -97,5 +111,44 @@ impl Child {
     /// As [`exit`](Self::exit).
     pub fn reap(&mut self) -> io::Result<Option<Reaped>> {
         self.process.reap()
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl Child {
+    /// Registers the end of the main program with the reactor of the current tokio runtime; once is
+    /// enough. A child that was not registered is when it is first polled.
+    ///
+    /// # Errors
+    /// The system's error if it has no room for another registration. The child is as before.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with I/O enabled.
+    pub fn register(&mut self) -> io::Result<()> {
+        if self.readiness.is_none() {
+            // SAFETY: the process keeps the descriptor open for as long as it exists, and it is
+            // dropped after the registration.
+            let new = unsafe { Readiness::new(self.process.exit_fd().as_fd(), Interest::READABLE) };
+            self.readiness = Some(new?);
+        }
+        Ok(())
+    }
+
+    /// Polls for the main program to end, and returns how it ended. Does not reap it, and gives the
+    /// same answer when it is polled again.
+    ///
+    /// # Errors
+    /// As [`exit`](Self::exit); an error if the runtime is shutting down.
+    pub fn poll_exit(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Exit>> {
+        self.register()?;
+        let Self { readiness: Some(readiness), process } = self else { return Poll::Pending };
+        loop {
+            let mut ready = ready!(readiness.poll_readable(cx))?;
+            match process.exit()? {
+                Some(exit) => return Poll::Ready(Ok(exit)),
+                // Woken for nothing.
+                None => ready.clear_ready(),
+            }
+        }
     }
 }

@@ -1,10 +1,9 @@
 use std::fmt;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use crate::error::{SpawnError, Unavailable};
 use crate::limits::{LimitUnavailable, Limits};
-use crate::{Child, Launch, sys};
+use crate::{Child, Launch, PipeReader, PipeWriter, sys};
 
 /// How firmly a process tree is held. Weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -96,9 +95,9 @@ pub struct Spawned {
     /// The child.
     pub child: Child,
     /// What it reads, if it was to be [piped](crate::Stdin::Piped).
-    pub stdin: Option<OwnedFd>,
+    pub stdin: Option<PipeWriter>,
     /// What it writes; both streams if they were to be [merged](crate::Output::Merged).
-    pub stdout: OwnedFd,
+    pub stdout: PipeReader,
     /// What it writes on standard error, if that is separate.
-    pub stderr: Option<OwnedFd>,
+    pub stderr: Option<PipeReader>,
 }

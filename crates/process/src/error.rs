@@ -33,9 +33,49 @@ pub enum Stage {
     Exec,
 }
 
+/// What stopped a child from being started, where that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SpawnErrorKind {
+    /// The program does not exist, or the interpreter that its `#!` line names does not.
+    NotFound,
+    /// The file is no program for this machine, or a script without a `#!` line.
+    NotExecutable,
+    /// The program file is open for writing.
+    Busy,
+    /// The arguments and the environment are too long.
+    TooLong,
+    /// The limit of processes is reached.
+    ProcessLimit,
+    /// The limit of open files is reached, of this process or of the system.
+    OpenFileLimit,
+    /// The host has no null device, which a child without input reads.
+    NoNullDevice,
+    /// There is no memory for another process.
+    OutOfMemory,
+    /// Anything else; see [`SpawnError::source`].
+    Other,
+}
+
 impl SpawnError {
     pub(crate) fn new(stage: Stage, source: impl Into<io::Error>) -> Self {
         Self { stage, source: source.into() }
+    }
+
+    /// Returns the kind of the failure, for a hint on what to do.
+    pub fn kind(&self) -> SpawnErrorKind {
+        let Some(number) = self.source.raw_os_error() else { return SpawnErrorKind::Other };
+        match (self.stage, number) {
+            (Stage::Exec, libc::ENOENT) => SpawnErrorKind::NotFound,
+            (Stage::Exec, libc::ENOEXEC) => SpawnErrorKind::NotExecutable,
+            (Stage::Exec, libc::ETXTBSY) => SpawnErrorKind::Busy,
+            (Stage::Exec, libc::E2BIG) => SpawnErrorKind::TooLong,
+            (Stage::Pipe, libc::ENOENT) => SpawnErrorKind::NoNullDevice,
+            (_, libc::EAGAIN) => SpawnErrorKind::ProcessLimit,
+            (_, libc::EMFILE | libc::ENFILE) => SpawnErrorKind::OpenFileLimit,
+            (_, libc::ENOMEM) => SpawnErrorKind::OutOfMemory,
+            _ => SpawnErrorKind::Other,
+        }
     }
 
     /// Whether it may work a moment later: no room for another process or descriptor just now, or
@@ -46,8 +86,13 @@ impl SpawnError {
 }
 
 pub(crate) fn is_transient(error: &io::Error) -> bool {
-    let transient = [libc::EAGAIN, libc::ENOMEM, libc::EMFILE, libc::ENFILE, libc::ETXTBSY];
-    error.raw_os_error().is_some_and(|errno| transient.contains(&errno))
+    error.raw_os_error().is_some_and(is_transient_os_error)
+}
+
+/// Returns true if what failed with this error number of the system may work a moment later: there is
+/// no room for another process or descriptor just now, or a program file is still open for writing.
+pub fn is_transient_os_error(number: i32) -> bool {
+    [libc::EAGAIN, libc::ENOMEM, libc::EMFILE, libc::ENFILE, libc::ETXTBSY].contains(&number)
 }
 
 impl fmt::Display for SpawnError {

@@ -1,10 +1,9 @@
 use std::ffi::OsString;
 use std::fmt;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use crate::Limits;
+use crate::files::InputFile;
 
 /// What to start.
 ///
@@ -50,7 +49,7 @@ pub enum Stdin {
     /// A pipe whose other end is [`Spawned::stdin`](crate::Spawned::stdin).
     Piped,
     /// This file.
-    File(Arc<OwnedFd>),
+    File(InputFile),
 }
 
 /// Where a child writes.

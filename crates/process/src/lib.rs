@@ -62,12 +62,19 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod child;
+pub mod command_line;
 mod containment;
 mod error;
+pub mod files;
 mod launch;
 mod limits;
+mod pipe;
+mod pipe_size;
+#[cfg(feature = "tokio")]
+mod readiness;
 mod signal;
 mod sys;
+mod time;
 mod tree;
 mod usage;
 #[cfg(feature = "tokio")]
@@ -75,10 +82,12 @@ mod watch;
 
 pub use child::Child;
 pub use containment::{Containment, Level, Spawned};
-pub use error::{SpawnError, Stage, Unavailable};
+pub use error::{SpawnError, SpawnErrorKind, Stage, Unavailable, is_transient_os_error};
 pub use launch::{Launch, Leftovers, Output, Stdin};
 pub use limits::{LimitUnavailable, Limits};
+pub use pipe::{PipeReader, PipeWriter, ReadNow};
 pub use signal::{Signal, hold_broken_pipe_signals, signal_name};
+pub use time::CoarseInstant;
 pub use tree::{Member, Tree, WatchFd, WatchReady};
 pub use usage::{Exit, Reaped, TreeUsage, Usage};
 #[cfg(feature = "tokio")]

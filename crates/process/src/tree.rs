@@ -1,5 +1,9 @@
 use std::os::fd::OwnedFd;
 
+/// How soon to look again where the system cannot wake us when a process has ended.
+#[cfg(feature = "tokio")]
+const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(10);
+
 /// Who of a process tree is alive. Zombies are not.
 #[derive(Debug)]
 pub struct Tree {
@@ -26,6 +30,31 @@ impl Tree {
     /// A tree that could not be examined: nobody is known, and yet there may be somebody.
     pub fn unknown() -> Self {
         Self { occupied: true, ..Self::empty(false) }
+    }
+
+    /// Waits until something of the tree has changed since this look at it: each thing that the
+    /// system can report has been reported once. Where the system reports nothing, it waits 10 ms.
+    /// Look at the tree again then.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with I/O and time enabled.
+    ///
+    /// # Cancel safety
+    /// Dropping it loses nothing.
+    #[cfg(feature = "tokio")]
+    pub fn changed(self) -> impl Future<Output = ()> + Send {
+        let watch = self.watch;
+        async move {
+            if watch.is_empty() {
+                return tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            for one in watch {
+                if one.reported().await.is_err() {
+                    // No room for a registration: as where the system reports nothing.
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
+            }
+        }
     }
 
     /// Nobody that could be seen.
@@ -66,4 +95,26 @@ pub enum WatchReady {
     Readable,
     /// By urgent data (EPOLLPRI).
     Priority,
+}
+
+#[cfg(feature = "tokio")]
+impl WatchFd {
+    /// Waits until the system has reported a change.
+    async fn reported(self) -> std::io::Result<()> {
+        use std::os::fd::AsFd as _;
+
+        use crate::readiness::Readiness;
+
+        let interest = match self.ready {
+            WatchReady::Readable => tokio::io::Interest::READABLE,
+            #[cfg(target_os = "linux")]
+            WatchReady::Priority => tokio::io::Interest::PRIORITY,
+            // No other system has descriptors that report so.
+            #[cfg(not(target_os = "linux"))]
+            WatchReady::Priority => return Err(std::io::ErrorKind::Unsupported.into()),
+        };
+        // SAFETY: the descriptor is dropped after the registration, which was declared later.
+        let readiness = unsafe { Readiness::new(self.fd.as_fd(), interest)? };
+        readiness.ready().await
+    }
 }

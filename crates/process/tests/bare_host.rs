@@ -27,7 +27,7 @@ fn exit(child: &mut Child) -> Exit {
     child.exit().unwrap().unwrap()
 }
 
-fn all_of(pipe: &OwnedFd) -> String {
+fn all_of(pipe: &impl std::os::fd::AsFd) -> String {
     let mut text = Vec::new();
     let mut buffer = [0; 4096];
     loop {

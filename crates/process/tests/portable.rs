@@ -18,7 +18,8 @@ fn groups() -> Containment {
 }
 
 /// The first lines of what is written.
-fn lines<const N: usize>(pipe: OwnedFd) -> [String; N] {
+fn lines<const N: usize>(pipe: impl Into<OwnedFd>) -> [String; N] {
+    let pipe = pipe.into();
     rustix::io::ioctl_fionbio(&pipe, false).unwrap();
     let mut lines = BufReader::new(std::fs::File::from(pipe)).lines();
     std::array::from_fn(|_| lines.next().expect("a line").unwrap())

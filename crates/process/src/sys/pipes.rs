@@ -2,18 +2,19 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use rustix::fs::{Mode, OFlags};
 
 use crate::error::{SpawnError, Stage};
-use crate::{Launch, Output, Stdin};
+use crate::files::InputFile;
+use crate::{Launch, Output, PipeReader, PipeWriter, Stdin};
 
 /// The host's ends: non-blocking, and closed when another child executes its program.
 pub(super) struct HostEnds {
-    pub(super) stdin: Option<OwnedFd>,
-    pub(super) stdout: OwnedFd,
-    pub(super) stderr: Option<OwnedFd>,
+    pub(super) stdin: Option<PipeWriter>,
+    pub(super) stdout: PipeReader,
+    pub(super) stderr: Option<PipeReader>,
 }
 
 /// The child's ends, all above 2, so that giving them their numbers cannot overwrite one.
@@ -26,7 +27,7 @@ pub(super) struct ChildEnds {
 enum Input {
     Null(BorrowedFd<'static>),
     Pipe(OwnedFd),
-    File(Arc<OwnedFd>),
+    File(InputFile),
 }
 
 impl ChildEnds {
@@ -35,7 +36,7 @@ impl ChildEnds {
         let stdin = match &self.stdin {
             Input::Null(fd) => fd.as_raw_fd(),
             Input::Pipe(fd) => fd.as_raw_fd(),
-            Input::File(fd) => fd.as_raw_fd(),
+            Input::File(file) => file.as_fd().as_raw_fd(),
         };
         let stdout = self.stdout.as_raw_fd();
         [stdin, stdout, self.stderr.as_ref().map_or(stdout, AsRawFd::as_raw_fd)]
@@ -51,19 +52,19 @@ fn open_ends(launch: &Launch) -> io::Result<(HostEnds, ChildEnds)> {
         Stdin::Null => (None, Input::Null(dev_null()?)),
         Stdin::Piped => {
             let (read, write) = pipe()?;
-            (Some(for_host(write)?), Input::Pipe(read))
+            (Some(PipeWriter::new(for_host(write)?)), Input::Pipe(read))
         }
-        Stdin::File(file) => (None, Input::File(above_stdio_shared(file)?)),
+        Stdin::File(file) => (None, Input::File(file.above_stdio()?)),
     };
     let (stdout, child_stdout) = pipe()?;
     let (stderr, child_stderr) = match launch.output {
         Output::Separate => {
             let (read, write) = pipe()?;
-            (Some(for_host(read)?), Some(write))
+            (Some(PipeReader::new(for_host(read)?)), Some(write))
         }
         Output::Merged => (None, None),
     };
-    let host = HostEnds { stdin, stdout: for_host(stdout)?, stderr };
+    let host = HostEnds { stdin, stdout: PipeReader::new(for_host(stdout)?), stderr };
     let child = ChildEnds { stdin: child_stdin, stdout: child_stdout, stderr: child_stderr };
     Ok((host, child))
 }
@@ -87,13 +88,6 @@ fn above_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
         return Ok(fd);
     }
     Ok(rustix::io::fcntl_dupfd_cloexec(&fd, 3)?)
-}
-
-fn above_stdio_shared(file: &Arc<OwnedFd>) -> io::Result<Arc<OwnedFd>> {
-    if file.as_raw_fd() > 2 {
-        return Ok(Arc::clone(file));
-    }
-    Ok(Arc::new(rustix::io::fcntl_dupfd_cloexec(file, 3)?))
 }
 
 /// One for all children: reading it changes nothing about it.

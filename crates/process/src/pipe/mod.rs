@@ -1,0 +1,272 @@
+//! The host's ends of a child's pipes: what it reads from and what it writes to.
+//!
+//! Both ends are non-blocking. They can be used without a runtime (`read_now`, or their
+//! descriptors), and as `AsyncRead` and `AsyncWrite` on tokio.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
+
+use crate::pipe_size::PipeSizing;
+#[cfg(feature = "tokio")]
+use crate::readiness::Readiness;
+
+/// Read end of a child's output pipe.
+///
+/// A pipe that is found nearly full again and again is enlarged, within a budget of this process.
+#[derive(Debug)]
+pub struct PipeReader {
+    // Before `fd`: see `Readiness`.
+    #[cfg(feature = "tokio")]
+    readiness: Option<Readiness>,
+    fd: OwnedFd,
+    sizing: PipeSizing,
+}
+
+/// Result of a read that does not wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadNow {
+    /// This many bytes were read, at least one.
+    Data(usize),
+    /// The pipe is empty, but a writer has it open.
+    Empty,
+    /// The pipe is empty and has no writer left.
+    End,
+}
+
+/// Write end of a child's standard input.
+///
+/// A write after the child has closed its end fails with [`BrokenPipe`](io::ErrorKind::BrokenPipe);
+/// by default the system also sends SIGPIPE, which
+/// [`hold_broken_pipe_signals`](crate::hold_broken_pipe_signals) holds back for a thread.
+#[derive(Debug)]
+pub struct PipeWriter {
+    // Before `fd`: see `Readiness`.
+    #[cfg(feature = "tokio")]
+    readiness: Option<Readiness>,
+    fd: OwnedFd,
+}
+
+impl PipeReader {
+    /// Takes the read end of a pipe, which must be non-blocking.
+    pub(crate) fn new(fd: OwnedFd) -> Self {
+        Self {
+            #[cfg(feature = "tokio")]
+            readiness: None,
+            fd,
+            sizing: PipeSizing::default(),
+        }
+    }
+
+    /// Returns the number of bytes that are read at once: what the pipe may hold.
+    pub fn read_size(&self) -> usize {
+        self.sizing.read_size()
+    }
+
+    /// Reads what is there into the spare capacity of `buffer`, of which it reserves at least
+    /// [`read_size`](Self::read_size) bytes. Never waits.
+    ///
+    /// It asks the kernel itself, so it also finds what a reactor has not reported yet.
+    ///
+    /// # Errors
+    /// The system's error if the pipe cannot be read.
+    pub fn read_now(&mut self, buffer: &mut Vec<u8>) -> io::Result<ReadNow> {
+        buffer.reserve_exact(self.read_size());
+        loop {
+            match rustix::io::read(&self.fd, spare_capacity(buffer)) {
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(ReadNow::Empty),
+                Err(error) => return Err(error.into()),
+                Ok(0) => return Ok(ReadNow::End),
+                Ok(found) => {
+                    self.sizing.record_read(&self.fd, found);
+                    return Ok(ReadNow::Data(found));
+                }
+            }
+        }
+    }
+}
+
+impl PipeWriter {
+    /// Takes the write end of a pipe, which must be non-blocking.
+    pub(crate) fn new(fd: OwnedFd) -> Self {
+        Self {
+            #[cfg(feature = "tokio")]
+            readiness: None,
+            fd,
+        }
+    }
+}
+
+impl AsFd for PipeReader {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl AsFd for PipeWriter {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl From<PipeReader> for OwnedFd {
+    fn from(pipe: PipeReader) -> Self {
+        pipe.fd
+    }
+}
+
+impl From<PipeWriter> for OwnedFd {
+    fn from(pipe: PipeWriter) -> Self {
+        pipe.fd
+    }
+}
+
+#[cfg(feature = "tokio")]
+mod on_tokio {
+    use std::pin::Pin;
+    use std::task::{Context, Poll, ready};
+
+    use rustix::param::page_size;
+    use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+
+    use super::*;
+
+    impl PipeReader {
+        /// Registers the pipe with the reactor of the current tokio runtime; once is enough. A
+        /// pipe that was not registered is when it is first polled.
+        ///
+        /// # Errors
+        /// The system's error if it has no room for another registration. The pipe is as before.
+        ///
+        /// # Panics
+        /// Outside of a tokio runtime with I/O enabled.
+        pub fn register(&mut self) -> io::Result<()> {
+            if self.readiness.is_none() {
+                // SAFETY: the descriptor is this pipe's own, and is closed after the registration.
+                let new = unsafe { Readiness::new(self.fd.as_fd(), Interest::READABLE) };
+                self.readiness = Some(new?);
+            }
+            Ok(())
+        }
+
+        /// Polls for data and reads it once into the spare capacity of `buffer`, of which it
+        /// reserves at least [`read_size`](Self::read_size) bytes. `Ok(0)` is the end.
+        ///
+        /// # Errors
+        /// The system's error if the pipe cannot be read; an error if the runtime is shutting down.
+        ///
+        /// # Cancel safety
+        /// What was read is in `buffer` when this returns `Ready`, and nothing is read otherwise.
+        pub fn poll_read(
+            &mut self,
+            cx: &mut Context<'_>,
+            buffer: &mut Vec<u8>,
+        ) -> Poll<io::Result<usize>> {
+            buffer.reserve_exact(self.read_size());
+            let room = buffer.capacity() - buffer.len();
+            self.poll_with(cx, room, |fd| rustix::io::read(fd, spare_capacity(buffer)))
+        }
+
+        fn poll_with(
+            &mut self,
+            cx: &mut Context<'_>,
+            room: usize,
+            mut read: impl FnMut(&OwnedFd) -> rustix::io::Result<usize>,
+        ) -> Poll<io::Result<usize>> {
+            self.register()?;
+            let Self { readiness: Some(readiness), fd, sizing } = self else {
+                return Poll::Pending;
+            };
+            loop {
+                let mut ready = ready!(readiness.poll_readable(cx))?;
+                match read(fd) {
+                    Err(Errno::AGAIN) => ready.clear_ready(),
+                    Err(Errno::INTR) => {}
+                    Err(error) => return Poll::Ready(Err(error.into())),
+                    Ok(found) => {
+                        // A short read has emptied the pipe, so the call that would only say
+                        // EAGAIN is saved. But a pipe of packets (O_DIRECT, which a child may turn
+                        // on) gives one packet at a time, and the reactor reports no more of those
+                        // that are left; no packet is longer than a page. The end is not lost
+                        // either: tokio never clears it.
+                        if found < room && found > page_size() {
+                            ready.clear_ready();
+                        }
+                        sizing.record_read(fd, found);
+                        return Poll::Ready(Ok(found));
+                    }
+                }
+            }
+        }
+    }
+
+    impl AsyncRead for PipeReader {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            let unfilled = buffer.initialize_unfilled();
+            let room = unfilled.len();
+            let read = |fd: &OwnedFd| rustix::io::read(fd, &mut *unfilled);
+            let found = ready!(self.get_mut().poll_with(cx, room, read))?;
+            buffer.advance(found);
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl PipeWriter {
+        /// Registers the pipe with the reactor of the current tokio runtime; once is enough. A
+        /// pipe that was not registered is when it is first polled.
+        ///
+        /// # Errors
+        /// The system's error if it has no room for another registration. The pipe is as before.
+        ///
+        /// # Panics
+        /// Outside of a tokio runtime with I/O enabled.
+        pub fn register(&mut self) -> io::Result<()> {
+            if self.readiness.is_none() {
+                // SAFETY: the descriptor is this pipe's own, and is closed after the registration.
+                let new = unsafe { Readiness::new(self.fd.as_fd(), Interest::WRITABLE) };
+                self.readiness = Some(new?);
+            }
+            Ok(())
+        }
+    }
+
+    impl AsyncWrite for PipeWriter {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            let pipe = self.get_mut();
+            pipe.register()?;
+            let Self { readiness: Some(readiness), fd } = pipe else { return Poll::Pending };
+            loop {
+                let mut ready = ready!(readiness.poll_writable(cx))?;
+                match rustix::io::write(&*fd, bytes) {
+                    Err(Errno::AGAIN) => ready.clear_ready(),
+                    Err(Errno::INTR) => {}
+                    written => return Poll::Ready(written.map_err(Into::into)),
+                }
+            }
+        }
+
+        /// Does nothing: a pipe buffers nothing on this side.
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        /// Does nothing: the child reads the end when the pipe is dropped.
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+}
+
+#[cfg(all(test, feature = "tokio"))]
+mod tests;
