@@ -8,7 +8,7 @@ use crate::child::Part;
 use crate::rows::GROUPS;
 
 pub const HELP: &str = "\
-usage: cargo bench -- [--quick] [--json FILE] [--markdown FILE] [--list] [GROUP ..]
+usage: cargo bench -p execution-engine-bench -- [--quick] [--json FILE] [--markdown FILE] [--list] [GROUP ..]
 
   GROUP            measure only the groups whose name contains this
   --quick          few rounds, to see whether it works; the figures mean little

@@ -2,10 +2,10 @@
 //! process, contenders interleaved, a table of medians and ratios.
 //!
 //! ```text
-//! cargo bench                                    everything
-//! cargo bench -- latency output                  the groups of these names
-//! cargo bench -- --quick                         few rounds, to see whether it works
-//! cargo bench -- --json FILE --markdown FILE     written beside the table
+//! cargo bench -p execution-engine-bench                                    everything
+//! cargo bench -p execution-engine-bench -- latency output                  the groups of these names
+//! cargo bench -p execution-engine-bench -- --quick                         few rounds, to see whether it works
+//! cargo bench -p execution-engine-bench -- --json FILE --markdown FILE     written beside the table
 //! ```
 //!
 //! What each row means, and a measured table, are in `docs/performance.md`.
