@@ -75,7 +75,7 @@ pub use events::{
     Subscription,
 };
 pub use execution_engine_process::{
-    Leftovers, Level as ContainmentLevel, Limits, Output as OutputMode, Signal,
+    Leftovers, Level as ContainmentLevel, Limits, OutputMode, Signal,
 };
 pub use global::{global, init_global};
 pub use plan::{PlanBuilder, PlanSubscription};

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use execution_engine_process::{Containment, Launch, SpawnError, Spawned, Stage};
+use execution_engine_process::{Containment, Launch, SpawnError, SpawnStage, Spawned};
 use rustix::io::Errno;
 
 use super::active::ActiveExecution;
@@ -55,7 +55,7 @@ fn failure(error: &SpawnError, launch: &Launch) -> Ending {
     let hint = os_error.and_then(|errno| hint(&error.stage, Errno::from_raw_os_error(errno)));
     let reason = match hint {
         // It was there when the request was checked.
-        Some(_) if error.stage == Stage::Exec && !is_there(launch) => {
+        Some(_) if error.stage == SpawnStage::Exec && !is_there(launch) => {
             format!("{error}; {} is not there any more", launch.program.display())
         }
         Some(hint) => format!("{error}; {hint}"),
@@ -70,19 +70,19 @@ fn is_there(launch: &Launch) -> bool {
 }
 
 /// What to do about it, where the system's own words do not say.
-fn hint(stage: &Stage, errno: Errno) -> Option<&'static str> {
+fn hint(stage: &SpawnStage, errno: Errno) -> Option<&'static str> {
     Some(match (stage, errno) {
-        (Stage::Exec, Errno::NOEXEC) => {
+        (SpawnStage::Exec, Errno::NOEXEC) => {
             "it is no program for this machine, or a script without a #! line: name an interpreter"
         }
-        (Stage::Exec, Errno::NOENT) => "the interpreter that its #! line names may be missing",
-        (Stage::Exec, Errno::TOOBIG) => {
+        (SpawnStage::Exec, Errno::NOENT) => "the interpreter that its #! line names may be missing",
+        (SpawnStage::Exec, Errno::TOOBIG) => {
             "the arguments and the environment are too long together: pass data in a file"
         }
-        (Stage::Pipe, Errno::NOENT) => {
+        (SpawnStage::Pipe, Errno::NOENT) => {
             "this host has no /dev/null, which a program without input reads"
         }
-        (Stage::Exec, Errno::TXTBSY) => "the program file is still being written",
+        (SpawnStage::Exec, Errno::TXTBSY) => "the program file is still being written",
         (_, Errno::AGAIN) => "the limit of processes is reached: raise it or run fewer at a time",
         (_, Errno::MFILE | Errno::NFILE) => {
             "the limit of open files is reached: raise it or run fewer at a time"

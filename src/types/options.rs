@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use execution_engine_process::{Leftovers, Limits, Output, Signal};
+use execution_engine_process::{Leftovers, Limits, OutputMode, Signal};
 use serde::{Deserialize, Serialize};
 
 use super::{RetryPolicy, StdinSource, is_default, whole_millis};
@@ -53,7 +53,7 @@ pub struct ExecutionOptions {
     /// Whether its two streams are kept apart. Merged, they are one, and all of it is
     /// [`stdout`](crate::ExecutionResult::stdout): their order is exact then, also within a line.
     #[serde(skip_serializing_if = "is_default")]
-    pub output: Output,
+    pub output: OutputMode,
     /// After how many milliseconds of silence a line that is not finished is told as it is, so that a
     /// prompt or a progress bar can be shown. None waits until it is finished.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -130,7 +130,7 @@ impl ExecutionOptions {
 
     /// Sets [`output`](Self::output).
     #[must_use]
-    pub fn output(mut self, output: Output) -> Self {
+    pub fn output(mut self, output: OutputMode) -> Self {
         self.output = output;
         self
     }

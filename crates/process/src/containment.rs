@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::error::{SpawnError, Unavailable};
+use crate::error::{LevelUnavailable, SpawnError};
 use crate::limits::{LimitUnavailable, Limits};
 use crate::{Child, Launch, PipeReader, PipeWriter, sys};
 
@@ -56,9 +56,9 @@ impl Containment {
     /// A level of one's choice.
     ///
     /// # Errors
-    /// [`Unavailable`] says why this host does not offer it.
-    pub fn at(level: Level) -> Result<Self, Unavailable> {
-        sys::available(level).map_err(|reason| Unavailable { level, reason })?;
+    /// [`LevelUnavailable`] says why this host does not offer it.
+    pub fn at(level: Level) -> Result<Self, LevelUnavailable> {
+        sys::available(level).map_err(|reason| LevelUnavailable { level, reason })?;
         Ok(Self::with(level))
     }
 
@@ -96,7 +96,7 @@ pub struct Spawned {
     pub child: Child,
     /// What it reads, if it was to be [piped](crate::Stdin::Piped).
     pub stdin: Option<PipeWriter>,
-    /// What it writes; both streams if they were to be [merged](crate::Output::Merged).
+    /// What it writes; both streams if they were to be [merged](crate::OutputMode::Merged).
     pub stdout: PipeReader,
     /// What it writes on standard error, if that is separate.
     pub stderr: Option<PipeReader>,

@@ -6,7 +6,7 @@ use crate::Level;
 #[derive(Debug)]
 pub struct SpawnError {
     /// Where it failed.
-    pub stage: Stage,
+    pub stage: SpawnStage,
     /// What the system said.
     pub source: io::Error,
 }
@@ -14,7 +14,7 @@ pub struct SpawnError {
 /// The steps of starting a child that can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Stage {
+pub enum SpawnStage {
     /// A string has a NUL byte in it.
     Input,
     /// Making the pipes.
@@ -58,7 +58,7 @@ pub enum SpawnErrorKind {
 }
 
 impl SpawnError {
-    pub(crate) fn new(stage: Stage, source: impl Into<io::Error>) -> Self {
+    pub(crate) fn new(stage: SpawnStage, source: impl Into<io::Error>) -> Self {
         Self { stage, source: source.into() }
     }
 
@@ -66,11 +66,11 @@ impl SpawnError {
     pub fn kind(&self) -> SpawnErrorKind {
         let Some(number) = self.source.raw_os_error() else { return SpawnErrorKind::Other };
         match (self.stage, number) {
-            (Stage::Exec, libc::ENOENT) => SpawnErrorKind::NotFound,
-            (Stage::Exec, libc::ENOEXEC) => SpawnErrorKind::NotExecutable,
-            (Stage::Exec, libc::ETXTBSY) => SpawnErrorKind::Busy,
-            (Stage::Exec, libc::E2BIG) => SpawnErrorKind::TooLong,
-            (Stage::Pipe, libc::ENOENT) => SpawnErrorKind::NoNullDevice,
+            (SpawnStage::Exec, libc::ENOENT) => SpawnErrorKind::NotFound,
+            (SpawnStage::Exec, libc::ENOEXEC) => SpawnErrorKind::NotExecutable,
+            (SpawnStage::Exec, libc::ETXTBSY) => SpawnErrorKind::Busy,
+            (SpawnStage::Exec, libc::E2BIG) => SpawnErrorKind::TooLong,
+            (SpawnStage::Pipe, libc::ENOENT) => SpawnErrorKind::NoNullDevice,
             (_, libc::EAGAIN) => SpawnErrorKind::ProcessLimit,
             (_, libc::EMFILE | libc::ENFILE) => SpawnErrorKind::OpenFileLimit,
             (_, libc::ENOMEM) => SpawnErrorKind::OutOfMemory,
@@ -98,14 +98,14 @@ pub fn is_transient_os_error(number: i32) -> bool {
 impl fmt::Display for SpawnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let doing = match self.stage {
-            Stage::Input => "preparing its arguments",
-            Stage::Pipe => "making its pipes",
-            Stage::Process => "making its process",
-            Stage::Containment => "containing it",
-            Stage::Limits => "setting its limits",
-            Stage::WorkingDirectory => "entering its working directory",
-            Stage::Stdio => "giving it its standard streams",
-            Stage::Exec => "executing it",
+            SpawnStage::Input => "preparing its arguments",
+            SpawnStage::Pipe => "making its pipes",
+            SpawnStage::Process => "making its process",
+            SpawnStage::Containment => "containing it",
+            SpawnStage::Limits => "setting its limits",
+            SpawnStage::WorkingDirectory => "entering its working directory",
+            SpawnStage::Stdio => "giving it its standard streams",
+            SpawnStage::Exec => "executing it",
         };
         write!(f, "{doing}: {}", self.source)
     }
@@ -119,17 +119,17 @@ impl std::error::Error for SpawnError {
 
 /// A containment level that this host does not offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unavailable {
+pub struct LevelUnavailable {
     /// The level.
     pub level: Level,
     /// Why not.
     pub reason: String,
 }
 
-impl fmt::Display for Unavailable {
+impl fmt::Display for LevelUnavailable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} is not available on this host: {}", self.level, self.reason)
     }
 }
 
-impl std::error::Error for Unavailable {}
+impl std::error::Error for LevelUnavailable {}

@@ -21,7 +21,7 @@ pub struct Launch {
     /// What it reads.
     pub stdin: Stdin,
     /// Where it writes.
-    pub output: Output,
+    pub output: OutputMode,
     /// What it may use.
     pub limits: Limits,
     /// What becomes of processes that it leaves behind.
@@ -56,7 +56,7 @@ pub enum Stdin {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
-pub enum Output {
+pub enum OutputMode {
     /// A pipe for each stream.
     #[default]
     Separate,
@@ -74,7 +74,7 @@ impl Launch {
             env: Vec::new(),
             working_dir: None,
             stdin: Stdin::default(),
-            output: Output::default(),
+            output: OutputMode::default(),
             limits: Limits::default(),
             leftovers: Leftovers::default(),
         }

@@ -82,8 +82,8 @@ mod watch;
 
 pub use child::Child;
 pub use containment::{Containment, Level, Spawned};
-pub use error::{SpawnError, SpawnErrorKind, Stage, Unavailable, is_transient_os_error};
-pub use launch::{Launch, Leftovers, Output, Stdin};
+pub use error::{LevelUnavailable, SpawnError, SpawnErrorKind, SpawnStage, is_transient_os_error};
+pub use launch::{Launch, Leftovers, OutputMode, Stdin};
 pub use limits::{LimitUnavailable, Limits};
 pub use pipe::{PipeReader, PipeWriter, ReadNow};
 pub use signal::{Signal, hold_broken_pipe_signals, signal_name};

@@ -3,7 +3,7 @@
 
 use std::os::fd::{FromRawFd as _, OwnedFd};
 
-use execution_engine_process::{Child, Containment, Exit, Launch, Output, Spawned, Stdin};
+use execution_engine_process::{Child, Containment, Exit, Launch, OutputMode, Spawned, Stdin};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// Says that this is the host without streams, and where it is to tell what it found.
@@ -65,7 +65,7 @@ fn a_host_that_has_closed_its_streams_gives_its_children_theirs() {
 fn without_streams() {
     let containment = Containment::strongest();
     let line = "read line; echo out $line; echo err >&2; ls /proc/self/fd | tr '\\n' ' '";
-    for output in [Output::Separate, Output::Merged] {
+    for output in [OutputMode::Separate, OutputMode::Merged] {
         let mut launch = launch("/bin/sh", ["-c", line]);
         (launch.stdin, launch.output) = (Stdin::Piped, output);
         let Spawned { mut child, stdin, stdout, stderr } = containment.spawn(&launch).unwrap();
@@ -73,8 +73,8 @@ fn without_streams() {
         let seen = (all_of(&stdout), stderr.as_ref().map(all_of));
         // The directory that ls reads is its fourth.
         let expected = match output {
-            Output::Separate => ("out given\n0 1 2 3 ", Some("err\n")),
-            Output::Merged => ("out given\nerr\n0 1 2 3 ", None),
+            OutputMode::Separate => ("out given\n0 1 2 3 ", Some("err\n")),
+            OutputMode::Merged => ("out given\nerr\n0 1 2 3 ", None),
         };
         assert_eq!((seen.0.as_str(), seen.1.as_deref()), expected);
         assert_eq!(exit(&mut child), Exit::Code(0));

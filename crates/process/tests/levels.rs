@@ -7,7 +7,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use execution_engine_process::{
-    Child, Containment, Exit, Launch, Leftovers, Level, Limits, Signal, Spawned, Stage, Stdin, Tree,
+    Child, Containment, Exit, Launch, Leftovers, Level, Limits, Signal, SpawnStage, Spawned, Stdin,
+    Tree,
 };
 use rustix::event::PollFlags;
 use support::*;
@@ -318,11 +319,11 @@ fn limits_are_in_force_and_what_cannot_be_enforced_is_refused() {
 fn a_program_that_cannot_run_says_where_it_failed() {
     for containment in levels() {
         let missing = containment.spawn(&Launch::new("/no/such/program")).unwrap_err();
-        assert_eq!(missing.stage, Stage::Exec, "{missing}");
+        assert_eq!(missing.stage, SpawnStage::Exec, "{missing}");
         let mut launch = shell("true");
         launch.working_dir = Some("/no/such/directory".into());
         let nowhere = containment.spawn(&launch).unwrap_err();
-        assert_eq!(nowhere.stage, Stage::WorkingDirectory, "{nowhere}");
+        assert_eq!(nowhere.stage, SpawnStage::WorkingDirectory, "{nowhere}");
     }
 }
 

@@ -4,7 +4,7 @@
 
 mod support;
 
-use execution_engine_process::{Containment, Exit, Level, Stage};
+use execution_engine_process::{Containment, Exit, Level, SpawnStage};
 use rustix::process::Resource;
 use support::*;
 
@@ -28,7 +28,10 @@ fn a_program_is_not_started_where_there_is_no_thread_to_wait_for_it() {
     let refused = containment.spawn(&launch);
     limit(Resource::As, None);
     let error = refused.unwrap_err();
-    assert_eq!((error.stage, error.source.raw_os_error()), (Stage::Process, Some(libc::EAGAIN)));
+    assert_eq!(
+        (error.stage, error.source.raw_os_error()),
+        (SpawnStage::Process, Some(libc::EAGAIN))
+    );
     assert!(error.is_transient());
     // By the end of another program it would have run.
     let line = format!("sleep 0.3; [ -e '{}' ]", file.display());

@@ -8,7 +8,7 @@ use std::io::{BufRead as _, BufReader};
 use std::os::fd::OwnedFd;
 
 use execution_engine_process::{
-    Containment, Exit, Launch, Leftovers, Level, Limits, Signal, Spawned, Stage, Tree,
+    Containment, Exit, Launch, Leftovers, Level, Limits, Signal, SpawnStage, Spawned, Tree,
 };
 use rustix::event::PollFlags;
 use support::*;
@@ -122,7 +122,7 @@ fn each_limit_is_refused_by_its_name() {
         ask(&mut launch.limits);
         assert_eq!(containment.check(&launch.limits).unwrap_err().field, field);
         // Also for one who does not ask first.
-        assert_eq!(containment.spawn(&launch).unwrap_err().stage, Stage::Limits, "{field}");
+        assert_eq!(containment.spawn(&launch).unwrap_err().stage, SpawnStage::Limits, "{field}");
     }
 }
 

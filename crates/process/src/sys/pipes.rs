@@ -6,9 +6,9 @@ use std::sync::OnceLock;
 
 use rustix::fs::{Mode, OFlags};
 
-use crate::error::{SpawnError, Stage};
+use crate::error::{SpawnError, SpawnStage};
 use crate::files::InputFile;
-use crate::{Launch, Output, PipeReader, PipeWriter, Stdin};
+use crate::{Launch, OutputMode, PipeReader, PipeWriter, Stdin};
 
 /// The host's ends: non-blocking, and closed when another child executes its program.
 pub(super) struct HostEnds {
@@ -44,7 +44,7 @@ impl ChildEnds {
 }
 
 pub(super) fn open(launch: &Launch) -> Result<(HostEnds, ChildEnds), SpawnError> {
-    open_ends(launch).map_err(|error| SpawnError::new(Stage::Pipe, error))
+    open_ends(launch).map_err(|error| SpawnError::new(SpawnStage::Pipe, error))
 }
 
 fn open_ends(launch: &Launch) -> io::Result<(HostEnds, ChildEnds)> {
@@ -58,11 +58,11 @@ fn open_ends(launch: &Launch) -> io::Result<(HostEnds, ChildEnds)> {
     };
     let (stdout, child_stdout) = pipe()?;
     let (stderr, child_stderr) = match launch.output {
-        Output::Separate => {
+        OutputMode::Separate => {
             let (read, write) = pipe()?;
             (Some(PipeReader::new(for_host(read)?)), Some(write))
         }
-        Output::Merged => (None, None),
+        OutputMode::Merged => (None, None),
     };
     let host = HostEnds { stdin, stdout: PipeReader::new(for_host(stdout)?), stderr };
     let child = ChildEnds { stdin: child_stdin, stdout: child_stdout, stderr: child_stderr };

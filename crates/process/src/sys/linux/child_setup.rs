@@ -9,7 +9,7 @@ use super::env_marker;
 use super::pid_list::LINE;
 use super::resources::Resources;
 use crate::Launch;
-use crate::error::{SpawnError, Stage};
+use crate::error::{SpawnError, SpawnStage};
 
 /// Program, arguments, environment and directory as C strings.
 pub(super) struct ExecImage {
@@ -109,7 +109,7 @@ fn c_string(text: &OsStr) -> Result<CString, SpawnError> {
 
 /// A zero byte in the middle would end the string for the kernel.
 fn unusable() -> SpawnError {
-    SpawnError::new(Stage::Input, std::io::ErrorKind::InvalidInput)
+    SpawnError::new(SpawnStage::Input, std::io::ErrorKind::InvalidInput)
 }
 
 /// What the child reads, and the one place it writes: why it failed.
@@ -125,7 +125,7 @@ pub(super) struct ChildSetup<'a> {
     limits: Resources,
     /// Whether the child has come as far as to read this.
     begun: bool,
-    failure: Option<(Stage, c_int)>,
+    failure: Option<(SpawnStage, c_int)>,
 }
 
 /// How a child is set apart from its host, so that no signal of a terminal reaches it and it cannot ask
@@ -181,7 +181,7 @@ impl<'a> ChildSetup<'a> {
     }
 
     /// Why the program could not be executed; asked when the child is gone or has executed it.
-    pub(super) fn failure(&self) -> Option<(Stage, c_int)> {
+    pub(super) fn failure(&self) -> Option<(SpawnStage, c_int)> {
         // SAFETY: a plain read of a field of ours. It is volatile because the child wrote it
         // through memory that the compiler does not know to be shared.
         unsafe { ptr::read_volatile(&raw const self.failure) }
@@ -210,7 +210,7 @@ impl<'a> ChildSetup<'a> {
     ///
     /// # Safety
     /// As [`run`](Self::run).
-    unsafe fn execute(&self) -> Result<(), (Stage, c_int)> {
+    unsafe fn execute(&self) -> Result<(), (SpawnStage, c_int)> {
         // SAFETY: system calls with pointers into the image and the orders, which outlive the call
         // because the host's thread is suspended until the program runs. libc's wrappers for these
         // do nothing but the call and store errno, which belongs to the suspended thread.
@@ -218,7 +218,7 @@ impl<'a> ChildSetup<'a> {
             if let Some(list) = self.join
                 && libc::write(list, c"0".as_ptr().cast(), 1) != 1
             {
-                return Err((Stage::Containment, errno()));
+                return Err((SpawnStage::Containment, errno()));
             }
             let Some(ExecImage { program, working_dir, args, env }) = self.image else {
                 return self.limits.set();
@@ -228,32 +228,32 @@ impl<'a> ChildSetup<'a> {
                 Isolation::Group | Isolation::Session => libc::setsid(),
             };
             if set_apart < 0 {
-                return Err((Stage::Containment, errno()));
+                return Err((SpawnStage::Containment, errno()));
             }
             if let Some((roster, offset)) = self.enlist {
                 let line = decimal(libc::getpid());
                 if libc::pwrite(roster, line.as_ptr().cast(), LINE, offset) != LINE.cast_signed() {
-                    return Err((Stage::Containment, errno()));
+                    return Err((SpawnStage::Containment, errno()));
                 }
             }
             default_signals();
             for (target, &source) in (0..).zip(&self.stdio) {
                 // dup2 leaves the new descriptor open across exec, which is what is wanted.
                 if libc::dup2(source, target) < 0 {
-                    return Err((Stage::Stdio, errno()));
+                    return Err((SpawnStage::Stdio, errno()));
                 }
             }
             close_from(3);
             if let Some(dir) = working_dir
                 && libc::chdir(dir.as_ptr()) != 0
             {
-                return Err((Stage::WorkingDirectory, errno()));
+                return Err((SpawnStage::WorkingDirectory, errno()));
             }
             // Last, so that none of them stands in the way of what comes before.
             self.limits.set()?;
             block_signals(0);
             libc::execve(program.as_ptr(), args.pointers.as_ptr(), env.pointers.as_ptr());
-            Err((Stage::Exec, errno()))
+            Err((SpawnStage::Exec, errno()))
         }
     }
 }
@@ -407,7 +407,10 @@ mod tests {
         ] {
             let mut launch = Launch::new("/bin/true");
             change(&mut launch);
-            assert_eq!(ExecImage::new(&launch).err().map(|error| error.stage), Some(Stage::Input));
+            assert_eq!(
+                ExecImage::new(&launch).err().map(|error| error.stage),
+                Some(SpawnStage::Input)
+            );
         }
     }
 

@@ -11,7 +11,7 @@ use super::child_setup::{ChildSetup, block_signals};
 use super::leader::Leader;
 use super::resources::Resources;
 use super::stack::Stack;
-use crate::error::{SpawnError, Stage};
+use crate::error::{SpawnError, SpawnStage};
 
 /// Where the child comes to life.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +34,7 @@ pub(super) fn start(
     let failure = match setup.failure() {
         Some((stage, errno)) => SpawnError::new(stage, io::Error::from_raw_os_error(errno)),
         None if setup.have_begun() => return Ok(leader),
-        None => SpawnError::new(Stage::Containment, killed_at_birth()),
+        None => SpawnError::new(SpawnStage::Containment, killed_at_birth()),
     };
     leader.reap_now();
     Err(failure)
@@ -69,10 +69,10 @@ fn killed_at_birth() -> io::Error {
 }
 
 /// A group that has been removed under us says ENODEV.
-fn stage_of(placement: Placement<'_>, error: &io::Error) -> Stage {
+fn stage_of(placement: Placement<'_>, error: &io::Error) -> SpawnStage {
     match (placement, error.raw_os_error()) {
-        (Placement::CloneInto(_), Some(libc::ENODEV | libc::ENOENT)) => Stage::Containment,
-        _ => Stage::Process,
+        (Placement::CloneInto(_), Some(libc::ENODEV | libc::ENOENT)) => SpawnStage::Containment,
+        _ => SpawnStage::Process,
     }
 }
 

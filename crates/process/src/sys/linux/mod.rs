@@ -35,7 +35,7 @@ use resources::Resources;
 
 use super::common::shared;
 use super::pipes::{self, ChildEnds};
-use crate::error::{SpawnError, Stage};
+use crate::error::{SpawnError, SpawnStage};
 use crate::limits::LimitUnavailable;
 use crate::{Child, Launch, Level, Limits, Spawned};
 
@@ -163,7 +163,7 @@ fn spawn_below(
 /// A group that has been removed under us says ENOENT by its path and ENODEV by its descriptor.
 fn is_removed(error: &SpawnError) -> bool {
     let removed = matches!(error.source.raw_os_error(), Some(libc::ENOENT | libc::ENODEV));
-    error.stage == Stage::Containment && removed
+    error.stage == SpawnStage::Containment && removed
 }
 
 fn setup<'a>(image: &'a ExecImage, child: &ChildEnds, launch: &Launch) -> ChildSetup<'a> {
@@ -173,7 +173,7 @@ fn setup<'a>(image: &'a ExecImage, child: &ChildEnds, launch: &Launch) -> ChildS
 }
 
 fn uncontained(error: io::Error) -> SpawnError {
-    SpawnError::new(Stage::Containment, error)
+    SpawnError::new(SpawnStage::Containment, error)
 }
 
 /// Forgets what has become useless, unless another thread has replaced it already.

@@ -8,7 +8,7 @@ use rustix::process::{getpriority_process, getrlimit, setpriority_process, setrl
 
 use super::clone;
 use crate::Limits;
-use crate::error::Stage;
+use crate::error::SpawnStage;
 use crate::limits::LimitUnavailable;
 
 /// The limits in the form the kernel takes them.
@@ -49,8 +49,8 @@ impl Resources {
     }
 
     /// In the child: system calls alone.
-    pub(super) fn set(&self) -> Result<(), (Stage, c_int)> {
-        let refused = |errno: rustix::io::Errno| (Stage::Limits, errno.raw_os_error());
+    pub(super) fn set(&self) -> Result<(), (SpawnStage, c_int)> {
+        let refused = |errno: rustix::io::Errno| (SpawnStage::Limits, errno.raw_os_error());
         for (resource, limit) in self.limits.iter().flatten() {
             setrlimit(*resource, *limit).map_err(refused)?;
         }

@@ -21,7 +21,7 @@ use waiter::Waiter;
 
 use super::common::shared;
 use super::pipes;
-use crate::error::{SpawnError, Stage};
+use crate::error::{SpawnError, SpawnStage};
 use crate::limits::LimitUnavailable;
 use crate::{Child, Launch, Level, Limits, Spawned};
 
@@ -79,13 +79,13 @@ impl Containment {
     /// can make a session here.
     pub(crate) fn spawn(&self, launch: &Launch) -> Result<Spawned, SpawnError> {
         if let Err(refused) = self.check(&launch.limits) {
-            return Err(SpawnError::new(Stage::Limits, io::Error::other(refused)));
+            return Err(SpawnError::new(SpawnStage::Limits, io::Error::other(refused)));
         }
         let (host, child) = pipes::open(launch)?;
         let guard = shared(&self.host_guard, HostGuard::new)
-            .map_err(|error| SpawnError::new(Stage::Containment, error))?;
+            .map_err(|error| SpawnError::new(SpawnStage::Containment, error))?;
         // Before the child: what is refused after it has begun could not be tried again.
-        let waiter = Waiter::hire().map_err(|error| SpawnError::new(Stage::Process, error))?;
+        let waiter = Waiter::hire().map_err(|error| SpawnError::new(SpawnStage::Process, error))?;
         let pid = spawn::start(launch, child.raw())?;
         let listed = ListedGroup::new(guard, pid);
         let leader = Leader::new(pid, waiter.watch(pid));

@@ -14,7 +14,7 @@ use rustix::process::Pid;
 
 use super::signals;
 use crate::Launch;
-use crate::error::{SpawnError, Stage};
+use crate::error::{SpawnError, SpawnStage};
 
 /// Apple's systems close what is not given to the child by name.
 #[cfg(target_vendor = "apple")]
@@ -30,15 +30,17 @@ pub(super) fn start(launch: &Launch, stdio: [RawFd; 3]) -> Result<Pid, SpawnErro
         let pair = [name.as_bytes(), b"=", value.as_bytes()].concat();
         c_string(OsStr::from_bytes(&pair))
     }))?;
-    let process = |error| SpawnError::new(Stage::Process, error);
+    let process = |error| SpawnError::new(SpawnStage::Process, error);
     let mut actions = Actions::new().map_err(process)?;
     for (number, fd) in (0..).zip(stdio) {
-        actions.give(fd, number).map_err(|error| SpawnError::new(Stage::Stdio, error))?;
+        actions.give(fd, number).map_err(|error| SpawnError::new(SpawnStage::Stdio, error))?;
     }
     actions.close_others().map_err(process)?;
     if let Some(dir) = &launch.working_dir {
         let dir = c_string(dir.as_os_str())?;
-        actions.enter(&dir).map_err(|error| SpawnError::new(Stage::WorkingDirectory, error))?;
+        actions
+            .enter(&dir)
+            .map_err(|error| SpawnError::new(SpawnStage::WorkingDirectory, error))?;
     }
     let attributes = Attributes::of_a_clean_child().map_err(process)?;
     let (args, env) = (pointers(&args), pointers(&env));
@@ -60,11 +62,11 @@ pub(super) fn start(launch: &Launch, stdio: [RawFd; 3]) -> Result<Pid, SpawnErro
 }
 
 /// `posix_spawn` says what failed, but not where.
-fn stage_of(error: &io::Error, launch: &Launch) -> Stage {
+fn stage_of(error: &io::Error, launch: &Launch) -> SpawnStage {
     match (error.raw_os_error(), launch.working_dir.as_deref()) {
-        (Some(libc::EAGAIN | libc::ENOMEM), _) => Stage::Process,
-        (_, Some(dir)) if !can_be_entered(dir) => Stage::WorkingDirectory,
-        _ => Stage::Exec,
+        (Some(libc::EAGAIN | libc::ENOMEM), _) => SpawnStage::Process,
+        (_, Some(dir)) if !can_be_entered(dir) => SpawnStage::WorkingDirectory,
+        _ => SpawnStage::Exec,
     }
 }
 
@@ -75,7 +77,7 @@ fn can_be_entered(dir: &Path) -> bool {
 fn c_string(text: &OsStr) -> Result<CString, SpawnError> {
     // A zero byte in the middle would end the string for the system.
     CString::new(text.as_bytes())
-        .map_err(|_| SpawnError::new(Stage::Input, io::ErrorKind::InvalidInput))
+        .map_err(|_| SpawnError::new(SpawnStage::Input, io::ErrorKind::InvalidInput))
 }
 
 fn strings(
