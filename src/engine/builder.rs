@@ -274,7 +274,6 @@ impl EngineBuilder {
             stage: Arc::new(HandlerPool::new(self.stall_limit)),
             audience: RwLock::new(self.audience),
             cleanup: cleanup::CleanupTask::default(),
-            plans: Arc::default(),
         });
         Ok(ExecutionEngine { _alive: Arc::new(EngineAlive(Arc::clone(&core))), core })
     }

@@ -9,7 +9,6 @@ use tokio::time::sleep_until;
 
 use super::core::EngineCore;
 use crate::execution::ExecutionContext;
-use crate::plan::Plans;
 use crate::store::RetentionPolicy;
 
 /// Whether the task runs, and the bell that ends it.
@@ -25,12 +24,11 @@ impl CleanupTask {
             return;
         }
         let (stop, shared) = (Arc::clone(&self.stop), Arc::clone(&core.shared));
-        let plans = Arc::clone(&core.plans);
         let retention = RetentionPolicy::of(&core.config);
         core.driver.spawn(async move {
             tokio::select! {
                 () = stop.notified() => {}
-                () = forget_the_old(&shared, &plans, retention) => {}
+                () = forget_the_old(&shared, retention) => {}
             }
         });
     }
@@ -41,12 +39,10 @@ impl CleanupTask {
 }
 
 /// Sleeps until the oldest record is to go, or until there is one.
-async fn forget_the_old(shared: &ExecutionContext, plans: &Plans, retention: RetentionPolicy) {
+async fn forget_the_old(shared: &ExecutionContext, retention: RetentionPolicy) {
     loop {
-        shared.forget(&shared.registry.evict(Instant::now(), retention));
-        drop(plans.evict(Instant::now(), retention));
-        let oldest = shared.registry.oldest_ending().into_iter().chain(plans.oldest_ending()).min();
-        match oldest.and_then(|at| retention.expiry(at)) {
+        shared.forget(&shared.registry.evict(Instant::now(), retention).executions);
+        match shared.registry.oldest_ending().and_then(|at| retention.expiry(at)) {
             Some(expiry) => sleep_until(expiry.into()).await,
             None => shared.ended.notified().await,
         }

@@ -4,10 +4,6 @@ use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use chrono::Utc;
-use execution_engine_process::Launch;
-use uuid::Uuid;
-
 use super::cleanup;
 use crate::admission::{AdmissionRequest, Admitted, QueuePolicy, Rejected};
 use crate::config::{ExecutionConfig, LogRetention, OversizedOutputStrategy};
@@ -20,11 +16,12 @@ use crate::execution::{
 use crate::output::{
     ExcessPolicy, Journal, JournalLimits, KeepPolicy, LogTargets, OutputSettings, View,
 };
-use crate::plan::Plans;
 use crate::prepare::{self, PreparedRequest, RequestRules};
 use crate::runtime::WorkerPool;
-use crate::store::{AdmissionError, ExecutionInfo, RequestNotes};
+use crate::store::{AdmissionError, ExecutionInfo, Origin, RequestNotes};
 use crate::types::{ExecutionOptions, ExecutionRequest};
+use chrono::Utc;
+use execution_engine_process::Launch;
 
 /// What all clones of an engine share.
 pub(super) struct EngineCore {
@@ -35,7 +32,6 @@ pub(super) struct EngineCore {
     pub(super) stage: Arc<HandlerPool>,
     pub(super) audience: RwLock<HandlerSet>,
     pub(super) cleanup: cleanup::CleanupTask,
-    pub(super) plans: Arc<Plans>,
 }
 
 /// What the builder sets beyond the configuration.
@@ -58,11 +54,16 @@ impl EngineCore {
         &self,
         mut request: ExecutionRequest,
         options: &ExecutionOptions,
-        patience: QueuePolicy,
+        origin: Origin<'_>,
     ) -> Result<Arc<ActiveExecution>> {
         let id = request.id;
         let PreparedRequest { launch, timeout, group } =
             prepare::prepare(&request, options, &self.rules())?;
+        let patience = match origin {
+            Origin::Caller => QueuePolicy::AsConfigured,
+            // A plan offers no more steps than could run, so they wait however full the queue is.
+            Origin::Step(_) => QueuePolicy::Unbounded,
+        };
         let ask = AdmissionRequest { group, priority: options.priority, patience };
         request.output_log_path = request.output_log_path.map(prepare::absolute);
         let source = prepare::absolute_source(&options.stdin);
@@ -103,10 +104,7 @@ impl EngineCore {
             max_line_bytes: self.settings.max_line_bytes,
         };
         drop(request);
-        if self.plans.get(id).is_some() {
-            return Err(ExecutionError::DuplicateId(id));
-        }
-        let admitted = self.admit(id, &live, ask)?;
+        let admitted = self.shared.registry.admit(id, &live, origin, ask).map_err(refused)?;
         let duty = |admitted| {
             CompletionGuard::new(Arc::clone(&live), Arc::clone(&self.shared), publisher, admitted)
         };
@@ -161,27 +159,6 @@ impl EngineCore {
         }
     }
 
-    fn admit(
-        &self,
-        id: Uuid,
-        live: &Arc<ActiveExecution>,
-        ask: AdmissionRequest,
-    ) -> Result<Admitted> {
-        self.shared.registry.admit(id, live, ask).map_err(|refusal| match refusal {
-            AdmissionError::Duplicate => ExecutionError::DuplicateId(id),
-            AdmissionError::Full(Rejected::Engine { limit }) => {
-                ExecutionError::ConcurrencyLimitReached(limit)
-            }
-            AdmissionError::Full(Rejected::Group { group, limit }) => {
-                ExecutionError::GroupLimitReached { group, limit }
-            }
-            AdmissionError::Full(Rejected::Queue { max_waiting }) => {
-                ExecutionError::QueueFull(max_waiting)
-            }
-            AdmissionError::Closed => ExecutionError::ShuttingDown,
-        })
-    }
-
     fn pump_plan(&self, journal: Arc<Journal>, partial_after: Option<Duration>) -> OutputSettings {
         OutputSettings {
             journal,
@@ -206,6 +183,23 @@ impl EngineCore {
             last: options.final_signal.unwrap_or(ladder.last),
         };
         TimeLimits { timeout, ladder, drain, max_pause }
+    }
+}
+
+/// Names a refusal for the caller.
+pub(super) fn refused(refusal: AdmissionError) -> ExecutionError {
+    match refusal {
+        AdmissionError::Duplicate(id) => ExecutionError::DuplicateId(id),
+        AdmissionError::Full(Rejected::Engine { limit }) => {
+            ExecutionError::ConcurrencyLimitReached(limit)
+        }
+        AdmissionError::Full(Rejected::Group { group, limit }) => {
+            ExecutionError::GroupLimitReached { group, limit }
+        }
+        AdmissionError::Full(Rejected::Queue { max_waiting }) => {
+            ExecutionError::QueueFull(max_waiting)
+        }
+        AdmissionError::Closed => ExecutionError::ShuttingDown,
     }
 }
 

@@ -18,14 +18,13 @@ use uuid::Uuid;
 pub use builder::EngineBuilder;
 use core::EngineCore;
 
-use crate::admission::QueuePolicy;
 use crate::config::ExecutionConfig;
 use crate::error::{ExecutionError, Result};
 use crate::events::EventHandler;
 use crate::execution::{ActiveExecution, ControlAction};
 use crate::output::{ExecutionLogs, text};
 use crate::prepare;
-use crate::store::{ExecutionEntry, RetentionPolicy};
+use crate::store::{ActiveEntries, ExecutionEntry, Origin, RemovalError, RetentionPolicy};
 use crate::types::{
     Ending, ExecutionOptions, ExecutionRequest, ExecutionResult, ExecutionStatus, ExecutionSummary,
     OutputStream, ShutdownReport,
@@ -62,7 +61,7 @@ struct EngineAlive(Arc<EngineCore>);
 impl Drop for EngineAlive {
     fn drop(&mut self) {
         // One that has just ended by itself keeps its own ending.
-        self.0.shared.registry.close().iter().for_each(|live| live.abandon());
+        self.0.shared.registry.close().executions.iter().for_each(|live| live.abandon());
         self.0.cleanup.stop();
     }
 }
@@ -124,7 +123,7 @@ impl ExecutionEngine {
         request: ExecutionRequest,
         options: ExecutionOptions,
     ) -> Result<Uuid> {
-        let live = self.core.start(request, &options, QueuePolicy::AsConfigured)?;
+        let live = self.core.start(request, &options, Origin::Caller)?;
         Ok(live.profile().id)
     }
 
@@ -137,7 +136,7 @@ impl ExecutionEngine {
     pub async fn run(&self, request: ExecutionRequest) -> Result<ExecutionResult> {
         let id = request.id;
         let options = ExecutionOptions::default();
-        let live = self.core.start(request, &options, QueuePolicy::AsConfigured)?;
+        let live = self.core.start(request, &options, Origin::Caller)?;
         // Not by its id, which retention may have forgotten by then.
         let record = live.ended().await.ok_or(ExecutionError::NotFound(id))?;
         Ok(record.result())
@@ -152,7 +151,9 @@ impl ExecutionEngine {
     /// results, not errors.
     pub async fn wait_for_completion(&self, id: Uuid) -> Result<ExecutionResult> {
         let record = match self.entry(id)? {
-            ExecutionEntry::Live(live) => live.ended().await.ok_or(ExecutionError::NotFound(id))?,
+            ExecutionEntry::Active(live) => {
+                live.ended().await.ok_or(ExecutionError::NotFound(id))?
+            }
             ExecutionEntry::Ended(record) => record,
         };
         Ok(record.result())
@@ -164,7 +165,7 @@ impl ExecutionEngine {
     /// [`ExecutionError::NotFound`] for an unknown id.
     pub async fn get_status(&self, id: Uuid) -> Result<ExecutionStatus> {
         Ok(match self.entry(id)? {
-            ExecutionEntry::Live(live) => live.status(),
+            ExecutionEntry::Active(live) => live.status(),
             ExecutionEntry::Ended(record) => record.status(),
         })
     }
@@ -175,7 +176,7 @@ impl ExecutionEngine {
     /// [`ExecutionError::NotFound`] for an unknown id.
     pub async fn get_result(&self, id: Uuid) -> Result<Option<ExecutionResult>> {
         Ok(match self.entry(id)? {
-            ExecutionEntry::Live(_) => None,
+            ExecutionEntry::Active(_) => None,
             ExecutionEntry::Ended(record) => Some(record.result()),
         })
     }
@@ -190,7 +191,7 @@ impl ExecutionEngine {
     /// ending has come first.
     pub async fn cancel(&self, id: Uuid) -> Result<()> {
         let ended = match self.entry(id)? {
-            ExecutionEntry::Live(live) => match live.decide(Ending::Cancelled) {
+            ExecutionEntry::Active(live) => match live.decide(Ending::Cancelled) {
                 Ok(()) => return Ok(()),
                 Err(ending) => ending.status(),
             },
@@ -260,17 +261,17 @@ impl ExecutionEngine {
     /// ```
     pub async fn shutdown(&self, grace: Duration) -> ShutdownReport {
         let begun = Instant::now();
-        let all = self.core.shared.registry.close();
-        all.iter().for_each(|live| live.close(grace));
-        let mut ended = Vec::with_capacity(all.len());
+        let ActiveEntries { executions, plans } = self.core.shared.registry.close();
+        executions.iter().for_each(|active| active.close(grace));
+        let mut ended = Vec::with_capacity(executions.len());
         let mut survivors = Vec::new();
-        for live in all {
+        for live in executions {
             if let Some(record) = live.ended().await {
                 ended.push(record.summary());
                 survivors.extend(record.survivors());
             }
         }
-        for plan in self.core.plans.all() {
+        for plan in plans {
             plan.ended().await;
         }
         ShutdownReport { ended, survivors, took: begun.elapsed() }
@@ -279,11 +280,11 @@ impl ExecutionEngine {
     /// All executions that are running or remembered, oldest first; then those that wait in the queue, oldest
     /// first. Copies no output.
     pub async fn list_executions(&self) -> Vec<ExecutionSummary> {
-        let entries = self.core.shared.registry.all();
+        let entries = self.core.shared.registry.executions();
         let mut all: Vec<_> = entries
             .into_iter()
             .map(|entry| match entry {
-                ExecutionEntry::Live(live) => (live.waits_since(), live.summary()),
+                ExecutionEntry::Active(live) => (live.waits_since(), live.summary()),
                 ExecutionEntry::Ended(record) => (None, record.summary()),
             })
             .collect();
@@ -299,7 +300,7 @@ impl ExecutionEngine {
 
     /// How many executions are running or remembered.
     pub async fn total_count(&self) -> usize {
-        self.core.shared.registry.len()
+        self.core.shared.registry.execution_count()
     }
 
     /// How many more executions may be started now.
@@ -315,7 +316,7 @@ impl ExecutionEngine {
     /// [`ExecutionError::NotFound`] for an unknown id.
     pub async fn queue_position(&self, id: Uuid) -> Result<Option<usize>> {
         Ok(match self.entry(id)? {
-            ExecutionEntry::Live(live) => {
+            ExecutionEntry::Active(live) => {
                 live.place().and_then(|place| self.core.shared.registry.permits().position(place))
             }
             ExecutionEntry::Ended(_) => None,
@@ -350,7 +351,7 @@ impl ExecutionEngine {
     pub async fn get_log_path(&self, id: Uuid) -> Result<Option<PathBuf>> {
         let entry = self.entry(id)?;
         let raw_log = match &entry {
-            ExecutionEntry::Live(live) => live.profile().raw_log(),
+            ExecutionEntry::Active(live) => live.profile().raw_log(),
             ExecutionEntry::Ended(record) => record.profile().raw_log(),
         };
         let own_log =
@@ -362,10 +363,9 @@ impl ExecutionEngine {
     /// What runs is never touched.
     pub async fn cleanup_old_executions(&self) -> usize {
         let retention = RetentionPolicy::of(&self.core.config);
-        drop(self.core.plans.evict(Instant::now(), retention));
         let evicted = self.core.shared.registry.evict(Instant::now(), retention);
-        self.core.shared.forget(&evicted);
-        evicted.len()
+        self.core.shared.forget(&evicted.executions);
+        evicted.executions.len()
     }
 
     /// Forgets one ended execution, and its overflow files with it.
@@ -374,14 +374,11 @@ impl ExecutionEngine {
     /// [`ExecutionError::NotFound`] for an unknown id, [`ExecutionError::StillRunning`] for one that
     /// has not ended.
     pub async fn remove_execution(&self, id: Uuid) -> Result<()> {
-        match self.core.shared.registry.remove(id) {
-            None => Err(ExecutionError::NotFound(id)),
-            Some(ExecutionEntry::Live(_)) => Err(ExecutionError::StillRunning(id)),
-            Some(ExecutionEntry::Ended(record)) => {
-                self.core.shared.forget(&[record]);
-                Ok(())
-            }
-        }
+        let removed = self.core.shared.registry.remove(id).map_err(|error| match error {
+            RemovalError::Unknown => ExecutionError::NotFound(id),
+            RemovalError::StillActive => ExecutionError::StillRunning(id),
+        });
+        removed.map(|record| self.core.shared.forget(&[record]))
     }
 
     /// Takes an overflow file: moves it to `to`, where nothing may be yet, and removes it no more. How
@@ -435,7 +432,7 @@ impl ExecutionEngine {
     async fn control(&self, id: Uuid, action: ControlAction) -> Result<u32> {
         let status = match self.entry(id)? {
             ExecutionEntry::Ended(record) => record.status(),
-            ExecutionEntry::Live(live) => {
+            ExecutionEntry::Active(live) => {
                 let refused =
                     |reason: &str| Err(ExecutionError::Control { id, reason: reason.to_string() });
                 if let Some(lull) = live.lull() {

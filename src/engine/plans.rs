@@ -7,18 +7,15 @@ use chrono::Utc;
 use uuid::Uuid;
 
 use super::ExecutionEngine;
-use super::core::{EngineCore, no_threads};
-use crate::admission::{GroupId, QueuePolicy};
+use super::core::{EngineCore, no_threads, refused};
+use crate::admission::GroupId;
 use crate::error::{ExecutionError, Result, ValidationError};
-use crate::events::{JournalLookup, Subscription};
+use crate::events::Subscription;
 use crate::execution::ActiveExecution;
 use crate::output::{Journal, JournalOwner};
-use crate::plan::{
-    ActivePlan, PlanExecutor, PlanInfo, PlanSubscription, Plans, Removed, StepChecker,
-    StepExecutor, check,
-};
+use crate::plan::{PlanExecutor, PlanSubscription, StepChecker, StepExecutor, check};
 use crate::prepare;
-use crate::store::Registry;
+use crate::store::{ActivePlan, Origin, PlanInfo, RemovalError};
 use crate::types::{
     ExecutionOptions, ExecutionPlan, ExecutionRequest, ExecutionStatus, PlanExecutionResult,
     PlanOptions, PlanSummary,
@@ -74,14 +71,6 @@ impl ExecutionEngine {
         let inside = EngineBackend(Arc::clone(&self.core));
         let checked = check(&plan, &options, &inside)?;
         fix_paths(&mut plan, &mut options);
-        if self.core.shared.registry.is_closed() {
-            return Err(ExecutionError::ShuttingDown);
-        }
-        let is_known = |id| self.entry(id).is_ok() || self.core.plans.get(id).is_some();
-        let known = plan.commands.iter().find(|request| is_known(request.id));
-        if let Some(known) = known {
-            return Err(ExecutionError::DuplicateId(known.id));
-        }
         let id = plan.id;
         let started_at = Utc::now();
         let owner = JournalOwner { id, accepted_at: started_at };
@@ -99,9 +88,8 @@ impl ExecutionEngine {
             level: self.core.shared.containment.level(),
         };
         let live = Arc::new(ActivePlan::new(profile, journal));
-        if self.entry(id).is_ok() || !self.core.plans.add(&live) {
-            return Err(ExecutionError::DuplicateId(id));
-        }
+        let steps: Vec<_> = plan.commands.iter().map(|request| request.id).collect();
+        self.core.shared.registry.admit_plan(&live, &steps).map_err(refused)?;
         PlanExecutor::new(inside, live, publisher, (plan, options), checked).run();
         Ok(id)
     }
@@ -179,7 +167,8 @@ impl ExecutionEngine {
 
     /// All plans that are running or remembered, oldest first. Copies no output.
     pub async fn list_plans(&self) -> Vec<PlanSummary> {
-        let mut all: Vec<_> = self.core.plans.all().iter().map(|plan| plan.summary()).collect();
+        let plans = self.core.shared.registry.plans();
+        let mut all: Vec<_> = plans.iter().map(|plan| plan.summary()).collect();
         all.sort_by_key(|summary| summary.started_at);
         all
     }
@@ -190,15 +179,15 @@ impl ExecutionEngine {
     /// [`ExecutionError::PlanNotFound`] for an unknown id, [`ExecutionError::StillRunning`] for one
     /// that has not ended.
     pub async fn remove_plan(&self, id: Uuid) -> Result<()> {
-        match self.core.plans.remove(id) {
-            None => Err(ExecutionError::PlanNotFound(id)),
-            Some(Removed::StillRunning) => Err(ExecutionError::StillRunning(id)),
-            Some(Removed::Plan(_)) => Ok(()),
+        match self.core.shared.registry.remove_plan(id) {
+            Ok(_) => Ok(()),
+            Err(RemovalError::Unknown) => Err(ExecutionError::PlanNotFound(id)),
+            Err(RemovalError::StillActive) => Err(ExecutionError::StillRunning(id)),
         }
     }
 
     fn plan(&self, id: Uuid) -> Result<Arc<ActivePlan>> {
-        self.core.plans.get(id).ok_or(ExecutionError::PlanNotFound(id))
+        self.core.shared.registry.plan(id).ok_or(ExecutionError::PlanNotFound(id))
     }
 }
 
@@ -245,49 +234,25 @@ impl StepChecker for EngineBackend {
 impl StepExecutor for EngineBackend {
     fn start(
         &self,
+        plan: &Arc<ActivePlan>,
         request: ExecutionRequest,
         options: &ExecutionOptions,
     ) -> Result<Arc<ActiveExecution>> {
-        self.0.start(request, options, QueuePolicy::Unbounded)
+        self.0.start(request, options, Origin::Step(plan))
+    }
+
+    fn release(&self, plan: &Arc<ActivePlan>, step: Uuid) {
+        self.0.shared.registry.release(plan, step);
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.0.driver.plan(task);
     }
 
-    fn plan_ended(&self, plan: &ActivePlan) {
-        let evicted = self.0.plans.ended(plan, Instant::now(), self.0.shared.retention);
-        self.0.shared.ended.notify_one();
-        // Outside the lock, because a record may own a file to remove.
-        drop(evicted);
-    }
-}
-
-/// The journals of executions and of plans. Not what their engine shares: those who watch learn of
-/// its end from that going away.
-struct AllJournals {
-    registry: Arc<Registry<ActiveExecution>>,
-    plans: Arc<Plans>,
-}
-
-impl EngineCore {
-    pub(super) fn journals(&self) -> Arc<dyn JournalLookup> {
-        Arc::new(AllJournals {
-            registry: Arc::clone(&self.shared.registry),
-            plans: Arc::clone(&self.plans),
-        })
-    }
-}
-
-impl JournalLookup for AllJournals {
-    fn journal(&self, id: Uuid) -> Option<Arc<Journal>> {
-        let of_plan = || self.plans.get(id).map(|plan| Arc::clone(plan.journal()));
-        self.registry.journal(id).or_else(of_plan)
-    }
-
-    fn is_alive(&self, owner: JournalOwner) -> bool {
-        let is_running =
-            |plan: Arc<ActivePlan>| plan.journal().owner() == owner && !plan.status().is_terminal();
-        self.registry.is_alive(owner) || self.plans.get(owner.id).is_some_and(is_running)
+    fn plan_ended(&self, plan: &Arc<ActivePlan>) {
+        let shared = &self.0.shared;
+        let evicted = shared.registry.end_plan(plan, Instant::now(), shared.retention);
+        shared.ended.notify_one();
+        shared.forget(&evicted.executions);
     }
 }

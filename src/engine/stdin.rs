@@ -93,7 +93,7 @@ impl ExecutionEngine {
 
     fn live_for_stdin(&self, id: Uuid) -> Result<Arc<ActiveExecution>> {
         match self.entry(id)? {
-            ExecutionEntry::Live(live) => Ok(live),
+            ExecutionEntry::Active(live) => Ok(live),
             ExecutionEntry::Ended(record) => {
                 Err(ExecutionError::AlreadyEnded { id, status: record.status() })
             }

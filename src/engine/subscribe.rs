@@ -5,8 +5,9 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::ExecutionEngine;
+use super::core::EngineCore;
 use crate::error::{ExecutionError, Result};
-use crate::events::{ChunkSubscription, JournalLookup as _, Subscription};
+use crate::events::{ChunkSubscription, JournalLookup, Subscription};
 use crate::output::Journal;
 
 impl ExecutionEngine {
@@ -107,6 +108,14 @@ impl ExecutionEngine {
     }
 
     fn journal(&self, id: Uuid) -> Result<Arc<Journal>> {
-        self.core.shared.registry.journal(id).ok_or(ExecutionError::NotFound(id))
+        self.core.shared.registry.journal_of_execution(id).ok_or(ExecutionError::NotFound(id))
+    }
+}
+
+impl EngineCore {
+    /// Returns the journals of executions and plans. They do not keep alive what executions share, so
+    /// that watchers learn of the engine's end.
+    pub(super) fn journals(&self) -> Arc<dyn JournalLookup> {
+        Arc::clone(&self.shared.registry) as _
     }
 }

@@ -229,7 +229,7 @@ impl CompletionGuard {
         self.publisher.last(at, last, receipt);
         self.shared.ended.notify_one();
         // Last, because there may be files to remove.
-        self.shared.forget(&evicted);
+        self.shared.forget(&evicted.executions);
     }
 }
 

@@ -9,7 +9,6 @@ use std::time::Duration;
 use chrono::Utc;
 use uuid::Uuid;
 
-use super::active::{ActivePlan, StepRecord};
 use super::inputs::ResolvedInput;
 use super::progress::PlanProgress;
 use super::schedule::Schedule;
@@ -17,6 +16,7 @@ use super::validate::{Checked, StepChecker, label, options_of};
 use crate::error::{ExecutionError, Result};
 use crate::events::Publisher;
 use crate::execution::ActiveExecution;
+use crate::store::{ActivePlan, StepRecord};
 use crate::time;
 use crate::types::{
     Ending, ExecutionEvent, ExecutionOptions, ExecutionPlan, ExecutionRequest, ExecutionStatus,
@@ -25,9 +25,10 @@ use crate::types::{
 
 /// What a runner asks of the engine.
 pub(crate) trait StepExecutor: StepChecker + Send + Sync + 'static {
-    /// Starts an execution, or lets it wait its turn, however long that takes.
+    /// Starts a step of this plan as an execution, or lets it wait its turn, however long that takes.
     fn start(
         &self,
+        plan: &Arc<ActivePlan>,
         request: ExecutionRequest,
         options: &ExecutionOptions,
     ) -> Result<Arc<ActiveExecution>>;
@@ -35,8 +36,11 @@ pub(crate) trait StepExecutor: StepChecker + Send + Sync + 'static {
     /// Runs a task of a plan.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
 
-    /// The plan has its record.
-    fn plan_ended(&self, plan: &ActivePlan);
+    /// Gives back the id that was reserved for a step which will never start.
+    fn release(&self, plan: &Arc<ActivePlan>, step: Uuid);
+
+    /// Moves the plan to the ended ones.
+    fn plan_ended(&self, plan: &Arc<ActivePlan>);
 }
 
 pub(crate) struct PlanExecutor<H: StepExecutor> {
@@ -139,7 +143,7 @@ impl<H: StepExecutor> PlanExecutor<H> {
             None => return (StepRecord::lost(id), String::new()),
         };
         let options = options.as_ref().unwrap_or_else(|| options_of(&self.options, step));
-        let live = match self.hands.start(request, options) {
+        let live = match self.hands.start(&self.live, request, options) {
             Ok(live) => live,
             Err(error) => {
                 let ending = match error {
@@ -167,8 +171,8 @@ impl<H: StepExecutor> PlanExecutor<H> {
         }
     }
 
-    /// Ends the plan if all of its steps are over. In this order: record stored, waiters awake, last
-    /// event out.
+    /// Ends the plan if all of its steps are over. In this order: ended in the registry, record
+    /// stored, waiters awake, last event out.
     fn end_if_over(&self) {
         let (ending, records) = {
             let mut state = self.lock();
@@ -183,12 +187,20 @@ impl<H: StepExecutor> PlanExecutor<H> {
         };
         let steps = records.into_iter().zip(&self.ids);
         let steps = steps.map(|(record, id)| record.unwrap_or_else(|| StepRecord::lost(*id)));
-        self.live.close(ending, steps.collect());
+        // First: a plan whose ending can be seen can be removed.
         self.hands.plan_ended(&self.live);
+        self.live.close(ending, steps.collect());
         self.live.wake();
         let plan_id = self.live.profile().id;
         let PlanSummary { status, duration, .. } = self.live.summary();
         self.publisher.event(Utc::now(), ExecutionEvent::PlanEnded { plan_id, status, duration });
+    }
+
+    /// Gives back the id of a step that never ran.
+    pub(super) fn release_if_never_ran(&self, record: &StepRecord) {
+        if matches!(record, StepRecord::Never(_)) {
+            self.hands.release(&self.live, record.id());
+        }
     }
 
     pub(super) fn tell(
@@ -258,7 +270,8 @@ mod tests {
     use crate::error::ValidationError;
     use crate::events::{Broadcaster, HandlerPool, HandlerSet};
     use crate::output::{Journal, JournalLimits, JournalOwner, KeepPolicy, View};
-    use crate::plan::{PlanInfo, check};
+    use crate::plan::check;
+    use crate::store::PlanInfo;
     use crate::types::ExecutionMetadata;
 
     /// An engine of which every start is lost.
@@ -284,7 +297,12 @@ mod tests {
     }
 
     impl StepExecutor for Broken {
-        fn start(&self, _: ExecutionRequest, _: &ExecutionOptions) -> Result<Arc<ActiveExecution>> {
+        fn start(
+            &self,
+            _: &Arc<ActivePlan>,
+            _: ExecutionRequest,
+            _: &ExecutionOptions,
+        ) -> Result<Arc<ActiveExecution>> {
             panic!("as it happens");
         }
 
@@ -292,7 +310,9 @@ mod tests {
             tokio::spawn(task);
         }
 
-        fn plan_ended(&self, _: &ActivePlan) {}
+        fn release(&self, _: &Arc<ActivePlan>, _: Uuid) {}
+
+        fn plan_ended(&self, _: &Arc<ActivePlan>) {}
     }
 
     #[tokio::test]

@@ -1,8 +1,6 @@
 //! Many commands as one piece of work. What may start when is decided by pure functions; the steps are
 //! executions of the engine, whose rules count for them as for all others.
 
-mod active;
-mod book;
 mod builder;
 mod executor;
 mod graph;
@@ -13,8 +11,6 @@ mod schedule;
 mod subscription;
 mod validate;
 
-pub(crate) use active::{ActivePlan, PlanInfo};
-pub(crate) use book::{Plans, Removed};
 pub use builder::PlanBuilder;
 pub(crate) use executor::{PlanExecutor, StepExecutor};
 pub use subscription::PlanSubscription;

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::active::StepRecord;
 use super::executor::{PlanExecutor, StepExecutor};
 use super::schedule::{Schedule, StepOutcome};
 use super::validate::{label, options_of};
 use crate::error::Result;
 use crate::execution::ActiveExecution;
+use crate::store::StepRecord;
 use crate::types::{
     Ending, ExecutionOptions, ExecutionRequest, FailurePolicy, InputTarget, OutputStream,
     PlanEnding, SkipReason, StdinSource,
@@ -98,6 +98,7 @@ impl PlanProgress {
     ) {
         let (id, ending) = (record.id(), record.ending());
         self.started.remove(&step);
+        runner.release_if_never_ran(&record);
         self.records[step] = Some(record);
         let outcome = if ending.is_success() { StepOutcome::Success } else { StepOutcome::Failure };
         let given_up = self.schedule.ended(step, outcome);
@@ -157,7 +158,9 @@ impl PlanProgress {
             let ending = Ending::NotRun { reason: reason.clone() };
             let (id, command) = (request.id, request.command.to_string());
             runner.tell(self, (step, id), ending.status(), command);
-            self.records[step] = Some(StepRecord::never(id, ending));
+            let record = StepRecord::never(id, ending);
+            runner.release_if_never_ran(&record);
+            self.records[step] = Some(record);
         }
     }
 }

@@ -1,15 +1,21 @@
-//! What is remembered: live executions by id, ended ones until retention forgets them.
+//! What the engine remembers: executions and plans by id, ended ones until retention forgets them.
 
 mod exact;
 mod info;
 mod outcome;
 mod packed;
+mod plan;
 mod record;
 mod registry;
 mod retention;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use info::{ExecutionInfo, RequestNotes};
 pub(crate) use outcome::Outcome;
+pub(crate) use plan::{ActivePlan, PlanInfo, StepRecord};
 pub(crate) use record::Record;
-pub(crate) use registry::{AdmissionError, ExecutionEntry, Registry};
+pub(crate) use registry::{
+    ActiveEntries, AdmissionError, ExecutionEntry, Origin, Registry, RemovalError,
+};
 pub(crate) use retention::RetentionPolicy;

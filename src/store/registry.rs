@@ -1,203 +1,326 @@
-//! All executions by id. One short lock; no foreign code and no I/O under it.
+//! Registry of all executions and plans: one id space under one short lock. No foreign code and no I/O
+//! runs under it, and nothing that owns a file is dropped under it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use uuid::Uuid;
 
+use super::plan::ActivePlan;
 use super::record::Record;
-use super::retention::RetentionPolicy;
+use super::retention::{EndedQueue, RetentionPolicy};
 use crate::admission::{AdmissionRequest, Admitted, ConcurrencyLimiter, Rejected};
 
-/// Executions by id; `L` is what a live one is to the room that runs it.
+/// Executions and plans by id; `E` is the type of an active execution, which the store does not know.
 #[derive(Debug)]
-pub(crate) struct Registry<L> {
-    inner: Mutex<RegistryState<L>>,
+pub(crate) struct Registry<E> {
+    state: Mutex<RegistryState<E>>,
     permits: Arc<ConcurrencyLimiter>,
 }
 
 #[derive(Debug)]
-struct RegistryState<L> {
-    /// A tree, which grows and shrinks with what is in it. A hash table does not: where as many go as
-    /// come, it grows for those who have gone.
-    slots: BTreeMap<Uuid, Slot<L>>,
-    /// Oldest ending first, which is by number.
-    ended: VecDeque<EndedRecord>,
-    next_number: u64,
-    /// Nobody is admitted any more.
+struct RegistryState<E> {
+    /// A tree, which shrinks when ids are removed. A hash table would keep growing where as many come
+    /// as go, because removed places are reclaimed only when it is rebuilt.
+    slots: BTreeMap<Uuid, Slot<E>>,
+    executions: EndedQueue<Arc<Record>>,
+    plans: EndedQueue<Arc<ActivePlan>>,
+    active_executions: usize,
+    /// Set once, when the engine ends.
     closed: bool,
 }
 
+/// What an id stands for.
 #[derive(Debug)]
-enum Slot<L> {
-    Live(Arc<L>),
-    /// The number of its ending.
-    Ended(u64),
-}
-
-#[derive(Debug)]
-struct EndedRecord {
-    number: u64,
-    at: Instant,
-    record: Arc<Record>,
+enum Slot<E> {
+    /// A step of this plan that has not started. Its id is taken, and there is nothing to see of it yet.
+    Reserved(Arc<ActivePlan>),
+    ActiveExecution(Arc<E>),
+    /// Its number among the ended executions.
+    EndedExecution(u64),
+    ActivePlan(Arc<ActivePlan>),
+    /// Its number among the ended plans.
+    EndedPlan(u64),
 }
 
 /// One execution as the registry knows it.
 #[derive(Debug)]
-pub(crate) enum ExecutionEntry<L> {
-    Live(Arc<L>),
+pub(crate) enum ExecutionEntry<E> {
+    Active(Arc<E>),
     Ended(Arc<Record>),
 }
 
-/// Why an execution was not admitted.
+/// On whose behalf an execution is admitted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Origin<'a> {
+    /// A caller of the engine: the id must be new.
+    Caller,
+    /// An accepted plan, which has reserved the id for this step.
+    Step(&'a Arc<ActivePlan>),
+}
+
+/// Why an execution or a plan was not admitted.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum AdmissionError {
-    Duplicate,
+    /// This id is taken.
+    Duplicate(Uuid),
     Full(Rejected),
     Closed,
 }
 
-impl<L> Registry<L> {
+/// Why an execution or a plan was not removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RemovalError {
+    Unknown,
+    StillActive,
+}
+
+/// What was active when the registry was closed.
+#[derive(Debug)]
+pub(crate) struct ActiveEntries<E> {
+    pub(crate) executions: Vec<Arc<E>>,
+    pub(crate) plans: Vec<Arc<ActivePlan>>,
+}
+
+/// What retention has removed, to be dropped outside the lock: a record may own a file to remove.
+#[derive(Debug)]
+#[must_use = "logs of forgotten executions may have to be removed"]
+pub(crate) struct Evicted {
+    pub(crate) executions: Vec<Arc<Record>>,
+    pub(crate) plans: Vec<Arc<ActivePlan>>,
+}
+
+impl<E> Registry<E> {
     pub(crate) fn new(permits: Arc<ConcurrencyLimiter>) -> Self {
-        let inner = RegistryState {
+        let state = RegistryState {
             slots: BTreeMap::new(),
-            ended: VecDeque::new(),
-            next_number: 0,
+            executions: EndedQueue::default(),
+            plans: EndedQueue::default(),
+            active_executions: 0,
             closed: false,
         };
-        Self { inner: Mutex::new(inner), permits }
+        Self { state: Mutex::new(state), permits }
     }
 
     pub(crate) fn permits(&self) -> &ConcurrencyLimiter {
         &self.permits
     }
 
-    /// Takes an execution in and gives it its permit or its place in the queue, or refuses it and
+    /// Registers an execution and gives it its permit or its place in the queue, or refuses it and
     /// changes nothing.
     pub(crate) fn admit(
         &self,
         id: Uuid,
-        live: &Arc<L>,
-        ask: AdmissionRequest,
+        active: &Arc<E>,
+        origin: Origin<'_>,
+        request: AdmissionRequest,
     ) -> Result<Admitted, AdmissionError> {
-        let mut inner = self.lock();
-        if inner.closed {
+        let mut state = self.lock();
+        if state.closed {
             return Err(AdmissionError::Closed);
         }
-        if inner.slots.contains_key(&id) {
-            return Err(AdmissionError::Duplicate);
+        if !state.is_available(id, origin) {
+            return Err(AdmissionError::Duplicate(id));
         }
-        let admitted = self.permits.ask(ask).map_err(AdmissionError::Full)?;
-        inner.slots.insert(id, Slot::Live(Arc::clone(live)));
+        let admitted = self.permits.ask(request).map_err(AdmissionError::Full)?;
+        state.slots.insert(id, Slot::ActiveExecution(Arc::clone(active)));
+        state.active_executions += 1;
         Ok(admitted)
     }
 
     /// Takes back an admission that came to nothing.
     pub(crate) fn discard(&self, id: Uuid) {
-        self.lock().slots.remove(&id);
+        let mut state = self.lock();
+        if let Some(Slot::ActiveExecution(_)) = state.slots.remove(&id) {
+            state.active_executions -= 1;
+        }
     }
 
-    pub(crate) fn get(&self, id: Uuid) -> Option<ExecutionEntry<L>> {
-        self.lock().entry(id)
+    /// Registers a plan and reserves the ids of its steps, or refuses it and changes nothing. The ids
+    /// must differ from each other.
+    pub(crate) fn admit_plan(
+        &self,
+        plan: &Arc<ActivePlan>,
+        steps: &[Uuid],
+    ) -> Result<(), AdmissionError> {
+        let mut state = self.lock();
+        if state.closed {
+            return Err(AdmissionError::Closed);
+        }
+        let id = plan.profile().id;
+        // All are checked before one is taken, so that a refused plan leaves nothing behind.
+        if let Some(taken) = steps.iter().chain([&id]).find(|id| state.slots.contains_key(id)) {
+            return Err(AdmissionError::Duplicate(*taken));
+        }
+        state.slots.extend(steps.iter().map(|step| (*step, Slot::Reserved(Arc::clone(plan)))));
+        state.slots.insert(id, Slot::ActivePlan(Arc::clone(plan)));
+        Ok(())
     }
 
-    pub(crate) fn all(&self) -> Vec<ExecutionEntry<L>> {
-        let inner = self.lock();
-        let ended =
-            inner.ended.iter().map(|ended| ExecutionEntry::Ended(Arc::clone(&ended.record)));
-        ended.chain(inner.live().map(ExecutionEntry::Live)).collect()
+    /// Gives back the id of a step that will never start. Does nothing if the step does not hold it.
+    pub(crate) fn release(&self, plan: &Arc<ActivePlan>, step: Uuid) {
+        let mut state = self.lock();
+        if state.is_reserved(step, plan) {
+            state.slots.remove(&step);
+        }
     }
 
-    /// Admits nobody any more; those that are alive now.
-    pub(crate) fn close(&self) -> Vec<Arc<L>> {
-        self.lock().closed = true;
-        self.live()
+    pub(crate) fn get(&self, id: Uuid) -> Option<ExecutionEntry<E>> {
+        self.lock().execution(id)
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
-        self.lock().closed
+    pub(crate) fn plan(&self, id: Uuid) -> Option<Arc<ActivePlan>> {
+        let state = self.lock();
+        match state.slots.get(&id)? {
+            Slot::ActivePlan(plan) => Some(Arc::clone(plan)),
+            Slot::EndedPlan(number) => state.plans.get(*number).cloned(),
+            Slot::Reserved(_) | Slot::ActiveExecution(_) | Slot::EndedExecution(_) => None,
+        }
     }
 
-    pub(crate) fn live(&self) -> Vec<Arc<L>> {
-        self.lock().live().collect()
+    pub(crate) fn executions(&self) -> Vec<ExecutionEntry<E>> {
+        let state = self.lock();
+        let ended = state.executions.iter().cloned().map(ExecutionEntry::Ended);
+        ended.chain(state.active_executions().map(ExecutionEntry::Active)).collect()
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.lock().slots.len()
+    pub(crate) fn plans(&self) -> Vec<Arc<ActivePlan>> {
+        let state = self.lock();
+        state.plans.iter().cloned().chain(state.active_plans()).collect()
     }
 
-    /// Replaces a live execution by its record. What retention then pushes out is returned, to be
-    /// dropped outside the lock: dropping a record may remove a file.
+    /// Returns how many executions are active or remembered.
+    pub(crate) fn execution_count(&self) -> usize {
+        let state = self.lock();
+        state.active_executions + state.executions.len()
+    }
+
+    /// Admits nothing from now on. Returns what is active.
+    pub(crate) fn close(&self) -> ActiveEntries<E> {
+        let mut state = self.lock();
+        state.closed = true;
+        ActiveEntries {
+            executions: state.active_executions().collect(),
+            plans: state.active_plans().collect(),
+        }
+    }
+
+    /// Replaces an active execution by its record. Returns what retention removes because of it.
     pub(crate) fn end(
         &self,
         record: &Arc<Record>,
         now: Instant,
         retention: Option<RetentionPolicy>,
-    ) -> Vec<Arc<Record>> {
-        let mut inner = self.lock();
-        let number = inner.next_number;
-        inner.next_number += 1;
-        inner.slots.insert(record.id(), Slot::Ended(number));
-        inner.ended.push_back(EndedRecord { number, at: now, record: Arc::clone(record) });
-        retention.map_or_else(Vec::new, |retention| inner.evict(now, retention))
+    ) -> Evicted {
+        let mut state = self.lock();
+        let number = state.executions.push(Arc::clone(record), 1, now);
+        let before = state.slots.insert(record.id(), Slot::EndedExecution(number));
+        state.active_executions -= usize::from(matches!(before, Some(Slot::ActiveExecution(_))));
+        state.evict(now, retention)
     }
 
-    /// Forgets what retention says, and returns it to be dropped outside the lock.
-    pub(crate) fn evict(&self, now: Instant, retention: RetentionPolicy) -> Vec<Arc<Record>> {
-        self.lock().evict(now, retention)
+    /// Moves an active plan to the ended ones. Returns what retention removes because of it.
+    pub(crate) fn end_plan(
+        &self,
+        plan: &Arc<ActivePlan>,
+        now: Instant,
+        retention: Option<RetentionPolicy>,
+    ) -> Evicted {
+        let mut state = self.lock();
+        let number = state.plans.push(Arc::clone(plan), plan.profile().total, now);
+        state.slots.insert(plan.profile().id, Slot::EndedPlan(number));
+        state.evict(now, retention)
     }
 
-    /// Forgets an ended execution: None if there is none of that id, `ActiveExecution` if it still runs.
-    pub(crate) fn remove(&self, id: Uuid) -> Option<ExecutionEntry<L>> {
-        let mut inner = self.lock();
-        let number = match inner.slots.get(&id)? {
-            Slot::Live(live) => return Some(ExecutionEntry::Live(Arc::clone(live))),
-            Slot::Ended(number) => *number,
+    /// Forgets what the policy says, and returns it.
+    pub(crate) fn evict(&self, now: Instant, retention: RetentionPolicy) -> Evicted {
+        self.lock().evict(now, Some(retention))
+    }
+
+    /// Forgets an ended execution and returns its record.
+    pub(crate) fn remove(&self, id: Uuid) -> Result<Arc<Record>, RemovalError> {
+        let mut state = self.lock();
+        let number = match state.slots.get(&id) {
+            Some(Slot::EndedExecution(number)) => *number,
+            Some(Slot::ActiveExecution(_)) => return Err(RemovalError::StillActive),
+            _ => return Err(RemovalError::Unknown),
         };
-        inner.slots.remove(&id);
-        let index = inner.index(number)?;
-        inner.ended.remove(index).map(|ended| ExecutionEntry::Ended(ended.record))
+        state.slots.remove(&id);
+        state.executions.remove(number).ok_or(RemovalError::Unknown)
     }
 
-    /// When the oldest record ended.
+    /// Like [`remove`](Self::remove), for a plan.
+    pub(crate) fn remove_plan(&self, id: Uuid) -> Result<Arc<ActivePlan>, RemovalError> {
+        let mut state = self.lock();
+        let number = match state.slots.get(&id) {
+            Some(Slot::EndedPlan(number)) => *number,
+            Some(Slot::ActivePlan(_)) => return Err(RemovalError::StillActive),
+            _ => return Err(RemovalError::Unknown),
+        };
+        state.slots.remove(&id);
+        state.plans.remove(number).ok_or(RemovalError::Unknown)
+    }
+
+    /// Returns when the oldest ended of what is remembered.
     pub(crate) fn oldest_ending(&self) -> Option<Instant> {
-        self.lock().ended.front().map(|oldest| oldest.at)
+        let state = self.lock();
+        [state.executions.oldest_ending(), state.plans.oldest_ending()].into_iter().flatten().min()
     }
 
-    fn lock(&self) -> MutexGuard<'_, RegistryState<L>> {
+    fn lock(&self) -> MutexGuard<'_, RegistryState<E>> {
         // No code that can panic half-way runs under the lock, so what it guards is whole.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<L> RegistryState<L> {
-    fn entry(&self, id: Uuid) -> Option<ExecutionEntry<L>> {
-        match self.slots.get(&id)? {
-            Slot::Live(live) => Some(ExecutionEntry::Live(Arc::clone(live))),
-            Slot::Ended(number) => {
-                let ended = &self.ended[self.index(*number)?];
-                Some(ExecutionEntry::Ended(Arc::clone(&ended.record)))
-            }
+impl<E> RegistryState<E> {
+    fn is_available(&self, id: Uuid, origin: Origin<'_>) -> bool {
+        match origin {
+            Origin::Caller => !self.slots.contains_key(&id),
+            Origin::Step(plan) => self.is_reserved(id, plan),
         }
     }
 
-    fn live(&self) -> impl Iterator<Item = Arc<L>> {
+    fn is_reserved(&self, id: Uuid, for_plan: &Arc<ActivePlan>) -> bool {
+        let slot = self.slots.get(&id);
+        matches!(slot, Some(Slot::Reserved(plan)) if Arc::ptr_eq(plan, for_plan))
+    }
+
+    fn execution(&self, id: Uuid) -> Option<ExecutionEntry<E>> {
+        match self.slots.get(&id)? {
+            Slot::ActiveExecution(active) => Some(ExecutionEntry::Active(Arc::clone(active))),
+            Slot::EndedExecution(number) => {
+                self.executions.get(*number).cloned().map(ExecutionEntry::Ended)
+            }
+            Slot::Reserved(_) | Slot::ActivePlan(_) | Slot::EndedPlan(_) => None,
+        }
+    }
+
+    fn active_executions(&self) -> impl Iterator<Item = Arc<E>> {
         self.slots.values().filter_map(|slot| match slot {
-            Slot::Live(live) => Some(Arc::clone(live)),
-            Slot::Ended(_) => None,
+            Slot::ActiveExecution(active) => Some(Arc::clone(active)),
+            _ => None,
         })
     }
 
-    fn index(&self, number: u64) -> Option<usize> {
-        self.ended.binary_search_by_key(&number, |ended| ended.number).ok()
+    fn active_plans(&self) -> impl Iterator<Item = Arc<ActivePlan>> {
+        self.slots.values().filter_map(|slot| match slot {
+            Slot::ActivePlan(plan) => Some(Arc::clone(plan)),
+            _ => None,
+        })
     }
 
-    fn evict(&mut self, now: Instant, retention: RetentionPolicy) -> Vec<Arc<Record>> {
-        let surplus = retention.surplus(now, self.ended.iter().map(|ended| ended.at));
-        let evicted: Vec<_> = self.ended.drain(..surplus).map(|ended| ended.record).collect();
-        for record in &evicted {
+    fn evict(&mut self, now: Instant, retention: Option<RetentionPolicy>) -> Evicted {
+        let mut evicted = Evicted { executions: Vec::new(), plans: Vec::new() };
+        let Some(retention) = retention else { return evicted };
+        while let Some(record) = self.executions.pop_due(now, retention) {
             self.slots.remove(&record.id());
+            evicted.executions.push(record);
+        }
+        while let Some(plan) = self.plans.pop_due(now, retention) {
+            self.slots.remove(&plan.profile().id);
+            evicted.plans.push(plan);
         }
         evicted
     }

@@ -1,4 +1,5 @@
-//! What everybody shares of a plan, before and after its end.
+//! One plan as all its observers share it, before and after its end. It is here and not beside the
+//! executor because the registry holds it.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,8 +11,8 @@ use execution_engine_process::Level;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use super::record::Record;
 use crate::output::Journal;
-use crate::store::Record;
 use crate::types::{
     Ending, ExecutionMetadata, ExecutionResult, ExecutionStatus, PlanEnding, PlanExecutionResult,
     PlanStats, PlanSummary, SkipReason,
@@ -63,7 +64,7 @@ struct PlanRecord {
 
 /// What came of a step.
 #[derive(Debug)]
-pub(super) enum StepRecord {
+pub(crate) enum StepRecord {
     Ran(Arc<Record>),
     /// It never ran.
     Never(Box<Never>),
@@ -71,7 +72,7 @@ pub(super) enum StepRecord {
 
 /// A step that never ran.
 #[derive(Debug)]
-pub(super) struct Never {
+pub(crate) struct Never {
     id: Uuid,
     ending: Ending,
     at: DateTime<Utc>,
@@ -144,12 +145,12 @@ impl ActivePlan {
     }
 
     /// Decides the ending unless it is decided; the one that counts.
-    pub(super) fn decide(&self, ending: PlanEnding) -> PlanEnding {
+    pub(crate) fn decide(&self, ending: PlanEnding) -> PlanEnding {
         self.lock().ending.get_or_insert(ending).clone()
     }
 
     /// Why what has not started never will.
-    pub(super) fn why_not(&self) -> SkipReason {
+    pub(crate) fn why_not(&self) -> SkipReason {
         match &self.lock().ending {
             Some(PlanEnding::DeadlineReached { .. }) => SkipReason::PlanDeadline,
             Some(PlanEnding::Failed { step }) => SkipReason::PlanStopped { step: step.clone() },
@@ -161,17 +162,17 @@ impl ActivePlan {
     }
 
     /// Waits until somebody wants it to stop. Cancel safe.
-    pub(super) async fn called(&self) {
+    pub(crate) async fn called(&self) {
         self.bell.notified().await;
     }
 
-    pub(super) fn progress(&self, over: usize) {
+    pub(crate) fn progress(&self, over: usize) {
         self.over.store(over, Ordering::Relaxed);
     }
 
     /// Stores the record; `ending` counts unless another one has been decided. From now on it
     /// cannot be cancelled.
-    pub(super) fn close(&self, ending: PlanEnding, steps: Box<[StepRecord]>) {
+    pub(crate) fn close(&self, ending: PlanEnding, steps: Box<[StepRecord]>) {
         let ending = {
             let mut state = self.lock();
             state.closed = true;
@@ -182,7 +183,7 @@ impl ActivePlan {
     }
 
     /// Wakes all waiters; the record is there.
-    pub(super) fn wake(&self) {
+    pub(crate) fn wake(&self) {
         self.ended.notify_waiters();
     }
 
@@ -207,23 +208,23 @@ impl PlanRecord {
 }
 
 impl StepRecord {
-    pub(super) fn never(id: Uuid, ending: Ending) -> Self {
+    pub(crate) fn never(id: Uuid, ending: Ending) -> Self {
         Self::Never(Box::new(Never { id, ending, at: Utc::now() }))
     }
 
     /// Of a step of which nothing else is known.
-    pub(super) fn lost(id: Uuid) -> Self {
+    pub(crate) fn lost(id: Uuid) -> Self {
         Self::never(id, Ending::EngineFailed { reason: "it left no record".to_string() })
     }
 
-    pub(super) fn id(&self) -> Uuid {
+    pub(crate) fn id(&self) -> Uuid {
         match self {
             Self::Ran(record) => record.id(),
             Self::Never(never) => never.id,
         }
     }
 
-    pub(super) fn ending(&self) -> Ending {
+    pub(crate) fn ending(&self) -> Ending {
         match self {
             Self::Ran(record) => record.ending(),
             Self::Never(never) => never.ending.clone(),
