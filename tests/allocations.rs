@@ -1,10 +1,8 @@
 //! The cost of an execution in allocations, which does not depend on how busy a machine is. The one
 //! test of this binary, because it counts those of the whole process.
 
-mod support;
-
 use execution_engine::*;
-use support::*;
+use test_support::*;
 
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;

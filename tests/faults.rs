@@ -1,19 +1,17 @@
 //! When the system refuses, or the host behaves badly, there is an ending all the same, and what it
 //! tells is so.
 
-mod support;
-
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use execution_engine::*;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use support::host::{self, Host};
-use support::levels::{announce, level_named, levels, name_of};
-use support::lifeline::{Lifeline, holders, holding};
-use support::*;
 use tempfile::TempDir;
+use test_support::host::{self, Host};
+use test_support::levels::{announce, level_named, levels, name_of};
+use test_support::lifeline::{Lifeline, holders, holding};
+use test_support::*;
 
 /// Plays a part at each level in a host of its own, with a directory and a lifeline, until it says
 /// that all is well.

@@ -1,10 +1,8 @@
 //! The engine of the whole process, made with a configuration of one's own. The one test of this
 //! binary, because there is one such engine.
 
-mod support;
-
 use execution_engine::*;
-use support::*;
+use test_support::*;
 
 #[tokio::test]
 async fn of_twenty_that_configure_it_at_the_same_time_one_does_and_all_use_the_same() {

@@ -1,10 +1,8 @@
 //! The engine of the whole process when nobody has configured it. The one test of this binary,
 //! because there is one such engine.
 
-mod support;
-
 use execution_engine::*;
-use support::*;
+use test_support::*;
 
 #[tokio::test]
 async fn used_before_it_is_configured_it_has_the_defaults_and_keeps_them() {

@@ -1,17 +1,15 @@
 //! The death of a host takes its executions along, whatever the host dies of.
 
-mod support;
-
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Instant;
 
 use execution_engine::*;
-use support::host::{self, Host};
-use support::levels::{announce, level_named, levels, name_of};
-use support::lifeline::{Lifeline, holding};
-use support::*;
 use tempfile::TempDir;
+use test_support::host::{self, Host};
+use test_support::levels::{announce, level_named, levels, name_of};
+use test_support::lifeline::{Lifeline, holding};
+use test_support::*;
 
 /// A grace that is out of the question when a host dies.
 const ENDLESS: Duration = Duration::from_secs(3600);

@@ -2,16 +2,14 @@
 //! descriptors and threads it had before, no zombie, no control group and no file of ours. The one
 //! test of this binary, because it looks at the whole process.
 
-mod support;
-
 use std::collections::{HashMap as Counts, HashSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use execution_engine::*;
-use support::*;
 use tempfile::TempDir;
+use test_support::*;
 use tokio::task::JoinSet;
 
 const EXECUTIONS: usize = 2000;

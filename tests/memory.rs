@@ -1,14 +1,12 @@
 //! Memory: however much a program puts out, this process holds no more than the limit asks for.
 //! The one test of this binary, because it measures the whole process.
 
-mod support;
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use execution_engine::*;
-use support::*;
 use tempfile::tempdir;
+use test_support::*;
 
 const MIB: usize = 1024 * 1024;
 

@@ -1,15 +1,13 @@
 //! A host may change its directory at any time. Relative paths mean what they meant when they were given.
 //! One test in a program of its own, because the directory belongs to the whole process.
 
-mod support;
-
 use std::env::set_current_dir;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use execution_engine::*;
-use support::*;
 use tempfile::tempdir;
+use test_support::*;
 
 #[tokio::test]
 async fn relative_paths_mean_what_they_meant_when_they_were_given() {

@@ -1,13 +1,11 @@
 //! An engine in a program that an engine runs: the outer one holds all of it, whichever levels meet.
 
-mod support;
-
 use execution_engine::*;
-use support::host;
-use support::levels::{level_named, levels, name_of};
-use support::lifeline::{Lifeline, holding};
-use support::*;
 use tempfile::TempDir;
+use test_support::host;
+use test_support::levels::{level_named, levels, name_of};
+use test_support::lifeline::{Lifeline, holding};
+use test_support::*;
 
 /// What the outer engine runs: this binary as a host of its own.
 fn inner_host(level: ContainmentLevel, home: &std::path::Path, manner: &str) -> ExecutionRequest {

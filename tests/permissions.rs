@@ -1,15 +1,13 @@
 //! What this user may not read, run, enter or write is refused by the name of its field. Root may
 //! do everything, so that these tests run as `nobody` then.
 
-mod support;
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use execution_engine::*;
-use support::*;
 use tempfile::TempDir;
+use test_support::*;
 
 /// One test at a time: a process that is changing its user just now, below the same parent, cannot be
 /// told from an orphan of a test that has done so.

@@ -1,17 +1,15 @@
 //! A number that meant a program of ours means a stranger's later: on a busy machine they are given
 //! anew within seconds. The stranger is left alone.
 
-mod support;
-
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 
 use execution_engine::*;
-use support::host::{self, Host};
-use support::levels::{announce, levels};
-use support::lifeline::{Lifeline, holding};
-use support::*;
 use tempfile::TempDir;
+use test_support::host::{self, Host};
+use test_support::levels::{announce, levels};
+use test_support::lifeline::{Lifeline, holding};
+use test_support::*;
 
 /// The last number given in this process namespace; the next one is the first that is free after it.
 const LAST: &str = "/proc/sys/kernel/ns_last_pid";

@@ -1,10 +1,8 @@
 //! What is left of an execution when it has ended, in bytes on the heap, which do not depend on how
 //! busy a machine is. The one test of this binary, because it counts those of the whole process.
 
-mod support;
-
 use execution_engine::*;
-use support::*;
+use test_support::*;
 use tokio::task::JoinSet;
 
 #[global_allocator]

@@ -5,12 +5,10 @@
 
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 
-mod support;
-
 use std::collections::BTreeMap;
 
 use execution_engine::*;
-use support::*;
+use test_support::*;
 
 /// How many calls one `true` may cost, its output captured.
 struct Budget {

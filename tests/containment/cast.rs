@@ -3,8 +3,8 @@
 use execution_engine::*;
 use tempfile::TempDir;
 
-use crate::support::lifeline::Lifeline;
-use crate::support::until;
+use test_support::lifeline::Lifeline;
+use test_support::until;
 
 const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/containment/escapees.py");
 

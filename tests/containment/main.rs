@@ -1,16 +1,13 @@
 //! Nothing outlives an execution, and the receipt tells the truth about it: a table of processes that
 //! try to, against each level and each way of ending.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod cast;
 
 use cast::{Case, End, Fate, fate};
 use execution_engine::*;
-use support::host::{self, Host};
-use support::levels::{announce, level_named, levels, name_of};
-use support::*;
+use test_support::host::{self, Host};
+use test_support::levels::{announce, level_named, levels, name_of};
+use test_support::*;
 
 /// The engine of one round. Its grace is long enough to be noticed where it should not count.
 fn engine_at(level: ContainmentLevel, grace: Duration) -> ExecutionEngine {

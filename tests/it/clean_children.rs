@@ -1,0 +1,160 @@
+//! A child starts clean: nothing of its host's signals and descriptors, whatever the host's other
+//! threads are doing just then.
+
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use execution_engine::*;
+use rustix::fs::{Mode, OFlags};
+use test_support::levels::levels;
+use test_support::*;
+use tokio::task::JoinSet;
+
+const AT_ONCE: usize = 50;
+
+fn engine_at(level: ContainmentLevel) -> ExecutionEngine {
+    ExecutionEngine::builder().containment(level).build().unwrap()
+}
+
+/// One that is inherited by whoever is forked and executes a program.
+fn leaky() -> OwnedFd {
+    let fd = rustix::fs::open("/dev/null", OFlags::RDONLY, Mode::empty()).unwrap();
+    assert!(rustix::io::fcntl_getfd(&fd).unwrap().is_empty());
+    fd
+}
+
+/// Threads that open leaky descriptors and pipes and close them again, until told to stop.
+fn churn(stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        let some: Vec<_> = (0..20).map(|_| leaky()).collect();
+        let pipes: Vec<_> = (0..20).map(|_| rustix::pipe::pipe().unwrap()).collect();
+        drop((some, pipes));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_children_at_once_inherit_nothing_from_a_host_full_of_leaky_descriptors() {
+    for level in levels() {
+        let engine = engine_at(level);
+        let stop = Arc::new(AtomicBool::new(false));
+        let churning: Vec<_> = (0..2)
+            .map(|_| {
+                let stop = Arc::clone(&stop);
+                std::thread::spawn(move || churn(&stop))
+            })
+            .collect();
+        let kept: Vec<_> = (0..50).map(|_| leaky()).collect();
+        assert!(kept.iter().any(|fd| fd.as_raw_fd() > 50));
+        let mut all = JoinSet::new();
+        for _ in 0..AT_ONCE {
+            let engine = engine.clone();
+            // Several threads of the runtime spawn at a time.
+            all.spawn(
+                async move { engine.run(ExecutionRequest::exec("ls", ["/proc/self/fd"])).await },
+            );
+        }
+        for result in soon("all of them", all.join_all()).await {
+            // 3 is the directory that ls itself reads.
+            assert_eq!(result.unwrap().stdout, "0\n1\n2\n3\n", "{level}");
+        }
+        stop.store(true, Ordering::Relaxed);
+        churning.into_iter().for_each(|thread| thread.join().unwrap());
+    }
+}
+
+/// No child keeps a pipe of another one open: its reader would wait for both.
+#[tokio::test(flavor = "multi_thread")]
+async fn none_of_many_children_holds_the_pipes_of_another() {
+    for level in levels() {
+        let engine = engine_at(level);
+        let mut all = JoinSet::new();
+        for _ in 0..AT_ONCE {
+            let engine = engine.clone();
+            let line = "for fd in 0 1 2; do readlink /proc/$$/fd/$fd; done";
+            all.spawn(async move { engine.run(shell(line)).await });
+        }
+        let mut pipes = std::collections::HashSet::new();
+        for result in soon("all of them", all.join_all()).await {
+            let output = result.unwrap().stdout;
+            let files: Vec<_> = output.lines().collect();
+            assert_eq!((files.len(), files[0]), (3, "/dev/null"), "{output}");
+            for pipe in &files[1..] {
+                assert!(pipe.starts_with("pipe:") && pipes.insert((*pipe).to_string()), "{output}");
+            }
+        }
+    }
+}
+
+/// The signals of a set that `/proc/PID/status` shows, one bit each.
+fn signals(status: &str, set: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix(set)).unwrap();
+    u64::from_str_radix(line.trim(), 16).unwrap()
+}
+
+/// Blocks and ignores what it can, handles one signal, and starts children from that thread.
+#[test]
+fn a_thread_that_blocks_and_ignores_signals_keeps_that_for_itself() {
+    extern "C" fn nothing(_: libc::c_int) {}
+    // SAFETY: the handler does nothing, and the set is filled before it is read. These signals are
+    // sent by nobody here.
+    unsafe {
+        libc::signal(libc::SIGUSR2, nothing as extern "C" fn(libc::c_int) as libc::sighandler_t);
+        libc::signal(libc::SIGHUP, libc::SIG_IGN);
+        libc::signal(libc::SIGRTMAX(), libc::SIG_IGN);
+        let mut all = std::mem::zeroed();
+        libc::sigfillset(&raw mut all);
+        assert_eq!(libc::pthread_sigmask(libc::SIG_BLOCK, &raw const all, std::ptr::null_mut()), 0);
+    }
+    let mine = || std::fs::read_to_string("/proc/thread-self/status").unwrap();
+    let before = mine();
+    assert!(signals(&before, "SigBlk:").count_ones() > 30, "{before}");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for level in levels() {
+        let request = ExecutionRequest::exec("cat", ["/proc/self/status"]);
+        let result = runtime.block_on(engine_at(level).run(request)).unwrap();
+        for set in ["SigIgn:", "SigBlk:", "SigCgt:", "SigPnd:", "ShdPnd:"] {
+            assert_eq!(signals(&result.stdout, set), 0, "{set} at {level}");
+        }
+    }
+    let after = mine();
+    for set in ["SigIgn:", "SigBlk:", "SigCgt:"] {
+        assert_eq!(signals(&after, set), signals(&before, set), "{set} of the host");
+    }
+}
+
+/// Set where this host has a terminal, which the test below gives it.
+const ON_A_TERMINAL: &str = "CLEAN_CHILDREN_ON_A_TERMINAL";
+
+#[tokio::test]
+#[cfg_attr(execution_engine_portable, ignore = "it is in the session of its host there")]
+async fn no_program_can_ask_on_the_terminal_of_its_host() {
+    let tried = std::fs::File::options().read(true).write(true).open("/dev/tty");
+    if std::env::var_os(ON_A_TERMINAL).is_some() {
+        tried.expect("this host has a terminal");
+    }
+    for level in levels() {
+        let engine = engine_at(level);
+        // Also not by being the first of a new session.
+        for line in ["echo your password: >/dev/tty", "setsid -w sh -c 'echo me, too >/dev/tty'"] {
+            let result = engine.run(shell(line)).await.unwrap();
+            assert!(!result.success && result.stderr.contains("No such device"), "{result:?}");
+        }
+        // The seventh number is the terminal; the fifth the group, which the program leads.
+        let result = engine.run(shell("cut -d' ' -f1,5,7 /proc/$$/stat")).await.unwrap();
+        let numbers: Vec<_> = result.stdout.split_whitespace().collect();
+        assert!(numbers[0] == numbers[1] && numbers[2] == "0", "{level}: {numbers:?}");
+    }
+    println!("nobody has it");
+}
+
+#[tokio::test]
+#[cfg_attr(execution_engine_portable, ignore = "it is in the session of its host there")]
+async fn nor_where_the_host_has_one() {
+    let me = std::env::current_exe().unwrap().display().to_string();
+    let on_a_terminal = "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)";
+    let what = "clean_children::no_program_can_ask_on_the_terminal_of_its_host";
+    let host = ["-c", on_a_terminal, &me, "--exact", what, "--nocapture"];
+    let request = ExecutionRequest::exec("python3", host).env(ON_A_TERMINAL, "1");
+    let result = soon("the host", engine().run(request)).await.unwrap();
+    assert!(result.success && result.stdout.contains("nobody has it"), "{result:?}");
+}

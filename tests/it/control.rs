@@ -1,0 +1,394 @@
+//! Signals, pauses and shutdown: what a running execution can be told, at each level.
+
+use std::path::Path;
+
+use execution_engine::*;
+use tempfile::TempDir;
+use test_support::levels::levels;
+use test_support::lifeline::{Lifeline, holding};
+use test_support::*;
+
+/// Longer than any test; where it counts the test waits in vain.
+const ENDLESS: Duration = Duration::from_secs(3600);
+
+fn engine_at(level: ContainmentLevel) -> ExecutionEngine {
+    let builder = ExecutionEngine::builder().containment(level);
+    builder.stop_grace(Duration::from_millis(200)).build().unwrap()
+}
+
+async fn ended(engine: &ExecutionEngine, id: Uuid) -> ExecutionResult {
+    soon("an ending", engine.wait_for_completion(id)).await.unwrap()
+}
+
+/// Starts a line in a directory and waits until it has made the file `ready`.
+async fn start(engine: &ExecutionEngine, home: &Path, line: &str) -> Uuid {
+    start_with(engine, home, line, ExecutionOptions::default()).await
+}
+
+async fn start_with(
+    engine: &ExecutionEngine,
+    home: &Path,
+    line: &str,
+    options: ExecutionOptions,
+) -> Uuid {
+    let request = shell(line).working_dir(home);
+    let id = engine.execute_with(request, options).await.unwrap();
+    told(&home.join("ready")).await;
+    std::fs::remove_file(home.join("ready")).unwrap();
+    id
+}
+
+// ------------------------------------------------------------------------------------------- signals
+
+#[tokio::test]
+async fn who_comes_when_the_program_has_just_ended_is_told_how() {
+    // What the program leaves behind writes on, so that collecting its output takes a while.
+    let builder = ExecutionEngine::builder().drain_limit(Duration::from_millis(500));
+    let engine = builder.stop_grace(Duration::from_millis(200)).build().unwrap();
+    let id = engine.execute(shell("yes & sleep 0.1; exit 3")).await.unwrap();
+    let error = soon("a refusal", async {
+        loop {
+            if let Err(error) = engine.signal(id, Signal::Continue).await {
+                return error;
+            }
+        }
+    })
+    .await;
+    assert_eq!(error, ExecutionError::AlreadyEnded { id, status: ExecutionStatus::Failed });
+    ended(&engine, id).await;
+}
+
+#[tokio::test]
+async fn a_signal_reaches_every_process_of_the_tree_once() {
+    for level in levels() {
+        let home = TempDir::new().unwrap();
+        let engine = engine_at(level);
+        // Each of three counts what it gets until it is told to end. The third has left the group.
+        let count = "n=0; trap 'n=$((n+1)); echo $n >$0.$n' USR1; trap 'exit 0' USR2; \
+                     echo up >$0; until false; do sleep 0.01; done";
+        let line = "sh -c \"$0\" one & setsid sh -c \"$0\" two & \
+                    until [ -s one ] && [ -s two ]; do sleep 0.01; done; \
+                    trap 'echo 1 >main' USR1; trap 'exit 0' USR2; \
+                    echo ready >ready; until false; do sleep 0.01; done";
+        let request = ExecutionRequest::exec("sh", ["-c", line, count]).working_dir(home.path());
+        let id = engine.execute(request).await.unwrap();
+        told(&home.path().join("ready")).await;
+
+        let out_of_reach = level == ContainmentLevel::ProcessGroup;
+        let reached = engine.signal(id, Signal::User1).await.unwrap();
+        assert!(reached >= if out_of_reach { 2 } else { 3 }, "{level}: {reached}");
+        told(&home.path().join("main")).await;
+        told(&home.path().join("one.1")).await;
+        if !out_of_reach {
+            told(&home.path().join("two.1")).await;
+        }
+        engine.signal(id, Signal::User2).await.unwrap();
+        ended(&engine, id).await;
+        assert!(!home.path().join("one.2").exists(), "{level}: it came twice");
+        assert!(!home.path().join("two.2").exists(), "{level}: it came twice");
+        if out_of_reach {
+            let two = home.path().join("two");
+            end_those_in(&two);
+        }
+    }
+}
+
+/// Ends what a test has let escape: those whose working directory is that of a file.
+fn end_those_in(file: &Path) {
+    let home = file.parent().unwrap();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let is_there = std::fs::read_link(entry.path().join("cwd")).is_ok_and(|dir| dir == home);
+        let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        if let Some(pid) = pid.and_then(rustix::process::Pid::from_raw).filter(|_| is_there) {
+            // It may be ending.
+            let _ended = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_has_ended_or_is_unknown_gets_no_signal() {
+    let engine = engine();
+    let id = engine.execute(shell("exit 0")).await.unwrap();
+    ended(&engine, id).await;
+    let late = engine.signal(id, Signal::Terminate).await;
+    assert_eq!(late, Err(ExecutionError::AlreadyEnded { id, status: ExecutionStatus::Completed }));
+    assert_eq!(engine.pause(id).await.unwrap_err(), late.unwrap_err());
+    let unknown = Uuid::new_v4();
+    assert_eq!(engine.resume(unknown).await, Err(ExecutionError::NotFound(unknown)));
+    let no_signal = engine.signal(id, Signal::Other(99)).await.unwrap_err();
+    assert!(no_signal.to_string().contains("99"), "{no_signal}");
+}
+
+// -------------------------------------------------------------------------------------------- pauses
+
+/// A family whose members count up in files of their own.
+const COUNTING: &str = "count() { n=0; until false; do n=$((n+1)); echo $n >$1; sleep 0.01; done; }; \
+                        (count one) & (count two) & echo ready >ready; count three";
+
+fn counted(home: &Path) -> Vec<String> {
+    ["one", "two", "three"]
+        .map(|file| std::fs::read_to_string(home.join(file)).unwrap_or_default())
+        .into()
+}
+
+/// Waits until no member counts any more, which a tree that has just been paused takes a moment for.
+async fn stands_still(home: &Path) {
+    let mut before = counted(home);
+    let mut times = 0;
+    until("it stands still", || {
+        let now = counted(home);
+        times = if now == before { times + 1 } else { 0 };
+        before = now;
+        times > 40
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_paused_tree_stands_still_and_its_timeout_with_it() {
+    let checks: Vec<_> =
+        levels().into_iter().map(|level| tokio::spawn(stands_still_at(level))).collect();
+    for check in checks {
+        check.await.unwrap();
+    }
+}
+
+async fn stands_still_at(level: ContainmentLevel) {
+    let home = TempDir::new().unwrap();
+    let engine = engine_at(level);
+    let timeout = Duration::from_secs(3);
+    let request = shell(COUNTING).working_dir(home.path()).timeout(timeout);
+    let id = engine.execute(request).await.unwrap();
+    told(&home.path().join("ready")).await;
+    engine.pause(id).await.unwrap();
+    engine.pause(id).await.expect("pausing what is paused changes nothing");
+    stands_still(home.path()).await;
+    let still = counted(home.path());
+    // As long again as the timeout, and more.
+    tokio::time::sleep(timeout + Duration::from_millis(500)).await;
+    assert_eq!(counted(home.path()), still, "{level}");
+    assert_eq!(engine.get_status(id).await.unwrap(), ExecutionStatus::Running, "{level}");
+    engine.resume(id).await.unwrap();
+    until("all go on", || counted(home.path()).iter().zip(&still).all(|(now, then)| now != then))
+        .await;
+    let result = ended(&engine, id).await;
+    assert_eq!(result.status, ExecutionStatus::Timeout);
+    assert!(result.duration > 2 * timeout, "{level}: {:?}", result.duration);
+}
+
+#[tokio::test]
+async fn a_pause_that_nobody_ends_ends_by_itself() {
+    for level in levels() {
+        let builder = ExecutionEngine::builder().containment(level);
+        let engine = builder.max_pause(Duration::from_millis(200)).build().unwrap();
+        let home = TempDir::new().unwrap();
+        let line = format!("echo ready >ready; {}; echo on", wait_for(&home.path().join("go")));
+        let id = start(&engine, home.path(), &line).await;
+        engine.pause(id).await.unwrap();
+        std::fs::write(home.path().join("go"), "").unwrap();
+        assert_eq!(ended(&engine, id).await.stdout, "on\n", "{level}");
+    }
+}
+
+#[tokio::test]
+async fn sigcont_ends_a_pause_at_every_level() {
+    for level in levels() {
+        let home = TempDir::new().unwrap();
+        let engine = engine_at(level);
+        let line = format!("echo ready >ready; {}; echo on", wait_for(&home.path().join("go")));
+        for signal in [Signal::Continue, Signal::Other(Signal::Continue.number())] {
+            let id = start(&engine, home.path(), &line).await;
+            engine.pause(id).await.unwrap();
+            engine.signal(id, signal).await.unwrap();
+            std::fs::write(home.path().join("go"), "").unwrap();
+            assert_eq!(ended(&engine, id).await.stdout, "on\n", "{level} {signal:?}");
+            std::fs::remove_file(home.path().join("go")).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_paused_execution_can_be_cancelled_and_may_tidy_up() {
+    for level in levels() {
+        let home = TempDir::new().unwrap();
+        let life = Lifeline::new(home.path());
+        let builder = ExecutionEngine::builder().containment(level);
+        let engine = builder.stop_grace(ENDLESS).build().unwrap();
+        let line =
+            "trap 'echo tidy; exit 0' TERM; echo ready >ready; until false; do sleep 0.01; done";
+        let id = start(&engine, home.path(), &holding(home.path(), line)).await;
+        engine.pause(id).await.unwrap();
+        engine.cancel(id).await.unwrap();
+        let result = ended(&engine, id).await;
+        assert_eq!(
+            (result.ending, result.stdout.as_str()),
+            (Ending::Cancelled, "tidy\n"),
+            "{level}"
+        );
+        assert!(life.is_cut(), "{level}");
+    }
+}
+
+#[tokio::test]
+async fn a_kill_after_a_pause_counts_those_it_has_reached() {
+    for level in levels() {
+        let engine = engine_at(level);
+        for _ in 0..20 {
+            let home = TempDir::new().unwrap();
+            let line = "sleep 300 & sleep 300 & echo ready >ready; wait";
+            let id = start(&engine, home.path(), line).await;
+            engine.pause(id).await.unwrap();
+            engine.resume(id).await.unwrap();
+            assert_eq!(engine.signal(id, Signal::Kill).await.unwrap(), 3, "{level}");
+            let result = ended(&engine, id).await;
+            let killed = Ending::Signaled { signal: 9, core_dumped: false };
+            assert_eq!(result.ending, killed, "{level}");
+        }
+    }
+}
+
+/// A group that was frozen when its last member was killed must not freeze the next execution.
+#[tokio::test]
+async fn one_that_is_killed_while_it_is_paused_leaves_nobody_frozen() {
+    for level in levels() {
+        let recorder = Recorder::new();
+        let engine = engine_at(level).with_event_handler(recorder.clone());
+        let home = TempDir::new().unwrap();
+        let life = Lifeline::new(home.path());
+        let line = holding(home.path(), "sleep 300 & echo ready >ready; sleep 300");
+        let id = start(&engine, home.path(), &line).await;
+        engine.pause(id).await.unwrap();
+        let events = recorder.when(id, |events| !events.is_empty()).await;
+        let Some(ExecutionEvent::Started { pid, .. }) = events.first() else {
+            panic!("{events:?}")
+        };
+        let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        let result = ended(&engine, id).await;
+        assert_eq!(result.ending, Ending::Signaled { signal: 9, core_dumped: false }, "{level}");
+        assert!(life.is_cut(), "{level}: {:?}", result.containment);
+        for _ in 0..3 {
+            let next = soon("the next", engine.run(shell("echo lives"))).await.unwrap();
+            assert_eq!(next.stdout, "lives\n", "{level}");
+        }
+    }
+}
+
+// ------------------------------------------------------------------------------------------ shutdown
+
+#[tokio::test]
+async fn a_shutdown_ends_all_tells_of_each_and_refuses_more() {
+    for level in levels() {
+        let home = TempDir::new().unwrap();
+        let life = Lifeline::new(home.path());
+        let builder = ExecutionEngine::builder().containment(level);
+        let engine = builder.stop_grace(ENDLESS).build().unwrap();
+        let deaf = "trap '' TERM; sleep 300 & echo ready >ready; until false; do sleep 1; done";
+        let deaf = start(&engine, home.path(), &holding(home.path(), deaf)).await;
+        let paused = start(&engine, home.path(), "echo ready >ready; sleep 300").await;
+        engine.pause(paused).await.unwrap();
+        let over = engine.run(shell("true")).await.unwrap().id;
+        // This one is being stopped already, and would have an hour for it.
+        let late = start(
+            &engine,
+            home.path(),
+            "trap '' TERM; echo ready >ready; until false; do sleep 1; done",
+        )
+        .await;
+        engine.cancel(late).await.unwrap();
+
+        let grace = Duration::from_millis(300);
+        let report = soon("the shutdown", engine.shutdown(grace)).await;
+        let mut ended: Vec<_> = report.ended.iter().map(|summary| summary.id).collect();
+        ended.sort();
+        let mut expected = [deaf, paused, late];
+        expected.sort();
+        assert_eq!(ended, expected, "{level}");
+        assert!(!ended.contains(&over));
+        assert!(report.survivors.is_empty(), "{report:?}");
+        assert!(report.took >= grace, "{report:?}");
+        assert!(life.is_cut(), "{level}");
+        let deaf = engine.get_result(deaf).await.unwrap().unwrap();
+        assert_eq!(deaf.ending, Ending::EngineClosed);
+        assert_eq!(deaf.containment.signal, Some(Signal::Kill));
+        let late = engine.get_result(late).await.unwrap().unwrap();
+        assert_eq!(late.ending, Ending::Cancelled, "the first cause wins");
+        let refused = engine.execute(shell("true")).await;
+        assert_eq!(refused, Err(ExecutionError::ShuttingDown));
+        let again = soon("a second shutdown", engine.shutdown(grace)).await;
+        assert!(again.ended.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn the_final_signal_of_a_ladder_can_be_chosen_and_sigkill_comes_all_the_same() {
+    for level in levels() {
+        let home = TempDir::new().unwrap();
+        let options = ExecutionOptions::default()
+            .stop_signal(Signal::Interrupt)
+            .final_signal(Signal::User1)
+            .stop_grace(Duration::from_millis(300));
+        let line = "trap 'echo int' INT; trap 'echo usr1' USR1; echo ready >ready; \
+                    until false; do sleep 0.01; done";
+        let engine = engine_at(level);
+        let id = start_with(&engine, home.path(), line, options).await;
+        engine.cancel(id).await.unwrap();
+        let result = ended(&engine, id).await;
+        assert_eq!(result.stdout, "int\nusr1\n", "{level}");
+        assert_eq!(result.signal, Some(9));
+        assert_eq!(result.containment.signal, Some(Signal::Kill));
+    }
+}
+
+// ---------------------------------------------------------------------------------- left on purpose
+
+#[tokio::test]
+async fn what_is_left_behind_is_stopped_or_named_as_the_options_ask() {
+    for level in levels() {
+        let engine = engine_at(level);
+        let home = TempDir::new().unwrap();
+        let life = Lifeline::new(home.path());
+        let line = holding(home.path(), "sleep 300 >/dev/null 2>&1 & echo $!");
+
+        let stopped = engine.run(shell(&line)).await.unwrap();
+        assert_eq!(stopped.ending, Ending::Exited { code: 0 });
+        assert!(life.is_cut() && stopped.containment.stopped == 1, "{level}: {stopped:?}");
+        assert!(stopped.containment.left_running.is_empty());
+
+        let options = ExecutionOptions::default().leftovers(Leftovers::Leave);
+        let id = engine.execute_with(shell(&line), options).await.unwrap();
+        let left = ended(&engine, id).await;
+        let receipt = &left.containment;
+        assert_eq!((receipt.stopped, receipt.signal, receipt.survivors.len()), (0, None, 0));
+        let pid: u32 = left.stdout.trim().parse().unwrap();
+        // It is called by the name of the shell until it executes its own program.
+        let named = |one: &Survivor| one.pid == pid && ["sh", "sleep"].contains(&one.name.as_str());
+        assert!(matches!(&receipt.left_running[..], [one] if named(one)), "{level}: {receipt:?}");
+        drop(engine);
+        assert!(is_alive(pid), "{level}: it lives on without its engine");
+        life.end_all().await;
+    }
+}
+
+// ---------------------------------------------------------------------------------------- the receipt
+
+#[tokio::test]
+async fn the_last_record_of_an_execution_has_the_receipt() {
+    for level in levels() {
+        let engine = engine_at(level);
+        let id = engine.execute(shell("echo one; sleep 300 & exit 3")).await.unwrap();
+        let mut live = engine.subscribe(id).await.unwrap();
+        let result = ended(&engine, id).await;
+        assert_eq!(result.containment.stopped, 1, "{level}: {:?}", result.containment);
+        let mut late = engine.subscribe(id).await.unwrap();
+        for watch in [&mut live, &mut late] {
+            let mut last = None;
+            while let Some(record) = soon("a record", watch.next()).await {
+                assert_eq!(record.containment.is_some(), record.event.is_terminal(), "{record:?}");
+                last = record.containment;
+            }
+            assert_eq!(last.as_deref(), Some(&result.containment), "{level}");
+        }
+    }
+}

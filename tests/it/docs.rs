@@ -1,0 +1,153 @@
+//! The papers tell no tales: each test and each error code that they name exists, each page is
+//! listed, and no link leads nowhere.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// All Markdown files of the project, with their text.
+fn papers() -> Vec<(PathBuf, String)> {
+    let markdown = |dir: PathBuf| {
+        let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+    };
+    let all = markdown(root().to_path_buf()).chain(markdown(root().join("docs")));
+    all.map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
+}
+
+/// What stands between the marks, one after the other.
+fn between<'a>(text: &'a str, open: &'a str, close: &'a str) -> impl Iterator<Item = &'a str> {
+    text.split(open).skip(1).filter_map(move |rest| Some(rest.split_once(close)?.0))
+}
+
+/// Whether a page has a heading that a link with this anchor leads to.
+fn has_heading(page: &Path, anchor: &str) -> bool {
+    let text = fs::read_to_string(page).unwrap();
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    let slug = |heading: &str| -> String {
+        let words = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = words.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    };
+    headings.map(slug).any(|heading| heading == anchor)
+}
+
+#[test]
+fn each_guard_of_the_gotchas_is_a_test_that_there_is() {
+    let text = fs::read_to_string(root().join("docs/gotchas.md")).unwrap();
+    let traps = text.split("\n\n").filter(|paragraph| paragraph.starts_with("**")).count();
+    let mut guarded = 0;
+    for paragraph in text.split("\n\n").filter(|paragraph| paragraph.contains("\nGuard: ")) {
+        guarded += 1;
+        let (_, guards) = paragraph.split_once("\nGuard: ").unwrap();
+        // Names first, then the file that has them.
+        let mut names = Vec::new();
+        let words: Vec<_> = guards.split('`').collect();
+        for word in words.iter().skip(1).step_by(2) {
+            if !word.ends_with(".rs") {
+                names.push(*word);
+                continue;
+            }
+            let source = fs::read_to_string(root().join(word))
+                .unwrap_or_else(|error| panic!("{word}: {error}\n{paragraph}"));
+            assert!(!names.is_empty(), "{word} guards by no test:\n{paragraph}");
+            for name in names.drain(..) {
+                let is_there = source.contains(&format!("fn {name}("));
+                assert!(is_there, "there is no test {name} in {word}");
+            }
+        }
+        assert!(names.is_empty(), "where are {names:?}?\n{paragraph}");
+    }
+    assert!(traps > 30 && traps == guarded, "{traps} traps, {guarded} with a guard");
+}
+
+#[test]
+fn each_page_is_in_the_table_of_contents() {
+    let contents = fs::read_to_string(root().join("docs/README.md")).unwrap();
+    for (paper, _) in papers() {
+        let name = paper.file_name().unwrap().to_str().unwrap();
+        let is_page = paper.parent().unwrap().ends_with("docs") && name != "README.md";
+        assert!(!is_page || contents.contains(&format!("]({name})")), "{name} is not listed");
+    }
+}
+
+/// Reads the Rust files of a directory and of those below it.
+fn read_sources(dir: &Path, sources: &mut Vec<String>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            read_sources(&path, sources);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            sources.push(fs::read_to_string(path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn each_error_code_is_explained_and_no_other() {
+    let page = fs::read_to_string(root().join("docs/errors.md")).unwrap();
+    let mut sources = Vec::new();
+    read_sources(&root().join("src"), &mut sources);
+    let codes: Vec<&str> = sources
+        .iter()
+        .filter(|source| source.contains("fn error_code("))
+        .flat_map(|source| source.lines())
+        .filter_map(|line| line.trim().strip_suffix("\",")?.split_once("=> \""))
+        .map(|(_, code)| code)
+        .collect();
+    assert!(codes.len() > 40, "{codes:?}");
+    for code in &codes {
+        assert!(page.contains(&format!("`{code}`")), "{code} is not explained");
+    }
+    // The first column of the tables.
+    for row in page.lines().filter(|line| line.starts_with("| `")) {
+        let names = row.split('|').nth(1).unwrap();
+        for name in names.split('`').skip(1).step_by(2) {
+            assert!(name == "error_code()" || codes.contains(&name), "there is no {name}");
+        }
+    }
+}
+
+#[test]
+fn no_link_leads_nowhere() {
+    let mut links = 0;
+    for (paper, text) in papers() {
+        for link in between(&text, "](", ")").filter(|link| !link.contains("://")) {
+            links += 1;
+            let (target, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let page = match target {
+                "" => paper.clone(),
+                _ => paper.parent().unwrap().join(target),
+            };
+            assert!(page.exists(), "{}: there is no {target}", paper.display());
+            let is_there = anchor.is_empty() || has_heading(&page, anchor);
+            assert!(is_there, "{}: there is no heading {link}", paper.display());
+        }
+    }
+    assert!(links > 40, "only {links} links were found");
+}
+
+#[test]
+fn each_crate_carries_the_licence() {
+    // A package holds what is in the crate's own directory, and npm follows no links.
+    for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
+        let text = fs::read_to_string(root().join(licence)).unwrap();
+        for entry in fs::read_dir(root().join("crates")).unwrap() {
+            let copy = entry.unwrap().path().join(licence);
+            assert!(fs::read_to_string(&copy).is_ok_and(|it| it == text), "{}", copy.display());
+        }
+    }
+}
+
+#[test]
+fn each_snippet_is_run() {
+    let library = fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    for (paper, text) in papers() {
+        let name = paper.strip_prefix(root()).unwrap().display().to_string();
+        let is_run = library.contains(&format!("include_str!(\"../{name}\")"));
+        assert!(is_run || !text.contains("```rust\n"), "the snippets of {name} are not run");
+    }
+}

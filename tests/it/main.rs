@@ -1,0 +1,33 @@
+//! Behaviour of the library, one module per promise.
+//!
+//! Tests that examine or change their whole process (descriptors, limits, user, working directory,
+//! allocator) are binaries of their own, beside this directory.
+
+mod admission;
+mod any_order;
+mod bad_input;
+mod clean_children;
+mod commands;
+mod control;
+mod docs;
+mod endings;
+mod exactness;
+mod guide;
+mod limits;
+mod logs;
+mod observers;
+mod odd_inputs;
+mod output;
+mod overflow;
+mod plans;
+mod plans_bad;
+mod plans_stop;
+mod queue;
+mod races;
+mod retention;
+mod retry;
+mod runtimes;
+mod secrets;
+mod stdin;
+mod stopping;
+mod watching;

@@ -1,0 +1,218 @@
+//! Bad plans are refused with an error that names the step and the rule, and nothing has started.
+
+use execution_engine::*;
+use tempfile::TempDir;
+use test_support::*;
+
+/// Executes a bad plan whose steps would leave a mark, and returns why it was refused.
+async fn refused(change: impl FnOnce(&mut ExecutionPlan), options: PlanOptions) -> PlanError {
+    let dir = TempDir::new().unwrap();
+    let recorder = Recorder::new();
+    let engine = engine().with_event_handler(Arc::clone(&recorder) as Arc<dyn EventHandler>);
+    let mark = shell(format!("touch {}/started", dir.path().display()));
+    let mut plan = ExecutionPlan::graph((0..4).map(|_| mark.clone().id(Uuid::new_v4())), []);
+    change(&mut plan);
+    let (id, first) = (plan.id, plan.commands.first().map(|request| request.id));
+
+    let error = engine.execute_plan_with(plan, options).await.unwrap_err();
+
+    assert_eq!(engine.list_plans().await, [], "{error}");
+    assert_eq!((engine.total_count().await, engine.running_count().await), (0, 0), "{error}");
+    let status = engine.get_plan_status(id).await;
+    assert_eq!(status, Err(ExecutionError::PlanNotFound(id)));
+    // All that would come to a handler before this has come by now.
+    let witness = engine.run(shell("true")).await.unwrap().id;
+    recorder.all_of(witness).await;
+    assert!(recorder.of(id).is_empty());
+    assert!(first.is_none_or(|first| recorder.of(first).is_empty()));
+    assert!(!dir.path().join("started").exists());
+    match error {
+        ExecutionError::Validation(ValidationError::Plan(error)) => error,
+        other => panic!("refused for another reason: {other:?}"),
+    }
+}
+
+fn depends(pairs: &[(usize, &[usize])]) -> impl FnOnce(&mut ExecutionPlan) + use<> {
+    let dependencies = pairs.iter().map(|(step, on)| (*step, on.to_vec())).collect();
+    |plan| plan.strategy = ExecutionStrategy::DependencyGraph { dependencies }
+}
+
+fn names<const N: usize>(names: [&str; N]) -> PlanOptions {
+    let options = PlanOptions::default();
+    names.into_iter().fold(options, |options, name| options.step(StepOptions::named(name)))
+}
+
+#[track_caller]
+fn says(error: &PlanError, code: &str, words: &[&str]) {
+    let message = error.to_string();
+    assert_eq!(error.error_code(), code, "{message}");
+    for word in words {
+        assert!(message.contains(word), "{word:?} is not in {message:?}");
+    }
+}
+
+fn nothing(_: &mut ExecutionPlan) {}
+
+#[tokio::test]
+async fn a_plan_without_commands() {
+    let error = refused(|plan| plan.commands.clear(), PlanOptions::default()).await;
+    says(&error, "plan_empty", &["no commands"]);
+}
+
+#[tokio::test]
+async fn a_circle_is_shown_as_a_path() {
+    let circle = depends(&[(0, &[1]), (1, &[2]), (2, &[0])]);
+    let error = refused(circle, names(["fetch", "build", "test"])).await;
+    let path =
+        "step 0 (\"fetch\") -> step 1 (\"build\") -> step 2 (\"test\") -> step 0 (\"fetch\")";
+    says(&error, "plan_cycle", &[path]);
+    // One that the options add counts as well.
+    let options = PlanOptions::default()
+        .step(StepOptions::named("first").input(StepInput::stdin(1)))
+        .step(StepOptions::named("second").after("first"));
+    let error = refused(nothing, options).await;
+    says(&error, "plan_cycle", &["step 0 (\"first\") -> step 1 (\"second\")"]);
+    // And one against the order of a serial plan.
+    let serial = |plan: &mut ExecutionPlan| {
+        plan.strategy = ExecutionStrategy::Serial { stop_on_error: true };
+    };
+    let options = PlanOptions::default().step(StepOptions::default().after(1));
+    let error = refused(serial, options).await;
+    says(&error, "plan_cycle", &["step 0 -> step 1 -> step 0"]);
+}
+
+#[tokio::test]
+async fn a_long_circle_is_cut_in_the_middle() {
+    let long = |plan: &mut ExecutionPlan| {
+        plan.commands = (0..500).map(|_| shell("true")).collect();
+        let next = (0..500).map(|step| (step, vec![(step + 1) % 500])).collect();
+        plan.strategy = ExecutionStrategy::DependencyGraph { dependencies: next };
+    };
+    let error = refused(long, PlanOptions::default()).await;
+    says(&error, "plan_cycle", &["step 0 -> step 1 ->", "-> 488 more -> step 0"]);
+    assert!(matches!(error, PlanError::Cycle { path } if path.len() == 500));
+}
+
+#[tokio::test]
+async fn a_step_that_waits_for_itself() {
+    let error = refused(depends(&[(2, &[0, 2])]), names(["a", "b", "c"])).await;
+    says(&error, "plan_self_dependency", &["step 2 (\"c\")", "itself"]);
+}
+
+#[tokio::test]
+async fn steps_that_there_are_not() {
+    let error = refused(depends(&[(1, &[4])]), PlanOptions::default()).await;
+    says(&error, "plan_unknown_step", &["step 1", "step 4", "there are 4, counted from 0"]);
+    let error = refused(depends(&[(9, &[0])]), PlanOptions::default()).await;
+    says(&error, "plan_unknown_step", &["step 9", "4 commands"]);
+    let options = names(["fetch"]).step(StepOptions::named("build").after("fetsch"));
+    let error = refused(nothing, options).await;
+    says(&error, "plan_unknown_step", &["\"build\"", "\"fetsch\"", "\"fetch\", \"build\""]);
+    let options = PlanOptions::default().step(StepOptions::default().input(StepInput::stdin("x")));
+    let error = refused(nothing, options).await;
+    says(&error, "plan_unknown_step", &["step 0", "\"x\"", "no step has a name"]);
+}
+
+#[tokio::test]
+async fn ids_twice() {
+    let twice = |plan: &mut ExecutionPlan| plan.commands[3].id = plan.commands[1].id;
+    let error = refused(twice, names(["a", "b"])).await;
+    says(&error, "plan_duplicate_id", &["step 1 (\"b\")", "step 3"]);
+    let of_plan = |plan: &mut ExecutionPlan| plan.commands[2].id = plan.id;
+    let error = refused(of_plan, PlanOptions::default()).await;
+    says(&error, "plan_duplicate_id", &["step 2", "id of the plan"]);
+}
+
+#[tokio::test]
+async fn ids_that_the_engine_knows() {
+    let engine = engine();
+    let known = engine.run(shell("true")).await.unwrap().id;
+    let plan = ExecutionPlan::serial([shell("true"), shell("true").id(known)]);
+    assert_eq!(engine.execute_plan(plan).await, Err(ExecutionError::DuplicateId(known)));
+    let plan = ExecutionPlan::serial([shell("true")]);
+    let (id, mut again) = (plan.id, ExecutionPlan::serial([shell("true")]));
+    engine.execute_plan(plan).await.unwrap();
+    again.id = id;
+    assert_eq!(engine.execute_plan(again).await, Err(ExecutionError::DuplicateId(id)));
+    assert_eq!(engine.execute(shell("true").id(id)).await, Err(ExecutionError::DuplicateId(id)));
+    let plan = ExecutionPlan::serial([shell("true").id(id)]);
+    assert_eq!(engine.execute_plan(plan).await, Err(ExecutionError::DuplicateId(id)));
+    soon("the plan", engine.wait_for_plan(id)).await.unwrap();
+    assert_eq!(engine.list_plans().await.len(), 1);
+}
+
+#[tokio::test]
+async fn bad_names() {
+    for (name, words) in [
+        (" ", "blank"),
+        ("a ", "white space"),
+        ("a\nb", "control character"),
+        (&"x".repeat(201), "longer"),
+    ] {
+        let error = refused(nothing, names(["good", name])).await;
+        says(&error, "plan_bad_name", &["step 1", words]);
+    }
+    let error = refused(nothing, names(["a", "b", "a"])).await;
+    says(&error, "plan_duplicate_name", &["0 and 2", "\"a\""]);
+    let error = refused(nothing, names(["a", "b", "c", "d", "e"])).await;
+    says(&error, "plan_too_many_steps", &["5 steps", "4 commands"]);
+}
+
+#[tokio::test]
+async fn limits_and_shared_settings_that_make_no_sense() {
+    let parallel = |plan: &mut ExecutionPlan| {
+        plan.strategy = ExecutionStrategy::Parallel { max_concurrency: Some(0) };
+    };
+    let error = refused(parallel, PlanOptions::default()).await;
+    says(&error, "plan_invalid_option", &["max_concurrency", "at least 1"]);
+    let cases = [
+        ("max_concurrency", PlanOptions::default().max_concurrency(0)),
+        ("deadline_ms", PlanOptions::default().deadline(Duration::ZERO)),
+        ("env", PlanOptions::default().env("A=B", "x")),
+        ("env", PlanOptions::default().env("A", "hidden\0value")),
+        ("working_dir", PlanOptions::default().working_dir("")),
+    ];
+    for (field, options) in cases {
+        let error = refused(nothing, options).await;
+        says(&error, "plan_invalid_option", &[field]);
+        assert!(!error.to_string().contains("hidden"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn inputs_that_make_no_sense() {
+    let bad = |input| PlanOptions::default().step(StepOptions::default()).step(input);
+    let name = StepOptions::named("use").input(StepInput::env("A=B", 0));
+    let error = refused(nothing, bad(name)).await;
+    says(&error, "plan_invalid_input", &["\"use\"", "step 0", "A="]);
+    let twice = StepInput::stdin(0);
+    let options = bad(StepOptions::default().input(twice.clone()).input(twice));
+    let error = refused(nothing, options).await;
+    says(&error, "plan_invalid_input", &["step 1", "same place"]);
+}
+
+#[tokio::test]
+async fn a_bad_request_is_named_by_its_step() {
+    let blank = |plan: &mut ExecutionPlan| plan.commands[2] = shell(" ");
+    let error = refused(blank, names(["a", "b", "c"])).await;
+    says(&error, "empty_field", &["step 2 (\"c\")", "command is empty"]);
+    let zero = |plan: &mut ExecutionPlan| plan.commands[0].timeout_ms = Some(0);
+    let error = refused(zero, PlanOptions::default()).await;
+    says(&error, "timeout_zero", &["step 0", "timeout_ms"]);
+    let group = ExecutionOptions::default().group("nowhere");
+    let options = PlanOptions::default().step(StepOptions::named("x").options(group));
+    let error = refused(nothing, options).await;
+    says(&error, "invalid_option", &["step 0 (\"x\")", "\"nowhere\""]);
+}
+
+#[test]
+fn the_builder_tells_its_mistakes_at_the_end() {
+    let code = |builder: PlanBuilder| builder.build().unwrap_err().error_code();
+    let builder = ExecutionPlan::builder;
+    assert_eq!(code(builder()), "plan_empty");
+    assert_eq!(code(builder().after("x").step("x", shell("true"))), "plan_no_step_yet");
+    assert_eq!(code(builder().step("x", shell("true")).after("y")), "plan_unknown_step");
+    assert_eq!(code(builder().step("x", shell("true")).after("x")), "plan_self_dependency");
+    let twice = builder().step("x", shell("true")).step("x", shell("true"));
+    assert_eq!(code(twice), "plan_duplicate_name");
+}

@@ -1,0 +1,203 @@
+//! Races: whoever comes first decides, everybody else is told so, and all accounts agree.
+
+use std::sync::Barrier;
+
+use execution_engine::*;
+use tempfile::TempDir;
+use test_support::*;
+
+const RACERS: usize = 50;
+
+/// Does something on many threads at the same moment.
+fn all_at_once<T: Send>(racers: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let start_line = Barrier::new(racers);
+    let race = |number| {
+        start_line.wait();
+        work(number)
+    };
+    let race = &race;
+    std::thread::scope(|scope| {
+        let racers: Vec<_> = (0..racers).map(|number| scope.spawn(move || race(number))).collect();
+        racers.into_iter().map(|racer| racer.join().unwrap()).collect()
+    })
+}
+
+#[tokio::test]
+async fn of_many_that_cancel_one_does_it_and_the_others_are_told() {
+    for _ in 0..10 {
+        let engine = engine();
+        let id = engine.execute(shell("sleep 60")).await.unwrap();
+        let answers = all_at_once(RACERS, |_| at_once(engine.cancel(id)));
+        let (done, late): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+        assert_eq!((done.len(), late.len()), (1, RACERS - 1));
+        let told = ExecutionError::AlreadyEnded { id, status: ExecutionStatus::Cancelled };
+        assert!(late.iter().all(|answer| *answer == Err(told.clone())), "{late:?}");
+        let result = soon("its end", engine.wait_for_completion(id)).await.unwrap();
+        assert_eq!(result.ending, Ending::Cancelled);
+    }
+}
+
+#[tokio::test]
+async fn of_many_with_the_same_id_one_runs() {
+    let home = TempDir::new().unwrap();
+    let recorder = Recorder::new();
+    let engine = engine().with_event_handler(recorder.clone());
+    let diary = home.path().join("diary");
+    let request = shell(format!("echo ran >>'{}'", diary.display()));
+    let id = request.id;
+    let answers = all_at_once(RACERS, |_| at_once(engine.execute(request.clone())));
+    let (accepted, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+    assert_eq!((accepted.len(), refused.len()), (1, RACERS - 1));
+    assert!(refused.iter().all(|answer| *answer == Err(ExecutionError::DuplicateId(id))));
+    soon("its end", engine.wait_for_completion(id)).await.unwrap();
+    assert_eq!(std::fs::read_to_string(diary).unwrap(), "ran\n");
+    assert_eq!((engine.total_count().await, engine.running_count().await), (1, 0));
+    let starts = |event: &&ExecutionEvent| matches!(event, ExecutionEvent::Started { .. });
+    assert_eq!(recorder.all_of(id).await.iter().filter(starts).count(), 1);
+}
+
+/// The account that everybody gives of an execution must be that of its ending.
+async fn all_agree(engine: &ExecutionEngine, recorder: &Recorder, id: Uuid) -> Ending {
+    let result = soon("its end", engine.wait_for_completion(id)).await.unwrap();
+    assert_eq!(result.status, result.ending.status());
+    assert_eq!(engine.get_status(id).await, Ok(result.status));
+    let events = recorder.all_of(id).await;
+    let terminal: Vec<_> = events.iter().filter(|event| event.is_terminal()).collect();
+    let fits = match (terminal.as_slice(), &result.ending) {
+        ([ExecutionEvent::Completed { exit_code, .. }], Ending::Exited { code }) => {
+            exit_code == code
+        }
+        ([ExecutionEvent::Cancelled { .. }], Ending::Cancelled) => true,
+        ([ExecutionEvent::Timeout { .. }], Ending::TimedOut { .. }) => true,
+        _ => false,
+    };
+    assert!(fits && events.last() == Some(terminal[0]), "{result:?}\n{events:?}");
+    result.ending
+}
+
+#[tokio::test]
+async fn a_cancel_that_meets_the_end_of_its_program_wins_or_is_told_so() {
+    let recorder = Recorder::new();
+    let engine = engine().with_event_handler(recorder.clone());
+    let mut won = 0;
+    for round in 0..200_u64 {
+        let id = engine.execute(shell("exit 3")).await.unwrap();
+        // From at once to long after its end.
+        tokio::time::sleep(Duration::from_micros(round * 25)).await;
+        let cancelled = engine.cancel(id).await;
+        let ending = all_agree(&engine, &recorder, id).await;
+        match cancelled {
+            Ok(()) => {
+                assert_eq!(ending, Ending::Cancelled, "it was promised");
+                won += 1;
+            }
+            Err(error) => {
+                assert_eq!(error.error_code(), "already_ended");
+                assert_eq!(ending, Ending::Exited { code: 3 });
+            }
+        }
+    }
+    eprintln!("{won} of 200 cancels won");
+}
+
+#[tokio::test]
+async fn a_timeout_that_meets_the_end_of_its_program_gives_one_account() {
+    let recorder = Recorder::new();
+    let engine = engine().with_event_handler(recorder.clone());
+    let mut timed_out = 0;
+    for round in 0..100_u64 {
+        let line = format!("sleep 0.0{:02}", round % 20);
+        let request = shell(line).timeout(Duration::from_millis(10));
+        let id = engine.execute(request).await.unwrap();
+        match all_agree(&engine, &recorder, id).await {
+            Ending::TimedOut { timeout_ms: 10 } => timed_out += 1,
+            ending => assert_eq!(ending, Ending::Exited { code: 0 }),
+        }
+    }
+    eprintln!("{timed_out} of 100 timed out");
+}
+
+#[tokio::test]
+async fn an_execution_that_is_removed_the_moment_it_ends_is_removed_once() {
+    for _ in 0..20 {
+        let engine = engine();
+        let id = engine.execute(shell("exit 0")).await.unwrap();
+        soon("its end", engine.wait_for_completion(id)).await.unwrap();
+        let answers = all_at_once(8, |_| at_once(engine.remove_execution(id)));
+        assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1, "{answers:?}");
+        assert_eq!(engine.total_count().await, 0);
+    }
+}
+
+/// Looks again and again until there is something to be seen.
+fn look_until<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let begun = std::time::Instant::now();
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(begun.elapsed() < PATIENCE, "waited too long");
+        std::thread::yield_now();
+    }
+}
+
+#[tokio::test]
+async fn whose_status_is_an_ending_has_a_result_and_can_be_removed() {
+    let engine = engine();
+    for _ in 0..200 {
+        let id = engine.execute(shell("head -c 200000 /dev/zero")).await.unwrap();
+        look_until(|| at_once(engine.get_status(id)).unwrap().is_terminal().then_some(()));
+        assert!(at_once(engine.get_result(id)).unwrap().is_some(), "it has ended");
+        assert_eq!(at_once(engine.remove_execution(id)), Ok(()));
+    }
+}
+
+#[tokio::test]
+async fn who_is_listed_as_ended_is_listed_with_an_ending() {
+    let engine = engine();
+    for _ in 0..200 {
+        let id = engine.execute(shell("head -c 200000 /dev/zero")).await.unwrap();
+        let listed = look_until(|| {
+            let one = at_once(engine.list_executions()).into_iter().find(|one| one.id == id);
+            one.filter(|one| one.status.is_terminal())
+        });
+        assert_eq!(listed.ending.map(|ending| ending.status()), Some(listed.status));
+        soon("its end", engine.wait_for_completion(id)).await.unwrap();
+        at_once(engine.remove_execution(id)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_plan_whose_status_is_an_ending_can_be_removed() {
+    let engine = engine();
+    for _ in 0..200 {
+        let plan = ExecutionPlan::parallel([shell("true")]);
+        let id = engine.execute_plan(plan).await.unwrap();
+        look_until(|| at_once(engine.get_plan_status(id)).unwrap().is_terminal().then_some(()));
+        assert_eq!(at_once(engine.remove_plan(id)), Ok(()));
+        assert!(at_once(engine.list_plans()).is_empty());
+    }
+}
+
+#[tokio::test]
+async fn looking_and_cleaning_up_disturbs_nobody_who_runs() {
+    let engine = engine_with(|config| config.max_in_memory_executions = 5);
+    let answers = all_at_once(8, |number| {
+        let mut refused = 0;
+        for round in 0..25 {
+            match number % 4 {
+                0 => drop(at_once(engine.list_executions())),
+                1 => drop(at_once(engine.cleanup_old_executions())),
+                2 => drop(engine.available_permits()),
+                _ => {
+                    let request = shell(format!("exit {round}"));
+                    refused += usize::from(at_once(engine.execute(request)).is_err());
+                }
+            }
+        }
+        refused
+    });
+    assert_eq!(answers.iter().sum::<usize>(), 0);
+    until("all have ended", || at_once(engine.running_count()) == 0).await;
+    assert_eq!(engine.total_count().await, 5);
+}

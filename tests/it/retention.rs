@@ -1,0 +1,262 @@
+//! Retention: what has ended is remembered for as long and as often as configured, what runs is
+//! never forgotten, and whoever waits gets a result in any case.
+
+use std::fs;
+use std::pin::pin;
+use std::task::{Context, Waker};
+
+use execution_engine::*;
+use tempfile::TempDir;
+use test_support::*;
+
+fn remembering(count: usize, secs: u64) -> ExecutionEngine {
+    engine_with(|config| {
+        config.max_in_memory_executions = count;
+        config.execution_retention_secs = secs;
+    })
+}
+
+async fn run(engine: &ExecutionEngine, line: &str) -> Uuid {
+    soon("a short command", engine.run(shell(line))).await.unwrap().id
+}
+
+async fn knows(engine: &ExecutionEngine, id: Uuid) -> bool {
+    match engine.get_result(id).await {
+        Ok(result) => result.is_some(),
+        Err(error) => {
+            assert_eq!(error, ExecutionError::NotFound(id));
+            assert_eq!(engine.get_status(id).await, Err(ExecutionError::NotFound(id)));
+            false
+        }
+    }
+}
+
+async fn known(engine: &ExecutionEngine, ids: &[Uuid]) -> Vec<bool> {
+    let mut all = Vec::new();
+    for id in ids {
+        all.push(knows(engine, *id).await);
+    }
+    all
+}
+
+/// Lets more than a second go by, for those that are to grow older than that.
+async fn a_second_passes() {
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+}
+
+// ------------------------------------------------------------------------------------------ by count
+
+#[tokio::test]
+async fn beyond_the_count_the_oldest_are_forgotten_as_others_end() {
+    let engine = remembering(3, 3600);
+    let mut ids = Vec::new();
+    for number in 0..5 {
+        ids.push(run(&engine, &format!("exit {number}")).await);
+        assert_eq!(engine.total_count().await, ids.len().min(3));
+    }
+    assert_eq!(known(&engine, &ids).await, [false, false, true, true, true]);
+    let listed: Vec<_> = engine.list_executions().await.iter().map(|one| one.id).collect();
+    assert_eq!(listed, ids[2..], "oldest first");
+}
+
+#[tokio::test]
+async fn it_is_the_end_that_counts_and_not_the_start() {
+    let home = TempDir::new().unwrap();
+    let gate = home.path().join("gate");
+    let engine = remembering(2, 3600);
+    let long = engine.execute(shell(wait_for(&gate))).await.unwrap();
+    let one = run(&engine, "exit 0").await;
+    let two = run(&engine, "exit 0").await;
+    fs::write(&gate, "").unwrap();
+    soon("the long one", engine.wait_for_completion(long)).await.unwrap();
+    assert_eq!(known(&engine, &[one, two, long]).await, [false, true, true]);
+}
+
+// -------------------------------------------------------------------------------------------- by age
+
+#[tokio::test]
+async fn what_is_too_old_is_forgotten_when_another_one_ends() {
+    let engine = remembering(1000, 1);
+    let old = run(&engine, "exit 0").await;
+    assert!(knows(&engine, old).await);
+    a_second_passes().await;
+    assert!(knows(&engine, old).await, "nothing has happened since, and nobody was asked");
+    let new = run(&engine, "exit 0").await;
+    assert_eq!(known(&engine, &[old, new]).await, [false, true]);
+}
+
+#[tokio::test]
+async fn cleaning_up_forgets_what_is_too_old_and_says_how_many() {
+    let engine = engine_with(|config| {
+        // So that the end of one does not forget the other on a machine that is very busy.
+        config.enable_auto_cleanup = false;
+        config.execution_retention_secs = 1;
+    });
+    let ids = [run(&engine, "exit 0").await, run(&engine, "exit 1").await];
+    a_second_passes().await;
+    assert_eq!(engine.cleanup_old_executions().await, 2);
+    assert_eq!(known(&engine, &ids).await, [false, false]);
+    assert_eq!((engine.cleanup_old_executions().await, engine.total_count().await), (0, 0));
+}
+
+#[tokio::test]
+async fn the_cleanup_task_forgets_while_nothing_else_happens() {
+    let engine = Arc::new(remembering(1000, 1));
+    Arc::clone(&engine).start_cleanup_task();
+    // Twice, and before there is anything to forget.
+    Arc::clone(&engine).start_cleanup_task();
+    for _ in 0..2 {
+        let ids = [run(&engine, "exit 0").await, run(&engine, "exit 1").await];
+        until("the task has forgotten them", || at_once(engine.total_count()) == 0).await;
+        assert_eq!(known(&engine, &ids).await, [false, false]);
+    }
+}
+
+#[test]
+fn the_cleanup_task_needs_no_runtime_of_its_caller() {
+    let engine = Arc::new(remembering(1000, 1));
+    Arc::clone(&engine).start_cleanup_task();
+    let runtime = || tokio::runtime::Runtime::new().unwrap();
+    runtime().block_on(run(&engine, "exit 0"));
+    runtime().block_on(until("it is forgotten", || at_once(engine.total_count()) == 0));
+}
+
+// ----------------------------------------------------------------------------------- what is running
+
+#[tokio::test]
+async fn what_runs_is_never_forgotten_however_old_or_many() {
+    let home = TempDir::new().unwrap();
+    let gate = home.path().join("gate");
+    let engine = Arc::new(remembering(1, 1));
+    Arc::clone(&engine).start_cleanup_task();
+    let mut running = Vec::new();
+    for _ in 0..5 {
+        running.push(engine.execute(shell(wait_for(&gate))).await.unwrap());
+    }
+    a_second_passes().await;
+    run(&engine, "exit 0").await;
+    engine.cleanup_old_executions().await;
+    for id in &running {
+        assert_eq!(engine.get_status(*id).await, Ok(ExecutionStatus::Running));
+        assert_eq!(
+            engine.remove_execution(*id).await,
+            Err(ExecutionError::StillRunning(*id)),
+            "nor by its id"
+        );
+    }
+    assert_eq!(engine.running_count().await, 5);
+
+    // And its age counts from its end.
+    let waits: Vec<_> = running.iter().map(|id| engine.wait_for_completion(*id)).collect();
+    let mut waits: Vec<_> = waits.into_iter().map(Box::pin).collect();
+    for wait in &mut waits {
+        let mut nobody = Context::from_waker(Waker::noop());
+        assert!(wait.as_mut().poll(&mut nobody).is_pending());
+    }
+    fs::write(&gate, "").unwrap();
+    for wait in waits {
+        assert!(soon("its result", wait).await.unwrap().success);
+    }
+}
+
+#[tokio::test]
+async fn a_waiter_gets_its_result_even_if_the_record_is_forgotten_at_once() {
+    const COUNT: usize = 20;
+    let home = TempDir::new().unwrap();
+    let gate = home.path().join("gate");
+    let engine = remembering(1, 3600);
+    let mut waiting = Vec::new();
+    for number in 0..COUNT {
+        let line = format!("{}; echo {number}", wait_for(&gate));
+        let id = engine.execute(shell(line)).await.unwrap();
+        let engine = engine.clone();
+        let mut waiter = Box::pin(async move { engine.wait_for_completion(id).await });
+        let mut nobody = Context::from_waker(Waker::noop());
+        assert!(waiter.as_mut().poll(&mut nobody).is_pending());
+        waiting.push((id, waiter));
+    }
+    fs::write(&gate, "").unwrap();
+    // All have ended, and all but one are forgotten, before any waiter looks again.
+    until("all have ended", || at_once(engine.running_count()) == 0).await;
+    assert_eq!(engine.total_count().await, 1);
+
+    for (number, (id, waiter)) in waiting.into_iter().enumerate() {
+        let result = soon("its result", waiter).await.unwrap();
+        assert_eq!((result.id, result.stdout), (id, format!("{number}\n")));
+    }
+    assert_eq!(engine.total_count().await, 1);
+}
+
+// ---------------------------------------------------------------------------------- only when asked
+
+#[tokio::test]
+async fn without_auto_cleanup_only_explicit_calls_remove_anything() {
+    let engine = Arc::new(engine_with(|config| {
+        config.enable_auto_cleanup = false;
+        config.max_in_memory_executions = 2;
+        config.execution_retention_secs = 1;
+    }));
+    Arc::clone(&engine).start_cleanup_task();
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        ids.push(run(&engine, "exit 0").await);
+    }
+    a_second_passes().await;
+    ids.push(run(&engine, "exit 0").await);
+    assert_eq!(known(&engine, &ids).await, [true; 6]);
+
+    engine.remove_execution(ids[4]).await.unwrap();
+    assert_eq!(known(&engine, &ids).await, [true, true, true, true, false, true]);
+    a_second_passes().await;
+    assert_eq!(engine.cleanup_old_executions().await, 5);
+    assert_eq!(engine.total_count().await, 0);
+}
+
+#[tokio::test]
+async fn one_that_is_removed_is_unknown_and_its_id_is_free() {
+    let home = TempDir::new().unwrap();
+    let engine = engine_with(|config| config.log_dir = Some(home.path().to_path_buf()));
+    let id = run(&engine, "exit 3").await;
+    engine.remove_execution(id).await.unwrap();
+    assert!(!knows(&engine, id).await);
+    assert_eq!(engine.remove_execution(id).await, Err(ExecutionError::NotFound(id)));
+    assert_eq!(engine.total_count().await, 0);
+    let again = soon("the same id", engine.run(shell("exit 4").id(id))).await.unwrap();
+    assert_eq!(again.exit_code, 4);
+    let log = engine.read_logs(id).await.unwrap();
+    let (first, second) = (log.find("exit code 3").unwrap(), log.find("exit code 4").unwrap());
+    assert!(first < second, "the log was appended to: {log}");
+}
+
+#[tokio::test]
+async fn one_that_was_removed_is_not_counted_by_retention_any_more() {
+    let engine = remembering(2, 3600);
+    let ids = [run(&engine, "exit 0").await, run(&engine, "exit 0").await];
+    engine.remove_execution(ids[1]).await.unwrap();
+    let third = run(&engine, "exit 0").await;
+    assert_eq!(known(&engine, &[ids[0], third]).await, [true, true]);
+}
+
+// ----------------------------------------------------------------------------------------- unlimited
+
+#[tokio::test]
+async fn the_largest_numbers_mean_for_ever() {
+    let engine = Arc::new(remembering(usize::MAX, u64::MAX));
+    Arc::clone(&engine).start_cleanup_task();
+    let mut ids = Vec::new();
+    for _ in 0..20 {
+        ids.push(run(&engine, "exit 0").await);
+    }
+    assert_eq!(engine.cleanup_old_executions().await, 0);
+    assert_eq!(engine.total_count().await, 20);
+    assert_eq!(known(&engine, &ids).await, [true; 20]);
+}
+
+#[tokio::test]
+async fn a_wait_that_begins_after_all_is_forgotten_is_told_so() {
+    let engine = remembering(1, 3600);
+    let id = run(&engine, "exit 0").await;
+    run(&engine, "exit 0").await;
+    let late = pin!(engine.wait_for_completion(id));
+    assert_eq!(soon("an answer", late).await, Err(ExecutionError::NotFound(id)));
+}

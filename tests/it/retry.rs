@@ -1,0 +1,540 @@
+//! What has failed is tried again: as often as asked for, after the endings asked for, each attempt
+//! told, and a cancel ends it at once at every stage.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use execution_engine::*;
+use tempfile::TempDir;
+use test_support::*;
+
+fn at_once(attempts: u32) -> RetryPolicy {
+    RetryPolicy::new(attempts).initial_delay(Duration::ZERO)
+}
+
+/// With a pause that nobody waits for.
+fn much_later(attempts: u32) -> RetryPolicy {
+    RetryPolicy::new(attempts)
+        .initial_delay(Duration::from_secs(3600))
+        .max_delay(Duration::from_secs(3600))
+}
+
+fn retrying(retry: RetryPolicy) -> ExecutionOptions {
+    ExecutionOptions::default().retry(retry)
+}
+
+async fn run(
+    engine: &ExecutionEngine,
+    request: ExecutionRequest,
+    options: ExecutionOptions,
+) -> ExecutionResult {
+    let id = engine.execute_with(request, options).await.unwrap();
+    soon("the ending", engine.wait_for_completion(id)).await.unwrap()
+}
+
+/// A line that does something else in each attempt: `$n` is its number.
+fn counting(dir: &TempDir, then: &str) -> ExecutionRequest {
+    let file = dir.path().join("count");
+    let file = file.display();
+    shell(format!("echo x >> {file}; n=$(wc -l < {file}); {then}"))
+}
+
+fn attempts_made(dir: &TempDir) -> usize {
+    fs::read_to_string(dir.path().join("count")).unwrap_or_default().lines().count()
+}
+
+fn endings(result: &ExecutionResult) -> Vec<Ending> {
+    result.earlier_attempts.iter().map(|attempt| attempt.ending.clone()).collect()
+}
+
+fn has_retrying(events: &[ExecutionEvent]) -> bool {
+    events.iter().any(|event| matches!(event, ExecutionEvent::Retrying { .. }))
+}
+
+fn watched(builder: EngineBuilder) -> (ExecutionEngine, Arc<Recorder>) {
+    let recorder = Recorder::new();
+    let engine = builder.event_handler(Arc::clone(&recorder) as Arc<dyn EventHandler>);
+    (engine.stop_grace(Duration::from_millis(100)).build().unwrap(), recorder)
+}
+
+// ---------------------------------------------------------------------------------- how often
+
+#[tokio::test]
+async fn it_is_tried_again_until_it_is_a_success_and_every_attempt_is_told() {
+    let dir = TempDir::new().unwrap();
+    let (engine, recorder) = watched(ExecutionEngine::builder());
+    let request = counting(&dir, "echo attempt $n; [ $n = 3 ]");
+    let result = run(&engine, request, retrying(at_once(5))).await;
+
+    assert!(result.success, "{result:?}");
+    assert_eq!(result.stdout, "attempt 3\n", "the output of the last attempt");
+    assert_eq!((result.stdout_stats.seen_bytes, result.stdout_stats.kept_bytes), (10, 10));
+    assert_eq!(endings(&result), [Ending::Exited { code: 1 }, Ending::Exited { code: 1 }]);
+    let numbers: Vec<_> = result.earlier_attempts.iter().map(|attempt| attempt.number).collect();
+    assert_eq!(numbers, [1, 2]);
+    let [first, second] = &result.earlier_attempts[..] else { panic!("two") };
+    assert!(first.started_at >= result.started_at && second.started_at >= first.started_at);
+    let receipt = &first.containment;
+    assert_eq!(receipt.proven, receipt.level == ContainmentLevel::Cgroup);
+    assert!(first.usage.is_some());
+    assert!(result.duration >= first.duration + second.duration);
+
+    let events = recorder.all_of(result.id).await;
+    let told: Vec<String> = events
+        .iter()
+        .filter_map(|event| match event {
+            ExecutionEvent::Started { .. } => Some("started".to_string()),
+            ExecutionEvent::Stdout { line, .. } => Some(line.clone()),
+            ExecutionEvent::Retrying { attempt, ending, .. } => {
+                Some(format!("{attempt} ended with {ending}"))
+            }
+            ExecutionEvent::Completed { success, .. } => Some(format!("success {success}")),
+            ExecutionEvent::StatusChanged { .. } => None,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let expected = [
+        "started",
+        "attempt 1",
+        "1 ended with exit code 1",
+        "started",
+        "attempt 2",
+        "2 ended with exit code 1",
+        "started",
+        "attempt 3",
+        "success true",
+    ];
+    assert_eq!(told, expected);
+    let changes = events.iter().filter(|e| matches!(e, ExecutionEvent::StatusChanged { .. }));
+    assert_eq!(changes.count(), 2, "pending, running, completed: {events:?}");
+}
+
+#[tokio::test]
+async fn no_more_attempts_than_asked_for() {
+    for attempts in [1, 2, 4] {
+        let dir = TempDir::new().unwrap();
+        let result = run(&engine(), counting(&dir, "exit $n"), retrying(at_once(attempts))).await;
+        assert_eq!(attempts_made(&dir), attempts as usize);
+        assert_eq!(result.exit_code, attempts.cast_signed(), "that of the last one");
+        assert_eq!(result.earlier_attempts.len(), attempts as usize - 1);
+    }
+}
+
+#[tokio::test]
+async fn only_the_endings_asked_for_are_tried_again() {
+    let cases = [
+        ("exit 75", vec![RetryOn::ExitCode(75)], 2),
+        ("exit 1", vec![RetryOn::ExitCode(75)], 1),
+        ("exit 1", vec![RetryOn::Timeout, RetryOn::SpawnFailure, RetryOn::Signal], 1),
+        ("kill -9 $$", vec![RetryOn::Signal], 2),
+        ("kill -9 $$", vec![RetryOn::AnyExitCode], 1),
+        ("exit 0", vec![RetryOn::AnyExitCode, RetryOn::ExitCode(0)], 1),
+    ];
+    for (line, on, expected) in cases {
+        let dir = TempDir::new().unwrap();
+        let retry = at_once(2).retry_on(on.clone());
+        run(&engine(), counting(&dir, line), retrying(retry)).await;
+        assert_eq!(attempts_made(&dir), expected, "{line} {on:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_broken_limit_is_final() {
+    let dir = TempDir::new().unwrap();
+    let engine = engine_with(|config| {
+        config.max_output_size_bytes = 100;
+        config.oversized_output_strategy = OversizedOutputStrategy::FailExecution;
+    });
+    let result = run(&engine, counting(&dir, "yes"), retrying(at_once(3))).await;
+    assert!(matches!(result.ending, Ending::OutputLimit { .. }), "{result:?}");
+    assert_eq!(attempts_made(&dir), 1);
+}
+
+#[tokio::test]
+async fn each_attempt_has_the_whole_timeout() {
+    let dir = TempDir::new().unwrap();
+    let timeout = Duration::from_millis(300);
+    let request = counting(&dir, "exec sleep 60").timeout(timeout);
+    let options = retrying(at_once(3)).stop_grace(Duration::from_millis(100));
+    let result = run(&engine(), request, options).await;
+    let timed_out = Ending::TimedOut { timeout_ms: 300 };
+    assert_eq!(result.ending, timed_out);
+    assert_eq!(endings(&result), [timed_out.clone(), timed_out]);
+    assert!(result.earlier_attempts.iter().all(|attempt| attempt.duration >= timeout));
+    assert!(result.duration >= 3 * timeout);
+    assert_eq!(attempts_made(&dir), 3);
+}
+
+#[tokio::test]
+async fn a_program_that_could_not_be_started_is_tried_again() {
+    let dir = TempDir::new().unwrap();
+    let program = dir.path().join("program");
+    let write = |content: &str| {
+        let new = dir.path().join("new");
+        fs::write(&new, content).unwrap();
+        fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::rename(&new, &program).unwrap();
+    };
+    write("no program at all");
+    let (engine, recorder) = watched(ExecutionEngine::builder());
+    let request = ExecutionRequest::exec(program.to_str().unwrap(), [""; 0]);
+    let retry = RetryPolicy::new(100).initial_delay(Duration::from_millis(20)).multiplier(1);
+    let id = engine.execute_with(request, retrying(retry)).await.unwrap();
+    recorder.when(id, has_retrying).await;
+    write("#!/bin/sh\necho mended\n");
+    let result = soon("the ending", engine.wait_for_completion(id)).await.unwrap();
+    assert_eq!(result.stdout, "mended\n");
+    assert!(matches!(result.earlier_attempts[0].ending, Ending::SpawnFailed { .. }));
+    assert_eq!(result.earlier_attempts[0].usage, None);
+}
+
+// ------------------------------------------------------------------------- stopped at each stage
+
+#[tokio::test]
+async fn a_cancel_between_attempts_works_at_once() {
+    let dir = TempDir::new().unwrap();
+    let (engine, recorder) = watched(ExecutionEngine::builder());
+    let request = counting(&dir, "echo attempt $n; exit 1");
+    let id = engine.execute_with(request, retrying(much_later(3))).await.unwrap();
+    recorder.when(id, has_retrying).await;
+    assert_eq!(engine.get_status(id).await, Ok(ExecutionStatus::Running));
+    assert_eq!(engine.get_result(id).await, Ok(None));
+
+    engine.cancel(id).await.unwrap();
+    let result = soon("the ending", engine.wait_for_completion(id)).await.unwrap();
+    assert_eq!(result.ending, Ending::Cancelled);
+    assert_eq!(endings(&result), [Ending::Exited { code: 1 }]);
+    assert_eq!(result.stdout, "attempt 1\n", "what there is is not thrown away");
+    assert_eq!((result.usage, result.containment.stopped), (None, 0), "nothing ran by then");
+    assert_eq!(attempts_made(&dir), 1);
+    assert_eq!(engine.available_permits(), engine.config().max_concurrent_executions);
+    let events = recorder.all_of(id).await;
+    assert!(matches!(events.last(), Some(ExecutionEvent::Cancelled { .. })));
+}
+
+#[tokio::test]
+async fn a_cancel_during_a_later_attempt_is_the_end() {
+    let dir = TempDir::new().unwrap();
+    let second = dir.path().join("second");
+    let engine = engine();
+    let then = format!("[ $n = 2 ] || exit 1; echo $$ > {}; exec sleep 60", second.display());
+    let options = retrying(at_once(9)).stop_grace(Duration::from_millis(100));
+    let id = engine.execute_with(counting(&dir, &then), options).await.unwrap();
+    let pid = pids(&told(&second).await)[0];
+    engine.cancel(id).await.unwrap();
+    let result = soon("the ending", engine.wait_for_completion(id)).await.unwrap();
+    assert_eq!(result.ending, Ending::Cancelled);
+    assert!(!is_alive(pid));
+    assert_eq!((attempts_made(&dir), result.earlier_attempts.len()), (2, 1));
+}
+
+#[tokio::test]
+async fn the_end_of_the_engine_ends_a_pause() {
+    let (engine, recorder) = watched(ExecutionEngine::builder());
+    let id = engine.execute_with(shell("exit 1"), retrying(much_later(3))).await.unwrap();
+    recorder.when(id, has_retrying).await;
+    let report = soon("the shutdown", engine.shutdown(Duration::ZERO)).await;
+    assert_eq!(report.ended[0].ending, Some(Ending::EngineClosed));
+
+    let (engine, recorder) = watched(ExecutionEngine::builder());
+    let id = engine.execute_with(shell("exit 1"), retrying(much_later(3))).await.unwrap();
+    recorder.when(id, has_retrying).await;
+    drop(engine);
+    let events = recorder.all_of(id).await;
+    assert!(matches!(events.last(), Some(ExecutionEvent::Cancelled { .. })), "{events:?}");
+}
+
+#[tokio::test]
+async fn the_permit_is_kept_and_there_is_nothing_to_signal_between_attempts() {
+    let config = ExecutionConfig { max_concurrent_executions: 1, ..Default::default() };
+    let (engine, recorder) = watched(ExecutionEngine::builder().config(config));
+    let id = engine.execute_with(shell("exit 1"), retrying(much_later(3))).await.unwrap();
+    recorder.when(id, has_retrying).await;
+    assert_eq!((engine.available_permits(), engine.running_count().await), (0, 1));
+    let refused = engine.execute(shell("true")).await;
+    assert_eq!(refused, Err(ExecutionError::ConcurrencyLimitReached(1)));
+    let error = soon("signal", engine.signal(id, Signal::Interrupt)).await.unwrap_err();
+    assert_eq!(error.error_code(), "control_failed");
+    assert!(error.to_string().contains("next attempt"), "{error}");
+    engine.cancel(id).await.unwrap();
+    soon("the ending", engine.wait_for_completion(id)).await.unwrap();
+    assert_eq!(engine.available_permits(), 1);
+}
+
+#[tokio::test]
+async fn who_signals_an_attempt_that_has_just_ended_is_not_told_that_all_has_ended() {
+    // What the program leaves behind writes on, so that collecting its output takes a while.
+    let engine =
+        ExecutionEngine::builder().drain_limit(Duration::from_millis(500)).build().unwrap();
+    let line = shell("yes & sleep 0.1; exit 1");
+    let id = engine.execute_with(line, retrying(much_later(2))).await.unwrap();
+    let error = soon("a refusal", async {
+        loop {
+            if let Err(error) = engine.signal(id, Signal::Continue).await {
+                return error;
+            }
+        }
+    })
+    .await;
+    is_told_to_wait(&engine, id, error).await;
+}
+
+/// For the next attempt, which is not waited for here.
+async fn is_told_to_wait(engine: &ExecutionEngine, id: Uuid, error: ExecutionError) {
+    assert_eq!(error.error_code(), "control_failed", "{error}");
+    assert!(error.to_string().contains("next attempt"), "{error}");
+    engine.cancel(id).await.unwrap();
+    soon("the ending", engine.wait_for_completion(id)).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_signals_an_attempt_that_cannot_start_does_not_wait_for_the_next() {
+    let dir = TempDir::new().unwrap();
+    let program = dir.path().join("copy");
+    fs::copy("/bin/true", &program).unwrap();
+    let _writer = fs::OpenOptions::new().append(true).open(&program).unwrap();
+    let engine = engine();
+    let request = ExecutionRequest::exec(program.to_str().unwrap(), None::<&str>);
+    let id = engine.execute_with(request, retrying(much_later(2))).await.unwrap();
+    let error = soon("signal", engine.signal(id, Signal::Interrupt)).await.unwrap_err();
+    is_told_to_wait(&engine, id, error).await;
+}
+
+#[tokio::test]
+async fn a_later_attempt_can_be_signalled_and_paused() {
+    let dir = TempDir::new().unwrap();
+    let second = dir.path().join("second");
+    let engine = engine();
+    let then = format!("[ $n = 2 ] || exit 1; echo $$ > {}; exec sleep 60", second.display());
+    let id = engine.execute_with(counting(&dir, &then), retrying(at_once(2))).await.unwrap();
+    told(&second).await;
+    soon("pause", engine.pause(id)).await.unwrap();
+    soon("resume", engine.resume(id)).await.unwrap();
+    soon("signal", engine.signal(id, Signal::Kill)).await.unwrap();
+    let result = soon("the ending", engine.wait_for_completion(id)).await.unwrap();
+    assert_eq!(result.signal, Some(9));
+}
+
+#[tokio::test]
+async fn nothing_of_a_failed_attempt_is_there_when_the_next_one_begins() {
+    let dir = TempDir::new().unwrap();
+    let pid = dir.path().join("pid");
+    let pid = pid.display();
+    // The second attempt fails unless what the first one has left behind is gone, or dead and not
+    // yet collected.
+    let then = format!(
+        "if [ $n = 1 ]; then sleep 60 & echo $! > {pid}; exit 1; fi; \
+         state=$(grep State: /proc/$(cat {pid})/status 2>&1); \
+         case $state in *Z*|*'No such'*) ;; *) echo \"$state\"; exit 2;; esac"
+    );
+    for leftovers in [Leftovers::Stop, Leftovers::Leave] {
+        fs::remove_file(dir.path().join("count")).ok();
+        let options = retrying(at_once(2)).leftovers(leftovers);
+        let result = run(&engine(), counting(&dir, &then), options).await;
+        assert!(result.success, "{leftovers:?}: {}", result.stdout);
+        assert!(result.earlier_attempts[0].containment.stopped > 0);
+    }
+}
+
+// ------------------------------------------------------------------------------ input and output
+
+#[tokio::test]
+async fn what_an_attempt_has_printed_takes_no_room_from_the_next() {
+    for strategy in
+        [OversizedOutputStrategy::TruncateWithWarning, OversizedOutputStrategy::StreamToFile]
+    {
+        let dir = TempDir::new().unwrap();
+        let engine = engine_with(|config| {
+            config.max_output_size_bytes = 1000;
+            config.oversized_output_strategy = strategy;
+        });
+        let then = "[ $n = 2 ] || { yes first | head -c 5000; exit 1; }; echo second; echo err >&2";
+        let result = run(&engine, counting(&dir, then), retrying(at_once(2))).await;
+        assert_eq!((result.stdout.as_str(), result.stderr.as_str()), ("second\n", "err\n"));
+        assert_eq!(&result.stdout_bytes()[..], b"second\n");
+        assert_eq!(result.stdout_overflow_file, None);
+        assert_eq!(result.stdout_stats, StreamStats { seen_bytes: 7, kept_bytes: 7 });
+    }
+}
+
+#[tokio::test]
+async fn who_watches_is_told_of_all_attempts_in_one_sequence() {
+    let dir = TempDir::new().unwrap();
+    let (engine, recorder) = watched(ExecutionEngine::builder());
+    // An unfinished line at the end of an attempt is a line of that attempt.
+    let then = "seq 1 500; printf unfinished; [ $n = 3 ]";
+    let request = counting(&dir, then);
+    let id = engine.execute_with(request, retrying(at_once(3))).await.unwrap();
+    let mut records = engine.subscribe(id).await.unwrap();
+    let of_one: Vec<String> =
+        (1..=500).map(|n| n.to_string()).chain(["unfinished".to_string()]).collect();
+    let mut lines = Vec::new();
+    let mut last = 0;
+    while let Some(record) = soon("a record", records.next()).await {
+        assert!(record.sequence > last, "{record:?}");
+        last = record.sequence;
+        if let ExecutionEvent::Stdout { line, .. } = record.event {
+            lines.push(line);
+        }
+    }
+    assert_eq!(lines, [of_one.clone(), of_one.clone(), of_one.clone()].concat());
+    let events = recorder.all_of(id).await;
+    assert_eq!(lines_of(&events, OutputStream::Stdout), lines);
+
+    // Afterwards the output of the last attempt is held, and the rest is counted.
+    let mut late = engine.subscribe(id).await.unwrap();
+    let (mut missed, mut lines) = (0, Vec::new());
+    while let Some(record) = soon("a record", late.next()).await {
+        match record.event {
+            ExecutionEvent::OutputMissed { bytes, .. } => missed += bytes,
+            ExecutionEvent::Stdout { line, .. } => lines.push(line),
+            _ => {}
+        }
+    }
+    assert_eq!(lines, of_one);
+    let result = engine.get_result(id).await.unwrap().unwrap();
+    assert_eq!(missed, 2 * result.stdout_stats.seen_bytes);
+}
+
+#[tokio::test]
+async fn one_that_comes_between_attempts_gets_what_is_held() {
+    let dir = TempDir::new().unwrap();
+    let (engine, recorder) = watched(ExecutionEngine::builder());
+    let then = "echo attempt $n; [ $n = 2 ] || exit 1; while [ ! -e $0.go ]; do sleep 0.01; done";
+    let go = dir.path().join("go");
+    let then = then.replace("$0.go", go.to_str().unwrap());
+    let id = engine.execute_with(counting(&dir, &then), retrying(at_once(2))).await.unwrap();
+    recorder.when(id, |events| lines_of(events, OutputStream::Stdout).len() == 2).await;
+    let mut midway = engine.subscribe(id).await.unwrap();
+    fs::write(&go, "").unwrap();
+    let mut lines = Vec::new();
+    while let Some(record) = soon("a record", midway.next()).await {
+        if let ExecutionEvent::Stdout { line, .. } = record.event {
+            lines.push(line);
+        }
+    }
+    assert_eq!(lines, ["attempt 1", "attempt 2"]);
+}
+
+#[tokio::test]
+async fn logs_have_all_attempts() {
+    let dir = TempDir::new().unwrap();
+    let raw = dir.path().join("raw.log");
+    let engine = engine_with(|config| config.log_dir = Some(dir.path().join("logs")));
+    let request = counting(&dir, "echo attempt $n; [ $n = 2 ]").output_log(&raw);
+    let result = run(&engine, request, retrying(at_once(3))).await;
+    assert_eq!(fs::read_to_string(&raw).unwrap(), "attempt 1\nattempt 2\n");
+    let log = engine.read_logs(result.id).await.unwrap();
+    for words in ["attempt 1 of 3: exit code 1", "out | attempt 1", "out | attempt 2"] {
+        assert_eq!(log.matches(words).count(), 1, "{words}:\n{log}");
+    }
+    assert_eq!(log.matches("# ended").count(), 1, "{log}");
+}
+
+#[tokio::test]
+async fn each_attempt_reads_the_same_input() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("input");
+    fs::write(&file, "from a file").unwrap();
+    for (source, expected) in
+        [(StdinSource::bytes("given"), "given"), (StdinSource::file(&file), "from a file")]
+    {
+        fs::remove_file(dir.path().join("count")).ok();
+        let options = retrying(at_once(2)).stdin(source);
+        let result = run(&engine(), counting(&dir, "cat; [ $n = 2 ]"), options).await;
+        assert_eq!((result.success, result.stdout.as_str()), (true, expected));
+    }
+}
+
+// ------------------------------------------------------------------------------------- settings
+
+#[tokio::test]
+async fn settings_that_make_no_sense_are_refused() {
+    let cases = [
+        ("attempts", retrying(RetryPolicy::new(0))),
+        ("multiplier", retrying(RetryPolicy::new(2).multiplier(0))),
+        ("retry_on names no failure", retrying(RetryPolicy::new(2).retry_on([]))),
+        (
+            "retry_on names no failure",
+            retrying(RetryPolicy::new(2).retry_on([RetryOn::ExitCode(0)])),
+        ),
+        ("piped", retrying(RetryPolicy::new(2)).stdin(StdinSource::Piped)),
+    ];
+    let engine = engine();
+    for (words, options) in cases {
+        let error = engine.execute_with(shell("true"), options).await.unwrap_err();
+        assert_eq!(error.error_code(), "invalid_option");
+        assert!(
+            error.to_string().contains("retry") && error.to_string().contains(words),
+            "{error}"
+        );
+    }
+    assert_eq!(engine.total_count().await, 0);
+}
+
+#[tokio::test]
+async fn one_that_waited_in_the_queue_is_tried_again_too() {
+    let dir = TempDir::new().unwrap();
+    let engine = ExecutionEngine::builder()
+        .config(ExecutionConfig { max_concurrent_executions: 1, ..Default::default() })
+        .admission(Admission::Queue { max_waiting: 5 })
+        .build()
+        .unwrap();
+    let holder = engine.execute(shell("sleep 60")).await.unwrap();
+    let request = counting(&dir, "[ $n = 2 ]");
+    let id = engine.execute_with(request, retrying(at_once(2))).await.unwrap();
+    engine.cancel(holder).await.unwrap();
+    let result = soon("the ending", engine.wait_for_completion(id)).await.unwrap();
+    assert!(result.success && result.waited > Duration::ZERO);
+    assert!(result.earlier_attempts[0].started_at >= result.started_at);
+}
+
+#[tokio::test]
+async fn a_step_of_a_plan_is_tried_again() {
+    let dir = TempDir::new().unwrap();
+    let (plan, options) = ExecutionPlan::builder()
+        .step("flaky", counting(&dir, "echo $n; [ $n = 3 ]"))
+        .options(retrying(at_once(3)))
+        .step("after", shell("echo after $N"))
+        .env_from("N", "flaky")
+        .build()
+        .unwrap();
+    let engine = engine();
+    let id = engine.execute_plan_with(plan, options).await.unwrap();
+    let result = soon("the plan", engine.wait_for_plan(id)).await.unwrap();
+    assert_eq!(result.results[0].earlier_attempts.len(), 2);
+    assert_eq!(result.results[1].stdout, "after 3\n");
+}
+
+#[tokio::test]
+async fn a_plan_that_is_cancelled_ends_the_pause_of_its_step() {
+    let (engine, recorder) = watched(ExecutionEngine::builder());
+    let plan = ExecutionPlan::serial([shell("exit 1"), shell("true")]);
+    let (id, first) = (plan.id, plan.commands[0].id);
+    let options = PlanOptions::default().defaults(retrying(much_later(2)));
+    engine.execute_plan_with(plan, options).await.unwrap();
+    recorder.when(first, has_retrying).await;
+    engine.cancel_plan(id).await.unwrap();
+    let result = soon("the plan", engine.wait_for_plan(id)).await.unwrap();
+    assert_eq!(result.results[0].ending, Ending::Cancelled);
+    assert_eq!(endings(&result.results[0]), [Ending::Exited { code: 1 }]);
+}
+
+#[tokio::test]
+async fn retry_travels_as_json() {
+    let text = r#"{"retry": {"attempts": 4, "initial_delay_ms": 50, "jitter": "full",
+        "retry_on": ["timeout", {"exit_code": 75}]}}"#;
+    let options: ExecutionOptions = serde_json::from_str(text).unwrap();
+    let expected = RetryPolicy::new(4)
+        .initial_delay(Duration::from_millis(50))
+        .jitter(Jitter::Full)
+        .retry_on([RetryOn::Timeout, RetryOn::ExitCode(75)]);
+    assert_eq!(options.retry, Some(expected));
+    let again = serde_json::to_string(&options).unwrap();
+    assert_eq!(serde_json::from_str::<ExecutionOptions>(&again).unwrap(), options);
+
+    let result = run(&engine(), shell("exit 1"), retrying(at_once(2))).await;
+    let text = serde_json::to_string(&result).unwrap();
+    let read: ExecutionResult = serde_json::from_str(&text).unwrap();
+    assert_eq!(endings(&read), endings(&result));
+}

@@ -1,0 +1,215 @@
+//! How an execution is stopped: politely first, for good after the grace, the whole group of it,
+//! and without waiting for whoever holds its pipes.
+
+use execution_engine::*;
+use tempfile::TempDir;
+use test_support::*;
+
+/// Long enough that a test which waits for it has failed, and short enough to leave no traces.
+const LONG: &str = "sleep 300";
+/// Waits for something that tells itself when it is there. (A shell that has just been forked still
+/// has the traps of its parent: a signal that comes then is lost.)
+const WAIT: &str = "sh -c 'echo ready; exec sleep 300' & wait";
+
+fn with_grace(grace: Duration) -> ExecutionEngine {
+    ExecutionEngine::builder().stop_grace(grace).build().unwrap()
+}
+
+/// Starts a line, waits until it says something, cancels it, and waits for its end.
+async fn stopped_once_ready(
+    engine: ExecutionEngine,
+    line: &str,
+    options: ExecutionOptions,
+) -> ExecutionResult {
+    let recorder = Recorder::new();
+    let engine = engine.with_event_handler(recorder.clone());
+    let id = engine.execute_with(shell(line), options).await.unwrap();
+    let heard = |events: &[ExecutionEvent]| !lines_of(events, OutputStream::Stdout).is_empty();
+    recorder.when(id, heard).await;
+    engine.cancel(id).await.unwrap();
+    let result = soon("its end", engine.wait_for_completion(id)).await.unwrap();
+    assert_eq!(result.ending, Ending::Cancelled);
+    assert!(result.containment.survivors.is_empty(), "{result:?}");
+    result
+}
+
+/// Runs a line into its timeout. Once more with a longer one, if it was not ready by then.
+async fn timed_out_once_ready(engine: ExecutionEngine, line: &str) -> ExecutionResult {
+    for timeout_ms in [100, 1000, 10_000] {
+        let request = shell(line).timeout(Duration::from_millis(timeout_ms));
+        let result = soon("its end", engine.run(request)).await.unwrap();
+        assert_eq!(result.ending, Ending::TimedOut { timeout_ms });
+        if result.stdout.starts_with("ready\n") {
+            return result;
+        }
+    }
+    panic!("it was never ready");
+}
+
+// ------------------------------------------------------------------------------------------ the ladder
+
+#[tokio::test]
+async fn a_program_that_obeys_may_tidy_up_and_its_last_words_are_kept() {
+    let line = format!("trap 'echo bye; exit 0' TERM; {WAIT}");
+    let result = stopped_once_ready(with_grace(PATIENCE), &line, ExecutionOptions::default()).await;
+    assert_eq!(result.stdout, "ready\nbye\n");
+    assert_eq!(result.containment.signal, Some(Signal::Terminate), "nobody had to be killed");
+    assert_eq!(result.signal, None, "it ended by itself when it was asked to");
+}
+
+#[tokio::test]
+async fn a_program_that_ignores_it_is_killed_after_the_grace() {
+    let grace = Duration::from_millis(300);
+    let line = format!("trap '' TERM; echo ready; {LONG}; {LONG}");
+    let result = stopped_once_ready(with_grace(grace), &line, ExecutionOptions::default()).await;
+    let receipt = &result.containment;
+    assert_eq!((receipt.signal, result.signal), (Some(Signal::Kill), Some(9)));
+    assert!(receipt.stopped >= 2, "the shell and its sleep: {receipt:?}");
+    assert!(receipt.took >= grace, "it had its grace: {receipt:?}");
+    assert!(result.duration < PATIENCE, "{result:?}");
+}
+
+#[tokio::test]
+async fn the_grace_of_an_execution_goes_before_that_of_the_engine() {
+    let line = format!("trap '' TERM; echo ready; {LONG}");
+    let options = ExecutionOptions::default().stop_grace(Duration::ZERO);
+    let engine = with_grace(Duration::from_secs(3600));
+    let result = stopped_once_ready(engine, &line, options).await;
+    assert_eq!(result.containment.signal, Some(Signal::Kill));
+}
+
+#[tokio::test]
+async fn both_signals_can_be_chosen() {
+    let quits = format!("trap 'echo asked; exit 0' USR1; {WAIT}");
+    let options = ExecutionOptions::default().stop_signal(Signal::User1);
+    let result = stopped_once_ready(with_grace(PATIENCE), &quits, options).await;
+    assert_eq!(result.stdout, "ready\nasked\n");
+
+    // The final one may be polite, too; after another grace SIGKILL comes all the same.
+    let options = ExecutionOptions::default()
+        .stop_grace(Duration::from_millis(100))
+        .final_signal(Signal::Hangup);
+    let line = format!("trap '' TERM HUP; echo ready; {LONG}");
+    let result = stopped_once_ready(with_grace(PATIENCE), &line, options).await;
+    assert_eq!(result.containment.signal, Some(Signal::Kill));
+    assert!(result.containment.took >= Duration::from_millis(200), "{result:?}");
+}
+
+#[tokio::test]
+async fn where_the_first_signal_is_sigkill_no_other_is_sent() {
+    for kill in [Signal::Kill, Signal::Other(9)] {
+        let options = ExecutionOptions::default().stop_signal(kill).final_signal(Signal::Hangup);
+        let line = format!("trap 'echo hung up; exit' HUP; {WAIT}");
+        let result = stopped_once_ready(with_grace(PATIENCE), &line, options).await;
+        assert_eq!(result.stdout, "ready\n");
+        assert_eq!((result.containment.signal, result.signal), (Some(Signal::Kill), Some(9)));
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_stands_still_can_obey() {
+    let recorder = Recorder::new();
+    let engine = with_grace(PATIENCE).with_event_handler(recorder.clone());
+    let line = "trap 'echo bye; exit 0' TERM; kill -STOP $$; echo went on without reason";
+    let id = engine.execute(shell(line)).await.unwrap();
+    let events = recorder.when(id, |events| !events.is_empty()).await;
+    let ExecutionEvent::Started { pid, .. } = events[0] else { panic!("{events:?}") };
+    until("it stands still", || state(pid) == Some('T')).await;
+    engine.cancel(id).await.unwrap();
+    let result = soon("its end", engine.wait_for_completion(id)).await.unwrap();
+    assert_eq!(result.stdout, "bye\n");
+    assert_eq!(result.containment.signal, Some(Signal::Terminate));
+}
+
+#[tokio::test]
+async fn a_timeout_climbs_the_same_ladder() {
+    let grace = Duration::from_millis(200);
+    let line = format!("trap '' TERM; echo ready; {LONG}; {LONG}");
+    let result = timed_out_once_ready(with_grace(grace), &line).await;
+    assert_eq!(result.containment.signal, Some(Signal::Kill));
+    assert!(result.containment.took >= grace, "{result:?}");
+
+    let line = format!("trap 'echo bye; exit 0' TERM; {WAIT}");
+    let result = timed_out_once_ready(with_grace(PATIENCE), &line).await;
+    assert_eq!(result.stdout, "ready\nbye\n");
+    assert_eq!((result.success, result.exit_code), (false, -1), "its exit code comes too late");
+}
+
+#[tokio::test]
+async fn an_output_limit_climbs_it_too() {
+    let engine = ExecutionEngine::builder()
+        .config(ExecutionConfig {
+            max_output_size_bytes: 10,
+            oversized_output_strategy: OversizedOutputStrategy::FailExecution,
+            ..Default::default()
+        })
+        .stop_grace(Duration::from_millis(100))
+        .build()
+        .unwrap();
+    let line = format!("trap '' TERM; echo much more than ten; {LONG}");
+    let result = soon("its end", engine.run(shell(line))).await.unwrap();
+    assert_eq!(result.ending, Ending::OutputLimit { stream: OutputStream::Stdout, limit: 10 });
+    assert_eq!(result.containment.signal, Some(Signal::Kill));
+}
+
+#[tokio::test]
+async fn one_that_writes_without_end_is_stopped_all_the_same() {
+    let line = "trap '' TERM; echo ready; exec yes";
+    let result = timed_out_once_ready(with_grace(Duration::from_millis(200)), line).await;
+    assert_eq!(result.containment.signal, Some(Signal::Kill));
+    assert!(result.stdout.starts_with("ready\ny\ny\n"), "{result:?}");
+}
+
+// --------------------------------------------------------------------------------- what is left behind
+
+#[tokio::test]
+async fn a_background_process_that_holds_the_pipes_delays_nobody_and_ends_too() {
+    let engine = engine();
+    let result = soon("its end", engine.run(shell(format!("{LONG} & echo $!")))).await.unwrap();
+    assert_eq!(result.ending, Ending::Exited { code: 0 });
+    assert!(result.duration < PATIENCE, "{result:?}");
+    let receipt = &result.containment;
+    assert_eq!((receipt.stopped, receipt.signal), (1, Some(Signal::Terminate)));
+    assert!(!is_alive(pids(&result.stdout)[0]), "{result:?}");
+}
+
+#[tokio::test]
+async fn all_of_a_pipeline_is_stopped() {
+    let recorder = Recorder::new();
+    let engine = with_grace(PATIENCE).with_event_handler(recorder.clone());
+    let part = format!("sh -c 'echo $$ >&2; exec {LONG}'");
+    let id = engine.execute(shell(format!("{part} | {part} | {part}"))).await.unwrap();
+    let told = |events: &[ExecutionEvent]| lines_of(events, OutputStream::Stderr);
+    let told = told(&recorder.when(id, |events| told(events).len() == 3).await).join("\n");
+    engine.cancel(id).await.unwrap();
+    let result = soon("its end", engine.wait_for_completion(id)).await.unwrap();
+    assert_eq!(result.containment.signal, Some(Signal::Terminate), "{result:?}");
+    assert!(!pids(&told).into_iter().any(is_alive), "{result:?}");
+}
+
+/// Ends a process that a test has let escape.
+fn kill(pid: u32) {
+    let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+}
+
+#[tokio::test]
+async fn one_out_of_reach_that_holds_the_pipes_delays_nobody_and_nobody_claims_that_it_is_gone() {
+    let home = TempDir::new().unwrap();
+    let file = home.path().join("pid");
+    let engine =
+        ExecutionEngine::builder().containment(ContainmentLevel::ProcessGroup).build().unwrap();
+    let line = format!(
+        "setsid sh -c 'echo $$ >{0}; exec {LONG}' & until [ -s {0} ]; do sleep 0.01; done; echo ready",
+        file.display()
+    );
+    let result = soon("its end", engine.run(shell(line))).await.unwrap();
+    assert_eq!(
+        (result.ending.clone(), result.stdout.as_str()),
+        (Ending::Exited { code: 0 }, "ready\n")
+    );
+    assert!(!result.containment.proven, "{result:?}");
+    let pid = pids(&told(&file).await)[0];
+    assert!(is_alive(pid), "it would be news if a group held it");
+    kill(pid);
+}
