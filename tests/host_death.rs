@@ -269,7 +269,7 @@ fn look(engine: &ExecutionEngine, runtime: &tokio::runtime::Runtime, before: &[S
     for file in files {
         let to = std::fs::read_link(file.path()).unwrap();
         let to = to.to_str().unwrap();
-        let known = ["/dev/null", "pipe:", "/memfd:execution-roster"];
+        let known = ["/dev/null", "pipe:", "/memfd:execution-pid-list"];
         assert!(known.iter().any(|known| to.starts_with(known)), "{to} is the host's");
     }
 

@@ -1,54 +1,48 @@
-//! What the backends share besides the pipes and the accounts.
+//! Small helpers that all backends use.
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsStr};
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::os::unix::ffi::OsStrExt as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::Exit;
-use crate::error::is_transient;
+use crate::SpawnError;
+use crate::error::SpawnStage;
 
-/// What is there, or what is made now.
-pub(super) fn shared<T>(
-    slot: &Mutex<Option<Arc<T>>>,
-    make: fn() -> io::Result<T>,
-) -> io::Result<Arc<T>> {
-    let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(shared) = &*slot {
-        return Ok(Arc::clone(shared));
+/// Value that the children of one containment share. It is made with the first of them.
+#[derive(Debug)]
+pub(super) struct Shared<T>(Mutex<Option<Arc<T>>>);
+
+impl<T> Shared<T> {
+    pub(super) const fn new() -> Self {
+        Self(Mutex::new(None))
     }
-    let made = Arc::new(make()?);
-    *slot = Some(Arc::clone(&made));
-    Ok(made)
-}
 
-/// Where the few tools of a sentinel are; there are systems that have them in places of their own.
-pub(super) fn path() -> OsString {
-    let mut path = OsString::from("/usr/bin:/bin");
-    if let Some(own) = std::env::var_os("PATH") {
-        path.push(":");
-        path.push(own);
+    pub(super) fn get_or_make(&self, make: fn() -> io::Result<T>) -> io::Result<Arc<T>> {
+        let mut slot = self.lock();
+        if let Some(value) = &*slot {
+            return Ok(Arc::clone(value));
+        }
+        let made = Arc::new(make()?);
+        *slot = Some(Arc::clone(&made));
+        Ok(made)
     }
-    path
-}
 
-/// Whether the first shell of a sentinel, which does nothing but fork, has done so. One that has ended
-/// badly found no room for another process just now.
-pub(super) fn has_forked(first: Option<Exit>) -> io::Result<()> {
-    match first {
-        Some(Exit::Code(0) | Exit::Unknown) | None => Ok(()),
-        Some(_) => Err(io::Error::from_raw_os_error(libc::EAGAIN)),
-    }
-}
-
-/// A host without a shell can run programs all the same; it only cannot promise what happens when
-/// it is killed. What may work a moment later is to be tried again with the spawn that needs it.
-pub(super) fn or_warn<Sentinel>(sentinel: io::Result<Sentinel>) -> io::Result<Option<Sentinel>> {
-    match sentinel {
-        Ok(sentinel) => Ok(Some(sentinel)),
-        Err(error) if is_transient(&error) => Err(error),
-        Err(error) => {
-            tracing::warn!(%error, "no sentinel: if this process is killed, its children live on");
-            Ok(None)
+    /// Drops a value that has become useless, unless another thread has replaced it already.
+    #[cfg(all(target_os = "linux", not(execution_engine_portable)))]
+    pub(super) fn forget(&self, useless: &Arc<T>) {
+        let mut slot = self.lock();
+        if slot.as_ref().is_some_and(|value| Arc::ptr_eq(value, useless)) {
+            *slot = None;
         }
     }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<T>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Converts a string for the kernel, for which a NUL byte in the middle would end it.
+pub(super) fn c_string(text: impl AsRef<OsStr>) -> Result<CString, SpawnError> {
+    CString::new(text.as_ref().as_bytes())
+        .map_err(|_| SpawnError::new(SpawnStage::Input, io::ErrorKind::InvalidInput))
 }

@@ -18,6 +18,7 @@
 mod common;
 mod pipes;
 mod rusage;
+mod sentinel;
 
 #[cfg(all(target_os = "linux", not(execution_engine_portable)))]
 mod linux;

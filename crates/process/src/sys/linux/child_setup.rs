@@ -10,6 +10,7 @@ use super::pid_list::LINE;
 use super::resources::Resources;
 use crate::Launch;
 use crate::error::{SpawnError, SpawnStage};
+use crate::sys::common::c_string;
 
 /// Program, arguments, environment and directory as C strings.
 pub(super) struct ExecImage {
@@ -101,10 +102,6 @@ impl ExecImage {
             env: env.finish(),
         })
     }
-}
-
-fn c_string(text: &OsStr) -> Result<CString, SpawnError> {
-    CString::new(text.as_bytes()).map_err(|_| unusable())
 }
 
 /// A zero byte in the middle would end the string for the kernel.

@@ -1,13 +1,17 @@
-//! The mark that tells, in the environment of a process, which trees it belongs to.
+//! The marker in the environment of a process that says to which trees it belongs.
+//!
+//! A descendant inherits it wherever it moves and whatever it calls itself, until it clears its
+//! environment.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::Leftovers;
 
-/// The variable. Its value is a list, so that a tree within a tree belongs to both.
+/// Variable that holds the markers. Its value is a list, so that a tree within a tree belongs to both.
 pub(super) const VARIABLE: &str = "EXECUTION_ENGINE_TREE";
 
-/// Makes the marks of one containment.
+/// Source of the markers of one containment.
 #[derive(Debug)]
 pub(super) struct EnvMarker {
     /// Random, so that no other containment of this machine has it.
@@ -17,30 +21,29 @@ pub(super) struct EnvMarker {
 
 impl EnvMarker {
     pub(super) fn new() -> Self {
-        Self { owner: random(), next: AtomicU64::new(0) }
+        Self { owner: random_name(), next: AtomicU64::new(0) }
     }
 
-    /// What the sentinel looks for: the beginning of all marks whose processes must not outlive
-    /// the host.
-    pub(super) fn bound(&self) -> String {
+    /// Returns the common prefix of all markers whose processes must not outlive the host.
+    pub(super) fn bound_prefix(&self) -> String {
         format!("{}-bound-", self.owner)
     }
 
+    /// Returns the marker of the next tree.
     pub(super) fn next(&self, leftovers: Leftovers) -> String {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        // The dot ends it, so that the mark 1 is not found in the mark 12.
+        // The dot ends it, so that marker 1 is not found in marker 12.
         match leftovers {
-            Leftovers::Stop => format!("{}{number}.", self.bound()),
+            Leftovers::Stop => format!("{}{number}.", self.bound_prefix()),
             Leftovers::Leave => format!("{}-free-{number}.", self.owner),
         }
     }
 }
 
-/// An unpredictable name of 16 characters.
-pub(super) fn random() -> String {
-    // Seeded by the system for each process, and different with each call.
-    let state = std::collections::hash_map::RandomState::new();
-    format!("{:016x}", std::hash::BuildHasher::hash_one(&state, std::process::id()))
+/// Returns an unpredictable name of 16 characters.
+pub(super) fn random_name() -> String {
+    // The system seeds it for each process, and each call has other keys.
+    format!("{:016x}", RandomState::new().hash_one(std::process::id()))
 }
 
 #[cfg(test)]
@@ -48,9 +51,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_those_that_must_not_outlive_the_host_are_bound_to_it() {
-        let marks = EnvMarker::new();
-        let (bound, free) = (marks.next(Leftovers::Stop), marks.next(Leftovers::Leave));
-        assert!(bound.contains(&marks.bound()) && !free.contains(&marks.bound()));
+    fn only_trees_that_must_not_outlive_the_host_have_the_bound_prefix() {
+        let marker = EnvMarker::new();
+        let (bound, free) = (marker.next(Leftovers::Stop), marker.next(Leftovers::Leave));
+        assert!(bound.contains(&marker.bound_prefix()) && !free.contains(&marker.bound_prefix()));
     }
 }

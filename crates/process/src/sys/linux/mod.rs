@@ -19,7 +19,7 @@ mod stack;
 
 use std::io;
 use std::os::fd::AsFd as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 pub(crate) use child_setup::hold_broken_pipe_signals;
 pub(crate) use process::Process;
@@ -33,7 +33,7 @@ use pid_list::PidSlot;
 use process::Tracker;
 use resources::Resources;
 
-use super::common::shared;
+use super::common::Shared;
 use super::pipes::{self, ChildEnds};
 use crate::error::{SpawnError, SpawnStage};
 use crate::limits::LimitUnavailable;
@@ -54,13 +54,13 @@ pub(crate) fn available(level: Level) -> Result<(), String> {
 #[derive(Debug)]
 pub(crate) struct Containment {
     level: Level,
-    host_guard: Mutex<Option<Arc<HostGuard>>>,
-    parent: Mutex<Option<Arc<ParentCgroup>>>,
+    host_guard: Shared<HostGuard>,
+    parent: Shared<ParentCgroup>,
 }
 
 impl Containment {
     pub(crate) fn new(level: Level) -> Self {
-        Self { level, host_guard: Mutex::default(), parent: Mutex::default() }
+        Self { level, host_guard: Shared::new(), parent: Shared::new() }
     }
 
     pub(crate) fn level(&self) -> Level {
@@ -101,12 +101,12 @@ impl Containment {
     }
 
     fn spawn_on_roster(&self, launch: &Launch, child: &ChildEnds) -> Result<Process, SpawnError> {
-        let guard = shared(&self.host_guard, HostGuard::new).map_err(uncontained)?;
-        let mark = guard.marks().next(launch.leftovers);
+        let guard = self.host_guard.get_or_make(HostGuard::new).map_err(uncontained)?;
+        let mark = guard.marker().next(launch.leftovers);
         let image = ExecImage::marked(launch, &mark)?;
         let entry = PidSlot::new(guard);
         let mut setup = setup(&image, child, launch);
-        if let Some(place) = entry.place() {
+        if let Some(place) = entry.target() {
             setup.register_pid(place);
         }
         let leader = clone::start(setup, Placement::Inherit)?;
@@ -123,7 +123,7 @@ impl Containment {
         let mut attempts = 0;
         loop {
             attempts += 1;
-            let parent = shared(&self.parent, ParentCgroup::make).map_err(uncontained)?;
+            let parent = self.parent.get_or_make(ParentCgroup::make).map_err(uncontained)?;
             let mut setup = setup(&image, child, launch);
             setup.isolate(Isolation::Group);
             match spawn_below(&parent, entry, setup, launch) {
@@ -131,7 +131,7 @@ impl Containment {
                 Err(error) if attempts == 1 && is_removed(&error) => {
                     parent.forget_idle();
                     if parent.is_gone() {
-                        forget(&self.parent, &parent);
+                        self.parent.forget(&parent);
                     }
                 }
                 spawned => return spawned,
@@ -174,12 +174,4 @@ fn setup<'a>(image: &'a ExecImage, child: &ChildEnds, launch: &Launch) -> ChildS
 
 fn uncontained(error: io::Error) -> SpawnError {
     SpawnError::new(SpawnStage::Containment, error)
-}
-
-/// Forgets what has become useless, unless another thread has replaced it already.
-fn forget<T>(slot: &Mutex<Option<Arc<T>>>, useless: &Arc<T>) {
-    let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-    if slot.as_ref().is_some_and(|shared| Arc::ptr_eq(shared, useless)) {
-        *slot = None;
-    }
 }

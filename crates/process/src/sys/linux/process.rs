@@ -80,7 +80,7 @@ impl Process {
                 if let Some(listed) = &mut self.listed
                     && lineage.has_lost_number()
                 {
-                    listed.blank();
+                    listed.clear();
                 }
                 tree
             }

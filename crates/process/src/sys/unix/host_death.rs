@@ -1,5 +1,4 @@
-//! What keeps the children of one containment from outliving the host: the sentinel, which is told of
-//! each group when it comes and when it is gone.
+//! Host-death protection of one containment: the sentinel, and the groups on its list.
 
 use std::io;
 use std::sync::Arc;
@@ -7,8 +6,9 @@ use std::sync::Arc;
 use rustix::process::Pid;
 
 use super::sentinel::Sentinel;
-use crate::sys::common;
+use crate::sys::sentinel::or_warn;
 
+/// Keeps the children of one containment from outliving the host.
 #[derive(Debug)]
 pub(super) struct HostGuard {
     sentinel: Option<Sentinel>,
@@ -16,17 +16,17 @@ pub(super) struct HostGuard {
 
 impl HostGuard {
     pub(super) fn new() -> io::Result<Self> {
-        Ok(Self { sentinel: common::or_warn(Sentinel::start())? })
+        Ok(Self { sentinel: or_warn(Sentinel::start())? })
     }
 
-    fn tell(&self, change: char, group: Pid) {
+    fn send(&self, change: char, group: Pid) {
         if let Some(sentinel) = &self.sentinel {
-            sentinel.tell(&format!("{change}{}\n", group.as_raw_nonzero()));
+            sentinel.send(&format!("{change}{}\n", group.as_raw_nonzero()));
         }
     }
 }
 
-/// A group on the list; dropped, it is taken off.
+/// Process group on the sentinel's list; the drop takes it off.
 #[derive(Debug)]
 pub(super) struct ListedGroup {
     guard: Arc<HostGuard>,
@@ -35,13 +35,13 @@ pub(super) struct ListedGroup {
 
 impl ListedGroup {
     pub(super) fn new(guard: Arc<HostGuard>, group: Pid) -> Self {
-        guard.tell('+', group);
+        guard.send('+', group);
         Self { guard, group }
     }
 }
 
 impl Drop for ListedGroup {
     fn drop(&mut self) {
-        self.guard.tell('-', self.group);
+        self.guard.send('-', self.group);
     }
 }

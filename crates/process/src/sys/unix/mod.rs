@@ -10,7 +10,6 @@ mod spawn;
 mod waiter;
 
 use std::io;
-use std::sync::{Arc, Mutex};
 
 pub(crate) use process::Process;
 pub(crate) use signals::hold_broken_pipe_signals;
@@ -19,7 +18,7 @@ use host_death::{HostGuard, ListedGroup};
 use leader::Leader;
 use waiter::Waiter;
 
-use super::common::shared;
+use super::common::Shared;
 use super::pipes;
 use crate::error::{SpawnError, SpawnStage};
 use crate::limits::LimitUnavailable;
@@ -38,12 +37,12 @@ pub(crate) fn available(level: Level) -> Result<(), String> {
 #[derive(Debug)]
 pub(crate) struct Containment {
     level: Level,
-    host_guard: Mutex<Option<Arc<HostGuard>>>,
+    host_guard: Shared<HostGuard>,
 }
 
 impl Containment {
     pub(crate) fn new(level: Level) -> Self {
-        Self { level, host_guard: Mutex::default() }
+        Self { level, host_guard: Shared::new() }
     }
 
     pub(crate) fn level(&self) -> Level {
@@ -82,7 +81,9 @@ impl Containment {
             return Err(SpawnError::new(SpawnStage::Limits, io::Error::other(refused)));
         }
         let (host, child) = pipes::open(launch)?;
-        let guard = shared(&self.host_guard, HostGuard::new)
+        let guard = self
+            .host_guard
+            .get_or_make(HostGuard::new)
             .map_err(|error| SpawnError::new(SpawnStage::Containment, error))?;
         // Before the child: what is refused after it has begun could not be tried again.
         let waiter = Waiter::hire().map_err(|error| SpawnError::new(SpawnStage::Process, error))?;

@@ -1,15 +1,11 @@
-//! The sentinel: a small process that outlives the host by a moment, and takes its children along.
+//! Starts the sentinel and sends it the changes of the list of groups.
 //!
-//! It is a shell that reads from a pipe whose writing end only the host holds: a line for each group
-//! that comes or is gone. However the host ends, the system closes that end. The shell is started like
-//! any child, forks once and leaves its copy to the init process, so that the host has no child it
-//! does not know of.
-//!
-//! A child is on the list a moment after it was started, when its id is known. A host that is killed
-//! in that moment leaves it behind.
+//! There is no memory that both could share on every Unix, so the host writes a line into the lifeline
+//! for each group that begins or ends. A child is on the list a moment after its start, when its id
+//! is known: a host that is killed in that moment leaves the child behind.
 
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -18,61 +14,58 @@ use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, waitpid};
 
 use super::spawn;
-use crate::sys::{common, pipes};
-use crate::{Exit, Launch};
+use crate::Exit;
+use crate::sys::pipes;
+use crate::sys::sentinel::{self, END_GROUPS};
 
-const SCRIPT: &str = include_str!("sentinel.sh");
-/// How long a full pipe is waited for. It has room for thousands of lines.
-const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+/// Longest wait for room in a full pipe, which holds thousands of lines.
+const WRITE_TIMEOUT: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
-/// Held for as long as the children are to live.
+/// Sentinel of one containment. It ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct Sentinel {
     lifeline: OwnedFd,
-    /// The other end, so that a sentinel that somebody has killed does not break the pipe: a host with
-    /// the default SIGPIPE would end by that.
+    /// The other end, so that the pipe of a sentinel that was killed does not break: a host with the
+    /// default SIGPIPE would die of the next write.
     _read: OwnedFd,
-    is_deaf: AtomicBool,
+    has_failed: AtomicBool,
 }
 
 impl Sentinel {
     pub(super) fn start() -> io::Result<Self> {
-        let mut launch = Launch::new("/bin/sh");
-        launch.args = ["sh", "-c", SCRIPT, "execution-sentinel"].map(Into::into).to_vec();
-        launch.env = vec![("PATH".into(), common::path())];
-        launch.working_dir =
-            cfg!(any(target_os = "linux", target_vendor = "apple")).then(|| "/".into());
-        let (read, lifeline) = pipes::pipe()?;
-        let null = pipes::dev_null()?.as_raw_fd();
-        let stdio = [read.as_raw_fd(), null, null];
-        let shell = spawn::start(&launch, stdio).map_err(|error| error.source)?;
-        common::has_forked(reap(shell))?;
-        rustix::fs::fcntl_setfl(&lifeline, OFlags::NONBLOCK)?;
-        Ok(Self { lifeline, _read: read, is_deaf: AtomicBool::new(false) })
+        let list = pipes::dev_null()?;
+        let no_marker = "".as_ref();
+        let (read, write) = sentinel::start(END_GROUPS, no_marker, list, |launch, stdio| {
+            spawn::start(launch, stdio).map(reap).map_err(|error| error.source)
+        })?;
+        rustix::fs::fcntl_setfl(&write, OFlags::NONBLOCK)?;
+        Ok(Self { lifeline: write, _read: read, has_failed: AtomicBool::new(false) })
     }
 
-    pub(super) fn tell(&self, line: &str) {
-        if self.is_deaf.load(Ordering::Relaxed) {
+    /// Sends one line. Warns about the first that cannot be sent and sends no more after it.
+    pub(super) fn send(&self, line: &str) {
+        if self.has_failed.load(Ordering::Relaxed) {
             return;
         }
-        // So short a line is written whole or not at all.
+        // So short a line is written whole or not at all (PIPE_BUF).
         let mut written = rustix::io::write(&self.lifeline, line.as_bytes());
         if written == Err(Errno::AGAIN) {
-            let _ready = poll(&mut [PollFd::new(&self.lifeline, PollFlags::OUT)], Some(&PATIENCE));
+            let mut fds = [PollFd::new(&self.lifeline, PollFlags::OUT)];
+            let _ready = poll(&mut fds, Some(&WRITE_TIMEOUT));
             written = rustix::io::write(&self.lifeline, line.as_bytes());
         }
         if let Err(error) = written
-            && !self.is_deaf.swap(true, Ordering::Relaxed)
+            && !self.has_failed.swap(true, Ordering::Relaxed)
         {
             tracing::warn!(
                 %error,
-                "the sentinel does not listen: if this process is killed, its children live on"
+                "the sentinel does not read: if this process is killed, its children live on"
             );
         }
     }
 }
 
-/// The first shell is done as soon as it has forked. None if somebody else has reaped it.
+/// Waits for the first shell. `None` if other code in the host has reaped it.
 fn reap(shell: Pid) -> Option<Exit> {
     loop {
         match waitpid(Some(shell), WaitOptions::empty()) {

@@ -15,6 +15,7 @@ use rustix::process::Pid;
 use super::signals;
 use crate::Launch;
 use crate::error::{SpawnError, SpawnStage};
+use crate::sys::common::c_string;
 
 /// Apple's systems close what is not given to the child by name.
 #[cfg(target_vendor = "apple")]
@@ -72,12 +73,6 @@ fn stage_of(error: &io::Error, launch: &Launch) -> SpawnStage {
 
 fn can_be_entered(dir: &Path) -> bool {
     dir.is_dir() && rustix::fs::access(dir, Access::EXEC_OK).is_ok()
-}
-
-fn c_string(text: &OsStr) -> Result<CString, SpawnError> {
-    // A zero byte in the middle would end the string for the system.
-    CString::new(text.as_bytes())
-        .map_err(|_| SpawnError::new(SpawnStage::Input, io::ErrorKind::InvalidInput))
 }
 
 fn strings(

@@ -14,10 +14,10 @@ use super::lease::CpuTimes;
 use super::{Cgroup, kill_all, mount, open, remove};
 use crate::Limits;
 use crate::limits::LimitUnavailable;
-use crate::sys::common;
-use crate::sys::linux::env_marker;
+use crate::sys::linux::env_marker::random_name;
 use crate::sys::linux::proc::Stat;
 use crate::sys::linux::sentinel::Sentinel;
+use crate::sys::sentinel::or_warn;
 
 const PREFIX: &str = "execution-engine.";
 /// How many empty groups are kept open for the next children. When many run, those who come take
@@ -66,7 +66,7 @@ impl ParentCgroup {
 
     fn fill(dir: PathBuf) -> io::Result<Self> {
         std::fs::create_dir(dir.join(PLAIN))?;
-        let sentinel = Sentinel::of_group(&dir);
+        let sentinel = Sentinel::of_cgroup(&dir);
         let events = Some(open(&dir, "cgroup.events", OFlags::RDONLY)?);
         Ok(Self {
             dir,
@@ -74,7 +74,7 @@ impl ParentCgroup {
             next: AtomicU32::new(0),
             idle: Mutex::default(),
             controlled: Mutex::default(),
-            _sentinel: common::or_warn(sentinel)?,
+            _sentinel: or_warn(sentinel)?,
         })
     }
 
@@ -217,7 +217,7 @@ pub(super) fn first_leaf(dir: &Path) -> PathBuf {
 pub(super) fn name() -> io::Result<String> {
     let pid = std::process::id();
     let me = Stat::of(pid.cast_signed())?.ok_or(io::ErrorKind::NotFound)?;
-    Ok(format!("{PREFIX}{pid}.{}.{}.{}", me.started, pid_namespace(), env_marker::random()))
+    Ok(format!("{PREFIX}{pid}.{}.{}.{}", me.started, pid_namespace(), random_name()))
 }
 
 fn pid_namespace() -> u64 {
