@@ -5,6 +5,7 @@ mod queue;
 
 pub use limiter::Admission;
 pub(crate) use limiter::{
-    AdmissionRequest, Admitted, ConcurrencyLimiter, GroupLimit, QueuePolicy, QueueSlot, Rejected,
+    AdmissionRequest, Admitted, ConcurrencyLimiter, GroupLimit, Permit, QueuePolicy, QueueSlot,
+    Rejected, Ticket,
 };
 pub(crate) use queue::{AdmissionQueue, GroupId, QueueKey};

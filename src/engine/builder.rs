@@ -49,7 +49,7 @@ impl Default for EngineBuilder {
                 replay_window: 1024 * 1024,
                 overflow_disk_limit: 10 * 1024 * 1024 * 1024,
                 logs: LogRetention::Keep,
-                ladder: StopSequence::default(),
+                stop: StopSequence::default(),
                 drain: Duration::from_secs(2),
                 max_pause: Duration::from_secs(3600),
             },
@@ -72,20 +72,20 @@ impl EngineBuilder {
     /// How long a process tree that is being stopped has between the polite signal and the final.
     /// Default: 2 s. [`ExecutionOptions`](crate::ExecutionOptions) can say otherwise.
     pub fn stop_grace(mut self, grace: Duration) -> Self {
-        self.settings.ladder.grace = grace;
+        self.settings.stop.grace = grace;
         self
     }
 
     /// The polite signal, which a process tree gets first when it is stopped. Default: SIGTERM.
     pub fn stop_signal(mut self, signal: Signal) -> Self {
-        self.settings.ladder.polite = signal;
+        self.settings.stop.term_signal = signal;
         self
     }
 
     /// The signal for those that are left after the grace. Default: SIGKILL. After another one, and
     /// another grace, SIGKILL comes all the same.
     pub fn final_signal(mut self, signal: Signal) -> Self {
-        self.settings.ladder.last = signal;
+        self.settings.stop.kill_signal = signal;
         self
     }
 
@@ -225,8 +225,8 @@ impl EngineBuilder {
             return Err(invalid("handler_stall_limit", "must be more than 0"));
         }
         for (field, signal) in [
-            ("stop_signal", self.settings.ladder.polite),
-            ("final_signal", self.settings.ladder.last),
+            ("stop_signal", self.settings.stop.term_signal),
+            ("final_signal", self.settings.stop.kill_signal),
         ] {
             prepare::signal(field, Some(signal))?;
         }

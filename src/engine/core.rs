@@ -1,17 +1,19 @@
-//! What all clones of an engine share, and the way from a request to a running execution.
+//! The core that all clones of an engine share, and the start of an execution: prepare, admit, launch.
 
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use chrono::Utc;
+
 use super::cleanup;
-use crate::admission::{AdmissionRequest, Admitted, QueuePolicy, Rejected};
+use crate::admission::{AdmissionRequest, Admitted, Permit, QueuePolicy, Rejected, Ticket};
 use crate::config::{ExecutionConfig, LogRetention, OversizedOutputStrategy};
 use crate::error::{ExecutionError, Result};
 use crate::events::{HandlerPool, HandlerSet, Publisher};
 use crate::execution::{
-    ActiveExecution, CompletionGuard, ExecutionContext, ExecutionParams, QueuedExecution,
-    RetryContext, StartedExecution, StopSequence, TimeLimits, stdin_pair,
+    self, ActiveExecution, AttemptSpec, CompletionGuard, ExecutionContext, ExecutionParams,
+    PhaseContext, QueuedExecution, RetryContext, StdinWriter, StopSequence, TimeLimits, stdin_pair,
 };
 use crate::output::{
     ExcessPolicy, Journal, JournalLimits, KeepPolicy, LogTargets, OutputSettings, View,
@@ -20,8 +22,6 @@ use crate::prepare::{self, PreparedRequest, RequestRules};
 use crate::runtime::WorkerPool;
 use crate::store::{AdmissionError, ExecutionInfo, Origin, RequestNotes};
 use crate::types::{ExecutionOptions, ExecutionRequest};
-use chrono::Utc;
-use execution_engine_process::Launch;
 
 /// What all clones of an engine share.
 pub(super) struct EngineCore {
@@ -42,91 +42,108 @@ pub(super) struct EngineSettings {
     pub(super) replay_window: usize,
     pub(super) overflow_disk_limit: u64,
     pub(super) logs: LogRetention,
-    pub(super) ladder: StopSequence,
+    pub(super) stop: StopSequence,
     pub(super) drain: Duration,
     pub(super) max_pause: Duration,
 }
 
+/// A prepared execution that is not admitted yet.
+struct NewExecution {
+    active: Arc<ActiveExecution>,
+    publisher: Publisher,
+    spec: AttemptSpec,
+    logs: LogTargets,
+    retry: Option<Box<RetryContext>>,
+}
+
 impl EngineCore {
-    /// From a request to an execution that runs or waits its turn; refused, it leaves nothing
-    /// behind.
+    /// Starts an execution: it runs or is queued when this returns. A refused request leaves nothing
+    /// behind. What follows is described in [`crate::execution`].
     pub(super) fn start(
         &self,
-        mut request: ExecutionRequest,
+        request: ExecutionRequest,
         options: &ExecutionOptions,
         origin: Origin<'_>,
     ) -> Result<Arc<ActiveExecution>> {
-        let id = request.id;
-        let PreparedRequest { launch, timeout, group } =
-            prepare::prepare(&request, options, &self.rules())?;
+        let prepared = prepare::prepare(&request, options, &self.rules())?;
         let patience = match origin {
             Origin::Caller => QueuePolicy::AsConfigured,
             // A plan offers no more steps than could run, so they wait however full the queue is.
             Origin::Step(_) => QueuePolicy::Unbounded,
         };
-        let ask = AdmissionRequest { group, priority: options.priority, patience };
+        let (group, priority) = (prepared.group, options.priority);
+        let ask = AdmissionRequest { group, priority, patience };
+        let execution = self.assemble(request, options, prepared)?;
+        self.driver.ready().map_err(no_threads)?;
+        let active = Arc::clone(&execution.active);
+        let registry = &self.shared.registry;
+        match registry.admit(active.info().id, &active, origin, ask).map_err(refused)? {
+            Admitted::Permit(permit) => self.launch(execution, permit)?,
+            Admitted::Ticket(ticket) => self.enqueue(execution, ticket),
+        }
+        Ok(active)
+    }
+
+    /// Makes everything that an execution needs. Nothing of it is visible yet.
+    fn assemble(
+        &self,
+        mut request: ExecutionRequest,
+        options: &ExecutionOptions,
+        prepared: PreparedRequest,
+    ) -> Result<NewExecution> {
+        // Made absolute now: the host may change its directory while the execution waits.
         request.output_log_path = request.output_log_path.map(prepare::absolute);
-        let source = prepare::absolute_source(&options.stdin);
-        let (stdin, feed) = stdin_pair(&source);
-        let terms = Box::new(ExecutionParams {
-            timing: self.timing(timeout, options),
-            leftovers: options.leftovers,
-            limits: (!options.limits.is_empty()).then(|| Box::new(options.limits)),
-            stdin: source,
-            feed,
-        });
-        let profile = ExecutionInfo {
-            id,
+        let info = ExecutionInfo {
+            id: request.id,
             command: request.command.to_string().into(),
             accepted_at: Utc::now(),
             notes: RequestNotes::of(&request.metadata, request.output_log_path.as_deref()),
         };
-        let command = Arc::clone(&profile.command);
-        let journal = Arc::new(Journal::new(profile.owner(), command, self.holding()));
+        let command = Arc::clone(&info.command);
+        let journal = Arc::new(Journal::new(info.owner(), command, self.holding()));
         let publisher = self.publisher(Arc::clone(&journal))?;
-        self.driver.ready().map_err(no_threads)?;
-
+        let (stdin, params) = self.params(prepared.timeout, options);
         let partial_after = options.partial_lines_after_ms.map(Duration::from_millis);
-        let plan = self.pump_plan(Arc::clone(&journal), partial_after);
-        let again = options.retry.clone().map(|retry| {
-            Box::new(RetryContext {
-                launch: staying_here(launch.clone()),
-                retry,
-                plan: plan.clone(),
-                terms: terms.again(),
-            })
+        let output = self.output_settings(Arc::clone(&journal), partial_after);
+        let spec = AttemptSpec { launch: prepared.launch, output, params };
+        let retry = options.retry.clone().map(|policy| {
+            let mut spec = spec.for_another_attempt();
+            spec.stay_in_current_dir();
+            Box::new(RetryContext { policy, spec })
         });
-        let retry = options.retry.clone().map(Box::new);
-        let live = Arc::new(ActiveExecution::new(profile, journal, stdin, retry));
+        let policy = options.retry.clone().map(Box::new);
+        let active = Arc::new(ActiveExecution::new(info, journal, stdin, policy));
         let logs = LogTargets {
-            raw: request.output_log_path.take(),
+            raw: request.output_log_path,
             dir: self.config.log_dir.clone(),
             max_line_bytes: self.settings.max_line_bytes,
         };
-        drop(request);
-        let admitted = self.shared.registry.admit(id, &live, origin, ask).map_err(refused)?;
-        let duty = |admitted| {
-            CompletionGuard::new(Arc::clone(&live), Arc::clone(&self.shared), publisher, admitted)
-        };
-        match admitted {
-            Admitted::Ticket(ticket) => {
-                live.waits(ticket.place());
-                let duty = duty(Admitted::Ticket(ticket));
-                let launch = staying_here(launch);
-                self.driver.spawn(QueuedExecution { duty, launch, logs, plan, terms, again }.run());
-            }
-            Admitted::Permit(permit) => {
-                let logs = self.shared.open_logs(&logs, &live, launch.working_dir.as_deref());
-                let logs = logs.inspect_err(|_| {
-                    self.shared.registry.discard(id);
-                    live.end(None);
-                })?;
-                let duty = duty(Admitted::Permit(permit));
-                self.driver
-                    .spawn(StartedExecution::attempt(duty, launch, logs, plan, terms, again).run());
-            }
-        }
-        Ok(live)
+        Ok(NewExecution { active, publisher, spec, logs, retry })
+    }
+
+    /// Starts the program of an admitted execution and hands it to a worker.
+    fn launch(&self, execution: NewExecution, permit: Permit) -> Result<()> {
+        let NewExecution { active, publisher, spec, logs, retry } = execution;
+        let logs = self.shared.open_logs(&logs, &active, spec.launch.working_dir.as_deref());
+        let logs = logs.inspect_err(|_| {
+            // Refused after all. The permit goes back with this function.
+            self.shared.registry.discard(active.info().id);
+            active.publish_record(None);
+        })?;
+        let cx = PhaseContext::new(active, Arc::clone(&self.shared), publisher);
+        let guard = CompletionGuard::new(cx, Admitted::Permit(permit));
+        self.driver.spawn(execution::run(execution::launch(guard, spec, logs, retry)));
+        Ok(())
+    }
+
+    /// Lets an execution wait for its permit on a worker.
+    fn enqueue(&self, execution: NewExecution, ticket: Box<Ticket>) {
+        let NewExecution { active, publisher, mut spec, logs, retry } = execution;
+        active.set_queue_slot(ticket.place());
+        spec.stay_in_current_dir();
+        let cx = PhaseContext::new(active, Arc::clone(&self.shared), publisher);
+        let guard = CompletionGuard::new(cx, Admitted::Ticket(ticket));
+        self.driver.spawn(QueuedExecution { guard, spec, logs, retry }.run());
     }
 
     pub(super) fn rules(&self) -> RequestRules<'_> {
@@ -145,7 +162,7 @@ impl EngineCore {
         Ok(audience.publisher(journal, self.lens(), &self.stage, Arc::clone(&self.shared.hub)))
     }
 
-    /// What those who are told of lines get to see.
+    /// Returns what handlers and subscriptions get to see.
     pub(super) fn lens(&self) -> View {
         if self.config.stream_output { View::Lines } else { View::Events }
     }
@@ -159,7 +176,36 @@ impl EngineCore {
         }
     }
 
-    fn pump_plan(&self, journal: Arc<Journal>, partial_after: Option<Duration>) -> OutputSettings {
+    /// Returns the callers' end of the input, and the parameters of the phases.
+    fn params(
+        &self,
+        timeout: Option<Duration>,
+        options: &ExecutionOptions,
+    ) -> (StdinWriter, Box<ExecutionParams>) {
+        let EngineSettings { stop, drain, max_pause, .. } = self.settings;
+        let grace = options.stop_grace_ms.map(Duration::from_millis);
+        let stop = StopSequence {
+            term_signal: options.stop_signal.unwrap_or(stop.term_signal),
+            grace: grace.unwrap_or(stop.grace),
+            kill_signal: options.final_signal.unwrap_or(stop.kill_signal),
+        };
+        let source = prepare::absolute_source(&options.stdin);
+        let (stdin, feed) = stdin_pair(&source);
+        let params = Box::new(ExecutionParams {
+            timing: TimeLimits { timeout, stop, drain, max_pause },
+            leftovers: options.leftovers,
+            limits: (!options.limits.is_empty()).then(|| Box::new(options.limits)),
+            stdin: source,
+            feed,
+        });
+        (stdin, params)
+    }
+
+    fn output_settings(
+        &self,
+        journal: Arc<Journal>,
+        partial_after: Option<Duration>,
+    ) -> OutputSettings {
         OutputSettings {
             journal,
             limit: self.config.max_output_size_bytes,
@@ -172,17 +218,6 @@ impl EngineCore {
             overflow_dir: Arc::clone(&self.shared.overflow_dir),
             partial_after,
         }
-    }
-
-    fn timing(&self, timeout: Option<Duration>, options: &ExecutionOptions) -> TimeLimits {
-        let EngineSettings { ladder, drain, max_pause, .. } = self.settings;
-        let grace = options.stop_grace_ms.map(Duration::from_millis);
-        let ladder = StopSequence {
-            polite: options.stop_signal.unwrap_or(ladder.polite),
-            grace: grace.unwrap_or(ladder.grace),
-            last: options.final_signal.unwrap_or(ladder.last),
-        };
-        TimeLimits { timeout, ladder, drain, max_pause }
     }
 }
 
@@ -201,11 +236,6 @@ pub(super) fn refused(refusal: AdmissionError) -> ExecutionError {
         }
         AdmissionError::Closed => ExecutionError::ShuttingDown,
     }
-}
-
-/// The same for a program that starts when this process may be elsewhere.
-fn staying_here(launch: Launch) -> Launch {
-    Launch { working_dir: launch.working_dir.or_else(prepare::current_dir), ..launch }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err takes")]

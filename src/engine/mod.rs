@@ -124,7 +124,7 @@ impl ExecutionEngine {
         options: ExecutionOptions,
     ) -> Result<Uuid> {
         let live = self.core.start(request, &options, Origin::Caller)?;
-        Ok(live.profile().id)
+        Ok(live.info().id)
     }
 
     /// Executes and waits. Dropping the future does not stop the execution; keep the id of the
@@ -262,7 +262,7 @@ impl ExecutionEngine {
     pub async fn shutdown(&self, grace: Duration) -> ShutdownReport {
         let begun = Instant::now();
         let ActiveEntries { executions, plans } = self.core.shared.registry.close();
-        executions.iter().for_each(|active| active.close(grace));
+        executions.iter().for_each(|active| active.shut_down(grace));
         let mut ended = Vec::with_capacity(executions.len());
         let mut survivors = Vec::new();
         for live in executions {
@@ -284,7 +284,7 @@ impl ExecutionEngine {
         let mut all: Vec<_> = entries
             .into_iter()
             .map(|entry| match entry {
-                ExecutionEntry::Active(live) => (live.waits_since(), live.summary()),
+                ExecutionEntry::Active(live) => (live.queued_since(), live.summary()),
                 ExecutionEntry::Ended(record) => (None, record.summary()),
             })
             .collect();
@@ -316,9 +316,9 @@ impl ExecutionEngine {
     /// [`ExecutionError::NotFound`] for an unknown id.
     pub async fn queue_position(&self, id: Uuid) -> Result<Option<usize>> {
         Ok(match self.entry(id)? {
-            ExecutionEntry::Active(live) => {
-                live.place().and_then(|place| self.core.shared.registry.permits().position(place))
-            }
+            ExecutionEntry::Active(live) => live
+                .queue_slot()
+                .and_then(|place| self.core.shared.registry.permits().position(place)),
             ExecutionEntry::Ended(_) => None,
         })
     }
@@ -351,7 +351,7 @@ impl ExecutionEngine {
     pub async fn get_log_path(&self, id: Uuid) -> Result<Option<PathBuf>> {
         let entry = self.entry(id)?;
         let raw_log = match &entry {
-            ExecutionEntry::Active(live) => live.profile().raw_log(),
+            ExecutionEntry::Active(live) => live.info().raw_log(),
             ExecutionEntry::Ended(record) => record.profile().raw_log(),
         };
         let own_log =
@@ -435,10 +435,10 @@ impl ExecutionEngine {
             ExecutionEntry::Active(live) => {
                 let refused =
                     |reason: &str| Err(ExecutionError::Control { id, reason: reason.to_string() });
-                if let Some(lull) = live.lull() {
+                if let Some(lull) = live.not_running_reason() {
                     return refused(lull);
                 }
-                match (live.control(action).await, live.lull()) {
+                match (live.control(action).await, live.not_running_reason()) {
                     (Some(done), _) => return done.or_else(|error| refused(&error.to_string())),
                     (None, Some(lull)) => return refused(lull),
                     (None, None) => match live.decision() {

@@ -1,4 +1,4 @@
-//! What everybody shares of an execution that has not ended.
+//! An execution that has not ended, as everything outside its task sees it: state, requests, record.
 
 use std::io;
 use std::pin::pin;
@@ -19,118 +19,119 @@ use crate::output::{Journal, JournalOwner};
 use crate::store::{ExecutionEntry, ExecutionInfo, Record, Registry};
 use crate::types::{Ending, ExecutionStatus, ExecutionSummary, RetryPolicy};
 
-/// A live execution: its state, and the two bells, one for its supervisor and one for its waiters.
+/// Shared handle of an execution that has not ended.
+///
+/// Its ending can be decided from outside ([`decide`](Self::decide)) or by its task; the state machine
+/// takes the first. The task learns of it by `wake`.
 #[derive(Debug)]
 pub(crate) struct ActiveExecution {
-    profile: ExecutionInfo,
+    info: ExecutionInfo,
     journal: Arc<Journal>,
     stdin: StdinWriter,
     state: Mutex<ExecutionState>,
     inbox: ControlInbox,
-    /// Overrides the grace of its ladder: the shortest that was asked for.
+    /// Overrides the grace of its stop sequence: the shortest that a shutdown asked for.
     grace: Mutex<Option<Duration>>,
-    /// Whether its engine was dropped.
+    /// True once its engine was dropped.
     abandoned: AtomicBool,
-    /// Rung when a tree that is being stopped already has to go sooner.
-    haste: Notify,
-    /// Rung when somebody else has decided the ending or left something in the inbox.
-    bell: Notify,
+    /// Notified when a tree that is being stopped already has to end sooner.
+    accelerate: Notify,
+    /// Notified when the ending was decided from outside, or a request is in the inbox.
+    wake: Notify,
     /// None is an execution that was refused after all.
     record: OnceLock<Option<Arc<Record>>>,
-    /// Rung when the record is there.
+    /// Notified when the record is there.
     ended: Notify,
     accepted: Instant,
-    /// When it got its permit.
-    begun: OnceLock<Instant>,
-    /// Where it waits for its permit; never set if it got one at once.
-    place: OnceLock<QueueSlot>,
+    permit_granted: OnceLock<Instant>,
+    /// Never set if it got its permit at once.
+    queue_slot: OnceLock<QueueSlot>,
 }
 
 impl ActiveExecution {
     pub(crate) fn new(
-        profile: ExecutionInfo,
+        info: ExecutionInfo,
         journal: Arc<Journal>,
         stdin: StdinWriter,
         retry: Option<Box<RetryPolicy>>,
     ) -> Self {
         Self {
-            profile,
+            info,
             journal,
             stdin,
             state: Mutex::new(ExecutionState::new(retry)),
             inbox: ControlInbox::default(),
             grace: Mutex::default(),
             abandoned: AtomicBool::new(false),
-            haste: Notify::new(),
-            bell: Notify::new(),
+            accelerate: Notify::new(),
+            wake: Notify::new(),
             record: OnceLock::new(),
             ended: Notify::new(),
             accepted: Instant::now(),
-            begun: OnceLock::new(),
-            place: OnceLock::new(),
+            permit_granted: OnceLock::new(),
+            queue_slot: OnceLock::new(),
         }
     }
 
-    /// It has no permit yet and waits at this place.
-    pub(crate) fn waits(&self, place: QueueSlot) {
-        let _once = self.place.set(place);
+    /// Notes that it has no permit yet and waits at this place in the queue.
+    pub(crate) fn set_queue_slot(&self, slot: QueueSlot) {
+        let _once = self.queue_slot.set(slot);
     }
 
-    pub(crate) fn place(&self) -> Option<QueueSlot> {
-        self.place.get().copied()
+    pub(crate) fn queue_slot(&self) -> Option<QueueSlot> {
+        self.queue_slot.get().copied()
     }
 
-    /// Since when it has waited for its permit; None if it does not.
-    pub(crate) fn waits_since(&self) -> Option<Instant> {
-        let waits = self.place.get().is_some() && self.begun.get().is_none();
-        waits.then_some(self.accepted)
+    /// Returns since when it has waited for its permit; None if it does not wait.
+    pub(crate) fn queued_since(&self) -> Option<Instant> {
+        let is_queued = self.queue_slot.get().is_some() && self.permit_granted.get().is_none();
+        is_queued.then_some(self.accepted)
     }
 
-    /// Why it has no process now although it has not ended; None if that is not so.
-    pub(crate) fn lull(&self) -> Option<&'static str> {
-        if self.waits_since().is_some() {
-            return Some("it waits in the queue, so there is no process yet");
+    /// Returns why it has no process now although it has not ended; None if that is not so.
+    pub(crate) fn not_running_reason(&self) -> Option<&'static str> {
+        if self.queued_since().is_some() {
+            return Some("the execution is still queued and has no process");
         }
-        let is_between_attempts = self.with_state(|state| state.is_between_attempts());
-        is_between_attempts.then_some("it waits for its next attempt, so there is no process now")
+        self.will_retry().then_some("the execution waits for its next attempt and has no process")
     }
 
-    /// Whether another attempt is to follow the one that is over.
-    pub(super) fn tries_again(&self) -> bool {
+    /// Returns true if this attempt is over and another one is to follow.
+    pub(super) fn will_retry(&self) -> bool {
         self.with_state(|state| state.is_between_attempts())
     }
 
-    /// No other attempt follows, however this one ends.
-    pub(super) fn try_no_more(&self) {
-        self.with_state(ExecutionState::try_no_more);
+    /// Makes this attempt the last one, however it ends.
+    pub(super) fn forbid_retry(&self) {
+        self.with_state(ExecutionState::forbid_retry);
     }
 
-    /// The number of the attempt, the first being 1.
+    /// Returns the number of the attempt, the first being 1.
     pub(super) fn attempt(&self) -> u32 {
         self.with_state(|state| state.attempt())
     }
 
-    /// It has its permit; from now on its time runs.
-    pub(super) fn begin(&self) {
-        let _once = self.begun.set(Instant::now());
+    /// Notes that it has its permit. From now on its time runs.
+    pub(super) fn permit_granted(&self) {
+        let _once = self.permit_granted.set(Instant::now());
     }
 
-    /// From when on its time runs: since it was accepted, but for one that had to wait.
-    pub(super) fn begun(&self) -> Instant {
-        match self.begun.get() {
-            Some(begun) => *begun,
-            None if self.place.get().is_some() => Instant::now(),
+    /// Returns from when its time runs: since it was accepted, or since the permit it had to wait for.
+    pub(super) fn run_start(&self) -> Instant {
+        match self.permit_granted.get() {
+            Some(granted) => *granted,
+            None if self.queue_slot.get().is_some() => Instant::now(),
             None => self.accepted,
         }
     }
 
-    /// For its permit.
+    /// Returns how long it has waited for its permit.
     pub(super) fn waited(&self) -> Duration {
-        self.begun().saturating_duration_since(self.accepted)
+        self.run_start().saturating_duration_since(self.accepted)
     }
 
-    pub(crate) fn profile(&self) -> &ExecutionInfo {
-        &self.profile
+    pub(crate) fn info(&self) -> &ExecutionInfo {
+        &self.info
     }
 
     pub(crate) fn stdin(&self) -> &StdinWriter {
@@ -141,6 +142,7 @@ impl ActiveExecution {
         self.with_state(|state| state.status())
     }
 
+    /// Returns the ending as soon as it is decided, which is before the status shows it.
     pub(crate) fn decision(&self) -> Option<Ending> {
         self.with_state(|state| state.decided().cloned())
     }
@@ -149,8 +151,8 @@ impl ActiveExecution {
         self.with_state(|state| state.apply(input))
     }
 
-    /// Decides the ending from outside the supervisor, unless it is decided already: then that
-    /// ending comes back.
+    /// Decides the ending from outside the task, which it wakes. Returns the ending that was decided
+    /// before, if there is one.
     pub(crate) fn decide(&self, ending: Ending) -> Result<(), Ending> {
         let decided =
             self.with_state(|state| match state.apply(StateInput::Decide(ending.clone())) {
@@ -158,30 +160,31 @@ impl ActiveExecution {
                 Err(IllegalTransition) => Err(state.decided().cloned().unwrap_or(ending)),
             });
         if decided.is_ok() {
-            self.bell.notify_one();
+            self.wake.notify_one();
         }
         decided
     }
 
-    /// Decides that it ends because its engine does, within this grace. One that is being stopped
+    /// Ends the execution because its engine shuts down, within this grace. One that is being stopped
     /// already has no longer than that from now on.
-    pub(crate) fn close(&self, grace: Duration) {
+    pub(crate) fn shut_down(&self, grace: Duration) {
         let mut shortest = self.grace.lock().unwrap_or_else(PoisonError::into_inner);
         *shortest = Some(shortest.map_or(grace, |shortest| shortest.min(grace)));
         drop(shortest);
         self.engine_closed();
     }
 
-    /// The same for an engine that was dropped, and can wait for nothing any more.
+    /// Ends the execution because its engine was dropped, and can wait for nothing any more.
     pub(crate) fn abandon(&self) {
         self.abandoned.store(true, Ordering::Release);
         self.engine_closed();
     }
 
     fn engine_closed(&self) {
+        // Asked before: a failed attempt is being stopped although its ending can still be decided.
         let is_being_stopped = self.decision().is_some();
         if self.decide(Ending::EngineClosed).is_err() || is_being_stopped {
-            self.haste.notify_one();
+            self.accelerate.notify_one();
         }
     }
 
@@ -193,41 +196,35 @@ impl ActiveExecution {
         *self.grace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until the tree, which is being stopped already, has to go sooner. Cancel safe.
-    pub(super) async fn hastened(&self) {
-        self.haste.notified().await;
+    /// Waits until the tree, which is being stopped already, has to end sooner. Cancel safe.
+    pub(super) async fn stop_accelerated(&self) {
+        self.accelerate.notified().await;
     }
 
-    /// Asks the supervisor for something, and waits until it is done: how many processes it
+    /// Sends a request to the supervisor and waits for its result, the number of processes that it
     /// reached. None if the execution has ended or is being ended. Cancel safe.
     pub(crate) async fn control(&self, action: ControlAction) -> Option<io::Result<u32>> {
-        let answer = self.inbox.put(action)?;
-        self.bell.notify_one();
-        answer.await.ok()
+        let reply = self.inbox.put(action)?;
+        self.wake.notify_one();
+        // A request that came between the decision and the closing of the inbox gets no reply.
+        reply.await.ok()
     }
 
-    /// Waits until somebody else has decided the ending or left something in the inbox. Cancel
-    /// safe.
-    pub(super) async fn called(&self) {
-        self.bell.notified().await;
+    /// Waits until the ending was decided from outside or a request is in the inbox. Cancel safe.
+    pub(super) async fn woken(&self) {
+        self.wake.notified().await;
     }
 
-    /// Waits until somebody else has decided the ending. What is in the inbox stays there. Cancel
-    /// safe.
-    pub(super) async fn stopped(&self) {
+    /// Waits until the ending was decided from outside. Requests stay in the inbox. Cancel safe.
+    pub(super) async fn ending_decided(&self) {
         while self.decision().is_none() {
-            self.called().await;
+            self.woken().await;
         }
     }
 
-    /// Another attempt begins, and takes controls again.
-    pub(super) fn reopen(&self) {
-        self.inbox.open();
-    }
-
-    /// What the clock on the wall showed at this moment.
-    pub(super) fn time_of(&self, moment: Instant) -> DateTime<Utc> {
-        self.profile.started_at(moment.saturating_duration_since(self.accepted))
+    /// Returns the wall-clock time of an instant.
+    pub(super) fn time_of(&self, instant: Instant) -> DateTime<Utc> {
+        self.info.started_at(instant.saturating_duration_since(self.accepted))
     }
 
     pub(super) fn inbox(&self) -> &ControlInbox {
@@ -239,6 +236,7 @@ impl ActiveExecution {
     pub(crate) async fn ended(&self) -> Option<Arc<Record>> {
         loop {
             let mut ended = pin!(self.ended.notified());
+            // Enabled before the record is looked at, so that a wake-up in between is not lost.
             ended.as_mut().enable();
             if let Some(record) = self.record.get() {
                 return record.clone();
@@ -247,8 +245,8 @@ impl ActiveExecution {
         }
     }
 
-    /// Wakes all waiters with the record, or with the news that there will be none.
-    pub(crate) fn end(&self, record: Option<Arc<Record>>) {
+    /// Wakes all waiters with the record; None says that the execution was refused after all.
+    pub(crate) fn publish_record(&self, record: Option<Arc<Record>>) {
         self.inbox.close();
         if record.is_none() {
             self.journal.close();
@@ -263,7 +261,7 @@ impl ActiveExecution {
         if let Some(Some(record)) = self.record.get() {
             return record.summary();
         }
-        self.profile.summary(self.status(), [self.waited(), self.begun().elapsed()], None)
+        self.info.summary(self.status(), [self.waited(), self.run_start().elapsed()], None)
     }
 
     fn with_state<T>(&self, f: impl FnOnce(&mut ExecutionState) -> T) -> T {

@@ -1,14 +1,14 @@
-//! What a program's end means: the ending that goes with it, and what it used.
+//! Classification of an exit: the ending that it stands for, and the resources that were used.
 
 use std::time::Duration;
 
-use execution_engine_process::{Child, Exit, Limits, Signal, TreeUsage as Counted, Usage};
+use execution_engine_process::{Child, Exit, Limits, Signal, TreeUsage as CountedTree, Usage};
 
 use crate::types::{Ending, ResourceLimit, ResourceUsage, TreeUsage};
 
-/// How the program ended, or which limit the system ended it for.
-pub(super) fn ending_of(exit: Exit, limits: Option<&Limits>, child: &Child) -> Ending {
-    if let Some(limit) = limits.and_then(|limits| reached(exit, limits, child)) {
+/// Returns the ending for an exit: how the program ended, or the limit for which the system ended it.
+pub(super) fn classify_exit(exit: Exit, limits: Option<&Limits>, child: &Child) -> Ending {
+    if let Some(limit) = limits.and_then(|limits| exceeded_limit(exit, limits, child)) {
         return Ending::ResourceLimit { limit };
     }
     match exit {
@@ -18,7 +18,7 @@ pub(super) fn ending_of(exit: Exit, limits: Option<&Limits>, child: &Child) -> E
     }
 }
 
-fn reached(exit: Exit, limits: &Limits, child: &Child) -> Option<ResourceLimit> {
+fn exceeded_limit(exit: Exit, limits: &Limits, child: &Child) -> Option<ResourceLimit> {
     let killed_for_memory = || child.tree_usage().is_some_and(|tree| tree.memory_kills > 0);
     if limits.tree_memory_bytes.is_some() && killed_for_memory() {
         return Some(ResourceLimit::TreeMemory);
@@ -26,8 +26,8 @@ fn reached(exit: Exit, limits: &Limits, child: &Child) -> Option<ResourceLimit> 
     let Exit::Signaled { signal, .. } = exit else { return None };
     match (limits.cpu_seconds, limits.file_size_bytes) {
         (Some(_), _) if signal == Signal::CpuLimit.number() => Some(ResourceLimit::CpuTime),
-        // One that ignores SIGXCPU is killed a second of CPU time later. The system counts in ticks
-        // for that, and tells the exact time, which may be shorter.
+        // A program that ignores SIGXCPU is killed after another second of CPU time. The kernel counts
+        // ticks for the limit but reports the exact time, which may be shorter: hence the margin.
         (Some(seconds), _) if signal == Signal::Kill.number() => {
             let used_up = Duration::from_secs(seconds.saturating_add(1)).mul_f64(0.95);
             let used = child.cpu_time()? + Duration::from_millis(500);
@@ -38,10 +38,10 @@ fn reached(exit: Exit, limits: &Limits, child: &Child) -> Option<ResourceLimit> 
     }
 }
 
-/// What the program used, and what its tree did.
-pub(super) fn usage(usage: &Usage, counted: Option<Counted>) -> ResourceUsage {
+/// Returns what the program used, and its tree.
+pub(super) fn usage(usage: &Usage, tree: Option<CountedTree>) -> ResourceUsage {
     ResourceUsage {
-        tree: counted.map(|tree| TreeUsage {
+        tree: tree.map(|tree| TreeUsage {
             user: tree.user,
             system: tree.system,
             peak_memory_bytes: tree.peak_memory_bytes,

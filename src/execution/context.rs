@@ -1,18 +1,22 @@
-//! What the executions of one engine share.
+//! What executions share: those of one engine among each other, and one among its phases.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
+use chrono::Utc;
 use execution_engine_process::Containment;
 use tokio::sync::{Notify, Semaphore};
 
 use super::active::ActiveExecution;
+use super::state::StateInput;
 use crate::error::ExecutionError;
-use crate::events::Broadcaster;
+use crate::events::{Broadcaster, Publisher};
 use crate::output::{ExecutionLogs, LogHeader, LogTargets, OverflowDir};
 use crate::store::{Record, Registry, RetentionPolicy};
+use crate::types::{Attempt, ContainmentReceipt, Ending, ExecutionEvent};
 
-/// How many of those that never had their turn have logs open at a time.
+/// Most executions that write a log at a time although they ended in the queue.
 pub(crate) const MAX_LATE_LOGS: usize = 64;
 
 /// What the executions of one engine share.
@@ -21,42 +25,52 @@ pub(crate) struct ExecutionContext {
     pub(crate) containment: Containment,
     /// Enforced whenever an execution ends; None leaves that to explicit calls.
     pub(crate) retention: Option<RetentionPolicy>,
-    /// Rung when an execution has ended.
+    /// Notified when an execution has ended.
     pub(crate) ended: Notify,
-    /// Those who watch all executions.
+    /// Subscriptions to all executions.
     pub(crate) hub: Arc<Broadcaster>,
-    /// Where the readable logs are, if they go with their records. Locked while one is opened or
-    /// removed: when an execution is forgotten, the next one may have its id, and its log.
+    /// Directory of the readable logs, if they are removed with their records. Locked while a log is
+    /// opened or removed: once an execution is forgotten, the next one may have its id and its log.
     pub(crate) forgotten_logs: Option<Mutex<PathBuf>>,
     pub(crate) overflow_dir: Arc<OverflowDir>,
-    /// Lets a few at a time write the log of an execution that never had its turn.
+    /// Bounds how many executions that ended in the queue write a log at a time.
     pub(crate) late_logs: Semaphore,
 }
 
+/// One execution as its phases see it.
+pub(crate) struct PhaseContext {
+    pub(super) active: Arc<ActiveExecution>,
+    pub(super) engine: Arc<ExecutionContext>,
+    pub(super) publisher: Publisher,
+    /// Start of the current attempt; None between attempts.
+    pub(super) attempt_start: Option<Instant>,
+    pub(super) earlier_attempts: Vec<Attempt>,
+}
+
 impl ExecutionContext {
-    /// Opens the logs of an execution that is about to start, or will never.
+    /// Opens the logs of an execution that is about to start, or that ended in the queue.
     pub(crate) fn open_logs(
         &self,
-        plan: &LogTargets,
-        live: &ActiveExecution,
+        targets: &LogTargets,
+        active: &ActiveExecution,
         working_dir: Option<&Path>,
     ) -> Result<ExecutionLogs, ExecutionError> {
-        let profile = live.profile();
-        let none_is_removed = || {
+        let info = active.info();
+        let lock_removal = || {
             let dir = self.forgotten_logs.as_ref();
             dir.map(|dir| dir.lock().unwrap_or_else(PoisonError::into_inner))
         };
-        let mut logs = ExecutionLogs::open(plan, profile.id, none_is_removed)?;
+        let mut logs = ExecutionLogs::open(targets, info.id, lock_removal)?;
         logs.header(&LogHeader {
-            id: profile.id,
-            command: &profile.command,
+            id: info.id,
+            command: &info.command,
             working_dir,
-            started_at: profile.started_at(live.waited()),
+            started_at: info.started_at(active.waited()),
         });
         Ok(logs)
     }
 
-    /// What goes with records that are remembered no more.
+    /// Removes the logs of records that retention has evicted.
     pub(crate) fn forget(&self, records: &[Arc<Record>]) {
         let Some(dir) = &self.forgotten_logs else { return };
         for record in records {
@@ -75,7 +89,57 @@ impl ExecutionContext {
 impl Drop for ExecutionContext {
     fn drop(&mut self) {
         self.hub.close();
-        // Those who watch all executions may hold records for longer.
+        // Subscriptions may hold records, and so files of this directory, for longer.
         self.overflow_dir.remove();
+    }
+}
+
+impl PhaseContext {
+    pub(crate) fn new(
+        active: Arc<ActiveExecution>,
+        engine: Arc<ExecutionContext>,
+        publisher: Publisher,
+    ) -> Self {
+        Self { active, engine, publisher, attempt_start: None, earlier_attempts: Vec::new() }
+    }
+
+    /// Starts the clock of an attempt. That of the first attempt has run since the permit was
+    /// granted, so that its timeout includes opening the logs.
+    pub(super) fn begin_attempt(&mut self) {
+        let is_first = self.earlier_attempts.is_empty();
+        self.attempt_start = Some(if is_first { self.active.run_start() } else { Instant::now() });
+    }
+
+    /// Returns the start of the current attempt.
+    pub(super) fn attempt_start(&self) -> Instant {
+        self.attempt_start.unwrap_or_else(|| self.active.run_start())
+    }
+
+    /// Publishes that the program runs. An execution that was stopped before keeps its ending; the
+    /// program is stopped as soon as it is supervised.
+    pub(super) fn publish_started(&self, pid: u32) {
+        let from = self.active.status();
+        if self.active.apply(StateInput::Started).is_err() {
+            return;
+        }
+        self.publisher.started(pid);
+        let to = self.active.status();
+        if from != to {
+            self.publisher.status(Utc::now(), from, to);
+        }
+    }
+
+    pub(super) fn publish_event(&self, event: ExecutionEvent) {
+        self.publisher.event(Utc::now(), event);
+    }
+
+    /// Decides the ending unless it is decided. The first cause wins, so coming second is no failure.
+    pub(super) fn decide(&self, ending: Ending) {
+        let _first = self.active.apply(StateInput::Decide(ending));
+    }
+
+    /// Returns the receipt of an execution that has no process to stop.
+    pub(super) fn nothing_to_stop(&self) -> ContainmentReceipt {
+        ContainmentReceipt::nothing(self.engine.containment.level())
     }
 }

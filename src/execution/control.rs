@@ -1,4 +1,4 @@
-//! What others may ask of a running execution beside ending it.
+//! Control requests: what a running execution can be asked for, beside ending it.
 
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::deadline::PausableDeadline;
 
-/// Something to be done to the process tree.
+/// Action on the process tree of an execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ControlAction {
     Signal(Signal),
@@ -17,15 +17,15 @@ pub(crate) enum ControlAction {
     Resume,
 }
 
-/// An action, and who wants to know how it went: how many processes it reached.
+/// Action, and the channel for its result: the number of processes that it reached.
 #[derive(Debug)]
 pub(super) struct ControlRequest {
     pub(super) action: ControlAction,
     pub(super) reply: oneshot::Sender<io::Result<u32>>,
 }
 
-/// The controls that the supervisor has not carried out yet. Closed once the ending of the attempt is
-/// decided, so that nobody waits for a reply that never comes.
+/// Control requests that the supervisor has not carried out yet. It is closed once the ending of the
+/// attempt is decided, so that no caller waits for a reply that never comes.
 #[derive(Debug, Default)]
 pub(super) struct ControlInbox(Mutex<InboxState>);
 
@@ -42,29 +42,33 @@ impl Default for InboxState {
 }
 
 impl ControlInbox {
-    /// The way to the reply; None if it is closed.
+    /// Adds a request and returns the channel for its result. None if the inbox is closed.
     pub(super) fn put(&self, action: ControlAction) -> Option<oneshot::Receiver<io::Result<u32>>> {
         match &mut *self.lock() {
             InboxState::Closed => None,
-            InboxState::Open(controls) => {
+            InboxState::Open(requests) => {
                 let (reply, answer) = oneshot::channel();
-                controls.push(ControlRequest { action, reply });
+                requests.push(ControlRequest { action, reply });
                 Some(answer)
             }
         }
     }
 
+    /// Takes all requests out.
     pub(super) fn take(&self) -> Vec<ControlRequest> {
         match &mut *self.lock() {
             InboxState::Closed => Vec::new(),
-            InboxState::Open(controls) => std::mem::take(controls),
+            InboxState::Open(requests) => std::mem::take(requests),
         }
     }
 
+    /// Takes requests again, for another attempt.
     pub(super) fn open(&self) {
         *self.lock() = InboxState::default();
     }
 
+    /// Turns requests away from now on. Those that are inside get no reply, which their callers see as
+    /// an execution that has ended.
     pub(super) fn close(&self) {
         *self.lock() = InboxState::Closed;
     }
@@ -74,32 +78,39 @@ impl ControlInbox {
     }
 }
 
-/// Does what was asked for, and tells who asked.
-pub(super) fn carry_out(child: &mut Child, control: ControlRequest, clock: &mut PausableDeadline) {
-    let done = match control.action {
+/// Carries out a request and replies with its result.
+pub(super) fn apply_control(
+    child: &mut Child,
+    request: ControlRequest,
+    deadline: &mut PausableDeadline,
+) {
+    let done = match request.action {
         ControlAction::Signal(signal) => child.signal(signal).inspect(|_| {
             // It ends a pause, whatever the pause was made of.
             if signal == Signal::Continue {
-                clock.resume(Instant::now());
+                deadline.resume(Instant::now());
             }
         }),
         ControlAction::Pause => child.pause().map(|()| {
-            clock.pause(Instant::now());
+            deadline.pause(Instant::now());
             0
         }),
         ControlAction::Resume => child.resume().map(|()| {
-            clock.resume(Instant::now());
+            deadline.resume(Instant::now());
             0
         }),
     };
-    // Whoever asked may have gone meanwhile.
-    let _nobody = control.reply.send(done);
+    // The caller may have dropped its future.
+    let _unread = request.reply.send(done);
 }
 
-/// Ends a pause that nobody has ended.
-pub(super) fn go_on(child: &mut Child, clock: &mut PausableDeadline) {
+/// Ends a pause, if there is one.
+pub(super) fn resume_paused(child: &mut Child, deadline: &mut PausableDeadline) {
+    if !deadline.is_paused() {
+        return;
+    }
     if let Err(error) = child.resume() {
         tracing::warn!(%error, "a paused tree could not be resumed");
     }
-    clock.resume(Instant::now());
+    deadline.resume(Instant::now());
 }

@@ -1,5 +1,23 @@
-//! One execution from spawn to ending: one task owns it, everybody else sends it controls or
-//! reads what it publishes.
+//! The life of one execution, from its launch to its record.
+//!
+//! A request is checked and resolved by `prepare`, admitted by the registry (`store`, with the limits
+//! of `admission`), and then goes through these files in this order; [`run`] shows it on one screen:
+//!
+//! | phase | file | what it promises |
+//! |---|---|---|
+//! | wait for a permit | `queued.rs` | a queued execution has no process and no open file |
+//! | launch | `launch.rs` | the program runs, or there is an ending that says why not |
+//! | supervise | `supervise.rs` | waits for exit, control request or deadline; the first cause wins |
+//! | classify | `classify.rs` | the exit becomes an [`Ending`](crate::types::Ending) |
+//! | terminate | `termination.rs` | nothing of the tree is left, or the receipt names it |
+//! | drain | `drain.rs` | everything that was written is read, in bounded time |
+//! | next attempt | `retry.rs` | a failed attempt is followed by another, if the request asks for it |
+//! | complete | `completion.rs` | exactly one record, permit returned, waiters woken, in this order |
+//!
+//! One task owns an execution. Others see it as an [`ActiveExecution`] (`active.rs`): they decide
+//! its ending, send control requests (`control.rs`) and write to its standard input (`stdin.rs`). What
+//! may happen when is decided by a pure state machine (`state.rs`); time is kept by a deadline that
+//! pauses stop (`deadline.rs`). `context.rs` has what is shared between phases and executions.
 
 mod active;
 mod classify;
@@ -7,20 +25,23 @@ mod completion;
 mod context;
 mod control;
 mod deadline;
+mod drain;
+mod launch;
 mod queued;
 mod retry;
-mod spawn;
+mod run;
 mod state;
 mod stdin;
-mod supervisor;
+mod supervise;
 mod termination;
 
 pub(crate) use active::ActiveExecution;
 pub(crate) use completion::CompletionGuard;
-pub(crate) use context::{ExecutionContext, MAX_LATE_LOGS};
+pub(crate) use context::{ExecutionContext, MAX_LATE_LOGS, PhaseContext};
 pub(crate) use control::ControlAction;
+pub(crate) use launch::{AttemptSpec, ExecutionParams, TimeLimits, launch};
 pub(crate) use queued::QueuedExecution;
 pub(crate) use retry::RetryContext;
-pub(crate) use stdin::{StdinUnavailable, stdin_pair};
-pub(crate) use supervisor::{ExecutionParams, StartedExecution, TimeLimits};
+pub(crate) use run::run;
+pub(crate) use stdin::{StdinUnavailable, StdinWriter, stdin_pair};
 pub(crate) use termination::StopSequence;

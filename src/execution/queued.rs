@@ -1,44 +1,69 @@
-//! An execution that waits in the queue: a request checked and resolved, and nothing else. It has no
-//! process and no open file.
+//! An execution in the admission queue: a checked and resolved request, without process or open file.
 
-use execution_engine_process::Launch;
+use std::sync::Arc;
 
-use super::completion::CompletionGuard;
+use super::completion::{AttemptOutcome, CompletionGuard, complete};
+use super::launch::{AttemptSpec, launch};
 use super::retry::RetryContext;
-use super::supervisor::{ExecutionParams, StartedExecution};
-use crate::output::{LogTargets, OutputSettings};
+use super::run::{boxed, run};
+use crate::admission::Admitted;
+use crate::output::{ExecutionLogs, LogTargets};
 use crate::types::Ending;
 
-/// What is needed to start it when its turn has come.
+/// Everything that is needed to start an execution when it gets its permit.
 pub(crate) struct QueuedExecution {
-    pub(crate) duty: CompletionGuard,
-    pub(crate) launch: Launch,
+    pub(crate) guard: CompletionGuard,
+    pub(crate) spec: AttemptSpec,
     pub(crate) logs: LogTargets,
-    pub(crate) plan: OutputSettings,
-    pub(crate) terms: Box<ExecutionParams>,
-    pub(crate) again: Option<Box<RetryContext>>,
+    pub(crate) retry: Option<Box<RetryContext>>,
 }
 
 impl QueuedExecution {
-    /// Waits for the permit, then runs the program. Stopped before, it ends at once, with a log that says
-    /// so.
+    /// Waits for the permit, then runs the execution. Stopped in the queue, it ends at once.
     pub(crate) async fn run(self) {
-        let Self { mut duty, launch, logs, plan, terms, again } = self;
-        // What follows is on the heap, so that those who wait stay small.
-        if !duty.admitted().await {
-            return Box::pin(duty.end_in_queue(&logs, launch.working_dir.as_deref())).await;
+        let Self { mut guard, spec, logs, retry } = self;
+        if !wait_for_permit(&mut guard).await {
+            return boxed(end_in_queue(guard, spec, logs)).await;
         }
-        match duty.open_logs(&logs, launch.working_dir.as_deref()) {
-            Ok(logs) => {
-                Box::pin(StartedExecution::attempt(duty, launch, logs, plan, terms, again).run())
-                    .await
-            }
+        let working_dir = spec.launch.working_dir.as_deref();
+        match guard.engine.open_logs(&logs, &guard.active, working_dir) {
+            Ok(logs) => boxed(run(launch(guard, spec, logs, retry))).await,
             Err(error) => {
                 // Another attempt would run without the log that was asked for.
-                duty.live().try_no_more();
-                duty.decide(Ending::SpawnFailed { reason: error.to_string(), os_error: None });
-                duty.end_without_program();
+                guard.active.forbid_retry();
+                guard.decide(Ending::SpawnFailed { reason: error.to_string(), os_error: None });
+                guard.complete_without_program();
             }
         }
     }
+}
+
+/// Waits for the permit. Returns false if the execution was stopped before; its place in the queue is
+/// given back then.
+async fn wait_for_permit(guard: &mut CompletionGuard) -> bool {
+    let Some(Admitted::Ticket(mut ticket)) = guard.admitted.take() else { return true };
+    let permit = tokio::select! {
+        biased;
+        // A stop that comes together with the permit wins: nothing was started yet.
+        () = guard.active.ending_decided() => return false,
+        permit = ticket.permit() => permit,
+    };
+    guard.admitted = Some(Admitted::Permit(permit));
+    guard.active.permit_granted();
+    true
+}
+
+/// Completes an execution that was stopped in the queue, with a log that says so.
+async fn end_in_queue(guard: CompletionGuard, spec: AttemptSpec, logs: LogTargets) {
+    let engine = Arc::clone(&guard.engine);
+    // A whole queue may be stopped at once, and a host has few descriptors.
+    let _turn = engine.late_logs.acquire().await;
+    let mut outcome = AttemptOutcome::without_program(guard.nothing_to_stop());
+    let logs = engine
+        .open_logs(&logs, &guard.active, spec.launch.working_dir.as_deref())
+        .unwrap_or_else(|error| {
+            outcome.output_error = Some(error.to_string());
+            ExecutionLogs::default()
+        });
+    complete(guard, logs, outcome).await;
 }

@@ -1,65 +1,79 @@
-//! Another attempt: the pause before it, and the beginning of it.
+//! The next attempt of an execution: the delay before it, and its launch.
 
 use std::time::Instant;
 
-use execution_engine_process::Launch;
-
+use super::classify::usage;
 use super::completion::{AttemptOutcome, CompletionGuard};
+use super::context::PhaseContext;
+use super::launch::{AttemptSpec, StartedExecution, launch};
 use super::state::StateInput;
-use super::supervisor::{ExecutionParams, StartedExecution};
-use crate::output::{ExecutionLogs, OutputSettings};
+use crate::output::ExecutionLogs;
 use crate::time;
-use crate::types::{ExecutionEvent, RetryPolicy};
+use crate::types::{Attempt, Ending, ExecutionEvent, RetryPolicy};
 
-/// What another attempt needs. The permit stays with the execution meanwhile, so that the latest
-/// moment of its end is known when it begins: all attempts and all pauses together.
+/// What another attempt needs.
+///
+/// The permit stays with the execution between attempts. Given back, it would have to be won again,
+/// and the end of the execution would depend on others. Kept, its latest moment is known at the
+/// start: all attempts and all delays together.
 pub(crate) struct RetryContext {
-    pub(crate) launch: Launch,
-    pub(crate) retry: RetryPolicy,
-    pub(crate) plan: OutputSettings,
-    pub(crate) terms: Box<ExecutionParams>,
+    pub(crate) policy: RetryPolicy,
+    pub(crate) spec: AttemptSpec,
 }
 
-impl CompletionGuard {
-    /// After an attempt: if another one is to follow, notes this one and waits for the time of the
-    /// next. What there is to tell comes back if there is none after all, because this was the last
-    /// or because somebody wanted the execution to end.
-    pub(super) async fn rest(
-        &mut self,
-        again: &RetryContext,
-        logs: &mut ExecutionLogs,
-        outcome: AttemptOutcome,
-    ) -> Result<(), AttemptOutcome> {
-        let Some(ending) = self.live().decision() else { return Err(outcome) };
-        if self.live().apply(StateInput::Rest).is_err() {
-            return Err(outcome);
-        }
-        // Of an attempt that could not be started it is still open.
-        self.live().inbox().close();
-        let (attempt, all) = (self.live().attempt(), again.retry.attempts);
-        let pause = again.retry.pause(attempt, fastrand::u64(..));
-        logs.note(&format!("attempt {attempt} of {all}: {ending}; the next one in {pause:?}"));
-        let execution_id = self.live().profile().id;
-        self.note_attempt(ending.clone(), outcome);
-        self.tell(ExecutionEvent::Retrying { execution_id, attempt, ending, pause });
-        tokio::select! {
-            biased;
-            () = self.live().stopped() => {}
-            () = time::sleep_until(Instant::now().checked_add(pause)) => {}
-        }
-        self.live().apply(StateInput::RetryContext).map_err(|_| self.no_outcome())
+/// Ends an attempt and waits for the time of the next one. Returns the outcome for the record if
+/// there is no other attempt: this was the last, or the execution is to end.
+pub(super) async fn backoff(
+    cx: &mut PhaseContext,
+    retry: &RetryContext,
+    logs: &mut ExecutionLogs,
+    outcome: AttemptOutcome,
+) -> Result<(), AttemptOutcome> {
+    let Some(ending) = cx.active.decision() else { return Err(outcome) };
+    if cx.active.apply(StateInput::BackOff).is_err() {
+        return Err(outcome);
     }
+    // An attempt that could not be launched has left it open.
+    cx.active.inbox().close();
+    let (attempt, attempts) = (cx.active.attempt(), retry.policy.attempts);
+    let delay = retry.policy.pause(attempt, fastrand::u64(..));
+    logs.note(&format!("attempt {attempt} of {attempts}: {ending}; the next one in {delay:?}"));
+    note_attempt(cx, ending.clone(), outcome);
+    let execution_id = cx.active.info().id;
+    cx.publish_event(ExecutionEvent::Retrying { execution_id, attempt, ending, pause: delay });
+    tokio::select! {
+        biased;
+        () = cx.active.ending_decided() => {}
+        () = time::sleep_until(Instant::now().checked_add(delay)) => {}
+    }
+    // A stop may have come after the delay, too: the state machine decides which was first.
+    let next = cx.active.apply(StateInput::NextAttempt);
+    next.map_err(|_| AttemptOutcome::without_program(cx.nothing_to_stop()))
+}
 
-    /// Begins the next attempt.
-    pub(super) fn again(
-        self,
-        again: Box<RetryContext>,
-        logs: ExecutionLogs,
-    ) -> Box<StartedExecution> {
-        self.live().reopen();
-        self.journal().start_over();
-        let RetryContext { launch, plan, terms, .. } = &*again;
-        let (launch, plan, terms) = (launch.clone(), plan.clone(), terms.again());
-        StartedExecution::attempt(self, launch, logs, plan, terms, Some(again))
-    }
+/// Launches the next attempt. It takes control requests again, and its output is kept from its
+/// beginning; the journal goes on in one sequence.
+pub(super) fn next_attempt(
+    guard: CompletionGuard,
+    retry: Box<RetryContext>,
+    logs: ExecutionLogs,
+) -> Box<StartedExecution> {
+    guard.active.inbox().open();
+    guard.publisher.journal().start_over();
+    let spec = retry.spec.for_another_attempt();
+    launch(guard, spec, logs, Some(retry))
+}
+
+/// Keeps what the result says of an attempt that is over.
+fn note_attempt(cx: &mut PhaseContext, ending: Ending, outcome: AttemptOutcome) {
+    let start = cx.attempt_start();
+    cx.attempt_start = None;
+    cx.earlier_attempts.push(Attempt {
+        number: cx.active.attempt(),
+        ending,
+        started_at: cx.active.time_of(start),
+        duration: start.elapsed(),
+        usage: outcome.reaped.map(|reaped| usage(&reaped.usage, outcome.tree_usage)),
+        containment: outcome.containment,
+    });
 }

@@ -1,15 +1,17 @@
 //! The state machine of an execution: pure, and the one place where its ending is decided.
+//!
+//! What may decide it: until an ending is decided, everything that can end an execution. Where another
+//! attempt is to follow, only what wants the execution to end as a whole. After that nothing.
 
 use crate::types::{Ending, ExecutionStatus, RetryPolicy};
 
-/// Where an execution stands, and what ended it. The first cause wins, and where there is to be
-/// another attempt, somebody who wants no more of them.
+/// Progress of an execution, and what ended it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ExecutionState {
     phase: ExecutionPhase,
-    /// Whether the program ever ran: an ending alone does not make it run.
+    /// True once the program ran: an ending alone does not make it run.
     started: bool,
-    /// Of the execution, or of the attempt that has just failed.
+    /// That of the execution, or of the attempt that has just failed.
     ending: Option<Ending>,
     retry: Option<Box<RetryPolicy>>,
     /// The number of the attempt, the first being 1.
@@ -24,8 +26,8 @@ enum ExecutionPhase {
     /// The attempt has failed and another one is to follow; the tree is being stopped or the output
     /// collected.
     Failing,
-    /// Between two attempts.
-    Resting,
+    /// Waiting for the next attempt.
+    BackingOff,
     /// The ending is decided; the tree is being stopped or the output collected.
     Closing,
     Ended,
@@ -35,18 +37,17 @@ enum ExecutionPhase {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum StateInput {
     Started,
-    /// Something that ends it, or this attempt: the program by itself, a failed spawn, or a cause to
-    /// stop it.
+    /// Something ends it, or this attempt: the program by itself, a failed spawn, or a cause to stop it.
     Decide(Ending),
     /// The tree of a failed attempt is gone and its output collected.
-    Rest,
+    BackOff,
     /// Another attempt begins.
-    RetryContext,
+    NextAttempt,
     /// The tree is gone and the output collected.
     Closed,
 }
 
-/// An input that the state has no transition for. Nothing was changed.
+/// Error of an input that the state has no transition for. Nothing was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct IllegalTransition;
 
@@ -55,6 +56,7 @@ impl ExecutionState {
         Self { phase: ExecutionPhase::Pending, started: false, ending: None, retry, attempt: 1 }
     }
 
+    /// Makes the transition for `input`. The first cause wins: an ending that comes after it is illegal.
     pub(crate) fn apply(&mut self, input: StateInput) -> Result<(), IllegalTransition> {
         let next = match (self.phase, input) {
             (ExecutionPhase::Pending, StateInput::Started) => {
@@ -62,7 +64,7 @@ impl ExecutionState {
                 ExecutionPhase::Running
             }
             (ExecutionPhase::Pending | ExecutionPhase::Running, StateInput::Decide(ending)) => {
-                let next = if self.tries_again(&ending) {
+                let next = if self.will_retry(&ending) {
                     ExecutionPhase::Failing
                 } else {
                     ExecutionPhase::Closing
@@ -70,16 +72,17 @@ impl ExecutionState {
                 self.ending = Some(ending);
                 next
             }
+            // The attempt is over, so what could only end it comes too late.
             (ExecutionPhase::Failing, StateInput::Decide(ending)) if is_final(&ending) => {
                 self.ending = Some(ending);
                 ExecutionPhase::Closing
             }
-            (ExecutionPhase::Resting, StateInput::Decide(ending)) => {
+            (ExecutionPhase::BackingOff, StateInput::Decide(ending)) => {
                 self.ending = Some(ending);
                 ExecutionPhase::Closing
             }
-            (ExecutionPhase::Failing, StateInput::Rest) => ExecutionPhase::Resting,
-            (ExecutionPhase::Resting, StateInput::RetryContext) => {
+            (ExecutionPhase::Failing, StateInput::BackOff) => ExecutionPhase::BackingOff,
+            (ExecutionPhase::BackingOff, StateInput::NextAttempt) => {
                 self.attempt += 1;
                 self.ending = None;
                 ExecutionPhase::Pending
@@ -91,27 +94,28 @@ impl ExecutionState {
         Ok(())
     }
 
-    /// No other attempt follows, however this one ends.
-    pub(crate) fn try_no_more(&mut self) {
+    /// Makes this attempt the last one, however it ends.
+    pub(crate) fn forbid_retry(&mut self) {
         self.retry = None;
     }
 
-    fn tries_again(&self, ending: &Ending) -> bool {
+    fn will_retry(&self, ending: &Ending) -> bool {
         let retry = self.retry.as_deref();
         retry.is_some_and(|retry| self.attempt < retry.attempts && retry.covers(ending))
     }
 
-    /// The ending as soon as it is decided, which is before the status shows it; of an attempt that
-    /// is being closed, how that one ended.
+    /// Returns the ending as soon as it is decided, which is before the status shows it. While a failed
+    /// attempt is being closed, that is the ending of the attempt.
     pub(crate) fn decided(&self) -> Option<&Ending> {
-        self.ending.as_ref().filter(|_| self.phase != ExecutionPhase::Resting)
+        self.ending.as_ref().filter(|_| self.phase != ExecutionPhase::BackingOff)
     }
 
-    /// Whether another attempt is to follow, and this one is over.
+    /// Returns true if this attempt is over and another one is to follow.
     pub(crate) fn is_between_attempts(&self) -> bool {
-        matches!(self.phase, ExecutionPhase::Failing | ExecutionPhase::Resting)
+        matches!(self.phase, ExecutionPhase::Failing | ExecutionPhase::BackingOff)
     }
 
+    /// Returns the number of the attempt, the first being 1.
     pub(crate) fn attempt(&self) -> u32 {
         self.attempt
     }
@@ -125,8 +129,8 @@ impl ExecutionState {
     }
 }
 
-/// Whether nothing can follow it, not even where there is to be another attempt: somebody wants the
-/// execution to end, or the engine cannot go on with it.
+/// Returns true if no attempt can follow: the caller wants the execution to end, or the engine cannot
+/// continue it.
 fn is_final(ending: &Ending) -> bool {
     matches!(
         ending,
@@ -147,8 +151,8 @@ mod tests {
         prop_oneof![
             Just(StateInput::Started),
             Just(StateInput::Closed),
-            Just(StateInput::Rest),
-            Just(StateInput::RetryContext),
+            Just(StateInput::BackOff),
+            Just(StateInput::NextAttempt),
             Just(StateInput::Decide(Ending::Cancelled)),
             Just(StateInput::Decide(Ending::TimedOut { timeout_ms: 5 })),
             (0..3).prop_map(|code| StateInput::Decide(Ending::Exited { code })),
@@ -215,12 +219,12 @@ mod tests {
         assert_eq!(state.apply(StateInput::Started), Ok(()));
         assert_eq!(state.apply(StateInput::Decide(Ending::Exited { code: 1 })), Ok(()));
         assert_eq!(state.apply(StateInput::Decide(Ending::Cancelled)), Err(IllegalTransition));
-        assert_eq!(state.apply(StateInput::Rest), Err(IllegalTransition));
+        assert_eq!(state.apply(StateInput::BackOff), Err(IllegalTransition));
         assert_eq!(state.apply(StateInput::Closed), Ok(()));
         assert_eq!(state.status(), ExecutionStatus::Failed);
     }
 
-    /// A state that has been through these.
+    /// Returns a state that has had these inputs.
     fn after(inputs: &[StateInput]) -> ExecutionState {
         let mut state = ExecutionState::new(Some(Box::new(RetryPolicy::new(2))));
         inputs.iter().for_each(|input| state.apply(input.clone()).unwrap());
@@ -234,13 +238,13 @@ mod tests {
             vec![],
             vec![StateInput::Started],
             vec![StateInput::Started, failed.clone()],
-            vec![StateInput::Started, failed.clone(), StateInput::Rest],
-            vec![StateInput::Started, failed.clone(), StateInput::Rest, StateInput::RetryContext],
+            vec![StateInput::Started, failed.clone(), StateInput::BackOff],
+            vec![StateInput::Started, failed.clone(), StateInput::BackOff, StateInput::NextAttempt],
         ];
         for stage in stages {
             let mut state = after(&stage);
             assert_eq!(state.apply(StateInput::Decide(Ending::Cancelled)), Ok(()), "{stage:?}");
-            assert_eq!(state.apply(StateInput::RetryContext), Err(IllegalTransition), "{stage:?}");
+            assert_eq!(state.apply(StateInput::NextAttempt), Err(IllegalTransition), "{stage:?}");
             assert_eq!(state.apply(StateInput::Closed), Ok(()), "{stage:?}");
             assert_eq!(state.status(), ExecutionStatus::Cancelled, "{stage:?}");
         }
@@ -252,8 +256,8 @@ mod tests {
         let mut state = after(&[
             StateInput::Started,
             failed.clone(),
-            StateInput::Rest,
-            StateInput::RetryContext,
+            StateInput::BackOff,
+            StateInput::NextAttempt,
             StateInput::Started,
         ]);
         assert_eq!((state.attempt(), state.decided()), (2, None));

@@ -1,4 +1,4 @@
-//! What a running program reads: given bytes, or what users pass on while it runs.
+//! Standard input of a running program: given bytes, or what callers write while it runs.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use crate::types::StdinSource;
 
-/// The users' end: open, closed, or never there.
+/// The callers' end of a program's input.
 #[derive(Debug)]
 pub(crate) struct StdinWriter(Mutex<WriterState>);
 
@@ -23,30 +23,29 @@ enum WriterState {
     Closed,
 }
 
-/// Why nothing can be written.
+/// Reason why nothing can be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StdinUnavailable {
     NotPiped,
     Closed,
 }
 
-/// The program's end, until it is fed.
+/// The program's end, until it is written to the pipe.
 #[derive(Debug)]
 pub(crate) enum StdinFeed {
-    /// It needs none.
     Nothing,
     Bytes(Bytes),
     Chunks(mpsc::Receiver<StdinChunk>),
 }
 
-/// Some bytes on their way to the program.
+/// Bytes on their way to the program.
 #[derive(Debug)]
 pub(crate) struct StdinChunk {
     bytes: Bytes,
     written: WriteReport,
 }
 
-/// Tells, whatever happens to the portion, how much of it was written.
+/// Reports how much of a chunk was written, also when the chunk is dropped half-way.
 #[derive(Debug)]
 struct WriteReport {
     count: usize,
@@ -56,13 +55,13 @@ struct WriteReport {
 impl Drop for WriteReport {
     fn drop(&mut self) {
         if let Some(reply) = self.reply.take() {
-            // Whoever wrote may have gone meanwhile.
-            let _nobody = reply.send(self.count);
+            // The caller may have dropped its future.
+            let _unread = reply.send(self.count);
         }
     }
 }
 
-/// Both ends for a source.
+/// Returns both ends for a source.
 pub(crate) fn stdin_pair(source: &StdinSource) -> (StdinWriter, StdinFeed) {
     let (end, feed) = match source {
         StdinSource::Null | StdinSource::File { .. } => (WriterState::NotPiped, StdinFeed::Nothing),
@@ -76,7 +75,7 @@ pub(crate) fn stdin_pair(source: &StdinSource) -> (StdinWriter, StdinFeed) {
 }
 
 impl StdinWriter {
-    /// Passes bytes on and says how many of them the program's pipe took: all, unless the program
+    /// Writes bytes and returns how many of them the program's pipe took: all, unless the program
     /// reads no more. Dropped half-way, they may be written all the same.
     pub(crate) async fn write(&self, bytes: Bytes) -> Result<usize, StdinUnavailable> {
         let sender = match &*self.lock() {
@@ -85,9 +84,10 @@ impl StdinWriter {
             WriterState::Closed => return Err(StdinUnavailable::Closed),
         };
         let (reply, answer) = oneshot::channel();
-        let portion = StdinChunk { bytes, written: WriteReport { count: 0, reply: Some(reply) } };
-        let sent = sender.send(portion).await;
-        // While it is there the input is not closed, and nobody may poll this any more.
+        let chunk = StdinChunk { bytes, written: WriteReport { count: 0, reply: Some(reply) } };
+        let sent = sender.send(chunk).await;
+        // A sender keeps the input open, and a future may be kept and not polled any more, as
+        // `select!` does with one that it has borrowed.
         drop(sender);
         match sent {
             Ok(()) => Ok(answer.await.unwrap_or(0)),
@@ -95,7 +95,7 @@ impl StdinWriter {
         }
     }
 
-    /// The program reads to the end of what was written, and then the end.
+    /// Closes the input: the program reads what was written, and then the end.
     pub(crate) fn close(&self) -> Result<(), StdinUnavailable> {
         let mut end = self.lock();
         match *end {
@@ -113,7 +113,7 @@ impl StdinWriter {
     }
 }
 
-/// A program being fed; dropped, it is fed no more.
+/// Task that writes the input of a program. Dropping it stops the writing.
 #[derive(Debug)]
 pub(super) struct StdinFeeder(JoinHandle<()>);
 
@@ -124,23 +124,26 @@ impl Drop for StdinFeeder {
 }
 
 impl StdinFeed {
-    /// Feeds the program through its pipe, beside everything else. Must be called on the driver.
+    /// Starts to write the input on a task of its own: a program that does not read must not hold up
+    /// its supervision. Must be called on a worker, whose threads hold back the SIGPIPE of a program
+    /// that ends before it has read everything.
     pub(super) fn into(self, pipe: Option<OwnedFd>) -> io::Result<Option<StdinFeeder>> {
         let Some(pipe) = pipe else { return Ok(None) };
         let pipe = pipe::Sender::from_owned_fd_unchecked(pipe)?;
         Ok(Some(StdinFeeder(tokio::spawn(self.feed(pipe)))))
     }
 
-    /// A program that reads no more, or has ended, is no failure: what is left is not written.
+    /// Writes the input. A program that reads no more, or has exited, is no failure: the rest is not
+    /// written.
     async fn feed(self, mut pipe: pipe::Sender) {
         match self {
             Self::Nothing => {}
             Self::Bytes(bytes) => {
                 let _closed = pipe.write_all(&bytes).await;
             }
-            Self::Chunks(mut portions) => {
-                while let Some(mut portion) = portions.recv().await {
-                    if portion.write(&mut pipe).await.is_err() {
+            Self::Chunks(mut chunks) => {
+                while let Some(mut chunk) = chunks.recv().await {
+                    if chunk.write(&mut pipe).await.is_err() {
                         return;
                     }
                 }

@@ -1,112 +1,192 @@
-//! The stop ladder: a polite signal to the whole tree, a grace, then SIGKILL, and a receipt.
+//! Termination: the stop sequence (a signal to the whole tree, a grace, then SIGKILL), and the receipt.
+//!
+//! When SIGKILL is sent is decided here, in [`stop_tree`]; how it reaches each process depends on the
+//! containment level:
+//!
+//! | level | sent by (below `crates/process/src/sys`) |
+//! |---|---|
+//! | cgroup | `linux/cgroup`: `cgroup.kill`, and each member by its id |
+//! | process tree | `linux/descendants.rs`: the process group, and each descendant that is found |
+//! | process group | `linux/group.rs`, `unix/group.rs`: the process group |
+//! | any, when the task is lost | `Child::drop` |
+//! | any, when the host dies | the sentinel's script, `linux/sentinel` and `unix/sentinel.sh` |
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use execution_engine_process::{Child, Level, Member, Signal, Tree, Watch, WatchFd};
+use execution_engine_process::{Child, Leftovers, Level, Member, Signal, Tree, Watch, WatchFd};
 use tokio::time::{sleep, timeout_at};
 
 use super::active::ActiveExecution;
+use super::context::PhaseContext;
+use super::drain::read_while;
+use super::launch::RunningProgram;
+use super::run::boxed;
 use crate::types::{ContainmentReceipt, Survivor};
 
-/// The longest grace of a tree whose engine is gone.
+/// The longest grace of a tree whose engine was dropped.
 const ABANDONED_GRACE: Duration = Duration::from_millis(400);
-
-/// How long a process may take to die of SIGKILL. One that hangs in the kernel takes longer, and
-/// is named as a survivor.
-const KILL_PATIENCE: Duration = Duration::from_secs(3);
-/// How long one KILL is given before the tree is looked at and killed again: a process may have
-/// been forked between the look and the signal.
+/// How long a process may take to die of SIGKILL. One that hangs in the kernel takes longer, and is
+/// named as a survivor.
+const KILL_LIMIT: Duration = Duration::from_secs(3);
+/// How long one SIGKILL is given before the tree is examined and killed again: a process may have been
+/// forked between the examination and the signal.
 const KILL_ROUND: Duration = Duration::from_millis(100);
-/// How soon to look again where the system cannot wake us when a process has gone.
+/// How soon to look again where the system cannot wake us when a process has exited.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+const SURVIVES: &str =
+    "it was still alive after SIGKILL; it may hang in the kernel or belong to another user";
+const SUSPECT: &str = "it may belong to the tree, but it runs with the rights of another user, so it \
+                       can be neither examined nor stopped";
+const LEFT: &str = "it was left running, as the options ask";
 
 /// The signals that end a tree, and the time between them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct StopSequence {
-    pub(crate) polite: Signal,
+    pub(crate) term_signal: Signal,
     pub(crate) grace: Duration,
-    pub(crate) last: Signal,
+    /// SIGKILL follows it after another grace, if it is another signal.
+    pub(crate) kill_signal: Signal,
 }
 
 impl StopSequence {
-    /// With the grace that its engine has left to it.
-    fn of(live: &ActiveExecution, asked: Self) -> Self {
-        let grace = live.grace().unwrap_or(asked.grace);
-        if live.is_abandoned() {
-            return Self { grace: grace.min(ABANDONED_GRACE), last: Signal::Kill, ..asked };
+    /// Returns the sequence with the grace that the engine has left to the execution.
+    fn current(self, active: &ActiveExecution) -> Self {
+        let grace = active.grace().unwrap_or(self.grace);
+        if active.is_abandoned() {
+            let grace = grace.min(ABANDONED_GRACE);
+            return Self { grace, kill_signal: Signal::Kill, ..self };
         }
-        Self { grace, ..asked }
+        Self { grace, ..self }
     }
 }
 
 impl Default for StopSequence {
     fn default() -> Self {
-        Self { polite: Signal::Terminate, grace: Duration::from_secs(2), last: Signal::Kill }
+        let grace = Duration::from_secs(2);
+        Self { term_signal: Signal::Terminate, grace, kill_signal: Signal::Kill }
     }
 }
 
-/// Ends those of the tree who are alive, and tells of it: `tree` is what was just seen of it. Takes no
-/// longer than the graces and [`KILL_PATIENCE`].
+/// Ends what is left of the tree, and returns the receipt.
+pub(super) async fn terminate(
+    cx: &PhaseContext,
+    program: &mut RunningProgram,
+) -> ContainmentReceipt {
+    if program.leftovers == Leftovers::Leave
+        && may_leave(&cx.active)
+        && let Some(receipt) = leave_tree(&mut program.child, cx.engine.containment.level())
+    {
+        return receipt;
+    }
+    let tree = look(&mut program.child);
+    if tree.is_empty() {
+        return with_survivors(tree, cx.nothing_to_stop());
+    }
+    boxed(stop(cx, program, tree)).await
+}
+
+/// Returns true if processes may be left running: the program ended by itself, and no attempt follows,
+/// for which nothing of this one may be in the way.
+fn may_leave(active: &ActiveExecution) -> bool {
+    // Asked first: a cancel that comes in between takes the next attempt away, and is not an ending of
+    // the program's own.
+    let is_last = !active.will_retry();
+    is_last && active.decision().is_some_and(|ending| ending.is_own())
+}
+
+async fn stop(cx: &PhaseContext, program: &mut RunningProgram, tree: Tree) -> ContainmentReceipt {
+    let RunningProgram { child, post, reader, timing, .. } = program;
+    let stop = pin!(stop_tree(child, tree, cx.nothing_to_stop(), timing.stop, &cx.active));
+    // A process that blocks on a full pipe could not act on the signal.
+    read_while(cx, reader, post, stop).await
+}
+
+/// Stops the processes of `tree`, which was just examined. Takes no longer than the graces and
+/// [`KILL_LIMIT`].
 pub(super) async fn stop_tree(
     child: &mut Child,
-    tree: Tree,
-    receipt: ContainmentReceipt,
-    asked: StopSequence,
-    live: &ActiveExecution,
+    mut tree: Tree,
+    mut receipt: ContainmentReceipt,
+    stop: StopSequence,
+    active: &ActiveExecution,
 ) -> ContainmentReceipt {
-    let begun = Instant::now();
-    let (mut receipt, mut rest) = (receipt, tree);
-    for step in [|ladder: StopSequence| ladder.polite, |ladder: StopSequence| ladder.last] {
-        let signal = step(StopSequence::of(live, asked));
-        // After SIGKILL there is nothing to be asked for.
-        if rest.is_empty() || signal == Signal::Kill {
+    let start = Instant::now();
+    for step in [|stop: StopSequence| stop.term_signal, |stop: StopSequence| stop.kill_signal] {
+        let signal = step(stop.current(active));
+        // SIGKILL has rounds of its own, below.
+        if tree.is_empty() || signal == Signal::Kill {
             break;
         }
         send(child, signal, &mut receipt);
-        // A stopped process acts on a signal only once it goes on.
+        // A stopped process acts on a signal only when it is continued.
         if let Err(error) = child.signal(Signal::Continue) {
             tracing::debug!(%error, "SIGCONT could not be sent");
         }
-        rest = grace(child, asked, live).await;
+        tree = wait_for_grace(child, stop, active).await;
     }
-    let patience = Instant::now() + KILL_PATIENCE;
-    while !rest.is_empty() && Instant::now() < patience {
+    let limit = Instant::now() + KILL_LIMIT;
+    while !tree.is_empty() && Instant::now() < limit {
         send(child, Signal::Kill, &mut receipt);
-        rest = until_empty(child, Instant::now().checked_add(KILL_ROUND)).await;
+        tree = wait_until_empty(child, Instant::now().checked_add(KILL_ROUND)).await;
     }
-    receipt.took = if receipt.signal.is_some() { begun.elapsed() } else { Duration::ZERO };
-    left_after(rest, receipt)
+    receipt.took = if receipt.signal.is_some() { start.elapsed() } else { Duration::ZERO };
+    with_survivors(tree, receipt)
 }
 
-/// The receipt, with those who are left when no more can be done or nothing is to be done.
-pub(super) fn left_after(rest: Tree, receipt: ContainmentReceipt) -> ContainmentReceipt {
-    let survivors = rest.members.into_iter().map(|member| survivor(member, SURVIVES));
-    let suspects = rest.suspects.into_iter().map(|member| survivor(member, SUSPECT));
-    let survivors = survivors.chain(suspects).collect();
-    ContainmentReceipt { proven: rest.proven, survivors, ..receipt }
-}
-
-/// Waits until the tree is empty or its grace is over, which may become shorter meanwhile.
-async fn grace(child: &mut Child, asked: StopSequence, live: &ActiveExecution) -> Tree {
-    let end_of_grace = || Instant::now().checked_add(StopSequence::of(live, asked).grace);
+/// Waits until the tree is empty or its grace is over. A shutdown may shorten the grace meanwhile.
+async fn wait_for_grace(child: &mut Child, stop: StopSequence, active: &ActiveExecution) -> Tree {
+    let end_of_grace = || Instant::now().checked_add(stop.current(active).grace);
     let mut deadline = end_of_grace();
     loop {
         tokio::select! {
             biased;
-            () = live.hastened() => deadline = deadline.into_iter().chain(end_of_grace()).min(),
-            rest = until_empty(child, deadline) => return rest,
+            () = active.stop_accelerated() => {
+                // Never longer than before.
+                deadline = deadline.into_iter().chain(end_of_grace()).min();
+            }
+            tree = wait_until_empty(child, deadline) => return tree,
         }
     }
 }
 
-const SURVIVES: &str =
-    "it was still there after SIGKILL; it may hang in the kernel or belong to another user";
-const SUSPECT: &str = "it may belong to the tree, but it runs with the rights of another user, so \
-                       that it can be neither examined nor stopped";
-const LEFT: &str = "it was left running, as the options ask";
+/// Waits until the tree is empty, woken by its processes. Returns what is left at the deadline.
+async fn wait_until_empty(child: &mut Child, deadline: Option<Instant>) -> Tree {
+    loop {
+        let mut tree = look(child);
+        if tree.is_empty() {
+            return tree;
+        }
+        let change = changed(std::mem::take(&mut tree.watch));
+        let timed_out = match deadline {
+            Some(deadline) => timeout_at(deadline.into(), change).await.is_err(),
+            None => {
+                change.await;
+                false
+            }
+        };
+        if timed_out {
+            return look(child);
+        }
+    }
+}
 
-/// Gives up those who are alive, on purpose. None if the system does not let them go.
-pub(super) fn leave_tree(child: &mut Child, level: Level) -> Option<ContainmentReceipt> {
+/// Waits until each of the watched descriptors has reported a change.
+async fn changed(watch: Vec<WatchFd>) {
+    if watch.is_empty() {
+        return sleep(LOOK_AGAIN).await;
+    }
+    for one in watch {
+        let ready = async { Watch::tree(one)?.ready().await };
+        if ready.await.is_err() {
+            sleep(LOOK_AGAIN).await;
+        }
+    }
+}
+
+/// Leaves the processes of a tree running, on purpose. None if the system does not let them go.
+fn leave_tree(child: &mut Child, level: Level) -> Option<ContainmentReceipt> {
     let tree = look(child);
     let mut receipt =
         ContainmentReceipt { proven: tree.proven, ..ContainmentReceipt::nothing(level) };
@@ -133,11 +213,7 @@ fn send(child: &mut Child, signal: Signal, receipt: &mut ContainmentReceipt) {
     }
 }
 
-fn survivor(member: Member, reason: &str) -> Survivor {
-    Survivor { pid: member.pid, name: member.name, reason: reason.to_string() }
-}
-
-/// Who is alive. A tree that cannot be examined may have somebody in it: it is stopped blindly.
+/// Examines the tree. One that cannot be examined counts as alive, and is stopped blindly.
 pub(super) fn look(child: &mut Child) -> Tree {
     child.tree().unwrap_or_else(|error| {
         tracing::warn!(%error, "a process tree could not be examined");
@@ -145,36 +221,14 @@ pub(super) fn look(child: &mut Child) -> Tree {
     })
 }
 
-/// Waits until the tree is empty, woken by the processes themselves; who is left at the deadline.
-async fn until_empty(child: &mut Child, deadline: Option<Instant>) -> Tree {
-    loop {
-        let mut tree = look(child);
-        if tree.is_empty() {
-            return tree;
-        }
-        let shrinks = shrinks(std::mem::take(&mut tree.watch));
-        let timed_out = match deadline {
-            Some(deadline) => timeout_at(deadline.into(), shrinks).await.is_err(),
-            None => {
-                shrinks.await;
-                false
-            }
-        };
-        if timed_out {
-            return look(child);
-        }
-    }
+/// Adds to the receipt the processes that are left when nothing more can be done.
+fn with_survivors(tree: Tree, receipt: ContainmentReceipt) -> ContainmentReceipt {
+    let members = tree.members.into_iter().map(|member| survivor(member, SURVIVES));
+    let suspects = tree.suspects.into_iter().map(|member| survivor(member, SUSPECT));
+    let survivors = members.chain(suspects).collect();
+    ContainmentReceipt { proven: tree.proven, survivors, ..receipt }
 }
 
-/// Waits until every one of the watched has told that something has gone.
-async fn shrinks(watch: Vec<WatchFd>) {
-    if watch.is_empty() {
-        return sleep(LOOK_AGAIN).await;
-    }
-    for one in watch {
-        let ready = async { Watch::tree(one)?.ready().await };
-        if ready.await.is_err() {
-            sleep(LOOK_AGAIN).await;
-        }
-    }
+fn survivor(member: Member, reason: &str) -> Survivor {
+    Survivor { pid: member.pid, name: member.name, reason: reason.to_string() }
 }

@@ -415,9 +415,10 @@ async fn spawn_fails(program: &Path, errno: i32, words: &[&str]) {
 async fn a_file_that_is_no_program_cannot_be_started() {
     let dir = TempDir::new().unwrap();
     let garbage = executable(&dir, "garbage", b"\x00\x01\x02 no program\n");
-    spawn_fails(&garbage, ENOEXEC, &["executing it", "no program", "name an interpreter"]).await;
+    spawn_fails(&garbage, ENOEXEC, &["executing it", "not an executable", "set `interpreter`"])
+        .await;
     let text = executable(&dir, "text", b"echo no shebang line\n");
-    spawn_fails(&text, ENOEXEC, &["executing it", "#! line", "name an interpreter"]).await;
+    spawn_fails(&text, ENOEXEC, &["executing it", "#! line", "set `interpreter`"]).await;
 }
 
 #[tokio::test]

@@ -1,0 +1,142 @@
+//! Reading the output: beside other work while the program runs, and to the last byte at the end.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use tokio::time::timeout;
+
+use super::completion::FILE_LIMIT;
+use super::context::PhaseContext;
+use super::launch::RunningProgram;
+use super::run::boxed;
+use crate::lookout::Post;
+use crate::output::{ExecutionLogs, OutputFailure, OutputReader, ReadStep};
+use crate::types::Ending;
+
+/// Bytes that the pipes of a program may hold at its end, if it has made them as large as a user may.
+const MAX_IN_PIPES: u64 = 2 * 1024 * 1024;
+
+/// Reads the output while `work` is under way, and returns what `work` does.
+pub(super) async fn read_while<T>(
+    cx: &PhaseContext,
+    reader: &mut OutputReader,
+    post: &Post,
+    mut work: Pin<&mut impl Future<Output = T>>,
+) -> T {
+    while reader.is_open() {
+        let step = async {
+            // A handler that is behind stops the reading: the pipe fills and the program waits.
+            cx.publisher.room().await;
+            reader.step(post).await
+        };
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            step = step => accept(cx, step),
+        }
+    }
+    work.await
+}
+
+/// Reads what is in the pipes, within the drain limit.
+///
+/// It never waits for the end of a stream: a process out of our reach may hold a pipe open for ever.
+/// It asks the kernel itself, because the reactor may not have reported the last bytes yet.
+///
+/// Handlers that are behind do not hold this up: what pipes can hold fits beside their queues. They
+/// do hold up a survivor that writes on and on.
+pub(super) async fn drain(cx: &PhaseContext, program: &mut RunningProgram) {
+    let RunningProgram { reader, timing, .. } = program;
+    let first = reader.step_now();
+    if first.is_some() || reader.has_files() {
+        // Most programs leave nothing.
+        boxed(drain_within(cx, reader, first, timing.drain)).await;
+    }
+}
+
+async fn drain_within(
+    cx: &PhaseContext,
+    reader: &mut OutputReader,
+    first: Option<ReadStep>,
+    limit: std::time::Duration,
+) {
+    match timeout(limit, drain_pipes(cx, reader, first)).await {
+        Ok(failure) => failure.into_iter().for_each(|failure| stop_for(cx, failure)),
+        // The files were not written in time. That costs none of what the pipes hold, which is not
+        // much: it is read without writing them.
+        Err(_) => {
+            let enough = cx.publisher.journal().end() + MAX_IN_PIPES;
+            while cx.publisher.journal().end() < enough
+                && let Some(step) = reader.step_now()
+            {
+                accept(cx, step);
+            }
+        }
+    }
+}
+
+async fn drain_pipes(
+    cx: &PhaseContext,
+    reader: &mut OutputReader,
+    first: Option<ReadStep>,
+) -> Option<OutputFailure> {
+    let start = cx.publisher.journal().end();
+    let mut next = first;
+    while let Some(step) = next {
+        accept(cx, step);
+        if let Some(failure) = reader.write_pending().await {
+            stop_for(cx, failure);
+        }
+        if cx.publisher.journal().end() - start > MAX_IN_PIPES {
+            cx.publisher.room().await;
+        }
+        // A survivor may write on and on, and other executions share this worker.
+        tokio::task::consume_budget().await;
+        next = reader.step_now();
+    }
+    reader.complete_files().await
+}
+
+/// Completes the files and closes the pipes. Returns the logs for their last words, and what went
+/// wrong beside the ending.
+pub(super) async fn close_output(
+    cx: &PhaseContext,
+    mut reader: OutputReader,
+) -> (ExecutionLogs, Option<String>) {
+    let unfinished = match reader.has_files() {
+        true => boxed(complete_files(&mut reader)).await,
+        false => None,
+    };
+    // An ending that says that output was lost says why.
+    let is_ending = matches!(cx.active.decision(), Some(Ending::OutputLost { .. }));
+    let error = unfinished.or_else(|| if is_ending { None } else { reader.loss() });
+    let logs = reader.close();
+    cx.publisher.tell();
+    (logs, error)
+}
+
+/// Writes the last bytes of the overflow files. Returns what went wrong beside what the reader itself
+/// reports.
+async fn complete_files(reader: &mut OutputReader) -> Option<String> {
+    let completed = timeout(FILE_LIMIT, reader.complete_files()).await;
+    completed.err().map(|_| "the disk did not answer in time".to_string())
+}
+
+fn accept(cx: &PhaseContext, step: ReadStep) {
+    if step.has_lines {
+        cx.publisher.tell();
+    }
+    if let Some(failure) = step.stop {
+        stop_for(cx, failure);
+    }
+}
+
+/// Stops the execution for its output. This wakes the supervision, which waits beside the reading.
+fn stop_for(cx: &PhaseContext, failure: OutputFailure) {
+    let ending = match failure {
+        OutputFailure::Limit { stream, limit } => Ending::OutputLimit { stream, limit },
+        OutputFailure::Lost { stream, reason } => Ending::OutputLost { stream, reason },
+    };
+    // Coming second is no failure.
+    let _first = cx.active.decide(ending);
+}

@@ -1,0 +1,293 @@
+//! Launch: starts the program on the caller's thread, and again on a worker if the system refuses it
+//! for the moment.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use execution_engine_process::{
+    Child, Containment, Launch, Leftovers, Limits, SpawnError, SpawnStage, Spawned,
+};
+use rustix::io::Errno;
+
+use super::active::ActiveExecution;
+use super::completion::{AttemptOutcome, CompletionGuard};
+use super::context::PhaseContext;
+use super::retry::RetryContext;
+use super::run::{boxed, unboxed};
+use super::stdin::{StdinFeed, StdinFeeder, stdin_pair};
+use super::termination::{self, StopSequence, stop_tree};
+use crate::lookout::{Post, Sight};
+use crate::output::{ExecutionLogs, OutputReader, OutputSettings};
+use crate::prepare;
+use crate::types::{Ending, StdinSource};
+
+/// Delays between tries to start a program, some half a second in all. ETXTBSY lasts until another
+/// thread's child has closed the file that it inherited for writing; EAGAIN until a process of this
+/// user has exited.
+const RETRY_DELAYS_MS: [u64; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
+
+/// Everything that one attempt needs.
+pub(crate) struct AttemptSpec {
+    pub(crate) launch: Launch,
+    pub(crate) output: OutputSettings,
+    pub(crate) params: Box<ExecutionParams>,
+}
+
+/// What the options of one execution ask of its phases.
+#[derive(Debug)]
+pub(crate) struct ExecutionParams {
+    pub(crate) timing: TimeLimits,
+    pub(crate) leftovers: Leftovers,
+    /// None without limits, which is most executions.
+    pub(crate) limits: Option<Box<Limits>>,
+    pub(crate) stdin: StdinSource,
+    pub(crate) feed: StdinFeed,
+}
+
+/// The time limits of one execution.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TimeLimits {
+    /// None is unlimited.
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) stop: StopSequence,
+    /// For reading what is left in the pipes when everything has ended.
+    pub(crate) drain: Duration,
+    /// All pauses together.
+    pub(crate) max_pause: Duration,
+}
+
+/// An execution whose attempt has been launched, on its way to a worker.
+pub(crate) struct StartedExecution {
+    pub(super) guard: CompletionGuard,
+    pub(super) launched: LaunchedProgram,
+    pub(super) retry: Option<Box<RetryContext>>,
+}
+
+/// A program that was launched, and what its supervision needs.
+pub(super) struct LaunchedProgram {
+    outcome: LaunchOutcome,
+    logs: ExecutionLogs,
+    output: OutputSettings,
+    params: Box<ExecutionParams>,
+}
+
+/// How the first try to start a program went.
+enum LaunchOutcome {
+    Running(Box<Spawned>),
+    Retry(Box<Launch>, SpawnError),
+    Failed(Ending),
+}
+
+/// A running program, registered with the reactor of its worker.
+pub(super) struct RunningProgram {
+    pub(super) child: Child,
+    pub(super) post: Post,
+    pub(super) reader: OutputReader,
+    pub(super) feeder: Option<StdinFeeder>,
+    pub(super) timing: TimeLimits,
+    pub(super) leftovers: Leftovers,
+    pub(super) limits: Option<Box<Limits>>,
+}
+
+/// Why there is no program to supervise.
+pub(super) enum FailedLaunch {
+    /// It could not be started.
+    NotStarted { logs: ExecutionLogs, ending: Ending },
+    /// It runs, but its descriptors could not be registered with the reactor.
+    NotRegistered { child: Child, stop: StopSequence, logs: ExecutionLogs, error: io::Error },
+}
+
+impl AttemptSpec {
+    /// Returns a copy for another attempt, with an input of its own.
+    pub(crate) fn for_another_attempt(&self) -> Self {
+        let ExecutionParams { timing, leftovers, limits, stdin, .. } = &*self.params;
+        let params = Box::new(ExecutionParams {
+            timing: *timing,
+            leftovers: *leftovers,
+            limits: limits.clone(),
+            stdin: stdin.clone(),
+            feed: stdin_pair(stdin).1,
+        });
+        Self { launch: self.launch.clone(), output: self.output.clone(), params }
+    }
+
+    /// Fixes the working directory for a program that starts later: the host may be elsewhere by then.
+    pub(crate) fn stay_in_current_dir(&mut self) {
+        let dir = self.launch.working_dir.take();
+        self.launch.working_dir = dir.or_else(prepare::current_dir);
+    }
+}
+
+/// Begins an attempt: starts its program, and publishes that it runs.
+///
+/// This happens on the caller's thread, which it blocks for as long as `vfork` does. A single thread
+/// that starts all programs would be a queue in front of every caller.
+pub(crate) fn launch(
+    mut guard: CompletionGuard,
+    spec: AttemptSpec,
+    logs: ExecutionLogs,
+    retry: Option<Box<RetryContext>>,
+) -> Box<StartedExecution> {
+    guard.begin_attempt();
+    let AttemptSpec { mut launch, output, params } = spec;
+    let outcome = match prepare::stdin_of_child(&params.stdin) {
+        Ok(stdin) => {
+            launch.stdin = stdin;
+            first_try(&guard.engine.containment, launch)
+        }
+        Err(error) => {
+            LaunchOutcome::Failed(Ending::SpawnFailed { reason: error.to_string(), os_error: None })
+        }
+    };
+    if let LaunchOutcome::Running(spawned) = &outcome {
+        guard.publish_started(spawned.child.id());
+    }
+    let launched = LaunchedProgram { outcome, logs, output, params };
+    Box::new(StartedExecution { guard, launched, retry })
+}
+
+fn first_try(containment: &Containment, launch: Launch) -> LaunchOutcome {
+    match containment.spawn(&launch) {
+        Ok(spawned) => LaunchOutcome::Running(Box::new(spawned)),
+        Err(error) if error.is_transient() => LaunchOutcome::Retry(Box::new(launch), error),
+        Err(error) => LaunchOutcome::Failed(spawn_failed(&error, &launch)),
+    }
+}
+
+/// Tries again until it works, cannot work, or the execution has been stopped.
+async fn try_again(
+    containment: &Containment,
+    launch: &Launch,
+    mut error: SpawnError,
+    active: &ActiveExecution,
+) -> Result<Box<Spawned>, Ending> {
+    for delay in RETRY_DELAYS_MS {
+        tokio::select! {
+            () = active.ending_decided() => break,
+            () = tokio::time::sleep(Duration::from_millis(delay)) => {}
+        }
+        match containment.spawn(launch) {
+            Ok(spawned) => return Ok(Box::new(spawned)),
+            Err(next) if next.is_transient() => error = next,
+            Err(last) => return Err(spawn_failed(&last, launch)),
+        }
+    }
+    Err(spawn_failed(&error, launch))
+}
+
+impl LaunchedProgram {
+    /// Waits until the program runs, and registers it with the reactor of this worker.
+    pub(super) async fn running(
+        self,
+        cx: &PhaseContext,
+    ) -> Result<Box<RunningProgram>, Box<FailedLaunch>> {
+        let Self { outcome, logs, output, params } = self;
+        let started = match outcome {
+            LaunchOutcome::Running(spawned) => Ok(spawned),
+            LaunchOutcome::Failed(ending) => Err(ending),
+            LaunchOutcome::Retry(launch, error) => {
+                let containment = &cx.engine.containment;
+                let started = boxed(try_again(containment, &launch, error, &cx.active)).await;
+                started.inspect(|spawned| cx.publish_started(spawned.child.id()))
+            }
+        };
+        match started {
+            Ok(spawned) => RunningProgram::register(spawned, logs, output, params),
+            Err(ending) => Err(Box::new(FailedLaunch::NotStarted { logs, ending })),
+        }
+    }
+}
+
+impl RunningProgram {
+    fn register(
+        spawned: Box<Spawned>,
+        logs: ExecutionLogs,
+        output: OutputSettings,
+        params: Box<ExecutionParams>,
+    ) -> Result<Box<Self>, Box<FailedLaunch>> {
+        let Spawned { child, stdin, stdout, stderr } = unboxed(spawned);
+        let ExecutionParams { timing, leftovers, limits, feed, .. } = unboxed(params);
+        let registered = || {
+            let post = Post::new()?;
+            post.watch(Sight::Exit, &child.exit_fd())?;
+            post.watch(Sight::Stdout, &stdout)?;
+            stderr.iter().try_for_each(|stderr| post.watch(Sight::Stderr, stderr))?;
+            Ok((post, feed.into(stdin.map(Into::into))?))
+        };
+        match registered() {
+            Ok((post, feeder)) => {
+                let reader =
+                    OutputReader::new([Some(stdout.into()), stderr.map(Into::into)], logs, output);
+                Ok(Box::new(Self { child, post, reader, feeder, timing, leftovers, limits }))
+            }
+            Err(error) => {
+                let stop = timing.stop;
+                Err(Box::new(FailedLaunch::NotRegistered { child, stop, logs, error }))
+            }
+        }
+    }
+}
+
+/// Decides the ending of an attempt that has no program to supervise, and stops one that runs all the
+/// same.
+pub(super) async fn finish_failed_launch(
+    cx: &PhaseContext,
+    failed: Box<FailedLaunch>,
+) -> (ExecutionLogs, AttemptOutcome) {
+    let nothing = cx.nothing_to_stop();
+    match *failed {
+        FailedLaunch::NotStarted { logs, ending } => {
+            cx.decide(ending);
+            (logs, AttemptOutcome::without_program(nothing))
+        }
+        FailedLaunch::NotRegistered { mut child, stop, logs, error } => {
+            cx.decide(Ending::EngineFailed { reason: error.to_string() });
+            let tree = termination::look(&mut child);
+            let receipt = stop_tree(&mut child, tree, nothing, stop, &cx.active).await;
+            (logs, AttemptOutcome::without_program(receipt))
+        }
+    }
+}
+
+fn spawn_failed(error: &SpawnError, launch: &Launch) -> Ending {
+    let os_error = error.source.raw_os_error();
+    let hint = os_error.and_then(|errno| hint(&error.stage, Errno::from_raw_os_error(errno)));
+    let reason = match hint {
+        // It was there when the request was checked.
+        Some(_) if error.stage == SpawnStage::Exec && !exists(launch) => {
+            format!("{error}; {} no longer exists", launch.program.display())
+        }
+        Some(hint) => format!("{error}; {hint}"),
+        None => error.to_string(),
+    };
+    Ending::SpawnFailed { reason, os_error }
+}
+
+fn exists(launch: &Launch) -> bool {
+    let base = launch.working_dir.as_deref().unwrap_or(Path::new(""));
+    base.join(&launch.program).exists()
+}
+
+/// Returns what to do about a failure, where the system's own message does not say it.
+fn hint(stage: &SpawnStage, errno: Errno) -> Option<&'static str> {
+    Some(match (stage, errno) {
+        (SpawnStage::Exec, Errno::NOEXEC) => {
+            "not an executable for this platform, or a script without a #! line; set `interpreter`"
+        }
+        // The kernel reports a missing interpreter of a script as if the script were missing.
+        (SpawnStage::Exec, Errno::NOENT) => "the interpreter that its #! line names may be missing",
+        (SpawnStage::Exec, Errno::TOOBIG) => {
+            "the arguments and the environment together are too long; pass data in a file"
+        }
+        (SpawnStage::Pipe, Errno::NOENT) => {
+            "this host has no /dev/null, which a program without input reads"
+        }
+        (SpawnStage::Exec, Errno::TXTBSY) => "the program file is still being written",
+        (_, Errno::AGAIN) => "the limit of processes is reached; raise it or run fewer at a time",
+        (_, Errno::MFILE | Errno::NFILE) => {
+            "the limit of open files is reached; raise it or run fewer at a time"
+        }
+        _ => return None,
+    })
+}
