@@ -22,8 +22,12 @@ impl CoarseInstant {
         Self(AtomicU64::new(coarse_nanos()))
     }
 
-    pub(crate) fn note(&self) {
-        self.0.store(coarse_nanos(), Ordering::Relaxed);
+    /// Sets this to the current moment. Returns the time since it was set before.
+    pub(crate) fn note(&self) -> Duration {
+        let now = coarse_nanos();
+        let before = self.0.load(Ordering::Relaxed);
+        self.0.store(now, Ordering::Relaxed);
+        Duration::from_nanos(now.saturating_sub(before))
     }
 
     /// Since then.

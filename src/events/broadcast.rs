@@ -1,42 +1,47 @@
-//! Those who watch all executions of an engine: each has an inbox that says which executions have
-//! something new, and where it begins and ends. What it is stays in the journals.
+//! Fan-out to the subscriptions that watch all executions of an engine. Each has a mailbox that names
+//! the executions with something new, and from where to where it goes. The records themselves stay in the
+//! journals, so a slow watcher costs a bounded number of small entries.
 
-use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crate::output::JournalOwner;
 
-/// How many executions that have ended wait in an inbox. Who does not look for that long misses the
-/// oldest. Those that are alive wait, too: they are no more than there can be.
-const MOST_WAITING: usize = 4096;
+/// Ended executions that wait in a mailbox; beyond, the oldest is missed. Active executions wait in
+/// addition, and the engine bounds their number.
+const MAX_ENDED: usize = 4096;
 
+/// Sends updates of all executions to the mailboxes that are open.
 #[derive(Debug, Default)]
 pub(crate) struct Broadcaster {
-    /// How many inboxes there are, so that telling nobody costs nothing.
+    /// Number of mailboxes, so that an update takes no lock while there is none.
     count: AtomicUsize,
-    inboxes: Mutex<Mailboxes>,
+    mailboxes: Mutex<Mailboxes>,
 }
 
 #[derive(Debug, Default)]
 struct Mailboxes {
-    all: Vec<Arc<Mailbox>>,
+    open: Vec<Arc<Mailbox>>,
     closed: bool,
 }
 
+/// Unread updates of one subscription.
 #[derive(Debug, Default)]
 pub(super) struct Mailbox(Mutex<MailboxState>);
 
 #[derive(Debug, Default)]
 struct MailboxState {
-    /// In the order in which they were first told of.
-    order: VecDeque<JournalOwner>,
-    news: HashMap<JournalOwner, Update>,
-    /// How many of them have ended.
-    ended: usize,
-    /// How many executions have been dropped.
+    /// One update per execution, by the order of arrival.
+    updates: BTreeMap<u64, (JournalOwner, Update)>,
+    /// Where the update of an execution is.
+    numbers: HashMap<JournalOwner, u64>,
+    /// The numbers of those that have ended.
+    ended: BTreeSet<u64>,
+    next_number: u64,
+    /// Executions that were dropped.
     missed: u64,
     closed: bool,
     waker: Option<Waker>,
@@ -47,97 +52,97 @@ struct MailboxState {
 pub(super) struct Update {
     pub(super) from: u64,
     pub(super) to: u64,
-    /// Whether nothing comes after it.
+    /// Nothing comes after it.
     pub(super) is_last: bool,
 }
 
-/// What an inbox holds for its owner.
+/// What a mailbox returns.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Message {
     Update(JournalOwner, Update),
-    /// So many executions were dropped.
+    /// The number of executions that were dropped.
     Missed(u64),
 }
 
 impl Broadcaster {
-    /// A new inbox, empty.
+    /// Opens an empty mailbox.
     pub(super) fn open(&self) -> Arc<Mailbox> {
-        let inbox = Arc::new(Mailbox::default());
-        let mut inboxes = self.lock();
-        if inboxes.closed {
-            inbox.lock().closed = true;
+        let mailbox = Arc::new(Mailbox::default());
+        let mut mailboxes = self.lock();
+        if mailboxes.closed {
+            mailbox.lock().closed = true;
         } else {
-            inboxes.all.push(Arc::clone(&inbox));
-            self.count.store(inboxes.all.len(), Ordering::Release);
+            mailboxes.open.push(Arc::clone(&mailbox));
+            self.count.store(mailboxes.open.len(), Ordering::Release);
         }
-        inbox
+        mailbox
     }
 
-    /// Tells nobody of anything any more through this inbox.
-    pub(super) fn close_one(&self, inbox: &Arc<Mailbox>) {
-        let mut inboxes = self.lock();
-        inboxes.all.retain(|other| !Arc::ptr_eq(other, inbox));
-        self.count.store(inboxes.all.len(), Ordering::Release);
+    /// Stops sending to this mailbox.
+    pub(super) fn close_one(&self, mailbox: &Arc<Mailbox>) {
+        let mut mailboxes = self.lock();
+        mailboxes.open.retain(|other| !Arc::ptr_eq(other, mailbox));
+        self.count.store(mailboxes.open.len(), Ordering::Release);
     }
 
-    /// Nothing new will come.
+    /// Ends all mailboxes, once what they hold is read.
     pub(crate) fn close(&self) {
-        let all = {
-            let mut inboxes = self.lock();
-            inboxes.closed = true;
+        let open = {
+            let mut mailboxes = self.lock();
+            mailboxes.closed = true;
             self.count.store(0, Ordering::Release);
-            std::mem::take(&mut inboxes.all)
+            std::mem::take(&mut mailboxes.open)
         };
-        all.iter().for_each(|inbox| inbox.change(|inner| inner.closed = true));
+        open.iter().for_each(|mailbox| mailbox.change(|state| state.closed = true));
     }
 
-    /// There is something new in this journal.
-    pub(super) fn ring(&self, owner: JournalOwner, news: Update) {
+    /// Sends an update of this journal to all mailboxes.
+    pub(super) fn send(&self, owner: JournalOwner, update: Update) {
         if self.count.load(Ordering::Acquire) == 0 {
             return;
         }
-        let all = self.lock().all.clone();
-        all.iter().for_each(|inbox| inbox.change(|inner| inner.put(owner, news)));
+        let open = self.lock().open.clone();
+        open.iter().for_each(|mailbox| mailbox.change(|state| state.put(owner, update)));
     }
 
     fn lock(&self) -> MutexGuard<'_, Mailboxes> {
-        self.inboxes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Mailbox {
-    /// The next thing; Ready(None) if nothing will come any more.
+    /// Takes the next message. Ready(None) after the last.
     pub(super) fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
-        let mut inner = self.lock();
-        if inner.missed > 0 {
-            return Poll::Ready(Some(Message::Missed(std::mem::take(&mut inner.missed))));
+        let mut state = self.lock();
+        if state.missed > 0 {
+            return Poll::Ready(Some(Message::Missed(std::mem::take(&mut state.missed))));
         }
-        if let Some(owner) = inner.order.pop_front()
-            && let Some(news) = inner.news.remove(&owner)
-        {
-            inner.ended -= usize::from(news.is_last);
-            return Poll::Ready(Some(Message::Update(owner, news)));
+        if let Some((number, (owner, update))) = state.updates.pop_first() {
+            state.numbers.remove(&owner);
+            state.ended.remove(&number);
+            return Poll::Ready(Some(Message::Update(owner, update)));
         }
-        if inner.closed {
+        if state.closed {
             return Poll::Ready(None);
         }
-        let before = inner.waker.replace(cx.waker().clone());
-        // Without the lock: what it belongs to is not ours.
-        drop(inner);
+        let before = state.waker.replace(cx.waker().clone());
+        // Without the lock: dropping a waker may drop the task behind it, which is code of the user.
+        drop(state);
         drop(before);
         Poll::Pending
     }
 
-    /// Whether there is news of this execution.
+    /// Returns `true` if an update of this execution waits.
     pub(super) fn has(&self, owner: JournalOwner) -> bool {
-        self.lock().news.contains_key(&owner)
+        self.lock().numbers.contains_key(&owner)
     }
 
+    /// Changes the state, then wakes the reader without the lock.
     fn change(&self, change: impl FnOnce(&mut MailboxState)) {
         let waker = {
-            let mut inner = self.lock();
-            change(&mut inner);
-            inner.waker.take()
+            let mut state = self.lock();
+            change(&mut state);
+            state.waker.take()
         };
         if let Some(waker) = waker {
             waker.wake();
@@ -150,35 +155,30 @@ impl Mailbox {
 }
 
 impl MailboxState {
-    fn put(&mut self, owner: JournalOwner, news: Update) {
-        let Update { from, to, is_last } = news;
-        self.ended += usize::from(is_last);
-        match self.news.entry(owner) {
-            Entry::Occupied(mut known) => {
-                let known = known.get_mut();
-                self.ended -= usize::from(known.is_last && is_last);
-                known.from = known.from.min(from);
-                known.to = known.to.max(to);
-                known.is_last |= is_last;
-            }
+    /// Adds an update. One that waits for the same execution grows instead.
+    fn put(&mut self, owner: JournalOwner, update: Update) {
+        let number = match self.numbers.entry(owner) {
+            Entry::Occupied(known) => *known.get(),
             Entry::Vacant(new) => {
-                new.insert(news);
-                self.order.push_back(owner);
+                self.next_number += 1;
+                *new.insert(self.next_number)
             }
-        }
-        if self.ended > MOST_WAITING {
-            self.miss_one();
+        };
+        let (_, known) = self.updates.entry(number).or_insert((owner, update));
+        known.from = known.from.min(update.from);
+        known.to = known.to.max(update.to);
+        known.is_last |= update.is_last;
+        if update.is_last && self.ended.insert(number) && self.ended.len() > MAX_ENDED {
+            self.miss_oldest();
         }
     }
 
-    /// Drops the oldest that has ended. One that is alive would come again, and be missed again.
-    fn miss_one(&mut self) {
-        let has_ended =
-            |owner: &JournalOwner| self.news.get(owner).is_some_and(|news| news.is_last);
-        let oldest = self.order.iter().position(has_ended);
-        if let Some(oldest) = oldest.and_then(|at| self.order.remove(at)) {
-            self.news.remove(&oldest);
-            self.ended -= 1;
+    /// Drops the oldest execution that has ended. An active one would only come again with its next
+    /// update, and be missed again.
+    fn miss_oldest(&mut self) {
+        let oldest = self.ended.pop_first().and_then(|number| self.updates.remove(&number));
+        if let Some((owner, _)) = oldest {
+            self.numbers.remove(&owner);
             self.missed += 1;
         }
     }
@@ -190,15 +190,15 @@ mod tests {
 
     use super::*;
 
-    fn take(inbox: &Mailbox) -> Poll<Option<Message>> {
-        inbox.poll_take(&mut Context::from_waker(Waker::noop()))
+    fn take(mailbox: &Mailbox) -> Poll<Option<Message>> {
+        mailbox.poll_take(&mut Context::from_waker(Waker::noop()))
     }
 
     fn owner(number: usize) -> JournalOwner {
         JournalOwner { id: Uuid::from_u128(number as u128 + 1), ..JournalOwner::default() }
     }
 
-    fn news(from: u64, to: u64) -> Update {
+    fn update(from: u64, to: u64) -> Update {
         Update { from, to, is_last: false }
     }
 
@@ -207,55 +207,55 @@ mod tests {
     }
 
     #[test]
-    fn news_of_one_execution_are_put_together() {
-        let hub = Broadcaster::default();
-        let inbox = hub.open();
+    fn updates_of_one_execution_are_merged() {
+        let broadcaster = Broadcaster::default();
+        let mailbox = broadcaster.open();
         for (number, from, to) in [(0, 3, 5), (1, 0, 2), (0, 5, 9)] {
-            hub.ring(owner(number), news(from, to));
+            broadcaster.send(owner(number), update(from, to));
         }
-        assert_eq!(take(&inbox), Poll::Ready(Some(Message::Update(owner(0), news(3, 9)))));
-        assert_eq!(take(&inbox), Poll::Ready(Some(Message::Update(owner(1), news(0, 2)))));
-        assert!(take(&inbox).is_pending());
-        hub.close();
-        assert_eq!(take(&inbox), Poll::Ready(None));
-        assert_eq!(take(&hub.open()), Poll::Ready(None), "opened too late");
+        assert_eq!(take(&mailbox), Poll::Ready(Some(Message::Update(owner(0), update(3, 9)))));
+        assert_eq!(take(&mailbox), Poll::Ready(Some(Message::Update(owner(1), update(0, 2)))));
+        assert!(take(&mailbox).is_pending());
+        broadcaster.close();
+        assert_eq!(take(&mailbox), Poll::Ready(None));
+        assert_eq!(take(&broadcaster.open()), Poll::Ready(None), "opened too late");
     }
 
     #[test]
-    fn who_never_looks_costs_no_more_than_a_full_inbox_and_is_told_what_was_missed() {
-        let hub = Broadcaster::default();
-        let inbox = hub.open();
-        for number in 0..MOST_WAITING + 10 {
-            hub.ring(owner(number), last(0, 1));
+    fn a_mailbox_that_is_never_read_is_bounded_and_counts_what_it_missed() {
+        let broadcaster = Broadcaster::default();
+        let mailbox = broadcaster.open();
+        for number in 0..MAX_ENDED + 10 {
+            broadcaster.send(owner(number), last(0, 1));
         }
-        assert_eq!(take(&inbox), Poll::Ready(Some(Message::Missed(10))));
+        assert_eq!(take(&mailbox), Poll::Ready(Some(Message::Missed(10))));
         let next = Message::Update(owner(10), last(0, 1));
-        assert_eq!(take(&inbox), Poll::Ready(Some(next)));
-        hub.close_one(&inbox);
-        hub.ring(owner(0), last(1, 2));
-        assert_eq!(inbox.lock().order.len(), MOST_WAITING - 1, "it gets no more mail");
+        assert_eq!(take(&mailbox), Poll::Ready(Some(next)));
+        broadcaster.close_one(&mailbox);
+        broadcaster.send(owner(0), last(1, 2));
+        assert_eq!(mailbox.lock().updates.len(), MAX_ENDED - 1, "it gets no more updates");
     }
 
     #[test]
-    fn one_that_goes_on_is_not_missed_and_each_other_is_missed_once() {
-        const OTHERS: usize = 3 * MOST_WAITING;
-        let hub = Broadcaster::default();
-        let inbox = hub.open();
-        let mut told = 0;
+    fn an_active_execution_is_not_missed_and_each_ended_one_is_missed_once() {
+        const OTHERS: usize = 3 * MAX_ENDED;
+        let broadcaster = Broadcaster::default();
+        let mailbox = broadcaster.open();
+        let mut sent = 0;
         for number in 1..=OTHERS {
-            for (owner, end) in [(owner(0), news(told, told + 1)), (owner(number), last(0, 1))] {
-                hub.ring(owner, end);
+            for (owner, end) in [(owner(0), update(sent, sent + 1)), (owner(number), last(0, 1))] {
+                broadcaster.send(owner, end);
             }
-            told += 1;
+            sent += 1;
         }
-        let missed = (OTHERS - MOST_WAITING) as u64;
-        assert_eq!(take(&inbox), Poll::Ready(Some(Message::Missed(missed))));
-        assert_eq!(take(&inbox), Poll::Ready(Some(Message::Update(owner(0), news(0, told)))));
-        for number in OTHERS - MOST_WAITING + 1..=OTHERS {
+        let missed = (OTHERS - MAX_ENDED) as u64;
+        assert_eq!(take(&mailbox), Poll::Ready(Some(Message::Missed(missed))));
+        assert_eq!(take(&mailbox), Poll::Ready(Some(Message::Update(owner(0), update(0, sent)))));
+        for number in OTHERS - MAX_ENDED + 1..=OTHERS {
             let next = Message::Update(owner(number), last(0, 1));
-            assert_eq!(take(&inbox), Poll::Ready(Some(next)));
+            assert_eq!(take(&mailbox), Poll::Ready(Some(next)));
         }
-        assert!(take(&inbox).is_pending());
-        assert_eq!(inbox.lock().ended, 0);
+        assert!(take(&mailbox).is_pending());
+        assert!(mailbox.lock().ended.is_empty());
     }
 }

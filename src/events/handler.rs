@@ -1,20 +1,22 @@
+//! The trait for event handlers, and the handlers that come with the library.
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use crate::types::ExecutionEvent;
 
-/// Something that wants to know what happens. Implement it with the `async-trait` crate.
+/// Receiver of all events of an engine. Implement it with the `async-trait` crate.
 ///
-/// Each execution calls a handler with its events one after the other and in order; several
-/// executions call it at the same time. It runs on threads of the engine that exist for handlers
-/// alone, inside a tokio context, and may call back into the engine, also to cancel.
+/// An execution calls a handler with its events one after the other and in order; several executions
+/// call it at the same time. It runs on threads of the engine that exist for handlers alone, inside a
+/// tokio context, and may call back into the engine, also to cancel.
 ///
-/// A slow handler slows the child down rather than lose a line. One that finishes nothing for the
-/// [stall limit](crate::EngineBuilder::handler_stall_limit) gets no more lines of that execution,
-/// then an [`ExecutionEvent::LinesMissed`] and the terminal event; a call that is merely waiting by
-/// then is dropped at its await. A handler that panics misses that one event. Neither changes an
-/// outcome or delays a waiter.
+/// A slow handler slows the child down rather than lose a line. If a call does not return within the
+/// [stall limit](crate::EngineBuilder::handler_stall_limit), the handler gets no more lines of that
+/// execution, then an [`ExecutionEvent::LinesMissed`] and the terminal event; a call that is suspended at
+/// an await by then is dropped there. A handler that panics misses that one event. Neither changes an
+/// outcome or delays a waiter. A handler with 16 stuck calls gets no new executions.
 ///
 /// ```
 /// use async_trait::async_trait;
@@ -39,11 +41,11 @@ use crate::types::ExecutionEvent;
 /// ```
 #[async_trait]
 pub trait EventHandler: Send + Sync + 'static {
-    /// Called for each event.
+    /// Handles one event. The execution's next event waits until this returns.
     async fn handle_event(&self, event: ExecutionEvent);
 }
 
-/// A handler that does nothing.
+/// Handler that does nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoopEventHandler;
 
@@ -52,8 +54,8 @@ impl EventHandler for NoopEventHandler {
     async fn handle_event(&self, _event: ExecutionEvent) {}
 }
 
-/// A handler that writes events through `tracing`: lines at debug level, all else at info, and
-/// what did not go well at warn.
+/// Handler that logs events through `tracing`: lines and status changes at debug level, losses and
+/// failures at warn, all else at info.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LoggingEventHandler;
 
@@ -103,20 +105,20 @@ impl EventHandler for LoggingEventHandler {
     }
 }
 
-/// Passes each event on to several handlers, one after the other. They share one queue then; add
-/// them to the engine one by one to give each its own.
+/// Handler that passes each event on to several handlers, one after the other. They share one queue, so
+/// the slowest sets the pace; add them to the engine one by one to give each its own.
 #[derive(Clone, Default)]
 pub struct MultiEventHandler {
     handlers: Vec<Arc<dyn EventHandler>>,
 }
 
 impl MultiEventHandler {
-    /// With these handlers, called in this order.
+    /// Creates a handler that calls these, in this order.
     pub fn new(handlers: Vec<Arc<dyn EventHandler>>) -> Self {
         Self { handlers }
     }
 
-    /// With one more at the end.
+    /// Adds one more at the end.
     #[must_use]
     pub fn with(mut self, handler: Arc<dyn EventHandler>) -> Self {
         self.handlers.push(handler);

@@ -1,4 +1,5 @@
-//! Where foreign code runs: threads of its own with a tokio context, never the driver's.
+//! Threads for event handlers. A handler is code of the user: it may block, panic or never return, so
+//! it runs on threads of its own with a tokio context, never on those of executions.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -14,48 +15,48 @@ use super::handler_queue::HandlerQueue;
 use crate::output::JournalOwner;
 use crate::time::CoarseInstant;
 
-/// How many calls of one handler may be stuck before it gets no more executions. Each holds a
-/// thread that nothing can free, so this bounds what a handler that blocks for ever costs.
-const MOST_STUCK: usize = 16;
+/// Stuck calls of one handler at which it gets no more executions. Each holds a thread that nothing
+/// can free, so this bounds what a handler that blocks for ever costs.
+const MAX_STUCK_CALLS: usize = 16;
 
-/// How many threads there are at most. Whoever comes then waits in line.
-const MOST_THREADS: usize = 512;
+/// Handler threads of an engine. Queues beyond wait for one.
+const MAX_THREADS: usize = 512;
 
-/// The threads of an engine for handlers: one runtime, started with the first handler. A handler
-/// runs on the blocking pool, so that one which blocks holds up nobody but itself.
+/// Handler threads of an engine: the blocking pool of a runtime, started with the first handler.
 pub(crate) struct HandlerPool {
     runtime: OnceLock<Runtime>,
     threads: usize,
-    /// How many wait for a thread.
-    in_line: AtomicUsize,
-    /// When a call of any handler was last done while somebody waited.
-    progress: CoarseInstant,
+    /// Queues that wait for a thread.
+    waiters: AtomicUsize,
+    /// When a call of any handler last returned while a queue waited.
+    last_call: CoarseInstant,
     pub(super) stall_limit: Duration,
 }
 
-/// One registered handler.
+/// One handler of an engine.
 pub(crate) struct RegisteredHandler {
-    pub(super) handler: Arc<dyn EventHandler>,
-    /// The queues that are being worked off, by execution.
+    handler: Arc<dyn EventHandler>,
+    /// The queues that wait for a thread or run. By owner and not by id, because an id may be used
+    /// again while the queue of its first execution is still stuck.
     active: Mutex<HashMap<JournalOwner, Weak<HandlerQueue>>>,
 }
 
 impl HandlerPool {
     pub(crate) fn new(stall_limit: Duration) -> Self {
-        Self::with_threads(MOST_THREADS, stall_limit)
+        Self::with_threads(MAX_THREADS, stall_limit)
     }
 
     pub(super) fn with_threads(threads: usize, stall_limit: Duration) -> Self {
         Self {
             runtime: OnceLock::new(),
             threads,
-            in_line: AtomicUsize::new(0),
-            progress: CoarseInstant::new(),
+            waiters: AtomicUsize::new(0),
+            last_call: CoarseInstant::new(),
             stall_limit,
         }
     }
 
-    /// Starts the threads if they are not there yet.
+    /// Starts the runtime unless it runs.
     pub(crate) fn ready(&self) -> io::Result<()> {
         if self.runtime.get().is_none() {
             let runtime = Builder::new_multi_thread()
@@ -72,39 +73,39 @@ impl HandlerPool {
         Ok(())
     }
 
-    /// Runs `work` on a thread that may block, when there is one.
-    pub(super) fn perform(self: &Arc<Self>, work: impl FnOnce(&Handle) + Send + 'static) {
+    /// Runs `work` on a thread that may block, as soon as one is free.
+    pub(super) fn run(self: &Arc<Self>, work: impl FnOnce(&Handle) + Send + 'static) {
         if let Some(runtime) = self.runtime.get() {
-            let (stage, handle) = (Arc::clone(self), runtime.handle().clone());
-            self.in_line.fetch_add(1, Ordering::Relaxed);
+            let (pool, handle) = (Arc::clone(self), runtime.handle().clone());
+            self.waiters.fetch_add(1, Ordering::Relaxed);
             runtime.spawn_blocking(move || {
-                stage.in_line.fetch_sub(1, Ordering::Relaxed);
+                pool.waiters.fetch_sub(1, Ordering::Relaxed);
                 work(&handle);
             });
         }
     }
 
-    /// Whether somebody waits for a thread.
-    pub(super) fn has_line(&self) -> bool {
-        self.in_line.load(Ordering::Relaxed) > 0
+    /// Returns `true` if a queue waits for a thread.
+    pub(super) fn has_waiters(&self) -> bool {
+        self.waiters.load(Ordering::Relaxed) > 0
     }
 
-    /// A call of a handler is done, which matters to those who wait for its thread.
-    pub(super) fn note_progress(&self) {
-        if self.has_line() {
-            self.progress.note();
+    /// Notes that a call of a handler has returned, if a queue may get its thread.
+    pub(super) fn note_call(&self) {
+        if self.has_waiters() {
+            self.last_call.note();
         }
     }
 
-    /// Whether those who wait for a thread may hope for one: the threads are all handlers'.
-    pub(super) fn goes_on(&self) -> bool {
-        self.progress.elapsed() < self.stall_limit
+    /// Returns the time since a call of any handler last returned while a queue waited.
+    pub(super) fn since_any_call(&self) -> Duration {
+        self.last_call.elapsed()
     }
 }
 
 impl Drop for HandlerPool {
     fn drop(&mut self) {
-        // Dropping a runtime inside async code would panic, and a stuck handler would block.
+        // Dropping a runtime inside async code panics, and waits for a stuck handler for ever.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
@@ -112,26 +113,27 @@ impl Drop for HandlerPool {
 }
 
 thread_local! {
-    static IS_CLOSED: Cell<bool> = const { Cell::new(false) };
+    static USER_CODE_FORBIDDEN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// No foreign code runs on this thread from now on.
+/// Forbids this thread to run code of the user, for as long as it lives.
 pub(crate) fn forbid_user_code() {
-    IS_CLOSED.set(true);
+    USER_CODE_FORBIDDEN.set(true);
 }
 
-/// What users do when their handler is dropped is foreign code, too: it may block, panic, or end a runtime,
-/// which panics inside of async code. The last one to hold it is often an execution that ends.
+/// The last reference to a handler is often that of an execution that has just ended. Dropping the
+/// handler is code of the user: it may block, panic, or end a runtime, which panics inside async code. So
+/// threads of executions leave it to a thread of its own.
 impl Drop for RegisteredHandler {
     fn drop(&mut self) {
-        // A thread that is ending has forgotten what it was, and is none of the driver's.
-        if !IS_CLOSED.try_with(Cell::get).unwrap_or(false) {
+        // A thread that is ending has lost its thread-locals; no execution runs there any more.
+        if !USER_CODE_FORBIDDEN.try_with(Cell::get).unwrap_or(false) {
             return;
         }
         let handler = mem::replace(&mut self.handler, Arc::new(NoopEventHandler));
         let thread = thread::Builder::new().name("execution-handler".to_string());
         if let Err(error) = thread.spawn(move || drop(handler)) {
-            tracing::warn!(%error, "there is no thread to drop an event handler on");
+            tracing::warn!(%error, "no thread could be started to drop an event handler");
         }
     }
 }
@@ -141,22 +143,28 @@ impl RegisteredHandler {
         Self { handler, active: Mutex::default() }
     }
 
-    /// Notes that a thread is to work off `queue`, unless too many are stuck in this handler.
-    pub(super) fn enters(&self, queue: &Arc<HandlerQueue>) -> bool {
+    pub(super) fn user_handler(&self) -> &dyn EventHandler {
+        &*self.handler
+    }
+
+    /// Notes that `queue` is active. Returns `false` if it must not be, because too many calls of this
+    /// handler are stuck.
+    pub(super) fn admit(&self, queue: &Arc<HandlerQueue>) -> bool {
         let others: Vec<_> = {
             let active = self.active();
-            let crowded = active.len() >= MOST_STUCK;
-            active.values().filter(|_| crowded).filter_map(Weak::upgrade).collect()
+            let may_be_stuck = active.len() >= MAX_STUCK_CALLS;
+            active.values().filter(|_| may_be_stuck).filter_map(Weak::upgrade).collect()
         };
-        // Asked without our lock held, because a queue takes it while holding its own.
-        if others.iter().filter(|queue| queue.cut_if_stalled()).count() >= MOST_STUCK {
+        // Without our lock, because a queue takes it while holding its own.
+        if others.iter().filter(|queue| queue.cut_off_if_stuck()).count() >= MAX_STUCK_CALLS {
             return false;
         }
         self.active().insert(queue.owner(), Arc::downgrade(queue));
         true
     }
 
-    pub(super) fn leaves(&self, queue: &HandlerQueue) {
+    /// Notes that `queue` is no longer active.
+    pub(super) fn forget(&self, queue: &HandlerQueue) {
         self.active().remove(&queue.owner());
     }
 

@@ -1,13 +1,14 @@
-//! One execution on its way to one handler: pace before loss, and an end to patience.
+//! Delivery of one execution's events and lines to one handler.
 //!
-//! The journal of the execution is the queue: the handler's place in it is pinned, so that what it
-//! has not been told is held, and the supervisor asks for [`room`](HandlerQueue::room) before it reads more.
+//! The journal of the execution is the queue: the handler's position in it is pinned, so that the
+//! journal holds what has not been delivered. The supervisor waits for
+//! [room](HandlerQueue::wait_for_room) before it reads more, which slows the child down rather than
+//! lose a line.
 
 use std::any::Any;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -17,49 +18,46 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::handler_pool::{HandlerPool, RegisteredHandler};
+use super::handler_state::{HandlerState, ThreadUse};
 use crate::output::{Journal, JournalCursor, JournalItem, JournalLines, JournalOwner, View};
 use crate::time::{self, CoarseInstant};
 use crate::types::{ExecutionEvent, OutputStream};
 
-/// How many bytes of output wait for a handler before the child is held back. A pipe's worth and
-/// more: enough that a handler never waits for the child either.
-const MOST_WAITING_BYTES: u64 = 256 * 1024;
-/// How many are left when the child goes on. Well below, so that handler and supervisor do not wake
-/// each other with every piece.
-const GOES_ON_AT_BYTES: u64 = MOST_WAITING_BYTES / 2;
-/// How long a thread that others wait for is held at least. It is given up between two pieces of output,
-/// which may have many lines.
-const TURN: Duration = Duration::from_millis(100);
+/// Undelivered bytes of output at which the child is held back. More than a pipe holds, so that a
+/// handler does not wait for the child either.
+const MAX_PENDING_BYTES: u64 = 256 * 1024;
+/// Undelivered bytes at which reading resumes. Well below the maximum, so that handler and
+/// supervisor do not wake each other for every piece.
+const RESUME_AT_BYTES: u64 = MAX_PENDING_BYTES / 2;
+/// How long a queue keeps its thread while other queues wait for one. It is given up only between two
+/// pieces of output, which may have many lines.
+const MIN_TURN: Duration = Duration::from_millis(100);
 
-/// What one handler has still to be told of one execution.
+/// Queue of one execution for one handler.
 pub(super) struct HandlerQueue {
-    actor: Arc<RegisteredHandler>,
-    stage: Arc<HandlerPool>,
+    handler: Arc<RegisteredHandler>,
+    pool: Arc<HandlerPool>,
     journal: Arc<Journal>,
-    /// Its place in the journal; None for one who is told of no output.
+    /// The pinned position in the journal; None for a handler that gets no output.
     pin: Option<usize>,
-    inner: Mutex<HandlerQueueState>,
-    /// When the handler last finished something, or was last given something while idle.
-    progress: CoarseInstant,
-    /// Whether it has something to tell and waits for a thread.
-    in_line: AtomicBool,
-    /// Whether it has been given up: its lines are counted as missed. Changed with the lock held.
-    cut: AtomicBool,
-    /// Told whenever the handler has finished something and has little left.
+    delivery: Mutex<Delivery>,
+    /// When a call last returned, or the queue began to wait or run. Outside the lock, because it is
+    /// set for every line.
+    last_call: CoarseInstant,
+    /// Notified whenever a call has returned and little is left, and when the handler is cut off.
     room: Notify,
 }
 
-struct HandlerQueueState {
+struct Delivery {
+    state: HandlerState,
     cursor: JournalCursor,
-    /// Events that were passed while the handler's lines were being counted as missed.
-    aside: VecDeque<ExecutionEvent>,
-    /// Whether a thread is working on the queue.
-    active: bool,
+    /// Events that the cursor passed while lines were counted as missed.
+    passed_events: VecDeque<ExecutionEvent>,
     missed: u64,
 }
 
-/// Lines as events. A type of its own, so that making an event becomes a part of the loop that tells
-/// it, and the event is made where it is needed.
+/// Lines as events. A type of its own, so that making an event becomes a part of the loop that calls
+/// the handler, and the event is made where it is needed: a line costs 11 % more otherwise.
 struct LineEvents {
     execution_id: Uuid,
     lines: JournalLines,
@@ -84,97 +82,98 @@ enum HandlerCall {
 impl HandlerQueue {
     pub(super) fn new(
         journal: Arc<Journal>,
-        lens: View,
-        actor: Arc<RegisteredHandler>,
-        stage: Arc<HandlerPool>,
+        view: View,
+        handler: Arc<RegisteredHandler>,
+        pool: Arc<HandlerPool>,
     ) -> Arc<Self> {
-        let pin = (lens == View::Lines).then(|| journal.pin());
-        let cursor = journal.reader(lens, 0);
-        let inner = HandlerQueueState {
+        let pin = (view == View::Lines).then(|| journal.pin());
+        let cursor = journal.reader(view, 0);
+        let delivery = Delivery {
+            state: HandlerState::Delivering(ThreadUse::Idle),
             cursor: match pin {
                 Some(pin) => cursor.pinned(pin),
                 None => cursor,
             },
-            aside: VecDeque::new(),
-            active: false,
+            passed_events: VecDeque::new(),
             missed: 0,
         };
         Arc::new(Self {
-            actor,
-            stage,
+            handler,
+            pool,
             journal,
             pin,
-            inner: Mutex::new(inner),
-            progress: CoarseInstant::new(),
-            in_line: AtomicBool::new(false),
-            cut: AtomicBool::new(false),
+            delivery: Mutex::new(delivery),
+            last_call: CoarseInstant::new(),
             room: Notify::new(),
         })
     }
 
-    /// There is something new in the journal: puts a thread to work unless one is at it. What is
-    /// new to a handler that has been given up is counted.
+    /// Delivers what is new in the journal, on a pool thread. For a handler that is cut off, counts
+    /// the new lines as missed.
     pub(super) fn wake(self: &Arc<Self>) {
         {
-            let mut inner = self.lock();
-            if self.is_cut() {
-                inner.pass_over(&self.journal);
+            let mut delivery = self.lock();
+            if delivery.state.is_cut_off() {
+                delivery.pass_over(&self.journal);
             }
-            if std::mem::replace(&mut inner.active, true) {
+            if !delivery.state.wake() {
                 return;
             }
-            self.note_in_line();
+            self.last_call.note();
         }
-        // The actor looks into its other queues, so no lock of ours may be held meanwhile.
-        if self.actor.enters(self) {
-            self.get_in_line();
-        } else {
-            let mut inner = self.lock();
-            inner.active = false;
-            self.in_line.store(false, Ordering::Release);
-            self.cut(&mut inner);
-            inner.aside.clear();
+        // Without our lock: this locks the handler's other queues.
+        if self.handler.admit(self) {
+            return self.request_thread();
         }
+        self.cut_off_if(|_| true);
+        let mut delivery = self.lock();
+        delivery.state.finish();
+        delivery.passed_events.clear();
     }
 
-    fn note_in_line(&self) {
-        self.progress.note();
-        self.in_line.store(true, Ordering::Release);
-    }
-
-    fn get_in_line(self: &Arc<Self>) {
+    fn request_thread(self: &Arc<Self>) {
         let queue = Arc::clone(self);
-        self.stage.perform(move |runtime| {
-            queue.progress.note();
-            queue.in_line.store(false, Ordering::Release);
-            queue.work_off(runtime);
+        self.pool.run(move |runtime| {
+            {
+                let mut delivery = queue.lock();
+                queue.last_call.note();
+                delivery.state.start();
+            }
+            queue.deliver(runtime);
         });
     }
 
-    /// Whether the handler can take more.
+    /// Returns `true` if the handler can take more.
     pub(super) fn has_room(&self) -> bool {
-        self.pin.is_none_or(|pin| self.journal.behind(pin) < MOST_WAITING_BYTES)
+        self.pin.is_none_or(|pin| self.journal.behind(pin) < MAX_PENDING_BYTES)
     }
 
-    /// Waits until the handler can take much more, or until it has been given up. Cancel safe.
-    pub(super) async fn room(self: &Arc<Self>) {
+    /// Waits until the handler can take much more, or has been cut off, which happens after the stall
+    /// limit at the latest.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub(super) async fn wait_for_room(self: &Arc<Self>) {
         let Some(pin) = self.pin else { return };
         loop {
             let changed = self.room.notified();
-            if self.journal.behind(pin) < GOES_ON_AT_BYTES || self.is_cut() {
+            if self.journal.behind(pin) < RESUME_AT_BYTES || self.is_cut_off() {
                 return;
             }
-            // It may be a line that is not finished, of which nobody has been told.
+            // What waits may be one long unfinished line, for which no thread was woken.
             self.wake();
-            let patience = self.stage.stall_limit.saturating_sub(self.progress.elapsed());
-            let stalls_at = Instant::now().checked_add(patience);
+            let state = self.lock().state;
+            let patience = self.pool.stall_limit.saturating_sub(self.stalled_for(state));
             tokio::select! {
                 () = changed => {}
-                () = time::sleep_until(stalls_at) => self.cut_unless_in_line(),
+                () = time::sleep_until(Instant::now().checked_add(patience)) => {
+                    self.cut_off_if(|state| self.stalled_for(state) >= self.pool.stall_limit);
+                }
             }
         }
     }
 
+    /// Returns how many lines the handler has missed so far.
     pub(super) fn missed(&self) -> u64 {
         self.lock().missed
     }
@@ -187,48 +186,45 @@ impl HandlerQueue {
         self.journal.id()
     }
 
-    /// Whether the handler has finished nothing for too long. Its lines are cut off then. One that
-    /// waits for a thread is not stuck.
-    pub(super) fn cut_if_stalled(&self) -> bool {
-        !self.in_line.load(Ordering::Acquire) && self.cut_if_idle()
+    /// Returns `true` if a call has not returned for the stall limit. The handler is cut off then.
+    pub(super) fn cut_off_if_stuck(&self) -> bool {
+        let limit = self.pool.stall_limit;
+        self.cut_off_if(|state| state.is_stuck(self.last_call.elapsed(), limit))
     }
 
-    /// The same for one that may wait for a thread, if nobody will ever give one back.
-    fn cut_unless_in_line(&self) {
-        if self.in_line.load(Ordering::Acquire) && self.stage.goes_on() {
-            self.progress.note();
-        } else {
-            self.cut_if_idle();
-        }
+    fn stalled_for(&self, state: HandlerState) -> Duration {
+        state.stalled_for(self.last_call.elapsed(), self.pool.since_any_call())
     }
 
-    fn cut_if_idle(&self) -> bool {
-        let mut inner = self.lock();
-        let stalled = inner.active && self.progress.elapsed() >= self.stage.stall_limit;
-        if stalled {
-            self.cut(&mut inner);
-        }
-        stalled
-    }
-
-    fn cut(&self, inner: &mut HandlerQueueState) {
-        if self.cut.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        inner.pass_over(&self.journal);
-        let (id, missed) = (self.execution_id(), inner.missed);
+    /// Ends the delivery of lines if `is_due`. Returns what `is_due` did.
+    fn cut_off_if(&self, is_due: impl FnOnce(HandlerState) -> bool) -> bool {
+        let missed = {
+            let mut delivery = self.lock();
+            if !is_due(delivery.state) {
+                return false;
+            }
+            if !delivery.state.cut_off() {
+                return true;
+            }
+            delivery.pass_over(&self.journal);
+            delivery.missed
+        };
+        self.room.notify_one();
+        // Without our lock: where the line goes is code of the host.
+        let id = self.execution_id();
         tracing::warn!(%id, missed, "an event handler is stuck and gets no more lines");
+        true
     }
 
-    /// Calls the handler until it has been told everything, or until it is the turn of others.
-    fn work_off(self: &Arc<Self>, runtime: &Handle) {
+    /// Calls the handler until everything is delivered, or until it is the turn of other queues.
+    fn deliver(self: &Arc<Self>, runtime: &Handle) {
         let turn = CoarseInstant::new();
-        while let Some(item) = self.take() {
-            // What it has taken waits no more, so that more can be read meanwhile.
-            if self.pin.is_some_and(|pin| self.journal.behind(pin) < GOES_ON_AT_BYTES) {
+        while let Some(call) = self.take() {
+            // What was taken waits no more, so that the supervisor can read more meanwhile.
+            if self.pin.is_some_and(|pin| self.journal.behind(pin) < RESUME_AT_BYTES) {
                 self.room.notify_one();
             }
-            match item {
+            match call {
                 HandlerCall::Event(event) => {
                     let missed = event.is_terminal().then(|| self.missed_event()).flatten();
                     self.call(runtime, missed.into_iter().chain([event]));
@@ -237,34 +233,35 @@ impl HandlerQueue {
                     self.call(runtime, LineEvents { execution_id: self.execution_id(), lines });
                 }
             }
-            if self.stage.has_line() && turn.elapsed() >= TURN {
-                self.note_in_line();
-                return self.get_in_line();
+            if self.pool.has_waiters() && turn.elapsed() >= MIN_TURN {
+                self.lock().state.give_up_thread();
+                return self.request_thread();
             }
         }
-        // What it has taken may have been no item yet.
+        // The cursor may have passed entries that the handler does not get.
         self.room.notify_one();
     }
 
     fn take(&self) -> Option<HandlerCall> {
-        let mut inner = self.lock();
-        if self.is_cut() {
-            inner.pass_over(&self.journal);
+        let mut delivery = self.lock();
+        if delivery.state.is_cut_off() {
+            delivery.pass_over(&self.journal);
         }
-        if let Some(event) = inner.aside.pop_front() {
+        if let Some(event) = delivery.passed_events.pop_front() {
             return Some(HandlerCall::Event(event));
         }
-        while let Some(piece) = self.journal.next(&mut inner.cursor, u64::MAX) {
-            match piece {
+        while let Some(item) = self.journal.next(&mut delivery.cursor, u64::MAX) {
+            match item {
                 JournalItem::Event { event, .. } => return Some(HandlerCall::Event(event)),
                 JournalItem::Lines(lines) => return Some(HandlerCall::Lines(lines)),
-                // It sees lines, and is waited for.
+                // A pinned reader of lines gets neither.
                 JournalItem::Chunk { .. } | JournalItem::Missed { .. } => {}
             }
         }
-        // Left before idle: an event that comes in between enters again by itself.
-        self.actor.leaves(self);
-        inner.active = false;
+        // In this order, and under the lock: a wake in between would be admitted first and forgotten
+        // here.
+        self.handler.forget(self);
+        delivery.state.finish();
         None
     }
 
@@ -273,8 +270,7 @@ impl HandlerQueue {
         (count > 0).then_some(ExecutionEvent::LinesMissed { execution_id, count })
     }
 
-    /// Calls the handler with each event. A panic costs the event it met; a call that waits beyond
-    /// the stall limit is dropped, and the lines after it are missed.
+    /// Calls the handler with each event. A panic costs the event that it met.
     fn call(&self, runtime: &Handle, mut events: impl Iterator<Item = ExecutionEvent>) {
         loop {
             let calls = || runtime.block_on(self.call_each(&mut events));
@@ -284,49 +280,58 @@ impl HandlerQueue {
                     let id = self.execution_id();
                     tracing::warn!(%id, "an event handler panicked");
                     discard(panic);
-                    self.note_progress();
+                    self.note_call();
                 }
             }
         }
     }
 
+    /// Calls the handler with each event until it is cut off. A call that waits beyond the stall
+    /// limit is dropped, and the lines after it are missed.
     async fn call_each(&self, events: &mut impl Iterator<Item = ExecutionEvent>) {
+        let mut is_cut_off = self.is_cut_off();
         while let Some(event) = events.next() {
-            if self.is_cut() && is_line(&event) {
-                self.lock().missed += 1 + events.count() as u64;
+            if is_cut_off && is_line(&event) {
+                let missed = 1 + events.count() as u64;
+                self.lock().missed += missed;
                 return;
             }
-            let mut call = self.actor.handler.handle_event(event);
-            // Most calls are done at once and need no timer.
+            let mut call = self.handler.user_handler().handle_event(event);
+            // Most calls return at once and need no timer.
             let at_once = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx).is_ready())).await;
-            if !at_once && tokio::time::timeout(self.stage.stall_limit, call).await.is_err() {
-                self.cut(&mut self.lock());
+            if !at_once && tokio::time::timeout(self.pool.stall_limit, call).await.is_err() {
+                is_cut_off = self.cut_off_if(|_| true);
             }
-            self.note_progress();
+            // Others cut off only a call that is as long as the stall limit, so that a line needs no
+            // lock. If they do so while the call returns, it is seen at the next piece of output. The
+            // count stays exact: lines are either delivered here or counted there.
+            if self.note_call() >= self.pool.stall_limit {
+                is_cut_off = self.is_cut_off();
+            }
         }
     }
 
-    /// A call is done.
-    fn note_progress(&self) {
-        self.progress.note();
-        self.stage.note_progress();
+    /// Notes that a call has returned. Returns how long it took.
+    fn note_call(&self) -> Duration {
+        self.pool.note_call();
+        self.last_call.note()
     }
 
-    fn is_cut(&self) -> bool {
-        self.cut.load(Ordering::Relaxed)
+    fn is_cut_off(&self) -> bool {
+        self.lock().state.is_cut_off()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HandlerQueueState> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Delivery> {
+        self.delivery.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl HandlerQueueState {
-    /// Counts the lines that are there as missed, and puts everything else aside.
+impl Delivery {
+    /// Counts the lines in the journal as missed and sets events aside for delivery.
     fn pass_over(&mut self, journal: &Journal) {
-        while let Some(piece) = journal.next(&mut self.cursor, u64::MAX) {
-            match piece {
-                JournalItem::Event { event, .. } => self.aside.push_back(event),
+        while let Some(item) = journal.next(&mut self.cursor, u64::MAX) {
+            match item {
+                JournalItem::Event { event, .. } => self.passed_events.push_back(event),
                 JournalItem::Lines(lines) => self.missed += lines.count(),
                 JournalItem::Chunk { .. } | JournalItem::Missed { .. } => {}
             }
@@ -334,15 +339,14 @@ impl HandlerQueueState {
     }
 }
 
-/// What a panic is about is foreign, too, and may panic when it is dropped. What that one is about is
-/// given up.
+/// Drops the payload of a panic. That is code of the user and may panic as well; the payload of that
+/// second panic is leaked, or there would be no end to it.
 fn discard(panic: Box<dyn Any + Send>) {
     if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
         std::mem::forget(another);
     }
 }
 
-/// A line as an event.
 #[inline]
 pub(super) fn line_event(execution_id: Uuid, stream: OutputStream, line: String) -> ExecutionEvent {
     match stream {

@@ -1,17 +1,21 @@
-//! Who is told what happens: handlers, whose pace counts, and subscriptions, which hold nobody back.
+//! Delivery of events and lines: to handlers, which slow an execution down rather than lose a line, and to
+//! subscriptions, which never do and learn what they have missed. Both read the journals of
+//! [`output`](crate::output); nothing is copied for a reader that does not come.
 
+mod all_executions;
 mod broadcast;
 mod handler;
 mod handler_pool;
 mod handler_queue;
+mod handler_state;
 mod publisher;
 mod subscription;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use all_executions::JournalLookup;
 pub(crate) use broadcast::Broadcaster;
 pub use handler::{EventHandler, LoggingEventHandler, MultiEventHandler, NoopEventHandler};
 pub(crate) use handler_pool::{HandlerPool, forbid_user_code};
 pub(crate) use publisher::{HandlerSet, Publisher};
-pub(crate) use subscription::JournalLookup;
 pub use subscription::{ChunkSubscription, Subscription};

@@ -1,4 +1,5 @@
-//! What one execution tells: its journal, and whom to wake when there is something new in it.
+//! Publication of one execution's events: into its journal, then to the handlers and subscriptions that
+//! wait for something new in it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,23 +13,23 @@ use super::handler_queue::HandlerQueue;
 use crate::output::{Journal, View};
 use crate::types::{ContainmentReceipt, ExecutionEvent, ExecutionStatus};
 
-/// The journal of one execution and those who wait for something new in it: a queue for each handler
-/// that was there when it started, and those who watch all executions. Who watches this one alone is
-/// woken by the journal itself.
+/// Journal of one execution, with the readers to wake: a queue for each handler that the engine had when the
+/// execution started, and the subscriptions to all executions. The journal itself wakes those that watch
+/// this execution alone.
 pub(crate) struct Publisher {
     journal: Arc<Journal>,
     queues: Box<[Arc<HandlerQueue>]>,
-    hub: Arc<Broadcaster>,
-    /// How far those who watch all executions have been told.
-    told: AtomicU64,
+    broadcaster: Arc<Broadcaster>,
+    /// Up to where the broadcaster has sent updates.
+    sent_to: AtomicU64,
 }
 
-/// The handlers of an engine.
+/// Handlers of an engine.
 #[derive(Clone, Default)]
 pub(crate) struct HandlerSet(Arc<[Arc<RegisteredHandler>]>);
 
 impl HandlerSet {
-    /// With one more.
+    /// Returns these handlers and one more.
     pub(crate) fn with(&self, handler: Arc<dyn EventHandler>) -> Self {
         let all = self.0.iter().cloned();
         Self(all.chain(std::iter::once(Arc::new(RegisteredHandler::new(handler)))).collect())
@@ -38,18 +39,19 @@ impl HandlerSet {
         self.0.is_empty()
     }
 
+    /// Creates the publisher of an execution, with a queue for each handler.
     pub(crate) fn publisher(
         &self,
         journal: Arc<Journal>,
-        lens: View,
-        stage: &Arc<HandlerPool>,
-        hub: Arc<Broadcaster>,
+        view: View,
+        pool: &Arc<HandlerPool>,
+        broadcaster: Arc<Broadcaster>,
     ) -> Publisher {
-        let queue = |actor: &Arc<RegisteredHandler>| {
-            HandlerQueue::new(Arc::clone(&journal), lens, Arc::clone(actor), Arc::clone(stage))
+        let queue = |handler: &Arc<RegisteredHandler>| {
+            HandlerQueue::new(Arc::clone(&journal), view, Arc::clone(handler), Arc::clone(pool))
         };
         let queues = self.0.iter().map(queue).collect();
-        Publisher { journal, queues, hub, told: AtomicU64::new(0) }
+        Publisher { journal, queues, broadcaster, sent_to: AtomicU64::new(0) }
     }
 }
 
@@ -73,6 +75,7 @@ impl Publisher {
         self.tell();
     }
 
+    /// Publishes the terminal event.
     pub(crate) fn last(
         &self,
         at: DateTime<Utc>,
@@ -83,23 +86,26 @@ impl Publisher {
         self.tell();
     }
 
-    /// There is something new in the journal.
+    /// Wakes the readers, because the journal has something new.
     pub(crate) fn tell(&self) {
         let (to, is_last) = self.journal.reach();
-        let from = self.told.swap(to, Ordering::AcqRel);
+        let from = self.sent_to.swap(to, Ordering::AcqRel);
         self.queues.iter().for_each(HandlerQueue::wake);
-        self.hub.ring(self.journal.owner(), Update { from, to, is_last });
+        self.broadcaster.send(self.journal.owner(), Update { from, to, is_last });
     }
 
-    /// Waits until every handler can take more. Cancel safe.
+    /// Waits until every handler can take more output, or is cut off.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
     pub(crate) async fn room(&self) {
         for queue in self.queues.iter().filter(|queue| !queue.has_room()) {
-            // On the heap, because it is rare and every execution holds what waiting takes.
-            Box::pin(queue.room()).await;
+            // Boxed, because it is rare and would make the future of every execution larger.
+            Box::pin(queue.wait_for_room()).await;
         }
     }
 
-    /// How many lines handlers have missed so far.
+    /// Returns how many lines the handlers have missed so far.
     pub(crate) fn missed(&self) -> u64 {
         self.queues.iter().map(|queue| queue.missed()).sum()
     }

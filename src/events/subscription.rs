@@ -1,48 +1,43 @@
-//! Watching executions: a stream of records that first tells what was published already.
+//! Subscriptions: streams of records that replay what was published already and then go on live.
 
-use std::collections::HashMap;
+use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use chrono::Utc;
+use futures_core::{FusedStream, Stream};
 use tokio::task::coop;
 use uuid::Uuid;
 
-use super::broadcast::{Broadcaster, Mailbox, Message, Update};
+use super::all_executions::{AllExecutionsReader, JournalLookup};
+use super::broadcast::Broadcaster;
 use super::handler_queue::line_event;
-use crate::output::{Journal, JournalCursor, JournalItem, JournalLines, JournalOwner, View};
+use crate::output::{Journal, JournalCursor, JournalItem, JournalLines, View};
 use crate::types::{ChunkContent, ChunkRecord, EventRecord, ExecutionEvent};
-
-/// Finds the journal of an execution that is alive or remembered.
-pub(crate) trait JournalLookup: Send + Sync {
-    fn journal(&self, id: Uuid) -> Option<Arc<Journal>>;
-
-    /// Whether more will come in this journal.
-    fn is_alive(&self, owner: JournalOwner) -> bool;
-}
 
 /// The records of one execution, or of all: see [`subscribe`](crate::ExecutionEngine::subscribe) and
 /// [`subscribe_all`](crate::ExecutionEngine::subscribe_all).
 ///
-/// It is a [`Stream`](futures_core::Stream), and has a [`next`](Self::next) of its own for those who
-/// need no more. It may be polled on any runtime. It never holds an execution back: one that is
-/// slower than the output gets an [`ExecutionEvent::OutputMissed`] with the exact number of bytes
-/// that it was not told; the number is about right where it takes up among pieces that were told
-/// unfinished, more than are held. Dropping it ends it.
+/// It is a [`Stream`], and has a [`next`](Self::next) of its own, so that no further crate is needed. It
+/// may be polled on any runtime. It never slows an execution down: if it is slower than the output, it
+/// gets an [`ExecutionEvent::OutputMissed`] with the exact number of bytes that it has not seen; the
+/// number is an estimate where it resumes among more unfinished lines than the journal holds. Dropping
+/// it ends it.
 #[must_use = "it does nothing unless it is asked for the next record"]
 pub struct Subscription {
     source: SubscriptionSource,
-    /// The lines that were taken from the journal last.
+    /// The rest of the lines that were taken from the journal last.
     lines: Option<(Uuid, JournalLines)>,
+    has_ended: bool,
 }
 
 /// The output of one execution as it was read, and its events: see
-/// [`subscribe_chunks`](crate::ExecutionEngine::subscribe_chunks). As [`Subscription`] otherwise.
+/// [`subscribe_chunks`](crate::ExecutionEngine::subscribe_chunks). Otherwise like [`Subscription`].
 #[must_use = "it does nothing unless it is asked for the next record"]
 pub struct ChunkSubscription {
     reader: JournalReader,
+    has_ended: bool,
 }
 
 enum SubscriptionSource {
@@ -50,64 +45,42 @@ enum SubscriptionSource {
     All(Box<AllExecutionsReader>),
 }
 
-/// Follows one journal.
+/// Reader of one journal.
 struct JournalReader {
     journal: Arc<Journal>,
     cursor: JournalCursor,
+    /// The reader's number, under which the journal keeps its waker.
     number: u64,
 }
 
-/// Follows the journals of all executions.
-struct AllExecutionsReader {
-    hub: Arc<Broadcaster>,
-    inbox: Arc<Mailbox>,
-    journals: Arc<dyn JournalLookup>,
-    lens: View,
-    /// Those whose last record has not been told.
-    followed: HashMap<JournalOwner, FollowedJournal>,
-    /// The execution that is being read, and up to where.
-    current: Option<(JournalOwner, u64)>,
-}
-
-/// A journal that has been begun. It is held, so that its end can be told as it was held.
-struct FollowedJournal {
-    journal: Arc<Journal>,
-    cursor: JournalCursor,
-}
-
 impl Subscription {
-    pub(crate) fn to(journal: Arc<Journal>, lens: View, after: u64) -> Self {
-        Self {
-            source: SubscriptionSource::One(Box::new(JournalReader::new(journal, lens, after))),
-            lines: None,
-        }
+    pub(crate) fn to(journal: Arc<Journal>, view: View, after: u64) -> Self {
+        let reader = JournalReader::new(journal, view, after);
+        Self::from(SubscriptionSource::One(Box::new(reader)))
     }
 
     pub(crate) fn to_all(
-        hub: Arc<Broadcaster>,
+        broadcaster: Arc<Broadcaster>,
         journals: Arc<dyn JournalLookup>,
-        lens: View,
+        view: View,
     ) -> Self {
-        let inbox = hub.open();
-        let followed = HashMap::new();
-        let dashboard = AllExecutionsReader { hub, inbox, journals, lens, followed, current: None };
-        Self { source: SubscriptionSource::All(Box::new(dashboard)), lines: None }
+        let reader = AllExecutionsReader::new(broadcaster, journals, view);
+        Self::from(SubscriptionSource::All(Box::new(reader)))
     }
 
-    /// The next record; None after the last. Cancel safe.
+    fn from(source: SubscriptionSource) -> Self {
+        Self { source, lines: None, has_ended: false }
+    }
+
+    /// Waits for the next record. Returns `None` after the last.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: a record is either returned or still there for the next call.
     pub async fn next(&mut self) -> Option<EventRecord> {
-        poll_fn(|cx| self.poll_record(cx)).await
+        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 
     fn poll_record(&mut self, cx: &mut Context<'_>) -> Poll<Option<EventRecord>> {
-        let turn = ready!(coop::poll_proceed(cx));
-        self.poll_next_record(cx).map(|record| {
-            turn.made_progress();
-            record
-        })
-    }
-
-    fn poll_next_record(&mut self, cx: &mut Context<'_>) -> Poll<Option<EventRecord>> {
         loop {
             if let Some((execution_id, lines)) = &mut self.lines
                 && let Some((sequence, line)) = lines.next()
@@ -122,14 +95,14 @@ impl Subscription {
                 }));
             }
             let next = match &mut self.source {
-                SubscriptionSource::One(reader) => reader.poll_piece(cx),
-                SubscriptionSource::All(dashboard) => dashboard.poll_piece(cx),
+                SubscriptionSource::One(reader) => reader.poll_item(cx),
+                SubscriptionSource::All(reader) => reader.poll_item(cx),
             };
-            let Some((execution_id, piece)) = ready!(next) else { return Poll::Ready(None) };
-            match piece {
-                JournalItem::Lines(lines) => self.lines = Some((execution_id, lines)),
-                piece => {
-                    if let Some(record) = record(execution_id, piece) {
+            match ready!(next) {
+                None => return Poll::Ready(None),
+                Some((id, JournalItem::Lines(lines))) => self.lines = Some((id, lines)),
+                Some((id, item)) => {
+                    if let Some(record) = event_record(id, item) {
                         return Poll::Ready(Some(record));
                     }
                 }
@@ -140,32 +113,27 @@ impl Subscription {
 
 impl ChunkSubscription {
     pub(crate) fn to(journal: Arc<Journal>, after: u64) -> Self {
-        Self { reader: JournalReader::new(journal, View::Chunks, after) }
+        Self { reader: JournalReader::new(journal, View::Chunks, after), has_ended: false }
     }
 
-    /// The next record; None after the last. Cancel safe.
+    /// Waits for the next record. Returns `None` after the last.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: a record is either returned or still there for the next call.
     pub async fn next(&mut self) -> Option<ChunkRecord> {
-        poll_fn(|cx| self.poll_record(cx)).await
+        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 
     fn poll_record(&mut self, cx: &mut Context<'_>) -> Poll<Option<ChunkRecord>> {
-        let turn = ready!(coop::poll_proceed(cx));
-        self.poll_next_record(cx).map(|record| {
-            turn.made_progress();
-            record
-        })
-    }
-
-    fn poll_next_record(&mut self, cx: &mut Context<'_>) -> Poll<Option<ChunkRecord>> {
         loop {
-            let next = ready!(self.reader.poll_piece(cx));
-            let Some((execution_id, piece)) = next else { return Poll::Ready(None) };
-            let record = match piece {
+            let next = ready!(self.reader.poll_item(cx));
+            let Some((execution_id, item)) = next else { return Poll::Ready(None) };
+            let record = match item {
                 JournalItem::Chunk { sequence, at, stream, bytes } => {
                     let content = ChunkContent::Output { stream, bytes };
                     Some(ChunkRecord { sequence, timestamp: at, execution_id, content })
                 }
-                piece => record(execution_id, piece).map(ChunkRecord::from),
+                item => event_record(execution_id, item).map(ChunkRecord::from),
             };
             if record.is_some() {
                 return Poll::Ready(record);
@@ -174,9 +142,9 @@ impl ChunkSubscription {
     }
 }
 
-/// A piece that is one record by itself.
-fn record(execution_id: Uuid, piece: JournalItem) -> Option<EventRecord> {
-    let (sequence, timestamp, event, containment) = match piece {
+/// Returns the record of an item that is one record by itself; `None` for output.
+fn event_record(execution_id: Uuid, item: JournalItem) -> Option<EventRecord> {
+    let (sequence, timestamp, event, containment) = match item {
         JournalItem::Event { sequence, at, event, receipt } => (sequence, at, event, receipt),
         JournalItem::Missed { sequence, at, bytes } => {
             (sequence, at, ExecutionEvent::OutputMissed { execution_id, bytes }, None)
@@ -187,15 +155,15 @@ fn record(execution_id: Uuid, piece: JournalItem) -> Option<EventRecord> {
 }
 
 impl JournalReader {
-    fn new(journal: Arc<Journal>, lens: View, after: u64) -> Self {
-        let cursor = journal.reader(lens, after);
+    fn new(journal: Arc<Journal>, view: View, after: u64) -> Self {
+        let cursor = journal.reader(view, after);
         let number = journal.enter();
         Self { journal, cursor, number }
     }
 
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<(Uuid, JournalItem)>> {
-        let piece = ready!(self.journal.poll_next(&mut self.cursor, self.number, cx));
-        Poll::Ready(piece.map(|piece| (self.journal.id(), piece)))
+    fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<(Uuid, JournalItem)>> {
+        let item = ready!(self.journal.poll_next(&mut self.cursor, self.number, cx));
+        Poll::Ready(item.map(|item| (self.journal.id(), item)))
     }
 }
 
@@ -205,88 +173,46 @@ impl Drop for JournalReader {
     }
 }
 
-impl AllExecutionsReader {
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<(Uuid, JournalItem)>> {
-        loop {
-            if let Some((owner, to)) = self.current {
-                if let Some(piece) = self.read(owner, to) {
-                    return Poll::Ready(Some((owner.id, piece)));
-                }
-                self.current = None;
-            }
-            let Some(mail) = ready!(self.inbox.poll_take(cx)) else { return Poll::Ready(None) };
-            match mail {
-                Message::Update(owner, news) => {
-                    // One that is forgotten before it was told to its end is missed at its end.
-                    if !self.turn_to(owner, news) && news.is_last {
-                        return Poll::Ready(Some((Uuid::nil(), missed(1))));
-                    }
-                }
-                Message::Missed(count) => {
-                    let Self { followed, journals, inbox, .. } = self;
-                    // Of those that have ended and are not in it the end was missed.
-                    followed.retain(|owner, _| journals.is_alive(*owner) || inbox.has(*owner));
-                    return Poll::Ready(Some((Uuid::nil(), missed(count))));
-                }
-            }
-        }
-    }
-
-    /// False if the execution has been forgotten meanwhile.
-    fn turn_to(&mut self, owner: JournalOwner, news: Update) -> bool {
-        if !self.followed.contains_key(&owner) {
-            let journal = self.journals.journal(owner.id);
-            // The id may have gone to another execution.
-            let Some(journal) = journal.filter(|journal| journal.owner() == owner) else {
-                return false;
-            };
-            let cursor = journal.reader(self.lens, news.from);
-            self.followed.insert(owner, FollowedJournal { journal, cursor });
-        }
-        self.current = Some((owner, news.to));
-        true
-    }
-
-    fn read(&mut self, owner: JournalOwner, to: u64) -> Option<JournalItem> {
-        let FollowedJournal { journal, cursor } = self.followed.get_mut(&owner)?;
-        let piece = journal.next(cursor, to)?;
-        if matches!(&piece, JournalItem::Event { event, .. } if event.is_terminal()) {
-            self.followed.remove(&owner);
-        }
-        Some(piece)
-    }
-}
-
-/// Executions of which nothing more is told, because they are not remembered any more.
-fn missed(count: u64) -> JournalItem {
-    let event = ExecutionEvent::ExecutionsMissed { count };
-    JournalItem::Event { sequence: 0, at: Utc::now(), event, receipt: None }
-}
-
-impl Drop for AllExecutionsReader {
-    fn drop(&mut self) {
-        self.hub.close_one(&self.inbox);
-    }
-}
-
-impl futures_core::Stream for Subscription {
+impl Stream for Subscription {
     type Item = EventRecord;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<EventRecord>> {
-        self.poll_record(cx)
+        // A long replay is always ready. tokio's budget makes it pending now and then, or a loop over it
+        // would keep its thread from all other tasks.
+        let budget = ready!(coop::poll_proceed(cx));
+        let next = ready!(self.poll_record(cx));
+        budget.made_progress();
+        self.has_ended = next.is_none();
+        Poll::Ready(next)
     }
 }
 
-impl futures_core::Stream for ChunkSubscription {
+impl FusedStream for Subscription {
+    fn is_terminated(&self) -> bool {
+        self.has_ended
+    }
+}
+
+impl Stream for ChunkSubscription {
     type Item = ChunkRecord;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<ChunkRecord>> {
-        self.poll_record(cx)
+        let budget = ready!(coop::poll_proceed(cx));
+        let next = ready!(self.poll_record(cx));
+        budget.made_progress();
+        self.has_ended = next.is_none();
+        Poll::Ready(next)
     }
 }
 
-impl std::fmt::Debug for Subscription {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl FusedStream for ChunkSubscription {
+    fn is_terminated(&self) -> bool {
+        self.has_ended
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Subscription");
         match &self.source {
             SubscriptionSource::One(reader) => debug.field("execution_id", &reader.journal.id()),
@@ -296,45 +222,9 @@ impl std::fmt::Debug for Subscription {
     }
 }
 
-impl std::fmt::Debug for ChunkSubscription {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for ChunkSubscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let id = self.reader.journal.id();
         f.debug_struct("ChunkSubscription").field("execution_id", &id).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::task::Waker;
-
-    use super::*;
-
-    /// Remembers nothing.
-    struct Forgetful;
-
-    impl JournalLookup for Forgetful {
-        fn journal(&self, _: Uuid) -> Option<Arc<Journal>> {
-            None
-        }
-
-        fn is_alive(&self, _: JournalOwner) -> bool {
-            false
-        }
-    }
-
-    #[test]
-    fn one_that_is_forgotten_while_it_ends_is_missed_once() {
-        let hub = Arc::new(Broadcaster::default());
-        let mut records = Subscription::to_all(Arc::clone(&hub), Arc::new(Forgetful), View::Lines);
-        let mut next = || records.poll_record(&mut Context::from_waker(Waker::noop()));
-        let owner = JournalOwner { id: Uuid::new_v4(), ..JournalOwner::default() };
-        for to in 1..3 {
-            hub.ring(owner, Update { from: to - 1, to, is_last: false });
-            assert!(next().is_pending());
-        }
-        hub.ring(owner, Update { from: 2, to: 3, is_last: true });
-        let Poll::Ready(Some(record)) = next() else { panic!("nothing is told") };
-        assert_eq!(record.event, ExecutionEvent::ExecutionsMissed { count: 1 });
-        assert!(next().is_pending());
     }
 }

@@ -1,4 +1,4 @@
-//! Handlers for whom there are not threads enough. With one thread instead of very many.
+//! Handlers for which there are not enough threads: a pool of one thread instead of very many.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,48 +19,49 @@ use crate::types::{ExecutionEvent, OutputStream};
 /// Longer than anything takes on a machine that is very busy.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Passes events on, and does what it is told to beside that.
-struct Tells<F>(Mutex<Sender<ExecutionEvent>>, F);
+/// Passes events on, after calling a function with them.
+struct Forwards<F>(Mutex<Sender<ExecutionEvent>>, F);
 
 #[async_trait]
-impl<F: Fn(&ExecutionEvent) + Send + Sync + 'static> EventHandler for Tells<F> {
+impl<F: Fn(&ExecutionEvent) + Send + Sync + 'static> EventHandler for Forwards<F> {
     async fn handle_event(&self, event: ExecutionEvent) {
         (self.1)(&event);
         self.0.lock().unwrap().send(event).unwrap();
     }
 }
 
-/// One thread, one handler, and what it has been told.
+/// One thread, one handler, and the events that it received.
 struct Scene {
-    stage: Arc<HandlerPool>,
-    actor: Arc<RegisteredHandler>,
-    told: Receiver<ExecutionEvent>,
+    pool: Arc<HandlerPool>,
+    handler: Arc<RegisteredHandler>,
+    received: Receiver<ExecutionEvent>,
 }
 
 impl Scene {
     fn new(stall_limit: Duration, also: impl Fn(&ExecutionEvent) + Send + Sync + 'static) -> Self {
-        let (sender, told) = channel();
-        let stage = Arc::new(HandlerPool::with_threads(1, stall_limit));
-        stage.ready().unwrap();
-        let actor = Arc::new(RegisteredHandler::new(Arc::new(Tells(Mutex::new(sender), also))));
-        Self { stage, actor, told }
+        let (sender, received) = channel();
+        let pool = Arc::new(HandlerPool::with_threads(1, stall_limit));
+        pool.ready().unwrap();
+        let handler =
+            Arc::new(RegisteredHandler::new(Arc::new(Forwards(Mutex::new(sender), also))));
+        Self { pool, handler, received }
     }
 
     fn queue(&self, journal: &Arc<Journal>) -> Arc<HandlerQueue> {
-        let (actor, stage) = (Arc::clone(&self.actor), Arc::clone(&self.stage));
-        HandlerQueue::new(Arc::clone(journal), View::Lines, actor, stage)
+        let (handler, pool) = (Arc::clone(&self.handler), Arc::clone(&self.pool));
+        HandlerQueue::new(Arc::clone(journal), View::Lines, handler, pool)
     }
 
     fn next(&self) -> ExecutionEvent {
-        self.told.recv_timeout(PATIENCE).expect("it takes too long")
+        self.received.recv_timeout(PATIENCE).expect("it takes too long")
     }
 }
 
 fn journal() -> Arc<Journal> {
     let owner = JournalOwner { id: Uuid::new_v4(), ..JournalOwner::default() };
-    let holding =
+    let limits =
         JournalLimits { limit: 1 << 20, keep: KeepPolicy::First, window: 0, max_line_bytes: 1000 };
-    Arc::new(Journal::new(owner, "test".into(), holding))
+    Arc::new(Journal::new(owner, "test".into(), limits))
 }
 
 fn line(journal: &Journal) {
@@ -74,7 +75,7 @@ fn end(journal: &Journal) {
 
 #[test]
 fn an_execution_that_waits_for_a_thread_is_not_stuck() {
-    /// So that whoever is at work is stuck.
+    /// A call that runs is stuck at once.
     const STALL_LIMIT: Duration = Duration::ZERO;
     const OTHERS: usize = 20;
     let (go, gate) = channel::<()>();
@@ -100,23 +101,23 @@ fn an_execution_that_waits_for_a_thread_is_not_stuck() {
 
     go.send(()).unwrap();
     assert!(matches!(scene.next(), ExecutionEvent::Started { .. }));
-    let mut told: HashMap<Uuid, Vec<ExecutionEvent>> = HashMap::new();
+    let mut received: HashMap<Uuid, Vec<ExecutionEvent>> = HashMap::new();
     for _ in 0..2 * (OTHERS + 1) {
         let event = scene.next();
-        told.entry(event.execution_id()).or_default().push(event);
+        received.entry(event.execution_id()).or_default().push(event);
     }
     for journal in journals.iter().chain([&late]) {
-        let [line, end] = &told[&journal.id()][..] else { panic!("{told:?}") };
-        assert!(matches!(line, ExecutionEvent::Stdout { .. }) && end.is_terminal(), "{told:?}");
+        let [line, end] = &received[&journal.id()][..] else { panic!("{received:?}") };
+        assert!(matches!(line, ExecutionEvent::Stdout { .. }) && end.is_terminal(), "{received:?}");
     }
 }
 
 #[test]
-fn a_handler_that_is_never_done_with_one_execution_has_its_turn_with_others() {
+fn a_handler_that_never_finishes_one_execution_gets_events_of_others() {
     let (endless, other) = (journal(), journal());
     let (journal, id) = (Arc::clone(&endless), endless.id());
-    let goes_on = Arc::new(AtomicBool::new(true));
-    let more = Arc::clone(&goes_on);
+    let continues = Arc::new(AtomicBool::new(true));
+    let more = Arc::clone(&continues);
     let scene = Scene::new(PATIENCE, move |event| {
         if event.execution_id() == id && more.load(Ordering::Acquire) {
             line(&journal);
@@ -132,8 +133,67 @@ fn a_handler_that_is_never_done_with_one_execution_has_its_turn_with_others() {
     while !scene.next().is_terminal() {
         assert!(begun.elapsed() < PATIENCE, "it never has its turn");
     }
-    goes_on.store(false, Ordering::Release);
+    continues.store(false, Ordering::Release);
     end(&endless);
     queue.wake();
     while !scene.next().is_terminal() {}
+}
+
+/// Calls a function with each log line, as a host may.
+struct OnLog<F>(F);
+
+impl<F: Fn() + 'static> tracing::Subscriber for OnLog<F>
+where
+    Self: Send + Sync,
+{
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        (self.0)();
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[test]
+fn a_cut_off_is_logged_without_the_lock_of_the_queue() {
+    let (go, gate) = channel::<()>();
+    let gate = Mutex::new(gate);
+    let scene = Scene::new(Duration::ZERO, move |_| gate.lock().unwrap().recv().unwrap());
+    let journal = journal();
+    let queue = scene.queue(&journal);
+    journal.started(1);
+    queue.wake();
+    let (sender, asked) = channel();
+    let (sender, logged) = (Mutex::new(sender), Arc::clone(&queue));
+    let on_log = OnLog(move || {
+        let (queue, sender) = (Arc::clone(&logged), sender.lock().unwrap().clone());
+        let asks = std::thread::spawn(move || sender.send(queue.missed()).unwrap());
+        let begun = Instant::now();
+        while !asks.is_finished() && begun.elapsed() < PATIENCE {
+            std::thread::yield_now();
+        }
+        assert!(asks.is_finished(), "the lock is held");
+    });
+    line(&journal);
+    let begun = Instant::now();
+    tracing::subscriber::with_default(on_log, || {
+        while !queue.cut_off_if_stuck() {
+            assert!(begun.elapsed() < PATIENCE, "it never runs");
+        }
+    });
+    assert_eq!(asked.try_recv(), Ok(1), "the line is counted before the log says so");
+    go.send(()).unwrap();
 }
