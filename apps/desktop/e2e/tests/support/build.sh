@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Prints what a build prints: colours, a line that is written over, and both streams.
 printf '\033[1mBuilding 3 parts\033[0m\n'
 for part in parser runner report; do
