@@ -49,7 +49,7 @@ pub(super) fn usage(usage: &Usage, tree: Option<CountedTree>) -> ResourceUsage {
         user: usage.user,
         system: usage.system,
         peak_memory_bytes: usage.peak_memory_bytes,
-        voluntary_switches: usage.voluntary_switches,
-        involuntary_switches: usage.involuntary_switches,
+        voluntary_switches: usage.voluntary_switches.unwrap_or(0),
+        involuntary_switches: usage.involuntary_switches.unwrap_or(0),
     }
 }

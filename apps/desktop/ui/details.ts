@@ -212,6 +212,6 @@ function id(text: string): HTMLElement {
 }
 
 function signal(signal: Signal): string {
-  if (typeof signal === "object") return String(signal.other);
+  if (typeof signal === "number") return String(signal);
   return signal.replaceAll("_", " ");
 }

@@ -1,3 +1,5 @@
+//! A started program and its process tree.
+
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
 #[cfg(feature = "tokio")]
@@ -12,7 +14,7 @@ use crate::readiness::Readiness;
 use crate::sys;
 use crate::{Exit, Reaped, Signal, Tree, TreeUsage};
 
-/// A running program and the processes that come from it.
+/// Main program that was started, and the processes that come from it.
 ///
 /// Dropping it kills the tree; what cannot be reaped at once is reaped in the background.
 #[derive(Debug)]
@@ -32,42 +34,41 @@ impl Child {
         }
     }
 
-    /// The process id of the main program.
+    /// Returns the process id of the main program.
     pub fn id(&self) -> u32 {
         self.process.id()
     }
 
-    /// A descriptor that is readable from the moment the main program has ended.
+    /// Returns a descriptor that is readable once the main program has ended.
     pub fn exit_fd(&self) -> BorrowedFd<'_> {
         self.process.exit_fd().as_fd()
     }
 
-    /// How the main program ended; None while it runs. Never blocks and does not reap.
+    /// Returns how the main program ended, or `None` while it runs. Does not block and does not reap.
     ///
     /// # Errors
-    /// What the system says; never because somebody else reaped the child, which is
-    /// [`Exit::Unknown`].
+    /// The system's error. That other code has reaped the child is no error but [`Exit::Unknown`].
     pub fn exit(&mut self) -> io::Result<Option<Exit>> {
         self.process.exit()
     }
 
-    /// Who of the tree is alive now. Never blocks.
+    /// Looks for the living processes of the tree. Does not block.
     ///
     /// # Errors
-    /// What the system says if it cannot be examined.
+    /// The system's error if the tree cannot be examined.
     pub fn tree(&mut self) -> io::Result<Tree> {
         self.process.tree()
     }
 
-    /// Sends a signal to every living member and says how many got it.
+    /// Sends a signal to every living member and returns how many received it.
     ///
     /// # Errors
-    /// What the system says if it cannot be examined, or if no member could be signalled.
+    /// The system's error if the tree cannot be examined, or if no member could be signalled.
     pub fn signal(&mut self, signal: Signal) -> io::Result<u32> {
         self.process.signal(signal)
     }
 
-    /// Lets every member stand still.
+    /// Suspends every member.
     ///
     /// # Errors
     /// As [`signal`](Self::signal).
@@ -75,7 +76,7 @@ impl Child {
         self.process.pause()
     }
 
-    /// Lets every member go on.
+    /// Resumes every member.
     ///
     /// # Errors
     /// As [`signal`](Self::signal).
@@ -83,29 +84,32 @@ impl Child {
         self.process.resume()
     }
 
-    /// CPU time that the main program itself has used so far, without its children; None where the
-    /// system does not tell, and once it is reaped.
+    /// Returns the CPU time that the main program itself has used so far, without its children;
+    /// `None` where the system does not report it, and once the program is reaped.
     pub fn cpu_time(&self) -> Option<Duration> {
         self.process.cpu_time()
     }
 
-    /// What the whole tree has used so far; None where the system does not count that.
+    /// Returns what the whole tree has used so far; `None` where the system does not count that.
     pub fn tree_usage(&self) -> Option<TreeUsage> {
         self.process.tree_usage()
     }
 
-    /// Gives up those that are still alive: they live on, and dropping this child kills nobody.
-    /// The main program must have ended.
+    /// Gives up the living members on purpose: they live on, and dropping this child kills none of
+    /// them. The main program must have ended, and [`Launch::leftovers`](crate::Launch::leftovers)
+    /// must be [`Leave`](crate::Leftovers::Leave).
     ///
     /// # Errors
-    /// What the system says if they could not be moved out of their control group. They are killed
+    /// The system's error if they could not be moved out of their control group. They are killed
     /// when this is dropped then.
     pub fn leave(&mut self) -> io::Result<()> {
         self.process.leave()
     }
 
-    /// Collects the main program: None while it lives, afterwards always the same answer. Never
-    /// blocks.
+    /// Reaps the main program. Returns `None` while it runs, and the same answer each time
+    /// afterwards. Does not block.
+    ///
+    /// From then on its process id may belong to another process.
     ///
     /// # Errors
     /// As [`exit`](Self::exit).
@@ -116,11 +120,11 @@ impl Child {
 
 #[cfg(feature = "tokio")]
 impl Child {
-    /// Registers the end of the main program with the reactor of the current tokio runtime; once is
-    /// enough. A child that was not registered is when it is first polled.
+    /// Registers the end of the main program with the reactor of the current tokio runtime. Once is
+    /// enough, and a child that is not registered is registered when it is first polled.
     ///
     /// # Errors
-    /// The system's error if it has no room for another registration. The child is as before.
+    /// The system's error if it has no room for another registration. The child can be used on.
     ///
     /// # Panics
     /// Outside of a tokio runtime with I/O enabled.
@@ -134,11 +138,11 @@ impl Child {
         Ok(())
     }
 
-    /// Polls for the main program to end, and returns how it ended. Does not reap it, and gives the
-    /// same answer when it is polled again.
+    /// Polls for the main program to end and returns how it ended. Does not reap it, and gives the
+    /// same answer when polled again.
     ///
     /// # Errors
-    /// As [`exit`](Self::exit); an error if the runtime is shutting down.
+    /// As [`exit`](Self::exit); also if the runtime is shutting down.
     pub fn poll_exit(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Exit>> {
         self.register()?;
         let Self { readiness: Some(readiness), process } = self else { return Poll::Pending };
@@ -146,7 +150,7 @@ impl Child {
             let mut ready = ready!(readiness.poll_readable(cx))?;
             match process.exit()? {
                 Some(exit) => return Poll::Ready(Ok(exit)),
-                // Woken for nothing.
+                // A wake-up without an end: wait for the next one.
                 None => ready.clear_ready(),
             }
         }

@@ -1,3 +1,5 @@
+//! Levels of containment, and the one place where children are started.
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -5,7 +7,7 @@ use crate::error::{LevelUnavailable, SpawnError};
 use crate::limits::{LimitUnavailable, Limits};
 use crate::{Child, Launch, PipeReader, PipeWriter, sys};
 
-/// How firmly a process tree is held. Weakest first.
+/// Strength by which a process tree is held. Weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -13,16 +15,16 @@ use crate::{Child, Launch, PipeReader, PipeWriter, sys};
 pub enum Level {
     /// A process group of its own. A process that moves to another group or session escapes.
     ProcessGroup,
-    /// The group, and every descendant that can be found by its session, its parents or a mark in
-    /// its environment (Linux). One that forks twice and clears its environment escapes.
+    /// The group, and every descendant that can be found by its session, its parents or a marker in
+    /// its environment (Linux). A process that forks twice and clears its environment escapes.
     ProcessTree,
-    /// A control group of its own (Linux, cgroup v2). Nobody escapes, and the system proves it; but
-    /// a process with the right to write to another group can move itself there.
+    /// A control group of its own (Linux, cgroup v2). No process escapes by itself, and the system
+    /// proves that none is left; but one with the right to write to another group can move there.
     Cgroup,
 }
 
 impl Level {
-    /// All of them, weakest first.
+    /// All levels, weakest first.
     pub const ALL: [Self; 3] = [Self::ProcessGroup, Self::ProcessTree, Self::Cgroup];
 }
 
@@ -36,24 +38,24 @@ impl fmt::Display for Level {
     }
 }
 
-/// How the children of one owner are contained. Cheap to clone.
+/// Containment that the children of one owner share. Cheap to clone.
 ///
-/// With the first child comes a sentinel: a small process of its own session that waits for this
-/// process to go away, by whatever cause, and then kills what is left of the children. It ends when
-/// the last clone and the last child are dropped.
+/// With the first child it starts a sentinel: a small process in a session of its own that waits for
+/// this process to end, by whatever cause, and then kills what is left of the children. The sentinel
+/// ends when the last clone and the last child are dropped.
 #[derive(Debug, Clone)]
 pub struct Containment {
     inner: Arc<sys::Containment>,
 }
 
 impl Containment {
-    /// The strongest level that this host offers.
+    /// Creates one at the strongest level that this host offers.
     pub fn strongest() -> Self {
         let offered = Level::ALL.into_iter().rev().find_map(|level| Self::at(level).ok());
         offered.unwrap_or_else(|| Self::with(Level::ProcessGroup))
     }
 
-    /// A level of one's choice.
+    /// Creates one at a given level.
     ///
     /// # Errors
     /// [`LevelUnavailable`] says why this host does not offer it.
@@ -66,20 +68,21 @@ impl Containment {
         Self { inner: Arc::new(sys::Containment::new(level)) }
     }
 
-    /// The level in force.
+    /// Returns the level in force.
     pub fn level(&self) -> Level {
         self.inner.level()
     }
 
-    /// Whether this host can enforce these limits.
+    /// Checks that this host can enforce the limits.
     ///
     /// # Errors
-    /// [`LimitUnavailable`] names the first that it cannot.
+    /// [`LimitUnavailable`] names the first limit that it cannot enforce.
     pub fn check(&self, limits: &Limits) -> Result<(), LimitUnavailable> {
         if limits.is_empty() { Ok(()) } else { self.inner.check(limits) }
     }
 
-    /// Starts a child. Blocks until its program is being executed or could not be.
+    /// Starts a child. Blocks until its program is being executed or could not be, some
+    /// microseconds as a rule.
     ///
     /// # Errors
     /// [`SpawnError`] says where it failed. No process and no descriptor is left then.
@@ -88,16 +91,15 @@ impl Containment {
     }
 }
 
-/// A child that was started, and the host's ends of its pipes: non-blocking and not inherited by
-/// other children.
+/// Child that was started, and the host's ends of its pipes, which other children do not inherit.
 #[derive(Debug)]
 pub struct Spawned {
     /// The child.
     pub child: Child,
-    /// What it reads, if it was to be [piped](crate::Stdin::Piped).
+    /// Its standard input, if that is [piped](crate::Stdin::Piped).
     pub stdin: Option<PipeWriter>,
-    /// What it writes; both streams if they were to be [merged](crate::OutputMode::Merged).
+    /// Its standard output; both streams if they are [merged](crate::OutputMode::Merged).
     pub stdout: PipeReader,
-    /// What it writes on standard error, if that is separate.
+    /// Its standard error, if that is separate.
     pub stderr: Option<PipeReader>,
 }

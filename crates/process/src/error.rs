@@ -1,27 +1,30 @@
+//! Errors of starting a child.
+
 use std::{fmt, io};
 
 use crate::Level;
 
-/// Why a child could not be started. There is no trace of it.
+/// Error of a child that could not be started. Nothing of it is left.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct SpawnError {
-    /// Where it failed.
+    /// The step that failed.
     pub stage: SpawnStage,
-    /// What the system said.
+    /// The system's error.
     pub source: io::Error,
 }
 
-/// The steps of starting a child that can fail.
+/// Steps of starting a child that can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SpawnStage {
-    /// A string has a NUL byte in it.
+    /// Preparing the strings of the launch: one has a NUL byte in it.
     Input,
     /// Making the pipes.
     Pipe,
     /// Making the process.
     Process,
-    /// Putting it into its containment: session, process group, control group.
+    /// Containing it: session, process group, control group.
     Containment,
     /// Setting its limits.
     Limits,
@@ -33,13 +36,13 @@ pub enum SpawnStage {
     Exec,
 }
 
-/// What stopped a child from being started, where that is known.
+/// Cause of a failed start, where it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SpawnErrorKind {
     /// The program does not exist, or the interpreter that its `#!` line names does not.
     NotFound,
-    /// The file is no program for this machine, or a script without a `#!` line.
+    /// The file is not an executable for this platform, or is a script without a `#!` line.
     NotExecutable,
     /// The program file is open for writing.
     Busy,
@@ -53,7 +56,7 @@ pub enum SpawnErrorKind {
     NoNullDevice,
     /// There is no memory for another process.
     OutOfMemory,
-    /// Anything else; see [`SpawnError::source`].
+    /// Anything else; [`SpawnError::source`] says what.
     Other,
 }
 
@@ -78,8 +81,7 @@ impl SpawnError {
         }
     }
 
-    /// Whether it may work a moment later: no room for another process or descriptor just now, or
-    /// the program file is still open for writing.
+    /// Returns `true` if the start may work a moment later: see [`is_transient_os_error`].
     pub fn is_transient(&self) -> bool {
         is_transient(&self.source)
     }
@@ -89,8 +91,11 @@ pub(crate) fn is_transient(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(is_transient_os_error)
 }
 
-/// Returns true if what failed with this error number of the system may work a moment later: there is
-/// no room for another process or descriptor just now, or a program file is still open for writing.
+/// Returns `true` if a start that failed with this error number of the system may work a moment later.
+///
+/// There is no room for another process (EAGAIN, ENOMEM) or descriptor (EMFILE, ENFILE) just now, or
+/// the program file is still open for writing (ETXTBSY): a child of another thread may have inherited
+/// it for the moment between its fork and its exec.
 pub fn is_transient_os_error(number: i32) -> bool {
     [libc::EAGAIN, libc::ENOMEM, libc::EMFILE, libc::ENFILE, libc::ETXTBSY].contains(&number)
 }
@@ -117,8 +122,9 @@ impl std::error::Error for SpawnError {
     }
 }
 
-/// A containment level that this host does not offer.
+/// Containment level that this host does not offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LevelUnavailable {
     /// The level.
     pub level: Level,
@@ -133,3 +139,21 @@ impl fmt::Display for LevelUnavailable {
 }
 
 impl std::error::Error for LevelUnavailable {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kind_is_that_of_the_step_and_the_number() {
+        let kind =
+            |stage, number| SpawnError::new(stage, io::Error::from_raw_os_error(number)).kind();
+        assert_eq!(kind(SpawnStage::Exec, libc::ENOENT), SpawnErrorKind::NotFound);
+        assert_eq!(kind(SpawnStage::Pipe, libc::ENOENT), SpawnErrorKind::NoNullDevice);
+        assert_eq!(kind(SpawnStage::WorkingDirectory, libc::ENOENT), SpawnErrorKind::Other);
+        assert_eq!(kind(SpawnStage::Process, libc::EAGAIN), SpawnErrorKind::ProcessLimit);
+        assert_eq!(kind(SpawnStage::Pipe, libc::EMFILE), SpawnErrorKind::OpenFileLimit);
+        let nul = SpawnError::new(SpawnStage::Input, io::ErrorKind::InvalidInput);
+        assert_eq!(nul.kind(), SpawnErrorKind::Other);
+    }
+}

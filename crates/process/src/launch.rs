@@ -1,3 +1,5 @@
+//! Description of a child before it is started.
+
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
@@ -5,18 +7,19 @@ use std::path::PathBuf;
 use crate::Limits;
 use crate::files::InputFile;
 
-/// What to start.
+/// Description of a child to start.
 ///
 /// `Debug` shows the names of the environment and none of its values.
 #[derive(Clone)]
 pub struct Launch {
-    /// The file to execute, as it stands; PATH is not searched.
+    /// The file to execute. `PATH` is not searched; see
+    /// [`SearchPath`](crate::command_line::SearchPath).
     pub program: PathBuf,
-    /// The arguments; the first is the name the program sees.
+    /// The arguments; the first is the name that the program sees.
     pub args: Vec<OsString>,
     /// The whole environment of the child.
     pub env: Vec<(OsString, OsString)>,
-    /// The directory it starts in; None is that of the host.
+    /// The directory it starts in; `None` is that of the host.
     pub working_dir: Option<PathBuf>,
     /// What it reads.
     pub stdin: Stdin,
@@ -28,10 +31,11 @@ pub struct Launch {
     pub leftovers: Leftovers,
 }
 
-/// What becomes of processes that are alive when the main program has ended by itself.
+/// Fate of the processes that are alive when the main program has ended by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
 pub enum Leftovers {
     /// They are stopped.
     #[default]
@@ -40,10 +44,11 @@ pub enum Leftovers {
     Leave,
 }
 
-/// Where a child reads from.
+/// Standard input of a child.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub enum Stdin {
-    /// Nothing: `/dev/null`.
+    /// Nothing: the null device.
     #[default]
     Null,
     /// A pipe whose other end is [`Spawned::stdin`](crate::Spawned::stdin).
@@ -52,20 +57,22 @@ pub enum Stdin {
     File(InputFile),
 }
 
-/// Where a child writes.
+/// Standard output and standard error of a child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
 pub enum OutputMode {
     /// A pipe for each stream.
     #[default]
     Separate,
-    /// One pipe for both, so that their order is exact and they cannot be told apart.
+    /// One pipe for both streams. The order of what was written is exact then, but the streams
+    /// cannot be told apart.
     Merged,
 }
 
 impl Launch {
-    /// A program without arguments, with an empty environment.
+    /// Describes a program without arguments and with an empty environment.
     pub fn new(program: impl Into<PathBuf>) -> Self {
         let program = program.into();
         Self {

@@ -1,63 +1,80 @@
-//! Contained child processes: spawn, observe, signal and reap a whole process tree.
+//! Contained child processes: start, observe, signal and reap a whole process tree.
 //!
-//! This crate is synchronous, knows no runtime, and is the only one of its workspace with unsafe
-//! code. What it hands out are descriptors to wait for and calls that never block.
+//! This crate is the part of the execution engine that talks to the operating system, and the only
+//! one of its workspace with unsafe code. Above it there are no descriptors, signals by number or
+//! modes of files: pipes, ends of programs, files and the lookup of programs are types of this crate.
 //!
-//! ```
-//! use execution_engine_process::{Containment, Exit, Launch};
+//! Nothing here blocks but [`Containment::spawn`] and the functions of [`files`]. Without features
+//! the crate knows no runtime: wait for the descriptors that [`Child::exit_fd`] and the pipes give.
+//! With the feature `tokio` the pipes are `AsyncRead` and `AsyncWrite`, and the end of a program can
+//! be polled for:
 //!
+#![cfg_attr(feature = "tokio", doc = "```")]
+#![cfg_attr(not(feature = "tokio"), doc = "```ignore")]
+//! use std::future::poll_fn;
+//!
+//! use execution_engine_process::{Containment, Exit, Launch, Spawned};
+//! use tokio::io::AsyncReadExt as _;
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> std::io::Result<()> {
 //! let mut launch = Launch::new("/bin/sh");
-//! launch.args = ["sh", "-c", "exit 3"].map(Into::into).to_vec();
-//! let mut child = Containment::strongest().spawn(&launch)?.child;
-//! # use std::os::fd::AsFd;
-//! # rustix::event::poll(&mut [rustix::event::PollFd::new(&child.exit_fd(), rustix::event::PollFlags::IN)], None)?;
-//! // Once `exit_fd` is readable:
-//! assert_eq!(child.exit()?, Some(Exit::Code(3)));
+//! launch.args = ["sh", "-c", "echo hello; exit 3"].map(Into::into).to_vec();
+//! let spawned = Containment::strongest().spawn(&launch).map_err(std::io::Error::other)?;
+//! let Spawned { mut child, mut stdout, .. } = spawned;
+//!
+//! let mut output = String::new();
+//! stdout.read_to_string(&mut output).await?;
+//! assert_eq!(output, "hello\n");
+//!
+//! assert_eq!(poll_fn(|cx| child.poll_exit(cx)).await?, Exit::Code(3));
 //! assert!(child.tree()?.is_empty());
 //! child.reap()?;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # Ok(()) }
 //! ```
 //!
 //! # Theory of operation
 //!
-//! A child is started in the manner of `vfork`: it shares the memory of its parent until it
-//! executes its program, so that starting it costs the same from a small host and from one with
-//! gigabytes of memory. Everything it needs is prepared before; in the child there are only system
-//! calls. It leads a process group and has no terminal, gets default signal dispositions, an empty
-//! signal mask, and no descriptor but its standard three. At the [cgroup level](Level::Cgroup) it
-//! is born inside its control group; at the others it leads a session, too.
+//! **Start.** A child is started in the manner of `vfork`: it shares the memory of its host until it
+//! executes its program, so a start costs the same from a small host as from one with gigabytes of
+//! memory. Everything it needs is prepared before; the child itself makes nothing but system calls.
+//! It leads a process group and has no terminal, default signal dispositions, an empty signal mask,
+//! and no descriptors but its standard three. At the [cgroup level](Level::Cgroup) it is created
+//! inside its control group; at the other levels it also leads a session.
 //!
-//! Its end is observed without reaping it, so that its process id cannot be given to somebody else
-//! while its tree is being signalled. The host's SIGCHLD is left alone.
+//! **End.** The end of the main program is observed without reaping it. A process that is not reaped
+//! keeps its id, so the id cannot pass to a stranger while the tree is being signalled. The host's
+//! SIGCHLD is left alone. Once the main program has ended, look at the [`Tree`]: signal it and wait
+//! with `Tree::changed` until it is empty, then reap.
 //!
-//! A host that dies can stop nothing any more. So each [`Containment`] has a sentinel, a shell in a
-//! session of its own that reads from a pipe whose other end only the host has. When that end
-//! closes, by whatever cause, it kills the control group, or whom it finds in a list that the host
-//! keeps in memory shared with it.
+//! **Host death.** A host that was killed cannot stop anything. So each [`Containment`] has a
+//! sentinel: a shell in a session of its own that reads from a pipe whose other end only the host
+//! has. When that end closes, by whatever cause, the sentinel kills the control group, or the
+//! processes of a list that the host keeps in memory shared with it.
 //!
 //! # Platform differences
 //!
-//! The above is Linux. Any other Unix has [`Level::ProcessGroup`] alone, through `posix_spawn`. It is
-//! tested on Linux, where `--cfg execution_engine_portable` builds it, and type-checked for macOS; it
-//! has not been run there. What differs:
+//! The above is Linux. Any other Unix has [`Level::ProcessGroup`] alone, through `posix_spawn`. That
+//! backend is tested on Linux, where `--cfg execution_engine_portable` builds it, and type-checked
+//! for macOS; it has not run there. It differs in these points:
 //!
-//! - A child leads a process group in the session of its host. Its signal dispositions and its mask are
-//!   clean. On Apple's systems it has its three descriptors and no other; elsewhere it inherits what
-//!   somebody opened without close-on-exec.
-//! - A working directory can be given on Apple's systems. Elsewhere `posix_spawn` has no portable way to
-//!   enter one, and a launch with one is refused.
-//! - A thread waits for each child. An id means another child if somebody else in this process has
-//!   reaped ours; that cannot be told there.
-//! - [`Tree`] has one entry: the main program, by the name of its file, and when that has ended the
-//!   entry `(process group)` with the id of the group, for however many are left of it.
+//! - A child leads a process group in the session of its host. Its signal dispositions and its mask
+//!   are clean. On Apple's systems it has its three descriptors and no others; elsewhere it inherits
+//!   those that were opened without close-on-exec.
+//! - A working directory can be given on Apple's systems. Elsewhere `posix_spawn` has no portable way
+//!   to enter one, and a launch with one is refused.
+//! - A thread waits for each child. If other code of this process has reaped a child, its id may mean
+//!   another child; that cannot be detected there.
+//! - [`Tree`] has one member: the main program, by the name of its file, and once that has ended the
+//!   member `(process group)` with the id of the group, however many processes are left of it.
 //!   [`Child::signal`] counts one for all.
-//! - [`Child::cpu_time`] and [`Child::tree_usage`] are None.
+//! - [`Child::cpu_time`] and [`Child::tree_usage`] return `None`.
 //! - All [`Limits`] are refused.
-//! - The sentinel is told of a child by the host, a moment after its start. A host that is killed in
-//!   that moment leaves it behind, as it does those who have left their group.
-//! - A host that is process 1 has to collect the zombies of orphans by itself.
+//! - The host reports a child to the sentinel a moment after its start. A host that is killed in that
+//!   moment leaves the child behind, as it does processes that have left their group.
+//! - A host that is process 1 has to reap the zombies of orphans itself.
 //!
-//! There is no backend for Windows; `sys/mod.rs` says what one would have to give.
+//! There is no backend for Windows; `sys/mod.rs` says what one would have to provide. Its rules for
+//! lookup and quoting are in [`command_line::windows`], tested on every system.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 

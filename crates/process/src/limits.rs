@@ -1,10 +1,19 @@
+//! Limits of what a child may use.
+
 use std::fmt;
 
-/// What a program may use. None leaves a limit as the host has it.
+/// Limits of what a child may use. `None` leaves a limit as the host has it.
 ///
-/// Most are resource limits, which each process of the tree gets for itself; the last two bound the
-/// tree as a whole and need the cgroup level with the controllers there. Systems other than Linux
-/// refuse all of them.
+/// Most are resource limits, which each process of the tree has for itself; the last two bound the
+/// tree as a whole and need [`Level::Cgroup`](crate::Level::Cgroup) with the controllers for them.
+/// Systems other than Linux refuse all of them.
+///
+/// ```
+/// use execution_engine_process::Limits;
+///
+/// let limits = Limits::default().cpu_seconds(60).open_files(256).umask(0o077);
+/// assert_eq!(limits.cpu_seconds, Some(60));
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default, deny_unknown_fields))]
@@ -14,34 +23,60 @@ pub struct Limits {
     pub cpu_seconds: Option<u64>,
     /// Bytes of address space. Allocations beyond it fail.
     pub address_space_bytes: Option<u64>,
-    /// How many descriptors a process may have open.
+    /// Descriptors that a process may have open.
     pub open_files: Option<u64>,
     /// Bytes of a file that a process may write. One that goes beyond gets SIGXFSZ.
     pub file_size_bytes: Option<u64>,
-    /// How many processes the user may have, those outside of the tree counted, too. Not for root,
-    /// whom the system does not limit.
+    /// Processes that the user may have, those outside of the tree included. Root is not limited.
     pub processes: Option<u64>,
     /// Bytes of a core file; 0 writes none.
     pub core_bytes: Option<u64>,
-    /// The nice value, from -20 (first) to 19 (last). Only privileged hosts can go below their own.
+    /// Nice value, from -20 (first) to 19 (last). Only privileged hosts can go below their own.
     pub nice: Option<i32>,
-    /// The mode bits that new files do not get, for instance `0o077`.
+    /// Mode bits that new files do not get, for instance `0o077`.
     pub umask: Option<u32>,
     /// Bytes of memory of the whole tree. Beyond it the system kills the tree.
     pub tree_memory_bytes: Option<u64>,
-    /// How many processes and threads the whole tree may have. More cannot be forked.
+    /// Processes and threads of the whole tree. More cannot be forked.
     pub tree_processes: Option<u64>,
 }
 
+macro_rules! setters {
+    ($($field:ident: $type:ty,)*) => {
+        $(
+            #[doc = concat!("Sets [`", stringify!($field), "`](field@Self::", stringify!($field), ").")]
+            #[must_use]
+            pub fn $field(mut self, limit: $type) -> Self {
+                self.$field = Some(limit);
+                self
+            }
+        )*
+    };
+}
+
 impl Limits {
-    /// Whether nothing is limited.
+    setters! {
+        cpu_seconds: u64,
+        address_space_bytes: u64,
+        open_files: u64,
+        file_size_bytes: u64,
+        processes: u64,
+        core_bytes: u64,
+        nice: i32,
+        umask: u32,
+        tree_memory_bytes: u64,
+        tree_processes: u64,
+    }
+
+    /// Returns `true` if nothing is limited.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// A limit that this host cannot enforce.
+/// Limit that this host cannot enforce.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LimitUnavailable {
     /// The field of [`Limits`].
     pub field: &'static str,

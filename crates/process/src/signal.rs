@@ -1,25 +1,38 @@
+//! Signals by name and by number.
+
 use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-/// A signal to a process tree. One that is given by its number is the same as the one with that name.
+/// Signal to a process tree.
+///
+/// Two signals are equal if their numbers are, however they are named. In JSON a signal is its name
+/// (`"terminate"`), or a number for [`Other`](Self::Other).
+///
+/// ```
+/// use execution_engine_process::Signal;
+///
+/// assert_eq!(Signal::Terminate.name(), "SIGTERM");
+/// assert_eq!(Signal::Other(9), Signal::Kill);
+/// ```
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[cfg_attr(feature = "serde", serde(remote = "Self", rename_all = "snake_case"))]
+#[non_exhaustive]
 pub enum Signal {
-    /// SIGHUP: the terminal has gone; often, read your configuration again.
+    /// SIGHUP: the terminal was closed; many daemons reload their configuration.
     Hangup,
     /// SIGINT: what Ctrl-C sends.
     Interrupt,
     /// SIGQUIT: what Ctrl-\ sends; ends with a core file.
     Quit,
-    /// SIGTERM: please end.
+    /// SIGTERM: request termination.
     Terminate,
-    /// SIGKILL: ends at once and cannot be refused.
+    /// SIGKILL: ends a process at once and cannot be caught.
     Kill,
-    /// SIGSTOP: stands still and cannot refuse.
+    /// SIGSTOP: suspends a process and cannot be caught.
     Stop,
-    /// SIGCONT: goes on.
+    /// SIGCONT: resumes a process.
     Continue,
     /// SIGUSR1.
     User1,
@@ -29,12 +42,34 @@ pub enum Signal {
     CpuLimit,
     /// SIGXFSZ: the limit of a file's size is reached.
     FileSizeLimit,
-    /// Another one, by its number on this platform.
+    /// Any other signal, by its number on this platform.
+    #[cfg_attr(feature = "serde", serde(skip))]
     Other(i32),
 }
 
 impl Signal {
-    /// Its number on this platform.
+    /// All signals that have a name here.
+    const NAMED: [Self; 11] = [
+        Self::Hangup,
+        Self::Interrupt,
+        Self::Quit,
+        Self::Terminate,
+        Self::Kill,
+        Self::Stop,
+        Self::Continue,
+        Self::User1,
+        Self::User2,
+        Self::CpuLimit,
+        Self::FileSizeLimit,
+    ];
+
+    /// Returns the signal with this number on this platform.
+    pub fn from_number(number: i32) -> Self {
+        let named = Self::NAMED.into_iter().find(|signal| signal.number() == number);
+        named.unwrap_or(Self::Other(number))
+    }
+
+    /// Returns its number on this platform.
     pub fn number(self) -> i32 {
         match self {
             Self::Hangup => libc::SIGHUP,
@@ -52,12 +87,12 @@ impl Signal {
         }
     }
 
-    /// Whether the system has a signal of this number.
+    /// Returns `true` if its number is one that a signal can have.
     pub fn is_valid(self) -> bool {
         (1..=64).contains(&self.number())
     }
 
-    /// Its name: `SIGTERM`.
+    /// Returns its name as the system writes it: `SIGTERM`.
     pub fn name(self) -> Cow<'static, str> {
         signal_name(self.number())
     }
@@ -83,13 +118,73 @@ impl fmt::Display for Signal {
     }
 }
 
-/// Lets writes of this thread to a pipe that nobody reads fail with an error, whatever the host does
-/// with SIGPIPE elsewhere: by default it would end the host. For threads of one's own.
+#[cfg(feature = "serde")]
+mod serde_form {
+    use std::fmt;
+
+    use serde::de::{self, Deserialize, Deserializer, IntoDeserializer as _, Visitor};
+    use serde::ser::{Serialize, Serializer};
+
+    use super::Signal;
+
+    impl Serialize for Signal {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            match self {
+                Self::Other(number) => serializer.serialize_i32(*number),
+                // Formats that do not describe themselves cannot tell a name from a number.
+                named if !serializer.is_human_readable() => {
+                    serializer.serialize_i32(named.number())
+                }
+                named => Self::serialize(named, serializer),
+            }
+        }
+    }
+
+    impl<'de> Deserialize<'de> for Signal {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            if deserializer.is_human_readable() {
+                deserializer.deserialize_any(NameOrNumber)
+            } else {
+                i32::deserialize(deserializer).map(Self::from_number)
+            }
+        }
+    }
+
+    struct NameOrNumber;
+
+    impl Visitor<'_> for NameOrNumber {
+        type Value = Signal;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("the name of a signal or its number")
+        }
+
+        fn visit_str<E: de::Error>(self, name: &str) -> Result<Signal, E> {
+            Signal::deserialize(name.into_deserializer())
+        }
+
+        fn visit_i64<E: de::Error>(self, number: i64) -> Result<Signal, E> {
+            let number = i32::try_from(number).map_err(E::custom)?;
+            Ok(Signal::from_number(number))
+        }
+
+        fn visit_u64<E: de::Error>(self, number: u64) -> Result<Signal, E> {
+            let number = i32::try_from(number).map_err(E::custom)?;
+            Ok(Signal::from_number(number))
+        }
+    }
+}
+
+/// Makes writes of this thread to a pipe without a reader fail with an error, whatever the host does
+/// with SIGPIPE elsewhere: by default it would end the host.
+///
+/// Call it in threads of your own only: it changes their signal mask.
 pub fn hold_broken_pipe_signals() {
     crate::sys::hold_broken_pipe_signals();
 }
 
-/// The name of a signal by its number on this platform: `SIGSEGV`, or `signal 40` for one without.
+/// Returns the name of a signal by its number on this platform: `SIGSEGV`, or `signal 40` for one
+/// without a name.
 ///
 /// ```
 /// assert_eq!(execution_engine_process::signal_name(9), "SIGKILL");
@@ -127,5 +222,42 @@ pub fn signal_name(number: i32) -> Cow<'static, str> {
     match NAMES.iter().find(|(known, _)| *known == number) {
         Some((_, name)) => Cow::Borrowed(name),
         None => Cow::Owned(format!("signal {number}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_is_the_same_by_its_name_and_by_its_number() {
+        for signal in Signal::NAMED {
+            let again = Signal::from_number(signal.number());
+            assert!(!matches!(again, Signal::Other(_)), "{signal}");
+            assert_eq!(again, signal);
+            assert_eq!(Signal::Other(signal.number()), signal);
+        }
+        assert!(matches!(Signal::from_number(40), Signal::Other(40)));
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn in_json_a_signal_is_a_name_or_a_number() {
+        use serde::de::IntoDeserializer as _;
+        use serde::de::value::{Error, I32Deserializer, StrDeserializer};
+
+        let by_name = |name: &'static str| {
+            let name: StrDeserializer<'_, Error> = name.into_deserializer();
+            <Signal as serde::Deserialize>::deserialize(name)
+        };
+        let by_number = |number: i32| {
+            let number: I32Deserializer<Error> = number.into_deserializer();
+            <Signal as serde::Deserialize>::deserialize(number).unwrap()
+        };
+        assert!(matches!(by_name("cpu_limit"), Ok(Signal::CpuLimit)));
+        assert!(matches!(by_number(15), Signal::Terminate));
+        assert!(matches!(by_number(40), Signal::Other(40)));
+        let error = by_name("other").unwrap_err().to_string();
+        assert!(error.contains("`other`, expected one of `hangup`"), "{error}");
     }
 }

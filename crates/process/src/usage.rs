@@ -1,23 +1,25 @@
+//! How a program ended and what it used.
+
 use std::time::Duration;
 
-/// How a program ended.
+/// End of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// By itself, with this exit code.
+    /// It exited with this code.
     Code(i32),
-    /// By a signal.
+    /// A signal ended it.
     Signaled {
-        /// Its number.
+        /// The number of the signal.
         signal: i32,
         /// Whether the system wrote a core file.
         core_dumped: bool,
     },
-    /// It has ended, but somebody else in this process took its status: SIGCHLD is ignored, or
-    /// other code waits for any child.
+    /// It has ended, but its status was taken by other code of this process: SIGCHLD is ignored, or
+    /// something waits for any child.
     Unknown,
 }
 
-/// What is left of a program after it was reaped.
+/// End and usage of a program that was reaped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reaped {
     /// How it ended.
@@ -26,34 +28,36 @@ pub struct Reaped {
     pub usage: Usage,
 }
 
-/// What a program and those children of it that it waited for have used.
+/// Resources that a program and the children it waited for have used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
     /// CPU time in user mode.
     pub user: Duration,
     /// CPU time in the kernel.
     pub system: Duration,
-    /// The most memory that was resident at a time in one of them, in bytes. None if that was no more
-    /// than the peak of this process: it shares its memory with a child until that executes its
-    /// program, and Linux counts what is shared as the child's, so that less cannot be told.
+    /// Most memory that one of them had resident at a time, in bytes.
+    ///
+    /// `None` if that was no more than the peak of this process: a child shares the memory of its
+    /// host until it executes its program, and Linux counts the shared memory as the child's. A
+    /// smaller peak than the host's is not known.
     pub peak_memory_bytes: Option<u64>,
-    /// How often they gave up the CPU by themselves.
-    pub voluntary_switches: u64,
-    /// How often the CPU was taken from them.
-    pub involuntary_switches: u64,
+    /// Times that they gave up the CPU by themselves; `None` where the system does not count.
+    pub voluntary_switches: Option<u64>,
+    /// Times that the CPU was taken from them; `None` where the system does not count.
+    pub involuntary_switches: Option<u64>,
 }
 
-/// What a whole tree has used, as its control group counted it.
+/// Resources that a whole tree has used, as its control group counted them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TreeUsage {
     /// CPU time in user mode.
     pub user: Duration,
     /// CPU time in the kernel.
     pub system: Duration,
-    /// The most memory of all its processes together, in bytes; None without the controller.
+    /// Most memory of all its processes together, in bytes; `None` without the memory controller.
     pub peak_memory_bytes: Option<u64>,
-    /// How many of its processes were killed because the tree had reached its memory limit.
+    /// Processes that were killed because the tree had reached its memory limit.
     pub memory_kills: u64,
-    /// How many forks were refused because the tree had reached its process limit.
+    /// Forks that were refused because the tree had reached its process limit.
     pub refused_forks: u64,
 }

@@ -74,7 +74,7 @@ fn without_streams() {
         // The directory that ls reads is its fourth.
         let expected = match output {
             OutputMode::Separate => ("out given\n0 1 2 3 ", Some("err\n")),
-            OutputMode::Merged => ("out given\nerr\n0 1 2 3 ", None),
+            _ => ("out given\nerr\n0 1 2 3 ", None),
         };
         assert_eq!((seen.0.as_str(), seen.1.as_deref()), expected);
         assert_eq!(exit(&mut child), Exit::Code(0));

@@ -29,7 +29,7 @@ export type Signal =
   | "user2"
   | "cpu_limit"
   | "file_size_limit"
-  | { other: number };
+  | number;
 
 /** What to run. */
 export type Command =

@@ -1,4 +1,4 @@
-//! The standard streams of a child: its ends, and the host's.
+//! Pipes of a child: the ends that become its standard streams, and the host's ends.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -10,14 +10,14 @@ use crate::error::{SpawnError, SpawnStage};
 use crate::files::InputFile;
 use crate::{Launch, OutputMode, PipeReader, PipeWriter, Stdin};
 
-/// The host's ends: non-blocking, and closed when another child executes its program.
+/// Host's ends: non-blocking, and closed when another child executes its program.
 pub(super) struct HostEnds {
     pub(super) stdin: Option<PipeWriter>,
     pub(super) stdout: PipeReader,
     pub(super) stderr: Option<PipeReader>,
 }
 
-/// The child's ends, all above 2, so that giving them their numbers cannot overwrite one.
+/// Child's ends, all above 2, so that giving them their numbers cannot overwrite one.
 pub(super) struct ChildEnds {
     stdin: Input,
     stdout: OwnedFd,
@@ -31,7 +31,7 @@ enum Input {
 }
 
 impl ChildEnds {
-    /// The descriptors that are to become 0, 1 and 2.
+    /// Returns the descriptors that are to become 0, 1 and 2.
     pub(super) fn raw(&self) -> [RawFd; 3] {
         let stdin = match &self.stdin {
             Input::Null(fd) => fd.as_raw_fd(),
@@ -43,6 +43,7 @@ impl ChildEnds {
     }
 }
 
+/// Opens the streams that a launch asks for.
 pub(super) fn open(launch: &Launch) -> Result<(HostEnds, ChildEnds), SpawnError> {
     open_ends(launch).map_err(|error| SpawnError::new(SpawnStage::Pipe, error))
 }
@@ -69,20 +70,22 @@ fn open_ends(launch: &Launch) -> io::Result<(HostEnds, ChildEnds)> {
     Ok((host, child))
 }
 
-/// Only the host's end must not block; the flag belongs to one end of a pipe, not to both.
+/// Makes the host's end non-blocking. The flag belongs to one end of a pipe, so the child's blocks as
+/// programs expect.
 fn for_host(fd: OwnedFd) -> io::Result<OwnedFd> {
     rustix::fs::fcntl_setfl(&fd, OFlags::NONBLOCK)?;
     Ok(fd)
 }
 
-/// Both ends, reading first; closed when another child executes its program. Where the system cannot
-/// make them so in one call, the standard library does it in two.
+/// Creates a pipe and returns its ends, reading first; both are closed when another child executes its
+/// program. Where the system cannot make them so in one call, the standard library does it in two.
 pub(super) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = io::pipe()?;
     Ok((above_stdio(read.into())?, above_stdio(write.into())?))
 }
 
-/// A host that has closed its own standard streams gets their numbers for new descriptors.
+/// Moves a descriptor above 2: a host that has closed its own standard streams gets their numbers for
+/// new ones.
 fn above_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
     if fd.as_raw_fd() > 2 {
         return Ok(fd);
@@ -90,7 +93,7 @@ fn above_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
     Ok(rustix::io::fcntl_dupfd_cloexec(&fd, 3)?)
 }
 
-/// One for all children: reading it changes nothing about it.
+/// Returns the null device, one for all children: reading it changes nothing about it.
 pub(super) fn dev_null() -> io::Result<BorrowedFd<'static>> {
     static DEV_NULL: OnceLock<OwnedFd> = OnceLock::new();
     if let Some(fd) = DEV_NULL.get() {

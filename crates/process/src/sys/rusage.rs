@@ -1,4 +1,4 @@
-//! What a child has used, as the system accounts for it.
+//! Resources that a child has used, as the system accounts for them.
 
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use crate::Usage;
 
-/// What a child's memory is held against: it shares the host's until it executes its program, and the
-/// kernel counts that as its own.
+/// Highest peak of this host that was seen, in bytes. A child shares the host's memory until it
+/// executes its program, and the kernel counts the shared memory as the child's.
 static HOST_PEAK: AtomicU64 = AtomicU64::new(0);
 
-/// The peak of a child, unless it is no more than that of this host. The host is asked only where what
-/// it said last does not answer the question.
+/// Returns the peak of a child, unless it is no more than that of this host. Asks for the host's peak
+/// only where the last answer is not enough, which saves a system call.
 fn own_peak(bytes: u64) -> Option<u64> {
     if bytes <= HOST_PEAK.load(Ordering::Relaxed) {
         return None;
@@ -27,17 +27,18 @@ fn own_peak(bytes: u64) -> Option<u64> {
     (bytes > host).then_some(bytes)
 }
 
-/// Apple's systems count in bytes, the others in KiB.
+/// Returns the peak in bytes. Apple's systems count in bytes, the others in KiB.
 fn peak(usage: &libc::rusage) -> u64 {
     let unit = if cfg!(target_vendor = "apple") { 1 } else { 1024 };
     count(usage.ru_maxrss) * unit
 }
 
-/// The types of these numbers differ from one system to the next; none is negative.
+/// Converts a number whose type differs from one system to the next; none is negative.
 fn count(value: impl TryInto<u64>) -> u64 {
     value.try_into().unwrap_or(0)
 }
 
+/// Converts the system's account.
 pub(super) fn used(usage: &libc::rusage) -> Usage {
     let time = |time: libc::timeval| {
         Duration::from_secs(count(time.tv_sec)) + Duration::from_micros(count(time.tv_usec))
@@ -46,7 +47,7 @@ pub(super) fn used(usage: &libc::rusage) -> Usage {
         user: time(usage.ru_utime),
         system: time(usage.ru_stime),
         peak_memory_bytes: own_peak(peak(usage)),
-        voluntary_switches: count(usage.ru_nvcsw),
-        involuntary_switches: count(usage.ru_nivcsw),
+        voluntary_switches: Some(count(usage.ru_nvcsw)),
+        involuntary_switches: Some(count(usage.ru_nivcsw)),
     }
 }

@@ -118,9 +118,7 @@ export const retry: Required<types.Retry>[] = [
 
 export const executionOptions: Required<types.ExecutionOptions>[] = [
   {
-    "final_signal": {
-      "other": 40
-    },
+    "final_signal": 40,
     "group": "g",
     "leftovers": "leave",
     "limits": {
@@ -595,9 +593,7 @@ export const stepOptions: Required<types.StepOptions>[] = [
     ],
     "name": "build",
     "options": {
-      "final_signal": {
-        "other": 40
-      },
+      "final_signal": 40,
       "group": "g",
       "leftovers": "leave",
       "limits": {
@@ -644,9 +640,7 @@ export const planOptions: Required<types.PlanOptions>[] = [
   {
     "deadline_ms": 1,
     "defaults": {
-      "final_signal": {
-        "other": 40
-      },
+      "final_signal": 40,
       "group": "g",
       "leftovers": "leave",
       "limits": {
@@ -705,9 +699,7 @@ export const planOptions: Required<types.PlanOptions>[] = [
         ],
         "name": "build",
         "options": {
-          "final_signal": {
-            "other": 40
-          },
+          "final_signal": 40,
           "group": "g",
           "leftovers": "leave",
           "limits": {

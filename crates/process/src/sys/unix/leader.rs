@@ -28,8 +28,8 @@ const UNKNOWN: Reaped = Reaped {
         user: std::time::Duration::ZERO,
         system: std::time::Duration::ZERO,
         peak_memory_bytes: None,
-        voluntary_switches: 0,
-        involuntary_switches: 0,
+        voluntary_switches: None,
+        involuntary_switches: None,
     },
 };
 
