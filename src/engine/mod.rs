@@ -268,7 +268,7 @@ impl ExecutionEngine {
         for live in executions {
             if let Some(record) = live.ended().await {
                 ended.push(record.summary());
-                survivors.extend(record.survivors());
+                survivors.extend_from_slice(record.survivors());
             }
         }
         for plan in plans {
@@ -352,7 +352,7 @@ impl ExecutionEngine {
         let entry = self.entry(id)?;
         let raw_log = match &entry {
             ExecutionEntry::Active(live) => live.info().raw_log(),
-            ExecutionEntry::Ended(record) => record.profile().raw_log(),
+            ExecutionEntry::Ended(record) => record.info().raw_log(),
         };
         let own_log =
             self.core.config.log_dir.as_deref().map(|dir| ExecutionLogs::own_path(dir, id));

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 
 use super::lines::complete_characters;
 use super::overflow::OverflowFile;
@@ -219,11 +218,9 @@ impl Tail {
     }
 }
 
-/// One stream of an ended execution. Serialized, it is without the bytes, and only if there are no more
-/// than those in memory.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+/// Captured output of one stream of an ended execution.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct CapturedOutput {
-    #[serde(skip)]
     bytes: Bytes,
     /// How many bytes of the stream there had been before, in earlier attempts.
     base: u64,
@@ -232,15 +229,13 @@ pub(crate) struct CapturedOutput {
 }
 
 /// Where the bytes are that did not fit.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default)]
 enum Remainder {
     /// Nowhere, if there are any.
     #[default]
     Dropped,
     /// The last of them are here.
-    #[serde(skip)]
     Tail(Box<Bytes>),
-    #[serde(skip)]
     File(Arc<OverflowFile>),
 }
 
@@ -264,16 +259,6 @@ impl CapturedOutput {
             Remainder::File(file) => in_memory + file.written(),
         };
         StreamStats { seen_bytes: self.seen, kept_bytes }
-    }
-
-    /// The bytes that are left out when it is serialized.
-    pub(crate) fn first_part(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// The same with these as its bytes.
-    pub(super) fn with_first_part(self, bytes: Bytes) -> Self {
-        Self { bytes, ..self }
     }
 
     /// What is kept in memory, byte for byte. Shared, unless it has two parts.

@@ -1,9 +1,10 @@
 //! What the engine remembers: executions and plans by id, ended ones until retention forgets them.
+//!
+//! A [`Record`] is a plain structure, so asking for a status decodes nothing. The texts of a result are
+//! made in `outcome`, when a result is asked for.
 
-mod exact;
 mod info;
 mod outcome;
-mod packed;
 mod plan;
 mod record;
 mod registry;

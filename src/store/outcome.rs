@@ -1,44 +1,42 @@
-//! What there is to tell of an ended execution beside what was known from the beginning.
+//! What came of an execution, and the conversion to the public result and the terminal event.
+//!
+//! The record holds the output as bytes. The `String`s of an [`ExecutionResult`] are made here each time
+//! one is asked for, so that a record holds its output once.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 
-use super::exact;
 use super::info::ExecutionInfo;
 use crate::output::SealedJournal;
 use crate::types::{
     Attempt, ContainmentReceipt, Ending, ExecutionEvent, ExecutionResult, RawOutput, ResourceUsage,
 };
 
-/// Serialized, it is without the earlier attempts, which few have, and without the bytes of the output.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// What is known of an execution only once it has ended. What is rare (survivors, earlier attempts, the
+/// reason for incomplete output) takes heap memory only where there is any.
+#[derive(Debug)]
 pub(crate) struct Outcome {
-    #[serde(with = "exact::Ending")]
     pub(crate) ending: Ending,
-    /// For its permit.
+    /// How long it waited for its permit.
     pub(crate) waited: Duration,
     pub(crate) duration: Duration,
     pub(crate) signal: Option<i32>,
-    #[serde(with = "exact::usage")]
     pub(crate) usage: Option<ResourceUsage>,
     pub(crate) published: SealedJournal,
-    #[serde(with = "exact::ContainmentReceipt")]
     pub(crate) containment: ContainmentReceipt,
     pub(crate) output_error: Option<Box<str>>,
     pub(crate) lines_missed: u64,
     /// The attempts before the last.
-    #[serde(skip)]
     pub(crate) earlier: Box<[Attempt]>,
 }
 
 impl Outcome {
-    /// The result, its text made here and now from the bytes that are kept.
-    pub(super) fn result(&self, profile: &ExecutionInfo) -> ExecutionResult {
+    /// Makes the result, with its text from the bytes that are kept.
+    pub(super) fn result(&self, info: &ExecutionInfo) -> ExecutionResult {
         let [stdout, stderr] = &self.published.output;
         ExecutionResult {
-            id: profile.id,
+            id: info.id,
             status: self.ending.status(),
             success: self.ending.is_success(),
             exit_code: self.ending.exit_code(),
@@ -46,8 +44,8 @@ impl Outcome {
             stderr: stderr.text(),
             waited: self.waited,
             duration: self.duration,
-            started_at: profile.started_at(self.waited),
-            completed_at: self.completed_at(profile),
+            started_at: info.started_at(self.waited),
+            completed_at: self.completed_at(info),
             error: self.ending.message(),
             stdout_overflow_file: stdout.overflow_path(),
             stderr_overflow_file: stderr.overflow_path(),
@@ -64,13 +62,13 @@ impl Outcome {
         }
     }
 
-    pub(crate) fn completed_at(&self, profile: &ExecutionInfo) -> DateTime<Utc> {
-        profile.completed_at(self.waited, self.duration)
+    pub(crate) fn completed_at(&self, info: &ExecutionInfo) -> DateTime<Utc> {
+        info.completed_at(self.waited, self.duration)
     }
 
-    /// The last event of the execution, derived from its ending like everything else.
-    pub(crate) fn terminal_event(&self, profile: &ExecutionInfo) -> ExecutionEvent {
-        let (execution_id, duration) = (profile.id, self.duration);
+    /// Returns the last event of the execution, derived from its ending like everything else.
+    pub(crate) fn terminal_event(&self, info: &ExecutionInfo) -> ExecutionEvent {
+        let (execution_id, duration) = (info.id, self.duration);
         match &self.ending {
             Ending::Exited { .. } | Ending::Signaled { .. } | Ending::StatusUnknown => {
                 ExecutionEvent::Completed {

@@ -226,7 +226,7 @@ impl StepRecord {
 
     pub(crate) fn ending(&self) -> Ending {
         match self {
-            Self::Ran(record) => record.ending(),
+            Self::Ran(record) => record.ending().clone(),
             Self::Never(never) => never.ending.clone(),
         }
     }

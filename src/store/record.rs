@@ -1,4 +1,4 @@
-//! The record of an ended execution: compact, shared, and the source of every result.
+//! The record of an ended execution: the source of its summary, its result and its replayed journal.
 
 use std::sync::Arc;
 
@@ -6,7 +6,6 @@ use uuid::Uuid;
 
 use super::info::ExecutionInfo;
 use super::outcome::Outcome;
-use super::packed::Packed;
 use crate::output::{CapturedOutput, Journal};
 use crate::types::{
     Ending, ExecutionResult, ExecutionStatus, ExecutionSummary, OutputStream, Survivor,
@@ -15,58 +14,55 @@ use crate::types::{
 /// An ended execution.
 #[derive(Debug)]
 pub(crate) struct Record {
-    profile: ExecutionInfo,
-    facts: Packed,
+    info: ExecutionInfo,
+    outcome: Outcome,
 }
 
 impl Record {
-    pub(crate) fn new(profile: ExecutionInfo, facts: Outcome) -> Self {
-        Self { profile, facts: Packed::of(facts) }
+    pub(crate) fn new(info: ExecutionInfo, outcome: Outcome) -> Self {
+        Self { info, outcome }
     }
 
     pub(crate) fn id(&self) -> Uuid {
-        self.profile.id
+        self.info.id
     }
 
-    pub(crate) fn profile(&self) -> &ExecutionInfo {
-        &self.profile
+    pub(crate) fn info(&self) -> &ExecutionInfo {
+        &self.info
     }
 
-    pub(crate) fn ending(&self) -> Ending {
-        self.facts.unpacked().ending.clone()
+    pub(crate) fn ending(&self) -> &Ending {
+        &self.outcome.ending
     }
 
     pub(crate) fn status(&self) -> ExecutionStatus {
-        self.ending().status()
+        self.outcome.ending.status()
     }
 
-    pub(crate) fn survivors(&self) -> Vec<Survivor> {
-        self.facts.unpacked().containment.survivors.clone()
+    pub(crate) fn survivors(&self) -> &[Survivor] {
+        &self.outcome.containment.survivors
+    }
+
+    pub(crate) fn captured(&self, stream: OutputStream) -> &CapturedOutput {
+        &self.outcome.published.output[stream.index()]
     }
 
     pub(crate) fn summary(&self) -> ExecutionSummary {
-        let facts = self.facts.unpacked();
-        let times = [facts.waited, facts.duration];
-        self.profile.summary(facts.ending.status(), times, Some(facts.ending.clone()))
+        let Outcome { ending, waited, duration, .. } = &self.outcome;
+        self.info.summary(ending.status(), [*waited, *duration], Some(ending.clone()))
     }
 
     pub(crate) fn result(&self) -> ExecutionResult {
-        self.facts.unpacked().result(&self.profile)
+        self.outcome.result(&self.info)
     }
 
-    pub(crate) fn captured(&self, stream: OutputStream) -> CapturedOutput {
-        self.facts.unpacked().published.output[stream.index()].clone()
-    }
-
-    /// The journal made again, for those who come to watch when all is over.
+    /// Returns the journal made again, for watchers that come after the end.
     pub(crate) fn journal(&self) -> Arc<Journal> {
-        let command = Arc::clone(&self.profile.command);
-        let facts = self.facts.unpacked();
-        let journal = Journal::revive(self.profile.owner(), command, &facts.published);
-        let (at, from) =
-            (facts.completed_at(&self.profile), facts.published.status_before_the_end());
-        journal.status(at, from, facts.ending.status());
-        journal.last(at, facts.terminal_event(&self.profile), facts.containment.clone());
+        let Self { info, outcome } = self;
+        let journal = Journal::revive(info.owner(), Arc::clone(&info.command), &outcome.published);
+        let (at, from) = (outcome.completed_at(info), outcome.published.status_before_the_end());
+        journal.status(at, from, outcome.ending.status());
+        journal.last(at, outcome.terminal_event(info), outcome.containment.clone());
         Arc::new(journal)
     }
 }

@@ -2,12 +2,11 @@
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 
 use crate::types::{ContainmentReceipt, ExecutionEvent, ExecutionStatus, OutputStream};
 
 /// One thing that an execution has published.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub(crate) struct JournalEntry {
     /// The sequence before it; it ends at this plus its length.
     pub(super) from: u64,
@@ -19,7 +18,7 @@ pub(crate) struct JournalEntry {
     pub(super) what: EntryKind,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub(super) enum EntryKind {
     /// Output that is kept: a part of its stream's store.
     Kept(Span),
@@ -27,13 +26,11 @@ pub(super) enum EntryKind {
     Cut(Span),
     Event(EventPayload),
     /// Output beyond what is kept, held for a while for those who watch.
-    // Those that are not serialized come last, because the others are numbered.
-    #[serde(skip)]
     Evictable(Box<Evictable>),
 }
 
 /// An event, small where there is one in each journal.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone)]
 pub(super) enum EventPayload {
     Started {
         pid: u32,
@@ -42,15 +39,13 @@ pub(super) enum EventPayload {
         from: ExecutionStatus,
         to: ExecutionStatus,
     },
-    #[serde(skip)]
     Event(Box<ExecutionEvent>),
     /// The last event, with the receipt.
-    #[serde(skip)]
     Last(Box<(ExecutionEvent, ContainmentReceipt)>),
 }
 
 /// Where some output is in its stream.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Span {
     /// The number of bytes of the stream before it.
     pub(super) offset: u64,

@@ -20,7 +20,6 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::capture::{Capture, CapturedOutput, KeepPolicy};
@@ -72,9 +71,8 @@ pub(crate) struct Appended {
     pub(crate) excess: Option<[Bytes; 2]>,
 }
 
-/// What a record keeps of a journal. Serialized, it is without the bytes of the output, and only if there
-/// is nothing else in it that is large by nature.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+/// What a record keeps of a journal.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct SealedJournal {
     pub(crate) output: [CapturedOutput; 2],
     entries: Box<[JournalEntry]>,
@@ -84,12 +82,6 @@ pub(crate) struct SealedJournal {
 }
 
 impl SealedJournal {
-    /// The same with these as the bytes that were left out when it was serialized.
-    pub(crate) fn with_first_parts(self, bytes: [Bytes; 2]) -> Self {
-        let ([stdout, stderr], [out, err]) = (self.output, bytes);
-        Self { output: [stdout.with_first_part(out), stderr.with_first_part(err)], ..self }
-    }
-
     /// The last status that was told.
     pub(crate) fn status_before_the_end(&self) -> ExecutionStatus {
         let status = |entry: &JournalEntry| match entry.what {

@@ -306,15 +306,10 @@ proptest! {
         let journal = journal(ROOMY);
         acts.iter().for_each(|one| act(&journal, one));
         let sealed = journal.seal();
-        let packed = postcard::to_allocvec(&sealed).unwrap();
-        let unpacked: SealedJournal = postcard::from_bytes(&packed).unwrap();
-        let bytes = sealed.output.each_ref().map(CapturedOutput::bytes);
-        for sealed in [&sealed, &unpacked.with_first_parts(bytes)] {
-            let revived = Journal::revive(JournalOwner::default(), "test".into(), sealed);
-            for lens in [View::Lines, View::Chunks, View::Events] {
-                let before = rest(&journal, &mut journal.reader(lens, 0));
-                prop_assert_eq!(before, rest(&revived, &mut revived.reader(lens, 0)));
-            }
+        let revived = Journal::revive(JournalOwner::default(), "test".into(), &sealed);
+        for lens in [View::Lines, View::Chunks, View::Events] {
+            let before = rest(&journal, &mut journal.reader(lens, 0));
+            prop_assert_eq!(before, rest(&revived, &mut revived.reader(lens, 0)));
         }
         for of in OutputStream::BOTH {
             prop_assert_eq!(&sealed.output[of.index()].bytes()[..], &written(&acts, of)[..]);
