@@ -14,17 +14,8 @@ use std::process::ExitCode;
 
 use execution_engine::*;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use serde::Deserialize;
 
 type Failure = Box<dyn std::error::Error>;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PlanFile {
-    plan: ExecutionPlan,
-    #[serde(default)]
-    options: PlanOptions,
-}
 
 /// A bar for the plan, and a line for each step that is under way.
 struct Screen {
@@ -44,20 +35,20 @@ async fn main() -> Result<ExitCode, Failure> {
     }
     let default = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples/plans/build.json");
     let text = std::fs::read_to_string(file.unwrap_or_else(default))?;
-    let PlanFile { plan, mut options } = serde_json::from_str(&text)?;
+    let mut spec: PlanSpec = serde_json::from_str(&text)?;
     let scratch = tempfile::tempdir()?;
-    options.working_dir.get_or_insert_with(|| scratch.path().to_path_buf());
+    spec.options.working_dir.get_or_insert_with(|| scratch.path().to_path_buf());
 
     let engine = ExecutionEngine::new(ExecutionConfig::default())?;
-    println!("{}", plan.description.as_deref().unwrap_or("A plan"));
-    let id = engine.execute_plan_with(plan.clone(), options.clone()).await?;
-    let screen = Screen::new(plan.commands.len());
+    println!("{}", spec.plan.description.as_deref().unwrap_or("A plan"));
+    let id = engine.execute_plan(spec.clone()).await?;
+    let screen = Screen::new(spec.plan.commands.len());
     screen.follow(engine.subscribe_plan(id).await?).await;
 
     let result = engine.wait_for_plan(id).await?;
-    report(&result, &options);
+    report(&result, &spec.options);
     if wants_picture {
-        println!("\n{}", plan.to_mermaid_after(&options, &result));
+        println!("\n{}", spec.plan.to_mermaid_after(&spec.options, &result));
     }
     let is_good = result.status == ExecutionStatus::Completed;
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -84,8 +75,8 @@ impl Screen {
                 ExecutionEvent::Stdout { line, .. } | ExecutionEvent::Stderr { line, .. } => {
                     self.say(execution_id, line);
                 }
-                ExecutionEvent::Retrying { attempt, ending, pause, .. } => {
-                    let again = format!("attempt {attempt}: {ending}; again in {pause:.1?}");
+                ExecutionEvent::Retrying { attempt, ending, delay, .. } => {
+                    let again = format!("attempt {attempt}: {ending}; again in {delay:.1?}");
                     self.say(execution_id, again);
                 }
                 _ => {}

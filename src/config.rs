@@ -1,4 +1,4 @@
-//! What an engine is told once, when it is made.
+//! Engine configuration: the ten fields of the guide, their defaults and their checks.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::ValidationError;
 
-/// The settings of an [`ExecutionEngine`](crate::ExecutionEngine).
+/// Configuration of an [`ExecutionEngine`](crate::ExecutionEngine).
 ///
-/// The maximum of a number type means "unlimited". Settings beyond these ten are methods of
-/// [`EngineBuilder`](crate::EngineBuilder), so that this literal stays complete for ever.
+/// The maximum of a number type means "unlimited". Further settings are methods of
+/// [`EngineBuilder`](crate::EngineBuilder), so that a literal of these ten fields always compiles. In
+/// JSON every field may be left out.
 ///
 /// ```
 /// use execution_engine::*;
@@ -22,42 +23,47 @@ use crate::error::ValidationError;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ExecutionConfig {
-    /// Timeout in milliseconds for a request that names none. Default: 300 000 (5 minutes).
+    /// Timeout in milliseconds of a request that sets none. Default: 300 000 (5 minutes).
     pub default_timeout_ms: u64,
-    /// The longest timeout in milliseconds that a request may ask for; more is refused.
+    /// Longest timeout in milliseconds that a request may set; a longer one is refused.
     /// Default: 3 600 000 (1 hour).
     pub max_timeout_ms: u64,
     /// Whether [`Stdout`](crate::ExecutionEvent::Stdout) and
-    /// [`Stderr`](crate::ExecutionEvent::Stderr) events are sent. Default: true.
+    /// [`Stderr`](crate::ExecutionEvent::Stderr) events are delivered. Default: true.
     pub stream_output: bool,
-    /// Directory for one readable log per execution; made if it is missing. A relative path starts at the
-    /// directory that this process has when the engine is made. Default: none.
+    /// Directory for one readable log per execution; created if it is missing. A relative path starts
+    /// at the directory that is current when the engine is built. Default: none.
     pub log_dir: Option<PathBuf>,
-    /// How many executions may be alive at a time; one more is refused. Default: 100.
+    /// Maximum number of executions at a time; what happens to one more is up to the
+    /// [admission](crate::EngineBuilder::admission). Default: 100.
     pub max_concurrent_executions: usize,
-    /// How many ended executions are remembered; the oldest are forgotten first. Default: 1 000.
+    /// Maximum number of ended executions in memory; the oldest are removed first. Default: 1 000.
     pub max_in_memory_executions: usize,
-    /// For how many seconds an ended execution is remembered. Default: 3 600 (1 hour).
+    /// Seconds for which an ended execution stays in memory. Default: 3 600 (1 hour).
     pub execution_retention_secs: u64,
-    /// Whether retention is enforced by itself: whenever an execution ends, and by the task that
-    /// [`start_cleanup_task`](crate::ExecutionEngine::start_cleanup_task) starts. When false, only
+    /// Whether retention is enforced automatically: when an execution ends, and by the task that
+    /// [`start_cleanup_task`](crate::ExecutionEngine::start_cleanup_task) starts. If `false`, only
     /// explicit calls remove anything. Default: true.
     pub enable_auto_cleanup: bool,
-    /// How many bytes of each stream are kept in memory. Default: 10 485 760 (10 MiB).
+    /// Number of bytes of each stream that are kept in memory. Default: 10 485 760 (10 MiB).
     pub max_output_size_bytes: usize,
-    /// What happens to output beyond that. Default: `TruncateWithWarning`.
+    /// What happens to output above that limit. Default: `TruncateWithWarning`.
     pub oversized_output_strategy: OversizedOutputStrategy,
 }
 
 /// What happens when a stream exceeds
 /// [`max_output_size_bytes`](ExecutionConfig::max_output_size_bytes).
 ///
-/// Event handlers and logs see all output, whatever is chosen here.
+/// Event handlers and logs receive all output, whatever is chosen here.
+///
+/// In JSON: `"truncate_with_warning"`, `"fail_execution"`, `"stream_to_file"`,
+/// `"keep_head_and_tail"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum OversizedOutputStrategy {
     /// Keep the first bytes and end the text with one line that says how much is missing. The
-    /// program runs on to its own exit code.
+    /// program continues to its own exit code.
     #[default]
     TruncateWithWarning,
     /// Stop the process tree; the ending is the output limit.
@@ -65,19 +71,26 @@ pub enum OversizedOutputStrategy {
     /// Keep the first bytes in memory and write the rest to a file, named by the result. Memory
     /// part and file together are the whole stream.
     StreamToFile,
+    /// Keep the first half of the limit and the last, with a line between them that says how many
+    /// bytes are missing. A [subscription](crate::ExecutionEngine::subscribe) that starts after the
+    /// end receives the first half.
+    KeepHeadAndTail,
 }
 
-/// What becomes of the logs in [`log_dir`](ExecutionConfig::log_dir) when their executions are
-/// forgotten: see [`EngineBuilder::log_retention`](crate::EngineBuilder::log_retention).
+/// What happens to the logs in [`log_dir`](ExecutionConfig::log_dir) when their executions are removed
+/// from memory, for [`EngineBuilder::log_retention`](crate::EngineBuilder::log_retention).
+///
+/// In JSON: `"keep"`, `"with_record"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum LogRetention {
-    /// They stay.
+    /// The logs stay.
     #[default]
     Keep,
-    /// They are removed when retention or
-    /// [`remove_execution`](crate::ExecutionEngine::remove_execution) forgets the execution. When the
-    /// engine ends they stay.
+    /// The logs are removed when retention or
+    /// [`remove_execution`](crate::ExecutionEngine::remove_execution) removes the execution. They stay
+    /// when the engine is dropped.
     WithRecord,
 }
 
@@ -99,48 +112,45 @@ impl Default for ExecutionConfig {
 }
 
 impl ExecutionConfig {
-    /// Checks that the values make sense together.
+    /// Checks that the values are consistent.
     ///
     /// # Errors
-    /// [`ValidationError::InvalidConfig`] names the first field that does not, and the fix.
+    /// [`ValidationError::InvalidConfig`] names the first field that is not, and the fix.
     pub fn validate(&self) -> Result<(), ValidationError> {
-        let invalid = |field, reason: &str| {
-            Err(ValidationError::InvalidConfig { field, reason: reason.to_string() })
-        };
-        if self.default_timeout_ms == 0 {
-            return invalid("default_timeout_ms", "must be at least 1 ms");
-        }
-        if self.max_timeout_ms == 0 {
-            return invalid("max_timeout_ms", "must be at least 1 ms");
+        let invalid = |field, reason: String| Err(ValidationError::InvalidConfig { field, reason });
+        let minimums = [
+            ("default_timeout_ms", self.default_timeout_ms == 0, "1 ms"),
+            ("max_timeout_ms", self.max_timeout_ms == 0, "1 ms"),
+            (
+                "max_concurrent_executions",
+                self.max_concurrent_executions == 0,
+                "1, or nothing ever runs",
+            ),
+            (
+                "max_in_memory_executions",
+                self.max_in_memory_executions == 0,
+                "1, or no result is kept",
+            ),
+            ("execution_retention_secs", self.execution_retention_secs == 0, "1 s"),
+            ("max_output_size_bytes", self.max_output_size_bytes == 0, "1 byte"),
+        ];
+        if let Some((field, _, least)) = minimums.into_iter().find(|(_, is_zero, _)| *is_zero) {
+            return invalid(field, format!("must be at least {least}"));
         }
         if self.default_timeout_ms > self.max_timeout_ms {
             let reason = format!(
-                "{} ms is above max_timeout_ms ({} ms); lower it or raise the maximum",
+                "is {} ms, above max_timeout_ms ({} ms); lower it or raise the maximum",
                 self.default_timeout_ms, self.max_timeout_ms
             );
-            return Err(ValidationError::InvalidConfig { field: "default_timeout_ms", reason });
-        }
-        if self.max_concurrent_executions == 0 {
-            return invalid(
-                "max_concurrent_executions",
-                "must be at least 1, or nothing ever runs",
-            );
-        }
-        if self.max_in_memory_executions == 0 {
-            return invalid("max_in_memory_executions", "must be at least 1, or no result is kept");
-        }
-        if self.execution_retention_secs == 0 {
-            return invalid("execution_retention_secs", "must be at least 1 s");
-        }
-        if self.max_output_size_bytes == 0 {
-            return invalid("max_output_size_bytes", "must be at least 1 byte");
+            return invalid("default_timeout_ms", reason);
         }
         if self.log_dir.as_deref().is_some_and(|dir| dir.as_os_str().is_empty()) {
-            return invalid("log_dir", "is empty; name a directory or use None");
+            return invalid("log_dir", "is empty; name a directory or use None".to_string());
         }
         Ok(())
     }
 
+    /// Returns the age above which ended executions are removed.
     pub(crate) fn retention(&self) -> Duration {
         Duration::from_secs(self.execution_retention_secs)
     }

@@ -1,5 +1,5 @@
-//! Runs system commands from inside your program, contained, bounded and observed, and tells the
-//! truth about how they ended.
+//! Runs system commands from inside a program: contained, bounded and observed, with one typed ending
+//! for each execution.
 //!
 //! ```
 //! use execution_engine::*;
@@ -16,37 +16,65 @@
 //!
 //! # Theory of operation
 //!
-//! [`ExecutionEngine::execute`] checks a request, resolves its program, takes a permit and starts
-//! the program in a containment of its own, all before it returns. From then on one task, the
-//! supervisor, owns the execution. It runs on a thread of the engine, not on the caller's runtime,
-//! which may be dropped or blocked meanwhile. It reads both pipes, keeps what fits, writes logs,
-//! passes lines to the handlers' queues, and waits for whichever comes first: the program's end, the
-//! timeout, a cancel, a limit. That first cause is the execution's one [`Ending`], decided by a pure
-//! state machine; status, success, exit code, error and terminal event are all derived from it.
+//! A request passes through seven phases: prepare, admit, launch, supervise, terminate, drain, complete.
 //!
-//! Then what is left of the process tree is stopped (SIGTERM, a grace, SIGKILL), what is left in the
-//! pipes is read without waiting for anybody who still holds them open, the logs are completed, the
-//! record is stored, the permit given back, and the waiters are woken, in this order. Nothing polls.
+//! [`ExecutionEngine::execute`] *prepares* the request (checks it, resolves its program, directory and
+//! environment), *admits* it (takes a permit, or a place in the queue) and returns the id. A refused
+//! request leaves nothing behind. Then the program is *launched* in its own containment, and one task,
+//! the supervisor, owns the execution. It runs on a thread of the engine, not on the caller's runtime,
+//! which may be dropped or blocked.
 //!
-//! What an execution publishes goes into its journal, in one sequence. Handlers and subscriptions
-//! read it, each at a place of its own. Handlers run on threads of their own: a slow one slows its
-//! child down, a stuck one is cut off, and neither harms anybody else. Subscriptions run where they
-//! are polled, replay what they came too late for, and hold nobody back.
+//! To *supervise* is to read both pipes, store what fits, write logs, publish lines, and wait for the
+//! first of: the exit of the program, the timeout, a cancel, a limit. That first cause is the
+//! execution's [`Ending`], decided by a pure state machine. Status, success, exit code, error and
+//! terminal event are derived from it.
 //!
-//! # Platforms, cancel safety, units
+//! Then the rest of the process tree is *terminated* (SIGTERM, a grace, SIGKILL) and the rest of the
+//! pipes is *drained*, without waiting for a process that still holds them open. To *complete* is to
+//! finish the logs, store the record, return the permit and wake the waiters, in this order. Nothing
+//! polls.
 //!
-//! Linux 5.4 or later. How firmly a process tree is held depends on what the host offers, see
-//! [`ContainmentLevel`]; which [`Limits`] can be enforced does, too, and what cannot is refused.
+//! All output and events of an execution go into its journal, in one sequence. Handlers and
+//! subscriptions read it, each at its own position. Handlers run on their own threads: a slow one slows
+//! its program down, a blocked one is cut off, and neither affects other executions. Subscriptions run
+//! where they are polled, replay what was published before they started, and never delay a program.
 //!
-//! Other Unix systems have process groups and no limits, and a receipt there cannot name who is in a
-//! group. This has been tested on Linux, where that backend can be built as well, and type-checked for
+//! # Cancel safety
+//!
+//! Every future of this crate may be dropped at any point. Work that was started continues, and nothing
+//! is left half-done. Dropping a wait or a [`run`](ExecutionEngine::run) does not stop the program;
+//! [`cancel`](ExecutionEngine::cancel) does. Each method that waits says what a drop means under the
+//! heading "Cancel safety".
+//!
+//! # Units
+//!
+//! A name that ends in `_ms` is in milliseconds, sizes are in bytes, and the maximum of a number type
+//! means unlimited.
+//!
+//! # Platforms
+//!
+//! Linux 5.4 or later. The strength of the containment depends on what the host offers, see
+//! [`ContainmentLevel`]; so do the [`Limits`] that can be enforced, and a request with any other is
+//! refused.
+//!
+//! Other Unix systems have process groups and no limits, and a receipt there cannot name the members of
+//! a group. That backend has been tested on Linux, where it can be built as well, and type-checked for
 //! macOS; it has not been run there. `docs/containment.md` has the differences.
 //!
-//! Futures may be dropped at any point: what was begun goes on, and nothing is left half-done. A
-//! dropped wait or run stops no program; [`cancel`](ExecutionEngine::cancel) does.
+//! # Versions and features
 //!
-//! Times with a name that ends in `_ms` are milliseconds, sizes are bytes, and the maximum of a number
-//! type is unlimited.
+//! Types of other crates appear in the public API: [`chrono`](https://docs.rs/chrono) 0.4
+//! (`DateTime<Utc>`), [`futures-core`](https://docs.rs/futures-core) 0.3 (`Stream`),
+//! [`bytes`](https://docs.rs/bytes) 1 and [`uuid`](https://docs.rs/uuid) 1. A new major version of one of
+//! them is a new major version of this crate. `execution-engine-process`, whose [`Signal`], [`Limits`],
+//! [`Leftovers`], [`OutputMode`] and [`ContainmentLevel`] are exported here, has the same version number
+//! as this crate and is released with it; use them through this crate.
+//!
+//! There are no cargo features: serde forms of the data types and `tracing` output are always on.
+//!
+//! The public data types read from and write to JSON in one style: an enum with data is an object with a
+//! `type` field, an enum without data is a snake_case string, durations are whole milliseconds in a
+//! field that ends in `_ms`.
 
 #![forbid(unsafe_code)]
 
@@ -60,16 +88,16 @@ mod global;
 mod lookout;
 mod output;
 mod plan;
+pub mod prelude;
 mod prepare;
 mod runtime;
 mod store;
 mod time;
 mod types;
 
-pub use admission::Admission;
 pub use config::{ExecutionConfig, LogRetention, OversizedOutputStrategy};
 pub use engine::{EngineBuilder, ExecutionEngine};
-pub use error::{ExecutionError, Result, ValidationError};
+pub use error::{ExecutionError, IoError, PlanError, Result, ValidationError};
 pub use events::{
     ChunkSubscription, EventHandler, LoggingEventHandler, MultiEventHandler, NoopEventHandler,
     Subscription,
@@ -80,24 +108,22 @@ pub use execution_engine_process::{
 pub use global::{global, init_global};
 pub use plan::{PlanBuilder, PlanSubscription};
 pub use types::{
-    Attempt, ChunkContent, ChunkRecord, Command, ContainmentReceipt, Ending, EventRecord,
-    ExecutionEvent, ExecutionMetadata, ExecutionOptions, ExecutionPlan, ExecutionRequest,
-    ExecutionResult, ExecutionStatus, ExecutionStrategy, ExecutionSummary, FailurePolicy,
-    InputTarget, Jitter, OutputStream, PlanEnding, PlanError, PlanExecutionResult, PlanOptions,
-    PlanStats, PlanStep, PlanSummary, ResourceLimit, ResourceUsage, RetryOn, RetryPolicy,
+    Admission, Attempt, ChunkContent, ChunkRecord, Command, ContainmentReceipt, Ending,
+    EventRecord, ExecutionEvent, ExecutionMetadata, ExecutionOptions, ExecutionPlan,
+    ExecutionRequest, ExecutionResult, ExecutionStatus, ExecutionStrategy, ExecutionSummary,
+    FailurePolicy, InputTarget, Jitter, OutputStream, PlanEnding, PlanExecutionResult, PlanOptions,
+    PlanSpec, PlanStats, PlanStep, PlanSummary, ResourceLimit, ResourceUsage, RetryOn, RetryPolicy,
     ShutdownReport, SkipReason, StdinSource, StepInput, StepOptions, StepRef, StreamStats,
     Survivor, TreeUsage, Trim,
 };
 
-// What every user of this crate needs to write a request, so that one glob import is enough.
-pub use bytes::Bytes;
-pub use std::collections::HashMap;
-pub use std::path::PathBuf;
-pub use std::sync::Arc;
-pub use std::time::Duration;
+// One glob import is enough to write a request.
+#[doc(no_inline)]
+pub use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+#[doc(no_inline)]
 pub use uuid::Uuid;
 
-/// The code blocks of the docs, run as tests.
+/// Code blocks of the docs, run as tests.
 #[cfg(doctest)]
 mod docs {
     #[doc = include_str!("../README.md")]

@@ -2,46 +2,10 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::queue::{AdmissionQueue, GroupId, QueueKey};
-
-/// What happens to an execution when there is no place for it, for
-/// [`EngineBuilder::admission`](crate::EngineBuilder::admission).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", from = "Written")]
-pub enum Admission {
-    /// It is refused, with
-    /// [`ConcurrencyLimitReached`](crate::ExecutionError::ConcurrencyLimitReached) or
-    /// [`GroupLimitReached`](crate::ExecutionError::GroupLimitReached).
-    #[default]
-    Reject,
-    /// It is accepted and waits its turn as [`Pending`](crate::ExecutionStatus::Pending): higher
-    /// [priority](crate::ExecutionOptions::priority) first, the oldest first among equals.
-    Queue {
-        /// How many may wait; one more is refused with
-        /// [`QueueFull`](crate::ExecutionError::QueueFull).
-        max_waiting: usize,
-    },
-}
-
-/// The same as it is read: serde refuses unknown fields only beside variants that could have fields.
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-enum Written {
-    Reject {},
-    Queue { max_waiting: usize },
-}
-
-impl From<Written> for Admission {
-    fn from(written: Written) -> Self {
-        match written {
-            Written::Reject {} => Self::Reject,
-            Written::Queue { max_waiting } => Self::Queue { max_waiting },
-        }
-    }
-}
+use crate::types::Admission;
 
 /// A group of executions with a limit of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]

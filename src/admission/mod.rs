@@ -3,7 +3,6 @@
 mod limiter;
 mod queue;
 
-pub use limiter::Admission;
 pub(crate) use limiter::{
     AdmissionRequest, Admitted, ConcurrencyLimiter, GroupLimit, Permit, QueuePolicy, QueueSlot,
     Rejected, Ticket,

@@ -6,8 +6,8 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::core::{EngineCore, EngineSettings};
 use super::{EngineAlive, ExecutionEngine, cleanup};
-use crate::admission::{Admission, ConcurrencyLimiter, GroupLimit};
-use crate::config::{ExecutionConfig, LogRetention};
+use crate::admission::{ConcurrencyLimiter, GroupLimit};
+use crate::config::{ExecutionConfig, LogRetention, OversizedOutputStrategy};
 use crate::error::{ExecutionError, Result, ValidationError};
 use crate::events::{Broadcaster, EventHandler, HandlerPool, HandlerSet};
 use crate::execution::{ExecutionContext, MAX_LATE_LOGS, StopSequence};
@@ -15,6 +15,7 @@ use crate::output::{KeepPolicy, OverflowDir};
 use crate::prepare;
 use crate::runtime::WorkerPool;
 use crate::store::{Registry, RetentionPolicy};
+use crate::types::Admission;
 
 /// Makes an engine with settings beyond [`ExecutionConfig`].
 ///
@@ -32,6 +33,7 @@ use crate::store::{Registry, RetentionPolicy};
 pub struct EngineBuilder {
     config: ExecutionConfig,
     settings: EngineSettings,
+    keep_head_and_tail: bool,
     stall_limit: Duration,
     level: Option<Level>,
     audience: HandlerSet,
@@ -53,6 +55,7 @@ impl Default for EngineBuilder {
                 drain: Duration::from_secs(2),
                 max_pause: Duration::from_secs(3600),
             },
+            keep_head_and_tail: false,
             stall_limit: Duration::from_secs(10),
             level: None,
             audience: HandlerSet::default(),
@@ -103,11 +106,7 @@ impl EngineBuilder {
         self
     }
 
-    /// Keeps of a stream that is longer than
-    /// [`max_output_size_bytes`](ExecutionConfig::max_output_size_bytes) the first half of that and
-    /// the last, with a line between them that says how many bytes are missing. It takes the place of
-    /// [`oversized_output_strategy`](ExecutionConfig::oversized_output_strategy). Who comes to
-    /// [watch](ExecutionEngine::subscribe) when all is over is told the first half.
+    /// Selects [`OversizedOutputStrategy::KeepHeadAndTail`], whatever the configuration says.
     ///
     /// ```
     /// use execution_engine::*;
@@ -121,7 +120,7 @@ impl EngineBuilder {
     /// # Ok(()) }
     /// ```
     pub fn keep_head_and_tail(mut self) -> Self {
-        self.settings.keep = KeepPolicy::FirstAndLast;
+        self.keep_head_and_tail = true;
         self
     }
 
@@ -215,6 +214,12 @@ impl EngineBuilder {
     pub fn build(mut self) -> Result<ExecutionEngine> {
         self.config.validate()?;
         self.config.log_dir = self.config.log_dir.map(prepare::absolute);
+        if self.keep_head_and_tail {
+            self.config.oversized_output_strategy = OversizedOutputStrategy::KeepHeadAndTail;
+        }
+        if self.config.oversized_output_strategy == OversizedOutputStrategy::KeepHeadAndTail {
+            self.settings.keep = KeepPolicy::FirstAndLast;
+        }
         if self.settings.max_line_bytes < 4 {
             return Err(invalid(
                 "max_line_bytes",

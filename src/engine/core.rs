@@ -209,11 +209,11 @@ impl EngineCore {
         OutputSettings {
             journal,
             limit: self.config.max_output_size_bytes,
-            excess: match (self.settings.keep, self.config.oversized_output_strategy) {
-                (KeepPolicy::FirstAndLast, _)
-                | (_, OversizedOutputStrategy::TruncateWithWarning) => ExcessPolicy::Drop,
-                (_, OversizedOutputStrategy::FailExecution) => ExcessPolicy::Stop,
-                (_, OversizedOutputStrategy::StreamToFile) => ExcessPolicy::Spill,
+            excess: match self.config.oversized_output_strategy {
+                OversizedOutputStrategy::TruncateWithWarning
+                | OversizedOutputStrategy::KeepHeadAndTail => ExcessPolicy::Drop,
+                OversizedOutputStrategy::FailExecution => ExcessPolicy::Stop,
+                OversizedOutputStrategy::StreamToFile => ExcessPolicy::Spill,
             },
             overflow_dir: Arc::clone(&self.shared.overflow_dir),
             partial_after,

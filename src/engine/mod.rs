@@ -340,7 +340,7 @@ impl ExecutionEngine {
         let read = self.core.driver.blocking(move || ExecutionLogs::read(&file)).await;
         match read.and_then(|read| read) {
             Ok(bytes) => Ok(text(&bytes)),
-            Err(error) => Err(ExecutionError::Log { path, reason: error.to_string() }),
+            Err(error) => Err(ExecutionError::Log { path, source: error.into() }),
         }
     }
 
@@ -406,7 +406,7 @@ impl ExecutionEngine {
         match self.core.driver.blocking(take).await.and_then(|taken| taken) {
             Ok(Some(bytes)) => Ok(bytes),
             Ok(None) => Err(ExecutionError::NoOverflow { id, stream }),
-            Err(error) => Err(ExecutionError::Overflow { path, reason: error.to_string() }),
+            Err(error) => Err(ExecutionError::Overflow { path, source: error.into() }),
         }
     }
 

@@ -18,7 +18,7 @@ use crate::prepare;
 use crate::store::{ActivePlan, Origin, PlanInfo, RemovalError};
 use crate::types::{
     ExecutionOptions, ExecutionPlan, ExecutionRequest, ExecutionStatus, PlanExecutionResult,
-    PlanOptions, PlanSummary,
+    PlanOptions, PlanSpec, PlanSummary,
 };
 
 impl ExecutionEngine {
@@ -55,22 +55,28 @@ impl ExecutionEngine {
     /// [`ValidationError::Plan`](crate::ValidationError::Plan) names the step and the rule that it
     /// breaks, [`DuplicateId`](ExecutionError::DuplicateId) an id that is known; nothing has been
     /// started then.
-    pub async fn execute_plan(&self, plan: ExecutionPlan) -> Result<Uuid> {
-        self.execute_plan_with(plan, PlanOptions::default()).await
+    pub async fn execute_plan(&self, plan: impl Into<PlanSpec>) -> Result<Uuid> {
+        self.start_plan(plan.into())
     }
 
-    /// The same with names, a failure policy, a deadline and whatever else [`PlanOptions`] has.
+    /// Like [`execute_plan`](Self::execute_plan), but with names, a failure policy, a deadline and
+    /// whatever else [`PlanOptions`] has.
     ///
     /// # Errors
     /// As [`execute_plan`](Self::execute_plan).
     pub async fn execute_plan_with(
         &self,
-        mut plan: ExecutionPlan,
-        mut options: PlanOptions,
+        plan: ExecutionPlan,
+        options: PlanOptions,
     ) -> Result<Uuid> {
+        self.start_plan(PlanSpec::new(plan, options))
+    }
+
+    fn start_plan(&self, mut spec: PlanSpec) -> Result<Uuid> {
         let inside = EngineBackend(Arc::clone(&self.core));
-        let checked = check(&plan, &options, &inside)?;
-        fix_paths(&mut plan, &mut options);
+        let checked = check(&spec.plan, &spec.options, &inside)?;
+        prepare::absolute_plan(&mut spec);
+        let PlanSpec { plan, options } = spec;
         let id = plan.id;
         let started_at = Utc::now();
         let owner = JournalOwner { id, accepted_at: started_at };
@@ -188,24 +194,6 @@ impl ExecutionEngine {
 
     fn plan(&self, id: Uuid) -> Result<Arc<ActivePlan>> {
         self.core.shared.registry.plan(id).ok_or(ExecutionError::PlanNotFound(id))
-    }
-}
-
-/// Relative paths start where the host is now, and not where it is when their step has its turn.
-fn fix_paths(plan: &mut ExecutionPlan, options: &mut PlanOptions) {
-    let here = prepare::current_dir();
-    options.working_dir = options.working_dir.take().map(prepare::absolute);
-    for request in &mut plan.commands {
-        request.output_log_path = request.output_log_path.take().map(prepare::absolute);
-        // Beside a directory that all share it starts there.
-        if options.working_dir.is_none() {
-            let own = request.working_dir.take().map(prepare::absolute);
-            request.working_dir = own.or_else(|| here.clone());
-        }
-    }
-    let own = options.steps.iter_mut().filter_map(|step| step.options.as_mut());
-    for options in own.chain([&mut options.defaults]) {
-        options.stdin = prepare::absolute_source(&options.stdin);
     }
 }
 

@@ -33,7 +33,7 @@ impl ExecutionEngine {
     /// # #[tokio::main] async fn main() -> Result<()> {
     /// let engine = ExecutionEngine::new(ExecutionConfig::default())?;
     /// let options = ExecutionOptions::default().stdin(crate::StdinSource::Piped);
-    /// let id = engine.execute_with(ExecutionRequest::exec("cat", [""; 0]), options).await?;
+    /// let id = engine.execute_with(ExecutionRequest::program("cat"), options).await?;
     /// engine.write_stdin(id, "hello\n").await?;
     /// engine.close_stdin(id).await?;
     /// assert_eq!(engine.wait_for_completion(id).await?.stdout, "hello\n");
@@ -67,8 +67,8 @@ impl ExecutionEngine {
                 _ended = live.ended() => return Ok(passed_on),
                 read = reader.read_buf(&mut chunk) => read,
             };
-            let count = read
-                .map_err(|error| ExecutionError::StdinSource { id, reason: error.to_string() })?;
+            let count =
+                read.map_err(|error| ExecutionError::StdinSource { id, source: error.into() })?;
             if count == 0 {
                 return Ok(passed_on);
             }

@@ -79,8 +79,8 @@ impl EventHandler for LoggingEventHandler {
             ExecutionEvent::ExecutionsMissed { count } => {
                 tracing::warn!(count, "executions missed");
             }
-            ExecutionEvent::Retrying { attempt, ending, pause, .. } => {
-                tracing::warn!(%id, attempt, %ending, ?pause, "retrying");
+            ExecutionEvent::Retrying { attempt, ending, delay, .. } => {
+                tracing::warn!(%id, attempt, %ending, ?delay, "retrying");
             }
             ExecutionEvent::Progress { completed, total, step, status, .. } => {
                 tracing::info!(%id, completed, total, %step, %status, "progress");

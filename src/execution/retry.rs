@@ -36,11 +36,11 @@ pub(super) async fn backoff(
     // An attempt that could not be launched has left it open.
     cx.active.inbox().close();
     let (attempt, attempts) = (cx.active.attempt(), retry.policy.attempts);
-    let delay = retry.policy.pause(attempt, fastrand::u64(..));
+    let delay = retry.policy.delay(attempt, fastrand::u64(..));
     logs.note(&format!("attempt {attempt} of {attempts}: {ending}; the next one in {delay:?}"));
     note_attempt(cx, ending.clone(), outcome);
     let execution_id = cx.active.info().id;
-    cx.publish_event(ExecutionEvent::Retrying { execution_id, attempt, ending, pause: delay });
+    cx.publish_event(ExecutionEvent::Retrying { execution_id, attempt, ending, delay });
     tokio::select! {
         biased;
         () = cx.active.ending_decided() => {}

@@ -228,7 +228,7 @@ impl LogFile {
     fn open(path: PathBuf, naming: LogOwner) -> Result<Self, ExecutionError> {
         match open_append(&path, naming) {
             Ok((file, made)) => Ok(Self { path, sink: FileWriter::new(file), made }),
-            Err(error) => Err(ExecutionError::Log { path, reason: error.to_string() }),
+            Err(error) => Err(ExecutionError::Log { path, source: error.into() }),
         }
     }
 

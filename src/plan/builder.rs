@@ -5,10 +5,10 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::validate::resolve;
-use crate::error::Result;
+use crate::error::{PlanError, Result};
 use crate::types::{
     ExecutionMetadata, ExecutionOptions, ExecutionPlan, ExecutionRequest, ExecutionStrategy,
-    FailurePolicy, PlanError, PlanOptions, StepInput, StepOptions, StepRef,
+    FailurePolicy, PlanOptions, PlanSpec, StepInput, StepOptions, StepRef,
 };
 
 /// Makes a plan whose steps have names.
@@ -16,7 +16,7 @@ use crate::types::{
 /// ```
 /// use execution_engine::*;
 /// # #[tokio::main] async fn main() -> Result<()> {
-/// let (plan, options) = ExecutionPlan::builder()
+/// let plan = ExecutionPlan::builder()
 ///     .step("version", ExecutionRequest::shell("echo 1.2.3"))
 ///     .step("build", ExecutionRequest::shell("echo building $VERSION"))
 ///     .env_from("VERSION", "version")
@@ -25,7 +25,7 @@ use crate::types::{
 ///     .build()?;
 ///
 /// let engine = ExecutionEngine::new(ExecutionConfig::default())?;
-/// let id = engine.execute_plan_with(plan, options).await?;
+/// let id = engine.execute_plan(plan).await?;
 /// let result = engine.wait_for_plan(id).await?;
 /// assert_eq!(result.results[1].stdout, "building 1.2.3\n");
 /// # Ok(()) }
@@ -144,11 +144,11 @@ impl PlanBuilder {
         self
     }
 
-    /// The plan, as a dependency graph by index, and its options with the names.
+    /// Returns the plan, as a dependency graph by index, with its options and their names.
     ///
     /// # Errors
     /// The [`PlanError`] of the first rule that the plan breaks.
-    pub fn build(self) -> Result<(ExecutionPlan, PlanOptions)> {
+    pub fn build(self) -> Result<PlanSpec> {
         let Self { id, description, metadata, commands, mut options, fault } = self;
         if let Some(fault) = fault {
             return Err(fault.into());
@@ -167,7 +167,7 @@ impl PlanBuilder {
             .collect();
         plan.strategy = ExecutionStrategy::DependencyGraph { dependencies };
         options.steps.iter_mut().for_each(|step| step.after.clear());
-        Ok((plan, options))
+        Ok(PlanSpec::new(plan, options))
     }
 
     fn last(mut self, method: &'static str, change: impl FnOnce(&mut StepOptions)) -> Self {

@@ -161,7 +161,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{ExecutionRequest, StepInput, StepOptions};
+    use crate::types::{ExecutionRequest, PlanSpec, StepInput, StepOptions};
 
     fn shell(line: &str) -> ExecutionRequest {
         ExecutionRequest::shell(line)
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn names_inputs_and_odd_characters() {
-        let (plan, options) = ExecutionPlan::builder()
+        let PlanSpec { plan, options } = ExecutionPlan::builder()
             .step("get it", shell("curl \"$URL\" > x"))
             .step("use it", shell("wc\n -l"))
             .stdin_from("get it")

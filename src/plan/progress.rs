@@ -2,7 +2,6 @@
 //! has ended.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use super::executor::{PlanExecutor, StepExecutor};
@@ -52,14 +51,7 @@ impl PlanProgress {
         if self.schedule.is_stopped() {
             return Err(runner.live.why_not());
         }
-        for (name, value) in &runner.options.env {
-            request.env.entry(name.clone()).or_insert_with(|| value.clone());
-        }
-        if let Some(shared) = &runner.options.working_dir {
-            let own = request.working_dir.as_deref().unwrap_or(Path::new(""));
-            request.working_dir =
-                Some(if own.as_os_str().is_empty() { shared.clone() } else { shared.join(own) });
-        }
+        runner.options.apply_shared(&mut request.env, &mut request.working_dir);
         let mut options = None;
         for input in runner.inputs.get(&step).map_or(&[][..], Vec::as_slice) {
             let from = || label(&runner.options, input.from);

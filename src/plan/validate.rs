@@ -6,11 +6,11 @@ use super::graph::{Fault, Graph};
 use super::inputs::ResolvedInput;
 use super::schedule::{ConcurrencyLimits, StepSlot};
 use crate::admission::GroupId;
-use crate::error::ValidationError;
+use crate::error::{PlanError, ValidationError};
 use crate::prepare::env_name;
 use crate::types::{
     ExecutionOptions, ExecutionPlan, ExecutionRequest, ExecutionStrategy, FailurePolicy,
-    InputTarget, PlanError, PlanOptions, PlanStep, StepOptions, StepRef,
+    InputTarget, PlanOptions, PlanStep, StepOptions, StepRef,
 };
 
 /// A plan that has passed every check.
@@ -165,8 +165,7 @@ pub(super) fn label(options: &PlanOptions, index: usize) -> PlanStep {
 
 /// The options of the execution of a step.
 pub(super) fn options_of(options: &PlanOptions, index: usize) -> &ExecutionOptions {
-    let own = options.steps.get(index).and_then(|step| step.options.as_ref());
-    own.unwrap_or(&options.defaults)
+    options.effective_options(index)
 }
 
 /// The policy in force.

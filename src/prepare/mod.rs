@@ -1,6 +1,7 @@
 //! From a request to something that can be started: checked, resolved, admitted.
 
 mod environment;
+mod paths;
 mod program;
 mod script;
 mod stdin;
@@ -15,9 +16,10 @@ use execution_engine_process::{Containment, Launch};
 use crate::admission::{ConcurrencyLimiter, GroupId};
 use crate::config::ExecutionConfig;
 use crate::error::ValidationError;
-use crate::types::{Command, ExecutionOptions, ExecutionRequest, aws_args};
+use crate::types::{Command, ExecutionOptions, ExecutionRequest};
+pub(crate) use paths::{absolute, absolute_plan, absolute_source, current_dir};
 use program::ProgramLookup;
-pub(crate) use stdin::{absolute_source, of_child as stdin_of_child};
+pub(crate) use stdin::of_child as stdin_of_child;
 pub(crate) use validate::{env_name, signal};
 
 /// A request that has passed every check, in the form the process room needs.
@@ -79,66 +81,30 @@ pub(crate) fn prepare(
     Ok(PreparedRequest { launch, timeout, group })
 }
 
-/// The file to execute, and the arguments beginning with the name the program sees.
+/// Returns the file to execute and the arguments, the first of which is the name that the program
+/// sees.
 fn command_line(
     command: &Command,
     lookup: &ProgramLookup<'_>,
 ) -> Result<(PathBuf, Vec<OsString>), ValidationError> {
-    match command {
+    let field = match command {
         Command::Script { path, interpreter } => {
-            script::command_line(path, interpreter.as_deref(), lookup)
+            return script::command_line(path, interpreter.as_deref(), lookup);
         }
-        Command::Exec { program, args } => {
-            Ok((lookup.find("program", program)?, words(program, args.iter().cloned())))
-        }
-        Command::Shell { command, shell } => {
-            let args = [shell_flag(shell).to_string(), as_line(command)];
-            Ok((lookup.find("shell", shell)?, words(shell, args)))
-        }
-        Command::AwsCli { service, operation, args, profile, region } => {
-            let args = aws_args(service, operation, args, profile.as_deref(), region.as_deref());
-            Ok((lookup.find("program", "aws")?, words("aws", args)))
-        }
-    }
+        Command::Shell { .. } => "shell",
+        Command::Exec { .. } | Command::AwsCli { .. } => "program",
+    };
+    let argv = command.argv();
+    let program = lookup.find(field, &argv[0])?;
+    Ok((program, argv.into_iter().map(OsString::from).collect()))
 }
 
-fn words(name: &str, args: impl IntoIterator<Item = String>) -> Vec<OsString> {
-    std::iter::once(name.into()).chain(args.into_iter().map(OsString::from)).collect()
-}
-
-/// How a shell is told to run one line.
-fn shell_flag(shell: &str) -> &'static str {
-    // Both separators, because a path such as C:\..\pwsh.exe may name the shell on any system.
-    let file = shell.rsplit(['/', '\\']).next().unwrap_or(shell).to_ascii_lowercase();
-    match file.strip_suffix(".exe").unwrap_or(&file) {
-        "powershell" | "pwsh" => "-Command",
-        "cmd" => "/C",
-        _ => "-c",
-    }
-}
-
-/// A line that begins like an option would be taken for one; a blank before it changes nothing else.
-fn as_line(command: &str) -> String {
-    if command.starts_with(['-', '+']) { format!(" {command}") } else { command.to_string() }
-}
-
-/// A path that means the same wherever the host goes until it is used: a program may have to wait its turn,
-/// and a log is read when all is over.
-pub(crate) fn absolute(path: PathBuf) -> PathBuf {
-    std::path::absolute(&path).unwrap_or(path)
-}
-
-/// The directory of this process, for what starts later: nobody says that this process is there by then. None
-/// if it cannot be entered by its name.
-pub(crate) fn current_dir() -> Option<PathBuf> {
-    std::env::current_dir().ok().filter(|dir| program::is_executable(dir))
-}
-
+/// Checks that the working directory exists and can be entered, and returns it as an absolute path.
 fn working_dir(dir: &Path) -> Result<PathBuf, ValidationError> {
     const FIELD: &str = "working_dir";
     // As `absolute`, but for a failure, which is one of the request.
-    let path = std::path::absolute(dir)
-        .map_err(|error| program::inaccessible(FIELD, dir, &error.to_string()))?;
+    let path =
+        std::path::absolute(dir).map_err(|error| program::inaccessible(FIELD, dir, &error))?;
     match std::fs::metadata(&path) {
         Ok(meta) if !meta.is_dir() => Err(ValidationError::WorkingDirNotADirectory { path }),
         Ok(_) if !program::is_executable(&path) => {
@@ -149,24 +115,5 @@ fn working_dir(dir: &Path) -> Result<PathBuf, ValidationError> {
             Err(ValidationError::WorkingDirNotFound { path })
         }
         Err(error) => Err(program::from_io(FIELD, &path, &error)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::shell_flag;
-
-    #[test]
-    fn each_shell_family_has_its_flag() {
-        for shell in ["sh", "/bin/bash", "/usr/bin/fish", "zsh"] {
-            assert_eq!(shell_flag(shell), "-c", "{shell}");
-        }
-        for shell in ["pwsh", "/opt/pwsh", r"C:\Program Files\PowerShell\7\PWSH.EXE", "powershell"]
-        {
-            assert_eq!(shell_flag(shell), "-Command", "{shell}");
-        }
-        for shell in ["cmd", "cmd.exe", r"C:\Windows\System32\cmd.exe"] {
-            assert_eq!(shell_flag(shell), "/C", "{shell}");
-        }
     }
 }

@@ -52,7 +52,8 @@ impl ProgramLookup<'_> {
 fn runnable(field: &'static str, name: &str, path: &Path) -> Result<(), ValidationError> {
     match std::fs::metadata(path) {
         Ok(meta) if meta.is_dir() => {
-            Err(inaccessible(field, path, "is a directory, not a program"))
+            let error = io::Error::new(io::ErrorKind::IsADirectory, "it is a directory");
+            Err(inaccessible(field, path, &error))
         }
         Ok(_) if !is_executable(path) => {
             Err(ValidationError::PermissionDenied { field, path: path.to_path_buf() })
@@ -90,9 +91,9 @@ pub(super) fn from_io(field: &'static str, path: &Path, error: &io::Error) -> Va
     if error.kind() == io::ErrorKind::PermissionDenied {
         return ValidationError::PermissionDenied { field, path: path.to_path_buf() };
     }
-    inaccessible(field, path, &error.to_string())
+    inaccessible(field, path, error)
 }
 
-pub(super) fn inaccessible(field: &'static str, path: &Path, reason: &str) -> ValidationError {
-    ValidationError::Inaccessible { field, path: path.to_path_buf(), reason: reason.to_string() }
+pub(super) fn inaccessible(field: &'static str, path: &Path, error: &io::Error) -> ValidationError {
+    ValidationError::Inaccessible { field, path: path.to_path_buf(), source: error.into() }
 }

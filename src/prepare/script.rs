@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::program::{self, ProgramLookup};
 use crate::error::ValidationError;
+use crate::types::script_argument;
 
 const FIELD: &str = "path";
 
@@ -19,7 +20,7 @@ pub(super) fn command_line(
     check_file(&file)?;
     if let Some(name) = interpreter {
         check_readable(&file)?;
-        let args = vec![name.into(), as_argument(path)];
+        let args = vec![name.into(), script_argument(path)];
         return Ok((lookup.find("interpreter", name)?, args));
     }
     if program::is_executable(&file) {
@@ -34,7 +35,7 @@ pub(super) fn command_line(
     let program = lookup.find("interpreter", &shebang.interpreter.to_string_lossy())?;
     let mut args = vec![shebang.interpreter];
     args.extend(shebang.argument);
-    args.push(as_argument(path));
+    args.push(script_argument(path));
     Ok((program, args))
 }
 
@@ -52,14 +53,6 @@ fn check_file(file: &Path) -> Result<(), ValidationError> {
 fn check_readable(file: &Path) -> Result<(), ValidationError> {
     program::may(file, rustix::fs::Access::READ_OK)
         .map_err(|error| program::from_io(FIELD, file, &error))
-}
-
-/// A script whose name begins with a dash must not become an option of its interpreter.
-fn as_argument(path: &Path) -> OsString {
-    if path.as_os_str().as_encoded_bytes().starts_with(b"-") {
-        return Path::new(".").join(path).into_os_string();
-    }
-    path.into()
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -121,11 +114,5 @@ mod tests {
         assert_eq!(parsed("#!\nls"), None);
         assert_eq!(parsed("print('hi')"), None);
         assert_eq!(parsed(""), None);
-    }
-
-    #[test]
-    fn a_leading_dash_is_no_option() {
-        assert_eq!(as_argument(Path::new("-x.py")), "./-x.py");
-        assert_eq!(as_argument(Path::new("x.py")), "x.py");
     }
 }

@@ -1,6 +1,7 @@
 //! What a child will read.
 
 use std::fs::OpenOptions;
+use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
@@ -8,7 +9,7 @@ use execution_engine_process::Stdin;
 use execution_engine_process::files::InputFile;
 use rustix::fs::{Access, OFlags};
 
-use super::{absolute, program};
+use super::program;
 use crate::error::ValidationError;
 use crate::types::StdinSource;
 
@@ -22,19 +23,11 @@ pub(crate) fn of_child(source: &StdinSource) -> Result<Stdin, ValidationError> {
     })
 }
 
-/// The same with a path that is [`absolute`].
-pub(crate) fn absolute_source(source: &StdinSource) -> StdinSource {
-    match source {
-        StdinSource::File { path } => StdinSource::File { path: absolute(path.clone()) },
-        other => other.clone(),
-    }
-}
-
 /// Whether the program could be given this. Nothing is opened but regular files: a FIFO that is
 /// opened and closed again would cost its writer the reader.
 pub(crate) fn check(source: &StdinSource) -> Result<(), ValidationError> {
     let StdinSource::File { path } = source else { return Ok(()) };
-    let failed = |error: std::io::Error| program::from_io(FIELD, path, &error);
+    let failed = |error: io::Error| program::from_io(FIELD, path, &error);
     let file_type = std::fs::metadata(path).map_err(failed)?.file_type();
     if file_type.is_file() || file_type.is_dir() {
         return open(path).map(drop);
@@ -43,12 +36,13 @@ pub(crate) fn check(source: &StdinSource) -> Result<(), ValidationError> {
 }
 
 fn open(path: &Path) -> Result<InputFile, ValidationError> {
-    let failed = |error: std::io::Error| program::from_io(FIELD, path, &error);
+    let failed = |error: io::Error| program::from_io(FIELD, path, &error);
     // Opening a FIFO that nobody writes would wait for a writer.
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(failed)?;
     if file.metadata().map_err(failed)?.is_dir() {
-        return Err(program::inaccessible(FIELD, path, "is a directory, not a file"));
+        let error = io::Error::new(io::ErrorKind::IsADirectory, "it is a directory");
+        return Err(program::inaccessible(FIELD, path, &error));
     }
     rustix::fs::fcntl_setfl(&file, OFlags::empty()).map_err(|error| failed(error.into()))?;
     Ok(file.into())

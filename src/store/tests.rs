@@ -9,11 +9,9 @@ use execution_engine_process::Level;
 use uuid::Uuid;
 
 use super::*;
-use crate::admission::{
-    Admission, AdmissionRequest, Admitted, ConcurrencyLimiter, GroupId, QueuePolicy,
-};
+use crate::admission::{AdmissionRequest, Admitted, ConcurrencyLimiter, GroupId, QueuePolicy};
 use crate::output::{Journal, JournalLimits, JournalOwner, KeepPolicy};
-use crate::types::ExecutionMetadata;
+use crate::types::{Admission, ExecutionMetadata};
 
 type TestRegistry = Registry<()>;
 

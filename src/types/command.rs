@@ -1,9 +1,13 @@
-use std::fmt;
-use std::path::PathBuf;
+//! What an execution runs, and the arguments it becomes.
 
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use execution_engine_process::command_line::{shell_flag, unix::Quoted};
 use serde::{Deserialize, Serialize};
 
-/// What to run.
+/// Command of an execution.
 ///
 /// In JSON the kind is the field `type`, and a shell line needs no more than its text:
 ///
@@ -12,20 +16,26 @@ use serde::{Deserialize, Serialize};
 ///
 /// let command: Command = serde_json::from_str(r#"{"type": "shell", "command": "ls"}"#).unwrap();
 /// assert_eq!(command.to_string(), "ls");
+/// let command = r#"{"type": "exec", "program": "git", "args": ["status", "--short"]}"#;
+/// let command: Command = serde_json::from_str(command).unwrap();
+/// assert_eq!(command.argv(), ["git", "status", "--short"]);
 /// ```
+///
+/// Arguments are text: one that is not UTF-8 cannot be passed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
 pub enum Command {
     /// A script file.
     Script {
         /// The file. A relative path starts at the working directory of the execution.
         path: PathBuf,
-        /// The program that runs it, for instance `python3`. Without one the script is run itself
-        /// if it is executable, else by the interpreter of its `#!` line.
+        /// The program that runs it, for instance `python3`. Without one the script itself is run
+        /// if it is executable, else the interpreter of its `#!` line.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         interpreter: Option<String>,
     },
-    /// A program with its arguments, which no shell ever sees.
+    /// A program with its arguments. No shell is involved.
     Exec {
         /// A name looked up in the PATH of the child, or a path. A relative path starts at the
         /// working directory of the execution.
@@ -38,8 +48,8 @@ pub enum Command {
     Shell {
         /// The line.
         command: String,
-        /// The shell: `/bin/bash`, `pwsh`, `cmd` ... In JSON it may be left out, and is then the
-        /// one of the platform: `/bin/sh`, on Windows `cmd`.
+        /// The shell: `/bin/bash`, `pwsh`, `cmd` ... If JSON leaves it out, it is that of the
+        /// platform: `/bin/sh`, on Windows `cmd`.
         #[serde(default = "default_shell")]
         shell: String,
     },
@@ -62,27 +72,63 @@ pub enum Command {
     },
 }
 
-pub(crate) fn default_shell() -> String {
+impl Command {
+    /// Returns the program and its arguments, as they are started: with the flag of the shell, and
+    /// all arguments of `aws`.
+    ///
+    /// The first entry is the program by the name it was given, not yet looked up in the PATH. A
+    /// script without an interpreter has only its path; whether its `#!` line adds an interpreter
+    /// is decided when it is started. A path that is not UTF-8 is shown with U+FFFD.
+    ///
+    /// ```
+    /// use execution_engine::*;
+    ///
+    /// let argv = |request: ExecutionRequest| request.command.argv();
+    /// assert_eq!(argv(ExecutionRequest::shell("ls | wc")), ["/bin/sh", "-c", "ls | wc"]);
+    /// assert_eq!(argv(ExecutionRequest::shell("ls").interpreter("pwsh")), ["pwsh", "-Command", "ls"]);
+    /// assert_eq!(argv(ExecutionRequest::script("a.py").interpreter("python3")), ["python3", "a.py"]);
+    /// ```
+    pub fn argv(&self) -> Vec<String> {
+        match self {
+            Self::Script { path, interpreter: None } => vec![path.to_string_lossy().into_owned()],
+            Self::Script { path, interpreter: Some(interpreter) } => {
+                vec![interpreter.clone(), script_argument(path).to_string_lossy().into_owned()]
+            }
+            Self::Exec { program, args } => std::iter::once(program).chain(args).cloned().collect(),
+            Self::Shell { command, shell } => {
+                vec![shell.clone(), shell_flag(shell).to_string(), shell_line(command)]
+            }
+            Self::AwsCli { service, operation, args, profile, region } => {
+                let mut argv = vec!["aws".to_string(), service.clone(), operation.clone()];
+                for (flag, value) in [("--profile", profile), ("--region", region)] {
+                    if let Some(value) = value {
+                        argv.extend([flag.to_string(), value.clone()]);
+                    }
+                }
+                argv.extend(args.iter().cloned());
+                argv.extend(["--output".to_string(), "json".to_string()]);
+                argv
+            }
+        }
+    }
+}
+
+pub(super) fn default_shell() -> String {
     if cfg!(windows) { "cmd".to_string() } else { "/bin/sh".to_string() }
 }
 
-/// The arguments of `aws` for one operation.
-pub(crate) fn aws_args(
-    service: &str,
-    operation: &str,
-    args: &[String],
-    profile: Option<&str>,
-    region: Option<&str>,
-) -> Vec<String> {
-    let mut all = vec![service.to_string(), operation.to_string()];
-    for (flag, value) in [("--profile", profile), ("--region", region)] {
-        if let Some(value) = value {
-            all.extend([flag.to_string(), value.to_string()]);
-        }
+/// Returns a line so that a shell does not take it for an option: a leading blank changes nothing
+/// else.
+fn shell_line(command: &str) -> String {
+    if command.starts_with(['-', '+']) { format!(" {command}") } else { command.to_string() }
+}
+
+/// Returns a script's path so that its interpreter does not take it for an option.
+pub(crate) fn script_argument(path: &Path) -> OsString {
+    if path.as_os_str().as_encoded_bytes().starts_with(b"-") {
+        return Path::new(".").join(path).into_os_string();
     }
-    all.extend(args.iter().cloned());
-    all.extend(["--output".to_string(), "json".to_string()]);
-    all
+    path.into()
 }
 
 /// The command as one would type it, for titles, lists and logs.
@@ -95,13 +141,12 @@ impl fmt::Display for Command {
                 }
                 write!(f, "{}", Quoted(&path.to_string_lossy()))
             }
-            Self::Exec { program, args } => write_words(f, program, args),
             Self::Shell { command, .. } => f.write_str(command),
-            Self::AwsCli { service, operation, args, profile, region } => write_words(
-                f,
-                "aws",
-                &aws_args(service, operation, args, profile.as_deref(), region.as_deref()),
-            ),
+            Self::Exec { program, args } => write_words(f, program, args),
+            Self::AwsCli { .. } => {
+                let argv = self.argv();
+                write_words(f, &argv[0], &argv[1..])
+            }
         }
     }
 }
@@ -109,20 +154,6 @@ impl fmt::Display for Command {
 fn write_words(f: &mut fmt::Formatter<'_>, program: &str, args: &[String]) -> fmt::Result {
     write!(f, "{}", Quoted(program))?;
     args.iter().try_for_each(|arg| write!(f, " {}", Quoted(arg)))
-}
-
-/// A word with quotes around it where a shell would need them.
-struct Quoted<'a>(&'a str);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plain = |c: char| c.is_alphanumeric() || "-_./:=@%+,".contains(c);
-        if !self.0.is_empty() && self.0.chars().all(plain) {
-            f.write_str(self.0)
-        } else {
-            write!(f, "'{}'", self.0.replace('\'', r"'\''"))
-        }
-    }
 }
 
 #[cfg(test)]
@@ -139,11 +170,22 @@ mod tests {
     }
 
     #[test]
-    fn aws_arguments_stand_in_the_documented_order() {
-        let args = aws_args("s3api", "list-buckets", &["--max-items".into()], Some("p"), Some("r"));
-        assert_eq!(
-            args.join(" "),
-            "s3api list-buckets --profile p --region r --max-items --output json"
-        );
+    fn aws_arguments_are_in_the_documented_order() {
+        let command = Command::AwsCli {
+            service: "s3api".into(),
+            operation: "list-buckets".into(),
+            args: vec!["--max-items".into()],
+            profile: Some("p".into()),
+            region: Some("r".into()),
+        };
+        let line = "aws s3api list-buckets --profile p --region r --max-items --output json";
+        assert_eq!((command.argv().join(" ").as_str(), command.to_string().as_str()), (line, line));
+    }
+
+    #[test]
+    fn leading_dash_does_not_become_an_option() {
+        assert_eq!(script_argument(Path::new("-x.py")), "./-x.py");
+        assert_eq!(script_argument(Path::new("x.py")), "x.py");
+        assert_eq!(shell_line("-x"), " -x");
     }
 }

@@ -1,13 +1,18 @@
+//! How an execution ended: the one value that status, exit code, error and terminal event are
+//! derived from.
+
 use std::fmt;
 
 use execution_engine_process::signal_name;
 use serde::{Deserialize, Serialize};
 
 use super::{ExecutionStatus, SkipReason};
-use crate::error::ExecutionError;
 
-/// The one thing that ended an execution. Status, success, exit code, error text and terminal
-/// event are all derived from it, so that they cannot contradict each other.
+/// Cause that ended an execution. Status, success, exit code, error text and terminal event are all
+/// derived from it, so that they cannot contradict each other. The first cause wins.
+///
+/// In JSON: `{"type":"exited","code":3}`, `{"type":"timed_out","timeout_ms":5000}`,
+/// `{"type":"cancelled"}`.
 ///
 /// ```
 /// use execution_engine::*;
@@ -15,26 +20,27 @@ use crate::error::ExecutionError;
 /// let ending = Ending::Exited { code: 3 };
 /// assert_eq!(ending.status(), ExecutionStatus::Failed);
 /// assert_eq!(ending.exit_code(), 3);
-/// assert_eq!(ending.error().unwrap(), ExecutionError::ExitCode(3));
+/// assert_eq!(ending.error(), Some(ExecutionError::ExitCode(3)));
+/// assert_eq!(ending.to_string(), "exit code 3");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Ending {
-    /// The program ended by itself.
+    /// The program exited by itself.
     Exited {
         /// Its exit code.
         code: i32,
     },
-    /// A signal ended the program, and not because the engine was stopping it: from somewhere else, or by
-    /// [`signal`](crate::ExecutionEngine::signal).
+    /// A signal ended the program that the engine did not send to stop it: it came from elsewhere, or
+    /// from [`signal`](crate::ExecutionEngine::signal).
     Signaled {
         /// The number of the signal.
         signal: i32,
         /// Whether the system wrote a core file.
         core_dumped: bool,
     },
-    /// The time was up.
+    /// The execution reached its timeout.
     TimedOut {
         /// The timeout in milliseconds.
         timeout_ms: u64,
@@ -49,41 +55,40 @@ pub enum Ending {
         /// The limit in bytes.
         limit: usize,
     },
-    /// Output could not be read or kept: the overflow file's disk is full, for instance.
+    /// Output could not be read or stored, for instance because the disk is full.
     OutputLost {
         /// The stream.
         stream: OutputStream,
-        /// What the system said.
+        /// The system's error.
         reason: String,
     },
-    /// The request was valid, and yet the program could not be started.
+    /// The program could not be started although the request was valid.
     SpawnFailed {
         /// What failed, and what to do about it.
         reason: String,
-        /// The system's error number, where there is one.
+        /// Error number of the system, if there is one.
         os_error: Option<i32>,
     },
-    /// The program was ended because it had reached a limit of its
-    /// [options](crate::ExecutionOptions::limits).
+    /// The program reached one of its [limits](crate::ExecutionOptions::limits).
     ResourceLimit {
         /// Which one.
         limit: ResourceLimit,
     },
-    /// The deadline of its plan passed.
+    /// The deadline of the plan passed.
     PlanDeadline {
         /// The deadline in milliseconds.
         deadline_ms: u64,
     },
-    /// It is a command of a plan that never ran.
+    /// The command of a plan never ran.
     NotRun {
         /// Why.
         reason: SkipReason,
     },
-    /// The program ended, but other code in this process took its exit status.
+    /// The program exited, but other code in this process took its exit status.
     StatusUnknown,
-    /// The engine was dropped or shut down while the program ran, so it was stopped.
+    /// The engine was dropped or shut down while the program ran, so the program was stopped.
     EngineClosed,
-    /// The engine could not go on watching the program, so it was stopped.
+    /// The engine lost track of the program, so it stopped the program.
     EngineFailed {
         /// What failed.
         reason: String,
@@ -91,7 +96,7 @@ pub enum Ending {
 }
 
 impl Ending {
-    /// The status that goes with this ending.
+    /// Returns the status of an execution with this ending.
     pub fn status(&self) -> ExecutionStatus {
         match self {
             Self::Exited { code: 0 } => ExecutionStatus::Completed,
@@ -102,17 +107,17 @@ impl Ending {
         }
     }
 
-    /// Whether the program ended by itself with exit code 0.
+    /// Returns `true` if the program exited by itself with code 0.
     pub fn is_success(&self) -> bool {
         matches!(self, Self::Exited { code: 0 })
     }
 
-    /// Whether the program ended without the engine's doing.
+    /// Returns `true` if the program ended without being stopped by the engine.
     pub(crate) fn is_own(&self) -> bool {
         matches!(self, Self::Exited { .. } | Self::Signaled { .. } | Self::StatusUnknown)
     }
 
-    /// The exit code of a program that ended by itself, else -1.
+    /// Returns the exit code of a program that exited by itself, else -1.
     pub fn exit_code(&self) -> i32 {
         match self {
             Self::Exited { code } => *code,
@@ -120,29 +125,7 @@ impl Ending {
         }
     }
 
-    /// The ending as an error; None for a success.
-    pub fn error(&self) -> Option<ExecutionError> {
-        Some(match self.clone() {
-            Self::Exited { code: 0 } => return None,
-            Self::Exited { code } => ExecutionError::ExitCode(code),
-            Self::Signaled { signal, .. } => ExecutionError::Signaled(signal),
-            Self::TimedOut { timeout_ms } => ExecutionError::TimedOut(timeout_ms),
-            Self::PlanDeadline { deadline_ms } => ExecutionError::TimedOut(deadline_ms),
-            Self::NotRun { reason } => ExecutionError::NotRun(reason),
-            Self::Cancelled => ExecutionError::Cancelled,
-            Self::OutputLimit { limit, .. } => ExecutionError::OutputSizeExceeded(limit),
-            Self::OutputLost { stream, reason } => ExecutionError::OutputLost { stream, reason },
-            Self::SpawnFailed { reason, os_error } => {
-                ExecutionError::SpawnFailed { reason, os_error }
-            }
-            Self::ResourceLimit { limit } => ExecutionError::ResourceLimit(limit),
-            Self::StatusUnknown => ExecutionError::StatusUnknown,
-            Self::EngineClosed => ExecutionError::ShuttingDown,
-            Self::EngineFailed { reason } => ExecutionError::Engine(reason),
-        })
-    }
-
-    /// What the exit code does not say: None where the program ended by itself with a code.
+    /// Returns the ending in words, or None for an exit code, which says it already.
     pub(crate) fn message(&self) -> Option<String> {
         match self {
             Self::Exited { .. } => None,
@@ -175,15 +158,15 @@ impl fmt::Display for Ending {
             Self::SpawnFailed { reason, .. } => write!(f, "could not be started: {reason}"),
             Self::ResourceLimit { limit } => write!(f, "reached its limit of {limit}"),
             Self::StatusUnknown => {
-                f.write_str("ended; other code in this process took its exit status")
+                f.write_str("ended, but other code in this process took its exit status")
             }
             Self::EngineClosed => f.write_str("stopped because the engine was closed"),
-            Self::EngineFailed { reason } => write!(f, "could not be watched: {reason}"),
+            Self::EngineFailed { reason } => write!(f, "the engine failed: {reason}"),
         }
     }
 }
 
-/// A limit whose breach the system tells.
+/// Limit whose violation the system reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -207,6 +190,8 @@ impl fmt::Display for ResourceLimit {
 }
 
 /// One of the two output streams of a program.
+///
+/// In JSON: `"stdout"` or `"stderr"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutputStream {

@@ -1,3 +1,5 @@
+//! Events: what happens to executions and plans.
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -5,17 +7,29 @@ use uuid::Uuid;
 
 use super::{Ending, ExecutionStatus, PlanStep, millis};
 
-/// What happens to an execution, as told to an [`EventHandler`](crate::EventHandler) and, with a
-/// sequence number and a time, to a [`Subscription`](crate::Subscription).
+/// Event of an execution or a plan, as an [`EventHandler`](crate::EventHandler) receives it; a
+/// [`Subscription`](crate::Subscription) delivers it with a sequence number and a time.
 ///
 /// For each execution `Started` comes first, then its lines in order, and one terminal event
-/// (`Completed`, `Failed`, `Cancelled` or `Timeout`) comes last. One whose program could not be
-/// started has no `Started`.
+/// (`Completed`, `Failed`, `Cancelled` or `Timeout`) comes last. An execution whose program could not
+/// be started has no `Started`.
+///
+/// In JSON:
+///
+/// ```
+/// use execution_engine::*;
+///
+/// let event = ExecutionEvent::Stdout { execution_id: Uuid::nil(), line: "hello".to_string() };
+/// assert_eq!(
+///     serde_json::to_string(&event).unwrap(),
+///     r#"{"type":"stdout","execution_id":"00000000-0000-0000-0000-000000000000","line":"hello"}"#
+/// );
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ExecutionEvent {
-    /// The program runs.
+    /// The program has been started.
     Started {
         /// The execution.
         execution_id: Uuid,
@@ -38,63 +52,63 @@ pub enum ExecutionEvent {
         /// The line; bytes that are not UTF-8 are shown as U+FFFD.
         line: String,
     },
-    /// The status is another one now.
+    /// The status has changed.
     StatusChanged {
         /// The execution.
         execution_id: Uuid,
-        /// What it was.
+        /// Previous status.
         from: ExecutionStatus,
-        /// What it is.
+        /// New status.
         to: ExecutionStatus,
     },
-    /// This handler finished nothing for too long, so lines were left out for it. Only handlers are
-    /// told this.
+    /// This handler made no progress for too long, so lines were skipped for it. Only handlers
+    /// receive this event.
     LinesMissed {
         /// The execution.
         execution_id: Uuid,
-        /// How many lines this handler did not get.
+        /// Number of lines that this handler did not receive.
         count: u64,
     },
-    /// This subscription was slower than the output, and what it had not been told is no longer held.
-    /// A line of which a part is missing is missed as a whole.
+    /// This subscription was slower than the output, and what it had not read is no longer held. A
+    /// line of which a part is missing is missed as a whole.
     OutputMissed {
         /// The execution.
         execution_id: Uuid,
-        /// How many bytes of output it was not told.
+        /// Number of bytes of output that it did not receive.
         bytes: u64,
     },
-    /// This subscription to all executions was so slow that some were forgotten before it had been
-    /// told all of them.
+    /// This subscription to all executions was so slow that some were removed by retention before it
+    /// had received all of their events.
     ExecutionsMissed {
-        /// How many executions.
+        /// Number of executions.
         count: u64,
     },
     /// An attempt has failed, and [another one](crate::ExecutionOptions::retry) follows after a
-    /// pause. It has a `Started` of its own.
+    /// delay. It has its own `Started`.
     Retrying {
         /// The execution.
         execution_id: Uuid,
-        /// The number of the attempt that has failed, the first being 1.
+        /// Number of the attempt that has failed, the first being 1.
         attempt: u32,
         /// How it ended.
         ending: Ending,
-        /// How long the pause is; in JSON as `pause_ms`.
-        #[serde(rename = "pause_ms", with = "millis")]
-        pause: Duration,
+        /// Time until the next attempt; in JSON as `delay_ms`.
+        #[serde(rename = "delay_ms", with = "millis")]
+        delay: Duration,
     },
     /// A step of a plan has been started, has ended, or will never run.
     Progress {
         /// The plan.
         plan_id: Uuid,
-        /// How many of its commands have ended or will never run.
+        /// Number of its commands that have ended or will never run.
         completed: usize,
-        /// How many commands it has.
+        /// Number of its commands.
         total: usize,
         /// The step.
         step: PlanStep,
-        /// The execution of the step; one that never runs is unknown to the engine.
+        /// The execution of the step. If the step never runs, the engine does not know this id.
         execution_id: Uuid,
-        /// Where the step stands.
+        /// Status of the step.
         status: ExecutionStatus,
         /// The command of the step, as one would type it.
         current_command: String,
@@ -103,13 +117,13 @@ pub enum ExecutionEvent {
     PlanEnded {
         /// The plan.
         plan_id: Uuid,
-        /// Where it ended.
+        /// Final status.
         status: ExecutionStatus,
-        /// How long it took; in JSON as `duration_ms`.
+        /// From the start to the end; in JSON as `duration_ms`.
         #[serde(rename = "duration_ms", with = "millis")]
         duration: Duration,
     },
-    /// The program ended by itself.
+    /// The program exited by itself.
     Completed {
         /// The execution.
         execution_id: Uuid,
@@ -117,17 +131,17 @@ pub enum ExecutionEvent {
         success: bool,
         /// Its exit code, or -1 if a signal ended it.
         exit_code: i32,
-        /// How long it took; in JSON as `duration_ms`.
+        /// From the start to the end; in JSON as `duration_ms`.
         #[serde(rename = "duration_ms", with = "millis")]
         duration: Duration,
     },
-    /// The program never ran, or broke a limit.
+    /// The program could not be started, was killed by a signal, or exceeded a limit.
     Failed {
         /// The execution.
         execution_id: Uuid,
-        /// Why.
+        /// The ending in words.
         error: String,
-        /// How long it took; in JSON as `duration_ms`.
+        /// From the start to the end; in JSON as `duration_ms`.
         #[serde(rename = "duration_ms", with = "millis")]
         duration: Duration,
     },
@@ -135,24 +149,24 @@ pub enum ExecutionEvent {
     Cancelled {
         /// The execution.
         execution_id: Uuid,
-        /// How long it ran; in JSON as `duration_ms`.
+        /// From the start to the end; in JSON as `duration_ms`.
         #[serde(rename = "duration_ms", with = "millis")]
         duration: Duration,
     },
-    /// Stopped because its time was up.
+    /// Stopped by its timeout or by the deadline of its plan.
     Timeout {
         /// The execution.
         execution_id: Uuid,
         /// The timeout in milliseconds.
         timeout_ms: u64,
-        /// How long it ran; in JSON as `duration_ms`.
+        /// From the start to the end; in JSON as `duration_ms`.
         #[serde(rename = "duration_ms", with = "millis")]
         duration: Duration,
     },
 }
 
 impl ExecutionEvent {
-    /// The execution or the plan that this is about; nil for
+    /// Returns the id of the execution or plan of this event; nil for
     /// [`ExecutionsMissed`](Self::ExecutionsMissed).
     pub fn execution_id(&self) -> Uuid {
         match self {
@@ -172,7 +186,7 @@ impl ExecutionEvent {
         }
     }
 
-    /// Whether this is the last event of its execution, or of its plan.
+    /// Returns `true` for the last event of an execution or a plan.
     pub fn is_terminal(&self) -> bool {
         matches!(
             self,

@@ -1,8 +1,15 @@
-//! The words of the public face: plain types that read from and write to JSON.
+//! Public data types: requests, options, endings, results, events and plans. Plain values that read
+//! from and write to JSON; they start nothing and know nothing of the engine.
+//!
+//! One style of JSON holds for all of them: an enum with data is an object with a `type` field, an
+//! enum without data is a snake_case string, durations are whole milliseconds in a field that ends
+//! in `_ms`, and an unknown field of an input is an error.
 
+mod admission;
 mod command;
 mod ending;
 mod event;
+mod json;
 mod options;
 mod plan;
 mod record;
@@ -11,18 +18,20 @@ mod result;
 mod retry;
 mod status;
 mod stdin;
+#[cfg(test)]
+mod tests;
 
-use std::time::Duration;
-
+pub use admission::Admission;
 pub use command::Command;
-pub(crate) use command::aws_args;
+pub(crate) use command::script_argument;
 pub use ending::{Ending, OutputStream, ResourceLimit};
 pub use event::ExecutionEvent;
+pub(crate) use json::{is_default, millis, millis_at_least, text_or_numbers, whole_millis};
 pub use options::ExecutionOptions;
 pub use plan::{
-    ExecutionPlan, ExecutionStrategy, FailurePolicy, InputTarget, PlanEnding, PlanError,
-    PlanExecutionResult, PlanOptions, PlanStats, PlanStep, PlanSummary, SkipReason, StepInput,
-    StepOptions, StepRef, Trim,
+    ExecutionPlan, ExecutionStrategy, FailurePolicy, InputTarget, PlanEnding, PlanExecutionResult,
+    PlanOptions, PlanSpec, PlanStats, PlanStep, PlanSummary, SkipReason, StepInput, StepOptions,
+    StepRef, Trim,
 };
 pub use record::{ChunkContent, ChunkRecord, EventRecord};
 pub(crate) use request::shown_name;
@@ -35,27 +44,3 @@ pub use result::{
 pub use retry::{Attempt, Jitter, RetryOn, RetryPolicy};
 pub use status::ExecutionStatus;
 pub use stdin::StdinSource;
-
-/// Whether a field need not be written to JSON.
-pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
-
-pub(crate) fn whole_millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Durations travel in JSON as whole milliseconds.
-pub(crate) mod millis {
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(crate) fn serialize<S: Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_u64(super::whole_millis(*value))
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-        u64::deserialize(from).map(Duration::from_millis)
-    }
-}

@@ -1,3 +1,5 @@
+//! Settings of one execution beyond its request.
+
 use std::time::Duration;
 
 use execution_engine_process::{Leftovers, Limits, OutputMode, Signal};
@@ -17,49 +19,60 @@ use super::{RetryPolicy, StdinSource, is_default, whole_millis};
 ///     .leftovers(Leftovers::Leave);
 /// assert_eq!(options.stop_grace_ms, Some(200));
 /// ```
+///
+/// In JSON every field may be left out:
+///
+/// ```
+/// use execution_engine::*;
+///
+/// let options: ExecutionOptions = serde_json::from_str(
+///     r#"{"priority": 5, "stdin": {"type": "bytes", "data": "input"}, "retry": {"attempts": 2}}"#,
+/// ).unwrap();
+/// assert_eq!(options.stdin, StdinSource::bytes("input"));
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ExecutionOptions {
-    /// How many milliseconds the process tree has between the polite signal and the final one when
-    /// it is stopped; None takes the engine's
+    /// Grace in milliseconds between the first and the final signal when the process tree is stopped;
+    /// None takes the engine's
     /// ([`EngineBuilder::stop_grace`](crate::EngineBuilder::stop_grace)).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_grace_ms: Option<u64>,
-    /// The polite signal; None takes the engine's
+    /// First signal of a stop; None takes the engine's
     /// ([`EngineBuilder::stop_signal`](crate::EngineBuilder::stop_signal)).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_signal: Option<Signal>,
-    /// The final signal; None takes the engine's
+    /// Final signal of a stop; None takes the engine's
     /// ([`EngineBuilder::final_signal`](crate::EngineBuilder::final_signal)).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub final_signal: Option<Signal>,
-    /// What becomes of processes that are still alive when the program has ended by itself.
+    /// What happens to processes that are still alive when the program has exited by itself.
     #[serde(skip_serializing_if = "is_default")]
     pub leftovers: Leftovers,
-    /// What the program may use.
+    /// Resource limits of the program.
     #[serde(skip_serializing_if = "is_default")]
     pub limits: Limits,
-    /// Who goes first when executions [wait](crate::Admission::Queue): the higher number, and the
-    /// oldest among equals. Default: 0.
+    /// Priority in the [queue](crate::Admission::Queue): the higher number goes first, and the oldest
+    /// among equals. Default: 0.
     #[serde(skip_serializing_if = "is_default")]
     pub priority: i32,
-    /// The [group](crate::EngineBuilder::group) whose limit counts for it, too.
+    /// [Group](crate::EngineBuilder::group) whose limit applies, too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// What the program reads.
+    /// Standard input of the program.
     #[serde(skip_serializing_if = "is_default")]
     pub stdin: StdinSource,
-    /// Whether its two streams are kept apart. Merged, they are one, and all of it is
-    /// [`stdout`](crate::ExecutionResult::stdout): their order is exact then, also within a line.
+    /// Whether stdout and stderr are captured separately (default) or merged into
+    /// [`stdout`](crate::ExecutionResult::stdout), which preserves the order of writes.
     #[serde(skip_serializing_if = "is_default")]
     pub output: OutputMode,
-    /// After how many milliseconds of silence a line that is not finished is told as it is, so that a
-    /// prompt or a progress bar can be shown. None waits until it is finished.
+    /// Milliseconds of silence after which an unfinished line is delivered as it is, so that a prompt
+    /// or a progress bar can be shown. None waits until the line is finished.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partial_lines_after_ms: Option<u64>,
-    /// Whether it is tried again when it has failed. It keeps its permit between attempts, and its
-    /// result has the output of the last one.
+    /// When a failed program is started again. The execution keeps its permit between attempts, and
+    /// its result has the output of the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryPolicy>,
 }

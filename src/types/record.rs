@@ -1,66 +1,105 @@
+//! Records of a subscription: an event or a piece of output with its sequence number and its time.
+
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{ContainmentReceipt, ExecutionEvent, OutputStream};
+use super::{ContainmentReceipt, ExecutionEvent, OutputStream, text_or_numbers};
 
-/// One thing that happened to an execution, with its place in the order of things.
+/// Event of an execution with its position in the sequence of events.
 ///
 /// Sequence numbers grow strictly within an execution: by one for each byte of output, for each event
-/// that is not output, and for each piece of a line that is told although nothing has finished it (a
+/// that is not output, and for each piece of a line that is delivered although it is not finished (a
 /// prompt, the end of a stream without a newline). So they order the lines of both streams by the
 /// moment at which they were read, and
-/// [`subscribe_from`](crate::ExecutionEngine::subscribe_from) takes up behind any of them.
+/// [`subscribe_from`](crate::ExecutionEngine::subscribe_from) continues after any of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EventRecord {
-    /// Its place: for a line, that of its last byte; for one that nothing has finished, the one after it.
+    /// Position: for a line, that of its last byte; for an unfinished one, the position after it.
     pub sequence: u64,
     /// When it happened; for a line, when its last byte was read. Lines that came within 20 ms of
     /// each other may have the same time.
     pub timestamp: DateTime<Utc>,
     /// The execution; nil in [`ExecutionEvent::ExecutionsMissed`].
     pub execution_id: Uuid,
-    /// For a line, whether no line ending followed: it is a piece of a long line, or was told before
-    /// it was finished. What follows on that stream belongs to the same line.
+    /// For a line, `true` if no line ending followed: it is a piece of a long line, or was delivered
+    /// before it was finished. What follows on that stream belongs to the same line.
     #[serde(default)]
     pub partial: bool,
     /// What happened.
     pub event: ExecutionEvent,
-    /// With the last event of an execution: what was done so that nothing outlives it.
+    /// Receipt of the containment, with the last event of an execution.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub containment: Option<Box<ContainmentReceipt>>,
 }
 
-/// Output as it was read, or an event: see
+/// Output as it was read, or an event, of
 /// [`subscribe_chunks`](crate::ExecutionEngine::subscribe_chunks).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ChunkRecord {
-    /// Its place, among the same numbers as those of an [`EventRecord`]: for output, that of the
-    /// last byte.
+    /// Position, in the same numbers as those of an [`EventRecord`]: for output, that of the last
+    /// byte.
     pub sequence: u64,
     /// When it happened.
     pub timestamp: DateTime<Utc>,
     /// The execution.
     pub execution_id: Uuid,
-    /// What it is.
+    /// Output or event.
     pub content: ChunkContent,
 }
 
-/// What a [`ChunkRecord`] holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Content of a [`ChunkRecord`].
+///
+/// In JSON: `{"type":"output","stream":"stdout","data":"text"}` (or a list of numbers if the bytes are
+/// not UTF-8), `{"type":"event","event":{"type":"started","..":".."}}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "ChunkContentJson", into = "ChunkContentJson")]
+#[non_exhaustive]
 pub enum ChunkContent {
     /// Some bytes of a stream, at most 64 KiB, cut anywhere.
     Output {
         /// The stream.
         stream: OutputStream,
-        /// The bytes.
+        /// The bytes; in JSON as `data`.
         bytes: Bytes,
     },
-    /// Something that is not output.
+    /// An event that is not output.
     Event(ExecutionEvent),
+}
+
+/// JSON form of [`ChunkContent`]: an event has a `type` of its own, so it needs a field.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum ChunkContentJson {
+    Output {
+        stream: OutputStream,
+        #[serde(with = "text_or_numbers")]
+        data: Bytes,
+    },
+    Event {
+        event: ExecutionEvent,
+    },
+}
+
+impl From<ChunkContentJson> for ChunkContent {
+    fn from(json: ChunkContentJson) -> Self {
+        match json {
+            ChunkContentJson::Output { stream, data } => Self::Output { stream, bytes: data },
+            ChunkContentJson::Event { event } => Self::Event(event),
+        }
+    }
+}
+
+impl From<ChunkContent> for ChunkContentJson {
+    fn from(content: ChunkContent) -> Self {
+        match content {
+            ChunkContent::Output { stream, bytes } => Self::Output { stream, data: bytes },
+            ChunkContent::Event(event) => Self::Event { event },
+        }
+    }
 }
 
 impl From<EventRecord> for ChunkRecord {

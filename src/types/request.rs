@@ -1,3 +1,5 @@
+//! Requests: what to run, where, with which environment and for how long.
+
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -6,11 +8,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Command, command::default_shell};
+use super::command::default_shell;
+use super::{Command, millis_at_least};
 
-/// One piece of work: what to run, where, with which environment, for how long.
+/// Request to run a command: what, where, with which environment, for how long.
 ///
-/// Written out as a literal, read from JSON (only `command` is needed there), or built:
+/// Made as a literal, read from JSON (only `command` is required there), or built:
 ///
 /// ```
 /// use execution_engine::*;
@@ -24,11 +27,21 @@ use super::{Command, command::default_shell};
 /// assert_eq!(request.timeout_ms, Some(60_000));
 /// ```
 ///
-/// Its `Debug` output shows the names of environment variables and none of their values.
+/// ```
+/// use execution_engine::*;
+///
+/// let request: ExecutionRequest = serde_json::from_str(
+///     r#"{"command": {"type": "shell", "command": "make"}, "env": {"CI": "1"}, "timeout_ms": 60000}"#,
+/// ).unwrap();
+/// assert_eq!(request.env["CI"], "1");
+/// ```
+///
+/// Environment variables are text: one that is not UTF-8 can only be inherited. The `Debug` output
+/// shows the names of the variables and none of their values.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExecutionRequest {
-    /// The id of the execution, yours to choose and unique within the engine.
+    /// Id of the execution, chosen by the caller and unique within the engine.
     #[serde(default = "Uuid::new_v4")]
     pub id: Uuid,
     /// What to run.
@@ -36,29 +49,30 @@ pub struct ExecutionRequest {
     /// Environment variables, added to those of this process.
     #[serde(default)]
     pub env: HashMap<String, String>,
-    /// Working directory; None is the one that this process has when the request is made to the engine. A
-    /// relative path starts there, too.
+    /// Working directory; None is the one that is current when the request is submitted. A relative
+    /// path starts there, too.
     #[serde(default)]
     pub working_dir: Option<PathBuf>,
-    /// Timeout in milliseconds, from the start of the program; None takes the engine's default.
+    /// Timeout in milliseconds from the start of the program; None takes the engine's default, and
+    /// [`u64::MAX`] is none at all.
     #[serde(default)]
     pub timeout_ms: Option<u64>,
-    /// A file that gets both streams, byte for byte, as they arrive. Missing directories are made;
-    /// an existing file is appended to. A relative path starts at the directory that this process has when
-    /// the request is made to the engine.
+    /// File that receives both streams, byte for byte, as they arrive. Missing directories are
+    /// created; an existing file is appended to. A relative path starts at the directory that is
+    /// current when the request is submitted.
     #[serde(default)]
     pub output_log_path: Option<PathBuf>,
-    /// What you want to remember about it.
+    /// Notes of the caller.
     #[serde(default)]
     pub metadata: ExecutionMetadata,
 }
 
-/// Notes of yours on an execution. The engine keeps them beside its record and does nothing else
+/// Notes of the caller on an execution. The engine keeps them with its record and does nothing else
 /// with them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ExecutionMetadata {
-    /// What it is, for people.
+    /// Description for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Words to find it by.
@@ -68,7 +82,7 @@ pub struct ExecutionMetadata {
 }
 
 impl ExecutionRequest {
-    /// A request with a new id and nothing but the command.
+    /// Creates a request with a new id and nothing but the command.
     pub fn new(command: Command) -> Self {
         Self {
             id: Uuid::new_v4(),
@@ -81,21 +95,31 @@ impl ExecutionRequest {
         }
     }
 
-    /// A line for the platform's shell (`/bin/sh`, on Windows `cmd`).
+    /// Creates a request for a line of the platform's shell (`/bin/sh`, on Windows `cmd`).
     pub fn shell(command: impl Into<String>) -> Self {
         Self::new(Command::Shell { command: command.into(), shell: default_shell() })
     }
 
-    /// A program with its arguments; no shell is involved.
+    /// Creates a request for a program without arguments; add them with [`arg`](Self::arg) and
+    /// [`args`](Self::args). No shell is involved.
+    ///
+    /// ```
+    /// use execution_engine::*;
+    ///
+    /// let request = ExecutionRequest::program("git").arg("status").args(["--short", "--branch"]);
+    /// assert_eq!(request.command.to_string(), "git status --short --branch");
+    /// ```
+    pub fn program(name: impl Into<String>) -> Self {
+        Self::new(Command::Exec { program: name.into(), args: Vec::new() })
+    }
+
+    /// Creates a request for a program with its arguments; no shell is involved.
     ///
     /// ```
     /// use execution_engine::*;
     ///
     /// let request = ExecutionRequest::exec("git", ["status", "--short"]);
     /// assert_eq!(request.command.to_string(), "git status --short");
-    /// // Without arguments the compiler wants to know what there are none of.
-    /// let request = ExecutionRequest::exec("env", None::<&str>);
-    /// assert_eq!(request.command.to_string(), "env");
     /// ```
     pub fn exec<A: Into<String>>(
         program: impl Into<String>,
@@ -105,12 +129,32 @@ impl ExecutionRequest {
         Self::new(Command::Exec { program: program.into(), args })
     }
 
-    /// A script file; see [`interpreter`](Self::interpreter).
+    /// Creates a request for a script file; see [`interpreter`](Self::interpreter).
     pub fn script(path: impl Into<PathBuf>) -> Self {
         Self::new(Command::Script { path: path.into(), interpreter: None })
     }
 
-    /// The program that runs the script; for a shell line, the shell. A program with arguments
+    /// Adds one argument to a program or an AWS operation. Scripts and shell lines have no arguments
+    /// and stay as they are.
+    #[must_use]
+    pub fn arg(self, arg: impl Into<String>) -> Self {
+        self.args([arg])
+    }
+
+    /// Adds arguments to a program or an AWS operation. Scripts and shell lines have no arguments and
+    /// stay as they are.
+    #[must_use]
+    pub fn args<A: Into<String>>(mut self, more: impl IntoIterator<Item = A>) -> Self {
+        match &mut self.command {
+            Command::Exec { args, .. } | Command::AwsCli { args, .. } => {
+                args.extend(more.into_iter().map(Into::into));
+            }
+            Command::Script { .. } | Command::Shell { .. } => {}
+        }
+        self
+    }
+
+    /// Sets the program that runs the script; for a shell line, the shell. A program with arguments
     /// becomes an argument of the interpreter. An AWS operation has none and stays as it is.
     #[must_use]
     pub fn interpreter(mut self, name: impl Into<String>) -> Self {
@@ -131,7 +175,7 @@ impl ExecutionRequest {
         self
     }
 
-    /// Adds one environment variable, or replaces it.
+    /// Adds or replaces one environment variable.
     #[must_use]
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.env.insert(name.into(), value.into());
@@ -148,19 +192,18 @@ impl ExecutionRequest {
     /// Sets the timeout, in whole milliseconds rounded up.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        let ms = timeout.as_nanos().div_ceil(1_000_000);
-        self.timeout_ms = Some(u64::try_from(ms).unwrap_or(u64::MAX));
+        self.timeout_ms = Some(millis_at_least(timeout));
         self
     }
 
-    /// Sets the file that gets both streams as they arrive.
+    /// Sets the file that receives both streams as they arrive.
     #[must_use]
     pub fn output_log(mut self, path: impl Into<PathBuf>) -> Self {
         self.output_log_path = Some(path.into());
         self
     }
 
-    /// Says what it is, for people.
+    /// Sets the description for people.
     #[must_use]
     pub fn description(mut self, text: impl Into<String>) -> Self {
         self.metadata.description = Some(text.into());
@@ -182,8 +225,8 @@ impl ExecutionRequest {
     }
 }
 
-/// What may be shown of the name of a variable. In a slip such as `TOKEN=value` what follows the
-/// sign was meant to be secret.
+/// Returns the part of a variable's name that may be shown. In a mistake such as `TOKEN=value`, what
+/// follows the sign was meant to be secret.
 pub(crate) fn shown_name(name: &str) -> &str {
     name.find('=').map_or(name, |sign| &name[..=sign])
 }

@@ -1,3 +1,5 @@
+//! Results of executions: output, usage, and the receipt of the containment.
+
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,27 +11,26 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Attempt, Ending, ExecutionMetadata, ExecutionStatus, OutputStream, millis};
-use crate::error::Result;
 
-/// What came of an execution. Every ending has one, also a timeout or a program that could not be
-/// started. Its `Debug` output is short however long the output was.
+/// Result of an execution. Every ending has one, also a timeout or a program that could not be
+/// started. The `Debug` output is short however long the output was.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ExecutionResult {
     /// The execution.
     pub id: Uuid,
-    /// Where it ended.
+    /// Final status.
     pub status: ExecutionStatus,
-    /// Whether the program ended by itself with exit code 0.
+    /// `true` if the program exited by itself with code 0.
     pub success: bool,
-    /// The exit code, or -1 where there is none.
+    /// Exit code, or -1 if there is none.
     pub exit_code: i32,
-    /// What is kept of standard output, as text: invalid UTF-8 is shown as U+FFFD, the final
-    /// newline is kept, and truncated output ends with a line that says so.
+    /// The part of standard output that was kept, as text: invalid UTF-8 is shown as U+FFFD, the
+    /// final newline is kept, and truncated output ends with a line that says so.
     pub stdout: String,
-    /// The same of standard error.
+    /// Like `stdout`, but of standard error.
     pub stderr: String,
-    /// How long it waited in the [queue](crate::Admission::Queue) before; in JSON as `waited_ms`.
+    /// Time in the [queue](crate::Admission::Queue) before the start; in JSON as `waited_ms`.
     #[serde(rename = "waited_ms", with = "millis")]
     pub waited: Duration,
     /// From the start to the ending; in JSON as `duration_ms`.
@@ -37,44 +38,44 @@ pub struct ExecutionResult {
     pub duration: Duration,
     /// When the program was started, or should have been.
     pub started_at: DateTime<Utc>,
-    /// When it had ended, its tree was gone and its output collected.
+    /// When the program had exited, its tree was stopped and its output read.
     pub completed_at: DateTime<Utc>,
-    /// Why it ended, where the exit code does not say it: a signal by name, a timeout, a limit.
+    /// The ending in words, unless it is an exit code: a signal by name, a timeout, a limit.
     pub error: Option<String>,
-    /// Where the rest of standard output is, under
-    /// [`StreamToFile`](crate::OversizedOutputStrategy::StreamToFile). The file goes with its
-    /// record or its engine; to keep it, use
-    /// [`take_overflow`](crate::ExecutionEngine::take_overflow). None when it has been taken.
+    /// File with the rest of standard output, under
+    /// [`StreamToFile`](crate::OversizedOutputStrategy::StreamToFile). It is removed with the record
+    /// or the engine; [`take_overflow`](crate::ExecutionEngine::take_overflow) keeps it. None if it
+    /// has been taken.
     pub stdout_overflow_file: Option<PathBuf>,
-    /// Where the rest of standard error is.
+    /// File with the rest of standard error.
     pub stderr_overflow_file: Option<PathBuf>,
-    /// The ending that all of the above is derived from.
+    /// Ending that all of the above is derived from.
     pub ending: Ending,
-    /// The number of the signal that ended the program, whoever sent it.
+    /// Number of the signal that killed the program, also if the engine sent it.
     pub signal: Option<i32>,
-    /// What it used; None if it never ran or the system did not tell.
+    /// Resources it used; None if it never ran or the system did not report them.
     pub usage: Option<ResourceUsage>,
-    /// Bytes on standard output.
+    /// Sizes of standard output.
     pub stdout_stats: StreamStats,
-    /// Bytes on standard error.
+    /// Sizes of standard error.
     pub stderr_stats: StreamStats,
-    /// What was done so that nothing outlives it.
+    /// What was done so that no process outlives it.
     pub containment: ContainmentReceipt,
-    /// Why a log or an overflow file is not complete, or a stream was not read to its end, where that did
-    /// not end the execution.
+    /// Reason why a log or an overflow file is incomplete, or a stream was not read to its end, if
+    /// that did not end the execution.
     pub output_error: Option<String>,
-    /// How many lines event handlers had missed by then because they were stuck.
+    /// Number of lines that event handlers had missed because they were stuck.
     pub lines_missed: u64,
-    /// The attempts that failed before, with [`retry`](crate::ExecutionOptions::retry): output, usage
-    /// and containment of this result are those of the last one, its duration is that of all of them
-    /// and the pauses between them.
+    /// Earlier attempts that failed, with [`retry`](crate::ExecutionOptions::retry). Output, usage and
+    /// containment of this result are those of the last attempt; its duration is that of all attempts
+    /// and the delays between them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier_attempts: Vec<Attempt>,
     #[serde(skip)]
     pub(crate) raw: RawOutput,
 }
 
-/// The bytes behind the texts of a result. They are a view of the same output and are not compared.
+/// Bytes behind the texts of a result. They are a view of the same output and are not compared.
 #[derive(Clone, Default)]
 pub(crate) struct RawOutput(Option<[Bytes; 2]>);
 
@@ -96,10 +97,11 @@ impl PartialEq for RawOutput {
 }
 
 impl ExecutionResult {
-    /// What is kept of standard output, byte for byte, without any warning. Shared with the record
-    /// of the execution, not copied, unless the first and the last part are kept.
+    /// Returns the part of standard output that was kept, byte for byte, without any warning. The bytes
+    /// are shared with the record of the execution and not copied, unless the first and the last part
+    /// are kept.
     ///
-    /// A result that was read from JSON has only its text, and gives the bytes of that.
+    /// A result that was read from JSON has only its text, and returns the bytes of that.
     ///
     /// ```
     /// use execution_engine::*;
@@ -114,12 +116,12 @@ impl ExecutionResult {
         self.raw.bytes(OutputStream::Stdout, &self.stdout)
     }
 
-    /// The same of standard error.
+    /// Like [`stdout_bytes`](Self::stdout_bytes), but of standard error.
     pub fn stderr_bytes(&self) -> Bytes {
         self.raw.bytes(OutputStream::Stderr, &self.stderr)
     }
 
-    /// Of one that has no record, because it never came to the engine.
+    /// Creates the result of an execution without a record, because it was never started.
     pub(crate) fn without_program(
         id: Uuid,
         ending: Ending,
@@ -152,26 +154,6 @@ impl ExecutionResult {
             raw: RawOutput::default(),
         }
     }
-
-    /// The result itself for a success, else its ending as an error, for use with `?`.
-    ///
-    /// # Errors
-    /// The [`ExecutionError`](crate::ExecutionError) that [`Ending::error`] gives.
-    ///
-    /// ```
-    /// use execution_engine::*;
-    /// # #[tokio::main] async fn main() -> Result<()> {
-    /// let engine = ExecutionEngine::new(ExecutionConfig::default())?;
-    /// let bad = engine.run(ExecutionRequest::shell("exit 3")).await?.into_result();
-    /// assert_eq!(bad, Err(ExecutionError::ExitCode(3)));
-    /// # Ok(()) }
-    /// ```
-    pub fn into_result(self) -> Result<Self> {
-        match self.ending.error() {
-            None => Ok(self),
-            Some(error) => Err(error),
-        }
-    }
 }
 
 impl fmt::Debug for ExecutionResult {
@@ -187,7 +169,7 @@ impl fmt::Debug for ExecutionResult {
     }
 }
 
-/// The beginning of a text, and how long it is.
+/// Beginning of a text and its length.
 struct Excerpt<'a>(&'a str);
 
 impl fmt::Debug for Excerpt<'_> {
@@ -199,16 +181,16 @@ impl fmt::Debug for Excerpt<'_> {
     }
 }
 
-/// How many bytes a stream had.
+/// Number of bytes of a stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamStats {
     /// Bytes that the program wrote and the engine read.
     pub seen_bytes: u64,
-    /// Bytes of them kept, in memory and in the overflow file together.
+    /// Bytes kept, in memory and in the overflow file together.
     pub kept_bytes: u64,
 }
 
-/// What an execution used.
+/// Resources that an execution used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ResourceUsage {
@@ -218,19 +200,19 @@ pub struct ResourceUsage {
     /// CPU time in the kernel; in JSON as `system_ms`.
     #[serde(rename = "system_ms", with = "millis")]
     pub system: Duration,
-    /// The most memory that was resident at a time, in bytes. None if that was no more than the peak of
-    /// the process that holds the engine: on Linux less cannot be told from that.
+    /// Peak resident memory in bytes. None if it was not above the peak of the host process: Linux
+    /// does not tell the two apart then.
     pub peak_memory_bytes: Option<u64>,
-    /// How often it gave up the CPU by itself.
+    /// Number of voluntary context switches.
     pub voluntary_switches: u64,
-    /// How often the CPU was taken from it.
+    /// Number of involuntary context switches.
     pub involuntary_switches: u64,
-    /// What its whole tree used, those included that nobody waited for; None unless a
-    /// [control group](crate::ContainmentLevel::Cgroup) counted it.
+    /// Resources of the whole process tree, including processes that were not waited for; None unless
+    /// a [control group](crate::ContainmentLevel::Cgroup) counted them.
     pub tree: Option<TreeUsage>,
 }
 
-/// What a whole process tree used.
+/// Resources that a whole process tree used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TreeUsage {
@@ -240,38 +222,39 @@ pub struct TreeUsage {
     /// CPU time in the kernel; in JSON as `system_ms`.
     #[serde(rename = "system_ms", with = "millis")]
     pub system: Duration,
-    /// The most memory that was in use at a time, in bytes; known where
+    /// Peak memory in bytes; known if
     /// [`tree_memory_bytes`](crate::Limits::tree_memory_bytes) is set.
     pub peak_memory_bytes: Option<u64>,
 }
 
-/// What was done so that nothing outlives an execution, and what the system could prove.
+/// Receipt of a containment: what was done so that no process outlives an execution, and whether
+/// that is proven.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ContainmentReceipt {
     /// The level in force.
     pub level: Level,
-    /// Whether it is certain that no process of the tree is left besides those named here: the system
-    /// says so, which it does at the cgroup level alone. A process that had the right to move itself
-    /// out of its group, and did, can have escaped it.
+    /// `true` if the system confirms that no process of the tree is left besides those named here,
+    /// which it does at the cgroup level only. A process that had the right to leave its group, and
+    /// did, can have escaped.
     pub proven: bool,
-    /// How many processes were still alive when the engine had to stop the tree. On systems other than
-    /// Linux the members of a group cannot be counted, and it is 1 for all of them.
+    /// Number of processes that were still alive when the engine stopped the tree. On systems other
+    /// than Linux the members of a group cannot be counted, and it is 1 for all of them.
     pub stopped: u32,
-    /// The last signal that reached somebody; None if nothing had to be stopped.
+    /// Last signal that reached a process; None if nothing had to be stopped.
     pub signal: Option<Signal>,
-    /// How long stopping took; in JSON as `took_ms`.
+    /// Time that stopping took; in JSON as `took_ms`.
     #[serde(rename = "took_ms", with = "millis")]
     pub took: Duration,
     /// Processes that could not be stopped.
     pub survivors: Vec<Survivor>,
-    /// Processes that were left alive on purpose, as
-    /// [`Leftovers::Leave`](crate::Leftovers::Leave) asks.
+    /// Processes that were left alive on purpose, under
+    /// [`Leftovers::Leave`](crate::Leftovers::Leave).
     pub left_running: Vec<Survivor>,
 }
 
 impl ContainmentReceipt {
-    /// Where there was nothing to stop.
+    /// Creates the receipt of an execution that had nothing to stop.
     pub(crate) fn nothing(level: Level) -> Self {
         Self {
             level,
@@ -285,49 +268,49 @@ impl ContainmentReceipt {
     }
 }
 
-/// A process that is still alive after its execution has ended. On systems other than Linux one entry
-/// of the name `(process group)`, with the id of the group, stands for all who are left of it.
+/// Process that is still alive after its execution has ended. On systems other than Linux one entry
+/// with the name `(process group)` and the id of the group stands for all processes left in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Survivor {
-    /// Its process id.
+    /// Process id.
     pub pid: u32,
-    /// Its name, as far as the system tells it.
+    /// Name, as far as the system reports it.
     pub name: String,
-    /// Why it is still there.
+    /// Reason why it is still alive.
     pub reason: String,
 }
 
-/// What [`shutdown`](crate::ExecutionEngine::shutdown) has ended.
+/// Report of a [`shutdown`](crate::ExecutionEngine::shutdown).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// The executions that were alive, as they have ended.
+    /// Executions that it ended.
     pub ended: Vec<ExecutionSummary>,
-    /// Processes of theirs that could not be stopped.
+    /// Processes of these executions that could not be stopped.
     pub survivors: Vec<Survivor>,
-    /// How long it took; in JSON as `took_ms`.
+    /// Time that it took; in JSON as `took_ms`.
     #[serde(rename = "took_ms", with = "millis")]
     pub took: Duration,
 }
 
-/// One line of [`list_executions`](crate::ExecutionEngine::list_executions).
+/// Entry of [`list_executions`](crate::ExecutionEngine::list_executions).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ExecutionSummary {
     /// The execution.
     pub id: Uuid,
-    /// Where it stands.
+    /// Current status.
     pub status: ExecutionStatus,
     /// The command as one would type it.
     pub command: String,
-    /// When it was started; for one that waits in the queue, this moment.
+    /// When it was started; the current time while it waits in the queue.
     pub started_at: DateTime<Utc>,
-    /// How long it took, or has been running; in JSON as `duration_ms`.
+    /// From its start to its end, or to now; in JSON as `duration_ms`.
     #[serde(rename = "duration_ms", with = "millis")]
     pub duration: Duration,
-    /// The ending, once there is one.
+    /// Ending, if it has ended.
     pub ending: Option<Ending>,
-    /// The notes of its request.
+    /// Notes of its request.
     pub metadata: ExecutionMetadata,
 }

@@ -1,3 +1,5 @@
+//! When a program that failed is started again.
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -5,17 +7,22 @@ use serde::{Deserialize, Serialize};
 
 use super::{ContainmentReceipt, Ending, ResourceUsage, millis, whole_millis};
 
-/// How often a program that has failed is started again, and after which pauses; for
+/// Rule by which a program that failed is started again, for
 /// [`ExecutionOptions::retry`](crate::ExecutionOptions::retry).
 ///
-/// The pauses grow: the first is `initial_delay_ms`, each further one `multiplier` times as long, none
-/// longer than `max_delay_ms`.
+/// The delays grow exponentially: the first is `initial_delay_ms`, each further one `multiplier` times
+/// as long, none longer than `max_delay_ms`.
+///
+/// In JSON every field may be left out:
+/// `{"attempts":3,"jitter":"full","retry_on":[{"type":"exit_code","code":75},{"type":"timeout"}]}`.
 ///
 /// ```
 /// use execution_engine::*;
 /// # #[tokio::main] async fn main() -> Result<()> {
 /// let engine = ExecutionEngine::new(ExecutionConfig::default())?;
-/// let retry = RetryPolicy::new(3).initial_delay(Duration::from_millis(20)).retry_on([RetryOn::ExitCode(75)]);
+/// let retry = RetryPolicy::new(3)
+///     .initial_delay(Duration::from_millis(20))
+///     .retry_on([RetryOn::ExitCode(75)]);
 /// let options = ExecutionOptions::default().retry(retry);
 /// let id = engine.execute_with(ExecutionRequest::shell("exit 75"), options).await?;
 /// let result = engine.wait_for_completion(id).await?;
@@ -26,53 +33,94 @@ use super::{ContainmentReceipt, Ending, ResourceUsage, millis, whole_millis};
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct RetryPolicy {
-    /// How many attempts there are at most, the first included.
+    /// Maximum number of attempts, the first included. Default: 3.
     pub attempts: u32,
-    /// The pause after the first attempt, in milliseconds. Default: 1 000.
+    /// Delay after the first attempt, in milliseconds. Default: 1 000.
     pub initial_delay_ms: u64,
-    /// How many times as long each further pause is. Default: 2.
+    /// Factor by which each further delay grows. Default: 2.
     pub multiplier: u32,
-    /// The longest pause, in milliseconds. Default: 60 000.
+    /// Longest delay, in milliseconds. Default: 60 000.
     pub max_delay_ms: u64,
-    /// How much of each pause is left to chance, so that those who failed together do not come back
+    /// How much of each delay is random, so that executions that failed together do not retry
     /// together. Default: half of it.
     pub jitter: Jitter,
-    /// After which endings. Default: all that there are.
+    /// Endings after which there is another attempt. Default: all that may be listed.
     pub retry_on: Vec<RetryOn>,
 }
 
-/// How much of a pause is left to chance.
+/// How much of a [retry](RetryPolicy) delay is random.
+///
+/// In JSON: `"none"`, `"half"`, `"full"`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Jitter {
-    /// Nothing: the pause is as long as it says.
+    /// Nothing: the delay is as computed.
     None,
-    /// Half: it is between half as long and as long as it says.
+    /// Half: the delay is between half of the computed one and all of it.
     #[default]
     Half,
-    /// All of it: it is anything up to as long as it says.
+    /// All of it: the delay is between 0 and the computed one.
     Full,
 }
 
-/// An ending after which there may be another attempt. A cancel, a limit that was broken and the end
-/// of the engine are final.
+/// Ending after which there may be another attempt. A cancel, an exceeded limit and the end of the
+/// engine are final.
+///
+/// In JSON: `{"type":"any_exit_code"}`, `{"type":"exit_code","code":75}`, `{"type":"signal"}`,
+/// `{"type":"timeout"}`, `{"type":"spawn_failure"}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(from = "RetryOnJson", into = "RetryOnJson")]
 #[non_exhaustive]
 pub enum RetryOn {
     /// Any exit code other than 0.
     AnyExitCode,
     /// This exit code.
     ExitCode(i32),
-    /// A signal, but not one by which the engine was stopping it.
+    /// A signal that the engine did not send to stop the program.
     Signal,
-    /// The timeout, which each attempt has anew.
+    /// The timeout, which starts anew with each attempt.
     Timeout,
     /// The program could not be started.
     SpawnFailure,
 }
 
-/// One attempt to run a program.
+/// JSON form of [`RetryOn`]: serde cannot tag a variant that is a bare number.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+enum RetryOnJson {
+    AnyExitCode {},
+    ExitCode { code: i32 },
+    Signal {},
+    Timeout {},
+    SpawnFailure {},
+}
+
+impl From<RetryOnJson> for RetryOn {
+    fn from(json: RetryOnJson) -> Self {
+        match json {
+            RetryOnJson::AnyExitCode {} => Self::AnyExitCode,
+            RetryOnJson::ExitCode { code } => Self::ExitCode(code),
+            RetryOnJson::Signal {} => Self::Signal,
+            RetryOnJson::Timeout {} => Self::Timeout,
+            RetryOnJson::SpawnFailure {} => Self::SpawnFailure,
+        }
+    }
+}
+
+impl From<RetryOn> for RetryOnJson {
+    fn from(on: RetryOn) -> Self {
+        match on {
+            RetryOn::AnyExitCode => Self::AnyExitCode {},
+            RetryOn::ExitCode(code) => Self::ExitCode { code },
+            RetryOn::Signal => Self::Signal {},
+            RetryOn::Timeout => Self::Timeout {},
+            RetryOn::SpawnFailure => Self::SpawnFailure {},
+        }
+    }
+}
+
+/// Attempt to run a program that was followed by another one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Attempt {
@@ -80,12 +128,12 @@ pub struct Attempt {
     pub number: u32,
     /// How it ended.
     pub ending: Ending,
-    /// When it was started, or should have been.
+    /// When the program was started, or should have been.
     pub started_at: DateTime<Utc>,
-    /// How long it took; in JSON as `duration_ms`.
+    /// From its start to its end; in JSON as `duration_ms`.
     #[serde(rename = "duration_ms", with = "millis")]
     pub duration: Duration,
-    /// What it used; None if it never ran or the system did not tell.
+    /// Resources it used; None if it never ran or the system did not report them.
     pub usage: Option<ResourceUsage>,
     /// What was done so that nothing outlives it.
     pub containment: ContainmentReceipt,
@@ -110,15 +158,16 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// With so many attempts at most, the first included.
+    /// Creates a policy with a maximum number of attempts, the first included, and the default
+    /// delays.
     pub fn new(attempts: u32) -> Self {
         Self { attempts, ..Self::default() }
     }
 
     /// Sets [`initial_delay_ms`](Self::initial_delay_ms).
     #[must_use]
-    pub fn initial_delay(mut self, pause: Duration) -> Self {
-        self.initial_delay_ms = whole_millis(pause);
+    pub fn initial_delay(mut self, delay: Duration) -> Self {
+        self.initial_delay_ms = whole_millis(delay);
         self
     }
 
@@ -131,8 +180,8 @@ impl RetryPolicy {
 
     /// Sets [`max_delay_ms`](Self::max_delay_ms).
     #[must_use]
-    pub fn max_delay(mut self, pause: Duration) -> Self {
-        self.max_delay_ms = whole_millis(pause);
+    pub fn max_delay(mut self, delay: Duration) -> Self {
+        self.max_delay_ms = whole_millis(delay);
         self
     }
 
@@ -150,7 +199,7 @@ impl RetryPolicy {
         self
     }
 
-    /// Whether an attempt that ended like this may be followed by another one.
+    /// Returns `true` if an attempt with this ending may be followed by another one.
     pub(crate) fn covers(&self, ending: &Ending) -> bool {
         let covers = |on: &RetryOn| match (on, ending) {
             (RetryOn::AnyExitCode, Ending::Exited { code }) => *code != 0,
@@ -163,8 +212,8 @@ impl RetryPolicy {
         self.retry_on.iter().any(covers)
     }
 
-    /// The pause after so many failed attempts; `chance` is anything.
-    pub(crate) fn pause(&self, failed: u32, chance: u64) -> Duration {
+    /// Returns the delay after a number of failed attempts; `chance` is a random number.
+    pub(crate) fn delay(&self, failed: u32, chance: u64) -> Duration {
         let multiplier = u64::from(self.multiplier).saturating_pow(failed.saturating_sub(1));
         let whole = self.initial_delay_ms.saturating_mul(multiplier).min(self.max_delay_ms);
         let least = match self.jitter {
@@ -184,14 +233,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_to_the_longest() {
+    fn delays_grow_to_the_longest() {
         let retry = RetryPolicy::new(9)
             .initial_delay(Duration::from_millis(100))
             .multiplier(3)
             .max_delay(Duration::from_millis(1000))
             .jitter(Jitter::None);
-        let pauses = [1, 2, 3, 4, 100].map(|failed| retry.pause(failed, 7).as_millis());
-        assert_eq!(pauses, [100, 300, 900, 1000, 1000]);
+        let delays = [1, 2, 3, 4, 100].map(|failed| retry.delay(failed, 7).as_millis());
+        assert_eq!(delays, [100, 300, 900, 1000, 1000]);
     }
 
     proptest! {
@@ -204,11 +253,11 @@ mod tests {
             chance: u64,
         ) {
             let with = |jitter| RetryPolicy { initial_delay_ms, multiplier, max_delay_ms, jitter, ..RetryPolicy::default() };
-            let whole = with(Jitter::None).pause(failed, chance);
+            let whole = with(Jitter::None).delay(failed, chance);
             prop_assert!(whole <= Duration::from_millis(max_delay_ms));
-            let half = with(Jitter::Half).pause(failed, chance);
+            let half = with(Jitter::Half).delay(failed, chance);
             prop_assert!(half <= whole && half + Duration::from_millis(1) >= whole / 2);
-            prop_assert!(with(Jitter::Full).pause(failed, chance) <= whole);
+            prop_assert!(with(Jitter::Full).delay(failed, chance) <= whole);
         }
     }
 

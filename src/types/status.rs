@@ -1,27 +1,33 @@
+//! Where an execution or a plan stands.
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Where an execution stands.
+/// Status of an execution or a plan.
+///
+/// In JSON: `"pending"`, `"running"`, `"completed"`, `"failed"`, `"cancelled"`, `"timeout"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum ExecutionStatus {
-    /// Accepted, its program not started yet.
+    /// Accepted; the program has not been started yet.
     Pending,
-    /// Its program runs, or its output is being collected, or it is being stopped.
+    /// The program runs, is being stopped, or its remaining output is being read.
     Running,
-    /// The program ended by itself with exit code 0.
+    /// The program exited by itself with code 0.
     Completed,
-    /// The program ended with another code or by a signal, could not be started, or broke a limit.
+    /// The program exited with another code or was killed by a signal, could not be started, or
+    /// exceeded a limit.
     Failed,
     /// Stopped on request.
     Cancelled,
-    /// Stopped because its time was up.
+    /// Stopped by its timeout or by the deadline of its plan.
     Timeout,
 }
 
 impl ExecutionStatus {
-    /// Whether this is an ending; it never changes again then.
+    /// Returns `true` for the status of an execution that has ended. It never changes again.
     pub fn is_terminal(self) -> bool {
         !matches!(self, Self::Pending | Self::Running)
     }

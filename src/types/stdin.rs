@@ -1,53 +1,58 @@
+//! What a program reads on its standard input.
+
 use std::fmt;
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-/// What a program reads on its standard input.
+use super::text_or_numbers;
+
+/// Standard input of a program.
 ///
-/// In JSON: `{"type":"null"}`, `{"type":"bytes","data":"text"}` (or a list of numbers where the bytes
-/// are no text), `{"type":"file","path":"/a/file"}`, `{"type":"piped"}`.
+/// In JSON: `{"type":"null"}`, `{"type":"bytes","data":"text"}` (or a list of numbers if the bytes
+/// are not UTF-8), `{"type":"file","path":"/a/file"}`, `{"type":"piped"}`.
 ///
 /// ```
 /// use execution_engine::*;
 /// # #[tokio::main] async fn main() -> Result<()> {
 /// let engine = ExecutionEngine::new(ExecutionConfig::default())?;
 /// let options = ExecutionOptions::default().stdin(StdinSource::bytes("b\na\n"));
-/// let id = engine.execute_with(ExecutionRequest::exec("sort", [""; 0]), options).await?;
+/// let id = engine.execute_with(ExecutionRequest::program("sort"), options).await?;
 /// assert_eq!(engine.wait_for_completion(id).await?.stdout, "a\nb\n");
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", from = "Written")]
+#[serde(tag = "type", rename_all = "snake_case", from = "StdinSourceJson")]
 #[non_exhaustive]
 pub enum StdinSource {
     /// Nothing: `/dev/null`.
     #[default]
     Null,
-    /// These bytes, then the end. A program that reads none or only some of them is no failure.
+    /// These bytes, then the end. It is no failure if the program reads only some of them.
     Bytes {
         /// The bytes.
         #[serde(with = "text_or_numbers")]
         data: Bytes,
     },
-    /// The content of this file, opened when the program starts. A relative path starts at the directory
-    /// that this process has when the request is made to the engine. A FIFO to which nobody writes by then
-    /// is empty.
+    /// The content of this file, opened when the program starts. A relative path starts at the
+    /// directory that was current when the request was submitted. A FIFO without a writer at that
+    /// time is empty.
     File {
         /// The file.
         path: PathBuf,
     },
-    /// What [`write_stdin`](crate::ExecutionEngine::write_stdin) and
+    /// The input that [`write_stdin`](crate::ExecutionEngine::write_stdin) and
     /// [`pipe_stdin`](crate::ExecutionEngine::pipe_stdin) pass on, until
     /// [`close_stdin`](crate::ExecutionEngine::close_stdin).
     Piped,
 }
 
-/// The same as it is read: serde refuses unknown fields only beside variants that could have fields.
+/// Form in which a [`StdinSource`] is read: serde refuses unknown fields beside a tag only in variants
+/// that could have fields.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-enum Written {
+enum StdinSourceJson {
     Null {},
     Bytes {
         #[serde(with = "text_or_numbers")]
@@ -59,30 +64,30 @@ enum Written {
     Piped {},
 }
 
-impl From<Written> for StdinSource {
-    fn from(written: Written) -> Self {
-        match written {
-            Written::Null {} => Self::Null,
-            Written::Bytes { data } => Self::Bytes { data },
-            Written::File { path } => Self::File { path },
-            Written::Piped {} => Self::Piped,
+impl From<StdinSourceJson> for StdinSource {
+    fn from(json: StdinSourceJson) -> Self {
+        match json {
+            StdinSourceJson::Null {} => Self::Null,
+            StdinSourceJson::Bytes { data } => Self::Bytes { data },
+            StdinSourceJson::File { path } => Self::File { path },
+            StdinSourceJson::Piped {} => Self::Piped,
         }
     }
 }
 
 impl StdinSource {
-    /// [`Bytes`](Self::Bytes) from anything that can become bytes.
+    /// Creates [`Bytes`](Self::Bytes) from anything that can become bytes.
     pub fn bytes(data: impl Into<Bytes>) -> Self {
         Self::Bytes { data: data.into() }
     }
 
-    /// [`File`](Self::File) from anything that can become a path.
+    /// Creates [`File`](Self::File) from anything that can become a path.
     pub fn file(path: impl Into<PathBuf>) -> Self {
         Self::File { path: path.into() }
     }
 }
 
-/// Shows how many bytes there are and not which: they may be secret.
+/// Shows the number of bytes and not the bytes, which may be secret.
 impl fmt::Debug for StdinSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -91,30 +96,5 @@ impl fmt::Debug for StdinSource {
             Self::File { path } => write!(f, "File({path:?})"),
             Self::Piped => f.write_str("Piped"),
         }
-    }
-}
-
-mod text_or_numbers {
-    use super::{Bytes, Deserialize, Deserializer, Serialize, Serializer};
-
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Either {
-        Text(String),
-        Numbers(Vec<u8>),
-    }
-
-    pub(super) fn serialize<S: Serializer>(bytes: &Bytes, to: S) -> Result<S::Ok, S::Error> {
-        match std::str::from_utf8(bytes) {
-            Ok(text) => to.serialize_str(text),
-            Err(_) => bytes[..].serialize(to),
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
-        Ok(match Either::deserialize(from)? {
-            Either::Text(text) => text.into(),
-            Either::Numbers(bytes) => bytes.into(),
-        })
     }
 }

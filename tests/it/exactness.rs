@@ -281,7 +281,7 @@ for turn in range(20000):
         match chunk.content {
             ChunkContent::Output { bytes, .. } => received += bytes.len() as u64,
             ChunkContent::Event(ExecutionEvent::OutputMissed { bytes, .. }) => missed += bytes,
-            ChunkContent::Event(_) => {}
+            _ => {}
         }
     }
     assert_eq!(received + missed, 2 * TURNS as u64);

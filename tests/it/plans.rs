@@ -379,7 +379,7 @@ async fn steps_share_environment_and_directory_and_may_have_their_own() {
 
 #[tokio::test]
 async fn the_output_of_one_step_is_a_variable_of_another() {
-    let (plan, options) = ExecutionPlan::builder()
+    let PlanSpec { plan, options, .. } = ExecutionPlan::builder()
         .step("version", shell("printf '\\n  1.2 $(echo evil) `id` \"q\"\\n\\n'"))
         .step("use", ExecutionRequest::exec("printenv", ["VERSION"]))
         .env_from("VERSION", "version")
@@ -394,7 +394,7 @@ async fn the_output_of_one_step_is_a_variable_of_another() {
 
 #[tokio::test]
 async fn the_output_of_one_step_is_the_input_of_another_byte_for_byte() {
-    let (plan, options) = ExecutionPlan::builder()
+    let PlanSpec { plan, options, .. } = ExecutionPlan::builder()
         .step("bytes", shell(r"printf 'b\377\000a\n\n'"))
         .step("as it is", shell("od -An -tx1"))
         .stdin_from("bytes")
@@ -423,7 +423,7 @@ async fn an_output_that_cannot_be_handed_on_fails_the_step_that_wants_it() {
     for (words, source, max_bytes) in cases {
         let mut input = StepInput::env("X", "source");
         input.max_bytes = max_bytes;
-        let (plan, options) = ExecutionPlan::builder()
+        let PlanSpec { plan, options, .. } = ExecutionPlan::builder()
             .step("source", shell(source))
             .step("sink", shell("echo ran"))
             .input(input)
@@ -660,7 +660,7 @@ async fn plans_travel_as_json() {
         "steps": [
             {"name": "top"},
             {"name": "left", "options": {"priority": 2}},
-            {"name": "right", "inputs": [{"from": "top", "to": {"env": "TOP"}, "trim": "nothing"}]},
+            {"name": "right", "inputs": [{"from": "top", "to": {"type": "env", "name": "TOP"}, "trim": "nothing"}]},
             {"after": ["left", 2]}
         ],
         "failure_policy": "cancel_at_first_error",
@@ -704,7 +704,7 @@ async fn plans_travel_as_json() {
 
 #[tokio::test]
 async fn after_a_run_the_picture_shows_states_and_durations() {
-    let (plan, options) = ExecutionPlan::builder()
+    let PlanSpec { plan, options, .. } = ExecutionPlan::builder()
         .step("good", shell("true"))
         .step("bad", shell("exit 3"))
         .after("good")

@@ -348,7 +348,7 @@ async fn a_waiter_and_its_plan_may_live_on_different_runtimes() {
 async fn progress_tells_each_step_in_order_and_counts_to_the_end() {
     let recorder = Recorder::new();
     let engine = engine().with_event_handler(Arc::clone(&recorder) as Arc<dyn EventHandler>);
-    let (plan, options) = ExecutionPlan::builder()
+    let PlanSpec { plan, options, .. } = ExecutionPlan::builder()
         .step("good", shell("echo good"))
         .step("bad", shell("exit 1"))
         .after("good")

@@ -492,7 +492,7 @@ async fn one_that_waited_in_the_queue_is_tried_again_too() {
 #[tokio::test]
 async fn a_step_of_a_plan_is_tried_again() {
     let dir = TempDir::new().unwrap();
-    let (plan, options) = ExecutionPlan::builder()
+    let PlanSpec { plan, options, .. } = ExecutionPlan::builder()
         .step("flaky", counting(&dir, "echo $n; [ $n = 3 ]"))
         .options(retrying(at_once(3)))
         .step("after", shell("echo after $N"))
@@ -523,7 +523,7 @@ async fn a_plan_that_is_cancelled_ends_the_pause_of_its_step() {
 #[tokio::test]
 async fn retry_travels_as_json() {
     let text = r#"{"retry": {"attempts": 4, "initial_delay_ms": 50, "jitter": "full",
-        "retry_on": ["timeout", {"exit_code": 75}]}}"#;
+        "retry_on": [{"type": "timeout"}, {"type": "exit_code", "code": 75}]}}"#;
     let options: ExecutionOptions = serde_json::from_str(text).unwrap();
     let expected = RetryPolicy::new(4)
         .initial_delay(Duration::from_millis(50))

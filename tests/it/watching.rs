@@ -433,7 +433,7 @@ async fn a_line_whose_beginning_was_missed_is_missed_as_a_whole() {
     fs::write(one, "").unwrap();
     let is_err = |chunk: &ChunkRecord| match &chunk.content {
         ChunkContent::Output { stream, .. } => *stream == OutputStream::Stderr,
-        ChunkContent::Event(_) => false,
+        _ => false,
     };
     soon("the error", chunks.find(is_err)).await.unwrap();
     let mut records = engine.subscribe(id).await.unwrap();

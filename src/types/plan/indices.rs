@@ -1,5 +1,5 @@
-//! Dependencies by index. JSON has only text as keys, and behind serde's tagged enums a number in a
-//! key is no longer seen as one, so it is read here.
+//! Serde form of dependencies by index. JSON has only strings as keys, and inside a tagged enum serde
+//! no longer converts such a key to a number, so it is done here.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize as _, Serializer};
 
 type Dependencies = HashMap<usize, Vec<usize>>;
 
-/// Sorted, so that the same plan is written the same way.
+// Sorted, so that equal plans have equal JSON.
 pub(super) fn serialize<S: Serializer>(value: &Dependencies, to: S) -> Result<S::Ok, S::Error> {
     value.iter().collect::<BTreeMap<_, _>>().serialize(to)
 }
@@ -28,7 +28,7 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Dependen
             let mut all = Dependencies::new();
             while let Some((Index(step), waits_for)) = map.next_entry::<Index, Vec<usize>>()? {
                 if all.insert(step, waits_for).is_some() {
-                    return Err(A::Error::custom(format_args!("index {step} stands there twice")));
+                    return Err(A::Error::custom(format_args!("index {step} is there twice")));
                 }
             }
             Ok(all)
@@ -38,7 +38,7 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Dependen
     from.deserialize_map(Pairs)
 }
 
-/// A number, as such or as text.
+/// Index of a command, read from a number or a string.
 struct Index(usize);
 
 impl<'de> Deserialize<'de> for Index {

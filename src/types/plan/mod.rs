@@ -1,9 +1,9 @@
-//! The words of plans: many commands as one piece of work.
+//! Data of plans: many commands as one piece of work, their options and their results.
 
-mod error;
 mod indices;
 mod options;
 mod result;
+mod spec;
 
 use std::collections::HashMap;
 
@@ -12,16 +12,15 @@ use uuid::Uuid;
 
 use super::{ExecutionMetadata, ExecutionRequest};
 
-pub use error::PlanError;
 pub use options::{FailurePolicy, InputTarget, PlanOptions, StepInput, StepOptions, StepRef, Trim};
 pub use result::{PlanEnding, PlanExecutionResult, PlanStats, PlanStep, PlanSummary, SkipReason};
+pub use spec::PlanSpec;
 
-/// Many commands as one piece of work, for
+/// Set of commands that run as one piece of work, for
 /// [`execute_plan`](crate::ExecutionEngine::execute_plan).
 ///
-/// Each command is a step, known by its index. What the five fields cannot say (names, retries, a
-/// deadline, what happens after a failure) stands in [`PlanOptions`]; [`PlanBuilder`](crate::PlanBuilder)
-/// makes both.
+/// Each command is a step, identified by its index. Names, retries, a deadline and the failure policy
+/// are in [`PlanOptions`]; [`PlanBuilder`](crate::PlanBuilder) makes both.
 ///
 /// ```
 /// use execution_engine::*;
@@ -39,47 +38,50 @@ pub use result::{PlanEnding, PlanExecutionResult, PlanStats, PlanStep, PlanSumma
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExecutionPlan {
-    /// The id of the plan, yours to choose and unique within the engine.
+    /// Id of the plan, chosen by the caller and unique within the engine.
     #[serde(default = "Uuid::new_v4")]
     pub id: Uuid,
-    /// What it is, for people.
+    /// Description for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// Which command may start when.
+    /// Order in which the commands start.
     pub strategy: ExecutionStrategy,
     /// The commands. Each runs as an execution of its own, with its own id, events and record.
     pub commands: Vec<ExecutionRequest>,
-    /// What you want to remember about it.
+    /// Notes of the caller.
     #[serde(default)]
     pub metadata: ExecutionMetadata,
 }
 
-/// Which command of a plan may start when.
+/// Order in which the commands of a plan start.
+///
+/// In JSON: `{"type":"serial","stop_on_error":true}`, `{"type":"parallel","max_concurrency":4}`,
+/// `{"type":"dependency_graph","dependencies":{"2":[0,1]}}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum ExecutionStrategy {
     /// One after the other, in the order of the commands.
     Serial {
-        /// Whether those after a failure do not run.
+        /// If `true`, the commands after a failed one do not run.
         stop_on_error: bool,
     },
-    /// All at the same time, as far as there is room.
+    /// All at the same time, up to a limit.
     Parallel {
-        /// How many of them at most; None leaves it to the engine's limit.
+        /// Maximum number at a time; None leaves it to the engine's limit.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         max_concurrency: Option<usize>,
     },
-    /// Each when those that it depends on have ended well.
+    /// Each when all commands it depends on have succeeded.
     DependencyGraph {
-        /// For the index of a command, the indices of those that it waits for. One that is not
-        /// named here waits for nobody.
+        /// Indices of the commands that a command waits for, by its own index. A command without an
+        /// entry starts at once.
         #[serde(with = "indices")]
         dependencies: HashMap<usize, Vec<usize>>,
     },
 }
 
 impl ExecutionPlan {
-    /// A plan with a new id and nothing but its commands.
+    /// Creates a plan with a new id and no notes.
     pub fn new(strategy: ExecutionStrategy, commands: Vec<ExecutionRequest>) -> Self {
         Self {
             id: Uuid::new_v4(),
@@ -90,20 +92,20 @@ impl ExecutionPlan {
         }
     }
 
-    /// One after the other, until one fails.
+    /// Creates a plan that runs its commands one after the other, until one fails.
     pub fn serial(commands: impl IntoIterator<Item = ExecutionRequest>) -> Self {
         let strategy = ExecutionStrategy::Serial { stop_on_error: true };
         Self::new(strategy, commands.into_iter().collect())
     }
 
-    /// All at the same time, as far as the engine has room.
+    /// Creates a plan that runs its commands at the same time, up to the engine's limit.
     pub fn parallel(commands: impl IntoIterator<Item = ExecutionRequest>) -> Self {
         let strategy = ExecutionStrategy::Parallel { max_concurrency: None };
         Self::new(strategy, commands.into_iter().collect())
     }
 
-    /// Each after those that it depends on, given as pairs of a command's index and what it waits
-    /// for.
+    /// Creates a plan that runs each command after those it depends on. The pairs are a command's
+    /// index and the indices it waits for.
     pub fn graph(
         commands: impl IntoIterator<Item = ExecutionRequest>,
         dependencies: impl IntoIterator<Item = (usize, Vec<usize>)>,

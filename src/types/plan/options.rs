@@ -1,3 +1,6 @@
+//! Settings of a plan and its steps beyond what [`ExecutionPlan`](super::ExecutionPlan) has: names,
+//! inputs, limits, and what the steps share.
+
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -5,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::{ExecutionOptions, is_default};
+use crate::types::{ExecutionOptions, is_default, millis_at_least};
 
 /// Settings of a plan beyond its five fields, for
 /// [`execute_plan_with`](crate::ExecutionEngine::execute_plan_with).
@@ -25,112 +28,153 @@ use crate::types::{ExecutionOptions, is_default};
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PlanOptions {
-    /// What there is to say about the steps, in the order of the commands. It may be shorter.
+    /// Options of the steps, in the order of the commands. The list may be shorter.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepOptions>,
-    /// What happens after a failure; None takes what goes with the strategy.
+    /// What happens after a failure; None takes the default of the strategy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure_policy: Option<FailurePolicy>,
-    /// How many steps are started and not ended at a time; None leaves it to the engine's limit.
+    /// Maximum number of steps that are running or queued at a time; None leaves it to the engine's
+    /// limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_concurrency: Option<usize>,
-    /// How many milliseconds the whole plan may take, waiting included. What runs then is stopped,
-    /// and what has not started never does.
+    /// Time limit of the whole plan in milliseconds, waiting included. Running steps are then
+    /// stopped, and the others are never started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<u64>,
-    /// Environment variables of all steps; one that a step sets itself goes before.
+    /// Environment variables of all steps; a step's own variable takes precedence.
     #[serde(skip_serializing_if = "HashMap::is_empty")]
     pub env: HashMap<String, String>,
-    /// Working directory of the steps that name none; a relative one of a step starts here.
+    /// Working directory of the steps that set none; a step's relative one starts here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub working_dir: Option<PathBuf>,
-    /// The options of the steps that have none of their own.
+    /// Execution options of the steps that have none of their own.
     #[serde(skip_serializing_if = "is_default")]
     pub defaults: ExecutionOptions,
 }
 
-/// What there is to say about one step of a plan beyond its request.
+/// Settings of one step of a plan beyond its request.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct StepOptions {
-    /// Its name, unique within the plan, for errors, pictures and other steps.
+    /// Name, unique within the plan, for errors, diagrams and references from other steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What it waits for, beside what the strategy says.
+    /// Steps it waits for, in addition to those of the strategy.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<StepRef>,
-    /// Output of earlier steps that it gets. It waits for those, too.
+    /// Outputs of other steps that it receives. It waits for those steps, too.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<StepInput>,
-    /// The options of its execution, in place of the [`defaults`](PlanOptions::defaults) of the plan.
+    /// Options of its execution, instead of the [`defaults`](PlanOptions::defaults) of the plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub options: Option<ExecutionOptions>,
 }
 
-/// A step of the same plan, by its index or its name.
+/// Reference to a step of the same plan, by index or name.
+///
+/// In JSON: a number or a string.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum StepRef {
-    /// The index of its command.
+    /// Index of its command, counted from 0.
     Index(usize),
-    /// The name that its options give it.
+    /// Name in its options.
     Name(String),
 }
 
-/// What an earlier step has printed on its standard output, handed to another one. No shell ever
-/// sees it.
+/// Standard output of one step as an input of another. It never passes through a shell.
+///
+/// In JSON: `{"from":"version","to":{"type":"env","name":"VERSION"}}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct StepInput {
-    /// Whose output.
+    /// The step whose output it is.
     pub from: StepRef,
     /// Where it goes.
     pub to: InputTarget,
-    /// What is taken off its ends; None takes what goes with the target.
+    /// What is removed from its ends; None takes the default of the target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trim: Option<Trim>,
-    /// How many bytes it may have; with more the step does not run, because half an input is a
-    /// wrong one. None takes what goes with the target.
+    /// Maximum size in bytes; if the output is larger, the step does not run, because half an input
+    /// is a wrong one. None takes the default of the target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_bytes: Option<usize>,
 }
 
-/// Where the output of an earlier step goes.
+/// Target of a [`StepInput`].
+///
+/// In JSON: `{"type":"stdin"}` or `{"type":"env","name":"VERSION"}`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(from = "InputTargetJson", into = "InputTargetJson")]
+#[non_exhaustive]
 pub enum InputTarget {
-    /// Standard input, as it is, up to 1 MiB.
+    /// Standard input, unchanged, up to 1 MiB.
     Stdin,
     /// The environment variable of this name, without white space at its ends, up to 64 KiB.
     Env(String),
 }
 
-/// What is taken off the ends of an output.
+/// JSON form of [`InputTarget`]: serde cannot tag a variant that is a bare string.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+enum InputTargetJson {
+    Stdin {},
+    Env { name: String },
+}
+
+impl From<InputTargetJson> for InputTarget {
+    fn from(json: InputTargetJson) -> Self {
+        match json {
+            InputTargetJson::Stdin {} => Self::Stdin,
+            InputTargetJson::Env { name } => Self::Env(name),
+        }
+    }
+}
+
+impl From<InputTarget> for InputTargetJson {
+    fn from(target: InputTarget) -> Self {
+        match target {
+            InputTarget::Stdin => Self::Stdin {},
+            InputTarget::Env(name) => Self::Env { name },
+        }
+    }
+}
+
+/// Part that is removed from the ends of an output.
+///
+/// In JSON: `"nothing"`, `"line_endings"`, `"white_space"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Trim {
     /// Nothing.
     Nothing,
-    /// The line endings after its last line, as a shell's `$(..)` does.
+    /// Line endings after the last line, like a shell's `$(..)`.
     LineEndings,
     /// White space at both ends.
     WhiteSpace,
 }
 
-/// What happens to the other steps of a plan when one has failed: ended in any other way than by
-/// itself with exit code 0.
+/// What happens to the other steps of a plan when one has failed, that is, ended in any other way
+/// than by itself with exit code 0.
+///
+/// In JSON: `"stop_at_first_error"`, `"cancel_at_first_error"`, `"finish_independent"`, `"continue"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum FailurePolicy {
-    /// Nothing new is started; what runs may finish. That of `Serial { stop_on_error: true }`.
+    /// Nothing new is started; running steps may finish. The default of
+    /// `Serial { stop_on_error: true }`.
     StopAtFirstError,
-    /// Nothing new is started, and what runs is cancelled.
+    /// Nothing new is started, and running steps are cancelled.
     CancelAtFirstError,
-    /// What depends on it does not run, all else does. That of a dependency graph.
+    /// Steps that depend on the failed one do not run, all others do. The default of a dependency
+    /// graph.
     FinishIndependent,
-    /// All runs, in the same order as without the failure. That of `Parallel` and of
+    /// All steps run, in the same order as without the failure. The default of `Parallel` and of
     /// `Serial { stop_on_error: false }`.
     Continue,
 }
@@ -153,12 +197,11 @@ impl PlanOptions {
     /// Sets [`deadline_ms`](Self::deadline_ms), rounded up to whole milliseconds.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
-        let ms = deadline.as_nanos().div_ceil(1_000_000);
-        self.deadline_ms = Some(u64::try_from(ms).unwrap_or(u64::MAX));
+        self.deadline_ms = Some(millis_at_least(deadline));
         self
     }
 
-    /// Adds one environment variable of all steps, or replaces it.
+    /// Adds or replaces one environment variable of all steps.
     #[must_use]
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.env.insert(name.into(), value.into());
@@ -179,28 +222,62 @@ impl PlanOptions {
         self
     }
 
-    /// Adds what there is to say about the next step.
+    /// Adds the options of the next step.
     #[must_use]
     pub fn step(mut self, step: StepOptions) -> Self {
         self.steps.push(step);
         self
     }
+
+    /// Returns the execution options of a step: its own, else the [`defaults`](Self::defaults).
+    pub fn effective_options(&self, step: usize) -> &ExecutionOptions {
+        let own = self.steps.get(step).and_then(|step| step.options.as_ref());
+        own.unwrap_or(&self.defaults)
+    }
+
+    /// Adds what the plan shares to the environment and the working directory of one step. A
+    /// step's own variable takes precedence, and its own directory starts at that of the plan.
+    ///
+    /// The engine does this before it starts a step; a host does it to judge what will run.
+    ///
+    /// ```
+    /// use execution_engine::*;
+    ///
+    /// let options = PlanOptions::default().env("PROFILE", "release").working_dir("/src");
+    /// let mut request = ExecutionRequest::program("make").working_dir("docs");
+    /// options.apply_shared(&mut request.env, &mut request.working_dir);
+    /// assert_eq!(request.env["PROFILE"], "release");
+    /// assert_eq!(request.working_dir, Some(PathBuf::from("/src/docs")));
+    /// ```
+    pub fn apply_shared(
+        &self,
+        env: &mut HashMap<String, String>,
+        working_dir: &mut Option<PathBuf>,
+    ) {
+        for (name, value) in &self.env {
+            env.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+        if let Some(shared) = &self.working_dir {
+            let own = working_dir.take();
+            *working_dir = Some(own.map_or_else(|| shared.clone(), |own| shared.join(own)));
+        }
+    }
 }
 
 impl StepOptions {
-    /// With a name.
+    /// Creates options with a name.
     pub fn named(name: impl Into<String>) -> Self {
         Self { name: Some(name.into()), ..Self::default() }
     }
 
-    /// Waits for this step, too.
+    /// Adds a step that this one waits for.
     #[must_use]
     pub fn after(mut self, step: impl Into<StepRef>) -> Self {
         self.after.push(step.into());
         self
     }
 
-    /// Gets this output.
+    /// Adds an output that this step receives.
     #[must_use]
     pub fn input(mut self, input: StepInput) -> Self {
         self.inputs.push(input);
@@ -216,12 +293,12 @@ impl StepOptions {
 }
 
 impl StepInput {
-    /// The output of a step as standard input.
+    /// Passes the output of a step as standard input.
     pub fn stdin(from: impl Into<StepRef>) -> Self {
         Self { from: from.into(), to: InputTarget::Stdin, trim: None, max_bytes: None }
     }
 
-    /// The output of a step in an environment variable.
+    /// Passes the output of a step in an environment variable.
     pub fn env(name: impl Into<String>, from: impl Into<StepRef>) -> Self {
         Self { from: from.into(), to: InputTarget::Env(name.into()), trim: None, max_bytes: None }
     }

@@ -1,3 +1,5 @@
+//! Results of plans: how they ended, and why steps did not run.
+
 use std::fmt;
 use std::time::Duration;
 
@@ -5,92 +7,96 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::types::{ExecutionMetadata, ExecutionResult, ExecutionStatus, millis};
+use crate::types::{Ending, ExecutionMetadata, ExecutionResult, ExecutionStatus, millis};
 
-/// What came of a plan.
+/// Result of a plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PlanExecutionResult {
     /// The plan.
     pub plan_id: Uuid,
-    /// Where it ended: `Completed` if every command was a success.
+    /// Final status: `Completed` if every command succeeded.
     pub status: ExecutionStatus,
-    /// One for each command and in the same order. One that never ran has the ending
-    /// [`NotRun`](crate::Ending::NotRun), which says why.
+    /// One result per command, in the same order. A command that never ran has the ending
+    /// [`NotRun`](crate::Ending::NotRun) with the reason.
     pub results: Vec<ExecutionResult>,
     /// From the acceptance of the plan to its end; in JSON as `total_duration_ms`.
     #[serde(rename = "total_duration_ms", with = "millis")]
     pub total_duration: Duration,
-    /// How many commands ended how.
+    /// Number of commands by outcome.
     pub stats: PlanStats,
-    /// What the status is derived from.
+    /// Ending that the status is derived from.
     pub ending: PlanEnding,
     /// When the plan was accepted.
     pub started_at: DateTime<Utc>,
 }
 
-/// How many commands of a plan ended how. The other numbers add up to `total`.
+/// Number of commands of a plan by outcome. The other numbers add up to `total`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PlanStats {
     /// All commands of the plan.
     pub total: usize,
-    /// Ended by themselves with exit code 0.
+    /// Exited by themselves with code 0.
     pub completed: usize,
     /// Failed.
     pub failed: usize,
     /// Stopped on request.
     pub cancelled: usize,
-    /// Stopped because their time was up, or that of the plan.
+    /// Stopped by their timeout or by the deadline of the plan.
     pub timeout: usize,
-    /// Never started, for whatever reason.
+    /// Never started, for any reason.
     pub not_run: usize,
 }
 
-/// The one thing that ended a plan. The first cause wins.
+/// Cause that ended a plan. The first cause wins.
+///
+/// In JSON: `{"type":"completed"}`, `{"type":"failed","step":{"index":1,"name":"build"}}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum PlanEnding {
-    /// Every command was a success.
+    /// Every command succeeded.
     Completed,
     /// At least one command failed.
     Failed {
-        /// The first one that did.
+        /// The first step that failed.
         step: PlanStep,
     },
     /// [`cancel_plan`](crate::ExecutionEngine::cancel_plan) was called.
     Cancelled,
-    /// Its deadline passed.
+    /// The deadline passed.
     DeadlineReached {
         /// The deadline in milliseconds.
         deadline_ms: u64,
     },
-    /// The engine was dropped or shut down meanwhile.
+    /// The engine was dropped or shut down.
     EngineClosed,
-    /// The engine could not go on with it.
+    /// The engine failed.
     EngineFailed {
         /// What failed.
         reason: String,
     },
 }
 
-/// A step of a plan, as errors and endings name it.
+/// Step of a plan, in errors, events and endings.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PlanStep {
-    /// The index of its command.
+    /// Index of its command, counted from 0.
     pub index: usize,
-    /// Its name, if it has one.
+    /// Name, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 }
 
-/// Why a command of a plan never ran.
+/// Reason why a command of a plan never ran.
+///
+/// In JSON: `{"type":"dependency_failed","step":{"index":0}}`, `{"type":"plan_cancelled"}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SkipReason {
-    /// It depends on a step that failed, directly or through others.
+    /// It depends, directly or indirectly, on a step that failed.
     DependencyFailed {
         /// The step that failed.
         step: PlanStep,
@@ -100,46 +106,46 @@ pub enum SkipReason {
         /// The step that failed.
         step: PlanStep,
     },
-    /// The plan was cancelled before its turn had come.
+    /// The plan was cancelled first.
     PlanCancelled,
-    /// The deadline of the plan passed before its turn had come.
+    /// The deadline of the plan passed first.
     PlanDeadline,
-    /// The engine was dropped or shut down before its turn had come.
+    /// The engine was dropped or shut down first.
     EngineClosed,
-    /// The output of an earlier step could not be handed to it. This counts as a failure.
+    /// The output of another step could not be passed to it. This counts as a failure.
     Input {
-        /// Whose output.
+        /// The step whose output it is.
         from: PlanStep,
         /// What is wrong with it.
         reason: String,
     },
 }
 
-/// One line of [`list_plans`](crate::ExecutionEngine::list_plans).
+/// Entry of [`list_plans`](crate::ExecutionEngine::list_plans).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PlanSummary {
     /// The plan.
     pub id: Uuid,
-    /// Where it stands.
+    /// Current status.
     pub status: ExecutionStatus,
-    /// What it is, for people.
+    /// Description for people.
     pub description: Option<String>,
-    /// How many commands it has.
+    /// Number of its commands.
     pub total: usize,
-    /// How many of them have ended, or will never run.
+    /// Number of commands that have ended or will never run.
     pub ended: usize,
     /// When it was accepted.
     pub started_at: DateTime<Utc>,
-    /// How long it took, or has been going on; in JSON as `duration_ms`.
+    /// From its acceptance to its end, or to now; in JSON as `duration_ms`.
     #[serde(rename = "duration_ms", with = "millis")]
     pub duration: Duration,
-    /// Its notes.
+    /// Notes of the caller.
     pub metadata: ExecutionMetadata,
 }
 
 impl PlanEnding {
-    /// The status that goes with this ending.
+    /// Returns the status of a plan with this ending.
     pub fn status(&self) -> ExecutionStatus {
         match self {
             Self::Completed => ExecutionStatus::Completed,
@@ -151,7 +157,7 @@ impl PlanEnding {
 }
 
 impl SkipReason {
-    /// The status that goes with it.
+    /// Returns the status of a command with this reason.
     pub fn status(&self) -> ExecutionStatus {
         match self {
             Self::Input { .. } => ExecutionStatus::Failed,
@@ -161,11 +167,12 @@ impl SkipReason {
 }
 
 impl PlanStats {
+    /// Counts results by outcome.
     pub(crate) fn of(results: &[ExecutionResult]) -> Self {
         let mut stats = Self { total: results.len(), ..Self::default() };
         for result in results {
             let count = match (&result.ending, result.status) {
-                (crate::types::Ending::NotRun { .. }, _) => &mut stats.not_run,
+                (Ending::NotRun { .. }, _) => &mut stats.not_run,
                 (_, ExecutionStatus::Completed) => &mut stats.completed,
                 (_, ExecutionStatus::Cancelled) => &mut stats.cancelled,
                 (_, ExecutionStatus::Timeout) => &mut stats.timeout,
@@ -197,7 +204,7 @@ impl fmt::Display for SkipReason {
             Self::PlanDeadline => f.write_str("the deadline of the plan had passed"),
             Self::EngineClosed => f.write_str("the engine was closed before"),
             Self::Input { from, reason } => {
-                write!(f, "the output of {from} could not be handed on: {reason}")
+                write!(f, "the output of {from} could not be passed on: {reason}")
             }
         }
     }

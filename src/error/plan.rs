@@ -1,26 +1,28 @@
+//! What can be wrong with a plan.
+
 use uuid::Uuid;
 
-use super::PlanStep;
-use crate::error::ValidationError;
+use super::ValidationError;
+use crate::types::PlanStep;
 
-/// What is wrong with a plan: the step and the rule it breaks. Nothing has been started.
+/// Reason why a plan is invalid: the step and the rule it breaks. Nothing has been started.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlanError {
-    /// There is nothing to run.
+    /// The plan has no commands.
     #[error("plan: it has no commands; add at least one")]
     Empty,
-    /// A dependency or an input names a step that there is not.
-    #[error("plan: {step} names step {named}, which there is not; {hint}")]
+    /// A dependency or an input refers to an unknown step.
+    #[error("plan: {step} refers to unknown step {named}; {hint}")]
     UnknownStep {
-        /// The step whose dependency or input it is.
+        /// The step that has the dependency or input.
         step: PlanStep,
-        /// What it names: an index, or a name in quotes.
+        /// The reference: an index, or a name in quotes.
         named: String,
-        /// What there is.
+        /// The steps there are.
         hint: String,
     },
-    /// The dependencies have an entry for a command that there is not.
+    /// The dependencies have an entry for a command that does not exist.
     #[error(
         "plan: the dependencies have an entry for step {index}, but there are {commands} commands, counted from 0"
     )]
@@ -36,29 +38,26 @@ pub enum PlanError {
         /// The step.
         step: PlanStep,
     },
-    /// Steps wait for each other in a circle, so none of them could ever start.
-    #[error(
-        "plan: steps wait for each other in a circle: {}; remove one of these dependencies",
-        circle(path)
-    )]
+    /// Steps depend on each other in a cycle, so none of them could ever start.
+    #[error("plan: the dependencies form a cycle: {}; remove one of them", cycle(path))]
     Cycle {
-        /// Each waits for the next one, and the last one for the first.
+        /// Each step waits for the next one, and the last one for the first.
         path: Vec<PlanStep>,
     },
     /// Two commands have the same id.
     #[error(
-        "plan: {first} and {second} have the same id {id}; give each command an id of its own (Uuid::new_v4())"
+        "plan: {first} and {second} have the same id {id}; give each command its own id (Uuid::new_v4())"
     )]
     DuplicateId {
         /// The id.
         id: Uuid,
-        /// The one.
+        /// The first step with it.
         first: PlanStep,
-        /// The other.
+        /// The second step with it.
         second: PlanStep,
     },
     /// A command has the id of the plan.
-    #[error("plan: {step} has the id of the plan; give it an id of its own (Uuid::new_v4())")]
+    #[error("plan: {step} has the id of the plan; give it its own id (Uuid::new_v4())")]
     IdOfPlan {
         /// The step.
         step: PlanStep,
@@ -68,12 +67,12 @@ pub enum PlanError {
     DuplicateName {
         /// The name.
         name: String,
-        /// The index of the one.
+        /// Index of the first step with it.
         first: usize,
-        /// The index of the other.
+        /// Index of the second step with it.
         second: usize,
     },
-    /// A name that nobody could read.
+    /// A step name is blank, too long or contains control characters.
     #[error("plan: the name {name:?} of step {index} {reason}")]
     BadName {
         /// The index of the step.
@@ -88,7 +87,7 @@ pub enum PlanError {
         "plan: there are options for {steps} steps, but {commands} commands; remove the surplus"
     )]
     TooManySteps {
-        /// How many have options.
+        /// How many steps have options.
         steps: usize,
         /// How many commands there are.
         commands: usize,
@@ -99,19 +98,20 @@ pub enum PlanError {
         /// The step.
         step: PlanStep,
         /// What is wrong with it.
+        #[source]
         error: Box<ValidationError>,
     },
-    /// An input of a step makes no sense.
+    /// An input of a step is invalid.
     #[error("plan: {step}: input from {from}: {reason}")]
     InvalidInput {
         /// The step.
         step: PlanStep,
-        /// Whose output it is.
+        /// The step whose output it is.
         from: PlanStep,
         /// What is wrong with it, and the fix.
         reason: String,
     },
-    /// A value of the plan's strategy or options makes no sense.
+    /// A value of the plan's strategy or options is invalid.
     #[error("plan: {field}: {reason}")]
     InvalidOption {
         /// The field.
@@ -119,9 +119,9 @@ pub enum PlanError {
         /// What is wrong, and the fix.
         reason: String,
     },
-    /// A method of the [`PlanBuilder`](crate::PlanBuilder) that is about a step came before the
+    /// A method of the [`PlanBuilder`](crate::PlanBuilder) about a step was called before the
     /// first step.
-    #[error("plan: {method} is about a step, but there is none yet; call step first")]
+    #[error("plan: {method} was called before the first step; call step first")]
     NoStepYet {
         /// The method.
         method: &'static str,
@@ -129,7 +129,7 @@ pub enum PlanError {
 }
 
 impl PlanError {
-    /// A stable name for logs, metrics and front ends, in snake_case.
+    /// Returns a stable name for logs, metrics and front ends, in snake_case.
     pub fn error_code(&self) -> &'static str {
         match self {
             Self::Empty => "plan_empty",
@@ -148,8 +148,8 @@ impl PlanError {
     }
 }
 
-/// Long circles are cut in the middle.
-fn circle(path: &[PlanStep]) -> String {
+/// Formats a cycle as a path; a long one is cut in the middle.
+fn cycle(path: &[PlanStep]) -> String {
     const SHOWN: usize = 12;
     let mut words: Vec<String> = path.iter().take(SHOWN).map(PlanStep::to_string).collect();
     if path.len() > SHOWN {

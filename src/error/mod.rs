@@ -1,0 +1,315 @@
+//! Errors of the engine. Messages name the thing and the fix, and contain no value of a request's
+//! environment.
+
+mod ending;
+mod io;
+mod plan;
+mod validation;
+
+use std::path::PathBuf;
+
+use uuid::Uuid;
+
+use crate::types::{ExecutionStatus, OutputStream, ResourceLimit, SkipReason};
+
+pub use io::IoError;
+pub use plan::PlanError;
+pub use validation::ValidationError;
+
+/// `Result` with the engine's error as default, so that both `Result<T>` and `Result<T, E>` read
+/// as usual beside a glob import of this crate.
+pub type Result<T, E = ExecutionError> = std::result::Result<T, E>;
+
+/// Reason why a call to the engine failed, or, through
+/// [`ExecutionResult::into_result`](crate::ExecutionResult::into_result), why an execution was not
+/// a success.
+///
+/// A program that handles errors needs only the group: [`is_rejection`](Self::is_rejection) (the
+/// request was refused, nothing was started), [`is_lookup`](Self::is_lookup) (there is no such id)
+/// or [`is_ending`](Self::is_ending) (how an execution ended).
+///
+/// ```
+/// use execution_engine::*;
+///
+/// let error = ExecutionError::ConcurrencyLimitReached(8);
+/// assert!(error.is_rejection() && error.is_retryable());
+/// assert_eq!(error.error_code(), "concurrency_limit_reached");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExecutionError {
+    /// The request or the configuration is invalid; nothing was started.
+    #[error(transparent)]
+    Validation(#[from] ValidationError),
+    /// The configured number of executions is running (the number is the limit); nothing was
+    /// started.
+    #[error("the limit of {0} concurrent executions is reached; try again when one has ended")]
+    ConcurrencyLimitReached(usize),
+    /// The configured number of executions of a group is running; nothing was started.
+    #[error(
+        "the limit of {limit} concurrent executions of group {group:?} is reached; try again when one has ended"
+    )]
+    GroupLimitReached {
+        /// The group.
+        group: String,
+        /// Its limit.
+        limit: usize,
+    },
+    /// The queue is full (the number is its limit); nothing was started.
+    #[error("the queue is full ({0} executions are waiting); try again when one has started")]
+    QueueFull(usize),
+    /// The id of the request is already in use; nothing was started.
+    #[error("id {0} is already in use; give each request its own id (Uuid::new_v4())")]
+    DuplicateId(Uuid),
+    /// No execution has this id, or retention has removed it.
+    #[error("no execution has the id {0}; it was never started here, or retention has removed it")]
+    NotFound(Uuid),
+    /// The execution or the plan has ended, or its ending is decided, so there is nothing left to
+    /// cancel.
+    #[error("{id} has already ended ({status}); nothing was changed")]
+    AlreadyEnded {
+        /// The execution or the plan.
+        id: Uuid,
+        /// How it ended.
+        status: ExecutionStatus,
+    },
+    /// The execution or the plan is still running, and the call needs it to have ended.
+    #[error("{0} is still running; cancel it or wait for it first")]
+    StillRunning(Uuid),
+    /// The execution has no log: neither `log_dir` nor `output_log_path` was set.
+    #[error("execution {0} has no log; set log_dir or the request's output_log_path")]
+    NoLog(Uuid),
+    /// A log could not be opened or read.
+    #[error("log {path} cannot be opened or read: {source}", path = .path.display())]
+    Log {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: IoError,
+    },
+    /// The execution has no standard input to write to.
+    #[error("execution {0} has no piped stdin; start it with StdinSource::Piped")]
+    StdinNotPiped(Uuid),
+    /// The standard input of the execution is closed.
+    #[error("the stdin of execution {0} is closed; nothing more can be written")]
+    StdinClosed(Uuid),
+    /// The reader given to [`pipe_stdin`](crate::ExecutionEngine::pipe_stdin) failed.
+    #[error("the input for execution {id} could not be read: {source}")]
+    StdinSource {
+        /// The execution.
+        id: Uuid,
+        /// The reader's error.
+        source: IoError,
+    },
+    /// There is no overflow file, or it was already taken.
+    #[error("execution {id} has no overflow file for {stream}; see oversized_output_strategy")]
+    NoOverflow {
+        /// The execution.
+        id: Uuid,
+        /// The stream.
+        stream: OutputStream,
+    },
+    /// An overflow file could not be moved; it is still where it was.
+    #[error("the overflow file could not be moved to {path}: {source}", path = .path.display())]
+    Overflow {
+        /// Where it was to go.
+        path: PathBuf,
+        /// The system's error.
+        source: IoError,
+    },
+    /// The program could not be started although the request was valid.
+    #[error("the program could not be started: {reason}")]
+    SpawnFailed {
+        /// What failed, and what to do about it.
+        reason: String,
+        /// Error number of the system, if there is one.
+        os_error: Option<i32>,
+    },
+    /// The program exited with a code other than 0.
+    #[error("the program ended with exit code {0}")]
+    ExitCode(i32),
+    /// The program was killed by a signal that the engine did not send to stop it.
+    #[error("the program was killed by {}", execution_engine_process::signal_name(*.0))]
+    Signaled(i32),
+    /// The execution reached its timeout (milliseconds).
+    #[error("timed out after {0} ms")]
+    TimedOut(u64),
+    /// The execution was cancelled.
+    #[error("cancelled")]
+    Cancelled,
+    /// A stream exceeded the limit (bytes) under
+    /// [`FailExecution`](crate::OversizedOutputStrategy::FailExecution).
+    #[error(
+        "the output exceeded the limit of {0} bytes; raise max_output_size_bytes or choose another oversized_output_strategy"
+    )]
+    OutputSizeExceeded(usize),
+    /// Output could not be read or stored, so the execution was stopped rather than lose it
+    /// silently.
+    #[error("the output on {stream} could not be stored: {reason}")]
+    OutputLost {
+        /// The stream.
+        stream: OutputStream,
+        /// The system's error.
+        reason: String,
+    },
+    /// The program exited, but other code in this process collected its exit status.
+    #[error(
+        "other code in this process took the exit status; do not ignore SIGCHLD or wait for any child"
+    )]
+    StatusUnknown,
+    /// The execution reached one of its [limits](crate::ExecutionOptions::limits).
+    #[error("the program reached its limit of {0}; raise it in ExecutionOptions::limits")]
+    ResourceLimit(ResourceLimit),
+    /// No plan has this id, or retention has removed it.
+    #[error("no plan has the id {0}; it was never accepted here, or retention has removed it")]
+    PlanNotFound(Uuid),
+    /// The command of a plan never ran.
+    #[error("it never ran: {0}")]
+    NotRun(SkipReason),
+    /// The engine is shutting down or was dropped: it starts nothing new and stops what runs.
+    #[error("the engine is shutting down; create a new one")]
+    ShuttingDown,
+    /// A signal, a pause or a resume could not be carried out; the execution continues.
+    #[error("execution {id} cannot be controlled: {reason}")]
+    Control {
+        /// The execution.
+        id: Uuid,
+        /// What prevents it.
+        reason: String,
+    },
+    /// The engine itself failed: its threads could not be started, or it lost track of a program.
+    #[error("the engine failed: {0}")]
+    Engine(String),
+    /// The process-wide engine exists already, so it can no longer be configured.
+    #[error("the global engine is already in use; call init_global before the first global()")]
+    GlobalAlreadyInitialised,
+}
+
+impl ExecutionError {
+    /// Returns `true` if the same call may succeed later without any change.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::ConcurrencyLimitReached(_)
+            | Self::GroupLimitReached { .. }
+            | Self::QueueFull(_)
+            | Self::StillRunning(_)
+            | Self::TimedOut(_) => true,
+            Self::SpawnFailed { os_error, .. } => {
+                os_error.is_some_and(execution_engine_process::is_transient_os_error)
+            }
+            _ => false,
+        }
+    }
+
+    /// Returns `true` for an error by which the engine refuses a request or a plan. From
+    /// [`execute`](crate::ExecutionEngine::execute) and its siblings it means that nothing was
+    /// started and nothing is left behind.
+    ///
+    /// [`ShuttingDown`](Self::ShuttingDown) and [`Engine`](Self::Engine) refuse requests and end
+    /// executions, so they are in both groups.
+    pub fn is_rejection(&self) -> bool {
+        matches!(
+            self,
+            Self::Validation(_)
+                | Self::ConcurrencyLimitReached(_)
+                | Self::GroupLimitReached { .. }
+                | Self::QueueFull(_)
+                | Self::DuplicateId(_)
+                | Self::Log { .. }
+                | Self::ShuttingDown
+                | Self::Engine(_)
+        )
+    }
+
+    /// Returns `true` if no execution or no plan has the id that was asked for.
+    pub fn is_lookup(&self) -> bool {
+        matches!(self, Self::NotFound(_) | Self::PlanNotFound(_))
+    }
+
+    /// Returns `true` for an error that [`Ending::error`](crate::Ending::error) returns: it says how
+    /// an execution ended.
+    pub fn is_ending(&self) -> bool {
+        matches!(
+            self,
+            Self::SpawnFailed { .. }
+                | Self::ExitCode(_)
+                | Self::Signaled(_)
+                | Self::TimedOut(_)
+                | Self::Cancelled
+                | Self::OutputSizeExceeded(_)
+                | Self::OutputLost { .. }
+                | Self::StatusUnknown
+                | Self::ResourceLimit(_)
+                | Self::NotRun(_)
+                | Self::ShuttingDown
+                | Self::Engine(_)
+        )
+    }
+
+    /// Returns a stable name for logs, metrics and front ends, in snake_case.
+    pub fn error_code(&self) -> &'static str {
+        match self {
+            Self::Validation(error) => error.error_code(),
+            Self::ConcurrencyLimitReached(_) => "concurrency_limit_reached",
+            Self::GroupLimitReached { .. } => "group_limit_reached",
+            Self::QueueFull(_) => "queue_full",
+            Self::DuplicateId(_) => "duplicate_id",
+            Self::NotFound(_) => "not_found",
+            Self::AlreadyEnded { .. } => "already_ended",
+            Self::StillRunning(_) => "still_running",
+            Self::NoLog(_) => "no_log",
+            Self::StdinNotPiped(_) => "stdin_not_piped",
+            Self::StdinClosed(_) => "stdin_closed",
+            Self::StdinSource { .. } => "stdin_source",
+            Self::NoOverflow { .. } => "no_overflow",
+            Self::Overflow { .. } => "overflow_failed",
+            Self::Log { .. } => "log_failed",
+            Self::SpawnFailed { .. } => "spawn_failed",
+            Self::ExitCode(_) => "exit_code",
+            Self::Signaled(_) => "signaled",
+            Self::TimedOut(_) => "timed_out",
+            Self::Cancelled => "cancelled",
+            Self::OutputSizeExceeded(_) => "output_size_exceeded",
+            Self::OutputLost { .. } => "output_lost",
+            Self::StatusUnknown => "status_unknown",
+            Self::ResourceLimit(_) => "resource_limit",
+            Self::PlanNotFound(_) => "plan_not_found",
+            Self::NotRun(_) => "not_run",
+            Self::ShuttingDown => "shutting_down",
+            Self::Control { .. } => "control_failed",
+            Self::Engine(_) => "engine_failed",
+            Self::GlobalAlreadyInitialised => "global_already_initialised",
+        }
+    }
+}
+
+impl From<PlanError> for ExecutionError {
+    fn from(error: PlanError) -> Self {
+        Self::Validation(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+
+    #[test]
+    fn source_is_the_io_error() {
+        let system = std::io::Error::from_raw_os_error(13);
+        let error = ExecutionError::Log { path: "x.log".into(), source: system.into() };
+        let source = error.source().and_then(|source| source.downcast_ref::<IoError>()).unwrap();
+        assert_eq!(source.kind, std::io::ErrorKind::PermissionDenied);
+        assert_eq!(source.os_error, Some(13));
+        assert!(error.to_string().contains(&source.message), "{error}");
+    }
+
+    #[test]
+    fn source_of_a_bad_step_is_what_is_wrong_with_it() {
+        let step = crate::types::PlanStep { index: 1, name: None };
+        let inner = ValidationError::TimeoutZero;
+        let error = PlanError::InvalidStep { step, error: Box::new(inner.clone()) };
+        assert_eq!(error.source().unwrap().to_string(), inner.to_string());
+    }
+}

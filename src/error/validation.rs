@@ -1,0 +1,152 @@
+//! What can be wrong with a request, a plan or a configuration.
+
+use std::path::PathBuf;
+
+use super::{IoError, PlanError};
+
+/// Reason why a request or a configuration is invalid. Nothing has been started.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ValidationError {
+    /// A required field is empty or blank.
+    #[error("{field} is empty; {fix}")]
+    Empty {
+        /// The field of the request.
+        field: &'static str,
+        /// What belongs there.
+        fix: &'static str,
+    },
+    /// A field contains a NUL byte, which cannot be passed to a program.
+    #[error("{field} contains a NUL byte; remove it (programs cannot receive one)")]
+    NulByte {
+        /// The field of the request; for an argument or a variable, with its number or name.
+        field: String,
+    },
+    /// The name of an environment variable is empty or contains `=`.
+    #[error("env has the name {name:?}; a name must not be empty and must not contain '='")]
+    EnvName {
+        /// The name, up to its `=`.
+        name: String,
+    },
+    /// The script does not exist.
+    #[error("script {path} does not exist; check the path (a relative one starts at working_dir)", path = .path.display())]
+    ScriptNotFound {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The script is a directory or a special file.
+    #[error("script {path} is not a regular file; check the path", path = .path.display())]
+    ScriptNotAFile {
+        /// The path.
+        path: PathBuf,
+    },
+    /// No interpreter was named, and the script is neither executable nor starts with `#!`.
+    #[error("script {path} is not executable and has no #! line; name an interpreter, add a #! line or make it executable", path = .path.display())]
+    ScriptNotRunnable {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The working directory does not exist.
+    #[error("working_dir {path} does not exist; create it or check the path", path = .path.display())]
+    WorkingDirNotFound {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The working directory is not a directory.
+    #[error("working_dir {path} is not a directory; check the path", path = .path.display())]
+    WorkingDirNotADirectory {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The program is not in the PATH of the child, or not where its path says.
+    #[error("{field} {program:?} was not found {place}", place = place(program))]
+    ProgramNotFound {
+        /// The field that names it.
+        field: &'static str,
+        /// The name as given.
+        program: String,
+    },
+    /// A file or directory exists, but this user may not run, read or enter it.
+    #[error("{field}: no permission for {path}; check its mode and owner", path = .path.display())]
+    PermissionDenied {
+        /// The field that names it.
+        field: &'static str,
+        /// The path.
+        path: PathBuf,
+    },
+    /// A path could not be examined.
+    #[error("{field}: {path} cannot be used: {source}", path = .path.display())]
+    Inaccessible {
+        /// The field that names it.
+        field: &'static str,
+        /// The path.
+        path: PathBuf,
+        /// The system's error.
+        source: IoError,
+    },
+    /// A timeout of 0 would end the execution before it starts.
+    #[error("timeout_ms is 0; use at least 1, or None for the default")]
+    TimeoutZero,
+    /// The timeout is above the configured maximum.
+    #[error(
+        "timeout_ms is {timeout_ms}, the maximum is {max_ms}; lower it or raise max_timeout_ms"
+    )]
+    TimeoutTooLarge {
+        /// Timeout of the request, in milliseconds.
+        timeout_ms: u64,
+        /// Maximum of the engine, in milliseconds.
+        max_ms: u64,
+    },
+    /// A value of the configuration is invalid.
+    #[error("config: {field} {reason}")]
+    InvalidConfig {
+        /// The field.
+        field: &'static str,
+        /// What is wrong, and the fix.
+        reason: String,
+    },
+    /// A plan breaks a rule.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// A value of the options is invalid, or this host cannot enforce it.
+    #[error("options: {field}: {reason}")]
+    InvalidOption {
+        /// The field.
+        field: &'static str,
+        /// What is wrong, and the fix.
+        reason: String,
+    },
+}
+
+impl ValidationError {
+    /// Returns a stable name for logs, metrics and front ends, in snake_case.
+    pub fn error_code(&self) -> &'static str {
+        match self {
+            Self::Empty { .. } => "empty_field",
+            Self::NulByte { .. } => "nul_byte",
+            Self::EnvName { .. } => "env_name",
+            Self::ScriptNotFound { .. } => "script_not_found",
+            Self::ScriptNotAFile { .. } => "script_not_a_file",
+            Self::ScriptNotRunnable { .. } => "script_not_runnable",
+            Self::WorkingDirNotFound { .. } => "working_dir_not_found",
+            Self::WorkingDirNotADirectory { .. } => "working_dir_not_a_directory",
+            Self::ProgramNotFound { .. } => "program_not_found",
+            Self::PermissionDenied { .. } => "permission_denied",
+            Self::Inaccessible { .. } => "inaccessible",
+            Self::TimeoutZero => "timeout_zero",
+            Self::TimeoutTooLarge { .. } => "timeout_too_large",
+            Self::InvalidConfig { .. } => "invalid_config",
+            Self::Plan(error) => error.error_code(),
+            Self::InvalidOption { .. } => "invalid_option",
+        }
+    }
+}
+
+/// Returns where a program was looked for, and what to do.
+fn place(program: &str) -> &'static str {
+    if program.contains('/') {
+        "at that path; check it (a relative path starts at working_dir)"
+    } else {
+        "in the PATH of the child; install it, give its full path, or set PATH in env"
+    }
+}
