@@ -1,12 +1,8 @@
 //! Small helpers that all backends use.
 
-use std::ffi::{CString, OsStr};
-use std::io;
-use std::os::unix::ffi::OsStrExt as _;
+use std::mem::MaybeUninit;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use crate::SpawnError;
-use crate::error::SpawnStage;
+use std::{io, ptr};
 
 /// Value that the children of one containment share. It is made with the first of them.
 #[derive(Debug)]
@@ -41,8 +37,14 @@ impl<T> Shared<T> {
     }
 }
 
-/// Converts a string for the kernel, for which a NUL byte in the middle would end it.
-pub(super) fn c_string(text: impl AsRef<OsStr>) -> Result<CString, SpawnError> {
-    CString::new(text.as_ref().as_bytes())
-        .map_err(|_| SpawnError::new(SpawnStage::Input, io::ErrorKind::InvalidInput))
+/// Adds SIGPIPE to the signal mask of this thread. The signal stays pending there for ever, and the
+/// write that caused it has failed with an error.
+pub(crate) fn hold_broken_pipe_signals() {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: the first call makes all of the set a value, and the old mask is not wanted.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::sigaddset(set.as_mut_ptr(), libc::SIGPIPE);
+        libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), ptr::null_mut());
+    }
 }

@@ -1,10 +1,11 @@
-//! The sentinel: a small process that outlives the host by a moment and kills what the host has left.
+//! The sentinel: a small process that outlives the host by a moment and kills what the host has
+//! left.
 //!
 //! It is a shell that reads from a pipe whose writing end only the host holds (the lifeline).
 //! However the host ends, the kernel closes that end. Parent-death signals would not do: they come
-//! when the thread that made a child ends, and reach no grandchild. The shell needs `/bin/sh` alone;
-//! with `grep` and `sleep` it works faster. This module has what the backends share: the scripts, and
-//! how the shell goes to the background.
+//! when the thread that made a child ends, and reach no grandchild. The shell needs `/bin/sh`
+//! alone; with `grep` and `sleep` it works faster. This module has what the backends share: the
+//! scripts, and how the shell goes to the background.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -20,9 +21,9 @@ pub(super) const END_CGROUP: &str = include_str!("sentinel/end_cgroup.sh");
 /// Kills the listed process groups, their descendants, and the processes with the marker `$1`.
 pub(super) const END_GROUPS: &str = include_str!("sentinel/end_groups.sh");
 
-/// Starts a sentinel with `run`, which executes a launch with three descriptors and returns how that
-/// process exited. The script reads the lifeline as descriptor 3 and `list` as descriptor 4. Returns the
-/// reading and the writing end of the lifeline.
+/// Starts a sentinel with `run`, which executes a launch with three descriptors and returns how
+/// that process exited. The script reads the lifeline as descriptor 3 and `list` as descriptor 4.
+/// Returns the reading and the writing end of the lifeline.
 ///
 /// The first shell forks once and exits, so that init inherits the sentinel, and the host has no
 /// child that it does not know of.
@@ -62,9 +63,9 @@ fn search_path() -> OsString {
     path
 }
 
-/// Replaces a lasting failure by a warning. A host without a shell can run programs all the same; it
-/// only cannot promise what happens when it is killed. A transient failure fails the spawn, which
-/// is tried again.
+/// Replaces a lasting failure by a warning. A host without a shell can run programs all the same;
+/// it only cannot promise what happens when it is killed. A transient failure fails the spawn,
+/// which is tried again.
 pub(super) fn or_warn<Sentinel>(sentinel: io::Result<Sentinel>) -> io::Result<Option<Sentinel>> {
     match sentinel {
         Ok(sentinel) => Ok(Some(sentinel)),

@@ -1,11 +1,11 @@
-//! A process tree without the help of a control group: the descendants of a program, found by what
-//! is hard to shake off.
+//! A process tree without a control group: the descendants of a program, found by what is hard to
+//! shake off.
 //!
-//! A process belongs to the tree if it is of the main program's session or group, if its parent
-//! belongs to it, or if its environment holds the mark that the main program was started with. Who
-//! was found once is remembered, by id and start time, wherever it moves. What escapes is a
-//! process that forks twice, so that its parent is gone, and has cleared its environment and left
-//! the session before it was seen.
+//! A process belongs to the tree if it is in the leader's session or group, if its parent belongs
+//! to the tree, or if its environment holds the leader's marker. A process that was found once is
+//! remembered, by id and start time, wherever it moves. A process escapes if it forks twice, so
+//! that its parent has exited, and has cleared its environment and left the session before it was
+//! seen.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -16,36 +16,38 @@ use rustix::process::{Signal, getuid};
 
 use super::group;
 use super::leader::Leader;
-use super::proc::{self, Environ, Stat};
+use super::proc::{self, MarkerCheck, Stat};
 use crate::{Member, Tree};
 
-/// How long one call may go on looking around while it finds somebody new each time. It blocks its
-/// thread; a program that forks faster than that is looked for again with the next call.
-const PATIENCE: Duration = Duration::from_millis(50);
+/// Time for which one call searches again while each search finds a new process. It blocks its
+/// thread; a program that forks faster is searched for again with the next call.
+const SEARCH_TIME: Duration = Duration::from_millis(50);
 
+/// Finds the members of one tree.
 #[derive(Debug)]
 pub(super) struct DescendantTracker {
-    mark: String,
-    /// When the main program started, in clock ticks; nobody older belongs to it.
+    marker: String,
+    /// Start of the leader, in clock ticks. No member is older.
     started: u64,
-    /// Who is alive, by id.
+    /// Members that are alive, by id.
     known: HashMap<i32, Stat>,
-    /// Everybody who was ever seen, by id and start time.
+    /// All members that were ever seen, by id and start time.
     seen: HashSet<(i32, u64)>,
-    /// Who is alive and has no mark: none gets one later, so that nobody's environment is read twice.
+    /// Living processes without the marker. None gets it later, so that no environment is read
+    /// twice.
     strangers: HashSet<(i32, u64)>,
     suspects: Vec<Member>,
-    /// Whether the number of the session and the group was seen to be free, or somebody else's. It may
-    /// be a stranger's from then on, for good.
+    /// The number of the session and the group was seen to be free, or a stranger's. It may be a
+    /// stranger's from then on, for good: one whose own leader has exited cannot be told from ours.
     has_lost_number: bool,
 }
 
 impl DescendantTracker {
-    pub(super) fn new(mark: String, leader: &Leader) -> Self {
-        // Unknown, everybody is old enough.
-        let stat = Stat::of(leader.pid().as_raw_nonzero().get()).ok().flatten();
+    pub(super) fn new(marker: String, leader: &Leader) -> Self {
+        // If the start is unknown, every process is young enough.
+        let stat = Stat::of(leader.number()).ok().flatten();
         Self {
-            mark,
+            marker,
             started: stat.map_or(0, |stat| stat.started),
             known: HashMap::new(),
             seen: HashSet::new(),
@@ -55,9 +57,10 @@ impl DescendantTracker {
         }
     }
 
-    /// The main program is reaped when nobody else is left: until then its number is nobody else's.
+    /// Examines the tree. The leader is reaped when no other member is left: until then its number
+    /// stays its own.
     pub(super) fn tree(&mut self, leader: &mut Leader) -> io::Result<Tree> {
-        self.look_around(leader)?;
+        self.search(leader)?;
         let tree = if !self.known.is_empty() {
             group::tree_of(&self.known.values().cloned().collect::<Vec<_>>())
         } else if self.has_lost_number {
@@ -68,47 +71,49 @@ impl DescendantTracker {
         Ok(Tree { suspects: self.suspects.clone(), ..tree })
     }
 
-    /// Everybody who was ever seen, by id and start time.
+    /// Returns all members that were ever seen, by id and start time.
     pub(super) fn seen(&self) -> &HashSet<(i32, u64)> {
         &self.seen
     }
 
-    /// Whether the number of the main program no longer means a group or session of this tree.
+    /// Returns `true` if the leader's number no longer means a group or session of this tree.
     pub(super) fn has_lost_number(&self) -> bool {
         self.has_lost_number
     }
 
-    /// Parents are looked at before any signal: an orphan can no longer be told by its parent.
+    /// Signals all members. The search comes first: a signal makes orphans, and an orphan can no
+    /// longer be found by its parent.
     pub(super) fn signal(&mut self, leader: &mut Leader, signal: Signal) -> io::Result<u32> {
-        if let Err(error) = self.look_around(leader) {
-            // Blindly then, as far as that goes.
-            tracing::debug!(%error, "a process tree could not be looked for");
+        if let Err(error) = self.search(leader) {
+            // The group can be signalled without a search.
+            tracing::debug!(%error, "a process tree could not be searched");
             return if self.has_lost_number { Err(error) } else { group::signal(leader, signal) };
         }
         if matches!(signal, Signal::KILL | Signal::STOP) {
-            self.hold_still(leader)?;
+            self.stop_all(leader)?;
         }
         self.send(leader, signal)
     }
 
-    /// Stops them all, so that nobody forks while the others are being killed.
-    fn hold_still(&mut self, leader: &Leader) -> io::Result<()> {
+    /// Stops all members until a search finds no new one, so that none forks while others are
+    /// killed.
+    fn stop_all(&mut self, leader: &Leader) -> io::Result<()> {
         let begun = Instant::now();
-        while begun.elapsed() < PATIENCE {
+        while begun.elapsed() < SEARCH_TIME {
             let before = self.known.len();
-            // Who cannot be stopped is about to be killed all the same.
+            // A member that cannot be stopped is about to be killed all the same.
             let _stopped = self.send(leader, Signal::STOP);
-            if self.look_around(leader)? == 0 && self.known.len() <= before {
+            if self.search(leader)? == 0 && self.known.len() <= before {
                 break;
             }
         }
         Ok(())
     }
 
-    /// To the group as a whole, those that are being forked right now included, and to each of the
-    /// others. Nobody gets it twice.
+    /// Signals the group as a whole, including members that are being forked, and each of the
+    /// others. No member gets the signal twice.
     fn send(&self, leader: &Leader, signal: Signal) -> io::Result<u32> {
-        let number = leader.pid().as_raw_nonzero().get();
+        let number = leader.number();
         let (inside, outside): (Vec<_>, Vec<_>) =
             self.known.values().partition(|stat| !self.has_lost_number && stat.group == number);
         let others = proc::send(outside, signal);
@@ -123,17 +128,17 @@ impl DescendantTracker {
         }
     }
 
-    /// Brings `known` up to date, and says how many are new.
-    fn look_around(&mut self, leader: &Leader) -> io::Result<usize> {
-        let number = leader.pid().as_raw_nonzero().get();
-        let (mut found, mut is_led) = (0, true);
+    /// Brings `known` up to date and returns the number of new members.
+    fn search(&mut self, leader: &Leader) -> io::Result<usize> {
+        let number = leader.number();
+        let (mut found, mut has_session) = (0, true);
         let begun = Instant::now();
-        while found == 0 || begun.elapsed() < PATIENCE {
-            // Asked before the look: whoever has it in the look is somebody else then.
+        while found == 0 || begun.elapsed() < SEARCH_TIME {
+            // Asked before the look: a process that has the number in the look is a stranger then.
             let is_given_up = leader.has_given_up_number();
             let present = proc::all(|stat| stat.started >= self.started)?;
-            // A number stays taken while the session or group has a member. If a process has it that
-            // is not our main program, be it a zombie, nobody of ours is left under that number.
+            // A number stays taken while the session or group has a member. If a process has it
+            // that is not our leader, be it a zombie, no member is left under that number.
             self.has_lost_number |= is_given_up && present.iter().any(|stat| stat.pid == number);
             let (alive, dead): (Vec<_>, Vec<_>) = present.into_iter().partition(Stat::is_alive);
             let alive: HashMap<i32, Stat> =
@@ -146,86 +151,98 @@ impl DescendantTracker {
                 }
                 _ => false,
             });
-            let new = self.newcomers(leader, &alive)?;
-            let are_new = new.len();
-            self.seen.extend(new.values().map(|stat| (stat.pid, stat.started)));
+            let new = self.new_members(leader, &alive)?;
+            let count = new.len();
+            self.seen.extend(new.values().map(Stat::key));
             self.known.extend(new);
-            is_led = self.known.values().chain(&dead).any(|stat| stat.session == number);
-            if are_new == 0 {
+            has_session = self.known.values().chain(&dead).any(|stat| stat.session == number);
+            if count == 0 {
                 break;
             }
-            found += are_new;
+            found += count;
         }
-        self.has_lost_number |= !is_led && group::is_lost(leader);
+        self.has_lost_number |= !has_session && group::is_lost(leader);
         Ok(found)
     }
 
-    fn newcomers(
+    /// Returns the members among the living that are not known yet.
+    fn new_members(
         &mut self,
         leader: &Leader,
         alive: &HashMap<i32, Stat>,
     ) -> io::Result<HashMap<i32, Stat>> {
-        let number = leader.pid().as_raw_nonzero().get();
-        let is_inside = |stat: &Stat| {
-            !self.has_lost_number && (stat.session == number || stat.group == number)
-                || self.known.contains_key(&stat.parent)
-        };
         self.strangers
             .retain(|(pid, started)| alive.get(pid).is_some_and(|stat| stat.started == *started));
-        let mut new = HashMap::new();
-        let mut unreadable = Vec::new();
-        let mut rest = Vec::new();
-        for stat in alive.values().filter(|stat| !self.known.contains_key(&stat.pid)) {
-            let belongs = is_inside(stat)
-                || !self.strangers.contains(&(stat.pid, stat.started))
-                    && match proc::environ(stat.pid, &self.mark)? {
-                        Environ::Has => true,
-                        Environ::HasNot => {
-                            self.strangers.insert((stat.pid, stat.started));
-                            false
-                        }
-                        Environ::NotYet => false,
-                        Environ::Unreadable => {
-                            unreadable.push(stat);
-                            false
-                        }
-                    };
-            if belongs {
+        let (mut new, mut others, mut unreadable) = (HashMap::new(), Vec::new(), Vec::new());
+        let unknown: Vec<_> =
+            alive.values().filter(|stat| !self.known.contains_key(&stat.pid)).collect();
+        for stat in unknown {
+            let is_member = self.is_related(leader, stat)
+                || match self.check_marker(stat)? {
+                    MarkerCheck::Present => true,
+                    MarkerCheck::Absent | MarkerCheck::InExec => false,
+                    MarkerCheck::Unreadable => {
+                        unreadable.push(stat);
+                        false
+                    }
+                };
+            if is_member {
                 new.insert(stat.pid, stat.clone());
             } else {
-                rest.push(stat);
+                others.push(stat);
             }
         }
-        // The children of those, and theirs.
-        loop {
-            let before = rest.len();
-            rest.retain(|stat| {
-                let is_child = new.contains_key(&stat.parent);
-                if is_child {
-                    new.insert(stat.pid, (*stat).clone());
-                }
-                !is_child
-            });
-            if rest.len() == before {
-                break;
-            }
-        }
+        add_descendants(&mut new, others);
         unreadable.retain(|stat| !new.contains_key(&stat.pid));
         self.suspects = suspects(&unreadable);
         Ok(new)
     }
+
+    /// Returns `true` if the process is in the leader's session or group, or a member's child.
+    fn is_related(&self, leader: &Leader, stat: &Stat) -> bool {
+        let is_led = stat.session == leader.number() || stat.group == leader.number();
+        !self.has_lost_number && is_led || self.known.contains_key(&stat.parent)
+    }
+
+    fn check_marker(&mut self, stat: &Stat) -> io::Result<MarkerCheck> {
+        if self.strangers.contains(&stat.key()) {
+            return Ok(MarkerCheck::Absent);
+        }
+        let check = proc::check_marker(stat.pid, &self.marker)?;
+        if check == MarkerCheck::Absent {
+            self.strangers.insert(stat.key());
+        }
+        Ok(check)
+    }
 }
 
-/// Those among processes that cannot be examined which may have come from here: this user started
-/// them, and their parents have gone, so that init, or one of our own forebears, took them over.
+/// Adds those of the others whose ancestors are members.
+fn add_descendants(members: &mut HashMap<i32, Stat>, mut others: Vec<&Stat>) {
+    loop {
+        let before = others.len();
+        others.retain(|stat| {
+            let is_child = members.contains_key(&stat.parent);
+            if is_child {
+                members.insert(stat.pid, (*stat).clone());
+            }
+            !is_child
+        });
+        if others.len() == before {
+            return;
+        }
+    }
+}
+
+/// Returns those among processes that cannot be examined which may belong to the tree: this user
+/// started them, and their parents have exited, so that init or an ancestor of ours took them over.
 fn suspects(unreadable: &[&Stat]) -> Vec<Member> {
     if unreadable.is_empty() {
         return Vec::new();
     }
     let (me, user) = (std::process::id().cast_signed(), getuid().as_raw());
     let parent = |pid: &i32| Stat::of(*pid).ok()?.map(|stat| stat.parent).filter(|pid| *pid > 0);
-    let forebears: HashSet<i32> = std::iter::successors(Some(me), parent).chain([1]).collect();
+    let ancestors: HashSet<i32> = std::iter::successors(Some(me), parent).chain([1]).collect();
     let may_be_ours =
-        |stat: &&&Stat| forebears.contains(&stat.parent) && proc::real_user(stat.pid) == Some(user);
+        |stat: &&&Stat| ancestors.contains(&stat.parent) && proc::real_user(stat.pid) == Some(user);
     unreadable.iter().filter(may_be_ours).map(|stat| stat.member()).collect()
 }

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::Leftovers;
 
-/// Variable that holds the markers. Its value is a list, so that a tree within a tree belongs to both.
+/// Variable that holds the markers. Its value is a list, so that a tree within a tree belongs to
+/// both.
 pub(super) const VARIABLE: &str = "EXECUTION_ENGINE_TREE";
 
 /// Source of the markers of one containment.

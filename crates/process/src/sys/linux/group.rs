@@ -1,4 +1,4 @@
-//! A process group. Its leader is the main program, so its id is the group's, too.
+//! The process group of a child. Its leader is the main program, so its id is the group's, too.
 
 use std::io;
 
@@ -11,45 +11,47 @@ use super::leader::Leader;
 use super::proc::{self, Stat};
 use crate::{Tree, WatchFd, WatchReady};
 
-/// How many of a tree are watched at a time: a large one must not take all descriptors of the host.
-const MOST_WATCHED: usize = 32;
+/// Number of members that are watched at a time: a large tree must not take all descriptors of the
+/// host.
+const MAX_WATCHED: usize = 32;
 
-/// While the main program is there its id keeps the group's from being given to others. When it has
-/// ended it is reaped first: a group with a zombie in it looks like one that lives.
+/// Examines the group. While the leader is not reaped, its id keeps the group's number from being
+/// given away; a leader that has exited is reaped first, because a group with a zombie in it looks
+/// alive.
 pub(super) fn tree(leader: &mut Leader) -> io::Result<Tree> {
     leader.reap()?;
     if is_lost(leader) {
-        // Nobody can say who has left the group.
+        // Processes that have left the group cannot be found.
         return Ok(Tree::empty(false));
     }
     let members = members(leader)?;
     Ok(Tree { occupied: members.is_occupied(), ..tree_of(&members.alive) })
 }
 
-/// Who was met in a group.
-pub(super) struct Members {
+/// Members of a group at one look.
+pub(super) struct GroupMembers {
     pub(super) alive: Vec<Stat>,
-    /// Nobody was met, and yet the group exists: a program lives on in one process after another,
-    /// faster than one can look.
+    /// No member was met, and yet the group exists: a program lives on in one short-lived process
+    /// after another, faster than /proc can be read.
     unseen: bool,
 }
 
-impl Members {
+impl GroupMembers {
     pub(super) fn is_occupied(&self) -> bool {
         self.unseen || !self.alive.is_empty()
     }
 }
 
-/// The tree that these are all that is known of.
+/// Returns the tree of which these members are known.
 pub(super) fn tree_of(members: &[Stat]) -> Tree {
     let watch = |stat| {
-        let fd = proc::hold(stat).ok().flatten()?;
+        let fd = proc::pidfd_of(stat).ok().flatten()?;
         Some(WatchFd { fd, ready: WatchReady::Readable })
     };
     Tree {
         members: members.iter().map(Stat::member).collect(),
         occupied: !members.is_empty(),
-        watch: members.iter().take(MOST_WATCHED).filter_map(watch).collect(),
+        watch: members.iter().take(MAX_WATCHED).filter_map(watch).collect(),
         ..Tree::empty(false)
     }
 }
@@ -68,11 +70,11 @@ pub(super) fn signal(leader: &mut Leader, signal: Signal) -> io::Result<u32> {
     Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
-/// To all at once, those that are being forked right now included. It needs no descriptor, so it works
-/// for a host that has none left.
+/// Signals all members at once, including those that are being forked. It needs no descriptor, so
+/// it works for a host that has none left.
 ///
-/// Whose number it is is asked right before: a look at all processes takes long enough for it to
-/// pass to somebody else.
+/// The owner of the number is checked right before: a look at all processes takes long enough for
+/// the number to pass to a stranger.
 pub(super) fn send(leader: &Leader, signal: Signal) -> rustix::io::Result<()> {
     if is_lost(leader) {
         return Err(Errno::SRCH);
@@ -80,25 +82,25 @@ pub(super) fn send(leader: &Leader, signal: Signal) -> rustix::io::Result<()> {
     kill_process_group(leader.pid(), signal)
 }
 
-/// Whether nobody is left in the group, or a stranger has its number by now: it stays taken while
-/// the group has a member, so that whoever has it as an id, and is not ours, is no member.
+/// Returns `true` if the group has no member left, or if its number is a stranger's by now. The
+/// number stays taken while the group has a member, so a process that has it as its id, and is not
+/// our leader, is a stranger.
 pub(super) fn is_lost(leader: &Leader) -> bool {
-    let is_somebodys =
+    let is_strangers =
         || leader.has_given_up_number() && test_kill_process(leader.pid()) != Err(Errno::SRCH);
     (leader.is_reaped() || leader.has_given_up_number())
-        && (is_gone(leader.pid()) || is_somebodys())
+        && (is_gone(leader.pid()) || is_strangers())
 }
 
 fn is_gone(leader: Pid) -> bool {
     test_kill_process_group(leader) == Err(Errno::SRCH)
 }
 
-pub(super) fn members(leader: &Leader) -> io::Result<Members> {
-    let number = leader.pid().as_raw_nonzero().get();
-    let group = proc::all(|stat| stat.group == number)?;
+pub(super) fn members(leader: &Leader) -> io::Result<GroupMembers> {
+    let group = proc::all(|stat| stat.group == leader.number())?;
     if is_lost(leader) {
-        return Ok(Members { alive: Vec::new(), unseen: false });
+        return Ok(GroupMembers { alive: Vec::new(), unseen: false });
     }
     let unseen = group.is_empty() && !is_gone(leader.pid());
-    Ok(Members { alive: group.into_iter().filter(Stat::is_alive).collect(), unseen })
+    Ok(GroupMembers { alive: group.into_iter().filter(Stat::is_alive).collect(), unseen })
 }

@@ -1,4 +1,6 @@
-//! The main program of a child: how it ended, observed without reaping, and then reaped.
+//! The main program of a child, which leads its process group: how it exited, observed without
+//! reaping, and then reaped. All by its pidfd: its id may be another child's by now if other code
+//! in the host has reaped this one.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -12,11 +14,12 @@ use super::reaper;
 use crate::sys::rusage;
 use crate::{Exit, Reaped, Usage};
 
+/// Main program of one child.
 #[derive(Debug)]
 pub(super) struct Leader {
     pid: Pid,
     pidfd: OwnedFd,
-    /// How it has ended, once it was looked at after its end.
+    /// Known once it was looked at after its exit.
     ended: Option<Reaped>,
     is_reaped: bool,
 }
@@ -30,6 +33,11 @@ impl Leader {
         self.pid
     }
 
+    /// Returns the number of the process, its group, and its session if it leads one.
+    pub(super) fn number(&self) -> i32 {
+        self.pid.as_raw_nonzero().get()
+    }
+
     pub(super) fn exit_fd(&self) -> &OwnedFd {
         &self.pidfd
     }
@@ -38,8 +46,8 @@ impl Leader {
         self.is_reaped
     }
 
-    /// Whether its number may be somebody else's. One that another thread of the host has waited for
-    /// is there for a moment more.
+    /// Returns `true` if its number may be another process's. A leader that another thread of the
+    /// host has waited for is there for a moment more.
     pub(super) fn has_given_up_number(&self) -> bool {
         // SAFETY: signal 0 is none, and no memory is given. The typed call has no such signal.
         let sent = unsafe {
@@ -58,7 +66,7 @@ impl Leader {
     }
 
     fn look(&mut self, how: Wait) -> io::Result<Option<Reaped>> {
-        // An end does not change any more, but reaping is yet to be done.
+        // An exit does not change any more, but reaping may be yet to be done.
         if self.is_reaped || (how == Wait::Peek && self.ended.is_some()) {
             return Ok(self.ended);
         }
@@ -69,8 +77,8 @@ impl Leader {
                 self.ended = Some(ended);
                 Ok(self.ended)
             }
-            // The child is not ours to wait for. It has ended if somebody waited for it; with
-            // SIGCHLD ignored the kernel says so only when it has ended, too.
+            // The child is not ours to wait for: other code has waited for it. With SIGCHLD ignored
+            // the kernel answers this only when the child has exited, too.
             Err(error) if error.raw_os_error() == Some(libc::ECHILD) => {
                 self.is_reaped = true;
                 let unknown = Reaped { exit: Exit::Unknown, usage: Usage::default() };
@@ -80,13 +88,13 @@ impl Leader {
         }
     }
 
-    /// CPU time that it has used itself; None once it is reaped.
+    /// Returns the CPU time of this process alone. `None` once it is reaped.
     pub(super) fn cpu_time(&self) -> Option<Duration> {
-        let stat = Stat::of(self.pid.as_raw_nonzero().get()).ok()??;
+        let stat = Stat::of(self.number()).ok()??;
         (!self.is_reaped()).then(|| stat.cpu_time())
     }
 
-    /// Leaves the reaping to the background, once it has been killed.
+    /// Leaves the reaping of a killed leader to the background.
     pub(super) fn reap_later(&mut self) {
         if !matches!(self.reap(), Ok(Some(_)))
             && let Ok(pidfd) = self.pidfd.try_clone()
@@ -95,7 +103,7 @@ impl Leader {
         }
     }
 
-    /// Collects a child that is ending right now. None if somebody else has collected it.
+    /// Waits for a leader that is exiting right now. `None` if other code has collected it.
     pub(super) fn reap_now(self) -> Option<Exit> {
         loop {
             match wait(self.pidfd.as_fd(), Wait::Block) {
@@ -106,19 +114,18 @@ impl Leader {
     }
 }
 
-/// How to wait for a child.
+/// Mode of a wait for a child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wait {
-    /// Look whether it has ended, and leave it as it is.
+    /// Looks whether it has exited, and leaves it as it is.
     Peek,
-    /// Reap it if it has ended.
+    /// Reaps it if it has exited.
     Collect,
-    /// Reap it as soon as it ends.
+    /// Reaps it as soon as it exits.
     Block,
 }
 
-/// How a child has ended; None while it lives. By its descriptor and not by its id, which may be
-/// another child's by now if somebody else has reaped this one.
+/// Returns how a child has exited; `None` while it lives.
 pub(super) fn wait(pidfd: BorrowedFd<'_>, how: Wait) -> io::Result<Option<Reaped>> {
     let options = libc::WEXITED
         | match how {
@@ -129,7 +136,7 @@ pub(super) fn wait(pidfd: BorrowedFd<'_>, how: Wait) -> io::Result<Option<Reaped
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: the kernel fills two structures of these sizes. By number, because libc's wrapper
-    // does not pass on what the child has used.
+    // does not pass on the usage of the child.
     let waited = unsafe {
         libc::syscall(
             libc::SYS_waitid,
@@ -144,7 +151,7 @@ pub(super) fn wait(pidfd: BorrowedFd<'_>, how: Wait) -> io::Result<Option<Reaped
         return Err(io::Error::last_os_error());
     }
     // SAFETY: all of both was zeroed, which is a value, and the kernel may have filled them. These
-    // fields are those of a child's end.
+    // fields are those of a child's exit.
     let (info, usage, pid, status) = unsafe {
         let info = info.assume_init();
         (info, usage.assume_init(), info.si_pid(), info.si_status())

@@ -15,17 +15,17 @@ mod process;
 mod reaper;
 mod resources;
 mod sentinel;
+mod signals;
 mod stack;
 
 use std::io;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 
-pub(crate) use child_setup::hold_broken_pipe_signals;
 pub(crate) use process::Process;
 
 use cgroup::{CgroupEntry, CgroupLease, ParentCgroup};
-use child_setup::{ChildSetup, ExecImage, Isolation};
+use child_setup::{ChildSetup, Isolation};
 use clone::Placement;
 use descendants::DescendantTracker;
 use host_death::HostGuard;
@@ -34,12 +34,13 @@ use process::Tracker;
 use resources::Resources;
 
 use super::common::Shared;
+use super::exec_image::ExecImage;
 use super::pipes::{self, ChildEnds};
 use crate::error::{SpawnError, SpawnStage};
 use crate::limits::LimitUnavailable;
 use crate::{Child, Launch, Level, Limits, Spawned};
 
-/// Why this host does not offer a level.
+/// Returns the reason why this host does not offer a level.
 pub(crate) fn available(level: Level) -> Result<(), String> {
     match level {
         Level::ProcessGroup => Ok(()),
@@ -50,7 +51,7 @@ pub(crate) fn available(level: Level) -> Result<(), String> {
     }
 }
 
-/// What the children of one owner share; made with the first of them.
+/// State that the children of one owner share.
 #[derive(Debug)]
 pub(crate) struct Containment {
     level: Level,
@@ -72,11 +73,11 @@ impl Containment {
         if self.level == Level::Cgroup {
             return cgroup::check(limits);
         }
-        let asked = [
+        let requested = [
             ("tree_memory_bytes", limits.tree_memory_bytes),
             ("tree_processes", limits.tree_processes),
         ];
-        match asked.into_iter().find(|(_, limit)| limit.is_some()) {
+        match requested.into_iter().find(|(_, limit)| limit.is_some()) {
             None => Ok(()),
             Some((field, _)) => {
                 let reason = format!("a {} cannot enforce it; it needs a cgroup", self.level);
@@ -89,8 +90,8 @@ impl Containment {
     pub(crate) fn spawn(&self, launch: &Launch) -> Result<Spawned, SpawnError> {
         let (host, child) = pipes::open(launch)?;
         let process = match self.level {
-            Level::Cgroup => self.spawn_into_group(launch, &child)?,
-            Level::ProcessGroup | Level::ProcessTree => self.spawn_on_roster(launch, &child)?,
+            Level::Cgroup => self.spawn_in_cgroup(launch, &child)?,
+            Level::ProcessGroup | Level::ProcessTree => self.spawn_listed(launch, &child)?,
         };
         Ok(Spawned {
             child: Child::new(process),
@@ -100,37 +101,40 @@ impl Containment {
         })
     }
 
-    fn spawn_on_roster(&self, launch: &Launch, child: &ChildEnds) -> Result<Process, SpawnError> {
+    /// Starts a child that the host's death ends by the list of process ids and by its marker.
+    fn spawn_listed(&self, launch: &Launch, ends: &ChildEnds) -> Result<Process, SpawnError> {
         let guard = self.host_guard.get_or_make(HostGuard::new).map_err(uncontained)?;
-        let mark = guard.marker().next(launch.leftovers);
-        let image = ExecImage::marked(launch, &mark)?;
-        let entry = PidSlot::new(guard);
-        let mut setup = setup(&image, child, launch);
-        if let Some(place) = entry.target() {
-            setup.register_pid(place);
+        let marker = guard.marker().next(launch.leftovers);
+        let image = ExecImage::new(launch, Some((env_marker::VARIABLE, &marker)))?;
+        let slot = PidSlot::new(guard);
+        let mut setup = ChildSetup::new(&image, ends.raw(), Isolation::Session);
+        setup.limit(Resources::of(&launch.limits));
+        if let Some(target) = slot.target() {
+            setup.register_pid(target);
         }
         let leader = clone::start(setup, Placement::Inherit)?;
-        let hold = match self.level {
-            Level::ProcessTree => Tracker::Tree(Box::new(DescendantTracker::new(mark, &leader))),
+        let tracker = match self.level {
+            Level::ProcessTree => Tracker::Tree(Box::new(DescendantTracker::new(marker, &leader))),
             _ => Tracker::Group,
         };
-        Ok(Process::new(leader, hold, Some(entry), launch.leftovers))
+        Ok(Process::new(leader, tracker, Some(slot), launch.leftovers))
     }
 
-    fn spawn_into_group(&self, launch: &Launch, child: &ChildEnds) -> Result<Process, SpawnError> {
-        let image = ExecImage::new(launch)?;
+    fn spawn_in_cgroup(&self, launch: &Launch, ends: &ChildEnds) -> Result<Process, SpawnError> {
+        let image = ExecImage::new(launch, None)?;
         let entry = cgroup::entry().map_err(|reason| uncontained(io::Error::other(reason)))?;
         let mut attempts = 0;
         loop {
             attempts += 1;
             let parent = self.parent.get_or_make(ParentCgroup::make).map_err(uncontained)?;
-            let mut setup = setup(&image, child, launch);
-            setup.isolate(Isolation::Group);
+            let mut setup = ChildSetup::new(&image, ends.raw(), Isolation::Group);
+            setup.limit(Resources::of(&launch.limits));
             match spawn_below(&parent, entry, setup, launch) {
-                // Somebody has removed our groups: make them again, once.
-                Err(error) if attempts == 1 && is_removed(&error) => {
+                // An administrator or a service manager has removed our groups: make them again,
+                // once.
+                Err(error) if attempts == 1 && is_removed_group(&error) => {
                     parent.forget_idle();
-                    if parent.is_gone() {
+                    if parent.is_removed() {
                         self.parent.forget(&parent);
                     }
                 }
@@ -147,9 +151,9 @@ fn spawn_below(
     launch: &Launch,
 ) -> Result<Process, SpawnError> {
     let group = parent.group(&launch.limits).map_err(uncontained)?;
-    // From here on the leaf gives the group back, also when nobody comes to live there.
-    let leaf = CgroupLease::new(group, Arc::clone(parent));
-    let group = leaf.group().map_err(uncontained)?;
+    // From here on the lease gives the group back, also when the child cannot be started.
+    let lease = CgroupLease::new(group, Arc::clone(parent));
+    let group = lease.group().map_err(uncontained)?;
     let leader = match entry {
         CgroupEntry::CloneInto => clone::start(setup, Placement::CloneInto(group.fd()))?,
         CgroupEntry::Attach => {
@@ -157,19 +161,11 @@ fn spawn_below(
             clone::start(setup, Placement::Attach(procs.as_fd()))?
         }
     };
-    Ok(Process::new(leader, Tracker::Cgroup(leaf), None, launch.leftovers))
+    Ok(Process::new(leader, Tracker::Cgroup(lease), None, launch.leftovers))
 }
 
-/// A group that has been removed under us says ENOENT by its path and ENODEV by its descriptor.
-fn is_removed(error: &SpawnError) -> bool {
-    let removed = matches!(error.source.raw_os_error(), Some(libc::ENOENT | libc::ENODEV));
-    error.stage == SpawnStage::Containment && removed
-}
-
-fn setup<'a>(image: &'a ExecImage, child: &ChildEnds, launch: &Launch) -> ChildSetup<'a> {
-    let mut setup = ChildSetup::new(image, child.raw());
-    setup.limit(Resources::of(&launch.limits));
-    setup
+fn is_removed_group(error: &SpawnError) -> bool {
+    error.stage == SpawnStage::Containment && cgroup::is_removed(&error.source)
 }
 
 fn uncontained(error: io::Error) -> SpawnError {

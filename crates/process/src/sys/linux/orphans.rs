@@ -1,4 +1,5 @@
-//! A host that is process 1 or a subreaper inherits the orphans of its children, and their zombies.
+//! The zombies of a tree in a host that is process 1 or a subreaper, which inherits the orphans of
+//! its children.
 
 use std::collections::HashSet;
 use std::os::fd::AsFd as _;
@@ -9,7 +10,7 @@ use super::leader::{Wait, wait};
 use super::proc::{self, Stat};
 use super::reaper;
 
-/// Whether orphans below this process become its children.
+/// Returns `true` if orphans below this process become its children.
 pub(super) fn come_to_us() -> bool {
     if std::process::id() == 1 {
         return true;
@@ -20,24 +21,24 @@ pub(super) fn come_to_us() -> bool {
     answer == 0 && is_subreaper != 0
 }
 
-/// Who comes from one child, as far as that can be told of a zombie, whose environment is gone.
+/// Filter for the processes of one tree, by what can be read of a zombie: its environment is gone.
 #[derive(Debug)]
 pub(super) struct OrphanFilter {
-    /// The number of a group and a session; none if it may be somebody else's.
+    /// Number of a group and a session. `None` if it may be a stranger's.
     leader: Option<i32>,
-    /// By id and start time.
+    /// Members by id and start time.
     seen: HashSet<(i32, u64)>,
-    /// The end of the path of a control group.
-    group: Option<String>,
-    /// In clock ticks since the system started; who is younger has come by a recycled number.
+    /// End of the path of a control group.
+    cgroup: Option<String>,
+    /// In clock ticks since boot. A process that started later has a recycled number.
     until: u64,
 }
 
 impl OrphanFilter {
-    /// The process group of this one, and its session if it leads one.
+    /// Accepts the process group of this leader, and its session if it leads one.
     pub(super) fn of(leader: Pid) -> Self {
         let leader = Some(leader.as_raw_nonzero().get());
-        Self { leader, seen: HashSet::new(), group: None, until: proc::now() }
+        Self { leader, seen: HashSet::new(), cgroup: None, until: proc::now() }
     }
 
     pub(super) fn with_seen(self, seen: &HashSet<(i32, u64)>, has_lost_number: bool) -> Self {
@@ -45,53 +46,53 @@ impl OrphanFilter {
         Self { leader, seen: seen.clone(), ..self }
     }
 
-    pub(super) fn with_group(self, group: Option<String>) -> Self {
-        Self { group, ..self }
+    pub(super) fn with_cgroup(self, cgroup: Option<String>) -> Self {
+        Self { cgroup, ..self }
     }
 
-    fn includes(&self, stat: &Stat) -> bool {
-        let is_kin = [stat.session, stat.group].map(Some).contains(&self.leader)
+    fn accepts(&self, stat: &Stat) -> bool {
+        let is_member = [stat.session, stat.group].map(Some).contains(&self.leader)
             || self.seen.contains(&(stat.pid, stat.started))
-            || self.group.as_ref().is_some_and(|group| is_in(stat.pid, group));
-        is_kin && stat.started <= self.until
+            || self.cgroup.as_ref().is_some_and(|cgroup| is_in(stat.pid, cgroup));
+        is_member && stat.started <= self.until
     }
 
-    /// Reaps those that have become zombies of this process, each by its id: other children are
-    /// none of our business. Whether nobody is left who may still become one.
+    /// Reaps the tree's zombies that are children of this process, each by its id: other children
+    /// are left to the host. Returns `true` if no process is left that may still become one.
     pub(super) fn reap(&self) -> bool {
         let me = std::process::id().cast_signed();
-        let Ok(kin) = proc::all(|stat| self.includes(stat)) else { return false };
+        let Ok(members) = proc::all(|stat| self.accepts(stat)) else { return false };
         let is_reaped = |stat: &Stat| {
             let is_zombie = stat.parent == me && !stat.is_alive();
             is_zombie && reap(stat).is_some()
         };
-        kin.iter().filter(|stat| !is_reaped(stat)).count() == 0
+        members.iter().filter(|stat| !is_reaped(stat)).count() == 0
     }
 }
 
 fn reap(zombie: &Stat) -> Option<()> {
-    let pidfd = proc::hold(zombie).ok()??;
-    // Somebody else may have been faster.
+    let pidfd = proc::pidfd_of(zombie).ok()??;
+    // Other code in the host may have been faster.
     wait(pidfd.as_fd(), Wait::Collect).is_ok().then_some(())
 }
 
-/// A zombie stays in the group it died in.
-fn is_in(pid: i32, group: &str) -> bool {
+/// Returns `true` if a process is in the control group; a zombie stays in the one it died in.
+fn is_in(pid: i32, cgroup: &str) -> bool {
     let groups = std::fs::read(format!("/proc/{pid}/cgroup")).unwrap_or_default();
     let groups = String::from_utf8_lossy(&groups);
     let path = groups.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or_default();
     let path = path.strip_suffix(" (deleted)").unwrap_or(path);
-    path.split_once(group).is_some_and(|(_, rest)| rest.is_empty() || rest.starts_with('/'))
+    path.split_once(cgroup).is_some_and(|(_, rest)| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Reaps the zombies that there are, and leaves those that come within moments to the background.
-pub(super) fn collect(kin: OrphanFilter) {
-    if !kin.reap() {
-        reaper::collect(kin);
+pub(super) fn collect(filter: OrphanFilter) {
+    if !filter.reap() {
+        reaper::collect(filter);
     }
 }
 
-/// Sees to it that these are reaped when they end, whenever that is.
+/// Arranges that these processes are reaped when they exit, whenever that is.
 pub(super) fn adopt(left: impl Iterator<Item = Stat>) {
-    left.filter_map(|stat| proc::hold(&stat).ok().flatten()).for_each(reaper::reap);
+    left.filter_map(|stat| proc::pidfd_of(&stat).ok().flatten()).for_each(reaper::reap);
 }

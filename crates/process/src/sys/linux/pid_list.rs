@@ -1,7 +1,7 @@
 //! List of the children that must not outlive the host, in memory that the sentinel shares.
 //!
-//! Each child has a line of fixed width with its process id, or blanks. It writes the id itself before
-//! its program runs, so a host that is killed in between leaves no child that is not listed.
+//! Each child has a line of fixed width with its process id, or blanks. It writes the id itself
+//! before its program runs, so a host that is killed in between leaves no child that is not listed.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -22,8 +22,8 @@ const BLANK: [u8; LINE] = *b"          \n";
 pub(super) struct PidList {
     file: OwnedFd,
     lines: Mutex<LineTable>,
-    /// Lines that this host may write. Its limit of file sizes is in force for files in memory, too,
-    /// and a write beyond it ends the host with SIGXFSZ.
+    /// Lines that this host may write. Its limit of file sizes is in force for files in memory,
+    /// too, and a write beyond it ends the host with SIGXFSZ.
     max_lines: u64,
 }
 
@@ -102,8 +102,8 @@ impl Drop for PidSlot {
     }
 }
 
-/// Creates a file in memory. Systems may refuse one that could be executed (`vm.memfd_noexec=2`), and
-/// kernels before 6.3 do not know the flag.
+/// Creates a file in memory. Systems may refuse one that could be executed (`vm.memfd_noexec=2`),
+/// and kernels before 6.3 do not know the flag.
 fn memory_file() -> io::Result<OwnedFd> {
     let create = |flags| memfd_create("execution-pid-list", MemfdFlags::CLOEXEC | flags);
     let file = match create(MemfdFlags::NOEXEC_SEAL) {

@@ -1,4 +1,7 @@
-//! What /proc tells of processes.
+//! Processes as /proc shows them.
+//!
+//! A pid means another process as soon as the first is reaped. So a process is named by pid and
+//! start time here, and signalled through a descriptor.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -13,7 +16,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::Member;
 
-/// One line of `/proc/PID/stat`, as far as it matters here.
+/// Fields of `/proc/PID/stat`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Stat {
     pub(super) pid: i32,
@@ -22,20 +25,20 @@ pub(super) struct Stat {
     pub(super) parent: i32,
     pub(super) group: i32,
     pub(super) session: i32,
-    /// CPU time of its own, in clock ticks.
+    /// CPU time of the process itself, in clock ticks.
     cpu: u64,
     threads: u32,
-    /// Whether it is on its way out, and has given up its memory or will in a moment.
+    /// It is exiting, and has given up its memory or will in a moment (`PF_EXITING`).
     is_exiting: bool,
-    /// Whether it is becoming another program just now: its environment is not there yet.
-    is_becoming: bool,
-    /// In clock ticks since the system started. With the pid it names a process for ever.
+    /// It is in the middle of exec: its environment is not there yet.
+    is_in_exec: bool,
+    /// In clock ticks since boot. With the pid it names a process for ever.
     pub(super) started: u64,
 }
 
 impl Stat {
-    /// None if there is no such process, or not any more; an error if the host has not the means to
-    /// tell.
+    /// Reads the process `pid`. `None` if there is none, or not any more; an error if the host
+    /// lacks the means to look.
     pub(super) fn of(pid: i32) -> io::Result<Option<Self>> {
         // The line is some 300 bytes long and comes with one read.
         let mut line = [0; 1024];
@@ -48,23 +51,28 @@ impl Stat {
         }
     }
 
-    /// Whether it can still do anything: not a zombie, not on its way out. A zombie with threads is
-    /// one whose first thread has ended while others run on.
+    /// Returns `true` if the process can still act. A zombie with threads is one whose first thread
+    /// has ended while others run on.
     pub(super) fn is_alive(&self) -> bool {
         self.threads > 1 || !matches!(self.state, 'Z' | 'X' | 'x')
     }
 
-    /// Whether it is on its way out, all of it.
+    /// Returns `true` if the whole process is exiting. It forks no more.
     pub(super) fn is_ending(&self) -> bool {
         self.threads <= 1 && self.is_exiting
     }
 
-    /// Whether this is the same process, at whatever time it was looked at.
-    pub(super) fn is_same(&self, other: &Self) -> bool {
-        (self.pid, self.started) == (other.pid, other.started)
+    /// Returns pid and start time, which name a process for ever.
+    pub(super) fn key(&self) -> (i32, u64) {
+        (self.pid, self.started)
     }
 
-    /// CPU time that it has used itself, without the children it waited for.
+    /// Returns `true` if both are looks at one process.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+
+    /// Returns the CPU time of the process itself, without the children it waited for.
     pub(super) fn cpu_time(&self) -> Duration {
         Duration::from_millis(self.cpu.saturating_mul(1000) / ticks_per_second())
     }
@@ -74,8 +82,8 @@ impl Stat {
     }
 }
 
-/// Whether it is the host that lacks something, whoever is looked at. What could not be looked at then
-/// may be there.
+/// Returns `true` if the host lacks something. A process that could not be looked at may exist
+/// then.
 fn is_shortage(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM))
 }
@@ -84,17 +92,17 @@ fn ticks_per_second() -> u64 {
     rustix::param::clock_ticks_per_second().max(1)
 }
 
-/// Why /proc is of no use here: it is not there, or shows another process namespace, in which our
-/// numbers mean others. Asked without a descriptor.
+/// Checks that /proc is usable: it may be missing, or show another process namespace, in which our
+/// numbers mean other processes. It needs no descriptor.
 pub(super) fn check() -> io::Result<()> {
     let myself = std::fs::read_link("/proc/self")?;
     if myself.to_str() == Some(&std::process::id().to_string()) {
         return Ok(());
     }
-    Err(io::Error::other("/proc shows another process namespace than this one; mount it anew"))
+    Err(io::Error::other("/proc shows another process namespace; mount it anew for this one"))
 }
 
-/// The present moment as a start time would tell it.
+/// Returns the present moment in the unit of start times.
 pub(super) fn now() -> u64 {
     let now = clock_gettime(ClockId::Boottime);
     let (seconds, nanos) = (now.tv_sec.cast_unsigned(), now.tv_nsec.cast_unsigned());
@@ -102,16 +110,16 @@ pub(super) fn now() -> u64 {
     seconds * per_second + nanos * per_second / 1_000_000_000
 }
 
-/// Those processes that are wanted, zombies included, of all that there are now.
+/// Returns the processes, zombies included, that `wanted` accepts.
 ///
-/// The directory is read a few entries at a time: in a large piece most would be old news when they
-/// are looked at, and a program that lives on in one short-lived process after another would never
-/// be met.
+/// The directory is read a few entries at a time: in a large piece most entries would be stale when
+/// they are looked at, and a program that lives on in one short-lived process after another would
+/// never be met.
 pub(super) fn all(wanted: impl Fn(&Stat) -> bool) -> io::Result<Vec<Stat>> {
     check()?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let proc = rustix::fs::open("/proc", flags, Mode::empty())?;
-    // Room for one name of any length, or some eight ids.
+    // It holds one name of any length, or some eight ids.
     let mut buffer = [MaybeUninit::uninit(); 288];
     let mut entries = RawDir::new(&proc, &mut buffer);
     let mut found = Vec::new();
@@ -124,8 +132,8 @@ pub(super) fn all(wanted: impl Fn(&Stat) -> bool) -> io::Result<Vec<Stat>> {
     Ok(found)
 }
 
-/// `pid (name) state parent group session ..`, where the name may hold anything, parentheses
-/// included.
+/// Parses `pid (name) state parent group session ..`. The name may hold anything, blanks, newlines
+/// and parentheses included, so fields are counted from the last parenthesis.
 fn parse(pid: i32, line: &[u8]) -> Option<Stat> {
     let open = line.iter().position(|&byte| byte == b'(')?;
     let close = line.iter().rposition(|&byte| byte == b')')?;
@@ -140,10 +148,10 @@ fn parse(pid: i32, line: &[u8]) -> Option<Stat> {
     let threads = fields.nth(4)?.parse().ok()?;
     let started = fields.nth(1)?.parse().ok()?;
     let (cpu, is_exiting) = (user + system, flags & PF_EXITING != 0);
-    // Where the environment ends in its memory. An empty one has an end, too, and the kernel's own
-    // threads have no memory.
+    // The end of the environment in the process's memory (env_end). An empty one has an end, too,
+    // and the kernel's own threads have no memory.
     let has_environ = fields.nth(28) != Some("0");
-    let is_becoming = !has_environ && flags & (PF_EXITING | PF_KTHREAD) == 0;
+    let is_in_exec = !has_environ && flags & (PF_EXITING | PF_KTHREAD) == 0;
     let stat = Stat {
         pid,
         name,
@@ -154,63 +162,65 @@ fn parse(pid: i32, line: &[u8]) -> Option<Stat> {
         cpu,
         threads,
         is_exiting,
-        is_becoming,
+        is_in_exec,
         started,
     };
     Some(stat)
 }
 
-/// The kernel's own flags of a thread that ends, and of one of the kernel.
+/// Flag of a thread that is exiting.
 const PF_EXITING: u32 = 0x4;
+/// Flag of a thread of the kernel.
 const PF_KTHREAD: u32 = 0x20_0000;
-/// How long to wait for a process to become another program, which takes it a moment of its time.
-const BECOMES_WITHIN: Duration = Duration::from_millis(20);
+/// Longest wait for the end of an exec, which takes the process a moment of its own time.
+const EXEC_TIMEOUT: Duration = Duration::from_millis(20);
 
-/// What the environment of a process tells.
+/// Result of a search for a marker in the environment of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Environ {
-    Has,
-    HasNot,
-    /// It is becoming another program.
-    NotYet,
-    /// It belongs to another user by now.
+pub(super) enum MarkerCheck {
+    Present,
+    Absent,
+    /// The process is in the middle of exec.
+    InExec,
+    /// The process belongs to another user by now.
     Unreadable,
 }
 
-/// Whether the environment a process started with holds `mark`.
-pub(super) fn environ(pid: i32, mark: &str) -> io::Result<Environ> {
+/// Searches the environment that a process started with for `marker`.
+pub(super) fn check_marker(pid: i32, marker: &str) -> io::Result<MarkerCheck> {
     Ok(match read_environ(pid) {
         Ok(Some(environ)) => {
-            let found = environ.windows(mark.len()).any(|window| window == mark.as_bytes());
-            if found { Environ::Has } else { Environ::HasNot }
+            let found = environ.windows(marker.len()).any(|window| window == marker.as_bytes());
+            if found { MarkerCheck::Present } else { MarkerCheck::Absent }
         }
-        Ok(None) => Environ::NotYet,
+        Ok(None) => MarkerCheck::InExec,
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => match Stat::of(pid)? {
-            // What is left of a process that has given up its memory belongs to root.
-            Some(stat) if stat.is_ending() => Environ::HasNot,
-            Some(_) => Environ::Unreadable,
-            None => Environ::HasNot,
+            // The /proc entry of a process that has given up its memory belongs to root, also that
+            // of one of our own.
+            Some(stat) if stat.is_ending() => MarkerCheck::Absent,
+            Some(_) => MarkerCheck::Unreadable,
+            None => MarkerCheck::Absent,
         },
         Err(error) if is_shortage(&error) => return Err(error),
-        Err(_) => Environ::HasNot,
+        Err(_) => MarkerCheck::Absent,
     })
 }
 
-/// In the middle of exec it is empty for a moment, also that of a process which has the mark before and
-/// after: one that is passed over then could be taken for nobody's, and outlive its tree. None if that
-/// moment lasts.
+/// Reads an environment. In the middle of exec it is empty for a moment, also that of a process
+/// which has the marker before and after: passed over then, it could outlive its tree. `None` if
+/// that moment lasts.
 fn read_environ(pid: i32) -> io::Result<Option<Vec<u8>>> {
     let read = || std::fs::read(format!("/proc/{pid}/environ"));
     let mut environ = read()?;
     let begun = Instant::now();
     while environ.is_empty() {
-        let is_becoming = Stat::of(pid)?.is_some_and(|stat| stat.is_becoming);
-        // In this order: what is read of one that has become another program is what it has.
+        let is_in_exec = Stat::of(pid)?.is_some_and(|stat| stat.is_in_exec);
+        // In this order: what is read after the end of an exec is the new environment.
         environ = read()?;
-        if !is_becoming {
+        if !is_in_exec {
             break;
         }
-        if begun.elapsed() > BECOMES_WITHIN {
+        if begun.elapsed() > EXEC_TIMEOUT {
             return Ok(None);
         }
         std::thread::yield_now();
@@ -218,9 +228,9 @@ fn read_environ(pid: i32) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(environ))
 }
 
-/// The user that started a process, whatever rights it has now.
+/// Returns the user that started a process, whatever rights it has now.
 pub(super) fn real_user(pid: i32) -> Option<u32> {
-    // Its name is in there, too, and may hold anything.
+    // The name of the process is in there, too, and may be no UTF-8.
     let status = std::fs::read(format!("/proc/{pid}/status")).ok()?;
     String::from_utf8_lossy(&status)
         .lines()
@@ -231,9 +241,9 @@ pub(super) fn real_user(pid: i32) -> Option<u32> {
         .ok()
 }
 
-/// A descriptor of the process that `stat` was read from, so that what is done with it cannot hit
-/// another one with a recycled id. None if it has gone.
-pub(super) fn hold(stat: &Stat) -> io::Result<Option<OwnedFd>> {
+/// Opens a descriptor of the process that `stat` was read from, so that a signal cannot hit another
+/// process with a recycled id. `None` if it has exited.
+pub(super) fn pidfd_of(stat: &Stat) -> io::Result<Option<OwnedFd>> {
     let Some(pid) = Pid::from_raw(stat.pid) else { return Ok(None) };
     let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
         Ok(pidfd) => pidfd,
@@ -245,8 +255,8 @@ pub(super) fn hold(stat: &Stat) -> io::Result<Option<OwnedFd>> {
     Ok(is_it.then_some(pidfd))
 }
 
-/// Sends a signal to each, through one descriptor at a time: a tree may be larger than the host has
-/// room for. Says how many got it; an error only if nobody did.
+/// Sends a signal to each process, through one descriptor at a time: the host may not have as many
+/// as the tree has members. Returns the number of processes that got it; an error only if none did.
 pub(super) fn send<'a>(
     to: impl IntoIterator<Item = &'a Stat>,
     signal: rustix::process::Signal,
@@ -254,7 +264,7 @@ pub(super) fn send<'a>(
     let mut reached = 0;
     let mut failure = None;
     for stat in to {
-        let sent = hold(stat).and_then(|pidfd| match pidfd {
+        let sent = pidfd_of(stat).and_then(|pidfd| match pidfd {
             Some(pidfd) => Ok(pidfd_send_signal(pidfd, signal)?),
             None => Err(Errno::SRCH.into()),
         });
@@ -285,24 +295,24 @@ mod tests {
         assert_eq!((stat.cpu, stat.threads), (3, 8));
         assert_eq!((stat.name.as_str(), stat.state), ("a) S 1 (b\n", 'R'));
         assert_eq!((stat.parent, stat.group, stat.session, stat.started), (1, 5, 6, 987));
-        assert!(!stat.is_becoming, "that is not told");
+        assert!(!stat.is_in_exec, "it is not reported");
         assert_eq!(parse(7, b""), None);
         assert_eq!(parse(7, b"7 (x) "), None);
     }
 
     #[test]
-    fn a_process_without_an_environment_yet_is_becoming_another_program() {
+    fn a_process_without_an_environment_yet_is_in_exec() {
         let line = |flags: u32, environ_ends: u32| {
             let zeros = "0 ".repeat(28);
             format!(
                 "7 (a) R 1 5 6 0 -1 {flags} 0 0 0 0 1 2 3 4 20 0 1 0 987 {zeros}{environ_ends} 0"
             )
         };
-        let is_becoming = |flags, ends| parse(7, line(flags, ends).as_bytes()).unwrap().is_becoming;
-        assert!(is_becoming(0, 0));
-        assert!(!is_becoming(0, 4711));
-        assert!(!is_becoming(PF_EXITING, 0) && !is_becoming(PF_KTHREAD, 0));
-        assert!(!myself().is_becoming);
+        let is_in_exec = |flags, ends| parse(7, line(flags, ends).as_bytes()).unwrap().is_in_exec;
+        assert!(is_in_exec(0, 0));
+        assert!(!is_in_exec(0, 4711));
+        assert!(!is_in_exec(PF_EXITING, 0) && !is_in_exec(PF_KTHREAD, 0));
+        assert!(!myself().is_in_exec);
     }
 
     #[test]
@@ -310,7 +320,7 @@ mod tests {
         let me = myself();
         assert!(me.is_alive() && me.started > 0);
         assert_eq!(real_user(me.pid), Some(rustix::process::getuid().as_raw()));
-        // Of its first thread, which is not this one.
+        // The name of the first thread, which is not this one.
         let named = std::fs::read("/proc/self/comm").unwrap();
         std::fs::write("/proc/self/comm", b"caf\xe9\xff").unwrap();
         let user = real_user(me.pid);

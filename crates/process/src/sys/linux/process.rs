@@ -1,4 +1,4 @@
-//! A child: its main program, and the hold on the tree that comes from it.
+//! A child: its main program, and the tracker of the process tree that comes from it.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -13,6 +13,7 @@ use super::pid_list::PidSlot;
 use super::proc::Stat;
 use crate::{Exit, Leftovers, Reaped, Signal, Tree, TreeUsage};
 
+/// Backend of [`Child`](crate::Child).
 #[derive(Debug)]
 pub(crate) struct Process {
     leader: Leader,
@@ -20,20 +21,20 @@ pub(crate) struct Process {
     /// Keeps the tree on the list of those that must not outlive the host, where a list does that.
     listed: Option<PidSlot>,
     leftovers: Leftovers,
-    tree_state: TreeState,
+    state: TreeState,
 }
 
-/// What is known of the tree without looking.
+/// What is known of the tree without a look at it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum TreeState {
     Unknown,
-    /// It was empty at the last look, and the main program has ended.
-    Gone,
-    /// It has been given up and lives on.
+    /// It was empty at the last look, and the main program has exited.
+    Empty,
+    /// It was given up and lives on.
     Left,
 }
 
-/// What holds the tree.
+/// Finds and signals the members of a tree, by the level of its containment.
 #[derive(Debug)]
 pub(super) enum Tracker {
     Group,
@@ -48,11 +49,11 @@ impl Process {
         listed: Option<PidSlot>,
         leftovers: Leftovers,
     ) -> Self {
-        Self { leader, tracker, listed, leftovers, tree_state: TreeState::Unknown }
+        Self { leader, tracker, listed, leftovers, state: TreeState::Unknown }
     }
 
     pub(crate) fn id(&self) -> u32 {
-        self.leader.pid().as_raw_nonzero().get().cast_unsigned()
+        self.leader.number().cast_unsigned()
     }
 
     pub(crate) fn exit_fd(&self) -> &OwnedFd {
@@ -74,31 +75,32 @@ impl Process {
     pub(crate) fn tree(&mut self) -> io::Result<Tree> {
         let tree = match &mut self.tracker {
             Tracker::Group => group::tree(&mut self.leader)?,
-            Tracker::Tree(lineage) => {
-                let tree = lineage.tree(&mut self.leader)?;
-                // Those who are left have their mark.
+            Tracker::Tree(descendants) => {
+                let tree = descendants.tree(&mut self.leader)?;
+                // The number may be a stranger's from now on. The members that are left have their
+                // marker.
                 if let Some(listed) = &mut self.listed
-                    && lineage.has_lost_number()
+                    && descendants.has_lost_number()
                 {
                     listed.clear();
                 }
                 tree
             }
-            Tracker::Cgroup(leaf) => match leaf.tree() {
+            Tracker::Cgroup(lease) => match lease.tree() {
                 Ok(tree) if !tree.is_empty() => tree,
                 Ok(_) => {
                     let tree = moved_out(&mut self.leader)?;
                     if tree.is_empty() && self.leader.exit()?.is_some() {
-                        leaf.end();
+                        lease.end();
                     }
                     tree
                 }
-                // The group was removed, so whoever was in it has been moved elsewhere.
+                // The group was removed, so its members have been moved elsewhere.
                 Err(_) => group::tree(&mut self.leader)?,
             },
         };
         if tree.is_empty() && self.leader.exit()?.is_some() {
-            self.tree_state = TreeState::Gone;
+            self.state = TreeState::Empty;
         }
         Ok(tree)
     }
@@ -109,12 +111,12 @@ impl Process {
         };
         match &mut self.tracker {
             Tracker::Group => group::signal(&mut self.leader, number),
-            Tracker::Tree(lineage) => lineage.signal(&mut self.leader, number),
-            Tracker::Cgroup(leaf) => {
+            Tracker::Tree(descendants) => descendants.signal(&mut self.leader, number),
+            Tracker::Cgroup(lease) => {
                 if signal == Signal::Continue {
-                    leaf.thaw()?;
+                    lease.thaw()?;
                 }
-                match leaf.signal(number) {
+                match lease.signal(number) {
                     Ok(0) | Err(_) => group::signal(&mut self.leader, number),
                     reached => reached,
                 }
@@ -124,80 +126,81 @@ impl Process {
 
     pub(crate) fn pause(&mut self) -> io::Result<()> {
         match &mut self.tracker {
-            Tracker::Cgroup(leaf) => leaf.freeze(),
+            Tracker::Cgroup(lease) => lease.freeze(),
             Tracker::Group | Tracker::Tree(_) => self.signal(Signal::Stop).map(drop),
         }
     }
 
     pub(crate) fn resume(&mut self) -> io::Result<()> {
         match &mut self.tracker {
-            Tracker::Cgroup(leaf) => leaf.thaw(),
+            Tracker::Cgroup(lease) => lease.thaw(),
             Tracker::Group | Tracker::Tree(_) => self.signal(Signal::Continue).map(drop),
         }
     }
 
     pub(crate) fn tree_usage(&self) -> Option<TreeUsage> {
         match &self.tracker {
-            Tracker::Cgroup(leaf) => leaf.usage(),
+            Tracker::Cgroup(lease) => lease.usage(),
             Tracker::Group | Tracker::Tree(_) => None,
         }
     }
 
     pub(crate) fn leave(&mut self) -> io::Result<()> {
-        debug_assert_eq!(self.leftovers, Leftovers::Leave, "the sentinel would not know of it");
+        debug_assert_eq!(self.leftovers, Leftovers::Leave, "the sentinel would kill the tree");
         if orphans::come_to_us() {
             let pids = self.tree()?.members.into_iter().map(|member| member.pid.cast_signed());
             orphans::adopt(pids.filter_map(|pid| Stat::of(pid).ok()?));
-            // Some may have ended since the program did, too early to be adopted.
-            self.kin().reap();
+            // Some may have exited since the program did, too early to be adopted.
+            self.orphan_filter().reap();
         }
-        if let Tracker::Cgroup(leaf) = &mut self.tracker {
-            leaf.let_go()?;
+        if let Tracker::Cgroup(lease) = &mut self.tracker {
+            lease.move_members_out()?;
         }
-        self.tree_state = TreeState::Left;
+        self.state = TreeState::Left;
         Ok(())
     }
 
-    /// Who counts as kin of this child when zombies are collected.
-    fn kin(&self) -> OrphanFilter {
-        let kin = OrphanFilter::of(self.leader.pid());
+    /// Returns the filter for the zombies of this tree.
+    fn orphan_filter(&self) -> OrphanFilter {
+        let filter = OrphanFilter::of(self.leader.pid());
         match &self.tracker {
-            Tracker::Group => kin,
-            Tracker::Tree(lineage) => kin.with_seen(lineage.seen(), lineage.has_lost_number()),
-            Tracker::Cgroup(leaf) => kin.with_group(leaf.name()),
+            Tracker::Group => filter,
+            Tracker::Tree(descendants) => {
+                filter.with_seen(descendants.seen(), descendants.has_lost_number())
+            }
+            Tracker::Cgroup(lease) => filter.with_cgroup(lease.name()),
         }
     }
 }
 
-/// An empty group has somebody outside of it if a process has the right to move itself elsewhere,
-/// and does. That the main program or its process group did so can be seen.
+/// Examines the process group of a child whose control group is empty. A process with the right to
+/// move itself to another control group can have left; that the main program or its process group
+/// did so can be seen.
 fn moved_out(leader: &mut Leader) -> io::Result<Tree> {
     leader.reap()?;
     if group::is_lost(leader) {
         return Ok(Tree::empty(true));
     }
-    // Zombies that nobody collects keep the process group, too.
+    // Zombies that their parent does not collect keep the process group, too.
     let members = group::members(leader)?;
     let occupied = members.is_occupied();
     Ok(Tree { occupied, proven: !occupied, ..group::tree_of(&members.alive) })
 }
 
 impl Drop for Process {
-    /// Kills the tree and leaves the rest to the background.
+    /// Kills the tree and leaves the reaping to the background.
     fn drop(&mut self) {
-        if self.tree_state == TreeState::Unknown
-            && !matches!(self.tree(), Ok(tree) if tree.is_empty())
-        {
-            // One that cannot be signalled is nothing one could act on here.
+        if self.state == TreeState::Unknown && !matches!(self.tree(), Ok(tree) if tree.is_empty()) {
+            // Nothing can be done here about a tree that cannot be signalled.
             let _signalled = self.signal(Signal::Kill);
         }
         self.leader.reap_later();
-        if self.tree_state != TreeState::Left && orphans::come_to_us() {
-            let kin = self.kin();
-            if let Tracker::Cgroup(leaf) = &mut self.tracker {
-                leaf.spend();
+        if self.state != TreeState::Left && orphans::come_to_us() {
+            let filter = self.orphan_filter();
+            if let Tracker::Cgroup(lease) = &mut self.tracker {
+                lease.forbid_reuse();
             }
-            orphans::collect(kin);
+            orphans::collect(filter);
         }
     }
 }

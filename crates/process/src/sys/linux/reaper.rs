@@ -1,6 +1,6 @@
-//! The background reaper: collects children that nobody waits for any more, so that they do not
-//! stay as zombies, and removes control groups that were not empty yet. One thread, which ends when
-//! it has nothing to do.
+//! The background reaper: collects dropped children, so that they do not stay as zombies, and
+//! removes control groups that were not empty yet. One thread, which ends when it has nothing to
+//! do.
 
 use std::io;
 use std::os::fd::AsFd as _;
@@ -15,31 +15,32 @@ use super::cgroup::{self, ParentCgroup};
 use super::leader::{Wait, wait};
 use super::orphans::OrphanFilter;
 
-/// How soon to look again for those that cannot be waited for yet.
-const SOON: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
-/// How soon to look again for those that hang, in case their end was not told.
-const LATER: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
-/// How long orphans of a killed tree are looked for.
-const ORPHANS_PATIENCE: Duration = Duration::from_secs(15);
+/// Pause between two attempts while a task has no descriptor to wait for.
+const POLL_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+/// Longest wait for a descriptor, in case a change was not reported.
+const MAX_WAIT: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+/// Time for which orphans of a killed tree are looked for.
+const ORPHAN_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The work that has come in, and whether the thread is there.
-static QUEUE: Mutex<WorkQueue> = Mutex::new(WorkQueue { incoming: Vec::new(), attended: false });
+static QUEUE: Mutex<WorkQueue> = Mutex::new(WorkQueue { incoming: Vec::new(), has_thread: false });
 
+/// Tasks that the thread has not taken yet.
 struct WorkQueue {
     incoming: Vec<ReapTask>,
-    attended: bool,
+    has_thread: bool,
 }
 
+/// Work that is attempted until it is done.
 enum ReapTask {
     Reap {
         pidfd: OwnedFd,
     },
-    /// The zombies that a tree leaves to a host which inherits orphans.
+    /// Collects the zombies that a tree leaves to a host which inherits orphans.
     Collect {
-        kin: OrphanFilter,
+        filter: OrphanFilter,
         until: Instant,
     },
-    /// The parent stays for as long as one of its groups does.
+    /// Removes a control group. The parent stays for as long as one of its groups does.
     Remove {
         dir: PathBuf,
         events: OwnedFd,
@@ -49,34 +50,30 @@ enum ReapTask {
 
 /// Takes over a child that has been killed, or an orphan that may become a child.
 pub(super) fn reap(pidfd: OwnedFd) {
-    hand_in(ReapTask::Reap { pidfd });
+    submit(ReapTask::Reap { pidfd });
 }
 
 /// Takes over the zombies of a tree.
-pub(super) fn collect(kin: OrphanFilter) {
-    hand_in(ReapTask::Collect { kin, until: Instant::now() + ORPHANS_PATIENCE });
+pub(super) fn collect(filter: OrphanFilter) {
+    submit(ReapTask::Collect { filter, until: Instant::now() + ORPHAN_TIMEOUT });
 }
 
-/// Takes over a control group whose members have been killed.
-pub(super) fn remove(dir: PathBuf, events: OwnedFd, parent: Arc<ParentCgroup>) {
-    hand_in(ReapTask::Remove { dir, events, _parent: Some(parent) });
+/// Takes over a control group whose members have been killed. `parent` is `None` for the group of
+/// all groups itself.
+pub(super) fn remove(dir: PathBuf, events: OwnedFd, parent: Option<Arc<ParentCgroup>>) {
+    submit(ReapTask::Remove { dir, events, _parent: parent });
 }
 
-/// The same for the group of all groups.
-pub(super) fn remove_last(dir: PathBuf, events: OwnedFd) {
-    hand_in(ReapTask::Remove { dir, events, _parent: None });
-}
-
-fn hand_in(task: ReapTask) {
+fn submit(task: ReapTask) {
     let mut queue = lock();
     queue.incoming.push(task);
-    if queue.attended {
-        ring();
+    if queue.has_thread {
+        wake();
         return;
     }
     let thread = std::thread::Builder::new().name("execution-reaper".to_string());
-    // Without a thread it waits until the next one is handed in.
-    queue.attended = thread.spawn(run).is_ok();
+    // Without a thread the task waits until the next one is submitted.
+    queue.has_thread = thread.spawn(run).is_ok();
 }
 
 fn run() {
@@ -86,15 +83,11 @@ fn run() {
             let mut queue = lock();
             tasks.append(&mut queue.incoming);
             if tasks.is_empty() {
-                queue.attended = false;
+                queue.has_thread = false;
                 return;
             }
         }
-        let mut rest = Vec::with_capacity(tasks.len());
-        for task in tasks.drain(..) {
-            rest.extend(task.attempt());
-        }
-        tasks = rest;
+        tasks = tasks.into_iter().filter_map(ReapTask::attempt).collect();
         if !tasks.is_empty() {
             wait_for_one(&tasks);
         }
@@ -102,21 +95,21 @@ fn run() {
 }
 
 impl ReapTask {
-    /// None when it is done for good.
+    /// Returns the task if it is to be attempted again.
     fn attempt(self) -> Option<Self> {
         let is_done = match &self {
             Self::Reap { pidfd } => {
                 let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
-                let has_ended =
+                let has_exited =
                     poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0);
-                // Gone for good when reaped here, or by somebody else.
-                has_ended && !matches!(wait(pidfd.as_fd(), Wait::Collect), Ok(None))
+                // Done when it is reaped here, or by other code in the host.
+                has_exited && !matches!(wait(pidfd.as_fd(), Wait::Collect), Ok(None))
             }
-            Self::Collect { kin, until } => kin.reap() || Instant::now() > *until,
+            Self::Collect { filter, until } => filter.reap() || Instant::now() > *until,
             Self::Remove { dir, events, .. } => {
-                // Read before the attempt, so that a change behind it is told.
+                // Read before the attempt, so that a later change is reported.
                 let _seen = rustix::io::pread(events, &mut [0; 256], 0);
-                // Again, because the last time may have failed for want of a descriptor.
+                // Killed again, because the last time may have failed for want of a descriptor.
                 cgroup::kill_all(dir);
                 cgroup::remove(dir).is_ok()
             }
@@ -133,35 +126,35 @@ impl ReapTask {
     }
 }
 
-/// Killed children end within moments.
+/// Waits until one of the tasks may be done, or a new one has come in.
 fn wait_for_one(tasks: &[ReapTask]) {
     let mut fds: Vec<_> = tasks.iter().filter_map(ReapTask::poll_fd).collect();
-    let limit = if fds.len() < tasks.len() { SOON } else { LATER };
-    if let Ok(bell) = bell() {
-        fds.push(PollFd::new(bell, PollFlags::IN));
+    let timeout = if fds.len() < tasks.len() { POLL_INTERVAL } else { MAX_WAIT };
+    if let Ok(event) = wake_event() {
+        fds.push(PollFd::new(event, PollFlags::IN));
     }
     // Interrupted or not, everything is attempted next.
-    let _ready = poll(&mut fds, Some(&limit));
-    if let Ok(bell) = bell() {
-        let _rung = rustix::io::read(bell, &mut [0; 8]);
+    let _ready = poll(&mut fds, Some(&timeout));
+    if let Ok(event) = wake_event() {
+        let _woken = rustix::io::read(event, &mut [0; 8]);
     }
 }
 
-/// Wakes the thread for work that has come in.
-fn ring() {
-    if let Ok(bell) = bell() {
-        // It can only fail because it has been rung very often already.
-        let _rung = rustix::io::write(bell, &1_u64.to_ne_bytes());
+/// Wakes the thread for a new task.
+fn wake() {
+    if let Ok(event) = wake_event() {
+        // It can only fail because the counter is full, and then the thread is awake.
+        let _written = rustix::io::write(event, &1_u64.to_ne_bytes());
     }
 }
 
-fn bell() -> io::Result<&'static OwnedFd> {
-    static BELL: OnceLock<OwnedFd> = OnceLock::new();
-    if let Some(bell) = BELL.get() {
-        return Ok(bell);
+fn wake_event() -> io::Result<&'static OwnedFd> {
+    static EVENT: OnceLock<OwnedFd> = OnceLock::new();
+    if let Some(event) = EVENT.get() {
+        return Ok(event);
     }
-    let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-    Ok(BELL.get_or_init(|| bell))
+    let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+    Ok(EVENT.get_or_init(|| event))
 }
 
 fn lock() -> MutexGuard<'static, WorkQueue> {

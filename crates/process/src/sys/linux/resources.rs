@@ -1,4 +1,4 @@
-//! The limits of a child, and whether this host can set them.
+//! The limits of one child, and the check that this host can set them.
 
 use std::ffi::c_int;
 
@@ -6,12 +6,13 @@ use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit};
 use rustix::process::{getpriority_process, getrlimit, setpriority_process, setrlimit, umask};
 
+use super::child_setup::SetupFailure;
 use super::clone;
 use crate::Limits;
 use crate::error::SpawnStage;
 use crate::limits::LimitUnavailable;
 
-/// The limits in the form the kernel takes them.
+/// Limits in the form that the kernel takes.
 #[derive(Debug, Default)]
 pub(super) struct Resources {
     limits: [Option<(Resource, Rlimit)>; 6],
@@ -26,7 +27,8 @@ impl Resources {
             let (current, maximum) = bounds?;
             Some((resource, Rlimit { current: Some(current), maximum: Some(maximum) }))
         };
-        // SIGXCPU comes at the first bound and can be told from a kill, which comes at the second.
+        // SIGXCPU comes at the first bound and can be distinguished from a kill, which comes at the
+        // second.
         let cpu = limits.cpu_seconds.map(|seconds| (seconds, seconds.saturating_add(1)));
         Self {
             limits: [
@@ -48,8 +50,8 @@ impl Resources {
         one
     }
 
-    /// In the child: system calls alone.
-    pub(super) fn set(&self) -> Result<(), (SpawnStage, c_int)> {
+    /// Sets the limits of this process, by system calls alone: it runs in the child.
+    pub(super) fn set(&self) -> Result<(), SetupFailure> {
         let refused = |errno: rustix::io::Errno| (SpawnStage::Limits, errno.raw_os_error());
         for (resource, limit) in self.limits.iter().flatten() {
             setrlimit(*resource, *limit).map_err(refused)?;
@@ -64,29 +66,20 @@ impl Resources {
     }
 }
 
-/// Whether the kernel will let this host set these limits.
+/// Checks that the values make sense, and that the kernel lets this host set them.
 pub(super) fn check(limits: &Limits) -> Result<(), LimitUnavailable> {
-    let refuse = |field, reason: String| Err(LimitUnavailable { field, reason });
-    if limits.nice.is_some_and(|nice| !(-20..=19).contains(&nice)) {
-        return refuse("nice", "it goes from -20 to 19".to_string());
-    }
-    if limits.umask.is_some_and(|umask| umask > 0o777) {
-        return refuse("umask", "it has nine bits, at most 0o777".to_string());
-    }
-    if limits.processes.is_some() && rustix::process::getuid().is_root() {
-        let reason = "the system does not limit the processes of root; use tree_processes";
-        return refuse("processes", reason.to_string());
-    }
+    check_values(limits)?;
     if let Some(nice) = limits.nice
         && nice < own_nice()
         && is_forbidden(Resources { nice: Some(nice), ..Resources::default() })
     {
-        let reason = format!("this host may not go below its own nice, {}", own_nice());
-        return refuse("nice", reason);
+        let reason = format!("this host may not go below its own nice value, {}", own_nice());
+        return Err(LimitUnavailable { field: "nice", reason });
     }
-    for (field, resource, asked) in [
-        // Its second bound is a second later.
-        ("cpu_seconds", Resource::Cpu, limits.cpu_seconds.map(|asked| asked.saturating_add(1))),
+    // The second bound of CPU time is one second higher.
+    let cpu_seconds = limits.cpu_seconds.map(|seconds| seconds.saturating_add(1));
+    for (field, resource, requested) in [
+        ("cpu_seconds", Resource::Cpu, cpu_seconds),
         ("address_space_bytes", Resource::As, limits.address_space_bytes),
         ("open_files", Resource::Nofile, limits.open_files),
         ("file_size_bytes", Resource::Fsize, limits.file_size_bytes),
@@ -94,29 +87,42 @@ pub(super) fn check(limits: &Limits) -> Result<(), LimitUnavailable> {
         ("core_bytes", Resource::Core, limits.core_bytes),
     ] {
         let highest = highest(resource);
-        if let Some(asked) = asked
-            && asked > highest
-            && is_forbidden(Resources::of_one(resource, asked))
+        if let Some(requested) = requested
+            && requested > highest
+            && is_forbidden(Resources::of_one(resource, requested))
         {
-            let reason = format!("{asked} is above this host's own hard limit, {highest}");
-            return refuse(field, reason);
+            let reason = format!("{requested} is above this host's own hard limit, {highest}");
+            return Err(LimitUnavailable { field, reason });
         }
-    }
-    if limits.cpu_seconds == Some(0) {
-        // The kernel makes a second of it.
-        return refuse("cpu_seconds", "it must be at least 1".to_string());
-    }
-    if limits.open_files.is_some_and(|count| count < 3) {
-        return refuse("open_files", "a program needs three for its streams".to_string());
     }
     Ok(())
 }
 
-/// Whether a child may not set them. Nobody can tell by the user: root of a container seldom may, others
-/// with the capability do. So it is tried.
+fn check_values(limits: &Limits) -> Result<(), LimitUnavailable> {
+    let is_root = || rustix::process::getuid().is_root();
+    let refused = if limits.nice.is_some_and(|nice| !(-20..=19).contains(&nice)) {
+        ("nice", "must be between -20 and 19")
+    } else if limits.umask.is_some_and(|umask| umask > 0o777) {
+        ("umask", "must be at most 0o777 (nine bits)")
+    } else if limits.processes.is_some() && is_root() {
+        ("processes", "the system does not limit the processes of root; use tree_processes")
+    } else if limits.cpu_seconds == Some(0) {
+        // The kernel would round it up to a second.
+        ("cpu_seconds", "must be at least 1")
+    } else if limits.open_files.is_some_and(|count| count < 3) {
+        ("open_files", "must be at least 3: a program needs three for its streams")
+    } else {
+        return Ok(());
+    };
+    Err(LimitUnavailable { field: refused.0, reason: refused.1.to_string() })
+}
+
+/// Returns `true` if a child may not set the limits. The user does not decide that: root of a
+/// container seldom may, and other users with the capability may. So a child that exits at once
+/// tries it.
 fn is_forbidden(limits: Resources) -> bool {
     let tried = clone::probe_limits(limits).map_err(|error| error.raw_os_error());
-    // Where it cannot be tried now, the start of the program will tell.
+    // If it cannot be tried now, the start of the program will fail or not.
     matches!(tried, Err(Some(libc::EPERM | libc::EACCES | libc::EINVAL)))
 }
 

@@ -9,10 +9,11 @@ use std::path::Path;
 
 use rustix::process::Pid;
 
-use super::child_setup::{ChildSetup, ExecImage};
+use super::child_setup::{ChildSetup, Isolation};
 use super::clone::{self, Placement};
 use super::orphans::{self, OrphanFilter};
 use super::reaper;
+use crate::sys::exec_image::ExecImage;
 use crate::sys::pipes;
 use crate::sys::sentinel::{self, END_CGROUP, END_GROUPS};
 
@@ -48,8 +49,8 @@ impl Sentinel {
     fn start(script: &str, argument: &OsStr, list: BorrowedFd<'_>) -> io::Result<Self> {
         let mut session = None;
         let (_, lifeline) = sentinel::start(script, argument, list, |launch, stdio| {
-            let image = ExecImage::new(launch).map_err(|error| error.source)?;
-            let setup = ChildSetup::new(&image, stdio);
+            let image = ExecImage::new(launch, None).map_err(|error| error.source)?;
+            let setup = ChildSetup::new(&image, stdio, Isolation::Session);
             let shell = clone::start(setup, Placement::Inherit).map_err(|error| error.source)?;
             session = Some(shell.pid());
             Ok(shell.reap_now())

@@ -1,17 +1,18 @@
-//! Stacks for children that still share the host's memory. Kept and used again.
+//! Stacks for children that still share the host's memory. They are kept and used again.
 
 use std::io;
 use std::ptr::NonNull;
 use std::sync::{Mutex, PoisonError};
 
-/// Enough for a few system calls. Below it is a page that guards, of whatever size pages are here: that of
-/// some kernels is as large as this.
+/// Enough for a few system calls. The guard below it is one page more, whatever the size of a page:
+/// on some kernels that is 64 KiB, and a guard inside of this size would cover all of it.
 const SIZE: usize = 64 * 1024;
-/// As many as spawns are likely to be under way at a time.
-const MOST_KEPT: usize = 16;
+/// Number of spawns that are likely to be under way at a time.
+const MAX_KEPT: usize = 16;
 
 static KEPT: Mutex<Vec<Stack>> = Mutex::new(Vec::new());
 
+/// Mapping that one child uses at a time.
 pub(super) struct Stack {
     base: NonNull<libc::c_void>,
     guard: usize,
@@ -27,15 +28,15 @@ impl Stack {
         kept.map_or_else(|| Self::map(rustix::param::page_size()), Ok)
     }
 
-    /// Only when no child runs on it any more.
+    /// Keeps the stack for the next child. No child may run on it any more.
     pub(super) fn give_back(self) {
         let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < MOST_KEPT {
+        if kept.len() < MAX_KEPT {
             kept.push(self);
         }
     }
 
-    /// The lowest address a child may use, and how many bytes there are from it.
+    /// Returns the lowest address that a child may use, and the number of bytes from there.
     pub(super) fn usable(&self) -> (*mut u8, usize) {
         (self.base.as_ptr().cast::<u8>().wrapping_add(self.guard), SIZE)
     }
@@ -78,7 +79,7 @@ mod tests {
         let (base, size) = stack.usable();
         assert_eq!(size, SIZE);
         for at in [0, size - 1] {
-            // SAFETY: inside of what a child may use, and there is none.
+            // SAFETY: inside of the usable part, and no child runs.
             unsafe { base.wrapping_add(at).write_volatile(1) };
         }
     }

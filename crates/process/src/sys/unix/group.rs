@@ -1,6 +1,6 @@
-//! A process group. Its leader is the main program, so its id is the group's, too.
+//! The process group of a child. Its leader is the main program, so its id is the group's, too.
 //!
-//! There is no portable way to list its members. What every system tells is whether there is one.
+//! There is no portable way to list its members. Every system reports whether there is one.
 
 use std::io;
 
@@ -12,18 +12,20 @@ use rustix::process::{
 use super::leader::Leader;
 use crate::{Member, Tree, WatchFd, WatchReady};
 
-/// The name of the entry that stands for those who cannot be listed.
+/// Name of the entry that stands for the members that cannot be listed.
 const OTHERS: &str = "(process group)";
 
-/// While the main program is there, its id keeps the group's from being given to others. When it has
-/// ended it is reaped first: a group with a zombie in it looks like one that lives.
+/// Examines the group. While the leader is not reaped, its id keeps the group's number from being
+/// given away; a leader that has exited is reaped first, because a group with a zombie in it looks
+/// alive.
 pub(super) fn tree(leader: &mut Leader, name: &str) -> io::Result<Tree> {
     if leader.reap()?.is_some() {
-        // Nobody can say who has left the group.
-        let members = if is_gone(leader.pid()) { Vec::new() } else { vec![member(leader, OTHERS)] };
-        return Ok(Tree { occupied: !members.is_empty(), members, ..Tree::empty(false) });
+        // Processes that have left the group cannot be found.
+        let is_left = !is_gone(leader.pid());
+        let members = is_left.then(|| member(leader, OTHERS)).into_iter().collect();
+        return Ok(Tree { occupied: is_left, members, ..Tree::empty(false) });
     }
-    // Without a descriptor for the watch one looks again after a while.
+    // Without a descriptor for the watch the caller looks again after a while.
     let watch = leader.exit_fd().try_clone().ok();
     Ok(Tree {
         members: vec![member(leader, name)],
@@ -34,12 +36,11 @@ pub(super) fn tree(leader: &mut Leader, name: &str) -> io::Result<Tree> {
 }
 
 fn member(leader: &Leader, name: &str) -> Member {
-    let pid = leader.pid().as_raw_nonzero().get().cast_unsigned();
-    Member { pid, name: name.to_string() }
+    Member { pid: leader.id(), name: name.to_string() }
 }
 
-/// All at once, those that are being forked right now included. How many that were is not told, so
-/// that they count as one.
+/// Signals all members at once, including those that are being forked. The system does not report
+/// how many there were, so they count as one.
 pub(super) fn signal(leader: &mut Leader, signal: Signal) -> io::Result<u32> {
     if leader.reap()?.is_some() && is_gone(leader.pid()) {
         return Ok(0);
@@ -51,10 +52,9 @@ pub(super) fn signal(leader: &mut Leader, signal: Signal) -> io::Result<u32> {
     }
 }
 
-/// Whether nobody is left of the group of a main program that has been reaped. Its number stays taken
-/// while the group has a member; a process that has it as its own id is a stranger, and so is the
-/// group.
+/// Returns `true` if the group of a reaped leader has no member left. Its number stays taken while
+/// it has one; a process that has the number as its own id is a stranger, and so is the group.
 fn is_gone(leader: Pid) -> bool {
-    let is_nobody = |answer| answer == Err(Errno::SRCH);
-    is_nobody(test_kill_process_group(leader)) || !is_nobody(test_kill_process(leader))
+    let is_free = |answer| answer == Err(Errno::SRCH);
+    is_free(test_kill_process_group(leader)) || !is_free(test_kill_process(leader))
 }

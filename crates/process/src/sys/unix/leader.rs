@@ -1,4 +1,5 @@
-//! The main program of a child: how it ended, observed without reaping, and then reaped.
+//! The main program of a child, which leads its process group: how it exited, observed without
+//! reaping, and then reaped.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -8,33 +9,21 @@ use std::sync::Arc;
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus, waitid};
 
-use super::waiter::Watch;
+use super::waiter::ExitWatch;
 use crate::sys::rusage;
 use crate::{Exit, Reaped, Usage};
 
+/// Main program of one child.
 #[derive(Debug)]
 pub(super) struct Leader {
     pid: Pid,
-    watch: Watch,
-    /// How it has ended, once it was looked at after its end.
+    watch: ExitWatch,
     exit: Option<Exit>,
     reaped: Option<Reaped>,
 }
 
-/// What is known if somebody else has reaped it.
-const UNKNOWN: Reaped = Reaped {
-    exit: Exit::Unknown,
-    usage: Usage {
-        user: std::time::Duration::ZERO,
-        system: std::time::Duration::ZERO,
-        peak_memory_bytes: None,
-        voluntary_switches: None,
-        involuntary_switches: None,
-    },
-};
-
 impl Leader {
-    pub(super) fn new(pid: Pid, watch: Watch) -> Self {
+    pub(super) fn new(pid: Pid, watch: ExitWatch) -> Self {
         Self { pid, watch, exit: None, reaped: None }
     }
 
@@ -42,12 +31,17 @@ impl Leader {
         self.pid
     }
 
-    pub(super) fn exit_fd(&self) -> &Arc<OwnedFd> {
-        self.watch.told()
+    pub(super) fn id(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().cast_unsigned()
     }
 
-    /// By its id: another child has it by now if somebody else has reaped this one, and that cannot
-    /// be told here.
+    pub(super) fn exit_fd(&self) -> &Arc<OwnedFd> {
+        self.watch.fd()
+    }
+
+    /// Returns how the program exited, without reaping it. It is asked by its id: if other code in
+    /// the host has reaped this child, the id may be another child's, which cannot be detected
+    /// here.
     pub(super) fn exit(&mut self) -> io::Result<Option<Exit>> {
         if self.exit.is_some() {
             return Ok(self.exit);
@@ -70,8 +64,10 @@ impl Leader {
             return Ok(self.reaped);
         }
         self.reaped = match collect(self.pid) {
+            // Other code in the host has reaped it.
             Err(error) if error.raw_os_error() == Some(libc::ECHILD) => {
-                Some(Reaped { exit: self.exit.unwrap_or(Exit::Unknown), ..UNKNOWN })
+                let exit = self.exit.unwrap_or(Exit::Unknown);
+                Some(Reaped { exit, usage: Usage::default() })
             }
             collected => collected?,
         };
@@ -79,16 +75,16 @@ impl Leader {
         Ok(self.reaped)
     }
 
-    /// Leaves the reaping to the thread that waits for it, once it has been killed.
+    /// Leaves the reaping of a killed child to the thread that waits for it.
     pub(super) fn reap_later(&mut self) {
-        if !matches!(self.reap(), Ok(Some(_))) && !self.watch.give_up() {
-            // It ended in between.
+        if !matches!(self.reap(), Ok(Some(_))) && !self.watch.hand_over() {
+            // It exited in between.
             let _reaped = self.reap();
         }
     }
 }
 
-/// None where the system does not say which signal it was; Apple's leave that out.
+/// Converts a status. `None` where the system does not report the signal; Apple's leave it out.
 fn exit_of(status: &WaitIdStatus) -> Option<Exit> {
     if status.exited() {
         return status.exit_status().map(Exit::Code);
@@ -97,7 +93,7 @@ fn exit_of(status: &WaitIdStatus) -> Option<Exit> {
     Some(Exit::Signaled { signal, core_dumped: status.dumped() })
 }
 
-/// Reaps a child of ours if it has ended.
+/// Reaps a child if it has exited.
 pub(super) fn collect(pid: Pid) -> io::Result<Option<Reaped>> {
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     let mut status = 0;

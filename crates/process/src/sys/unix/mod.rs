@@ -5,18 +5,16 @@ mod host_death;
 mod leader;
 mod process;
 mod sentinel;
-mod signals;
 mod spawn;
 mod waiter;
 
 use std::io;
 
 pub(crate) use process::Process;
-pub(crate) use signals::hold_broken_pipe_signals;
 
 use host_death::{HostGuard, ListedGroup};
 use leader::Leader;
-use waiter::Waiter;
+use waiter::WaiterThread;
 
 use super::common::Shared;
 use super::pipes;
@@ -24,16 +22,16 @@ use crate::error::{SpawnError, SpawnStage};
 use crate::limits::LimitUnavailable;
 use crate::{Child, Launch, Level, Limits, Spawned};
 
-/// Why this host does not offer a level.
+/// Returns the reason why this host does not offer a level.
 pub(crate) fn available(level: Level) -> Result<(), String> {
     match level {
         Level::ProcessGroup => Ok(()),
-        Level::ProcessTree => Err("it looks for processes in the /proc of Linux".to_string()),
-        Level::Cgroup => Err("control groups are there on Linux alone".to_string()),
+        Level::ProcessTree => Err("it needs the /proc of Linux".to_string()),
+        Level::Cgroup => Err("only Linux has control groups".to_string()),
     }
 }
 
-/// What the children of one owner share; made with the first of them.
+/// State that the children of one owner share.
 #[derive(Debug)]
 pub(crate) struct Containment {
     level: Level,
@@ -49,8 +47,8 @@ impl Containment {
         self.level
     }
 
-    /// `posix_spawn` sets no limits, and what could set them would copy the host's memory for each
-    /// child.
+    /// Refuses all limits: `posix_spawn` sets none, and what could set them would copy the host's
+    /// memory for each child.
     pub(crate) fn check(&self, limits: &Limits) -> Result<(), LimitUnavailable> {
         let asked = [
             ("cpu_seconds", limits.cpu_seconds.is_some()),
@@ -68,14 +66,13 @@ impl Containment {
             None => Ok(()),
             Some((field, _)) => Err(LimitUnavailable {
                 field,
-                reason: "it can be set on Linux alone; set it in the command, or leave it out"
-                    .to_string(),
+                reason: "only Linux can set it; set it in the command, or leave it out".to_string(),
             }),
         }
     }
 
     /// Starts a program in a process group of its own, in the session of the host: not all systems
-    /// can make a session here.
+    /// can create a session here.
     pub(crate) fn spawn(&self, launch: &Launch) -> Result<Spawned, SpawnError> {
         if let Err(refused) = self.check(&launch.limits) {
             return Err(SpawnError::new(SpawnStage::Limits, io::Error::other(refused)));
@@ -85,8 +82,9 @@ impl Containment {
             .host_guard
             .get_or_make(HostGuard::new)
             .map_err(|error| SpawnError::new(SpawnStage::Containment, error))?;
-        // Before the child: what is refused after it has begun could not be tried again.
-        let waiter = Waiter::hire().map_err(|error| SpawnError::new(SpawnStage::Process, error))?;
+        // Before the child: a start that is refused after the program runs could not be retried.
+        let waiter =
+            WaiterThread::start().map_err(|error| SpawnError::new(SpawnStage::Process, error))?;
         let pid = spawn::start(launch, child.raw())?;
         let listed = ListedGroup::new(guard, pid);
         let leader = Leader::new(pid, waiter.watch(pid));

@@ -1,4 +1,4 @@
-//! A child: its main program, and the group that comes from it.
+//! A child: its main program, and the process group that comes from it.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -10,25 +10,25 @@ use super::host_death::ListedGroup;
 use super::leader::Leader;
 use crate::{Exit, Launch, Leftovers, Reaped, Signal, Tree, TreeUsage};
 
+/// Backend of [`Child`](crate::Child).
 #[derive(Debug)]
 pub(crate) struct Process {
     leader: Leader,
-    /// The file it was started from: what it calls itself is not told.
+    /// Name of the program's file; the system does not report the process's own name.
     name: String,
-    /// Keeps the group on the list of those that must not outlive the host.
+    /// Keeps the group on the sentinel's list. Dropped when the group is empty.
     listed: Option<ListedGroup>,
     leftovers: Leftovers,
-    tree_state: TreeState,
+    state: GroupState,
 }
 
-/// What is known of the group without looking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum TreeState {
+enum GroupState {
     Unknown,
-    /// It was empty at the last look, after the end of the main program. Its number may be somebody
-    /// else's from then on.
-    Gone,
-    /// It has been given up and lives on.
+    /// The group was seen empty after its leader's exit. Its number may be a stranger's from then
+    /// on.
+    Empty,
+    /// The group was given up and lives on.
     Left,
 }
 
@@ -40,12 +40,12 @@ impl Process {
             name: name.to_string_lossy().into_owned(),
             listed: Some(listed),
             leftovers: launch.leftovers,
-            tree_state: TreeState::Unknown,
+            state: GroupState::Unknown,
         }
     }
 
     pub(crate) fn id(&self) -> u32 {
-        self.leader.pid().as_raw_nonzero().get().cast_unsigned()
+        self.leader.id()
     }
 
     pub(crate) fn exit_fd(&self) -> &Arc<OwnedFd> {
@@ -56,7 +56,7 @@ impl Process {
         self.leader.exit()
     }
 
-    /// Not told before a child is reaped.
+    /// Returns `None`: there is no portable way to ask before the child is reaped.
     pub(crate) fn cpu_time(&self) -> Option<Duration> {
         None
     }
@@ -66,12 +66,12 @@ impl Process {
     }
 
     pub(crate) fn tree(&mut self) -> io::Result<Tree> {
-        if self.tree_state == TreeState::Gone {
+        if self.state == GroupState::Empty {
             return Ok(Tree::empty(false));
         }
         let tree = group::tree(&mut self.leader, &self.name)?;
         if tree.is_empty() {
-            self.tree_state = TreeState::Gone;
+            self.state = GroupState::Empty;
             self.listed = None;
         }
         Ok(tree)
@@ -81,9 +81,9 @@ impl Process {
         let Some(number) = rustix::process::Signal::from_named_raw(signal.number()) else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
-        match self.tree_state {
-            TreeState::Gone => Ok(0),
-            TreeState::Unknown | TreeState::Left => group::signal(&mut self.leader, number),
+        match self.state {
+            GroupState::Empty => Ok(0),
+            GroupState::Unknown | GroupState::Left => group::signal(&mut self.leader, number),
         }
     }
 
@@ -95,25 +95,24 @@ impl Process {
         self.signal(Signal::Continue).map(drop)
     }
 
-    /// Nothing counts for a group.
+    /// Returns `None`: no system counts for a process group.
     pub(crate) fn tree_usage(&self) -> Option<TreeUsage> {
         None
     }
 
     pub(crate) fn leave(&mut self) -> io::Result<()> {
-        debug_assert_eq!(self.leftovers, Leftovers::Leave, "they were to be stopped");
-        self.tree_state = TreeState::Left;
+        debug_assert_eq!(self.leftovers, Leftovers::Leave, "the group was to be stopped");
+        self.state = GroupState::Left;
         Ok(())
     }
 }
 
 impl Drop for Process {
-    /// Kills the group and leaves the rest to the background.
+    /// Kills the group and leaves the reaping to the background.
     fn drop(&mut self) {
-        if self.tree_state == TreeState::Unknown
-            && !matches!(self.tree(), Ok(tree) if tree.is_empty())
+        if self.state == GroupState::Unknown && !matches!(self.tree(), Ok(tree) if tree.is_empty())
         {
-            // One that cannot be signalled is nothing one could act on here.
+            // Nothing can be done here about a group that cannot be signalled.
             let _signalled = self.signal(Signal::Kill);
         }
         self.leader.reap_later();

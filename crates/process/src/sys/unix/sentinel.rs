@@ -1,8 +1,8 @@
 //! Starts the sentinel and sends it the changes of the list of groups.
 //!
-//! There is no memory that both could share on every Unix, so the host writes a line into the lifeline
-//! for each group that begins or ends. A child is on the list a moment after its start, when its id
-//! is known: a host that is killed in that moment leaves the child behind.
+//! There is no memory that both could share on every Unix, so the host writes a line into the
+//! lifeline for each group that begins or ends. A child is on the list a moment after its start,
+//! when its id is known: a host that is killed in that moment leaves the child behind.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -25,8 +25,8 @@ const WRITE_TIMEOUT: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 #[derive(Debug)]
 pub(super) struct Sentinel {
     lifeline: OwnedFd,
-    /// The other end, so that the pipe of a sentinel that was killed does not break: a host with the
-    /// default SIGPIPE would die of the next write.
+    /// The other end, so that the pipe of a sentinel that was killed does not break: a host with
+    /// the default SIGPIPE would die of the next write.
     _read: OwnedFd,
     has_failed: AtomicBool,
 }

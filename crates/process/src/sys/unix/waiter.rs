@@ -1,6 +1,6 @@
-//! A thread for each child that waits for its end, because there is no descriptor for that on every
-//! system. It looks without reaping, and tells by a pipe. A child that is given up while it lives it
-//! also reaps.
+//! A thread for each child that waits for its exit, because not every system has a descriptor for
+//! that. It waits without reaping and writes to a pipe. It reaps a child that is handed over while
+//! it still runs.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -15,88 +15,91 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use super::leader::collect;
 use crate::sys::pipes;
 
-/// It makes a few system calls.
-const STACK: usize = 64 * 1024;
+/// The thread makes a few system calls.
+const STACK_BYTES: usize = 64 * 1024;
 
-/// A thread that has not been told yet for whom to wait. Dropped, it ends.
-pub(super) struct Waiter {
-    watch: Watch,
+/// Thread that has no child to wait for yet. It ends when this is dropped.
+pub(super) struct WaiterThread {
+    watch: ExitWatch,
     assign: SyncSender<Pid>,
 }
 
-/// What the host has of a thread that waits.
+/// The host's side of a thread that waits for one child.
 #[derive(Debug, Clone)]
-pub(super) struct Watch {
-    /// Readable when the child has ended.
-    told: Arc<OwnedFd>,
-    phase: Arc<Mutex<Phase>>,
+pub(super) struct ExitWatch {
+    /// Readable when the child has exited.
+    fd: Arc<OwnedFd>,
+    phase: Arc<Mutex<WaiterPhase>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Waits,
-    /// The host does not reap it any more.
-    GivenUp,
+enum WaiterPhase {
+    Waiting,
+    /// The thread reaps the child; the host does not.
+    HandedOver,
     /// The thread does nothing any more.
     Done,
 }
 
-impl Waiter {
-    pub(super) fn hire() -> io::Result<Self> {
-        let (told, tell) = pipes::pipe()?;
-        let watch = Watch { told: Arc::new(told), phase: Arc::new(Mutex::new(Phase::Waits)) };
+impl WaiterThread {
+    /// Starts the thread and waits until it runs. It comes before the child: a program that runs
+    /// cannot be refused for want of a thread, and a second attempt would run it twice.
+    pub(super) fn start() -> io::Result<Self> {
+        let (read, write) = pipes::pipe()?;
+        let watch =
+            ExitWatch { fd: Arc::new(read), phase: Arc::new(Mutex::new(WaiterPhase::Waiting)) };
         let (assign, assigned) = sync_channel(1);
-        let (report, reported) = sync_channel(1);
+        let (started, has_started) = sync_channel(1);
         let its_own = watch.clone();
-        thread::Builder::new().name("execution-waiter".to_string()).stack_size(STACK).spawn(
-            move || {
-                let _reported = report.send(());
-                its_own.run(&assigned, tell);
-            },
-        )?;
-        // Without memory a thread can also die before it comes to this.
-        reported.recv().map_err(|_| io::Error::from(Errno::AGAIN))?;
+        let builder = thread::Builder::new().name("execution-waiter".to_string());
+        builder.stack_size(STACK_BYTES).spawn(move || {
+            let _received = started.send(());
+            its_own.run(&assigned, write);
+        })?;
+        // Without memory a thread can die before it comes to this.
+        has_started.recv().map_err(|_| io::Error::from(Errno::AGAIN))?;
         Ok(Self { watch, assign })
     }
 
-    pub(super) fn watch(self, pid: Pid) -> Watch {
-        // It can only fail if the thread has ended, which it does not before it is told.
-        let _assigned = self.assign.send(pid);
+    pub(super) fn watch(self, pid: Pid) -> ExitWatch {
+        // It can only fail if the thread has ended, which it does not before it has received an id.
+        let _received = self.assign.send(pid);
         self.watch
     }
 }
 
-impl Watch {
-    pub(super) fn told(&self) -> &Arc<OwnedFd> {
-        &self.told
+impl ExitWatch {
+    pub(super) fn fd(&self) -> &Arc<OwnedFd> {
+        &self.fd
     }
 
-    /// Lets the thread reap the child. False if it has seen its end already and will not.
-    pub(super) fn give_up(&self) -> bool {
+    /// Lets the thread reap the child. Returns `false` if it has seen the exit already and will
+    /// not.
+    pub(super) fn hand_over(&self) -> bool {
         let mut phase = self.lock();
-        if *phase == Phase::Waits {
-            *phase = Phase::GivenUp;
+        if *phase == WaiterPhase::Waiting {
+            *phase = WaiterPhase::HandedOver;
         }
-        *phase == Phase::GivenUp
+        *phase == WaiterPhase::HandedOver
     }
 
-    fn run(self, assigned: &Receiver<Pid>, tell: OwnedFd) {
+    fn run(self, assigned: &Receiver<Pid>, write: OwnedFd) {
         let Ok(pid) = assigned.recv() else { return };
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-        // Any other error is that it is gone: somebody else has reaped it.
+        // Any other error means that other code in the host has reaped the child.
         while waitid(WaitId::Pid(pid), options).is_err_and(|error| error == Errno::INTR) {}
         let mut phase = self.lock();
-        if *phase == Phase::GivenUp {
+        if *phase == WaiterPhase::HandedOver {
             let _reaped = collect(pid);
         }
-        *phase = Phase::Done;
+        *phase = WaiterPhase::Done;
         drop(phase);
         // This thread has the reading end, too, so that the pipe cannot be broken, and no SIGPIPE
         // comes. There is room for a byte.
-        let _told = File::from(tell).write_all(b"0");
+        let _written = File::from(write).write_all(b"0");
     }
 
-    fn lock(&self) -> MutexGuard<'_, Phase> {
+    fn lock(&self) -> MutexGuard<'_, WaiterPhase> {
         self.phase.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,11 +1,15 @@
-//! Control groups, version 2: a group for each child, below one of the engine's, below our own.
+//! Control groups, version 2: a group for each child, below one of the containment's, below the
+//! host's own.
 //!
-//! Below the host's own group because that is where an unprivileged host may make some: under
-//! systemd the groups of a user's services are delegated to the user. Nothing of the host's own
-//! group is changed.
+//! Below the host's own group because an unprivileged host may create groups there: systemd
+//! delegates the groups of a user's services to the user. Nothing of the host's own group is
+//! changed.
 
+mod group;
 mod lease;
+mod members;
 mod mount;
+mod owner;
 mod parent;
 
 use std::io;
@@ -13,11 +17,11 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 use std::sync::OnceLock;
 
-use lease::Cgroup;
-pub(super) use lease::{CgroupLease, kill_all};
-pub(super) use parent::{ParentCgroup, check};
-
 use rustix::fs::{Mode, OFlags};
+
+pub(super) use lease::CgroupLease;
+pub(super) use members::kill_all;
+pub(super) use parent::{ParentCgroup, check};
 
 use super::{clone, proc};
 use crate::error::is_transient;
@@ -25,37 +29,37 @@ use crate::error::is_transient;
 /// How a child gets into its group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CgroupEntry {
-    /// It is born there.
+    /// It is created inside.
     CloneInto,
-    /// It writes itself into it between vfork and exec, where `clone3` is refused.
+    /// It attaches itself between its start and its exec, where `clone3` is refused.
     Attach,
 }
 
-/// How children can enter groups on this host; why not, if they cannot. Tried out until it works: what
-/// stood in the way may have been a lack of descriptors or processes, or that nobody had made the group.
+/// Returns how children can enter groups on this host, or why they cannot. Tried until it works,
+/// and only success is remembered: the host may have lacked a descriptor or a process for a moment.
 pub(super) fn entry() -> Result<CgroupEntry, String> {
     static WORKS: OnceLock<CgroupEntry> = OnceLock::new();
     if let Some(entry) = WORKS.get() {
         return Ok(*entry);
     }
-    let entry = try_out()?;
+    let entry = try_entry()?;
     Ok(*WORKS.get_or_init(|| entry))
 }
 
-/// Makes a group where a child's would be, and lets a process that ends at once enter it.
-fn try_out() -> Result<CgroupEntry, String> {
+/// Creates a group where a child's would be, and lets a process that exits at once enter it.
+fn try_entry() -> Result<CgroupEntry, String> {
     proc::check().map_err(|error| format!("/proc cannot be used: {error}"))?;
     let own = mount::own_group()?;
-    // Named like an engine's, so that it is swept if this process dies now.
-    let name = parent::name().map_err(|error| format!("/proc cannot be read: {error}"))?;
+    // Named like a containment's group, so that it is swept if this process dies now.
+    let name = owner::name().map_err(|error| format!("/proc cannot be read: {error}"))?;
     let dir = own.join(name);
-    // The number and the depth of groups may be bounded.
-    let leaf = parent::first_leaf(&dir);
-    let made = std::fs::create_dir_all(&leaf)
-        .map_err(|error| format!("no group can be made in {}: {error}", own.display()));
-    let tried = made.and_then(|()| try_to_enter(&leaf));
+    // At the depth of a child's group: the number and the depth of groups may be bounded.
+    let leaf = parent::first_group(&dir);
+    let created = std::fs::create_dir_all(&leaf)
+        .map_err(|error| format!("no group can be created in {}: {error}", own.display()));
+    let tried = created.and_then(|()| try_entry_to(&leaf));
     for _ in 0..100 {
-        // The process that was in it may be on its way out.
+        // The process that was in it may still be exiting.
         if remove(&dir).is_ok() {
             break;
         }
@@ -64,7 +68,7 @@ fn try_out() -> Result<CgroupEntry, String> {
     tried
 }
 
-fn try_to_enter(dir: &Path) -> Result<CgroupEntry, String> {
+fn try_entry_to(dir: &Path) -> Result<CgroupEntry, String> {
     let open = |name, flags| open(dir, name, flags).map_err(|error| format!("{name}: {error}"));
     let group = open(".", OFlags::RDONLY | OFlags::DIRECTORY)?;
     match clone::probe(clone::Placement::CloneInto(group.as_fd())) {
@@ -84,7 +88,7 @@ fn open(dir: &Path, name: &str, flags: OFlags) -> io::Result<OwnedFd> {
     Ok(rustix::fs::open(dir.join(name), flags | OFlags::CLOEXEC, Mode::empty())?)
 }
 
-/// The value of a line `key value`.
+/// Returns the value of a line `key value`.
 fn field(text: &str, key: &str) -> Option<u64> {
     let mut lines = text.lines().filter_map(|line| line.split_once(' '));
     lines.find(|(name, _)| *name == key)?.1.trim().parse().ok()
@@ -105,10 +109,10 @@ pub(super) fn remove(dir: &Path) -> io::Result<()> {
     std::fs::remove_dir(dir)
 }
 
-/// Kills everybody in a group and below it, but for processes whose first thread has ended: the
-/// system passes over them.
-fn kill(dir: &Path) -> io::Result<()> {
-    std::fs::write(dir.join("cgroup.kill"), "1")
+/// Returns `true` for the answers of a group that was removed meanwhile: ENOENT by its path, ENODEV
+/// by its descriptor.
+pub(super) fn is_removed(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV))
 }
 
 #[cfg(test)]

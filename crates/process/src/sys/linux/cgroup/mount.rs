@@ -1,12 +1,13 @@
-//! Where the host's own control group is in the file system.
+//! The directory of the host's own control group. `/sys/fs/cgroup` may be version 1, version 2, or
+//! both, and show a part of the hierarchy, so the mount is looked up in mountinfo.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
-/// The directory of this process's own group, or why there is none.
+/// Returns the directory of this process's own group, or why there is none.
 pub(super) fn own_group() -> Result<PathBuf, String> {
-    // As bytes: a name anywhere in a file system may hold any, and all mounts are listed.
+    // As bytes: all mounts are listed, and the name of any of them may be no UTF-8.
     let read = |path| std::fs::read(path).map_err(|error| format!("{path}: {error}"));
     let (mounts, groups) = (read("/proc/self/mountinfo")?, read("/proc/self/cgroup")?);
     let group = group_of(&groups).ok_or("this process is in no version 2 group")?;
@@ -17,7 +18,7 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|&byte| byte == b'\n')
 }
 
-/// The version 2 line is `0::PATH`.
+/// Returns the path of the version 2 line, `0::PATH`.
 fn group_of(groups: &[u8]) -> Option<&Path> {
     lines(groups).find_map(|line| line.strip_prefix(b"0::")).map(as_path)
 }
@@ -26,7 +27,7 @@ fn as_path(bytes: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(bytes))
 }
 
-/// The first that can be written to, or the first.
+/// Returns the first mount of the group that is writable, or else the first.
 fn find(mounts: &[u8], group: &Path) -> Option<PathBuf> {
     let mut readable = None;
     for (dir, is_writable) in lines(mounts).filter_map(|line| shown_by(line, group)) {
@@ -38,7 +39,7 @@ fn find(mounts: &[u8], group: &Path) -> Option<PathBuf> {
     readable
 }
 
-/// Where a mount shows the group, if it does, and whether one can write there. Its line is
+/// Returns where a mount shows the group, and `true` if it is writable. A line of mountinfo is
 /// `id parent major:minor root mount_point options .. - type source options`.
 fn shown_by(line: &[u8], group: &Path) -> Option<(PathBuf, bool)> {
     let fields: Vec<_> = line.split(|&byte| byte == b' ').collect();
@@ -54,7 +55,7 @@ fn shown_by(line: &[u8], group: &Path) -> Option<(PathBuf, bool)> {
     is_inside.then(|| (as_path(&mount_point).join(below), is_writable))
 }
 
-/// mountinfo writes space, tab, newline and backslash as octal numbers.
+/// Decodes a field: mountinfo writes space, tab, newline and backslash as octal numbers.
 fn unescape(field: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(field.len());
     let mut rest = field;

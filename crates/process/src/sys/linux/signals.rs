@@ -1,0 +1,46 @@
+//! Signal masks and dispositions around the start of a child. By system call and not through libc,
+//! whose wrappers leave out the two signals that it keeps for itself.
+
+use std::ffi::c_int;
+use std::ptr;
+
+/// Size of the kernel's signal set in bytes.
+const SIGSET_BYTES: usize = 8;
+const SIGNALS: c_int = 64;
+
+/// Gives every signal its default disposition. Ignored signals would stay ignored across exec (Rust
+/// programs ignore SIGPIPE), and a handler of the host must not run in a child that shares its
+/// memory.
+///
+/// # Safety
+/// Only in a child with a signal table of its own.
+pub(super) unsafe fn reset_dispositions() {
+    // All zero is SIG_DFL, no flags, no restorer, empty mask, on every architecture.
+    let default = [0_u64; 4];
+    for signal in 1..=SIGNALS {
+        if signal == libc::SIGKILL || signal == libc::SIGSTOP {
+            continue;
+        }
+        // SAFETY: the kernel reads a sigaction of at most this size.
+        unsafe {
+            let none = ptr::null_mut::<u64>();
+            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), none, SIGSET_BYTES);
+        }
+    }
+}
+
+/// Replaces the signal mask of this thread and returns the old one.
+pub(super) fn block_signals(mask: u64) -> u64 {
+    let mut old = 0_u64;
+    // SAFETY: both point to signal sets of the size that is given.
+    unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_SETMASK,
+            &raw const mask,
+            &raw mut old,
+            SIGSET_BYTES,
+        );
+    }
+    old
+}
