@@ -85,7 +85,6 @@ mod error;
 mod events;
 mod execution;
 mod global;
-mod lookout;
 mod output;
 mod plan;
 pub mod prelude;

@@ -1,9 +1,11 @@
-//! Waiting for a moment that may never come.
+//! Time: waiting for an instant that may never come, and a clock that is cheap to read.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Waits until `at`; None never comes. Cancel safe.
+use execution_engine_process::CoarseInstant as Coarse;
+
+/// Waits until `at`; None waits for ever. Cancel safe.
 pub(crate) async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at.into()).await,
@@ -11,40 +13,28 @@ pub(crate) async fn sleep_until(at: Option<Instant>) {
     }
 }
 
-/// When there was progress last: exact to some milliseconds, and so cheap that every line can note
-/// it.
+/// Instant of the last progress, exact to some milliseconds. It is so cheap that every line of output
+/// can note it.
 #[derive(Debug)]
 pub(crate) struct CoarseInstant(AtomicU64);
 
 impl CoarseInstant {
-    /// Now.
+    /// Returns the current instant.
     pub(crate) fn new() -> Self {
-        Self(AtomicU64::new(coarse_nanos()))
+        Self(AtomicU64::new(Coarse::now().as_nanos()))
     }
 
-    /// Sets this to the current moment. Returns the time since it was set before.
+    /// Sets this to the current instant. Returns the time since it was set before.
     pub(crate) fn note(&self) -> Duration {
-        let now = coarse_nanos();
+        let now = Coarse::now().as_nanos();
+        // Not a swap: every line notes it, and a race between two of them is harmless.
         let before = self.0.load(Ordering::Relaxed);
         self.0.store(now, Ordering::Relaxed);
         Duration::from_nanos(now.saturating_sub(before))
     }
 
-    /// Since then.
+    /// Returns the time since then.
     pub(crate) fn elapsed(&self) -> Duration {
-        Duration::from_nanos(coarse_nanos().saturating_sub(self.0.load(Ordering::Relaxed)))
+        Coarse::from_nanos(self.0.load(Ordering::Relaxed)).elapsed()
     }
-}
-
-/// Since some fixed moment.
-#[cfg(target_os = "linux")]
-fn coarse_nanos() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
-    now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
-}
-
-#[cfg(not(target_os = "linux"))]
-fn coarse_nanos() -> u64 {
-    static FIRST: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
-    u64::try_from(FIRST.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }

@@ -9,7 +9,6 @@ use super::completion::FILE_LIMIT;
 use super::context::PhaseContext;
 use super::launch::RunningProgram;
 use super::run::boxed;
-use crate::lookout::Post;
 use crate::output::{ExecutionLogs, OutputFailure, OutputReader, ReadStep};
 use crate::types::Ending;
 
@@ -20,14 +19,13 @@ const MAX_IN_PIPES: u64 = 2 * 1024 * 1024;
 pub(super) async fn read_while<T>(
     cx: &PhaseContext,
     reader: &mut OutputReader,
-    post: &Post,
     mut work: Pin<&mut impl Future<Output = T>>,
 ) -> T {
     while reader.is_open() {
         let step = async {
             // A handler that is behind stops the reading: the pipe fills and the program waits.
             cx.publisher.room().await;
-            reader.step(post).await
+            reader.step().await
         };
         tokio::select! {
             biased;

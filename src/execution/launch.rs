@@ -6,9 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use execution_engine_process::{
-    Child, Containment, Launch, Leftovers, Limits, SpawnError, SpawnStage, Spawned,
+    Child, Containment, Launch, Leftovers, Limits, PipeReader, SpawnError, SpawnErrorKind,
+    SpawnStage, Spawned,
 };
-use rustix::io::Errno;
 
 use super::active::ActiveExecution;
 use super::completion::{AttemptOutcome, CompletionGuard};
@@ -17,7 +17,6 @@ use super::retry::RetryContext;
 use super::run::{boxed, unboxed};
 use super::stdin::{StdinFeed, StdinFeeder, stdin_pair};
 use super::termination::{self, StopSequence, stop_tree};
-use crate::lookout::{Post, Sight};
 use crate::output::{ExecutionLogs, OutputReader, OutputSettings};
 use crate::prepare;
 use crate::types::{Ending, StdinSource};
@@ -82,7 +81,6 @@ enum LaunchOutcome {
 /// A running program, registered with the reactor of its worker.
 pub(super) struct RunningProgram {
     pub(super) child: Child,
-    pub(super) post: Post,
     pub(super) reader: OutputReader,
     pub(super) feeder: Option<StdinFeeder>,
     pub(super) timing: TimeLimits,
@@ -206,20 +204,17 @@ impl RunningProgram {
         output: OutputSettings,
         params: Box<ExecutionParams>,
     ) -> Result<Box<Self>, Box<FailedLaunch>> {
-        let Spawned { child, stdin, stdout, stderr } = unboxed(spawned);
+        let Spawned { mut child, stdin, mut stdout, mut stderr } = unboxed(spawned);
         let ExecutionParams { timing, leftovers, limits, feed, .. } = unboxed(params);
-        let registered = || {
-            let post = Post::new()?;
-            post.watch(Sight::Exit, &child.exit_fd())?;
-            post.watch(Sight::Stdout, &stdout)?;
-            stderr.iter().try_for_each(|stderr| post.watch(Sight::Stderr, stderr))?;
-            Ok((post, feed.into(stdin.map(Into::into))?))
-        };
-        match registered() {
-            Ok((post, feeder)) => {
-                let reader =
-                    OutputReader::new([Some(stdout.into()), stderr.map(Into::into)], logs, output);
-                Ok(Box::new(Self { child, post, reader, feeder, timing, leftovers, limits }))
+        let registered = child
+            .register()
+            .and_then(|()| stdout.register())
+            .and_then(|()| stderr.as_mut().map_or(Ok(()), PipeReader::register))
+            .and_then(|()| feed.start(stdin));
+        match registered {
+            Ok(feeder) => {
+                let reader = OutputReader::new([Some(stdout), stderr], logs, output);
+                Ok(Box::new(Self { child, reader, feeder, timing, leftovers, limits }))
             }
             Err(error) => {
                 let stop = timing.stop;
@@ -251,17 +246,15 @@ pub(super) async fn finish_failed_launch(
 }
 
 fn spawn_failed(error: &SpawnError, launch: &Launch) -> Ending {
-    let os_error = error.source.raw_os_error();
-    let hint = os_error.and_then(|errno| hint(&error.stage, Errno::from_raw_os_error(errno)));
-    let reason = match hint {
-        // It was there when the request was checked.
+    let reason = match hint(error.kind()) {
+        // It existed when the request was checked.
         Some(_) if error.stage == SpawnStage::Exec && !exists(launch) => {
             format!("{error}; {} no longer exists", launch.program.display())
         }
         Some(hint) => format!("{error}; {hint}"),
         None => error.to_string(),
     };
-    Ending::SpawnFailed { reason, os_error }
+    Ending::SpawnFailed { reason, os_error: error.source.raw_os_error() }
 }
 
 fn exists(launch: &Launch) -> bool {
@@ -270,22 +263,24 @@ fn exists(launch: &Launch) -> bool {
 }
 
 /// Returns what to do about a failure, where the system's own message does not say it.
-fn hint(stage: &SpawnStage, errno: Errno) -> Option<&'static str> {
-    Some(match (stage, errno) {
-        (SpawnStage::Exec, Errno::NOEXEC) => {
+fn hint(kind: SpawnErrorKind) -> Option<&'static str> {
+    Some(match kind {
+        SpawnErrorKind::NotExecutable => {
             "not an executable for this platform, or a script without a #! line; set `interpreter`"
         }
         // The kernel reports a missing interpreter of a script as if the script were missing.
-        (SpawnStage::Exec, Errno::NOENT) => "the interpreter that its #! line names may be missing",
-        (SpawnStage::Exec, Errno::TOOBIG) => {
+        SpawnErrorKind::NotFound => "the interpreter that its #! line names may be missing",
+        SpawnErrorKind::TooLong => {
             "the arguments and the environment together are too long; pass data in a file"
         }
-        (SpawnStage::Pipe, Errno::NOENT) => {
+        SpawnErrorKind::NoNullDevice => {
             "this host has no /dev/null, which a program without input reads"
         }
-        (SpawnStage::Exec, Errno::TXTBSY) => "the program file is still being written",
-        (_, Errno::AGAIN) => "the limit of processes is reached; raise it or run fewer at a time",
-        (_, Errno::MFILE | Errno::NFILE) => {
+        SpawnErrorKind::Busy => "the program file is still being written",
+        SpawnErrorKind::ProcessLimit => {
+            "the limit of processes is reached; raise it or run fewer at a time"
+        }
+        SpawnErrorKind::OpenFileLimit => {
             "the limit of open files is reached; raise it or run fewer at a time"
         }
         _ => return None,

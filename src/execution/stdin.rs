@@ -1,12 +1,11 @@
 //! Standard input of a running program: given bytes, or what callers write while it runs.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use execution_engine_process::PipeWriter;
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -127,15 +126,15 @@ impl StdinFeed {
     /// Starts to write the input on a task of its own: a program that does not read must not hold up
     /// its supervision. Must be called on a worker, whose threads hold back the SIGPIPE of a program
     /// that ends before it has read everything.
-    pub(super) fn into(self, pipe: Option<OwnedFd>) -> io::Result<Option<StdinFeeder>> {
-        let Some(pipe) = pipe else { return Ok(None) };
-        let pipe = pipe::Sender::from_owned_fd_unchecked(pipe)?;
+    pub(super) fn start(self, pipe: Option<PipeWriter>) -> io::Result<Option<StdinFeeder>> {
+        let Some(mut pipe) = pipe else { return Ok(None) };
+        pipe.register()?;
         Ok(Some(StdinFeeder(tokio::spawn(self.feed(pipe)))))
     }
 
     /// Writes the input. A program that reads no more, or has exited, is no failure: the rest is not
     /// written.
-    async fn feed(self, mut pipe: pipe::Sender) {
+    async fn feed(self, mut pipe: PipeWriter) {
         match self {
             Self::Nothing => {}
             Self::Bytes(bytes) => {
@@ -153,7 +152,7 @@ impl StdinFeed {
 }
 
 impl StdinChunk {
-    async fn write(&mut self, pipe: &mut pipe::Sender) -> io::Result<()> {
+    async fn write(&mut self, pipe: &mut PipeWriter) -> io::Result<()> {
         while self.written.count < self.bytes.len() {
             self.written.count += pipe.write(&self.bytes[self.written.count..]).await?;
         }

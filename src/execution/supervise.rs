@@ -2,6 +2,7 @@
 //! output is read.
 
 use std::future::poll_fn;
+use std::io;
 use std::pin::pin;
 
 use execution_engine_process::{Child, Exit};
@@ -11,34 +12,28 @@ use super::control::{apply_control, resume_paused};
 use super::deadline::PausableDeadline;
 use super::drain::read_while;
 use super::launch::{RunningProgram, TimeLimits};
-use crate::lookout::{Post, Sight};
+use crate::time;
 use crate::types::Ending;
 
 /// Waits for the program to exit by itself, and returns how. None if the ending was decided
 /// otherwise: by the deadline here, or from outside.
 pub(super) async fn supervise(cx: &PhaseContext, program: &mut RunningProgram) -> Option<Exit> {
-    let RunningProgram { child, post, reader, timing, .. } = program;
-    let exit = pin!(wait_for_exit(cx, child, post, timing));
+    let RunningProgram { child, reader, timing, .. } = program;
+    let exit = pin!(wait_for_exit(cx, child, timing));
     // The program must never block on a full pipe while it is waited for.
-    read_while(cx, reader, post, exit).await
+    read_while(cx, reader, exit).await
 }
 
 /// What the supervisor was woken for.
 enum Wakeup {
     /// The ending was decided from outside, or there are control requests.
     Called,
-    /// The program may have exited.
-    Exit,
+    Exit(io::Result<Exit>),
     /// The deadline, or the end of the longest pause.
     Deadline,
 }
 
-async fn wait_for_exit(
-    cx: &PhaseContext,
-    child: &mut Child,
-    post: &Post,
-    timing: &TimeLimits,
-) -> Option<Exit> {
+async fn wait_for_exit(cx: &PhaseContext, child: &mut Child, timing: &TimeLimits) -> Option<Exit> {
     let mut deadline = PausableDeadline::new(cx.attempt_start(), timing.timeout, timing.max_pause);
     loop {
         // Ties are decided by this order. A stop from outside has already decided the ending in the
@@ -48,8 +43,8 @@ async fn wait_for_exit(
         let wakeup = tokio::select! {
             biased;
             () = cx.active.woken() => Wakeup::Called,
-            () = poll_fn(|cx| post.poll_ready(Sight::Exit, cx)) => Wakeup::Exit,
-            () = poll_fn(|cx| post.poll_reached(deadline.next_wakeup(), cx)) => Wakeup::Deadline,
+            exit = poll_fn(|cx| child.poll_exit(cx)) => Wakeup::Exit(exit),
+            () = time::sleep_until(deadline.next_wakeup()) => Wakeup::Deadline,
         };
         match wakeup {
             Wakeup::Called => {
@@ -62,18 +57,15 @@ async fn wait_for_exit(
                     return None;
                 }
             }
-            Wakeup::Exit => match child.exit() {
-                Ok(Some(exit)) => {
-                    // The rest of its tree is still paused.
-                    resume_paused(child, &mut deadline);
-                    return Some(exit);
-                }
-                Ok(None) => {}
-                Err(error) => {
-                    cx.decide(Ending::EngineFailed { reason: error.to_string() });
-                    return None;
-                }
-            },
+            Wakeup::Exit(Ok(exit)) => {
+                // The rest of its tree is still paused.
+                resume_paused(child, &mut deadline);
+                return Some(exit);
+            }
+            Wakeup::Exit(Err(error)) => {
+                cx.decide(Ending::EngineFailed { reason: error.to_string() });
+                return None;
+            }
             Wakeup::Deadline if deadline.is_paused() => {
                 tracing::info!(id = %cx.active.info().id, "paused for too long; resumed");
                 resume_paused(child, &mut deadline);

@@ -14,8 +14,8 @@
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use execution_engine_process::{Child, Leftovers, Level, Member, Signal, Tree, Watch, WatchFd};
-use tokio::time::{sleep, timeout_at};
+use execution_engine_process::{Child, Leftovers, Level, Member, Signal, Tree};
+use tokio::time::timeout_at;
 
 use super::active::ActiveExecution;
 use super::context::PhaseContext;
@@ -32,8 +32,6 @@ const KILL_LIMIT: Duration = Duration::from_secs(3);
 /// How long one SIGKILL is given before the tree is examined and killed again: a process may have been
 /// forked between the examination and the signal.
 const KILL_ROUND: Duration = Duration::from_millis(100);
-/// How soon to look again where the system cannot wake us when a process has exited.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 const SURVIVES: &str =
     "it was still alive after SIGKILL; it may hang in the kernel or belong to another user";
@@ -97,10 +95,10 @@ fn may_leave(active: &ActiveExecution) -> bool {
 }
 
 async fn stop(cx: &PhaseContext, program: &mut RunningProgram, tree: Tree) -> ContainmentReceipt {
-    let RunningProgram { child, post, reader, timing, .. } = program;
+    let RunningProgram { child, reader, timing, .. } = program;
     let stop = pin!(stop_tree(child, tree, cx.nothing_to_stop(), timing.stop, &cx.active));
     // A process that blocks on a full pipe could not act on the signal.
-    read_while(cx, reader, post, stop).await
+    read_while(cx, reader, stop).await
 }
 
 /// Stops the processes of `tree`, which was just examined. Takes no longer than the graces and
@@ -154,11 +152,11 @@ async fn wait_for_grace(child: &mut Child, stop: StopSequence, active: &ActiveEx
 /// Waits until the tree is empty, woken by its processes. Returns what is left at the deadline.
 async fn wait_until_empty(child: &mut Child, deadline: Option<Instant>) -> Tree {
     loop {
-        let mut tree = look(child);
+        let tree = look(child);
         if tree.is_empty() {
             return tree;
         }
-        let change = changed(std::mem::take(&mut tree.watch));
+        let change = tree.changed();
         let timed_out = match deadline {
             Some(deadline) => timeout_at(deadline.into(), change).await.is_err(),
             None => {
@@ -168,19 +166,6 @@ async fn wait_until_empty(child: &mut Child, deadline: Option<Instant>) -> Tree 
         };
         if timed_out {
             return look(child);
-        }
-    }
-}
-
-/// Waits until each of the watched descriptors has reported a change.
-async fn changed(watch: Vec<WatchFd>) {
-    if watch.is_empty() {
-        return sleep(LOOK_AGAIN).await;
-    }
-    for one in watch {
-        let ready = async { Watch::tree(one)?.ready().await };
-        if ready.await.is_err() {
-            sleep(LOOK_AGAIN).await;
         }
     }
 }

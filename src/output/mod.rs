@@ -7,7 +7,6 @@ mod journal;
 mod lines;
 mod log;
 mod overflow;
-mod pipe_size;
 mod reader;
 mod text;
 

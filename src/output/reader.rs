@@ -4,15 +4,12 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rustix::buffer::spare_capacity;
-use rustix::io::Errno;
-use rustix::param::page_size;
+use execution_engine_process::{PipeReader, ReadNow};
 use tokio::task::coop;
 
 use super::file_writer::FileWriter;
@@ -20,8 +17,6 @@ use super::journal::{Appended, Journal};
 use super::lines::Cut;
 use super::log::ExecutionLogs;
 use super::overflow::{OverflowDir, OverflowFile};
-use super::pipe_size::PipeSizing;
-use crate::lookout::Post;
 use crate::time;
 use crate::types::OutputStream;
 
@@ -79,8 +74,7 @@ pub(crate) struct OutputReader {
 /// One stream: its pipe while it is open, and where the rest of it goes.
 struct StreamReader {
     stream: OutputStream,
-    pipe: Option<OwnedFd>,
-    busy: PipeSizing,
+    pipe: Option<PipeReader>,
     overflow: Option<Box<(FileWriter, Arc<OverflowFile>)>>,
     /// Why something was lost. What follows is not written to the file either then, so that it has no
     /// hole.
@@ -90,16 +84,15 @@ struct StreamReader {
 }
 
 impl OutputReader {
-    /// Takes the ends of the pipes that do not block, and that a post watches.
+    /// Creates a reader of these pipes, which are registered with the reactor.
     pub(crate) fn new(
-        pipes: [Option<OwnedFd>; 2],
+        pipes: [Option<PipeReader>; 2],
         logs: ExecutionLogs,
         plan: OutputSettings,
     ) -> Self {
-        let channel = |stream: OutputStream, pipe: Option<OwnedFd>| StreamReader {
+        let channel = |stream: OutputStream, pipe: Option<PipeReader>| StreamReader {
             stream,
             pipe,
-            busy: PipeSizing::default(),
             overflow: None,
             loss: None,
             silent_since: None,
@@ -117,7 +110,7 @@ impl OutputReader {
     /// Waits until the files have what was read, then reads one chunk, or tells an unfinished line
     /// after a silence. Cancel safe: a chunk that has been read is accounted for before anything
     /// else can happen.
-    pub(crate) async fn step(&mut self, post: &Post) -> ReadStep {
+    pub(crate) async fn step(&mut self) -> ReadStep {
         // What most executions do not need is on the heap: each holds the memory of a step.
         if self.has_files()
             && let Some(stop) = Box::pin(self.write_pending()).await
@@ -125,37 +118,36 @@ impl OutputReader {
             return ReadStep { stop: Some(stop), ..ReadStep::default() };
         }
         match self.silence_ends() {
-            None => self.chunk(post).await,
-            Some(ends) => Box::pin(self.chunk_or_silence(post, ends)).await,
+            None => self.chunk().await,
+            Some(ends) => Box::pin(self.chunk_or_silence(ends)).await,
         }
     }
 
-    async fn chunk(&mut self, post: &Post) -> ReadStep {
-        poll_fn(|cx| with_buffer(|buffer| self.poll_chunk(post, cx, buffer))).await
+    async fn chunk(&mut self) -> ReadStep {
+        poll_fn(|cx| with_buffer(|buffer| self.poll_chunk(cx, buffer))).await
     }
 
-    async fn chunk_or_silence(&mut self, post: &Post, ends: Instant) -> ReadStep {
+    async fn chunk_or_silence(&mut self, ends: Instant) -> ReadStep {
         tokio::select! {
             biased;
-            step = self.chunk(post) => step,
+            step = self.chunk() => step,
             () = time::sleep_until(Some(ends)) => self.tell_unfinished(),
         }
     }
 
     /// Reads what is there without waiting for more; None when both pipes are empty or closed.
-    /// It asks the kernel itself, because readiness that the lookout has not yet seen counts, too.
+    /// It asks the kernel itself, because readiness that the reactor has not reported yet counts, too.
     pub(crate) fn step_now(&mut self) -> Option<ReadStep> {
         with_buffer(|buffer| {
             for index in self.order() {
-                let StreamReader { pipe: Some(pipe), busy, .. } = &self.channels[index] else {
-                    continue;
+                let Some(pipe) = &mut self.channels[index].pipe else { continue };
+                let read = match pipe.read_now(buffer) {
+                    Ok(ReadNow::Empty) => continue,
+                    Ok(ReadNow::End) => Ok(0),
+                    Ok(ReadNow::Data(found)) => Ok(found),
+                    Err(error) => Err(error),
                 };
-                buffer.reserve_exact(busy.read_size());
-                match rustix::io::read(pipe, spare_capacity(buffer)) {
-                    Err(Errno::AGAIN) => {}
-                    Err(Errno::INTR) => return Some(ReadStep::default()),
-                    read => return Some(self.accept(index, read.map_err(Into::into), buffer)),
-                }
+                return Some(self.accept(index, read, buffer));
             }
             None
         })
@@ -214,16 +206,11 @@ impl OutputReader {
         [1 - self.first, self.first]
     }
 
-    fn poll_chunk(
-        &mut self,
-        post: &Post,
-        cx: &mut Context<'_>,
-        buffer: &mut Vec<u8>,
-    ) -> Poll<ReadStep> {
+    fn poll_chunk(&mut self, cx: &mut Context<'_>, buffer: &mut Vec<u8>) -> Poll<ReadStep> {
         // A program that writes without end must not keep its thread to itself.
         let turn = ready!(coop::poll_proceed(cx));
         for index in self.order() {
-            if let Poll::Ready(read) = self.channels[index].poll_read(post, cx, buffer) {
+            if let Poll::Ready(read) = self.channels[index].poll_read(cx, buffer) {
                 turn.made_progress();
                 return Poll::Ready(self.accept(index, read, buffer));
             }
@@ -245,10 +232,7 @@ impl OutputReader {
                 self.logs.end_of(channel.stream);
                 ReadStep { has_lines: journal.cut(channel.stream, Cut::AtTheEnd), stop: None }
             }
-            Ok(found) => {
-                if let Some(pipe) = &channel.pipe {
-                    channel.busy.has_read(pipe, found);
-                }
+            Ok(_) => {
                 self.logs.chunk(channel.stream, buffer);
                 let Appended { has_lines, is_unfinished, excess } =
                     journal.append(channel.stream, buffer);
@@ -282,35 +266,15 @@ impl OutputReader {
 
 impl StreamReader {
     /// Reads what is there into `buffer`, which is empty; 0 is the end.
-    fn poll_read(
-        &self,
-        post: &Post,
-        cx: &Context<'_>,
-        buffer: &mut Vec<u8>,
-    ) -> Poll<io::Result<usize>> {
-        let Some(pipe) = &self.pipe else { return Poll::Pending };
-        buffer.reserve_exact(self.busy.read_size());
-        let (sight, room) = (self.stream.into(), buffer.capacity());
-        loop {
-            ready!(post.poll_ready(sight, cx));
-            match rustix::io::read(pipe, spare_capacity(buffer)) {
-                Err(Errno::AGAIN) => {}
-                Err(Errno::INTR) => post.more(sight),
-                read => {
-                    match read {
-                        Ok(found) if found < room && found > page_size() => post.taken(sight),
-                        // A pipe that holds packets gives one at a time, and none is longer than a page.
-                        _ => post.more(sight),
-                    }
-                    return Poll::Ready(read.map_err(Into::into));
-                }
-            }
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+        match &mut self.pipe {
+            Some(pipe) => pipe.poll_read(cx, buffer),
+            None => Poll::Pending,
         }
     }
 
     fn close(&mut self) {
         self.pipe = None;
-        self.busy = PipeSizing::Never;
         self.silent_since = None;
     }
 
