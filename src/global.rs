@@ -1,4 +1,4 @@
-//! One engine for a whole process, for those who want no handle to pass around.
+//! One engine for a whole process, for programs that do not want to pass one around.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -7,10 +7,10 @@ use crate::engine::ExecutionEngine;
 use crate::error::{ExecutionError, Result};
 
 static GLOBAL: OnceLock<ExecutionEngine> = OnceLock::new();
-/// Makes looking and setting one step, so that no engine is made to be thrown away.
+/// Makes looking and setting one step, so that no engine is created in vain.
 static SETTING: Mutex<()> = Mutex::new(());
 
-/// Makes the process-wide engine with this configuration.
+/// Creates the process-wide engine with this configuration.
 ///
 /// # Errors
 /// [`ExecutionError::GlobalAlreadyInitialised`] if it exists already, also by an earlier
@@ -33,12 +33,17 @@ pub fn init_global(config: ExecutionConfig) -> Result<()> {
     GLOBAL.set(engine).map_err(|_| ExecutionError::GlobalAlreadyInitialised)
 }
 
-/// The process-wide engine; made with the default configuration if
-/// [`init_global`] has not been called.
+/// Returns the process-wide engine. Creates it with the default configuration if [`init_global`] has
+/// not been called.
 ///
 /// It lives as long as the process.
 pub fn global() -> &'static ExecutionEngine {
+    // Without the lock where there is one, which is nearly always.
+    if let Some(engine) = GLOBAL.get() {
+        return engine;
+    }
     let _setting = SETTING.lock().unwrap_or_else(PoisonError::into_inner);
+    // `init_global` may have been faster, so look again.
     GLOBAL.get_or_init(|| {
         ExecutionEngine::new(ExecutionConfig::default())
             .expect("the default configuration is valid")

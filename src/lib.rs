@@ -95,7 +95,7 @@ mod time;
 mod types;
 
 pub use config::{ExecutionConfig, LogRetention, OversizedOutputStrategy};
-pub use engine::{EngineBuilder, ExecutionEngine};
+pub use engine::{EngineBuilder, Execution, ExecutionEngine, ExecutionStdin};
 pub use error::{ExecutionError, IoError, PlanError, Result, ValidationError};
 pub use events::{
     ChunkSubscription, EventHandler, LoggingEventHandler, MultiEventHandler, NoopEventHandler,

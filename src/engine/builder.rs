@@ -11,7 +11,7 @@ use crate::config::{ExecutionConfig, LogRetention, OversizedOutputStrategy};
 use crate::error::{ExecutionError, Result, ValidationError};
 use crate::events::{Broadcaster, EventHandler, HandlerPool, HandlerSet};
 use crate::execution::{ExecutionContext, MAX_LATE_LOGS, StopSequence};
-use crate::output::{KeepPolicy, OverflowDir};
+use crate::output::OverflowDir;
 use crate::prepare;
 use crate::runtime::WorkerPool;
 use crate::store::{Registry, RetentionPolicy};
@@ -46,7 +46,6 @@ impl Default for EngineBuilder {
         Self {
             config: ExecutionConfig::default(),
             settings: EngineSettings {
-                keep: KeepPolicy::First,
                 max_line_bytes: 64 * 1024,
                 replay_window: 1024 * 1024,
                 overflow_disk_limit: 10 * 1024 * 1024 * 1024,
@@ -206,35 +205,37 @@ impl EngineBuilder {
         self
     }
 
-    /// Makes the engine.
+    /// Creates the engine.
     ///
     /// # Errors
     /// [`ValidationError::InvalidConfig`] or [`ValidationError::InvalidOption`] names the setting
-    /// that makes no sense, or that this host cannot offer.
+    /// that is invalid, or that this host cannot offer.
     pub fn build(mut self) -> Result<ExecutionEngine> {
-        self.config.validate()?;
+        self.validate()?;
+        let containment = match self.level {
+            None => Containment::strongest(),
+            Some(level) => Containment::at(level)
+                .map_err(|unavailable| invalid("containment", &unavailable.to_string()))?,
+        };
+        // Made absolute now: the host may change its directory later.
         self.config.log_dir = self.config.log_dir.map(prepare::absolute);
         if self.keep_head_and_tail {
             self.config.oversized_output_strategy = OversizedOutputStrategy::KeepHeadAndTail;
         }
-        if self.config.oversized_output_strategy == OversizedOutputStrategy::KeepHeadAndTail {
-            self.settings.keep = KeepPolicy::FirstAndLast;
-        }
+        Ok(self.wire(containment))
+    }
+
+    fn validate(&self) -> Result<()> {
+        self.config.validate()?;
         if self.settings.max_line_bytes < 4 {
-            return Err(invalid(
-                "max_line_bytes",
-                "must be at least 4 bytes, the longest character",
-            ));
+            let reason = "must be at least 4 bytes, the longest character";
+            return Err(invalid("max_line_bytes", reason));
         }
         if self.stall_limit.is_zero() {
             return Err(invalid("handler_stall_limit", "must be more than 0"));
         }
-        for (field, signal) in [
-            ("stop_signal", self.settings.stop.term_signal),
-            ("final_signal", self.settings.stop.kill_signal),
-        ] {
-            prepare::signal(field, Some(signal))?;
-        }
+        prepare::signal("stop_signal", Some(self.settings.stop.term_signal))?;
+        prepare::signal("final_signal", Some(self.settings.stop.kill_signal))?;
         if self.admission == (Admission::Queue { max_waiting: 0 }) {
             return Err(invalid("admission", "max_waiting must be at least 1; or use Reject"));
         }
@@ -247,22 +248,18 @@ impl EngineBuilder {
                 return Err(invalid("group", &reason));
             }
         }
+        Ok(())
+    }
+
+    fn wire(self, containment: Containment) -> ExecutionEngine {
         let limit = self.config.max_concurrent_executions;
-        let containment = match self.level {
-            None => Containment::strongest(),
-            Some(level) => Containment::at(level)
-                .map_err(|unavailable| invalid("containment", &unavailable.to_string()))?,
-        };
+        let permits = ConcurrencyLimiter::new(limit, self.admission, self.groups);
         let forgotten_logs = match self.settings.logs {
             LogRetention::Keep => None,
             LogRetention::WithRecord => self.config.log_dir.clone().map(Mutex::new),
         };
         let shared = ExecutionContext {
-            registry: Arc::new(Registry::new(ConcurrencyLimiter::new(
-                limit,
-                self.admission,
-                self.groups,
-            ))),
+            registry: Arc::new(Registry::new(permits)),
             containment,
             retention: self.config.enable_auto_cleanup.then(|| RetentionPolicy::of(&self.config)),
             ended: Notify::new(),
@@ -280,7 +277,7 @@ impl EngineBuilder {
             audience: RwLock::new(self.audience),
             cleanup: cleanup::CleanupTask::default(),
         });
-        Ok(ExecutionEngine { _alive: Arc::new(EngineAlive(Arc::clone(&core))), core })
+        ExecutionEngine { _alive: Arc::new(EngineAlive(Arc::clone(&core))), core }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The task that enforces retention while nothing else happens.
+//! Forgetting: on request, and by the task that enforces retention while nothing else happens.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,20 +6,68 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 use tokio::time::sleep_until;
+use uuid::Uuid;
 
+use super::ExecutionEngine;
 use super::core::EngineCore;
+use crate::error::{ExecutionError, Result};
 use crate::execution::ExecutionContext;
-use crate::store::RetentionPolicy;
+use crate::store::{RemovalError, RetentionPolicy};
 
-/// Whether the task runs, and the bell that ends it.
+impl ExecutionEngine {
+    /// Forgets ended executions by the configured age and count, and returns how many; ended plans,
+    /// too. Never touches what runs.
+    pub async fn cleanup_old_executions(&self) -> usize {
+        let retention = RetentionPolicy::of(&self.core.config);
+        let evicted = self.core.shared.registry.evict(Instant::now(), retention);
+        self.core.shared.forget(&evicted.executions);
+        evicted.executions.len()
+    }
+
+    /// Forgets one ended execution, and removes its overflow files.
+    ///
+    /// # Errors
+    /// [`ExecutionError::NotFound`] for an unknown id, [`ExecutionError::StillRunning`] for one that
+    /// has not ended.
+    pub async fn remove_execution(&self, id: Uuid) -> Result<()> {
+        let record = self.core.shared.registry.remove(id).map_err(|error| match error {
+            RemovalError::Unknown => ExecutionError::NotFound(id),
+            RemovalError::StillActive => ExecutionError::StillRunning(id),
+        })?;
+        self.core.shared.forget(&[record]);
+        Ok(())
+    }
+
+    /// Starts the task that forgets ended executions and plans as they grow too old, on the engine's
+    /// own threads. It ends with the engine. Calling it again changes nothing; with
+    /// [`enable_auto_cleanup`](crate::ExecutionConfig::enable_auto_cleanup) off it does nothing.
+    ///
+    /// ```
+    /// use execution_engine::*;
+    /// let engine = ExecutionEngine::new(ExecutionConfig::default()).unwrap();
+    /// engine.start_cleanup_task();
+    /// ```
+    pub fn start_cleanup_task(&self) {
+        if !self.core.config.enable_auto_cleanup {
+            return;
+        }
+        match self.core.driver.ready() {
+            Ok(()) => self.core.cleanup.start(&self.core),
+            Err(error) => tracing::error!(%error, "the cleanup task could not be started"),
+        }
+    }
+}
+
+/// State of the cleanup task of one engine.
 #[derive(Debug, Default)]
 pub(super) struct CleanupTask {
     started: AtomicBool,
+    /// Notified when the engine ends.
     stop: Arc<Notify>,
 }
 
 impl CleanupTask {
-    pub(super) fn start(&self, core: &EngineCore) {
+    fn start(&self, core: &EngineCore) {
         if self.started.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -28,7 +76,7 @@ impl CleanupTask {
         core.driver.spawn(async move {
             tokio::select! {
                 () = stop.notified() => {}
-                () = forget_the_old(&shared, retention) => {}
+                () = forget_expired(&shared, retention) => {}
             }
         });
     }
@@ -38,8 +86,8 @@ impl CleanupTask {
     }
 }
 
-/// Sleeps until the oldest record is to go, or until there is one.
-async fn forget_the_old(shared: &ExecutionContext, retention: RetentionPolicy) {
+/// Forgets what is too old, then sleeps until the oldest expires or something ends.
+async fn forget_expired(shared: &ExecutionContext, retention: RetentionPolicy) {
     loop {
         shared.forget(&shared.registry.evict(Instant::now(), retention).executions);
         match shared.registry.oldest_ending().and_then(|at| retention.expiry(at)) {

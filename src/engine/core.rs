@@ -37,7 +37,6 @@ pub(super) struct EngineCore {
 /// What the builder sets beyond the configuration.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct EngineSettings {
-    pub(super) keep: KeepPolicy,
     pub(super) max_line_bytes: usize,
     pub(super) replay_window: usize,
     pub(super) overflow_disk_limit: u64,
@@ -170,7 +169,10 @@ impl EngineCore {
     pub(super) fn holding(&self) -> JournalLimits {
         JournalLimits {
             limit: self.config.max_output_size_bytes,
-            keep: self.settings.keep,
+            keep: match self.config.oversized_output_strategy {
+                OversizedOutputStrategy::KeepHeadAndTail => KeepPolicy::FirstAndLast,
+                _ => KeepPolicy::First,
+            },
             window: self.settings.replay_window,
             max_line_bytes: self.settings.max_line_bytes,
         }

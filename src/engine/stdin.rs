@@ -1,109 +1,109 @@
-//! The engine's methods for those who write to a program.
-
-use std::sync::Arc;
+//! Writing to the standard input of a program, by the id of its execution.
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncReadExt as _;
 use uuid::Uuid;
 
-use super::ExecutionEngine;
+use super::{ExecutionEngine, ExecutionStdin};
 use crate::error::{ExecutionError, Result};
-use crate::execution::{ActiveExecution, StdinUnavailable};
 use crate::store::ExecutionEntry;
 
-/// How much is read at once of what is passed on to a program.
+/// Bytes read from a reader at a time.
 const STDIN_CHUNK: usize = 64 * 1024;
 
 impl ExecutionEngine {
-    /// Passes bytes on to a program whose [`stdin`](crate::ExecutionOptions::stdin) is
-    /// [`Piped`](crate::StdinSource::Piped), and waits until its pipe has taken them: how many it has taken.
-    /// Those are all, unless the program reads no more or ends, which is no error.
+    /// Writes bytes to a program whose [`stdin`](crate::ExecutionOptions::stdin) is
+    /// [`Piped`](crate::StdinSource::Piped), waits until its pipe has taken them, and returns how many
+    /// it has taken: all, unless the program reads no more or ends, which is not an error.
     ///
-    /// Calls are carried out one after the other, so one that waits for its turn and is neither polled nor
-    /// dropped holds up those behind it. Cancel safe in so far as nothing breaks: dropped half-way, the bytes
-    /// may be written all the same.
-    ///
-    /// # Errors
-    /// [`ExecutionError::NotFound`] for an unknown id, [`ExecutionError::AlreadyEnded`] if it has
-    /// ended, [`ExecutionError::StdinNotPiped`] if it reads something else,
-    /// [`ExecutionError::StdinClosed`] after [`close_stdin`](Self::close_stdin).
+    /// Calls are carried out one after the other.
     ///
     /// ```
     /// use execution_engine::*;
     /// # #[tokio::main] async fn main() -> Result<()> {
     /// let engine = ExecutionEngine::new(ExecutionConfig::default())?;
-    /// let options = ExecutionOptions::default().stdin(crate::StdinSource::Piped);
+    /// let options = ExecutionOptions::default().stdin(StdinSource::Piped);
     /// let id = engine.execute_with(ExecutionRequest::program("cat"), options).await?;
     /// engine.write_stdin(id, "hello\n").await?;
     /// engine.close_stdin(id).await?;
     /// assert_eq!(engine.wait_for_completion(id).await?.stdout, "hello\n");
     /// # Ok(()) }
     /// ```
-    pub async fn write_stdin(&self, id: Uuid, bytes: impl Into<Bytes>) -> Result<usize> {
-        let live = self.live_for_stdin(id)?;
-        live.stdin().write(bytes.into()).await.map_err(|refused| stdin_refused(refused, id))
-    }
-
-    /// Passes on all that `reader` gives, at the program's pace, and says how many bytes the program's
-    /// pipe has taken. It ends with the reader, with the execution, or when the program reads no more, which
-    /// shows when there is something to pass on. The program can still be written to; tell it that there is no
-    /// more with [`close_stdin`](Self::close_stdin).
     ///
     /// # Errors
-    /// As [`write_stdin`](Self::write_stdin), and [`ExecutionError::StdinSource`] if reading fails.
+    /// [`ExecutionError::NotFound`] for an unknown id, [`ExecutionError::AlreadyEnded`] if it has
+    /// ended, [`ExecutionError::StdinNotPiped`] if it reads something else,
+    /// [`ExecutionError::StdinClosed`] after [`close_stdin`](Self::close_stdin).
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: a dropped future may have written none, some or all of its bytes, and the rest
+    /// may still be written. A future that is kept without being polled blocks later writes.
+    pub async fn write_stdin(&self, id: Uuid, bytes: impl Into<Bytes>) -> Result<usize> {
+        self.stdin(id)?.write(bytes).await
+    }
+
+    /// Writes everything that `reader` yields, at the program's pace, and returns how many bytes the
+    /// program's pipe has taken.
+    ///
+    /// It returns at the end of the reader, with the execution, or when the program reads no more,
+    /// which is noticed at the next write. The input stays open; close it with
+    /// [`close_stdin`](Self::close_stdin).
+    ///
+    /// # Errors
+    /// Those of [`write_stdin`](Self::write_stdin), and [`ExecutionError::StdinSource`] if reading
+    /// fails.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: what was read from the reader may be lost or only written in part.
     pub async fn pipe_stdin(
         &self,
         id: Uuid,
         reader: impl tokio::io::AsyncRead + Send,
     ) -> Result<u64> {
-        let live = self.live_for_stdin(id)?;
+        let stdin = self.stdin(id)?;
         let mut reader = std::pin::pin!(reader);
-        let mut passed_on = 0;
+        let mut total = 0;
         loop {
             let mut chunk = BytesMut::with_capacity(STDIN_CHUNK);
             let read = tokio::select! {
                 biased;
                 // A reader may wait for ever, for a person who types.
-                _ended = live.ended() => return Ok(passed_on),
+                _ended = stdin.active().ended() => return Ok(total),
                 read = reader.read_buf(&mut chunk) => read,
             };
             let count =
                 read.map_err(|error| ExecutionError::StdinSource { id, source: error.into() })?;
             if count == 0 {
-                return Ok(passed_on);
+                return Ok(total);
             }
-            let written = live.stdin().write(chunk.freeze()).await;
-            let written = written.map_err(|refused| stdin_refused(refused, id))?;
-            passed_on += written as u64;
+            let written = match stdin.write(chunk.freeze()).await {
+                Ok(written) => written,
+                // It ended between the read and the write.
+                Err(ExecutionError::AlreadyEnded { .. }) => return Ok(total),
+                Err(error) => return Err(error),
+            };
+            total += written as u64;
             if written < count {
-                return Ok(passed_on);
+                return Ok(total);
             }
         }
     }
 
-    /// Tells a program that reads what is [written](Self::write_stdin) that there is no more. What was
-    /// written before is passed on first.
+    /// Closes the input of a program: it reads what was [written](Self::write_stdin) before, and then
+    /// the end.
     ///
     /// # Errors
-    /// As [`write_stdin`](Self::write_stdin).
+    /// Those of [`write_stdin`](Self::write_stdin).
     pub async fn close_stdin(&self, id: Uuid) -> Result<()> {
-        let live = self.live_for_stdin(id)?;
-        live.stdin().close().map_err(|refused| stdin_refused(refused, id))
+        self.stdin(id)?.close().await
     }
 
-    fn live_for_stdin(&self, id: Uuid) -> Result<Arc<ActiveExecution>> {
+    fn stdin(&self, id: Uuid) -> Result<ExecutionStdin> {
         match self.entry(id)? {
-            ExecutionEntry::Active(live) => Ok(live),
+            ExecutionEntry::Active(active) => Ok(ExecutionStdin::new(active)),
             ExecutionEntry::Ended(record) => {
                 Err(ExecutionError::AlreadyEnded { id, status: record.status() })
             }
         }
-    }
-}
-
-fn stdin_refused(refused: StdinUnavailable, id: Uuid) -> ExecutionError {
-    match refused {
-        StdinUnavailable::NotPiped => ExecutionError::StdinNotPiped(id),
-        StdinUnavailable::Closed => ExecutionError::StdinClosed(id),
     }
 }

@@ -1,4 +1,4 @@
-//! The engine's methods for those who watch.
+//! Subscriptions to one execution, and to all of them.
 
 use std::sync::Arc;
 
@@ -11,18 +11,15 @@ use crate::events::{ChunkSubscription, JournalLookup, Subscription};
 use crate::output::Journal;
 
 impl ExecutionEngine {
-    /// Watches an execution: a stream of its records. It begins with what the execution has already
-    /// published, as far as that is held, goes on live, and ends after the terminal record; of an
-    /// execution that has ended it replays what there is.
+    /// Subscribes to the records of an execution. The stream begins with what the execution has
+    /// already published, as far as that is held, continues live, and ends after the terminal record.
+    /// Of an ended execution it replays what is remembered.
     ///
     /// Held is the output that is kept, and of a running execution the
-    /// [last bytes beyond](crate::EngineBuilder::replay_window). Any number of subscriptions may watch, and
-    /// none slows the program down: one that falls behind is told
+    /// [last bytes beyond](crate::EngineBuilder::replay_window). There may be any number of
+    /// subscriptions, and none slows the program down: one that falls behind receives
     /// [how many bytes it missed](crate::ExecutionEvent::OutputMissed). With
-    /// [`stream_output`](crate::ExecutionConfig::stream_output) off there are no lines in it.
-    ///
-    /// # Errors
-    /// [`ExecutionError::NotFound`] for an unknown id.
+    /// [`stream_output`](crate::ExecutionConfig::stream_output) off it contains no lines.
     ///
     /// ```
     /// use execution_engine::*;
@@ -39,25 +36,25 @@ impl ExecutionEngine {
     /// assert_eq!(lines, ["one", "two"]);
     /// # Ok(()) }
     /// ```
+    ///
+    /// # Errors
+    /// [`ExecutionError::NotFound`] for an unknown id.
     pub async fn subscribe(&self, id: Uuid) -> Result<Subscription> {
         self.subscribe_from(id, 0).await
     }
 
-    /// The same, taken up behind a record: only those with a sequence above `after` come. A line that
-    /// was unfinished there comes as a whole. A place that has not been reached yet is the present:
-    /// `u64::MAX` tells only what comes from now on.
+    /// Like [`subscribe`](Self::subscribe), but only with records whose sequence is above `after`. A
+    /// line that was unfinished there comes as a whole. A sequence that has not been reached yet means
+    /// now: `u64::MAX` yields only what comes from now on.
     ///
     /// # Errors
-    /// As [`subscribe`](Self::subscribe).
+    /// Those of [`subscribe`](Self::subscribe).
     pub async fn subscribe_from(&self, id: Uuid, after: u64) -> Result<Subscription> {
         Ok(Subscription::to(self.journal(id)?, self.core.lens(), after))
     }
 
-    /// Watches an execution with its output as it was read, in chunks of up to 64 KiB that are cut
-    /// anywhere: for terminal views. Otherwise as [`subscribe`](Self::subscribe).
-    ///
-    /// # Errors
-    /// As [`subscribe`](Self::subscribe).
+    /// Subscribes to an execution with its output as it was read, in chunks of up to 64 KiB that are
+    /// cut anywhere: for terminal views. Otherwise like [`subscribe`](Self::subscribe).
     ///
     /// ```
     /// use execution_engine::*;
@@ -74,23 +71,28 @@ impl ExecutionEngine {
     /// assert_eq!(screen, b"no end of line");
     /// # Ok(()) }
     /// ```
+    ///
+    /// # Errors
+    /// Those of [`subscribe`](Self::subscribe).
     pub async fn subscribe_chunks(&self, id: Uuid) -> Result<ChunkSubscription> {
         self.subscribe_chunks_from(id, 0).await
     }
 
-    /// The same, taken up behind a record of a [`Subscription`] or a [`ChunkSubscription`].
+    /// Like [`subscribe_chunks`](Self::subscribe_chunks), from behind a record of a [`Subscription`] or
+    /// a [`ChunkSubscription`].
     ///
     /// # Errors
-    /// As [`subscribe`](Self::subscribe).
+    /// Those of [`subscribe`](Self::subscribe).
     pub async fn subscribe_chunks_from(&self, id: Uuid, after: u64) -> Result<ChunkSubscription> {
         Ok(ChunkSubscription::to(self.journal(id)?, after))
     }
 
-    /// Watches all executions and plans from now on, those that run and those that will: for
-    /// dashboards. Ends when the engine is gone and its executions have ended.
+    /// Subscribes to all executions and plans from now on, those that run and those that will: for
+    /// dashboards. Ends when the engine is dropped and its executions have ended.
     ///
-    /// The records of one execution come in order. One that is so slow that executions are forgotten
-    /// before it has been told of them gets an [`ExecutionsMissed`](crate::ExecutionEvent::ExecutionsMissed) with their number.
+    /// The records of one execution come in order. A subscription that is so slow that executions are
+    /// forgotten before it has read them receives an
+    /// [`ExecutionsMissed`](crate::ExecutionEvent::ExecutionsMissed) with their number.
     ///
     /// ```
     /// use execution_engine::*;
@@ -114,7 +116,7 @@ impl ExecutionEngine {
 
 impl EngineCore {
     /// Returns the journals of executions and plans. They do not keep alive what executions share, so
-    /// that watchers learn of the engine's end.
+    /// that subscriptions notice the engine's end.
     pub(super) fn journals(&self) -> Arc<dyn JournalLookup> {
         Arc::clone(&self.shared.registry) as _
     }

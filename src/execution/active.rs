@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::control::{ControlAction, ControlInbox};
+use super::control::{ControlAction, ControlInbox, ControlRefusal};
 use super::state::{ExecutionState, IllegalTransition, StateInput};
 use super::stdin::StdinWriter;
 use crate::admission::QueueSlot;
@@ -134,6 +134,10 @@ impl ActiveExecution {
         &self.info
     }
 
+    pub(crate) fn journal(&self) -> Arc<Journal> {
+        Arc::clone(&self.journal)
+    }
+
     pub(crate) fn stdin(&self) -> &StdinWriter {
         &self.stdin
     }
@@ -201,9 +205,26 @@ impl ActiveExecution {
         self.accelerate.notified().await;
     }
 
-    /// Sends a request to the supervisor and waits for its result, the number of processes that it
-    /// reached. None if the execution has ended or is being ended. Cancel safe.
-    pub(crate) async fn control(&self, action: ControlAction) -> Option<io::Result<u32>> {
+    /// Carries out an action on the process tree and returns the number of processes that it reached.
+    /// Cancel safe.
+    pub(crate) async fn control(&self, action: ControlAction) -> Result<u32, ControlRefusal> {
+        if let Some(reason) = self.not_running_reason() {
+            return Err(ControlRefusal::NotRunning(reason));
+        }
+        // Asked again, because the attempt may have ended while the request was in the inbox.
+        match (self.ask_supervisor(action).await, self.not_running_reason(), self.decision()) {
+            (Some(done), _, _) => done.map_err(ControlRefusal::System),
+            (None, Some(reason), _) => Err(ControlRefusal::NotRunning(reason)),
+            (None, None, Some(ending)) => Err(ControlRefusal::Ended(ending.status())),
+            (None, None, None) => {
+                Err(ControlRefusal::NotRunning("the attempt that ran has just ended"))
+            }
+        }
+    }
+
+    /// Sends a request to the supervisor and waits for its result. None if the execution has ended or
+    /// is being ended.
+    async fn ask_supervisor(&self, action: ControlAction) -> Option<io::Result<u32>> {
         let reply = self.inbox.put(action)?;
         self.wake.notify_one();
         // A request that came between the decision and the closing of the inbox gets no reply.
@@ -229,6 +250,11 @@ impl ActiveExecution {
 
     pub(super) fn inbox(&self) -> &ControlInbox {
         &self.inbox
+    }
+
+    /// Returns the record, once there is one.
+    pub(crate) fn record(&self) -> Option<&Record> {
+        self.record.get()?.as_deref()
     }
 
     /// Waits for the record. Whatever retention does meanwhile, a waiter gets it. None if the
@@ -258,7 +284,7 @@ impl ActiveExecution {
 
     pub(crate) fn summary(&self) -> ExecutionSummary {
         // It may have ended since it was looked up.
-        if let Some(Some(record)) = self.record.get() {
+        if let Some(record) = self.record() {
             return record.summary();
         }
         self.info.summary(self.status(), [self.waited(), self.run_start().elapsed()], None)
@@ -272,7 +298,7 @@ impl ActiveExecution {
 impl Registry<ActiveExecution> {
     pub(crate) fn journal_of_execution(&self, id: Uuid) -> Option<Arc<Journal>> {
         Some(match self.get(id)? {
-            ExecutionEntry::Active(active) => Arc::clone(&active.journal),
+            ExecutionEntry::Active(active) => active.journal(),
             ExecutionEntry::Ended(record) => record.journal(),
         })
     }

@@ -8,6 +8,7 @@ use execution_engine_process::{Child, Signal};
 use tokio::sync::oneshot;
 
 use super::deadline::PausableDeadline;
+use crate::types::ExecutionStatus;
 
 /// Action on the process tree of an execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +16,16 @@ pub(crate) enum ControlAction {
     Signal(Signal),
     Pause,
     Resume,
+}
+
+/// Why an action was not carried out.
+#[derive(Debug)]
+pub(crate) enum ControlRefusal {
+    /// It has ended, or is being ended.
+    Ended(ExecutionStatus),
+    /// There is no process now.
+    NotRunning(&'static str),
+    System(io::Error),
 }
 
 /// Action, and the channel for its result: the number of processes that it reached.

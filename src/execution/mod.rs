@@ -38,7 +38,7 @@ mod termination;
 pub(crate) use active::ActiveExecution;
 pub(crate) use completion::CompletionGuard;
 pub(crate) use context::{ExecutionContext, MAX_LATE_LOGS, PhaseContext};
-pub(crate) use control::ControlAction;
+pub(crate) use control::{ControlAction, ControlRefusal};
 pub(crate) use launch::{AttemptSpec, ExecutionParams, TimeLimits, launch};
 pub(crate) use queued::QueuedExecution;
 pub(crate) use retry::RetryContext;

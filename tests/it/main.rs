@@ -13,6 +13,8 @@ mod docs;
 mod endings;
 mod exactness;
 mod guide;
+mod handle;
+mod ids;
 mod limits;
 mod logs;
 mod observers;

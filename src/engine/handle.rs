@@ -1,0 +1,215 @@
+//! Handle of one execution, for callers that do not want to pass ids around.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use execution_engine_process::Signal;
+use uuid::Uuid;
+
+use super::control;
+use crate::error::{ExecutionError, Result};
+use crate::events::{ChunkSubscription, Subscription};
+use crate::execution::{ActiveExecution, ControlAction, StdinUnavailable};
+use crate::output::View;
+use crate::prepare;
+use crate::store::Record;
+use crate::types::{ExecutionResult, ExecutionStatus};
+
+/// Handle of one execution, made by [`ExecutionEngine::start`](crate::ExecutionEngine::start).
+///
+/// Clones refer to one execution. Dropping a handle stops nothing, and a handle does not keep its
+/// engine alive: when the last [`ExecutionEngine`](crate::ExecutionEngine) is dropped, the execution
+/// is stopped. A handle remains usable when retention has forgotten the execution, and holds its
+/// output in memory until it is dropped.
+///
+/// ```
+/// use execution_engine::*;
+/// # #[tokio::main] async fn main() -> Result<()> {
+/// let engine = ExecutionEngine::new(ExecutionConfig::default())?;
+/// let execution = engine.start(ExecutionRequest::shell("echo ready; sleep 60")).await?;
+/// let mut events = execution.events().await?;
+/// while let Some(record) = events.next().await {
+///     if let ExecutionEvent::Stdout { line, .. } = record.event {
+///         assert_eq!(line, "ready");
+///         execution.cancel().await?;
+///     }
+/// }
+/// assert_eq!(execution.wait().await?.ending, Ending::Cancelled);
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Execution {
+    active: Arc<ActiveExecution>,
+    view: View,
+}
+
+/// Standard input of one execution, from [`Execution::stdin`].
+///
+/// ```
+/// use execution_engine::*;
+/// # #[tokio::main] async fn main() -> Result<()> {
+/// let engine = ExecutionEngine::new(ExecutionConfig::default())?;
+/// let options = ExecutionOptions::default().stdin(StdinSource::Piped);
+/// let execution = engine.start_with(ExecutionRequest::program("cat"), options).await?;
+/// let stdin = execution.stdin();
+/// stdin.write("hello\n").await?;
+/// stdin.close().await?;
+/// assert_eq!(execution.wait().await?.stdout, "hello\n");
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct ExecutionStdin {
+    active: Arc<ActiveExecution>,
+}
+
+impl Execution {
+    pub(super) fn new(active: Arc<ActiveExecution>, view: View) -> Self {
+        Self { active, view }
+    }
+
+    /// Returns the id of the execution.
+    pub fn id(&self) -> Uuid {
+        self.active.info().id
+    }
+
+    /// Waits for the execution to end, and returns its result. Any number of callers may wait.
+    ///
+    /// # Errors
+    /// None today. What the program does is not an error;
+    /// [`into_result`](ExecutionResult::into_result) makes it one.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops nothing; waiting can begin anew.
+    pub async fn wait(&self) -> Result<ExecutionResult> {
+        let record = self.active.ended().await.ok_or(ExecutionError::NotFound(self.id()))?;
+        Ok(record.result())
+    }
+
+    /// Returns the status. Never waits.
+    ///
+    /// # Errors
+    /// None today.
+    pub async fn status(&self) -> Result<ExecutionStatus> {
+        Ok(status(&self.active))
+    }
+
+    /// Subscribes to the execution, like
+    /// [`ExecutionEngine::subscribe`](crate::ExecutionEngine::subscribe).
+    ///
+    /// # Errors
+    /// None today.
+    pub async fn events(&self) -> Result<Subscription> {
+        Ok(Subscription::to(self.active.journal(), self.view, 0))
+    }
+
+    /// Subscribes to the execution with its output as it was read, like
+    /// [`ExecutionEngine::subscribe_chunks`](crate::ExecutionEngine::subscribe_chunks).
+    ///
+    /// # Errors
+    /// None today.
+    pub async fn chunks(&self) -> Result<ChunkSubscription> {
+        Ok(ChunkSubscription::to(self.active.journal(), 0))
+    }
+
+    /// Stops the execution, like [`ExecutionEngine::cancel`](crate::ExecutionEngine::cancel). Returns
+    /// at once.
+    ///
+    /// # Errors
+    /// [`ExecutionError::AlreadyEnded`] if another ending came first.
+    pub async fn cancel(&self) -> Result<()> {
+        control::cancel(&self.active)
+    }
+
+    /// Sends a signal to every process of the execution and returns how many received it, like
+    /// [`ExecutionEngine::signal`](crate::ExecutionEngine::signal).
+    ///
+    /// # Errors
+    /// [`ExecutionError::AlreadyEnded`] if it has ended or is being stopped,
+    /// [`ValidationError`](crate::ValidationError) for a signal that does not exist, and
+    /// [`ExecutionError::Control`] if the system refuses or there is no process.
+    ///
+    /// # Cancel safety
+    /// Once polled, the signal is sent even if the future is dropped.
+    pub async fn signal(&self, signal: Signal) -> Result<u32> {
+        prepare::signal("signal", Some(signal))?;
+        control::control(&self.active, ControlAction::Signal(signal)).await
+    }
+
+    /// Returns the standard input of the execution, which can be written to if its
+    /// [`stdin`](crate::ExecutionOptions::stdin) is [`Piped`](crate::StdinSource::Piped).
+    pub fn stdin(&self) -> ExecutionStdin {
+        ExecutionStdin { active: Arc::clone(&self.active) }
+    }
+}
+
+impl ExecutionStdin {
+    pub(super) fn new(active: Arc<ActiveExecution>) -> Self {
+        Self { active }
+    }
+
+    pub(super) fn active(&self) -> &ActiveExecution {
+        &self.active
+    }
+
+    /// Writes bytes to the program, waits until its pipe has taken them, and returns how many it has
+    /// taken: all, unless the program reads no more or ends, which is not an error.
+    ///
+    /// # Errors
+    /// [`ExecutionError::AlreadyEnded`] if the execution has ended,
+    /// [`ExecutionError::StdinNotPiped`] if it reads something else,
+    /// [`ExecutionError::StdinClosed`] after [`close`](Self::close).
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: a dropped future may have written none, some or all of its bytes, and the rest
+    /// may still be written. A future that is kept without being polled blocks later writes.
+    pub async fn write(&self, bytes: impl Into<Bytes>) -> Result<usize> {
+        self.refuse_ended()?;
+        let written = self.active.stdin().write(bytes.into()).await;
+        written.map_err(|error| self.unavailable(error))
+    }
+
+    /// Closes the input: the program reads what was written before, and then the end.
+    ///
+    /// # Errors
+    /// Those of [`write`](Self::write).
+    pub async fn close(&self) -> Result<()> {
+        self.refuse_ended()?;
+        self.active.stdin().close().map_err(|error| self.unavailable(error))
+    }
+
+    fn refuse_ended(&self) -> Result<()> {
+        let (id, status) = (self.active.info().id, status(&self.active));
+        if status.is_terminal() { Err(ExecutionError::AlreadyEnded { id, status }) } else { Ok(()) }
+    }
+
+    fn unavailable(&self, error: StdinUnavailable) -> ExecutionError {
+        let id = self.active.info().id;
+        match error {
+            StdinUnavailable::NotPiped => ExecutionError::StdinNotPiped(id),
+            StdinUnavailable::Closed => ExecutionError::StdinClosed(id),
+        }
+    }
+}
+
+fn status(active: &ActiveExecution) -> ExecutionStatus {
+    // The state of an execution becomes terminal a moment after its waiters were woken.
+    active.record().map_or_else(|| active.status(), Record::status)
+}
+
+impl fmt::Debug for Execution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (id, status) = (self.id(), status(&self.active));
+        f.debug_struct("Execution")
+            .field("id", &id)
+            .field("status", &status)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ExecutionStdin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id = self.active.info().id;
+        f.debug_struct("ExecutionStdin").field("id", &id).finish_non_exhaustive()
+    }
+}
