@@ -1,4 +1,4 @@
-//! Who may run now: an exact count of the executions alive, and the queue of those who wait.
+//! Exact limit of concurrent executions, with a queue for those that wait.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,14 +7,17 @@ use tokio::sync::oneshot;
 use super::queue::{AdmissionQueue, GroupId, QueueKey};
 use crate::types::Admission;
 
-/// A group of executions with a limit of its own.
+/// Named group of executions with its own limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GroupLimit {
     pub(crate) name: String,
     pub(crate) limit: usize,
 }
 
-/// As many permits as executions may be alive.
+/// Limiter of an engine: hands out one permit per execution, up to the limits.
+///
+/// A [`tokio::sync::Semaphore`] would do for a plain limit; groups, priorities and the position in the
+/// queue need more.
 #[derive(Debug)]
 pub(crate) struct ConcurrencyLimiter {
     admission: Admission,
@@ -24,36 +27,37 @@ pub(crate) struct ConcurrencyLimiter {
 
 #[derive(Debug)]
 struct LimiterState {
-    line: AdmissionQueue<QueuedWaiter>,
-    /// How many of those in line count against `max_waiting`.
-    queued: usize,
+    queue: AdmissionQueue<QueuedWaiter>,
+    /// Number of waiters that count against `max_waiting`.
+    counted: usize,
 }
 
-/// Somebody in line.
+/// Waiter in the queue, which is sent its permit.
 #[derive(Debug)]
 struct QueuedWaiter {
-    call: oneshot::Sender<Permit>,
-    patience: QueuePolicy,
+    permit: oneshot::Sender<Permit>,
+    policy: QueuePolicy,
 }
 
-/// How an execution asks for its permit.
+/// Request for a permit.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AdmissionRequest {
     pub(crate) group: GroupId,
     pub(crate) priority: i32,
-    pub(crate) patience: QueuePolicy,
+    pub(crate) policy: QueuePolicy,
 }
 
-/// Whether it would wait.
+/// Whether an execution may wait in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum QueuePolicy {
-    /// As the engine's admission says.
+    /// As the engine's [`Admission`] says.
     AsConfigured,
-    /// Always, and however many wait: it is part of something that was accepted as a whole.
+    /// Always, and without counting against `max_waiting`: it is part of a plan, which was accepted
+    /// as a whole.
     Unbounded,
 }
 
-/// Why there is neither a permit nor a place in the queue.
+/// Limit because of which there is neither a permit nor a place in the queue.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Rejected {
     Engine { limit: usize },
@@ -61,150 +65,160 @@ pub(crate) enum Rejected {
     Queue { max_waiting: usize },
 }
 
-/// An execution that was not refused.
+/// Answer to an [`AdmissionRequest`] that was not rejected.
 #[derive(Debug)]
 pub(crate) enum Admitted {
     Permit(Permit),
-    /// On the heap, so that those who need not wait stay small.
+    // Boxed, because most executions do not wait and should stay small.
     Ticket(Box<Ticket>),
 }
 
-/// The right of one execution to be alive; given back when dropped, and then to the first in line.
+/// Right of one execution to run. When it is dropped, the first waiter gets it.
 #[derive(Debug)]
 pub(crate) struct Permit {
-    permits: Arc<ConcurrencyLimiter>,
+    limiter: Arc<ConcurrencyLimiter>,
     group: GroupId,
 }
 
-/// A place in the queue, left when dropped.
+/// Place in the queue, given up when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Ticket {
-    permits: Arc<ConcurrencyLimiter>,
-    place: QueueSlot,
+    limiter: Arc<ConcurrencyLimiter>,
+    slot: QueueSlot,
     permit: oneshot::Receiver<Permit>,
 }
 
-/// Where a ticket stands in the queue.
+/// Key of a ticket in the queue.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct QueueSlot {
     group: GroupId,
-    rank: QueueKey,
+    key: QueueKey,
 }
 
 impl ConcurrencyLimiter {
     pub(crate) fn new(limit: usize, admission: Admission, groups: Vec<GroupLimit>) -> Arc<Self> {
-        let line = AdmissionQueue::new(limit, usize::MAX, groups.iter().map(|group| group.limit));
-        let state = Mutex::new(LimiterState { line, queued: 0 });
+        let queue = AdmissionQueue::new(limit, usize::MAX, groups.iter().map(|group| group.limit));
+        let state = Mutex::new(LimiterState { queue, counted: 0 });
         Arc::new(Self { admission, groups: groups.into_boxed_slice(), state })
     }
 
-    /// The group of this name.
+    /// Finds a group by its name.
     pub(crate) fn group(&self, name: &str) -> Option<GroupId> {
         self.groups.iter().position(|group| group.name == name).map(GroupId::named)
     }
 
-    /// The limits of the groups, in the order of their numbers.
+    /// Returns the limits of the groups, in the order of their numbers.
     pub(crate) fn group_limits(&self) -> Vec<usize> {
         self.groups.iter().map(|group| group.limit).collect()
     }
 
-    pub(crate) fn ask(self: &Arc<Self>, ask: AdmissionRequest) -> Result<Admitted, Rejected> {
-        let AdmissionRequest { group, priority, patience } = ask;
+    /// Takes a permit if one is free, else a place in the queue if the policy allows it.
+    pub(crate) fn admit(self: &Arc<Self>, request: AdmissionRequest) -> Result<Admitted, Rejected> {
+        let AdmissionRequest { group, priority, policy } = request;
         let mut state = self.lock();
-        if state.line.take(group) {
-            return Ok(Admitted::Permit(Permit { permits: Arc::clone(self), group }));
+        if state.queue.take(group) {
+            return Ok(Admitted::Permit(Permit { limiter: Arc::clone(self), group }));
         }
-        if patience == QueuePolicy::AsConfigured {
+        if policy == QueuePolicy::AsConfigured {
             match self.admission {
-                Admission::Reject => return Err(self.why(&state.line, group)),
-                Admission::Queue { max_waiting } if state.queued >= max_waiting => {
+                Admission::Reject => return Err(self.full(&state.queue, group)),
+                Admission::Queue { max_waiting } if state.counted >= max_waiting => {
                     return Err(Rejected::Queue { max_waiting });
                 }
-                Admission::Queue { .. } => state.queued += 1,
+                Admission::Queue { .. } => state.counted += 1,
             }
         }
-        let (call, permit) = oneshot::channel();
-        let rank = state.line.wait(group, priority, QueuedWaiter { call, patience });
-        let place = QueueSlot { group, rank };
-        let ticket = Ticket { permits: Arc::clone(self), place, permit };
-        Ok(Admitted::Ticket(Box::new(ticket)))
+        let (sender, permit) = oneshot::channel();
+        let key = state.queue.push(group, priority, QueuedWaiter { permit: sender, policy });
+        let slot = QueueSlot { group, key };
+        Ok(Admitted::Ticket(Box::new(Ticket { limiter: Arc::clone(self), slot, permit })))
     }
 
-    fn why(&self, line: &AdmissionQueue<QueuedWaiter>, group: GroupId) -> Rejected {
-        match group.number().filter(|_| line.has_room()) {
+    /// Returns the limit that is reached: that of the group only if the engine still has room.
+    fn full(&self, queue: &AdmissionQueue<QueuedWaiter>, group: GroupId) -> Rejected {
+        match group.number().filter(|_| queue.has_room()) {
             Some(number) => Rejected::Group {
                 group: self.groups[number].name.clone(),
                 limit: self.groups[number].limit,
             },
-            None => Rejected::Engine { limit: line.limit() },
+            None => Rejected::Engine { limit: queue.limit() },
         }
     }
 
     fn give_back(self: &Arc<Self>, group: GroupId) {
         let next = {
             let mut state = self.lock();
-            state.line.give_back(group);
-            let next = state.line.next();
+            state.queue.give_back(group);
+            let next = state.queue.next();
             if let Some((_, waiter)) = &next {
-                state.forget(waiter.patience);
+                state.uncount(waiter.policy);
             }
             next
         };
+        // Outside the lock. If the waiter has just gone, `send` returns the permit, and dropping it
+        // comes back here for the next one; under the lock that would be a deadlock.
         if let Some((group, waiter)) = next {
-            // One that has just gone away drops its permit, which calls the one after it.
-            let _gone = waiter.call.send(Permit { permits: Arc::clone(self), group });
+            drop(waiter.permit.send(Permit { limiter: Arc::clone(self), group }));
         }
     }
 
+    /// Returns the number of permits in use.
     pub(crate) fn taken(&self) -> usize {
-        self.lock().line.taken()
+        self.lock().queue.taken()
     }
 
+    /// Returns the number of free permits.
     pub(crate) fn available(&self) -> usize {
         let state = self.lock();
-        state.line.limit() - state.line.taken()
+        state.queue.limit() - state.queue.taken()
     }
 
+    /// Returns the number of executions in the queue.
     pub(crate) fn waiting(&self) -> usize {
-        self.lock().line.waiting()
+        self.lock().queue.waiting()
     }
 
-    /// The position in the queue, the first being 1; None if it does not wait any more.
-    pub(crate) fn position(&self, place: QueueSlot) -> Option<usize> {
-        self.lock().line.position(place.group, place.rank)
+    /// Returns the position in the queue, the first being 1; None if it no longer waits.
+    pub(crate) fn position(&self, slot: QueueSlot) -> Option<usize> {
+        self.lock().queue.position(slot.group, slot.key)
     }
 
     fn lock(&self) -> MutexGuard<'_, LimiterState> {
-        // No code that can panic half-way runs under the lock, so what it guards is whole.
+        // No code that can panic half-way runs under the lock, so the state is consistent even if a
+        // thread panicked.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl LimiterState {
-    /// Somebody is in line no more.
-    fn forget(&mut self, patience: QueuePolicy) {
-        if patience == QueuePolicy::AsConfigured {
-            self.queued -= 1;
+    /// Stops counting a waiter that has left the queue.
+    fn uncount(&mut self, policy: QueuePolicy) {
+        if policy == QueuePolicy::AsConfigured {
+            self.counted -= 1;
         }
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.permits.give_back(self.group);
+        self.limiter.give_back(self.group);
     }
 }
 
 impl Ticket {
-    pub(crate) fn place(&self) -> QueueSlot {
-        self.place
+    /// Returns its key in the queue.
+    pub(crate) fn slot(&self) -> QueueSlot {
+        self.slot
     }
 
-    /// Waits for the permit. Cancel safe.
+    /// Waits for the permit.
+    ///
+    /// # Cancel safety
+    /// The permit stays in the ticket until this returns it, so nothing is lost by a drop.
     pub(crate) async fn permit(&mut self) -> Permit {
         match (&mut self.permit).await {
             Ok(permit) => permit,
-            // The sender stays in line until it has sent or the ticket is dropped.
+            // The sender stays in the queue until it has sent or the ticket is dropped.
             Err(_) => std::future::pending().await,
         }
     }
@@ -212,9 +226,9 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let mut state = self.permits.lock();
-        if let Some(waiter) = state.line.leave(self.place.group, self.place.rank) {
-            state.forget(waiter.patience);
+        let mut state = self.limiter.lock();
+        if let Some(waiter) = state.queue.remove(self.slot.group, self.slot.key) {
+            state.uncount(waiter.policy);
         }
     }
 }
@@ -224,17 +238,17 @@ mod tests {
     use super::*;
 
     const ANYWHERE: AdmissionRequest =
-        AdmissionRequest { group: GroupId::NONE, priority: 0, patience: QueuePolicy::AsConfigured };
+        AdmissionRequest { group: GroupId::NONE, priority: 0, policy: QueuePolicy::AsConfigured };
 
-    fn permit(permits: &Arc<ConcurrencyLimiter>, ask: AdmissionRequest) -> Permit {
-        match permits.ask(ask).unwrap() {
+    fn permit(limiter: &Arc<ConcurrencyLimiter>, request: AdmissionRequest) -> Permit {
+        match limiter.admit(request).unwrap() {
             Admitted::Permit(permit) => permit,
             Admitted::Ticket(_) => panic!("has to wait"),
         }
     }
 
-    fn ticket(permits: &Arc<ConcurrencyLimiter>, ask: AdmissionRequest) -> Ticket {
-        match permits.ask(ask).unwrap() {
+    fn ticket(limiter: &Arc<ConcurrencyLimiter>, request: AdmissionRequest) -> Ticket {
+        match limiter.admit(request).unwrap() {
             Admitted::Permit(_) => panic!("does not have to wait"),
             Admitted::Ticket(ticket) => *ticket,
         }
@@ -245,61 +259,61 @@ mod tests {
     }
 
     #[test]
-    fn never_more_than_the_limit_and_all_come_back() {
-        let permits = ConcurrencyLimiter::new(2, Admission::Reject, Vec::new());
-        let first = permit(&permits, ANYWHERE);
-        let _second = permit(&permits, ANYWHERE);
-        assert_eq!(permits.ask(ANYWHERE).unwrap_err(), Rejected::Engine { limit: 2 });
+    fn permits_never_exceed_the_limit_and_all_come_back() {
+        let limiter = ConcurrencyLimiter::new(2, Admission::Reject, Vec::new());
+        let first = permit(&limiter, ANYWHERE);
+        let _second = permit(&limiter, ANYWHERE);
+        assert_eq!(limiter.admit(ANYWHERE).unwrap_err(), Rejected::Engine { limit: 2 });
         drop(first);
-        assert_eq!((permits.taken(), permits.available()), (1, 1));
-        let _third = permit(&permits, ANYWHERE);
+        assert_eq!((limiter.taken(), limiter.available()), (1, 1));
+        let _third = permit(&limiter, ANYWHERE);
     }
 
     #[test]
-    fn a_permit_goes_to_the_first_in_line_and_past_those_who_left() {
-        let permits = ConcurrencyLimiter::new(1, Admission::Queue { max_waiting: 3 }, Vec::new());
-        let holder = permit(&permits, ANYWHERE);
-        let leaves_in_line = ticket(&permits, ANYWHERE);
-        let leaves_called = ticket(&permits, ANYWHERE);
-        let mut last = ticket(&permits, ANYWHERE);
-        assert_eq!(permits.ask(ANYWHERE).unwrap_err(), Rejected::Queue { max_waiting: 3 });
-        assert_eq!(permits.position(last.place()), Some(3));
-        drop(leaves_in_line);
-        assert_eq!((permits.waiting(), permits.position(last.place())), (2, Some(2)));
+    fn permit_goes_to_the_first_waiter_that_has_not_left() {
+        let limiter = ConcurrencyLimiter::new(1, Admission::Queue { max_waiting: 3 }, Vec::new());
+        let holder = permit(&limiter, ANYWHERE);
+        let leaves_in_the_queue = ticket(&limiter, ANYWHERE);
+        let leaves_with_a_permit = ticket(&limiter, ANYWHERE);
+        let mut last = ticket(&limiter, ANYWHERE);
+        assert_eq!(limiter.admit(ANYWHERE).unwrap_err(), Rejected::Queue { max_waiting: 3 });
+        assert_eq!(limiter.position(last.slot()), Some(3));
+        drop(leaves_in_the_queue);
+        assert_eq!((limiter.waiting(), limiter.position(last.slot())), (2, Some(2)));
         drop(holder);
         assert!(has_permit(&mut last).is_none(), "it is not its turn yet");
-        drop(leaves_called);
-        let permit = has_permit(&mut last).expect("the one before it has left");
-        assert_eq!(permits.position(last.place()), None);
+        drop(leaves_with_a_permit);
+        let permit = has_permit(&mut last).expect("the waiter before it has left");
+        assert_eq!(limiter.position(last.slot()), None);
         drop((permit, last));
-        assert_eq!((permits.taken(), permits.waiting()), (0, 0));
-        // Those who left count no more.
-        let _holder = self::permit(&permits, ANYWHERE);
-        let _all: Vec<_> = (0..3).map(|_| ticket(&permits, ANYWHERE)).collect();
+        assert_eq!((limiter.taken(), limiter.waiting()), (0, 0));
+        // Waiters that left no longer count.
+        let _holder = self::permit(&limiter, ANYWHERE);
+        let _all: Vec<_> = (0..3).map(|_| ticket(&limiter, ANYWHERE)).collect();
     }
 
     #[test]
-    fn a_full_group_says_so_by_its_name() {
+    fn full_group_is_named_in_the_rejection() {
         let gpu = GroupLimit { name: "gpu".to_string(), limit: 1 };
-        let permits = ConcurrencyLimiter::new(2, Admission::Reject, vec![gpu]);
-        let on_gpu = AdmissionRequest { group: permits.group("gpu").unwrap(), ..ANYWHERE };
-        let _first = permit(&permits, on_gpu);
+        let limiter = ConcurrencyLimiter::new(2, Admission::Reject, vec![gpu]);
+        let on_gpu = AdmissionRequest { group: limiter.group("gpu").unwrap(), ..ANYWHERE };
+        let _first = permit(&limiter, on_gpu);
         let full = Rejected::Group { group: "gpu".to_string(), limit: 1 };
-        assert_eq!(permits.ask(on_gpu).unwrap_err(), full);
-        let _second = permit(&permits, ANYWHERE);
-        assert_eq!(permits.ask(on_gpu).unwrap_err(), Rejected::Engine { limit: 2 });
+        assert_eq!(limiter.admit(on_gpu).unwrap_err(), full);
+        let _second = permit(&limiter, ANYWHERE);
+        assert_eq!(limiter.admit(on_gpu).unwrap_err(), Rejected::Engine { limit: 2 });
     }
 
     #[test]
-    fn the_patient_wait_whatever_the_engine_says_and_count_for_nobody() {
+    fn unbounded_waiters_always_wait_and_are_not_counted() {
         for admission in [Admission::Reject, Admission::Queue { max_waiting: 1 }] {
-            let permits = ConcurrencyLimiter::new(1, admission, Vec::new());
-            let _holder = permit(&permits, ANYWHERE);
-            let patient = AdmissionRequest { patience: QueuePolicy::Unbounded, ..ANYWHERE };
-            let _waiting: Vec<_> = (0..5).map(|_| ticket(&permits, patient)).collect();
-            assert_eq!(permits.waiting(), 5);
-            let asked = permits.ask(ANYWHERE);
-            assert_eq!(asked.is_ok(), admission != Admission::Reject);
+            let limiter = ConcurrencyLimiter::new(1, admission, Vec::new());
+            let _holder = permit(&limiter, ANYWHERE);
+            let unbounded = AdmissionRequest { policy: QueuePolicy::Unbounded, ..ANYWHERE };
+            let _waiting: Vec<_> = (0..5).map(|_| ticket(&limiter, unbounded)).collect();
+            assert_eq!(limiter.waiting(), 5);
+            let admitted = limiter.admit(ANYWHERE);
+            assert_eq!(admitted.is_ok(), admission != Admission::Reject);
         }
     }
 }

@@ -1,4 +1,7 @@
-//! Admission control: how many executions may be alive, and which queued one is next.
+//! Second phase of an execution: admission, by an exact limit of concurrent executions.
+//!
+//! [`ConcurrencyLimiter`] gives each execution a permit or a place in its queue; [`AdmissionQueue`] is
+//! the pure part, which decides who is next.
 
 mod limiter;
 mod queue;

@@ -1,35 +1,38 @@
-//! Who may go next: places, groups of places, and those who wait for one. Pure.
+//! Priority queue with a limit for all entries and one per group. Pure: it neither waits nor locks.
+//!
+//! It is apart from the limiter, so that its order and its limits can be tested against a model, and so
+//! that the steps of a plan are scheduled by the same rules.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-/// The place of somebody in the line: higher priority first, the oldest first among equals.
+/// Sort key of a waiting entry: higher priority first, the oldest first among equals.
 pub(crate) type QueueKey = (Reverse<i32>, u64);
 
-/// A group of those who share a limit of their own, beside the limit of all. The first is that of
-/// those who named none.
+/// Group of entries with its own limit, in addition to the limit of all. [`NONE`](Self::NONE) is the
+/// group of the entries without a name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct GroupId(usize);
 
 impl GroupId {
     pub(crate) const NONE: Self = Self(0);
 
-    /// The group with this number among those that have a name.
+    /// Creates the id of the named group with this number.
     pub(crate) const fn named(number: usize) -> Self {
         Self(number + 1)
     }
 
-    /// The number among those that have a name.
+    /// Returns the number among the named groups.
     pub(crate) const fn number(self) -> Option<usize> {
         self.0.checked_sub(1)
     }
 }
 
-/// As many places as may be taken, and who waits for one.
+/// Limited number of slots, and the entries that wait for one.
 ///
-/// Nobody who could go waits: each place that becomes free is offered to [`next`](Self::next)
-/// before anybody else may take it. So a newcomer that finds a place overtakes nobody but those
-/// whose group is full.
+/// No entry waits while it could have a slot, as long as the owner calls [`next`](Self::next) for each
+/// slot that becomes free before it calls [`take`](Self::take) again. So a new entry that finds a free
+/// slot overtakes only entries whose group is full.
 #[derive(Debug)]
 pub(crate) struct AdmissionQueue<T> {
     limit: usize,
@@ -56,7 +59,8 @@ impl<T> QueueGroup<T> {
 }
 
 impl<T> AdmissionQueue<T> {
-    /// With limits for all together, for those without a group, and for each group.
+    /// Creates a queue with limits for all entries together, for those without a group, and for each
+    /// group.
     pub(crate) fn new(
         limit: usize,
         ungrouped: usize,
@@ -66,57 +70,55 @@ impl<T> AdmissionQueue<T> {
         Self { limit, taken: 0, groups: limits.map(QueueGroup::new).collect(), arrivals: 0 }
     }
 
-    /// Takes a place if there is one.
+    /// Takes a slot if one is free for this group.
     pub(crate) fn take(&mut self, group: GroupId) -> bool {
-        let all = self.has_room();
-        let group = &mut self.groups[group.0];
-        let free = all && group.has_room();
-        if free {
-            group.taken += 1;
+        let is_free = self.has_room() && self.groups[group.0].has_room();
+        if is_free {
+            self.groups[group.0].taken += 1;
             self.taken += 1;
         }
-        free
+        is_free
     }
 
-    /// Gives a place back.
+    /// Returns a slot.
     pub(crate) fn give_back(&mut self, group: GroupId) {
         self.groups[group.0].taken -= 1;
         self.taken -= 1;
     }
 
-    /// Joins the line.
-    pub(crate) fn wait(&mut self, group: GroupId, priority: i32, who: T) -> QueueKey {
-        let rank = (Reverse(priority), self.arrivals);
+    /// Adds an entry that waits for a slot.
+    pub(crate) fn push(&mut self, group: GroupId, priority: i32, entry: T) -> QueueKey {
+        let key = (Reverse(priority), self.arrivals);
         self.arrivals += 1;
-        self.groups[group.0].waiting.insert(rank, who);
-        rank
+        self.groups[group.0].waiting.insert(key, entry);
+        key
     }
 
-    /// Takes a place for the first in line for whom there is one.
+    /// Takes a slot for the first entry whose group has a free one, and removes the entry.
     pub(crate) fn next(&mut self) -> Option<(GroupId, T)> {
         if !self.has_room() {
             return None;
         }
         let with_room = self.groups.iter().enumerate().filter(|(_, group)| group.has_room());
         let first = |(number, group): (usize, &QueueGroup<T>)| {
-            group.waiting.first_key_value().map(|(rank, _)| (*rank, number))
+            group.waiting.first_key_value().map(|(key, _)| (*key, number))
         };
         let (_, number) = with_room.filter_map(first).min()?;
-        let (_, who) = self.groups[number].waiting.pop_first()?;
+        let (_, entry) = self.groups[number].waiting.pop_first()?;
         self.groups[number].taken += 1;
         self.taken += 1;
-        Some((GroupId(number), who))
+        Some((GroupId(number), entry))
     }
 
-    /// Leaves the line; None if it is not in it any more.
-    pub(crate) fn leave(&mut self, group: GroupId, rank: QueueKey) -> Option<T> {
-        self.groups[group.0].waiting.remove(&rank)
+    /// Removes a waiting entry; None if it no longer waits.
+    pub(crate) fn remove(&mut self, group: GroupId, key: QueueKey) -> Option<T> {
+        self.groups[group.0].waiting.remove(&key)
     }
 
-    /// Where somebody stands, the first being 1; None if it is not in the line any more.
-    pub(crate) fn position(&self, group: GroupId, rank: QueueKey) -> Option<usize> {
-        let waits = self.groups[group.0].waiting.contains_key(&rank);
-        let before = |group: &QueueGroup<T>| group.waiting.range(..rank).count();
+    /// Returns the position of a waiting entry, the first being 1; None if it no longer waits.
+    pub(crate) fn position(&self, group: GroupId, key: QueueKey) -> Option<usize> {
+        let waits = self.groups[group.0].waiting.contains_key(&key);
+        let before = |group: &QueueGroup<T>| group.waiting.range(..key).count();
         waits.then(|| 1 + self.groups.iter().map(before).sum::<usize>())
     }
 
@@ -143,7 +145,7 @@ mod tests {
 
     use super::*;
 
-    /// Something that happens to a line.
+    /// Operation on a queue.
     #[derive(Debug, Clone)]
     enum Step {
         Arrive { group: usize, priority: i32 },
@@ -162,34 +164,34 @@ mod tests {
 
     proptest! {
         #[test]
-        fn exact_limits_and_the_right_order(
+        fn limits_are_exact_and_order_is_by_priority_then_age(
             limits in (1..4usize, 1..4usize, 1..3usize, 1..3usize),
             steps in prop::collection::vec(any_step(), 0..60),
         ) {
             let (limit, ungrouped, first, second) = limits;
             let group_limits = [ungrouped, first, second];
-            let mut line = AdmissionQueue::new(limit, ungrouped, [first, second]);
-            // The model: who holds a place, and who waits, in the order of arrival.
+            let mut queue = AdmissionQueue::new(limit, ungrouped, [first, second]);
+            // The model: the slots that are taken, and the waiting entries in the order of arrival.
             let mut holds: Vec<GroupId> = Vec::new();
             let mut waits: Vec<(GroupId, QueueKey, i32, u32)> = Vec::new();
             for (name, step) in (0u32..).zip(steps) {
                 match step {
                     Step::Arrive { group, priority } => {
                         let group = GroupId(group);
-                        if line.take(group) {
+                        if queue.take(group) {
                             holds.push(group);
                         } else {
-                            let rank = line.wait(group, priority, name);
+                            let rank = queue.push(group, priority, name);
                             waits.push((group, rank, priority, name));
                         }
                     }
                     Step::GiveBack { which } if !holds.is_empty() => {
-                        line.give_back(holds.swap_remove(which % holds.len()));
-                        while let Some((group, name)) = line.next() {
+                        queue.give_back(holds.swap_remove(which % holds.len()));
+                        while let Some((group, name)) = queue.next() {
                             let at = waits.iter().position(|waiter| waiter.3 == name).unwrap();
                             let went = waits.remove(at);
                             prop_assert_eq!(went.0, group);
-                            // Nobody of the same group was before it.
+                            // No entry of its group was before it.
                             let before = waits.iter().filter(|waiter| waiter.0 == group);
                             prop_assert!(before.clone().all(|waiter| waiter.2 <= went.2));
                             prop_assert!(before
@@ -200,25 +202,25 @@ mod tests {
                     }
                     Step::Leave { which } if !waits.is_empty() => {
                         let (group, rank, _, name) = waits.remove(which % waits.len());
-                        prop_assert_eq!(line.leave(group, rank), Some(name));
-                        prop_assert_eq!(line.leave(group, rank), None);
-                        prop_assert_eq!(line.position(group, rank), None);
+                        prop_assert_eq!(queue.remove(group, rank), Some(name));
+                        prop_assert_eq!(queue.remove(group, rank), None);
+                        prop_assert_eq!(queue.position(group, rank), None);
                     }
                     _ => {}
                 }
-                prop_assert_eq!(line.taken(), holds.len());
-                prop_assert_eq!(line.waiting(), waits.len());
+                prop_assert_eq!(queue.taken(), holds.len());
+                prop_assert_eq!(queue.waiting(), waits.len());
                 prop_assert!(holds.len() <= limit);
                 let of = |group: usize| holds.iter().filter(|held| held.0 == group).count();
                 for (group, group_limit) in group_limits.into_iter().enumerate() {
                     prop_assert!(of(group) <= group_limit);
                     let waiting = waits.iter().any(|waiter| waiter.0.0 == group);
                     let could_go = holds.len() < limit && of(group) < group_limit;
-                    prop_assert!(!(waiting && could_go), "somebody waits who could go");
+                    prop_assert!(!(waiting && could_go), "an entry waits that could have a slot");
                 }
                 let mut positions: Vec<_> = waits
                     .iter()
-                    .map(|waiter| line.position(waiter.0, waiter.1).unwrap())
+                    .map(|waiter| queue.position(waiter.0, waiter.1).unwrap())
                     .collect();
                 positions.sort_unstable();
                 prop_assert_eq!(positions, (1..=waits.len()).collect::<Vec<_>>());
@@ -228,25 +230,25 @@ mod tests {
 
     #[test]
     fn priority_goes_before_age() {
-        let mut line = AdmissionQueue::new(1, 1, []);
-        assert!(line.take(GroupId::NONE));
-        let old = line.wait(GroupId::NONE, 0, "old");
-        let urgent = line.wait(GroupId::NONE, 5, "urgent");
-        assert_eq!(line.position(GroupId::NONE, old), Some(2));
-        assert_eq!(line.position(GroupId::NONE, urgent), Some(1));
-        line.give_back(GroupId::NONE);
-        assert_eq!(line.next(), Some((GroupId::NONE, "urgent")));
-        assert_eq!(line.next(), None, "the place is taken");
+        let mut queue = AdmissionQueue::new(1, 1, []);
+        assert!(queue.take(GroupId::NONE));
+        let old = queue.push(GroupId::NONE, 0, "old");
+        let urgent = queue.push(GroupId::NONE, 5, "urgent");
+        assert_eq!(queue.position(GroupId::NONE, old), Some(2));
+        assert_eq!(queue.position(GroupId::NONE, urgent), Some(1));
+        queue.give_back(GroupId::NONE);
+        assert_eq!(queue.next(), Some((GroupId::NONE, "urgent")));
+        assert_eq!(queue.next(), None, "the slot is taken");
     }
 
     #[test]
-    fn a_full_group_holds_up_nobody_else() {
+    fn full_group_does_not_delay_others() {
         let (gpu, none) = (GroupId::named(0), GroupId::NONE);
-        let mut line = AdmissionQueue::new(2, 2, [1]);
-        assert!(line.take(gpu) && line.take(none));
-        line.wait(gpu, 9, "second on the gpu");
-        line.wait(none, 0, "anywhere");
-        line.give_back(none);
-        assert_eq!(line.next(), Some((none, "anywhere")));
+        let mut queue = AdmissionQueue::new(2, 2, [1]);
+        assert!(queue.take(gpu) && queue.take(none));
+        queue.push(gpu, 9, "second on the gpu");
+        queue.push(none, 0, "anywhere");
+        queue.give_back(none);
+        assert_eq!(queue.next(), Some((none, "anywhere")));
     }
 }

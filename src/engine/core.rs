@@ -21,7 +21,7 @@ use crate::output::{
 use crate::prepare::{self, PreparedRequest, RequestRules};
 use crate::runtime::WorkerPool;
 use crate::store::{AdmissionError, ExecutionInfo, Origin, RequestNotes};
-use crate::types::{ExecutionOptions, ExecutionRequest};
+use crate::types::{ExecutionOptions, ExecutionRequest, StdinSource};
 
 /// What all clones of an engine share.
 pub(super) struct EngineCore {
@@ -65,14 +65,14 @@ impl EngineCore {
         origin: Origin<'_>,
     ) -> Result<Arc<ActiveExecution>> {
         let prepared = prepare::prepare(&request, options, &self.rules())?;
-        let patience = match origin {
+        let policy = match origin {
             Origin::Caller => QueuePolicy::AsConfigured,
             // A plan offers no more steps than could run, so they wait however full the queue is.
             Origin::Step(_) => QueuePolicy::Unbounded,
         };
         let (group, priority) = (prepared.group, options.priority);
-        let ask = AdmissionRequest { group, priority, patience };
-        let execution = self.assemble(request, options, prepared)?;
+        let ask = AdmissionRequest { group, priority, policy };
+        let execution = self.assemble(&request, options, prepared)?;
         self.driver.ready().map_err(no_threads)?;
         let active = Arc::clone(&execution.active);
         let registry = &self.shared.registry;
@@ -86,22 +86,20 @@ impl EngineCore {
     /// Makes everything that an execution needs. Nothing of it is visible yet.
     fn assemble(
         &self,
-        mut request: ExecutionRequest,
+        request: &ExecutionRequest,
         options: &ExecutionOptions,
         prepared: PreparedRequest,
     ) -> Result<NewExecution> {
-        // Made absolute now: the host may change its directory while the execution waits.
-        request.output_log_path = request.output_log_path.map(prepare::absolute);
         let info = ExecutionInfo {
             id: request.id,
             command: request.command.to_string().into(),
             accepted_at: Utc::now(),
-            notes: RequestNotes::of(&request.metadata, request.output_log_path.as_deref()),
+            notes: RequestNotes::of(&request.metadata, prepared.output_log.as_deref()),
         };
         let command = Arc::clone(&info.command);
         let journal = Arc::new(Journal::new(info.owner(), command, self.holding()));
         let publisher = self.publisher(Arc::clone(&journal))?;
-        let (stdin, params) = self.params(prepared.timeout, options);
+        let (stdin, params) = self.params(prepared.timeout, prepared.stdin, options);
         let partial_after = options.partial_lines_after_ms.map(Duration::from_millis);
         let output = self.output_settings(Arc::clone(&journal), partial_after);
         let spec = AttemptSpec { launch: prepared.launch, output, params };
@@ -113,7 +111,7 @@ impl EngineCore {
         let policy = options.retry.clone().map(Box::new);
         let active = Arc::new(ActiveExecution::new(info, journal, stdin, policy));
         let logs = LogTargets {
-            raw: request.output_log_path,
+            raw: prepared.output_log,
             dir: self.config.log_dir.clone(),
             max_line_bytes: self.settings.max_line_bytes,
         };
@@ -138,7 +136,7 @@ impl EngineCore {
     /// Lets an execution wait for its permit on a worker.
     fn enqueue(&self, execution: NewExecution, ticket: Box<Ticket>) {
         let NewExecution { active, publisher, mut spec, logs, retry } = execution;
-        active.set_queue_slot(ticket.place());
+        active.set_queue_slot(ticket.slot());
         spec.stay_in_current_dir();
         let cx = PhaseContext::new(active, Arc::clone(&self.shared), publisher);
         let guard = CompletionGuard::new(cx, Admitted::Ticket(ticket));
@@ -182,6 +180,7 @@ impl EngineCore {
     fn params(
         &self,
         timeout: Option<Duration>,
+        source: StdinSource,
         options: &ExecutionOptions,
     ) -> (StdinWriter, Box<ExecutionParams>) {
         let EngineSettings { stop, drain, max_pause, .. } = self.settings;
@@ -191,7 +190,6 @@ impl EngineCore {
             grace: grace.unwrap_or(stop.grace),
             kill_signal: options.final_signal.unwrap_or(stop.kill_signal),
         };
-        let source = prepare::absolute_source(&options.stdin);
         let (stdin, feed) = stdin_pair(&source);
         let params = Box::new(ExecutionParams {
             timing: TimeLimits { timeout, stop, drain, max_pause },

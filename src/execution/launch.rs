@@ -129,7 +129,7 @@ pub(crate) fn launch(
 ) -> Box<StartedExecution> {
     guard.begin_attempt();
     let AttemptSpec { mut launch, output, params } = spec;
-    let outcome = match prepare::stdin_of_child(&params.stdin) {
+    let outcome = match prepare::open_stdin(&params.stdin) {
         Ok(stdin) => {
             launch.stdin = stdin;
             first_try(&guard.engine.containment, launch)

@@ -131,7 +131,7 @@ impl Schedule {
 
     fn is_ready(&mut self, step: usize) {
         let StepSlot { group, priority } = self.steps[step].turn;
-        let rank = self.ready.wait(group, priority, step);
+        let rank = self.ready.push(group, priority, step);
         self.steps[step].phase = StepPhase::Ready(rank);
     }
 
@@ -154,7 +154,7 @@ impl Schedule {
 
     fn give_up(&mut self, step: usize) {
         if let StepPhase::Ready(rank) = self.steps[step].phase {
-            let _waited = self.ready.leave(self.steps[step].turn.group, rank);
+            let _waited = self.ready.remove(self.steps[step].turn.group, rank);
         }
         self.over(step);
     }

@@ -1,4 +1,9 @@
-//! From a request to something that can be started: checked, resolved, admitted.
+//! First phase of an execution: from a request to a [`Launch`] that can be started.
+//!
+//! The request is checked, and its program, directory, environment and paths are resolved. Nothing is
+//! started and nothing is left behind. Whatever the system says here can change before the program
+//! starts, so a failure to start has an error of its own; these checks exist to refuse early, with a
+//! message that names the field.
 
 mod environment;
 mod paths;
@@ -8,42 +13,46 @@ mod stdin;
 mod validate;
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use execution_engine_process::command_line::SearchPath;
 use execution_engine_process::{Containment, Launch};
 
 use crate::admission::{ConcurrencyLimiter, GroupId};
 use crate::config::ExecutionConfig;
 use crate::error::ValidationError;
-use crate::types::{Command, ExecutionOptions, ExecutionRequest};
-pub(crate) use paths::{absolute, absolute_plan, absolute_source, current_dir};
-use program::ProgramLookup;
-pub(crate) use stdin::of_child as stdin_of_child;
+use crate::types::{Command, ExecutionOptions, ExecutionRequest, StdinSource};
+pub(crate) use paths::{absolute, absolute_plan, current_dir};
+pub(crate) use stdin::open_stdin;
 pub(crate) use validate::{env_name, signal};
 
-/// A request that has passed every check, in the form the process room needs.
+/// Request that has passed every check, in the form that starting and admitting it need. All paths
+/// are absolute.
 pub(crate) struct PreparedRequest {
     pub(crate) launch: Launch,
     /// None is unlimited.
     pub(crate) timeout: Option<Duration>,
     pub(crate) group: GroupId,
+    pub(crate) stdin: StdinSource,
+    pub(crate) output_log: Option<PathBuf>,
 }
 
-/// What an engine allows.
+/// Limits of an engine that a request is checked against.
 pub(crate) struct RequestRules<'a> {
     pub(crate) config: &'a ExecutionConfig,
     pub(crate) containment: &'a Containment,
     pub(crate) permits: &'a ConcurrencyLimiter,
 }
 
-/// What a request and its options say by themselves, whatever the files of this host say.
+/// Values of a request that are valid whatever the files of this host are.
 pub(crate) struct ValidatedRequest {
+    /// None is unlimited.
     pub(crate) timeout: Option<Duration>,
     pub(crate) group: GroupId,
 }
 
-/// The checks that will not turn out differently later.
+/// Checks what cannot turn out differently later: everything but files.
 pub(crate) fn check(
     request: &ExecutionRequest,
     options: &ExecutionOptions,
@@ -56,21 +65,22 @@ pub(crate) fn check(
     Ok(ValidatedRequest { timeout, group })
 }
 
-/// Checks a request and resolves its program, directory and environment. Starts and leaves nothing.
+/// Checks a request and resolves its program, directory, environment and paths.
 pub(crate) fn prepare(
     request: &ExecutionRequest,
     options: &ExecutionOptions,
     rules: &RequestRules<'_>,
 ) -> Result<PreparedRequest, ValidationError> {
     let ValidatedRequest { timeout, group } = check(request, options, rules)?;
-    // Opened when the program starts: one that waits in the queue holds no file.
-    stdin::check(&options.stdin)?;
-    let working_dir = request.working_dir.as_deref().map(working_dir).transpose()?;
-    let env = environment::of_child(&request.env);
-    let path = environment::value(&env, "PATH").map(ToOwned::to_owned);
-    let lookup = ProgramLookup { path: path.as_deref(), base: working_dir.as_deref() };
-
-    let (program, args) = command_line(&request.command, &lookup)?;
+    stdin::check_stdin(&options.stdin)?;
+    let working_dir = request.working_dir.as_deref().map(paths::working_dir).transpose()?;
+    let env = environment::child_env(&request.env);
+    let search = SearchPath {
+        path: environment::value(&env, "PATH"),
+        extensions: environment::value(&env, "PATHEXT"),
+        base: working_dir.as_deref(),
+    };
+    let (program, args) = command_line(&request.command, &search)?;
     let mut launch = Launch::new(program);
     launch.args = args;
     launch.env = env;
@@ -78,42 +88,28 @@ pub(crate) fn prepare(
     launch.limits = options.limits;
     launch.leftovers = options.leftovers;
     launch.output = options.output;
-    Ok(PreparedRequest { launch, timeout, group })
+    Ok(PreparedRequest {
+        launch,
+        timeout,
+        group,
+        stdin: paths::absolute_source(&options.stdin),
+        output_log: request.output_log_path.clone().map(absolute),
+    })
 }
 
-/// Returns the file to execute and the arguments, the first of which is the name that the program
-/// sees.
+/// Returns the file to execute and the arguments, the first of which is the name that it sees.
 fn command_line(
     command: &Command,
-    lookup: &ProgramLookup<'_>,
+    search: &SearchPath<'_>,
 ) -> Result<(PathBuf, Vec<OsString>), ValidationError> {
     let field = match command {
         Command::Script { path, interpreter } => {
-            return script::command_line(path, interpreter.as_deref(), lookup);
+            return script::command_line(path, interpreter.as_deref(), search);
         }
         Command::Shell { .. } => "shell",
         Command::Exec { .. } | Command::AwsCli { .. } => "program",
     };
     let argv = command.argv();
-    let program = lookup.find(field, &argv[0])?;
+    let program = program::find_program(search, field, &argv[0])?;
     Ok((program, argv.into_iter().map(OsString::from).collect()))
-}
-
-/// Checks that the working directory exists and can be entered, and returns it as an absolute path.
-fn working_dir(dir: &Path) -> Result<PathBuf, ValidationError> {
-    const FIELD: &str = "working_dir";
-    // As `absolute`, but for a failure, which is one of the request.
-    let path =
-        std::path::absolute(dir).map_err(|error| program::inaccessible(FIELD, dir, &error))?;
-    match std::fs::metadata(&path) {
-        Ok(meta) if !meta.is_dir() => Err(ValidationError::WorkingDirNotADirectory { path }),
-        Ok(_) if !program::is_executable(&path) => {
-            Err(ValidationError::PermissionDenied { field: FIELD, path })
-        }
-        Ok(_) => Ok(path),
-        Err(error) if program::is_missing(&error) => {
-            Err(ValidationError::WorkingDirNotFound { path })
-        }
-        Err(error) => Err(program::from_io(FIELD, &path, &error)),
-    }
 }

@@ -1,22 +1,26 @@
 //! Relative paths become absolute when a request is submitted.
 //!
-//! The host may change its directory at any time, while an execution waits in the queue, for its next
-//! attempt or for its turn in a plan, and a log is read after the end. A path must mean the same then.
+//! The host may change its directory at any time, also while an execution waits in the queue, for its
+//! next attempt or for its turn in a plan; and a log is read after the end. A path must mean the same
+//! then.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::program::is_executable;
+use execution_engine_process::files;
+
+use super::program::path_error;
+use crate::error::ValidationError;
 use crate::types::{PlanSpec, StdinSource};
 
 /// Returns the path as an absolute one.
 pub(crate) fn absolute(path: PathBuf) -> PathBuf {
-    // It fails for an empty path, which is refused elsewhere, and if the current directory was
-    // removed; then the path fails when it is used.
+    // This fails for an empty path, which is refused elsewhere, and if the current directory was
+    // removed; the path fails then when it is used.
     std::path::absolute(&path).unwrap_or(path)
 }
 
 /// Returns a source of input whose path is absolute.
-pub(crate) fn absolute_source(source: &StdinSource) -> StdinSource {
+pub(super) fn absolute_source(source: &StdinSource) -> StdinSource {
     match source {
         StdinSource::File { path } => StdinSource::File { path: absolute(path.clone()) },
         other => other.clone(),
@@ -45,5 +49,23 @@ pub(crate) fn absolute_plan(spec: &mut PlanSpec) {
 /// Returns the current directory, for an execution that starts later; None if it cannot be entered by
 /// its name.
 pub(crate) fn current_dir() -> Option<PathBuf> {
-    std::env::current_dir().ok().filter(|dir| is_executable(dir))
+    std::env::current_dir().ok().filter(|dir| files::can_execute(dir).is_ok())
+}
+
+/// Checks that a working directory exists and can be entered, and returns it as an absolute path.
+pub(super) fn working_dir(dir: &Path) -> Result<PathBuf, ValidationError> {
+    const FIELD: &str = "working_dir";
+    // Unlike in `absolute`, a failure is one of the request.
+    let path = std::path::absolute(dir).map_err(|error| path_error(FIELD, dir, &error))?;
+    match std::fs::metadata(&path) {
+        Ok(meta) if !meta.is_dir() => Err(ValidationError::WorkingDirNotADirectory { path }),
+        Ok(_) if files::can_execute(&path).is_err() => {
+            Err(ValidationError::PermissionDenied { field: FIELD, path })
+        }
+        Ok(_) => Ok(path),
+        Err(error) if files::is_missing(&error) => {
+            Err(ValidationError::WorkingDirNotFound { path })
+        }
+        Err(error) => Err(path_error(FIELD, &path, &error)),
+    }
 }

@@ -1,21 +1,21 @@
-//! What a child will read.
+//! Standard input of a child.
+//!
+//! A file is checked when the request is submitted and opened when the program starts: an execution
+//! that waits in the queue holds no file open.
 
-use std::fs::OpenOptions;
-use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use execution_engine_process::Stdin;
-use execution_engine_process::files::InputFile;
-use rustix::fs::{Access, OFlags};
+use execution_engine_process::files::{self, InputFile};
 
-use super::program;
+use super::program::path_error;
 use crate::error::ValidationError;
 use crate::types::StdinSource;
 
 const FIELD: &str = "stdin";
 
-pub(crate) fn of_child(source: &StdinSource) -> Result<Stdin, ValidationError> {
+/// Opens the input for a child that starts now.
+pub(crate) fn open_stdin(source: &StdinSource) -> Result<Stdin, ValidationError> {
     Ok(match source {
         StdinSource::Null => Stdin::Null,
         StdinSource::Bytes { .. } | StdinSource::Piped => Stdin::Piped,
@@ -23,27 +23,18 @@ pub(crate) fn of_child(source: &StdinSource) -> Result<Stdin, ValidationError> {
     })
 }
 
-/// Whether the program could be given this. Nothing is opened but regular files: a FIFO that is
-/// opened and closed again would cost its writer the reader.
-pub(crate) fn check(source: &StdinSource) -> Result<(), ValidationError> {
+/// Checks that a child could be given this input.
+pub(super) fn check_stdin(source: &StdinSource) -> Result<(), ValidationError> {
     let StdinSource::File { path } = source else { return Ok(()) };
-    let failed = |error: io::Error| program::from_io(FIELD, path, &error);
+    let failed = |error: std::io::Error| path_error(FIELD, path, &error);
     let file_type = std::fs::metadata(path).map_err(failed)?.file_type();
+    // Nothing else is opened: closing a FIFO again would cost its writer the reader.
     if file_type.is_file() || file_type.is_dir() {
         return open(path).map(drop);
     }
-    program::may(path, Access::READ_OK).map_err(failed)
+    files::can_read(path).map_err(failed)
 }
 
 fn open(path: &Path) -> Result<InputFile, ValidationError> {
-    let failed = |error: io::Error| program::from_io(FIELD, path, &error);
-    // Opening a FIFO that nobody writes would wait for a writer.
-    let flags = OFlags::NONBLOCK.bits().cast_signed();
-    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(failed)?;
-    if file.metadata().map_err(failed)?.is_dir() {
-        let error = io::Error::new(io::ErrorKind::IsADirectory, "it is a directory");
-        return Err(program::inaccessible(FIELD, path, &error));
-    }
-    rustix::fs::fcntl_setfl(&file, OFlags::empty()).map_err(|error| failed(error.into()))?;
-    Ok(file.into())
+    files::open_input(path).map_err(|error| path_error(FIELD, path, &error))
 }

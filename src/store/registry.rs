@@ -123,7 +123,7 @@ impl<E> Registry<E> {
         if !state.is_available(id, origin) {
             return Err(AdmissionError::Duplicate(id));
         }
-        let admitted = self.permits.ask(request).map_err(AdmissionError::Full)?;
+        let admitted = self.permits.admit(request).map_err(AdmissionError::Full)?;
         state.slots.insert(id, Slot::ActiveExecution(Arc::clone(active)));
         state.active_executions += 1;
         Ok(admitted)

@@ -25,7 +25,7 @@ fn admit(
     origin: Origin<'_>,
 ) -> Result<Admitted, AdmissionError> {
     let request =
-        AdmissionRequest { group: GroupId::NONE, priority: 0, patience: QueuePolicy::AsConfigured };
+        AdmissionRequest { group: GroupId::NONE, priority: 0, policy: QueuePolicy::AsConfigured };
     registry.admit(id, &Arc::new(()), origin, request)
 }
 
