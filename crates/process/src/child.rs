@@ -44,7 +44,8 @@ impl Child {
         self.process.exit_fd().as_fd()
     }
 
-    /// Returns how the main program ended, or `None` while it runs. Does not block and does not reap.
+    /// Returns how the main program ended, or `None` while it runs. Does not block and does not
+    /// reap.
     ///
     /// # Errors
     /// The system's error. That other code has reaped the child is no error but [`Exit::Unknown`].
@@ -124,7 +125,8 @@ impl Child {
     /// enough, and a child that is not registered is registered when it is first polled.
     ///
     /// # Errors
-    /// The system's error if it has no room for another registration. The child can be used on.
+    /// The system's error if it has no memory for another registration. The child can
+    /// still be used.
     ///
     /// # Panics
     /// Outside of a tokio runtime with I/O enabled.

@@ -91,11 +91,12 @@ pub(crate) fn is_transient(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(is_transient_os_error)
 }
 
-/// Returns `true` if a start that failed with this error number of the system may work a moment later.
+/// Returns `true` if a start that failed with this error number of the system may work a moment
+/// later.
 ///
-/// There is no room for another process (EAGAIN, ENOMEM) or descriptor (EMFILE, ENFILE) just now, or
-/// the program file is still open for writing (ETXTBSY): a child of another thread may have inherited
-/// it for the moment between its fork and its exec.
+/// There is no room for another process (EAGAIN, ENOMEM) or descriptor (EMFILE, ENFILE) just now,
+/// or the program file is still open for writing (ETXTBSY): a child of another thread may have
+/// inherited it for the moment between its fork and its exec.
 pub fn is_transient_os_error(number: i32) -> bool {
     [libc::EAGAIN, libc::ENOMEM, libc::EMFILE, libc::ENFILE, libc::ETXTBSY].contains(&number)
 }

@@ -1,7 +1,7 @@
 //! Files as the engine needs them: logs, private files and directories, and the input of a child.
 //!
-//! What differs between systems is here: modes, links that are not followed, FIFOs that nobody
-//! reads, and the rights that this process really has.
+//! What differs between systems is here: modes, links that are not followed, FIFOs without
+//! a reader, and the rights that this process really has.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use rustix::fs::{Access, AtFlags, CWD, OFlags};
 use tempfile::TempDir;
 
-/// Who may read a log and the directories made for it.
+/// Access to a log and to the directories made for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogAccess {
     /// The user alone (modes 0600 and 0700), and a link under its name is not followed. For names
@@ -31,8 +31,8 @@ pub struct InputFile(Arc<OwnedFd>);
 /// Opens an existing log for appending.
 ///
 /// # Errors
-/// The system's error, [`NotFound`](io::ErrorKind::NotFound) if it does not exist. A FIFO that
-/// nobody reads is an error, too: opening it would wait for a reader.
+/// The system's error, [`NotFound`](io::ErrorKind::NotFound) if it does not exist. A FIFO
+/// without a reader is an error, too: opening it would wait for one.
 pub fn open_log(path: &Path, access: LogAccess) -> io::Result<File> {
     log_in(path, access, OpenOptions::new().append(true))
 }
@@ -46,7 +46,7 @@ pub fn create_log(path: &Path, access: LogAccess) -> io::Result<File> {
 }
 
 fn log_in(path: &Path, access: LogAccess, options: &mut OpenOptions) -> io::Result<File> {
-    // Opening a FIFO that nobody reads would wait for a reader; like this it is an error.
+    // Opening a FIFO without a reader would wait for one; like this it is an error.
     let mut flags = OFlags::NONBLOCK;
     if access == LogAccess::Private {
         options.mode(0o600);
@@ -79,8 +79,8 @@ pub fn create_new_private(path: &Path) -> io::Result<File> {
     File::options().write(true).create_new(true).mode(0o600).open(path)
 }
 
-/// Creates a directory for this user alone (mode 0700) below the system's temporary directory; it is
-/// removed when dropped. Its name begins with `prefix` and cannot be foreseen.
+/// Creates a directory for this user alone (mode 0700) below the system's temporary directory; it
+/// is removed when dropped. Its name begins with `prefix` and cannot be foreseen.
 ///
 /// # Errors
 /// The system's error.
@@ -89,8 +89,8 @@ pub fn private_temp_dir(prefix: &str) -> io::Result<TempDir> {
     tempfile::Builder::new().prefix(prefix).permissions(permissions).tempdir()
 }
 
-/// Opens a file for a child to read. A FIFO without a writer does not make this wait; the child waits
-/// for the writer then.
+/// Opens a file for a child to read. A FIFO without a writer does not make this wait; the child
+/// waits for the writer then.
 ///
 /// # Errors
 /// The system's error; [`IsADirectory`](io::ErrorKind::IsADirectory) for a directory.
@@ -120,18 +120,18 @@ pub fn can_execute(path: &Path) -> io::Result<()> {
     check_access(path, Access::EXEC_OK)
 }
 
-/// Checks the rights of this process. The plain call answers for the user who has started it; a host
-/// may act as another one (setuid), or have capabilities beyond those of its user. So what it refuses
-/// is asked again for the effective rights, which are what exec goes by. The plain call comes first,
-/// because older systems and sandboxes refuse the other.
+/// Checks the rights of this process. The plain call answers for the user who has started it; a
+/// host may act as another one (setuid), or have capabilities beyond those of its user. So what it
+/// refuses is asked again for the effective rights, which are what exec goes by. The plain call
+/// comes first, because older systems and sandboxes refuse the other.
 fn check_access(path: &Path, access: Access) -> io::Result<()> {
     rustix::fs::access(path, access).or_else(|error| {
         rustix::fs::accessat(CWD, path, access, AtFlags::EACCESS).map_err(|_| error.into())
     })
 }
 
-/// Returns true if the error says that there is nothing at a path. A path below a file is as missing
-/// as one below a missing directory.
+/// Returns true if the error says that there is nothing at a path. A path below a file is as
+/// missing as one below a missing directory.
 pub fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
@@ -141,7 +141,8 @@ impl InputFile {
         self.0.as_fd()
     }
 
-    /// Returns this file with a descriptor above 2, which giving a child its streams cannot overwrite.
+    /// Returns this file with a descriptor above 2, which giving a child its streams cannot
+    /// overwrite.
     pub(crate) fn above_stdio(&self) -> io::Result<Self> {
         if self.0.as_raw_fd() > 2 {
             return Ok(self.clone());

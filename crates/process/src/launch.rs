@@ -67,7 +67,7 @@ pub enum OutputMode {
     #[default]
     Separate,
     /// One pipe for both streams. The order of what was written is exact then, but the streams
-    /// cannot be told apart.
+    /// cannot be distinguished.
     Merged,
 }
 

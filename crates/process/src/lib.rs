@@ -2,12 +2,13 @@
 //!
 //! This crate is the part of the execution engine that talks to the operating system, and the only
 //! one of its workspace with unsafe code. Above it there are no descriptors, signals by number or
-//! modes of files: pipes, ends of programs, files and the lookup of programs are types of this crate.
+//! modes of files: pipes, ends of programs, files and the lookup of programs are types of this
+//! crate.
 //!
 //! Nothing here blocks but [`Containment::spawn`] and the functions of [`files`]. Without features
 //! the crate knows no runtime: wait for the descriptors that [`Child::exit_fd`] and the pipes give.
-//! With the feature `tokio` the pipes are `AsyncRead` and `AsyncWrite`, and the end of a program can
-//! be polled for:
+//! With the feature `tokio` the pipes are `AsyncRead` and `AsyncWrite`, and the end of a program
+//! can be polled for:
 //!
 #![cfg_attr(feature = "tokio", doc = "```")]
 #![cfg_attr(not(feature = "tokio"), doc = "```ignore")]
@@ -34,17 +35,17 @@
 //!
 //! # Theory of operation
 //!
-//! **Start.** A child is started in the manner of `vfork`: it shares the memory of its host until it
-//! executes its program, so a start costs the same from a small host as from one with gigabytes of
-//! memory. Everything it needs is prepared before; the child itself makes nothing but system calls.
-//! It leads a process group and has no terminal, default signal dispositions, an empty signal mask,
-//! and no descriptors but its standard three. At the [cgroup level](Level::Cgroup) it is created
-//! inside its control group; at the other levels it also leads a session.
+//! **Start.** A child is started in the manner of `vfork`: it shares the memory of its host until
+//! it executes its program, so a start costs the same from a small host as from one with gigabytes
+//! of memory. Everything it needs is prepared before; the child itself makes nothing but system
+//! calls. It leads a process group and has no terminal, default signal dispositions, an empty
+//! signal mask, and no descriptors but its standard three. At the [cgroup level](Level::Cgroup) it
+//! is created inside its control group; at the other levels it also leads a session.
 //!
-//! **End.** The end of the main program is observed without reaping it. A process that is not reaped
-//! keeps its id, so the id cannot pass to a stranger while the tree is being signalled. The host's
-//! SIGCHLD is left alone. Once the main program has ended, look at the [`Tree`]: signal it and wait
-//! with `Tree::changed` until it is empty, then reap.
+//! **End.** The end of the main program is observed without reaping it. A process that is not
+//! reaped keeps its id, so the id cannot pass to a stranger while the tree is being signalled. The
+//! host's SIGCHLD is left alone. Once the main program has ended, look at the [`Tree`]: signal it
+//! and wait with `Tree::changed` until it is empty, then reap.
 //!
 //! **Host death.** A host that was killed cannot stop anything. So each [`Containment`] has a
 //! sentinel: a shell in a session of its own that reads from a pipe whose other end only the host
@@ -53,24 +54,24 @@
 //!
 //! # Platform differences
 //!
-//! The above is Linux. Any other Unix has [`Level::ProcessGroup`] alone, through `posix_spawn`. That
-//! backend is tested on Linux, where `--cfg execution_engine_portable` builds it, and type-checked
-//! for macOS; it has not run there. It differs in these points:
+//! The above is Linux. Any other Unix has [`Level::ProcessGroup`] alone, through `posix_spawn`.
+//! That backend is tested on Linux, where `--cfg execution_engine_portable` builds it, and
+//! type-checked for macOS; it has not run there. It differs in these points:
 //!
 //! - A child leads a process group in the session of its host. Its signal dispositions and its mask
-//!   are clean. On Apple's systems it has its three descriptors and no others; elsewhere it inherits
-//!   those that were opened without close-on-exec.
-//! - A working directory can be given on Apple's systems. Elsewhere `posix_spawn` has no portable way
-//!   to enter one, and a launch with one is refused.
-//! - A thread waits for each child. If other code of this process has reaped a child, its id may mean
-//!   another child; that cannot be detected there.
-//! - [`Tree`] has one member: the main program, by the name of its file, and once that has ended the
-//!   member `(process group)` with the id of the group, however many processes are left of it.
+//!   are clean. On Apple's systems it has its three descriptors and no others; elsewhere it
+//!   inherits those that were opened without close-on-exec.
+//! - A working directory can be given on Apple's systems. Elsewhere `posix_spawn` has no portable
+//!   way to enter one, and a launch with one is refused.
+//! - A thread waits for each child. If other code of this process has reaped a child, its id may
+//!   mean another child; that cannot be detected there.
+//! - [`Tree`] has one member: the main program, by the name of its file, and once that has ended
+//!   the member `(process group)` with the id of the group, however many processes are left of it.
 //!   [`Child::signal`] counts one for all.
 //! - [`Child::cpu_time`] and [`Child::tree_usage`] return `None`.
 //! - All [`Limits`] are refused.
-//! - The host reports a child to the sentinel a moment after its start. A host that is killed in that
-//!   moment leaves the child behind, as it does processes that have left their group.
+//! - The host reports a child to the sentinel a moment after its start. A host that is killed in
+//!   that moment leaves the child behind, as it does processes that have left their group.
 //! - A host that is process 1 has to reap the zombies of orphans itself.
 //!
 //! There is no backend for Windows; `sys/mod.rs` says what one would have to provide. Its rules for
@@ -94,8 +95,6 @@ mod sys;
 mod time;
 mod tree;
 mod usage;
-#[cfg(feature = "tokio")]
-mod watch;
 
 pub use child::Child;
 pub use containment::{Containment, Level, Spawned};
@@ -107,5 +106,3 @@ pub use signal::{Signal, hold_broken_pipe_signals, signal_name};
 pub use time::CoarseInstant;
 pub use tree::{Member, Tree, WatchFd, WatchReady};
 pub use usage::{Exit, Reaped, TreeUsage, Usage};
-#[cfg(feature = "tokio")]
-pub use watch::Watch;

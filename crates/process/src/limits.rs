@@ -44,7 +44,8 @@ pub struct Limits {
 macro_rules! setters {
     ($($field:ident: $type:ty,)*) => {
         $(
-            #[doc = concat!("Sets [`", stringify!($field), "`](field@Self::", stringify!($field), ").")]
+            #[doc = concat!("Sets [`", stringify!($field), "`](field@Self::",
+                stringify!($field), ").")]
             #[must_use]
             pub fn $field(mut self, limit: $type) -> Self {
                 self.$field = Some(limit);

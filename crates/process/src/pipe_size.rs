@@ -1,5 +1,5 @@
-//! Sizes of pipes: a program that writes much gets a larger pipe, so that it and its reader wait for
-//! each other less often.
+//! Sizes of pipes: a program that writes much gets a larger pipe, so that it and its reader wait
+//! for each other less often.
 //!
 //! All others keep the system's size, because the system counts what the pipes of a user may hold,
 //! and beyond a limit every new pipe of that user is tiny.
@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const READ_SIZE: usize = 64 * 1024;
 /// A pipe grows when this many reads in a row have found it nearly full.
 const BUSY_READS: u8 = 8;
-/// Bytes that a grown pipe holds, and that are read of it at once: a writer that is woken for less is
-/// in its reader's way. Larger ones are no faster: what is in them leaves the cache.
+/// Bytes that a grown pipe holds, and that are read of it at once: a writer that is woken for less
+/// is in its reader's way. Larger ones are no faster: what is in them leaves the cache.
 const GROWN: usize = 256 * 1024;
 const PAGE: usize = 4096;
 /// Bytes that a user's pipes may hold, where the system does not say.

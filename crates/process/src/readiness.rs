@@ -13,7 +13,7 @@ use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 /// Guard of a readiness that was reported; it stays reported until it is cleared.
 pub(crate) type ReadyGuard<'a> = AsyncFdReadyGuard<'a, BorrowedFd<'static>>;
 
-/// Registered descriptor that somebody else owns.
+/// Registration of a descriptor that another value owns.
 ///
 /// Dropping it takes the descriptor out of the reactor. A struct that owns the descriptor, too,
 /// declares this field first, because fields are dropped in the order of their declaration.
@@ -27,7 +27,7 @@ impl Readiness {
     /// Registers a descriptor with the reactor of the current runtime.
     ///
     /// # Errors
-    /// The system's error if it has no room for another registration.
+    /// The system's error if it has no memory for another registration.
     ///
     /// # Panics
     /// Outside of a tokio runtime with I/O enabled.

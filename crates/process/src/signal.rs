@@ -131,7 +131,7 @@ mod serde_form {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
             match self {
                 Self::Other(number) => serializer.serialize_i32(*number),
-                // Formats that do not describe themselves cannot tell a name from a number.
+                // A format that does not describe itself cannot distinguish a name from a number.
                 named if !serializer.is_human_readable() => {
                     serializer.serialize_i32(named.number())
                 }
@@ -175,8 +175,8 @@ mod serde_form {
     }
 }
 
-/// Makes writes of this thread to a pipe without a reader fail with an error, whatever the host does
-/// with SIGPIPE elsewhere: by default it would end the host.
+/// Makes writes of this thread to a pipe without a reader fail with an error, whatever the host
+/// does with SIGPIPE elsewhere: by default it would end the host.
 ///
 /// Call it in threads of your own only: it changes their signal mask.
 pub fn hold_broken_pipe_signals() {

@@ -48,7 +48,7 @@ impl Tree {
     /// Waits until the tree may have shrunk since this look at it; look at it again then.
     ///
     /// It waits until each descriptor that the system gave for it has reported. Where the system
-    /// gives none, or has no room for another registration, it waits 10 ms.
+    /// gives none, or cannot watch another one, it waits 10 ms.
     ///
     /// # Panics
     /// Outside of a tokio runtime with I/O and time enabled.

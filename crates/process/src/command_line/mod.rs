@@ -128,7 +128,8 @@ fn accept(path: PathBuf, found: Candidate) -> Result<PathBuf, LookupError> {
 }
 
 /// Returns the first runnable candidate. A file that may not be executed hides none further on; it
-/// is only the better error at the end. A path that may not be examined has nothing that we know of.
+/// is only the better error at the end. A path that may not be examined has nothing that we know
+/// of.
 fn first_runnable(
     candidates: impl IntoIterator<Item = PathBuf>,
     mut look: impl FnMut(&Path) -> Candidate,

@@ -14,8 +14,8 @@ pub const SHEBANG_LIMIT: u64 = 256;
 
 /// Finds the file that `name` means; `look` says what is at a path.
 ///
-/// A name with a slash is a path. Any other is looked up in `PATH`, where empty and relative entries
-/// start at the working directory.
+/// A name with a slash is a path. Any other is looked up in `PATH`, where empty and relative
+/// entries start at the working directory.
 ///
 /// # Errors
 /// [`LookupError`] says why there is none.

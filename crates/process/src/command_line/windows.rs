@@ -18,8 +18,8 @@ const LONGEST: usize = 32_767;
 /// Finds the file that `name` means; `look` says what is at a path.
 ///
 /// A name with a separator or a drive is a path. Any other is looked up in `PATH` and nowhere else:
-/// neither in the current directory nor in those of the host or the system, as `CreateProcess` would
-/// by itself. Entries may be in quotes; empty ones are passed over. A name without one of the
+/// neither in the current directory nor in those of the host or the system, as `CreateProcess`
+/// would by itself. Entries may be in quotes; empty ones are passed over. A name without one of the
 /// extensions that can be started is tried with each of those that `PATHEXT` has.
 ///
 /// # Errors
@@ -121,7 +121,8 @@ impl std::error::Error for QuoteError {}
 pub fn join_args<'a>(args: impl IntoIterator<Item = &'a str>) -> Result<String, QuoteError> {
     let mut line = String::new();
     for (index, arg) in args.into_iter().enumerate() {
-        // The name of the program has no escapes: it ends at a blank, or in quotes at the next quote.
+        // The name of the program has no escapes: it ends at a blank, or in quotes at the next
+        // quote.
         if arg.contains('\0') || (index == 0 && arg.contains('"')) {
             return Err(QuoteError::Unquotable);
         }

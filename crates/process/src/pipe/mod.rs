@@ -135,11 +135,12 @@ mod on_tokio {
     use super::*;
 
     impl PipeReader {
-        /// Registers the pipe with the reactor of the current tokio runtime; once is enough. A
-        /// pipe that was not registered is when it is first polled.
+        /// Registers the pipe with the reactor of the current tokio runtime; once is enough,
+        /// and a pipe that is not registered is registered when it is first polled.
         ///
         /// # Errors
-        /// The system's error if it has no room for another registration. The pipe is as before.
+        /// The system's error if it has no memory for another registration. The pipe can
+        /// still be used.
         ///
         /// # Panics
         /// Outside of a tokio runtime with I/O enabled.
@@ -219,11 +220,12 @@ mod on_tokio {
     }
 
     impl PipeWriter {
-        /// Registers the pipe with the reactor of the current tokio runtime; once is enough. A
-        /// pipe that was not registered is when it is first polled.
+        /// Registers the pipe with the reactor of the current tokio runtime; once is enough,
+        /// and a pipe that is not registered is registered when it is first polled.
         ///
         /// # Errors
-        /// The system's error if it has no room for another registration. The pipe is as before.
+        /// The system's error if it has no memory for another registration. The pipe can
+        /// still be used.
         ///
         /// # Panics
         /// Outside of a tokio runtime with I/O enabled.

@@ -70,22 +70,23 @@ fn open_ends(launch: &Launch) -> io::Result<(HostEnds, ChildEnds)> {
     Ok((host, child))
 }
 
-/// Makes the host's end non-blocking. The flag belongs to one end of a pipe, so the child's blocks as
-/// programs expect.
+/// Makes the host's end non-blocking. The flag belongs to one end of a pipe, so the child's blocks
+/// as programs expect.
 fn for_host(fd: OwnedFd) -> io::Result<OwnedFd> {
     rustix::fs::fcntl_setfl(&fd, OFlags::NONBLOCK)?;
     Ok(fd)
 }
 
-/// Creates a pipe and returns its ends, reading first; both are closed when another child executes its
-/// program. Where the system cannot make them so in one call, the standard library does it in two.
+/// Creates a pipe and returns its ends, reading first; both are closed when another child executes
+/// its program. Where the system cannot make them so in one call, the standard library does it in
+/// two.
 pub(super) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = io::pipe()?;
     Ok((above_stdio(read.into())?, above_stdio(write.into())?))
 }
 
-/// Moves a descriptor above 2: a host that has closed its own standard streams gets their numbers for
-/// new ones.
+/// Moves a descriptor above 2: a host that has closed its own standard streams gets their numbers
+/// for new ones.
 fn above_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
     if fd.as_raw_fd() > 2 {
         return Ok(fd);

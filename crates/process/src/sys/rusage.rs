@@ -10,8 +10,8 @@ use crate::Usage;
 /// executes its program, and the kernel counts the shared memory as the child's.
 static HOST_PEAK: AtomicU64 = AtomicU64::new(0);
 
-/// Returns the peak of a child, unless it is no more than that of this host. Asks for the host's peak
-/// only where the last answer is not enough, which saves a system call.
+/// Returns the peak of a child, unless it is no more than that of this host. Asks for the host's
+/// peak only where the last answer is not enough, which saves a system call.
 fn own_peak(bytes: u64) -> Option<u64> {
     if bytes <= HOST_PEAK.load(Ordering::Relaxed) {
         return None;

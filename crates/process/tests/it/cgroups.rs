@@ -82,7 +82,7 @@ fn cgroups_are_removed_in_the_end_and_recreated_if_removed_before() {
     tree_when(&mut spawned.child, "gone", Tree::is_empty);
     drop(spawned);
     let leaf = below_mount(&path);
-    // A process 1 inherits zombies, which are told by the group they died in.
+    // A process 1 inherits zombies, which are recognised by the group they died in.
     if std::process::id() != 1 {
         assert!(leaf.is_dir(), "kept for the next child: {}", leaf.display());
         std::fs::remove_dir(&leaf).unwrap();

@@ -155,7 +155,8 @@ mod linux {
 
     /// Root of a container has no capabilities either.
     fn give_up_capabilities() {
-        // Version 3, this thread; effective, permitted and inheritable of two times 32 capabilities.
+        // Version 3, this thread; effective, permitted and inheritable of two times 32
+        // capabilities.
         let (header, none) = ([0x2008_0522_u32, 0], [0_u32; 6]);
         // SAFETY: the kernel reads structures of these sizes.
         let given_up = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr()) };
@@ -216,8 +217,8 @@ mod linux {
         let variables = host.get_envs().filter_map(|(name, value)| Some((name, value?)));
         let ended =
             unshare(host.get_program()).args(host.get_args()).envs(variables).output().unwrap();
-        let told = String::from_utf8_lossy(&ended.stdout);
-        assert!(ended.status.success() && told.contains("1 passed"), "{ended:?}");
+        let output = String::from_utf8_lossy(&ended.stdout);
+        assert!(ended.status.success() && output.contains("1 passed"), "{ended:?}");
     }
 
     /// The numbers in the /proc of another namespace mean other processes.

@@ -46,7 +46,7 @@ fn session_of_ours() -> u32 {
     ignore = "it is in the session of its host there; see portable.rs"
 )]
 fn child_is_isolated_and_has_nothing_but_its_streams() {
-    // What a child takes can be told once it is more than what its host takes.
+    // The memory of a child is known only if it is more than that of its host.
     let host = std::hint::black_box(vec![1_u8; 32 << 20]);
     for containment in levels() {
         let line = "ls /proc/self/fd | tr '\\n' ' '; cut -d' ' -f1,5,6 /proc/$$/stat; \

@@ -43,8 +43,8 @@ fn child_leads_a_group_and_has_default_signals_and_nothing_but_its_streams() {
     let [first, blocked, ignored] = lines(stdout);
     // The directory that ls reads is its fourth.
     assert_eq!(first, format!("0 1 2 3 {0} {0}", child.id()));
-    // This process ignores SIGPIPE, as Rust programs do. GNU's posix_spawn lets a child ignore the two
-    // signals that it keeps for itself.
+    // This process ignores SIGPIPE, as Rust programs do. GNU's posix_spawn lets a child ignore the
+    // two signals that it keeps for itself.
     const OF_LIBC: u64 = 0b11 << 31;
     for line in [blocked, ignored] {
         let (_, set) = line.split_once('\t').unwrap();
@@ -83,7 +83,7 @@ fn one_member_stands_for_what_is_left_of_a_group() {
     assert_eq!(child.signal(Signal::Kill).unwrap(), 1);
     until("the group is gone", || child.tree().unwrap().is_empty());
     assert!(!is_alive(left.parse().unwrap()));
-    assert_eq!(child.signal(Signal::Kill).unwrap(), 0, "its number may be somebody else's");
+    assert_eq!(child.signal(Signal::Kill).unwrap(), 0, "its number may belong to another group");
     assert!(!child.tree().unwrap().proven, "one could have left the group");
 }
 
@@ -133,10 +133,10 @@ fn groups_end_with_a_host_that_is_killed() {
         return;
     };
     let mut host = host.env(FILE, &file).stdout(Stdio::null()).spawn().unwrap();
-    until("all run", || std::fs::read_to_string(&file).is_ok_and(|told| told.ends_with('\n')));
-    let told = std::fs::read_to_string(&file).unwrap();
-    let pids: Vec<u32> = told.split_whitespace().map(|pid| pid.parse().unwrap()).collect();
-    let [running, left_behind, ended, left] = pids[..] else { panic!("{told}") };
+    until("all run", || std::fs::read_to_string(&file).is_ok_and(|output| output.ends_with('\n')));
+    let output = std::fs::read_to_string(&file).unwrap();
+    let pids: Vec<u32> = output.split_whitespace().map(|pid| pid.parse().unwrap()).collect();
+    let [running, left_behind, ended, left] = pids[..] else { panic!("{output}") };
     assert!(is_alive(running) && is_alive(left_behind) && is_alive(left));
     // The host alone: its children are in groups of their own.
     host.kill().unwrap();
@@ -146,8 +146,8 @@ fn groups_end_with_a_host_that_is_killed() {
     kill(left);
 }
 
-/// Starts a program that runs, one that has left a process in its group, one that has ended, and one
-/// that was given up; writes their ids, and waits to be killed.
+/// Starts a program that runs, one that has left a process in its group, one that has ended, and
+/// one that was given up; writes their ids, and waits to be killed.
 fn be_the_host(file: &Path) {
     let containment = groups();
     let running = containment.spawn(&shell("trap '' TERM HUP; sleep 300; :")).unwrap();
@@ -163,8 +163,8 @@ fn be_the_host(file: &Path) {
     let [left] = lines(given_up.stdout);
     drop(given_up.child);
     let [left_behind] = lines(leaves.stdout);
-    let told = format!("{} {left_behind} {} {left}\n", running.child.id(), ended.id());
-    std::fs::write(file, told).unwrap();
+    let output = format!("{} {left_behind} {} {left}\n", running.child.id(), ended.id());
+    std::fs::write(file, output).unwrap();
     // It is killed here.
     wait_for(&running.child.exit_fd());
 }

@@ -119,14 +119,15 @@ pub(crate) fn in_own_process(body: impl FnOnce()) {
     let Some(mut host) = host_of(body) else { return };
     let ended = host.output().unwrap();
     let (stdout, stderr) = (&ended.stdout, &ended.stderr);
-    let told = String::from_utf8_lossy(&[&stdout[..], stderr].concat()).into_owned();
+    let output = String::from_utf8_lossy(&[&stdout[..], stderr].concat()).into_owned();
     // A name that matches no test would succeed, too.
-    assert!(ended.status.success() && told.contains("1 passed"), "{told}");
+    assert!(ended.status.success() && output.contains("1 passed"), "{output}");
     eprint!("{}", String::from_utf8_lossy(stderr));
 }
 
-/// Runs the body if this process was started for it, and returns None; otherwise returns the command
-/// that starts such a process. Called in the test itself: the body's type has the test's name.
+/// Runs the body if this process was started for it, and returns None; otherwise returns the
+/// command that starts such a process. Called in the test itself: the body's type has the test's
+/// name.
 #[expect(clippy::disallowed_methods, reason = "a host is no child of an engine")]
 pub(crate) fn host_of<Body: FnOnce()>(body: Body) -> Option<Command> {
     // it::module::test::{{closure}}
