@@ -1,3 +1,5 @@
+//! Settings of an engine, their checks, and the wiring of its parts.
+
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
@@ -17,7 +19,7 @@ use crate::runtime::WorkerPool;
 use crate::store::{Registry, RetentionPolicy};
 use crate::types::Admission;
 
-/// Makes an engine with settings beyond [`ExecutionConfig`].
+/// Builder of an engine with settings beyond [`ExecutionConfig`].
 ///
 /// ```
 /// use execution_engine::*;
@@ -71,35 +73,35 @@ impl EngineBuilder {
         self
     }
 
-    /// How long a process tree that is being stopped has between the polite signal and the final.
-    /// Default: 2 s. [`ExecutionOptions`](crate::ExecutionOptions) can say otherwise.
+    /// Sets the time between the polite signal and the final one when a process tree is stopped.
+    /// Default: 2 s. [`ExecutionOptions`](crate::ExecutionOptions) can override it.
     pub fn stop_grace(mut self, grace: Duration) -> Self {
         self.settings.stop.grace = grace;
         self
     }
 
-    /// The polite signal, which a process tree gets first when it is stopped. Default: SIGTERM.
+    /// Sets the polite signal, which a process tree gets first when it is stopped. Default: SIGTERM.
     pub fn stop_signal(mut self, signal: Signal) -> Self {
         self.settings.stop.term_signal = signal;
         self
     }
 
-    /// The signal for those that are left after the grace. Default: SIGKILL. After another one, and
-    /// another grace, SIGKILL comes all the same.
+    /// Sets the final signal, for processes that are left after the grace. Default: SIGKILL. If it is
+    /// another one, SIGKILL follows after another grace.
     pub fn final_signal(mut self, signal: Signal) -> Self {
         self.settings.stop.kill_signal = signal;
         self
     }
 
-    /// How long an execution may be [paused](ExecutionEngine::pause), all its pauses together. Then
-    /// it goes on by itself. Default: 1 hour.
+    /// Sets how long an execution may be [paused](ExecutionEngine::pause), all its pauses together.
+    /// Then it is resumed. Default: 1 hour.
     pub fn max_pause(mut self, limit: Duration) -> Self {
         self.settings.max_pause = limit;
         self
     }
 
-    /// How long reading what is left in the pipes may take when a program has ended. It matters
-    /// only if somebody else writes to them without end. Default: 2 s.
+    /// Sets how long reading what is left in the pipes may take when a program has ended. It matters
+    /// only if another process keeps writing to them. Default: 2 s.
     pub fn drain_limit(mut self, limit: Duration) -> Self {
         self.settings.drain = limit;
         self
@@ -123,23 +125,23 @@ impl EngineBuilder {
         self
     }
 
-    /// How many bytes a line may have to be told in one piece; a longer one comes in pieces, so that
-    /// memory stays bounded. At least 4, so that no character is split. Default: 64 KiB.
+    /// Sets the longest line, in bytes, that is delivered in one piece. A longer one comes in pieces, so
+    /// that memory stays bounded. At least 4, so that no character is split. Default: 64 KiB.
     pub fn max_line_bytes(mut self, bytes: usize) -> Self {
         self.settings.max_line_bytes = bytes;
         self
     }
 
-    /// How many bytes of output beyond what is kept are held of a running execution for
+    /// Sets how many bytes of output beyond what is kept are held of a running execution for
     /// [subscriptions](ExecutionEngine::subscribe) that come late or are behind. What is kept is held
-    /// anyway. It is let go in the portions in which it was read, of up to 64 KiB, or 256 KiB where an
-    /// [earlier attempt](crate::ExecutionOptions::retry) had kept it. Default: 1 MiB.
+    /// anyway. The oldest bytes are dropped in the portions in which they were read: up to 64 KiB, or
+    /// 256 KiB where an [earlier attempt](crate::ExecutionOptions::retry) had kept them. Default: 1 MiB.
     pub fn replay_window(mut self, bytes: usize) -> Self {
         self.settings.replay_window = bytes;
         self
     }
 
-    /// How many bytes the overflow files of this engine may have together. An execution that needs
+    /// Sets how many bytes all overflow files of this engine may have together. An execution that needs
     /// more ends with [`Ending::OutputLost`](crate::Ending::OutputLost). Files that were
     /// [taken](ExecutionEngine::take_overflow) do not count. Default: 10 GiB.
     pub fn overflow_disk_limit(mut self, bytes: u64) -> Self {
@@ -147,14 +149,14 @@ impl EngineBuilder {
         self
     }
 
-    /// What becomes of the logs in [`log_dir`](ExecutionConfig::log_dir) when their executions are
+    /// Sets what happens to the logs in [`log_dir`](ExecutionConfig::log_dir) when their executions are
     /// forgotten. Default: [`LogRetention::Keep`].
     pub fn log_retention(mut self, retention: LogRetention) -> Self {
         self.settings.logs = retention;
         self
     }
 
-    /// How long an event handler may finish nothing before it gets no more lines of an execution.
+    /// Sets how long an event handler may finish nothing before it gets no more lines of an execution.
     /// Default: 10 s.
     pub fn handler_stall_limit(mut self, limit: Duration) -> Self {
         self.stall_limit = limit;
@@ -167,7 +169,7 @@ impl EngineBuilder {
         self
     }
 
-    /// What happens to an execution when there is no place for it. Default: [`Admission::Reject`].
+    /// Sets what happens to an execution for which there is no permit. Default: [`Admission::Reject`].
     ///
     /// ```
     /// use execution_engine::*;
@@ -189,9 +191,9 @@ impl EngineBuilder {
         self
     }
 
-    /// Adds a group: of the executions whose [options](crate::ExecutionOptions::group) name it, no
-    /// more than `limit` are alive at a time. They count against the limit of all, too. Given
-    /// twice, the last limit counts.
+    /// Adds a group: no more than `limit` executions whose [options](crate::ExecutionOptions::group)
+    /// name it run at a time. They count against the engine's limit, too. Given twice, the last limit
+    /// counts.
     pub fn group(mut self, name: impl Into<String>, limit: usize) -> Self {
         let group = GroupLimit { name: name.into(), limit };
         self.groups.retain(|other| other.name != group.name);
@@ -199,7 +201,7 @@ impl EngineBuilder {
         self
     }
 
-    /// Adds a handler, as [`ExecutionEngine::with_event_handler`].
+    /// Adds a handler, like [`ExecutionEngine::add_event_handler`].
     pub fn event_handler(mut self, handler: Arc<dyn EventHandler>) -> Self {
         self.audience = self.audience.with(handler);
         self
@@ -225,6 +227,7 @@ impl EngineBuilder {
         Ok(self.wire(containment))
     }
 
+    /// Checks every setting that does not depend on the host.
     fn validate(&self) -> Result<()> {
         self.config.validate()?;
         if self.settings.max_line_bytes < 4 {
@@ -251,6 +254,7 @@ impl EngineBuilder {
         Ok(())
     }
 
+    /// Makes the parts of the engine from valid settings.
     fn wire(self, containment: Containment) -> ExecutionEngine {
         let limit = self.config.max_concurrent_executions;
         let permits = ConcurrencyLimiter::new(limit, self.admission, self.groups);

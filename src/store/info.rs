@@ -1,4 +1,4 @@
-//! What is known of an execution from its first moment on; all that is left of its request.
+//! What is known of an execution from the moment it is accepted; all that is left of its request.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,21 +10,21 @@ use uuid::Uuid;
 use crate::output::JournalOwner;
 use crate::types::{Ending, ExecutionMetadata, ExecutionStatus, ExecutionSummary};
 
-/// Its parts are shared, so that it is copied rather than pointed at.
+/// Identity of an execution. Its parts are shared, so that a record holds a cheap copy.
 #[derive(Debug, Clone)]
 pub(crate) struct ExecutionInfo {
     pub(crate) id: Uuid,
     pub(crate) command: Arc<str>,
     pub(crate) accepted_at: DateTime<Utc>,
-    /// None for a request without any, which is most of them.
+    /// None for a request without notes, which most are.
     pub(crate) notes: Option<Arc<RequestNotes>>,
 }
 
-/// What a request says beside what is to be done.
+/// Metadata and log path of a request.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct RequestNotes {
     pub(crate) metadata: ExecutionMetadata,
-    /// The log of what arrived as it arrived.
+    /// Log of the output as it was read (`output_log_path`).
     pub(crate) raw_log: Option<Box<Path>>,
 }
 
@@ -37,7 +37,7 @@ impl ExecutionInfo {
         self.notes.as_ref().and_then(|notes| notes.raw_log.as_deref())
     }
 
-    /// When an execution that has waited so long for its permit was started.
+    /// Returns when the execution started, given how long it waited for its permit.
     pub(crate) fn started_at(&self, waited: Duration) -> DateTime<Utc> {
         later(self.accepted_at, waited)
     }
@@ -66,7 +66,7 @@ impl ExecutionInfo {
 }
 
 impl RequestNotes {
-    /// None where there is nothing to say.
+    /// Returns the notes of a request; None if it has none.
     pub(crate) fn of(metadata: &ExecutionMetadata, raw_log: Option<&Path>) -> Option<Arc<Self>> {
         if raw_log.is_none() && *metadata == ExecutionMetadata::default() {
             return None;
@@ -76,6 +76,7 @@ impl RequestNotes {
     }
 }
 
+/// Adds a duration that may be too long for a calendar.
 fn later(moment: DateTime<Utc>, by: Duration) -> DateTime<Utc> {
     let by = TimeDelta::from_std(by).unwrap_or(TimeDelta::MAX);
     moment.checked_add_signed(by).unwrap_or(moment)

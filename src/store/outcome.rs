@@ -27,7 +27,7 @@ pub(crate) struct Outcome {
     pub(crate) containment: ContainmentReceipt,
     pub(crate) output_error: Option<Box<str>>,
     pub(crate) lines_missed: u64,
-    /// The attempts before the last.
+    /// Attempts before the last.
     pub(crate) earlier: Box<[Attempt]>,
 }
 

@@ -18,7 +18,7 @@ use crate::types::{
     PlanStats, PlanSummary, SkipReason,
 };
 
-/// What is known of a plan from its first moment on.
+/// What is known of a plan from the moment it is accepted.
 #[derive(Debug)]
 pub(crate) struct PlanInfo {
     pub(crate) id: Uuid,
@@ -27,34 +27,34 @@ pub(crate) struct PlanInfo {
     pub(crate) total: usize,
     pub(crate) started_at: DateTime<Utc>,
     pub(crate) begun: Instant,
-    /// The containment level in force, for the results of those that never ran.
+    /// Containment level in force, for the results of steps that never ran.
     pub(crate) level: Level,
 }
 
-/// A plan: its state, and the two bells, one for its runner and one for its waiters.
+/// A plan that is carried out, or has ended. Anyone may decide its ending; the first one counts.
 #[derive(Debug)]
 pub(crate) struct ActivePlan {
     profile: PlanInfo,
     state: Mutex<ActivePlanState>,
-    /// How many steps have ended or will never run.
-    over: AtomicUsize,
-    /// Rung when somebody wants it to stop.
-    bell: Notify,
+    /// Steps that have ended or will never run.
+    steps_over: AtomicUsize,
+    /// Notified when a caller has cancelled it.
+    cancelled: Notify,
     record: OnceLock<PlanRecord>,
-    /// What it has told of itself.
     journal: Arc<Journal>,
-    /// Rung when the record is there.
+    /// Notified when the record is there.
     ended: Notify,
 }
 
 #[derive(Debug, Default)]
 struct ActivePlanState {
-    /// The first cause wins.
+    /// Decided before the steps that still run have ended.
     ending: Option<PlanEnding>,
+    /// Set with the record: nothing can be decided any more.
     closed: bool,
 }
 
-/// An ended plan. It holds the records of its steps, whatever retention does to them elsewhere.
+/// What came of a plan. It holds the records of its steps, whatever retention does to them elsewhere.
 #[derive(Debug)]
 struct PlanRecord {
     ending: PlanEnding,
@@ -66,7 +66,6 @@ struct PlanRecord {
 #[derive(Debug)]
 pub(crate) enum StepRecord {
     Ran(Arc<Record>),
-    /// It never ran.
     Never(Box<Never>),
 }
 
@@ -83,8 +82,8 @@ impl ActivePlan {
         Self {
             profile,
             state: Mutex::default(),
-            over: AtomicUsize::new(0),
-            bell: Notify::new(),
+            steps_over: AtomicUsize::new(0),
+            cancelled: Notify::new(),
             record: OnceLock::new(),
             journal,
             ended: Notify::new(),
@@ -103,7 +102,7 @@ impl ActivePlan {
         self.record.get().map_or(ExecutionStatus::Running, |record| record.ending.status())
     }
 
-    /// The result; None while it runs.
+    /// Returns the result; None while it runs.
     pub(crate) fn result(&self) -> Option<PlanExecutionResult> {
         self.record.get().map(|record| record.result(&self.profile))
     }
@@ -115,7 +114,7 @@ impl ActivePlan {
             status: self.status(),
             description: description.clone(),
             total: *total,
-            ended: self.over.load(Ordering::Relaxed),
+            ended: self.steps_over.load(Ordering::Relaxed),
             started_at: *started_at,
             duration: self.record.get().map_or_else(|| begun.elapsed(), |record| record.duration),
             metadata: metadata.clone(),
@@ -125,13 +124,15 @@ impl ActivePlan {
     /// Waits until the result is there. Cancel safe.
     pub(crate) async fn ended(&self) {
         let mut ended = pin!(self.ended.notified());
+        // Enabled before the record is looked at, so that a wake-up in between is not lost.
         ended.as_mut().enable();
         if self.record.get().is_none() {
             ended.await;
         }
     }
 
-    /// Starts nothing any more and stops what runs. The status if it has ended already.
+    /// Cancels the plan: its executor starts nothing more and stops what runs. Returns the status if the
+    /// plan has ended already.
     pub(crate) fn cancel(&self) -> Result<(), ExecutionStatus> {
         let mut state = self.lock();
         if state.closed {
@@ -140,16 +141,16 @@ impl ActivePlan {
         }
         state.ending.get_or_insert(PlanEnding::Cancelled);
         drop(state);
-        self.bell.notify_one();
+        self.cancelled.notify_one();
         Ok(())
     }
 
-    /// Decides the ending unless it is decided; the one that counts.
+    /// Decides the ending unless it is decided. Returns the one that counts.
     pub(crate) fn decide(&self, ending: PlanEnding) -> PlanEnding {
         self.lock().ending.get_or_insert(ending).clone()
     }
 
-    /// Why what has not started never will.
+    /// Returns the reason for which steps that have not started never will.
     pub(crate) fn why_not(&self) -> SkipReason {
         match &self.lock().ending {
             Some(PlanEnding::DeadlineReached { .. }) => SkipReason::PlanDeadline,
@@ -161,16 +162,17 @@ impl ActivePlan {
         }
     }
 
-    /// Waits until somebody wants it to stop. Cancel safe.
+    /// Waits until a caller has cancelled it. Cancel safe.
     pub(crate) async fn called(&self) {
-        self.bell.notified().await;
+        self.cancelled.notified().await;
     }
 
+    /// Publishes how many steps have ended or will never run.
     pub(crate) fn progress(&self, over: usize) {
-        self.over.store(over, Ordering::Relaxed);
+        self.steps_over.store(over, Ordering::Relaxed);
     }
 
-    /// Stores the record; `ending` counts unless another one has been decided. From now on it
+    /// Stores the record with this ending, unless another one has been decided. From now on the plan
     /// cannot be cancelled.
     pub(crate) fn close(&self, ending: PlanEnding, steps: Box<[StepRecord]>) {
         let ending = {
@@ -182,7 +184,7 @@ impl ActivePlan {
         let _once = self.record.set(PlanRecord { ending, duration, steps });
     }
 
-    /// Wakes all waiters; the record is there.
+    /// Wakes all waiters. The record must be there.
     pub(crate) fn wake(&self) {
         self.ended.notify_waiters();
     }
@@ -212,9 +214,9 @@ impl StepRecord {
         Self::Never(Box::new(Never { id, ending, at: Utc::now() }))
     }
 
-    /// Of a step of which nothing else is known.
+    /// Returns the record of a step that was lost with its task.
     pub(crate) fn lost(id: Uuid) -> Self {
-        Self::never(id, Ending::EngineFailed { reason: "it left no record".to_string() })
+        Self::never(id, Ending::EngineFailed { reason: "the step left no record".to_string() })
     }
 
     pub(crate) fn id(&self) -> Uuid {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::ExecutionConfig;
 
-/// How long ended executions and plans are remembered, and how many.
+/// Limits of what is remembered, by age and by count.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RetentionPolicy {
     pub(crate) age: Duration,
