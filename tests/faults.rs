@@ -9,9 +9,12 @@ use execution_engine::*;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tempfile::TempDir;
 use test_support::host::{self, Host};
-use test_support::levels::{announce, level_named, levels, name_of};
+use test_support::levels::{announce, engine_at, level_named, levels, name_of};
 use test_support::lifeline::{Lifeline, holders, holding};
 use test_support::*;
+
+/// Test that plays the hosts of this binary when it has a role.
+const HOST: &str = "an_interpreter_that_may_not_be_executed_is_named_as_the_cause";
 
 /// Plays a part at each level in a host of its own, with a directory and a lifeline, until it says
 /// that all is well.
@@ -26,7 +29,8 @@ async fn at_level(part: &str, level: ContainmentLevel) {
     fs::set_permissions(home.path(), fs::Permissions::from_mode(0o777)).unwrap();
     let life = Lifeline::new(home.path());
     fs::set_permissions(home.path().join("life"), fs::Permissions::from_mode(0o666)).unwrap();
-    let host = Host::start(&format!("{part} {} {}", name_of(level), home.path().display()));
+    let role = format!("{part} {} {}", name_of(level), home.path().display());
+    let host = Host::start(HOST, &role);
     let heard = soon(part, tokio::task::spawn_blocking(move || (host.says(), host)));
     let (said, host) = heard.await.unwrap();
     assert_eq!(said, "all is well", "{part} at {level}");
@@ -34,10 +38,8 @@ async fn at_level(part: &str, level: ContainmentLevel) {
     life.end_all().await;
 }
 
-/// The hosts of these tests.
-#[test]
-fn host() {
-    let Some(words) = host::part() else { return };
+/// Plays the host of a test.
+fn play(words: &[String]) {
     let (level, home) = (level_named(&words[1]), PathBuf::from(&words[2]));
     match words[0].as_str() {
         "ignores_sigchld" => ignore_sigchld(),
@@ -72,15 +74,6 @@ fn host() {
         }
     });
     host::say("all is well");
-}
-
-fn engine_at(level: ContainmentLevel) -> ExecutionEngine {
-    let builder = ExecutionEngine::builder().containment(level);
-    builder.stop_grace(Duration::from_millis(100)).build().unwrap()
-}
-
-async fn ended(engine: &ExecutionEngine, id: Uuid) -> ExecutionResult {
-    soon("an ending", engine.wait_for_completion(id)).await.unwrap()
 }
 
 /// Starts a family that holds the lifeline of a directory, and waits until it is there.
@@ -201,7 +194,7 @@ async fn a_host_without_a_null_device_is_told_what_is_missing() {
     let home = TempDir::new().unwrap();
     let part = format!("no_null_device process_group {}", home.path().display());
     let host =
-        Host::start_in(&kinds, "mount --bind \"$0\" /dev && exec \"$@\"", home.path(), &part);
+        Host::start_in(&kinds, "mount --bind \"$0\" /dev && exec \"$@\"", home.path(), HOST, &part);
     assert_eq!(host.says(), "all is well");
     assert!(host.end().success());
 }
@@ -222,8 +215,12 @@ async fn too_many_processes(engine: &ExecutionEngine) {
     assert!(reason.contains("limit of processes"), "{reason}");
 }
 
-#[tokio::test]
-async fn an_interpreter_that_may_not_be_executed_is_named_as_the_cause() {
+#[test]
+fn an_interpreter_that_may_not_be_executed_is_named_as_the_cause() {
+    if let Some(words) = host::role() {
+        return play(&words);
+    }
+    let runtime = tokio::runtime::Runtime::new().unwrap();
     let home = TempDir::new().unwrap();
     let (interpreter, script) = (home.path().join("interpreter"), home.path().join("script"));
     fs::write(&interpreter, "").unwrap();
@@ -231,7 +228,7 @@ async fn an_interpreter_that_may_not_be_executed_is_named_as_the_cause() {
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
     for level in levels() {
         let request = ExecutionRequest::exec::<String>(script.to_str().unwrap(), []);
-        let result = engine_at(level).run(request).await.unwrap();
+        let result = runtime.block_on(engine_at(level).run(request)).unwrap();
         let Ending::SpawnFailed { os_error, .. } = result.ending else { panic!("{result:?}") };
         assert_eq!(os_error, Some(libc::EACCES));
     }
@@ -337,7 +334,7 @@ async fn an_unprivileged_host_in_a_delegated_group_has_groups() {
     let life = Lifeline::new(home.path());
     fs::set_permissions(home.path().join("life"), fs::Permissions::from_mode(0o666)).unwrap();
     let part = format!("delegated cgroup {} {}", home.path().display(), unit.display());
-    let host = Host::start(&part);
+    let host = Host::start(HOST, &part);
     assert_eq!(host.says(), "all is well");
     assert!(host.end().success());
     life.cut("the family of the unprivileged host").await;

@@ -11,6 +11,9 @@ use test_support::levels::{announce, level_named, levels, name_of};
 use test_support::lifeline::{Lifeline, holding};
 use test_support::*;
 
+/// Test that plays the hosts of this binary when it has a role.
+const HOST: &str = "a_living_host_is_left_as_it_was";
+
 /// A grace that is out of the question when a host dies.
 const ENDLESS: Duration = Duration::from_secs(3600);
 
@@ -33,7 +36,7 @@ fn family(home: &Path) -> ExecutionRequest {
 }
 
 async fn dies(manner: &str, ends_with: impl Fn(&mut Host)) {
-    dies_if(Host::start, manner, ends_with).await;
+    dies_if(|role| Host::start(HOST, role), manner, ends_with).await;
 }
 
 async fn dies_if(start: impl Fn(&str) -> Host, manner: &str, ends_with: impl Fn(&mut Host)) {
@@ -97,7 +100,7 @@ async fn by_sigkill_where_the_shell_is_another() {
             continue;
         };
         let line = "mount --bind \"$0\" \"$(readlink -f /bin/sh)\" && exec \"$@\"";
-        let start = |part: &str| Host::start_in(&["-m"], line, &path, part);
+        let start = |part: &str| Host::start_in(&["-m"], line, &path, HOST, part);
         dies_if(start, "waits", Host::kill).await;
     }
 }
@@ -115,7 +118,7 @@ async fn by_sigkill_where_the_sentinel_has_no_tools() {
     std::fs::write(&nothing, "").unwrap();
     let line =
         "mount --bind \"$0\" /usr/bin/cat && mount --bind \"$0\" /usr/bin/grep && exec \"$@\"";
-    let start = |part: &str| Host::start_in(&["-m"], line, &nothing, part);
+    let start = |part: &str| Host::start_in(&["-m"], line, &nothing, HOST, part);
     dies_if(start, "waits", Host::kill).await;
 }
 
@@ -131,7 +134,7 @@ async fn by_sigkill_where_there_can_be_no_more_processes() {
     for (path, mode) in [(home.path().to_path_buf(), 0o777), (home.path().join("life"), 0o666)] {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     }
-    let mut host = Host::start(&format!("is_poor process_tree {}", home.path().display()));
+    let mut host = Host::start(HOST, &format!("is_poor process_tree {}", home.path().display()));
     assert_eq!(host.says(), "it runs");
     host.tell();
     assert_eq!(host.says(), "its sentinel cannot fork");
@@ -151,7 +154,7 @@ async fn by_sigkill_where_the_uptime_is_another() {
         let uptime = home.path().join(name);
         std::fs::write(&uptime, text).unwrap();
         let line = "mount --bind \"$0\" /proc/uptime && exec \"$@\"";
-        let start = |part: &str| Host::start_in(&["-m"], line, &uptime, part);
+        let start = |part: &str| Host::start_in(&["-m"], line, &uptime, HOST, part);
         dies_if(start, "waits", Host::kill).await;
     }
 }
@@ -164,7 +167,8 @@ async fn what_a_host_has_left_that_died_with_its_sentinel_is_swept_by_the_next_e
     }
     let home = TempDir::new().unwrap();
     let life = Lifeline::new(home.path());
-    let mut host = Host::start(&format!("tells_its_sentinel cgroup {}", home.path().display()));
+    let mut host =
+        Host::start(HOST, &format!("tells_its_sentinel cgroup {}", home.path().display()));
     assert_eq!(host.says(), "it runs");
     host.tell();
     let sentinel: i32 = host.says().parse().unwrap();
@@ -178,22 +182,24 @@ async fn what_a_host_has_left_that_died_with_its_sentinel_is_swept_by_the_next_e
 }
 
 /// Its own children, signal handlers and descriptors are none of the engine's business.
-#[tokio::test]
-async fn a_living_host_is_left_as_it_was() {
+#[test]
+fn a_living_host_is_left_as_it_was() {
+    if let Some(words) = host::role() {
+        return play(&words);
+    }
     for level in levels() {
         let home = TempDir::new().unwrap();
         let _life = Lifeline::new(home.path());
-        let mut host = Host::start(&format!("looks {} {}", name_of(level), home.path().display()));
+        let mut host =
+            Host::start(HOST, &format!("looks {} {}", name_of(level), home.path().display()));
         assert_eq!(host.says(), "it runs");
         host.tell();
         assert_eq!(host.says(), "all is well", "{level}");
     }
 }
 
-/// The hosts of these tests.
-#[test]
-fn host() {
-    let Some(words) = host::part() else { return };
+/// Plays the host of a test.
+fn play(words: &[String]) {
     let home = PathBuf::from(&words[2]);
     let level = level_named(&words[1]);
     let signals = signals();

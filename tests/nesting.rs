@@ -1,24 +1,24 @@
 //! An engine in a program that an engine runs: the outer one holds all of it, whichever levels meet.
 
+use std::path::Path;
+
 use execution_engine::*;
 use tempfile::TempDir;
 use test_support::host;
-use test_support::levels::{level_named, levels, name_of};
+use test_support::levels::{engine_at, level_named, levels, name_of};
 use test_support::lifeline::{Lifeline, holding};
 use test_support::*;
 
-/// What the outer engine runs: this binary as a host of its own.
-fn inner_host(level: ContainmentLevel, home: &std::path::Path, manner: &str) -> ExecutionRequest {
-    let program = std::env::current_exe().unwrap();
-    let arguments = ["host", "--exact", "--nocapture", "--test-threads=1"];
-    let part = format!("{manner} {} {}", name_of(level), home.display());
-    ExecutionRequest::exec(program.to_str().unwrap(), arguments).env(host::PART, part)
+/// Test that plays the inner hosts when it has a role.
+const HOST: &str = "the_outer_engine_ends_what_the_inner_one_has_started";
+
+/// Returns the request of the outer engine: this binary as a host with an engine of its own.
+fn inner_host(level: ContainmentLevel, home: &Path, manner: &str) -> ExecutionRequest {
+    host::request(HOST, &format!("{manner} {} {}", name_of(level), home.display()))
 }
 
 /// Starts a family that has left its group and session, and then stays or ends.
-#[test]
-fn host() {
-    let Some(words) = host::part() else { return };
+fn play(words: &[String]) {
     let home = PathBuf::from(&words[2]);
     let builder = ExecutionEngine::builder().containment(level_named(&words[1]));
     let engine = builder.stop_grace(Duration::from_secs(3600)).build().unwrap();
@@ -37,14 +37,20 @@ fn host() {
     std::process::exit(7);
 }
 
-#[tokio::test]
-async fn the_outer_engine_ends_what_the_inner_one_has_started() {
+#[test]
+fn the_outer_engine_ends_what_the_inner_one_has_started() {
+    if let Some(words) = host::role() {
+        return play(&words);
+    }
+    tokio::runtime::Runtime::new().unwrap().block_on(stop_inner_hosts());
+}
+
+async fn stop_inner_hosts() {
     for outer in levels() {
         for inner in levels() {
             let home = TempDir::new().unwrap();
             let life = Lifeline::new(home.path());
-            let builder = ExecutionEngine::builder().containment(outer);
-            let engine = builder.stop_grace(Duration::from_millis(200)).build().unwrap();
+            let engine = engine_at(outer);
             let id = engine.execute(inner_host(inner, home.path(), "stays")).await.unwrap();
             told(&home.path().join("inner")).await;
             engine.cancel(id).await.unwrap();

@@ -50,14 +50,6 @@ fn file(path: PathBuf, mode: u32) -> PathBuf {
     path
 }
 
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-fn exec(program: &Path) -> ExecutionRequest {
-    ExecutionRequest::exec::<String>(text(program), [])
-}
-
 #[tokio::test]
 async fn what_may_not_be_read_run_or_entered_is_refused() {
     if done_as_nobody("what_may_not_be_read_run_or_entered_is_refused").await {

@@ -11,6 +11,9 @@ use test_support::levels::{announce, levels};
 use test_support::lifeline::{Lifeline, holding};
 use test_support::*;
 
+/// Test that plays the hosts of this binary when it has a role.
+const HOST: &str = "a_daemon_with_the_number_of_a_main_program_outlives_the_tree";
+
 /// The last number given in this process namespace; the next one is the first that is free after it.
 const LAST: &str = "/proc/sys/kernel/ns_last_pid";
 
@@ -33,7 +36,7 @@ fn scene(part: &str, line: &str, says: &str) -> Option<Scene> {
     let homes = [TempDir::new().unwrap(), TempDir::new().unwrap()];
     let [left, strange] = homes.each_ref().map(|home| Lifeline::new(home.path()));
     let [tree, stranger] = homes.each_ref().map(|home| home.path().display());
-    let host = Host::start_in(&kinds, line, "init", &format!("{part} {tree} {stranger}"));
+    let host = Host::start_in(&kinds, line, "init", HOST, &format!("{part} {tree} {stranger}"));
     let said = host.says();
     if said == "no" {
         announce("SKIPPED: numbers cannot be given at will here");
@@ -70,17 +73,18 @@ async fn a_stranger_with_the_number_of_a_main_program_outlives_the_host() {
 
 /// What is left of the tree lives on for a grace, and meanwhile the number is wanted for a daemon: its
 /// leader ends, and so nobody has the number as his own, but a group and a session have it.
-#[tokio::test]
-async fn a_daemon_with_the_number_of_a_main_program_outlives_the_tree() {
+#[test]
+fn a_daemon_with_the_number_of_a_main_program_outlives_the_tree() {
+    if let Some(words) = host::role() {
+        return play(&words);
+    }
     let Some(scene) = scene("stops", "\"$@\"; sleep 300", "the tree is gone") else { return };
-    scene.left.cut("the tree").await;
+    tokio::runtime::Runtime::new().unwrap().block_on(scene.left.cut("the tree"));
     assert!(!scene.strange.holders().is_empty(), "the stranger is alive");
 }
 
-/// The hosts of the tests above.
-#[test]
-fn host() {
-    let Some(words) = host::part() else { return };
+/// Plays the host of a test.
+fn play(words: &[String]) {
     let (tree, stranger) = (Path::new(&words[1]), Path::new(&words[2]));
     match words[0].as_str() {
         "dies" => host_that_dies(tree, stranger),
@@ -115,7 +119,8 @@ fn is_next(number: u32) -> bool {
 
 fn host_that_stops_a_tree(tree: &Path, stranger: &Path) {
     let engine = patient_engine();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
+    // Threads take numbers, too, so this runtime starts none.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let (id, number) = ended_program(&engine, tree).await;
         if !is_next(number) {
@@ -141,13 +146,14 @@ fn host_that_dies(tree: &Path, stranger: &Path) {
     // SAFETY: ignoring a signal runs no code of ours.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
     let engine = patient_engine();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
+    // Threads take numbers, too, so this runtime starts none.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (_, number) = runtime.block_on(ended_program(&engine, tree));
     assert!(!processes().contains(&number), "it is free");
     if !is_next(number) {
         return host::say("no");
     }
-    assert_eq!(lead_a_group(stranger), number, "nobody else forks here");
+    assert_eq!(lead_a_group(stranger), number, "no other process or thread is started here");
     host::say("the number is taken");
     host::listen();
     std::process::abort();

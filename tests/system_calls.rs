@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use execution_engine::*;
+use test_support::levels::{level_named, name_of};
 use test_support::*;
 
 /// How many calls one `true` may cost, its output captured.
@@ -29,29 +30,19 @@ const BUDGETS: [Budget; 2] = [
 const NOT_COUNTED: [&str; 6] =
     ["futex", "epoll_wait", "sched_yield", "restart_syscall", "madvise", "mprotect"];
 
-/// Say to the counted process what to do.
-const RUNS: &str = "COUNTED_RUNS";
-const LEVEL: &str = "COUNTED_LEVEL";
-
-/// What is counted: executions one after the other.
-#[tokio::test]
-async fn executions_one_after_the_other() {
-    let runs = std::env::var(RUNS).map_or(3, |runs| runs.parse().unwrap());
-    let level = std::env::var(LEVEL).ok();
-    let level = BUDGETS.iter().find(|budget| Some(budget.level.to_string()) == level);
-    let engine = match level {
-        Some(budget) => ExecutionEngine::builder().containment(budget.level).build().unwrap(),
-        None => engine(),
-    };
+/// Runs executions one after the other in the process that is counted.
+async fn run_executions(level: ContainmentLevel, runs: u32) {
+    let engine = ExecutionEngine::builder().containment(level).build().unwrap();
     for _ in 0..runs {
-        let nothing: [&str; 0] = [];
-        let result = soon("true", engine.run(ExecutionRequest::exec("true", nothing))).await;
-        assert!(result.unwrap().success);
+        assert!(run(&engine, exec("true")).await.success);
     }
 }
 
 #[tokio::test]
 async fn an_execution_costs_no_more_system_calls_than_its_budget() {
+    if let Some(words) = host::role() {
+        return run_executions(level_named(&words[0]), words[1].parse().unwrap()).await;
+    }
     for budget in &BUDGETS {
         if let Err(error) = ExecutionEngine::builder().containment(budget.level).build() {
             eprintln!("SKIPPED: no {} here: {error}", budget.level);
@@ -96,10 +87,9 @@ async fn counted(runs: u32, level: ContainmentLevel) -> Option<Calls> {
     let dir = tempfile::tempdir().unwrap();
     let me = std::env::current_exe().unwrap().display().to_string();
     let traces = dir.path().join("of").display().to_string();
-    let what = "executions_one_after_the_other";
-    let request = ExecutionRequest::exec("strace", ["-ff", "-o", &traces, &me, "--exact", what])
-        .env(RUNS, runs.to_string())
-        .env(LEVEL, level.to_string())
+    let test = "an_execution_costs_no_more_system_calls_than_its_budget";
+    let role = format!("{} {runs}", name_of(level));
+    let request = host::request_through(&["strace", "-ff", "-o", &traces], test, &role)
         // How many directories are looked into is part of the cost, so it must not vary.
         .env("PATH", "/usr/bin:/bin");
     let result = match soon("strace", engine().run(request)).await {
@@ -114,7 +104,7 @@ async fn counted(runs: u32, level: ContainmentLevel) -> Option<Calls> {
         eprintln!("SKIPPED: system calls are not counted, for {}", result.stderr);
         return None;
     }
-    assert!(result.success, "{}\n{}", result.stdout, result.stderr);
+    host::assert_passed(&Ok(result));
     let traces: BTreeMap<String, String> = std::fs::read_dir(dir.path())
         .unwrap()
         .map(|trace| {

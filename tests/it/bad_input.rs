@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 
 use execution_engine::*;
 use tempfile::TempDir;
@@ -51,14 +50,6 @@ fn file(dir: &TempDir, name: &str, mode: u32, content: &str) -> PathBuf {
     fs::write(&path, content).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
     path
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-fn exec(program: &str) -> ExecutionRequest {
-    ExecutionRequest::exec(program, [""; 0])
 }
 
 fn aws(service: &str, operation: &str) -> ExecutionRequest {

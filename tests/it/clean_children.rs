@@ -6,15 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use execution_engine::*;
 use rustix::fs::{Mode, OFlags};
-use test_support::levels::levels;
+use test_support::host::{self, passed_apart};
+use test_support::levels::{engine_at, levels};
 use test_support::*;
 use tokio::task::JoinSet;
 
 const AT_ONCE: usize = 50;
-
-fn engine_at(level: ContainmentLevel) -> ExecutionEngine {
-    ExecutionEngine::builder().containment(level).build().unwrap()
-}
 
 /// One that is inherited by whoever is forked and executes a program.
 fn leaky() -> OwnedFd {
@@ -94,6 +91,10 @@ fn signals(status: &str, set: &str) -> u64 {
 /// Blocks and ignores what it can, handles one signal, and starts children from that thread.
 #[test]
 fn a_thread_that_blocks_and_ignores_signals_keeps_that_for_itself() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    if runtime.block_on(passed_apart(test_name!())) {
+        return;
+    }
     extern "C" fn nothing(_: libc::c_int) {}
     // SAFETY: the handler does nothing, and the set is filled before it is read. These signals are
     // sent by nobody here.
@@ -108,7 +109,6 @@ fn a_thread_that_blocks_and_ignores_signals_keeps_that_for_itself() {
     let mine = || std::fs::read_to_string("/proc/thread-self/status").unwrap();
     let before = mine();
     assert!(signals(&before, "SigBlk:").count_ones() > 30, "{before}");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     for level in levels() {
         let request = ExecutionRequest::exec("cat", ["/proc/self/status"]);
         let result = runtime.block_on(engine_at(level).run(request)).unwrap();
@@ -122,19 +122,16 @@ fn a_thread_that_blocks_and_ignores_signals_keeps_that_for_itself() {
     }
 }
 
-/// Set where this host has a terminal, which the test below gives it.
-const ON_A_TERMINAL: &str = "CLEAN_CHILDREN_ON_A_TERMINAL";
-
 #[tokio::test]
 #[cfg_attr(execution_engine_portable, ignore = "it is in the session of its host there")]
 async fn no_program_can_ask_on_the_terminal_of_its_host() {
-    let tried = std::fs::File::options().read(true).write(true).open("/dev/tty");
-    if std::env::var_os(ON_A_TERMINAL).is_some() {
-        tried.expect("this host has a terminal");
+    if host::role().is_some() {
+        let terminal = std::fs::File::options().read(true).write(true).open("/dev/tty");
+        terminal.expect("this host has a terminal");
     }
     for level in levels() {
         let engine = engine_at(level);
-        // Also not by being the first of a new session.
+        // Being the first of a new session does not help either.
         for line in ["echo your password: >/dev/tty", "setsid -w sh -c 'echo me, too >/dev/tty'"] {
             let result = engine.run(shell(line)).await.unwrap();
             assert!(!result.success && result.stderr.contains("No such device"), "{result:?}");
@@ -144,17 +141,15 @@ async fn no_program_can_ask_on_the_terminal_of_its_host() {
         let numbers: Vec<_> = result.stdout.split_whitespace().collect();
         assert!(numbers[0] == numbers[1] && numbers[2] == "0", "{level}: {numbers:?}");
     }
-    println!("nobody has it");
+    if host::role().is_none() {
+        in_a_terminal(test_name!()).await;
+    }
 }
 
-#[tokio::test]
-#[cfg_attr(execution_engine_portable, ignore = "it is in the session of its host there")]
-async fn nor_where_the_host_has_one() {
-    let me = std::env::current_exe().unwrap().display().to_string();
+/// Runs a test in a host that has a terminal.
+async fn in_a_terminal(test: &str) {
     let on_a_terminal = "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)";
-    let what = "clean_children::no_program_can_ask_on_the_terminal_of_its_host";
-    let host = ["-c", on_a_terminal, &me, "--exact", what, "--nocapture"];
-    let request = ExecutionRequest::exec("python3", host).env(ON_A_TERMINAL, "1");
-    let result = soon("the host", engine().run(request)).await.unwrap();
-    assert!(result.success && result.stdout.contains("nobody has it"), "{result:?}");
+    let through = ["python3", "-c", on_a_terminal];
+    let host = host::request_through(&through, test, "on_a_terminal");
+    host::assert_passed(&soon("the host", engine().run(host)).await);
 }

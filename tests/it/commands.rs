@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 
 use execution_engine::*;
 use rustix::fs::{Mode, OFlags};
@@ -34,14 +33,6 @@ fn script(dir: &TempDir, content: &str) -> ExecutionRequest {
 /// A program in a directory, which says its name.
 fn tool(dir: &TempDir, name: &str, says: &str) -> PathBuf {
     file(dir, name, 0o755, &format!("#!/bin/sh\necho {says}\n"))
-}
-
-fn exec(program: &str) -> ExecutionRequest {
-    ExecutionRequest::exec(program, [""; 0])
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
 }
 
 // -------------------------------------------------------------------------------------------- scripts

@@ -4,21 +4,12 @@ use std::path::Path;
 
 use execution_engine::*;
 use tempfile::TempDir;
-use test_support::levels::levels;
+use test_support::levels::{engine_at, levels};
 use test_support::lifeline::{Lifeline, holding};
 use test_support::*;
 
 /// Longer than any test; where it counts the test waits in vain.
 const ENDLESS: Duration = Duration::from_secs(3600);
-
-fn engine_at(level: ContainmentLevel) -> ExecutionEngine {
-    let builder = ExecutionEngine::builder().containment(level);
-    builder.stop_grace(Duration::from_millis(200)).build().unwrap()
-}
-
-async fn ended(engine: &ExecutionEngine, id: Uuid) -> ExecutionResult {
-    soon("an ending", engine.wait_for_completion(id)).await.unwrap()
-}
 
 /// Starts a line in a directory and waits until it has made the file `ready`.
 async fn start(engine: &ExecutionEngine, home: &Path, line: &str) -> Uuid {

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::future::Future as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::task::{Context, Waker};
 
@@ -147,17 +146,6 @@ fn check_order(events: &[ExecutionEvent], started: bool, end: ExecutionStatus) {
         vec![ExecutionStatus::Pending, end]
     };
     assert_eq!(statuses, expected, "{events:?}");
-}
-
-fn executable(dir: &TempDir, name: &str, content: &[u8]) -> PathBuf {
-    let path = dir.path().join(name);
-    fs::write(&path, content).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    path
-}
-
-fn exec(path: &Path) -> ExecutionRequest {
-    ExecutionRequest::exec(path.to_str().unwrap(), [""; 0])
 }
 
 // ------------------------------------------------------------------------------------ by themselves
@@ -327,7 +315,7 @@ async fn cancelled_after_its_end_it_keeps_its_own_ending() {
 #[tokio::test]
 async fn cancelled_before_its_program_could_start_it_never_starts() {
     let dir = TempDir::new().unwrap();
-    let program = executable(&dir, "tool", b"#!/bin/sh\n");
+    let program = executable(dir.path().join("tool"), b"#!/bin/sh\n");
     // A file that is open for writing cannot be executed; the engine tries again for a while.
     let writer = fs::OpenOptions::new().append(true).open(&program).unwrap();
     let observed = Observed::new();
@@ -414,17 +402,17 @@ async fn spawn_fails(program: &Path, errno: i32, words: &[&str]) {
 #[tokio::test]
 async fn a_file_that_is_no_program_cannot_be_started() {
     let dir = TempDir::new().unwrap();
-    let garbage = executable(&dir, "garbage", b"\x00\x01\x02 no program\n");
+    let garbage = executable(dir.path().join("garbage"), b"\x00\x01\x02 no program\n");
     spawn_fails(&garbage, ENOEXEC, &["executing it", "not an executable", "set `interpreter`"])
         .await;
-    let text = executable(&dir, "text", b"echo no shebang line\n");
+    let text = executable(dir.path().join("text"), b"echo no shebang line\n");
     spawn_fails(&text, ENOEXEC, &["executing it", "#! line", "set `interpreter`"]).await;
 }
 
 #[tokio::test]
 async fn an_executable_script_whose_interpreter_is_missing_cannot_be_started() {
     let dir = TempDir::new().unwrap();
-    let script = executable(&dir, "job", b"#!/no/such/interpreter\n");
+    let script = executable(dir.path().join("job"), b"#!/no/such/interpreter\n");
     spawn_fails(&script, ENOENT, &["executing it", "interpreter", "#! line"]).await;
 }
 

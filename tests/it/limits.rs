@@ -3,29 +3,17 @@
 
 use execution_engine::*;
 use tempfile::TempDir;
-use test_support::levels::{announce, levels};
+use test_support::levels::{announce, engine_at, levels};
 use test_support::*;
 
 fn engines() -> impl Iterator<Item = ExecutionEngine> {
-    levels().into_iter().map(|level| {
-        let builder = ExecutionEngine::builder().containment(level);
-        builder.stop_grace(Duration::from_millis(200)).build().unwrap()
-    })
+    levels().into_iter().map(engine_at)
 }
 
-fn limited(change: impl FnOnce(&mut Limits)) -> ExecutionOptions {
+fn limits(change: impl FnOnce(&mut Limits)) -> ExecutionOptions {
     let mut limits = Limits::default();
     change(&mut limits);
     ExecutionOptions::default().limits(limits)
-}
-
-async fn run(
-    engine: &ExecutionEngine,
-    request: ExecutionRequest,
-    options: ExecutionOptions,
-) -> ExecutionResult {
-    let id = engine.execute_with(request, options).await.unwrap();
-    soon("an ending", engine.wait_for_completion(id)).await.unwrap()
 }
 
 fn python(line: &str) -> ExecutionRequest {
@@ -36,7 +24,7 @@ fn python(line: &str) -> ExecutionRequest {
 async fn cpu_time_that_is_used_up_ends_a_program() {
     for engine in engines() {
         let busy = shell("while :; do :; done");
-        let result = run(&engine, busy, limited(|limits| limits.cpu_seconds = Some(1))).await;
+        let result = run_with(&engine, busy, limits(|limits| limits.cpu_seconds = Some(1))).await;
         assert_eq!(result.ending, Ending::ResourceLimit { limit: ResourceLimit::CpuTime });
         assert_eq!(result.status, ExecutionStatus::Failed);
         assert!(result.error.unwrap().contains("cpu_seconds"));
@@ -50,12 +38,12 @@ async fn cpu_time_that_is_used_up_ends_a_program() {
 async fn one_that_is_deaf_to_the_signal_is_ended_by_the_same_limit() {
     for engine in engines() {
         let deaf = shell("trap '' XCPU; while :; do :; done");
-        let result = run(&engine, deaf, limited(|limits| limits.cpu_seconds = Some(1))).await;
+        let result = run_with(&engine, deaf, limits(|limits| limits.cpu_seconds = Some(1))).await;
         assert_eq!(result.ending, Ending::ResourceLimit { limit: ResourceLimit::CpuTime });
         assert_eq!(result.signal, Some(9));
         // Killed by somebody else, it was not the limit.
         let killed = shell("kill -KILL $$");
-        let result = run(&engine, killed, limited(|limits| limits.cpu_seconds = Some(1))).await;
+        let result = run_with(&engine, killed, limits(|limits| limits.cpu_seconds = Some(1))).await;
         assert_eq!(result.ending, Ending::Signaled { signal: 9, core_dumped: false });
     }
 }
@@ -69,10 +57,10 @@ async fn a_file_that_grows_too_large_ends_a_program() {
             let of = format!("of={}", file.display());
             ExecutionRequest::exec("dd", ["if=/dev/zero", &of, "bs=1", &format!("count={bytes}")])
         };
-        let limit = limited(|limits| limits.file_size_bytes = Some(1000));
-        let result = run(&engine, write(1000), limit.clone()).await;
+        let limit = limits(|limits| limits.file_size_bytes = Some(1000));
+        let result = run_with(&engine, write(1000), limit.clone()).await;
         assert!(result.success, "{result:?}");
-        let result = run(&engine, write(1001), limit).await;
+        let result = run_with(&engine, write(1001), limit).await;
         assert_eq!(result.ending, Ending::ResourceLimit { limit: ResourceLimit::FileSize });
         assert!(result.error.unwrap().contains("file_size_bytes"));
         assert_eq!(file.metadata().unwrap().len(), 1000);
@@ -83,10 +71,10 @@ async fn a_file_that_grows_too_large_ends_a_program() {
 async fn address_space_beyond_the_limit_is_not_given() {
     for engine in engines() {
         let large = || python("x = bytearray(1 << 30)");
-        let limit = limited(|limits| limits.address_space_bytes = Some(512 << 20));
-        let result = run(&engine, large(), limit).await;
+        let limit = limits(|limits| limits.address_space_bytes = Some(512 << 20));
+        let result = run_with(&engine, large(), limit).await;
         assert!(!result.success && result.stderr.contains("MemoryError"), "{result:?}");
-        let result = run(&engine, large(), limited(|_| {})).await;
+        let result = run_with(&engine, large(), limits(|_| {})).await;
         assert!(result.success, "{result:?}");
     }
 }
@@ -98,7 +86,7 @@ async fn no_more_files_can_be_open() {
             "import os\nn = 3\ntry:\n  while True: n = os.open('/dev/null', os.O_RDONLY) + 1\n\
              except OSError: print(n)",
         );
-        let result = run(&engine, open, limited(|limits| limits.open_files = Some(17))).await;
+        let result = run_with(&engine, open, limits(|limits| limits.open_files = Some(17))).await;
         assert_eq!(result.stdout, "17\n", "{result:?}");
     }
 }
@@ -109,12 +97,12 @@ async fn core_size_nice_value_and_umask_are_those_that_were_asked_for() {
         let line = "ulimit -c; cut -d' ' -f19 /proc/$$/stat; umask; : >file; stat -c %a file";
         let home = TempDir::new().unwrap();
         let request = shell(line).working_dir(home.path());
-        let options = limited(|limits| {
+        let options = limits(|limits| {
             limits.core_bytes = Some(0);
             limits.nice = Some(5);
             limits.umask = Some(0o137);
         });
-        assert_eq!(run(&engine, request, options).await.stdout, "0\n5\n0137\n640\n");
+        assert_eq!(run_with(&engine, request, options).await.stdout, "0\n5\n0137\n640\n");
     }
 }
 
@@ -122,7 +110,7 @@ async fn core_size_nice_value_and_umask_are_those_that_were_asked_for() {
 async fn refused(engine: &ExecutionEngine, change: fn(&mut Limits)) -> Option<String> {
     let home = TempDir::new().unwrap();
     let request = shell("true").output_log(home.path().join("log"));
-    let error = engine.execute_with(request, limited(change)).await.err()?;
+    let error = engine.execute_with(request, limits(change)).await.err()?;
     assert!(matches!(error, ExecutionError::Validation(_)), "{error:?}");
     assert_eq!(home.path().read_dir().unwrap().count(), 0, "it leaves nothing behind");
     Some(error.to_string())
@@ -173,8 +161,8 @@ async fn the_processes_of_a_tree_are_counted_or_the_limit_is_refused() {
                      if os.fork() == 0: time.sleep(300)\n    n += 1\n\
                      except OSError: print(n, flush=True)",
                 );
-                let limit = limited(|limits| limits.tree_processes = Some(4));
-                assert_eq!(run(&engine, fork, limit).await.stdout, "4\n");
+                let limit = limits(|limits| limits.tree_processes = Some(4));
+                assert_eq!(run_with(&engine, fork, limit).await.stdout, "4\n");
             }
         }
     }
@@ -188,8 +176,8 @@ async fn the_memory_of_a_tree_is_bounded_or_the_limit_is_refused() {
             None => {
                 announce("tree_memory_bytes is tested as a limit in force");
                 let large = python("x = bytearray(1 << 28)\nprint('more than allowed')");
-                let limit = limited(|limits| limits.tree_memory_bytes = Some(64 << 20));
-                let result = run(&engine, large, limit).await;
+                let limit = limits(|limits| limits.tree_memory_bytes = Some(64 << 20));
+                let result = run_with(&engine, large, limit).await;
                 let expected = Ending::ResourceLimit { limit: ResourceLimit::TreeMemory };
                 assert_eq!(result.ending, expected, "{result:?}");
             }

@@ -101,10 +101,6 @@ fn patient(handler: Arc<dyn EventHandler>, stall_limit: Duration) -> ExecutionEn
     builder.event_handler(handler).build().unwrap()
 }
 
-async fn run(engine: &ExecutionEngine, request: ExecutionRequest) -> ExecutionResult {
-    soon("the execution", engine.run(request)).await.unwrap()
-}
-
 fn numbered(prefix: &str, last: u32) -> Vec<String> {
     (1..=last).map(|number| format!("{prefix}{number}")).collect()
 }

@@ -4,16 +4,12 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use execution_engine::*;
 use tempfile::TempDir;
 use test_support::*;
-
-async fn run(request: ExecutionRequest) -> ExecutionResult {
-    soon("its end", engine().run(request)).await.unwrap()
-}
 
 fn refused(request: ExecutionRequest) -> ValidationError {
     match at_once(engine().execute(request)) {
@@ -22,21 +18,12 @@ fn refused(request: ExecutionRequest) -> ValidationError {
     }
 }
 
-fn exec(program: &str) -> ExecutionRequest {
-    ExecutionRequest::exec::<String>(program, [])
-}
-
-fn executable(path: &Path, content: &str) {
-    fs::write(path, content).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-}
-
 // ---------------------------------------------------------------------------------------------- words
 
 #[tokio::test]
 async fn a_line_that_begins_like_an_option_is_a_line_all_the_same() {
     for sign in ["-", "+", "--", "-c"] {
-        let result = run(shell(format!("{sign}no-such-command; echo went on"))).await;
+        let result = run(&engine(), shell(format!("{sign}no-such-command; echo went on"))).await;
         assert_eq!(result.stdout, "went on\n", "{result:?}");
         assert!(result.stderr.contains(&format!("{sign}no-such-command")), "{result:?}");
     }
@@ -48,7 +35,7 @@ async fn arguments_may_be_empty_long_and_many() {
     let args = [vec![String::new(), longest], vec!["many".to_string(); 10_000]].concat();
     let script = "import sys; print(len(sys.argv) - 1, len(sys.argv[1]), len(sys.argv[2]))";
     let all = ["-c".to_string(), script.to_string()].into_iter().chain(args);
-    let result = run(ExecutionRequest::exec("python3", all)).await;
+    let result = run(&engine(), ExecutionRequest::exec("python3", all)).await;
     assert_eq!(result.stdout, "10002 0 131071\n", "{result:?}");
 }
 
@@ -57,13 +44,13 @@ async fn ten_thousand_variables_arrive() {
     let names = (0..10_000).map(|number| (format!("ODD_{number}"), number.to_string()));
     let mut request = shell("env | grep -c ^ODD_");
     request.env.extend(names);
-    assert_eq!(run(request).await.stdout, "10000\n");
+    assert_eq!(run(&engine(), request).await.stdout, "10000\n");
 }
 
 #[tokio::test]
 async fn names_and_values_of_variables_may_be_odd() {
     let request = exec("env").env("with blank", "a\nb").env("ünïcode", "'\"$`\\").env("EMPTY", "");
-    let result = run(request).await;
+    let result = run(&engine(), request).await;
     for text in ["with blank=a\nb\n", "ünïcode='\"$`\\\n", "EMPTY=\n"] {
         assert!(result.stdout.contains(text), "{text:?} is missing");
     }
@@ -108,7 +95,7 @@ async fn a_directory_deeper_than_a_path_may_be_long_is_a_working_directory_like_
     }
     fs::create_dir_all(&dir).unwrap();
     executable(&dir.join("tool"), "#!/bin/sh\necho found\n");
-    let result = run(exec("./tool").working_dir(&dir)).await;
+    let result = run(&engine(), exec("./tool").working_dir(&dir)).await;
     assert_eq!(result.stdout, "found\n", "{result:?}");
 }
 
@@ -136,7 +123,7 @@ async fn names_of_files_may_hold_anything() {
 async fn what_is_neither_file_nor_directory_is_no_script() {
     let home = TempDir::new().unwrap();
     let fifo = home.path().join("fifo");
-    let made = run(ExecutionRequest::exec("mkfifo", [fifo.to_str().unwrap()])).await;
+    let made = run(&engine(), ExecutionRequest::exec("mkfifo", [fifo.to_str().unwrap()])).await;
     assert!(made.success, "{made:?}");
     for path in [fifo.as_path(), Path::new("/dev/null")] {
         for request in
@@ -154,11 +141,11 @@ async fn an_executable_script_without_a_first_line_says_what_is_missing() {
     for content in ["", "echo no first line\n", "#!\n"] {
         let script = home.path().join("script");
         executable(&script, content);
-        let result = run(ExecutionRequest::script(&script)).await;
+        let result = run(&engine(), ExecutionRequest::script(&script)).await;
         assert!(matches!(result.ending, Ending::SpawnFailed { .. }), "{content:?}: {result:?}");
         let error = result.error.unwrap();
         assert!(error.contains("name an interpreter"), "{content:?}: {error}");
-        let named = run(ExecutionRequest::script(&script).interpreter("sh")).await;
+        let named = run(&engine(), ExecutionRequest::script(&script).interpreter("sh")).await;
         assert!(named.success, "{named:?}");
     }
 }
@@ -169,7 +156,7 @@ async fn a_working_directory_that_vanishes_while_the_program_runs_is_none_of_our
     let dir = home.path().join("dir");
     fs::create_dir(&dir).unwrap();
     let request = shell("rmdir \"$PWD\" && echo still here").working_dir(&dir);
-    let result = run(request).await;
+    let result = run(&engine(), request).await;
     assert_eq!(result.stdout, "still here\n", "{result:?}");
     assert!(!dir.exists());
 }
@@ -196,7 +183,7 @@ async fn a_program_that_forks_wildly_is_stopped_with_all_it_has_made() {
 async fn a_program_that_forks_as_long_as_it_lives_comes_to_an_end() {
     let line = "i=0; while [ $i -lt 2000 ]; do sleep 300 & i=$((i+1)); done";
     let request = shell(line).timeout(Duration::from_millis(200));
-    let result = run(request).await;
+    let result = run(&engine(), request).await;
     assert!(result.containment.survivors.is_empty(), "{result:?}");
     assert!(result.containment.stopped > 0, "{result:?}");
 }
@@ -205,7 +192,7 @@ async fn a_program_that_forks_as_long_as_it_lives_comes_to_an_end() {
 async fn a_program_that_changes_its_name_its_streams_and_its_directory_ends_as_others_do() {
     let line = "cd /; exec >/dev/null 2>&1 </dev/null; exec -a other sleep 300";
     let request = shell(line).interpreter("/bin/bash").timeout(Duration::from_millis(300));
-    let result = run(request).await;
+    let result = run(&engine(), request).await;
     assert_eq!(result.ending, Ending::TimedOut { timeout_ms: 300 });
     assert_eq!(result.signal, Some(15), "{result:?}");
 }
@@ -213,7 +200,7 @@ async fn a_program_that_changes_its_name_its_streams_and_its_directory_ends_as_o
 #[tokio::test]
 async fn a_program_that_sends_signals_to_its_group_ends_itself_alone() {
     let mine = shell("trap '' TERM; kill -TERM 0; echo alive; kill -KILL 0");
-    let result = run(mine).await;
+    let result = run(&engine(), mine).await;
     assert_eq!(result.stdout, "alive\n");
     assert_eq!(result.ending, Ending::Signaled { signal: 9, core_dumped: false });
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 use execution_engine::OversizedOutputStrategy::StreamToFile;
 use execution_engine::*;
 use tempfile::{tempdir, tempdir_in};
+use test_support::levels::announce;
 use test_support::*;
 
 fn spilling(limit: usize) -> ExecutionConfig {
@@ -23,10 +24,6 @@ fn engine_that_spills(limit: usize) -> ExecutionEngine {
 }
 
 /// The output of `seq 1 LAST`.
-fn numbers(last: u32) -> String {
-    (1..=last).map(|number| format!("{number}\n")).collect()
-}
-
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
@@ -248,12 +245,33 @@ async fn who_reaches_the_limit_on_disk_ends_with_a_clear_error_and_others_go_on(
     assert_eq!(next().await.unwrap().ending, Ending::Exited { code: 0 });
 }
 
-const FULL: &str = "EXECUTION_ENGINE_TEST_FULL_DISK";
-
-/// What runs in a process of its own, whose temporary directory is a small disk: the host of the test below.
 #[tokio::test]
-async fn a_host_with_a_small_disk() {
-    let Some(disk) = std::env::var_os(FULL).map(PathBuf::from) else { return };
+async fn a_full_disk_is_an_ending_and_harms_nobody_else() {
+    const NOT_ALLOWED: i32 = 77;
+    if let Some(disk) = host::role() {
+        return fill(Path::new(&disk[0])).await;
+    }
+    let dir = tempdir().unwrap();
+    let disk = text(dir.path());
+    // In a mount namespace of its own, so that it goes with the host.
+    let line = format!(
+        "mount -t tmpfs -o size=1m none '{disk}' || exit {NOT_ALLOWED}; exec \"$0\" \"$@\""
+    );
+    let host = host::request_through(&["unshare", "-m", "sh", "-c", &line], test_name!(), disk);
+    let result = engine().run(host.env("TMPDIR", disk)).await;
+    match &result {
+        Err(error) => return announce(&format!("SKIPPED: {error}")),
+        Ok(result)
+            if result.exit_code == NOT_ALLOWED || result.stderr.contains("unshare failed") =>
+        {
+            return announce(&format!("SKIPPED: no disk can be mounted: {}", result.stderr));
+        }
+        Ok(_) => host::assert_passed(&result),
+    }
+}
+
+/// Fills a small disk that is the temporary directory of this process.
+async fn fill(disk: &Path) {
     let engine = engine_that_spills(1000);
     let result = soon("the full disk", engine.run(shell("seq 1 1000000"))).await.unwrap();
     let Ending::OutputLost { stream: OutputStream::Stdout, reason } = &result.ending else {
@@ -282,29 +300,4 @@ async fn a_host_with_a_small_disk() {
     let result = soon("the next", engine.run(shell("seq 1 50000"))).await.unwrap();
     assert_eq!(result.ending, Ending::Exited { code: 0 });
     assert_beginning(&result, &numbers(50_000));
-    println!("the disk was full");
-}
-
-#[tokio::test]
-async fn a_full_disk_is_an_ending_and_harms_nobody_else() {
-    const NOT_ALLOWED: i32 = 77;
-    let dir = tempdir().unwrap();
-    let disk = dir.path().to_str().unwrap();
-    // In a mount namespace of its own, so that it goes with the host.
-    let line = format!(
-        "mount -t tmpfs -o size=1m none '{disk}' || exit {NOT_ALLOWED}; exec \"$0\" --exact \
-         overflow::a_host_with_a_small_disk --nocapture"
-    );
-    let host = std::env::current_exe().unwrap();
-    let args = ["-m", "sh", "-c", &line, host.to_str().unwrap()];
-    let request = ExecutionRequest::exec("unshare", args).env("TMPDIR", disk).env(FULL, disk);
-    let result = match engine().run(request).await {
-        Ok(result) => result,
-        Err(error) => return eprintln!("SKIPPED: {error}"),
-    };
-    if result.exit_code == NOT_ALLOWED || result.stderr.contains("unshare failed") {
-        return eprintln!("SKIPPED: no disk can be mounted here: {}", result.stderr);
-    }
-    assert!(result.success, "{:?}: {}{}", result.ending, result.stdout, result.stderr);
-    assert!(result.stdout.contains("the disk was full"), "{}", result.stdout);
 }

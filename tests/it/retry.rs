@@ -23,15 +23,6 @@ fn retrying(retry: RetryPolicy) -> ExecutionOptions {
     ExecutionOptions::default().retry(retry)
 }
 
-async fn run(
-    engine: &ExecutionEngine,
-    request: ExecutionRequest,
-    options: ExecutionOptions,
-) -> ExecutionResult {
-    let id = engine.execute_with(request, options).await.unwrap();
-    soon("the ending", engine.wait_for_completion(id)).await.unwrap()
-}
-
 /// A line that does something else in each attempt: `$n` is its number.
 fn counting(dir: &TempDir, then: &str) -> ExecutionRequest {
     let file = dir.path().join("count");
@@ -64,7 +55,7 @@ async fn it_is_tried_again_until_it_is_a_success_and_every_attempt_is_told() {
     let dir = TempDir::new().unwrap();
     let (engine, recorder) = watched(ExecutionEngine::builder());
     let request = counting(&dir, "echo attempt $n; [ $n = 3 ]");
-    let result = run(&engine, request, retrying(at_once(5))).await;
+    let result = run_with(&engine, request, retrying(at_once(5))).await;
 
     assert!(result.success, "{result:?}");
     assert_eq!(result.stdout, "attempt 3\n", "the output of the last attempt");
@@ -113,7 +104,8 @@ async fn it_is_tried_again_until_it_is_a_success_and_every_attempt_is_told() {
 async fn no_more_attempts_than_asked_for() {
     for attempts in [1, 2, 4] {
         let dir = TempDir::new().unwrap();
-        let result = run(&engine(), counting(&dir, "exit $n"), retrying(at_once(attempts))).await;
+        let result =
+            run_with(&engine(), counting(&dir, "exit $n"), retrying(at_once(attempts))).await;
         assert_eq!(attempts_made(&dir), attempts as usize);
         assert_eq!(result.exit_code, attempts.cast_signed(), "that of the last one");
         assert_eq!(result.earlier_attempts.len(), attempts as usize - 1);
@@ -133,7 +125,7 @@ async fn only_the_endings_asked_for_are_tried_again() {
     for (line, on, expected) in cases {
         let dir = TempDir::new().unwrap();
         let retry = at_once(2).retry_on(on.clone());
-        run(&engine(), counting(&dir, line), retrying(retry)).await;
+        run_with(&engine(), counting(&dir, line), retrying(retry)).await;
         assert_eq!(attempts_made(&dir), expected, "{line} {on:?}");
     }
 }
@@ -145,7 +137,7 @@ async fn a_broken_limit_is_final() {
         config.max_output_size_bytes = 100;
         config.oversized_output_strategy = OversizedOutputStrategy::FailExecution;
     });
-    let result = run(&engine, counting(&dir, "yes"), retrying(at_once(3))).await;
+    let result = run_with(&engine, counting(&dir, "yes"), retrying(at_once(3))).await;
     assert!(matches!(result.ending, Ending::OutputLimit { .. }), "{result:?}");
     assert_eq!(attempts_made(&dir), 1);
 }
@@ -156,7 +148,7 @@ async fn each_attempt_has_the_whole_timeout() {
     let timeout = Duration::from_millis(300);
     let request = counting(&dir, "exec sleep 60").timeout(timeout);
     let options = retrying(at_once(3)).stop_grace(Duration::from_millis(100));
-    let result = run(&engine(), request, options).await;
+    let result = run_with(&engine(), request, options).await;
     let timed_out = Ending::TimedOut { timeout_ms: 300 };
     assert_eq!(result.ending, timed_out);
     assert_eq!(endings(&result), [timed_out.clone(), timed_out]);
@@ -330,7 +322,7 @@ async fn nothing_of_a_failed_attempt_is_there_when_the_next_one_begins() {
     for leftovers in [Leftovers::Stop, Leftovers::Leave] {
         fs::remove_file(dir.path().join("count")).ok();
         let options = retrying(at_once(2)).leftovers(leftovers);
-        let result = run(&engine(), counting(&dir, &then), options).await;
+        let result = run_with(&engine(), counting(&dir, &then), options).await;
         assert!(result.success, "{leftovers:?}: {}", result.stdout);
         assert!(result.earlier_attempts[0].containment.stopped > 0);
     }
@@ -349,7 +341,7 @@ async fn what_an_attempt_has_printed_takes_no_room_from_the_next() {
             config.oversized_output_strategy = strategy;
         });
         let then = "[ $n = 2 ] || { yes first | head -c 5000; exit 1; }; echo second; echo err >&2";
-        let result = run(&engine, counting(&dir, then), retrying(at_once(2))).await;
+        let result = run_with(&engine, counting(&dir, then), retrying(at_once(2))).await;
         assert_eq!((result.stdout.as_str(), result.stderr.as_str()), ("second\n", "err\n"));
         assert_eq!(&result.stdout_bytes()[..], b"second\n");
         assert_eq!(result.stdout_overflow_file, None);
@@ -422,7 +414,7 @@ async fn logs_have_all_attempts() {
     let raw = dir.path().join("raw.log");
     let engine = engine_with(|config| config.log_dir = Some(dir.path().join("logs")));
     let request = counting(&dir, "echo attempt $n; [ $n = 2 ]").output_log(&raw);
-    let result = run(&engine, request, retrying(at_once(3))).await;
+    let result = run_with(&engine, request, retrying(at_once(3))).await;
     assert_eq!(fs::read_to_string(&raw).unwrap(), "attempt 1\nattempt 2\n");
     let log = engine.read_logs(result.id).await.unwrap();
     for words in ["attempt 1 of 3: exit code 1", "out | attempt 1", "out | attempt 2"] {
@@ -441,7 +433,7 @@ async fn each_attempt_reads_the_same_input() {
     {
         fs::remove_file(dir.path().join("count")).ok();
         let options = retrying(at_once(2)).stdin(source);
-        let result = run(&engine(), counting(&dir, "cat; [ $n = 2 ]"), options).await;
+        let result = run_with(&engine(), counting(&dir, "cat; [ $n = 2 ]"), options).await;
         assert_eq!((result.success, result.stdout.as_str()), (true, expected));
     }
 }
@@ -533,7 +525,7 @@ async fn retry_travels_as_json() {
     let again = serde_json::to_string(&options).unwrap();
     assert_eq!(serde_json::from_str::<ExecutionOptions>(&again).unwrap(), options);
 
-    let result = run(&engine(), shell("exit 1"), retrying(at_once(2))).await;
+    let result = run_with(&engine(), shell("exit 1"), retrying(at_once(2))).await;
     let text = serde_json::to_string(&result).unwrap();
     let read: ExecutionResult = serde_json::from_str(&text).unwrap();
     assert_eq!(endings(&read), endings(&result));

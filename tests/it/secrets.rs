@@ -51,17 +51,10 @@ impl Shown {
     }
 }
 
-fn executable(home: &TempDir, name: &str, content: &str) -> String {
-    let path = home.path().join(name);
-    fs::write(&path, content).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    path.to_str().unwrap().to_string()
-}
-
 /// Every way to end, and every kind of refusal.
 fn requests(home: &TempDir) -> Vec<ExecutionRequest> {
     let brief = |line: &str| shell(line).timeout(Duration::from_millis(100));
-    let bare = |program: &str| ExecutionRequest::exec::<String>(program, []);
+    let file = |name: &str, content: &str| exec(executable(home.path().join(name), content));
     vec![
         // It can be seen by whom it is meant for.
         shell(format!("test \"${NAME}\" = {} || exit 99", reversed())),
@@ -71,10 +64,10 @@ fn requests(home: &TempDir) -> Vec<ExecutionRequest> {
         shell("yes"),
         brief("sleep 60"),
         brief("trap '' TERM; sleep 60; sleep 60"),
-        bare(&executable(home, "no-program", "\x7fELF, but not really")),
-        bare(&executable(home, "no-interpreter", "#!/no/such/interpreter\n")),
-        bare("no-such-program"),
-        bare("no\0program"),
+        file("no-program", "\x7fELF, but not really"),
+        file("no-interpreter", "#!/no/such/interpreter\n"),
+        exec("no-such-program"),
+        exec("no\0program"),
         shell(""),
         shell("exit 0").timeout(Duration::ZERO),
         shell("exit 0").working_dir("/no/such/directory"),

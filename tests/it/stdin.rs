@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 
 use execution_engine::*;
 use tempfile::tempdir;
+use test_support::host::passed_apart;
 use test_support::*;
 use tokio::io::{AsyncRead, ReadBuf};
 
@@ -427,52 +428,35 @@ async fn a_reader_that_fails_is_an_error_of_the_call_alone() {
 
 // A broken pipe.
 
-const HOST: &str = "EXECUTION_ENGINE_TEST_HOST";
-
-/// What runs in a process of its own, where a broken pipe is deadly: the host of the test below.
-#[test]
-fn a_host_of_its_own() {
-    if std::env::var_os(HOST).is_none() {
-        return;
-    }
-    // SAFETY: this process runs this test alone, and no other thread changes signals.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let dir = tempdir().unwrap();
-        let fifo = dir.path().join("fifo");
-        make_fifo(&fifo).await;
-        let engine = engine();
-        for _ in 0..20 {
-            let id = start_piped(&engine, shell("exec <&-; exec sleep 1000")).await;
-            let written = engine.write_stdin(id, much()).await.unwrap();
-            assert!(written < much().len());
-            engine.cancel(id).await.unwrap();
-            soon("the end", engine.wait_for_completion(id)).await.unwrap();
-        }
-        let result = run(shell("true"), StdinSource::bytes(much())).await;
-        assert!(result.success);
-        // A log may be a pipe, too, and the thread that writes it may have been started from here.
-        engine.read_logs(Uuid::new_v4()).await.unwrap_err();
-        let reader = fs::File::options().read(true).write(true).open(&fifo).unwrap();
-        let line = format!("echo one; {}; seq 1 100000", wait_for(&dir.path().join("go")));
-        let logged = shell(line).output_log(&fifo);
-        let id = engine.execute(logged).await.unwrap();
-        let _log = engine.read_logs(engine.run(shell("true")).await.unwrap().id).await;
-        drop(reader);
-        fs::write(dir.path().join("go"), "").unwrap();
-        let result = soon("the end", engine.wait_for_completion(id)).await.unwrap();
-        assert!(result.success && result.output_error.is_some(), "{:?}", result.output_error);
-    });
-    println!("the host is alive");
-}
-
 #[tokio::test]
 async fn a_host_that_would_die_of_a_broken_pipe_survives() {
-    let host = std::env::current_exe().unwrap();
-    let args = ["--exact", "stdin::a_host_of_its_own", "--nocapture"];
-    let host = ExecutionRequest::exec(host.to_str().unwrap(), args).env(HOST, "1");
-    let result = soon("the host", engine().run(host)).await.unwrap();
-    assert!(result.success, "{:?}: {}", result.ending, result.stdout);
-    assert!(result.stdout.contains("the host is alive"), "{}", result.stdout);
+    if passed_apart(test_name!()).await {
+        return;
+    }
+    // SAFETY: This process runs this test alone, and no other thread changes signals.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+    let dir = tempdir().unwrap();
+    let fifo = dir.path().join("fifo");
+    make_fifo(&fifo).await;
+    let engine = engine();
+    for _ in 0..20 {
+        let id = start_piped(&engine, shell("exec <&-; exec sleep 1000")).await;
+        let written = engine.write_stdin(id, much()).await.unwrap();
+        assert!(written < much().len());
+        engine.cancel(id).await.unwrap();
+        soon("the end", engine.wait_for_completion(id)).await.unwrap();
+    }
+    let result = run(shell("true"), StdinSource::bytes(much())).await;
+    assert!(result.success);
+    // A log may be a pipe, too, and the thread that writes it may have been started from here.
+    engine.read_logs(Uuid::new_v4()).await.unwrap_err();
+    let reader = fs::File::options().read(true).write(true).open(&fifo).unwrap();
+    let line = format!("echo one; {}; seq 1 100000", wait_for(&dir.path().join("go")));
+    let logged = shell(line).output_log(&fifo);
+    let id = engine.execute(logged).await.unwrap();
+    let _log = engine.read_logs(engine.run(shell("true")).await.unwrap().id).await;
+    drop(reader);
+    fs::write(dir.path().join("go"), "").unwrap();
+    let result = soon("the end", engine.wait_for_completion(id)).await.unwrap();
+    assert!(result.success && result.output_error.is_some(), "{:?}", result.output_error);
 }

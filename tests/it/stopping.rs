@@ -187,12 +187,6 @@ async fn all_of_a_pipeline_is_stopped() {
     assert!(!pids(&told).into_iter().any(is_alive), "{result:?}");
 }
 
-/// Ends a process that a test has let escape.
-fn kill(pid: u32) {
-    let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-}
-
 #[tokio::test]
 async fn one_out_of_reach_that_holds_the_pipes_delays_nobody_and_nobody_claims_that_it_is_gone() {
     let home = TempDir::new().unwrap();

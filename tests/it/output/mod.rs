@@ -86,10 +86,6 @@ fn logged<'a>(log: &'a str, stream: &str) -> Vec<&'a str> {
 }
 
 /// The output of `seq 1 LAST`.
-fn numbers(last: u32) -> String {
-    (1..=last).map(|number| format!("{number}\n")).collect()
-}
-
 // What is kept in memory and in the overflow file.
 
 #[tokio::test]

@@ -1,5 +1,6 @@
-//! A FIFO that processes hold open for as long as they live: however they are called, wherever they
-//! have moved to, the system says when the last one has ended.
+//! A FIFO that processes hold open for as long as they live.
+//!
+//! The system reports when the last holder has ended, whatever its name, group or session.
 
 use std::fs::OpenOptions;
 use std::os::fd::OwnedFd;
@@ -12,6 +13,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::{processes, until};
 
+/// FIFO whose writing end is held by the processes of a test.
 #[derive(Debug)]
 pub struct Lifeline {
     path: PathBuf,
@@ -19,7 +21,7 @@ pub struct Lifeline {
 }
 
 impl Lifeline {
-    /// Makes the FIFO `life` in a directory.
+    /// Creates the FIFO `life` in a directory.
     pub fn new(home: &Path) -> Self {
         let path = home.join("life");
         mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
@@ -29,29 +31,30 @@ impl Lifeline {
         Self { path, end: end.into() }
     }
 
-    /// Whether somebody has held it, and nobody does any more.
+    /// Returns `true` if processes have held it, and none does any more.
     pub fn is_cut(&self) -> bool {
         let mut fds = [PollFd::new(&self.end, PollFlags::empty())];
         poll(&mut fds, Some(&Timespec::default())).unwrap();
         fds[0].revents().contains(PollFlags::HUP)
     }
 
-    /// Whether nobody holds it, be it that nobody ever has.
+    /// Returns `true` if no process holds it, even if none ever has.
     pub fn is_free(&self) -> bool {
         drop(OpenOptions::new().write(true).open(&self.path).unwrap());
         self.is_cut()
     }
 
+    /// Waits until no process holds it any more.
     pub async fn cut(&self, what: &str) {
-        until(&format!("nobody is left: {what}"), || self.is_cut()).await;
+        until(&format!("no process is left: {what}"), || self.is_cut()).await;
     }
 
-    /// The processes that hold it.
+    /// Returns the processes that hold it.
     pub fn holders(&self) -> Vec<u32> {
         holders(&self.path)
     }
 
-    /// Kills those that hold it: they come from the test.
+    /// Kills the processes that hold it, which come from the test.
     pub async fn end_all(&self) {
         until("what has escaped is ended", || {
             let holders = self.holders();
@@ -63,7 +66,7 @@ impl Lifeline {
         .await;
     }
 
-    /// Through a descriptor, so that nobody is hit who has come by the number since.
+    /// Kills a holder through a descriptor: its number may belong to another process by now.
     fn end(&self, pid: u32) {
         let number = Pid::from_raw(pid.cast_signed()).unwrap();
         let Ok(pidfd) = pidfd_open(number, PidfdFlags::empty()) else { return };
@@ -74,8 +77,10 @@ impl Lifeline {
     }
 }
 
-/// The processes that hold a FIFO open for writing. A test has the other end, and so has each of its
-/// children for the moment before it executes its program, whichever test it belongs to.
+/// Returns the processes that hold a FIFO open for writing.
+///
+/// The reading end does not count: the test has it, and each of its children has it for the moment
+/// before it executes its program.
 pub fn holders(path: &Path) -> Vec<u32> {
     processes().into_iter().filter(|pid| is_held_by(path, *pid)).collect()
 }
@@ -89,7 +94,7 @@ fn is_held_by(path: &Path, pid: u32) -> bool {
     files.flatten().any(|file| is_it(&file.path()) && is_writable(&file.path()))
 }
 
-/// A shell line after which the shell and all its children hold the FIFO of a directory.
+/// Returns a shell line in which the shell and all its children hold the FIFO of a directory.
 pub fn holding(home: &Path, line: &str) -> String {
     format!("exec 9>'{}/life'; {line}", home.display())
 }
