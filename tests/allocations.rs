@@ -15,7 +15,7 @@ const MOST_FOR_EACH_VARIABLE: u64 = 3;
 const RUNS: u64 = 50;
 
 #[tokio::test]
-async fn an_execution_makes_no_more_allocations_than_its_budget() {
+async fn allocations_per_execution_stay_within_budget() {
     let _profiler = dhat::Profiler::builder().testing().build();
     let engine = engine();
     for _ in 0..RUNS {

@@ -14,7 +14,7 @@ use test_support::lifeline::{Lifeline, holders, holding};
 use test_support::*;
 
 /// Test that plays the hosts of this binary when it has a role.
-const HOST: &str = "an_interpreter_that_may_not_be_executed_is_named_as_the_cause";
+const HOST: &str = "interpreter_without_execute_permission_is_a_failed_spawn";
 
 /// Plays a part at each level in a host of its own, with a directory and a lifeline, until it says
 /// that all is well.
@@ -100,7 +100,7 @@ fn use_up_descriptors() -> Vec<File> {
 }
 
 #[tokio::test]
-async fn a_host_without_descriptors_cannot_start_and_says_so() {
+async fn spawn_without_descriptors_names_the_limit() {
     at_each_level("no_descriptors_to_start").await;
 }
 
@@ -117,7 +117,7 @@ async fn no_descriptors_to_start(engine: &ExecutionEngine) {
 }
 
 #[tokio::test]
-async fn a_long_queue_that_is_stopped_opens_its_logs_a_few_at_a_time() {
+async fn stopped_queue_opens_few_logs_at_a_time() {
     at_level("few_descriptors_for_logs", ContainmentLevel::ProcessGroup).await;
 }
 
@@ -146,7 +146,7 @@ async fn few_descriptors_for_logs(level: ContainmentLevel, home: &Path) {
 }
 
 #[tokio::test]
-async fn a_host_without_descriptors_can_stop_what_runs() {
+async fn host_without_descriptors_can_stop_executions() {
     at_each_level("no_descriptors_to_stop").await;
 }
 
@@ -178,7 +178,7 @@ fn parent(pid: u32) -> Option<u32> {
 }
 
 #[tokio::test]
-async fn a_user_with_too_many_processes_cannot_start_and_is_told_so() {
+async fn spawn_beyond_the_process_limit_names_the_limit() {
     if !rustix::process::geteuid().is_root() {
         return announce("SKIPPED: only root can become a user of its own");
     }
@@ -186,7 +186,7 @@ async fn a_user_with_too_many_processes_cannot_start_and_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_host_without_a_null_device_is_told_what_is_missing() {
+async fn missing_null_device_is_named() {
     let kinds = ["-m"];
     if !host::can_unshare(&kinds) {
         return announce("SKIPPED: a host without /dev, for nothing can be mounted here");
@@ -216,7 +216,7 @@ async fn too_many_processes(engine: &ExecutionEngine) {
 }
 
 #[test]
-fn an_interpreter_that_may_not_be_executed_is_named_as_the_cause() {
+fn interpreter_without_execute_permission_is_a_failed_spawn() {
     if let Some(words) = host::role() {
         return play(&words);
     }
@@ -260,7 +260,7 @@ async fn pid_of(recorder: &Recorder, id: Uuid) -> u32 {
 }
 
 #[tokio::test]
-async fn a_group_that_is_taken_away_under_a_running_program_is_no_longer_proof() {
+async fn removed_cgroup_is_no_proof() {
     if !offers_groups() {
         return;
     }
@@ -289,7 +289,7 @@ async fn a_group_that_is_taken_away_under_a_running_program_is_no_longer_proof()
 }
 
 #[tokio::test]
-async fn a_program_that_moves_itself_to_another_group_is_found_in_its_process_group() {
+async fn program_that_leaves_its_cgroup_is_found_in_its_process_group() {
     if !offers_groups() {
         return;
     }
@@ -319,7 +319,7 @@ async fn a_program_that_moves_itself_to_another_group_is_found_in_its_process_gr
 /// A user to whom a group was handed over, as systemd does it, is offered the level without any
 /// privilege.
 #[tokio::test]
-async fn an_unprivileged_host_in_a_delegated_group_has_groups() {
+async fn unprivileged_host_uses_a_delegated_cgroup() {
     if !offers_groups() || !rustix::process::geteuid().is_root() {
         return announce("SKIPPED: only root can delegate a control group");
     }
@@ -360,12 +360,12 @@ fn wait_for_any() {
 }
 
 #[tokio::test]
-async fn a_host_that_ignores_sigchld_does_not_know_how_its_programs_ended() {
+async fn ignored_sigchld_gives_status_unknown() {
     at_each_level("ignores_sigchld").await;
 }
 
 #[tokio::test]
-async fn a_host_that_waits_for_any_child_may_not_know_it() {
+async fn stolen_exit_status_gives_status_unknown() {
     at_each_level("waits_for_any").await;
 }
 
@@ -392,7 +392,7 @@ fn inherit_orphans() {
 }
 
 #[tokio::test]
-async fn a_host_that_inherits_orphans_keeps_no_zombies_of_ours() {
+async fn subreaper_host_keeps_no_zombies() {
     at_each_level("inherits_orphans").await;
 }
 
@@ -444,7 +444,7 @@ async fn orphans(engine: ExecutionEngine, home: &Path) {
 const NOBODY: u32 = 65_534;
 
 #[tokio::test]
-async fn an_orphan_with_the_rights_of_another_user_is_named_as_a_possible_survivor() {
+async fn orphan_of_another_user_is_a_possible_survivor() {
     if !rustix::process::geteuid().is_root() {
         return announce("SKIPPED: only root can make a program that gains rights");
     }
@@ -514,7 +514,7 @@ fn freezer() -> Option<PathBuf> {
 }
 
 #[tokio::test]
-async fn a_process_that_cannot_be_killed_is_named_and_collected_when_it_ends_at_last() {
+async fn unkillable_process_is_reported_and_reaped_later() {
     for level in levels() {
         let Some(freezer) = freezer() else {
             return announce("SKIPPED: no version 1 freezer, so nothing can be made unkillable");

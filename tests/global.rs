@@ -5,7 +5,7 @@ use execution_engine::*;
 use test_support::*;
 
 #[tokio::test]
-async fn of_twenty_that_configure_it_at_the_same_time_one_does_and_all_use_the_same() {
+async fn one_of_many_concurrent_configurations_wins() {
     let invalid = ExecutionConfig { max_concurrent_executions: 0, ..Default::default() };
     assert!(matches!(init_global(invalid), Err(ExecutionError::Validation(_))));
 

@@ -5,7 +5,7 @@ use execution_engine::*;
 use test_support::*;
 
 #[tokio::test]
-async fn used_before_it_is_configured_it_has_the_defaults_and_keeps_them() {
+async fn first_use_fixes_the_defaults() {
     assert_eq!(*global().config(), ExecutionConfig::default());
     let other = ExecutionConfig { max_concurrent_executions: 3, ..Default::default() };
     assert_eq!(init_global(other), Err(ExecutionError::GlobalAlreadyInitialised));

@@ -12,7 +12,7 @@ use test_support::lifeline::{Lifeline, holding};
 use test_support::*;
 
 /// Test that plays the hosts of this binary when it has a role.
-const HOST: &str = "a_living_host_is_left_as_it_was";
+const HOST: &str = "living_host_keeps_its_children_and_signals";
 
 /// A grace that is out of the question when a host dies.
 const ENDLESS: Duration = Duration::from_secs(3600);
@@ -56,39 +56,39 @@ async fn dies_if(start: impl Fn(&str) -> Host, manner: &str, ends_with: impl Fn(
 }
 
 #[tokio::test]
-async fn by_sigkill() {
+async fn sigkill_of_the_host_ends_its_trees() {
     dies("waits", Host::kill).await;
 }
 
 #[tokio::test]
-async fn by_process_exit() {
+async fn exit_of_the_host_ends_its_trees() {
     dies("exits", Host::tell).await;
 }
 
 #[tokio::test]
-async fn by_abort() {
+async fn abort_of_the_host_ends_its_trees() {
     dies("aborts", Host::tell).await;
 }
 
 #[tokio::test]
-async fn by_a_panic() {
+async fn panic_of_the_host_ends_its_trees() {
     dies("panics", Host::tell).await;
 }
 
 /// These two live on, without their engine.
 #[tokio::test]
-async fn by_dropping_the_engine() {
+async fn dropped_engine_ends_its_trees() {
     dies("drops", Host::tell).await;
 }
 
 #[tokio::test]
-async fn by_the_end_of_its_runtime() {
+async fn dropped_runtime_ends_its_trees() {
     dies("ends_its_runtime", Host::tell).await;
 }
 
 /// The sentinel is a script for whatever `/bin/sh` is.
 #[tokio::test]
-async fn by_sigkill_where_the_shell_is_another() {
+async fn sentinel_works_with_other_shells() {
     if !host::can_unshare(&["-m"]) {
         return announce("SKIPPED: other shells, for /bin/sh cannot be exchanged here");
     }
@@ -107,7 +107,7 @@ async fn by_sigkill_where_the_shell_is_another() {
 
 /// A small container may have a shell and little else.
 #[tokio::test]
-async fn by_sigkill_where_the_sentinel_has_no_tools() {
+async fn sentinel_works_without_cat_and_grep() {
     let tools = ["cat", "grep"].map(|tool| Path::new("/usr/bin").join(tool));
     if !host::can_unshare(&["-m"]) || !tools.iter().all(|tool| tool.is_file() && !tool.is_symlink())
     {
@@ -125,7 +125,7 @@ async fn by_sigkill_where_the_sentinel_has_no_tools() {
 /// A tree may have taken all the processes that its user can have, so that the sentinel cannot fork for
 /// its tools.
 #[tokio::test]
-async fn by_sigkill_where_there_can_be_no_more_processes() {
+async fn sentinel_works_without_forking() {
     if !rustix::process::geteuid().is_root() || !levels().contains(&ContainmentLevel::ProcessTree) {
         return announce("SKIPPED: only root can become a user of its own");
     }
@@ -145,7 +145,7 @@ async fn by_sigkill_where_there_can_be_no_more_processes() {
 /// Containers show an uptime of their own (lxcfs), or none (`ProcSubset=pid` of systemd), and processes
 /// that started long after it.
 #[tokio::test]
-async fn by_sigkill_where_the_uptime_is_another() {
+async fn sentinel_works_with_another_uptime() {
     if !host::can_unshare(&["-m"]) {
         return announce("SKIPPED: another uptime, for /proc/uptime cannot be exchanged here");
     }
@@ -161,7 +161,7 @@ async fn by_sigkill_where_the_uptime_is_another() {
 
 /// Host and sentinel killed together leave processes and a group. The next engine there removes both.
 #[tokio::test]
-async fn what_a_host_has_left_that_died_with_its_sentinel_is_swept_by_the_next_engine() {
+async fn next_engine_sweeps_what_a_dead_sentinel_left() {
     if !levels().contains(&ContainmentLevel::Cgroup) {
         return;
     }
@@ -183,7 +183,7 @@ async fn what_a_host_has_left_that_died_with_its_sentinel_is_swept_by_the_next_e
 
 /// Its own children, signal handlers and descriptors are none of the engine's business.
 #[test]
-fn a_living_host_is_left_as_it_was() {
+fn living_host_keeps_its_children_and_signals() {
     if let Some(words) = host::role() {
         return play(&words);
     }

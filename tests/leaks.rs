@@ -165,7 +165,7 @@ fn own_group() -> Option<PathBuf> {
 }
 
 #[tokio::test]
-async fn nothing_is_left_of_two_thousand_executions_with_every_kind_of_ending() {
+async fn two_thousand_executions_leave_nothing() {
     let threads_before = threads();
     for (level, executions) in [
         (ContainmentLevel::Cgroup, EXECUTIONS),

@@ -79,7 +79,7 @@ fn assert_little(before: usize, what: &str) {
 }
 
 #[tokio::test]
-async fn a_gigabyte_of_output_needs_little_more_memory_than_the_limit() {
+async fn gigabyte_of_output_takes_memory_of_the_limit() {
     const MUCH: usize = 1_000_000_000;
     let quiet = engine_with(|config| config.max_output_size_bytes = MIB);
     let measures = Arc::new(Measures::default());

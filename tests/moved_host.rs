@@ -10,7 +10,7 @@ use tempfile::tempdir;
 use test_support::*;
 
 #[tokio::test]
-async fn relative_paths_mean_what_they_meant_when_they_were_given() {
+async fn relative_paths_are_fixed_when_they_are_given() {
     let dir = tempdir().unwrap();
     let home = dir.path().canonicalize().unwrap();
     let [old, new] = ["old", "new"].map(|name| home.join(name));

@@ -10,7 +10,7 @@ use test_support::lifeline::{Lifeline, holding};
 use test_support::*;
 
 /// Test that plays the inner hosts when it has a role.
-const HOST: &str = "the_outer_engine_ends_what_the_inner_one_has_started";
+const HOST: &str = "outer_engine_ends_trees_of_an_inner_engine";
 
 /// Returns the request of the outer engine: this binary as a host with an engine of its own.
 fn inner_host(level: ContainmentLevel, home: &Path, manner: &str) -> ExecutionRequest {
@@ -38,7 +38,7 @@ fn play(words: &[String]) {
 }
 
 #[test]
-fn the_outer_engine_ends_what_the_inner_one_has_started() {
+fn outer_engine_ends_trees_of_an_inner_engine() {
     if let Some(words) = host::role() {
         return play(&words);
     }
@@ -68,7 +68,7 @@ async fn stop_inner_hosts() {
 }
 
 #[tokio::test]
-async fn an_inner_host_that_ends_takes_its_own_along() {
+async fn exit_of_an_inner_host_ends_its_trees() {
     for outer in levels() {
         for inner in levels() {
             let home = TempDir::new().unwrap();

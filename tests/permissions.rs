@@ -51,8 +51,8 @@ fn file(path: PathBuf, mode: u32) -> PathBuf {
 }
 
 #[tokio::test]
-async fn what_may_not_be_read_run_or_entered_is_refused() {
-    if done_as_nobody("what_may_not_be_read_run_or_entered_is_refused").await {
+async fn inaccessible_paths_are_refused() {
+    if done_as_nobody("inaccessible_paths_are_refused").await {
         return;
     }
     let home = TempDir::new().unwrap();
@@ -92,10 +92,8 @@ async fn what_may_not_be_read_run_or_entered_is_refused() {
 }
 
 #[tokio::test]
-async fn a_directory_of_the_path_that_may_not_be_searched_hides_nothing_further_on() {
-    if done_as_nobody("a_directory_of_the_path_that_may_not_be_searched_hides_nothing_further_on")
-        .await
-    {
+async fn unsearchable_path_entry_is_skipped() {
+    if done_as_nobody("unsearchable_path_entry_is_skipped").await {
         return;
     }
     let home = TempDir::new().unwrap();
@@ -119,8 +117,8 @@ async fn a_directory_of_the_path_that_may_not_be_searched_hides_nothing_further_
 }
 
 #[tokio::test]
-async fn a_log_that_may_not_be_written_refuses_the_request() {
-    if done_as_nobody("a_log_that_may_not_be_written_refuses_the_request").await {
+async fn unwritable_log_refuses_the_request() {
+    if done_as_nobody("unwritable_log_refuses_the_request").await {
         return;
     }
     let home = TempDir::new().unwrap();
@@ -144,8 +142,8 @@ async fn a_log_that_may_not_be_written_refuses_the_request() {
 }
 
 #[tokio::test]
-async fn a_user_without_rights_can_do_all_else() {
-    if done_as_nobody("a_user_without_rights_can_do_all_else").await {
+async fn unprivileged_user_can_run_executions() {
+    if done_as_nobody("unprivileged_user_can_run_executions").await {
         return;
     }
     let engine = engine();
@@ -159,8 +157,8 @@ async fn a_user_without_rights_can_do_all_else() {
 }
 
 #[tokio::test]
-async fn those_of_this_user_that_are_just_ending_are_no_suspects() {
-    if done_as_nobody("those_of_this_user_that_are_just_ending_are_no_suspects").await {
+async fn exiting_processes_of_this_user_are_no_survivors() {
+    if done_as_nobody("exiting_processes_of_this_user_are_no_survivors").await {
         return;
     }
     // The environment of a process that is ending cannot be read, like that of another user's.
@@ -186,7 +184,7 @@ async fn those_of_this_user_that_are_just_ending_are_no_suspects() {
 /// A host may have the rights of a user who has not started it (setuid), or capabilities beyond those of
 /// its user. What it may do is asked for these.
 #[tokio::test]
-async fn what_counts_is_who_a_host_acts_as() {
+async fn effective_user_decides_access() {
     if !rustix::process::geteuid().is_root() {
         return levels::announce("SKIPPED: this is not root, who can act as another user");
     }

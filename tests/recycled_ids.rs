@@ -12,7 +12,7 @@ use test_support::lifeline::{Lifeline, holding};
 use test_support::*;
 
 /// Test that plays the hosts of this binary when it has a role.
-const HOST: &str = "a_daemon_with_the_number_of_a_main_program_outlives_the_tree";
+const HOST: &str = "unrelated_daemon_with_a_recycled_pid_outlives_the_tree";
 
 /// The last number given in this process namespace; the next one is the first that is free after it.
 const LAST: &str = "/proc/sys/kernel/ns_last_pid";
@@ -50,7 +50,7 @@ fn scene(part: &str, line: &str, says: &str) -> Option<Scene> {
 /// left of the tree lives on, and dies. It ignores SIGCHLD, since otherwise the number would stay taken
 /// for as long.
 #[tokio::test]
-async fn a_stranger_with_the_number_of_a_main_program_outlives_the_host() {
+async fn unrelated_process_with_a_recycled_pid_outlives_the_host() {
     let line = "\"$@\"; echo host: it died; sleep 300";
     let Some(mut scene) = scene("dies", line, "the number is taken") else { return };
     let Scene { left, strange, host, .. } = &mut scene;
@@ -74,7 +74,7 @@ async fn a_stranger_with_the_number_of_a_main_program_outlives_the_host() {
 /// What is left of the tree lives on for a grace, and meanwhile the number is wanted for a daemon: its
 /// leader ends, and so nobody has the number as his own, but a group and a session have it.
 #[test]
-fn a_daemon_with_the_number_of_a_main_program_outlives_the_tree() {
+fn unrelated_daemon_with_a_recycled_pid_outlives_the_tree() {
     if let Some(words) = host::role() {
         return play(&words);
     }

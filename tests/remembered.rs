@@ -16,7 +16,7 @@ const MOST_BYTES: usize = 1228;
 const MOST_LEFT: usize = 16;
 
 #[tokio::test]
-async fn a_record_takes_no_more_than_its_budget_and_nothing_when_it_is_forgotten() {
+async fn record_memory_stays_within_budget_and_is_released() {
     let _profiler = dhat::Profiler::builder().testing().build();
     let engine = engine_with(|config| config.max_in_memory_executions = RECORDS);
     // What is there once, such as threads.

@@ -39,7 +39,7 @@ async fn run_executions(level: ContainmentLevel, runs: u32) {
 }
 
 #[tokio::test]
-async fn an_execution_costs_no_more_system_calls_than_its_budget() {
+async fn system_calls_per_execution_stay_within_budget() {
     if let Some(words) = host::role() {
         return run_executions(level_named(&words[0]), words[1].parse().unwrap()).await;
     }
@@ -87,7 +87,7 @@ async fn counted(runs: u32, level: ContainmentLevel) -> Option<Calls> {
     let dir = tempfile::tempdir().unwrap();
     let me = std::env::current_exe().unwrap().display().to_string();
     let traces = dir.path().join("of").display().to_string();
-    let test = "an_execution_costs_no_more_system_calls_than_its_budget";
+    let test = "system_calls_per_execution_stay_within_budget";
     let role = format!("{} {runs}", name_of(level));
     let request = host::request_through(&["strace", "-ff", "-o", &traces], test, &role)
         // How many directories are looked into is part of the cost, so it must not vary.

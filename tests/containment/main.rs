@@ -21,7 +21,7 @@ fn engine_at(level: ContainmentLevel, grace: Duration) -> ExecutionEngine {
 }
 
 /// Test that plays the host of this binary when it has a role.
-const HOST: &str = "the_levels_of_this_machine_are_told";
+const HOST: &str = "tested_levels_are_announced";
 
 const SHORT: Duration = Duration::from_millis(300);
 const ENDLESS: Duration = Duration::from_secs(3600);
@@ -96,14 +96,14 @@ macro_rules! rounds {
 }
 
 rounds! {
-    none_outlives_a_program_that_exits: End::Exit,
-    none_outlives_a_cancel: End::Cancel,
-    none_outlives_an_output_limit: End::Limit,
+    no_escapee_outlives_an_exit: End::Exit,
+    no_escapee_outlives_a_cancel: End::Cancel,
+    no_escapee_outlives_an_output_limit: End::Limit,
 }
 
 /// The time must not be up before all are there, so it is given more until it is enough.
 #[tokio::test(flavor = "multi_thread")]
-async fn none_outlives_a_timeout() {
+async fn no_escapee_outlives_a_timeout() {
     for level in levels() {
         let mut seconds = 2;
         while !timed_round(level, Duration::from_secs(seconds)).await {
@@ -134,7 +134,7 @@ async fn timed_round(level: ContainmentLevel, time: Duration) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn none_outlives_an_engine_that_is_dropped() {
+async fn no_escapee_outlives_a_dropped_engine() {
     for level in levels() {
         // A grace that nobody can wait for counts no more.
         let engine = engine_at(level, ENDLESS);
@@ -151,7 +151,7 @@ async fn none_outlives_an_engine_that_is_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn none_outlives_a_host_that_is_killed() {
+async fn no_escapee_outlives_a_killed_host() {
     for level in levels() {
         let cases = Case::all();
         let homes: Vec<_> = cases.iter().map(Case::spelled).collect();
@@ -182,7 +182,7 @@ async fn outcome_without_receipt(cases: &[Case], level: ContainmentLevel, end: E
     }
 }
 
-/// Plays the host of [`none_outlives_a_host_that_is_killed`].
+/// Plays the host of [`no_escapee_outlives_a_killed_host`].
 fn play(words: &[String]) {
     let engine = engine_at(level_named(&words[0]), ENDLESS);
     tokio::runtime::Runtime::new().unwrap().block_on(async {
@@ -195,7 +195,7 @@ fn play(words: &[String]) {
 }
 
 #[test]
-fn the_levels_of_this_machine_are_told() {
+fn tested_levels_are_announced() {
     if let Some(words) = host::role() {
         return play(&words);
     }

@@ -25,7 +25,7 @@ fn permits(engine: &ExecutionEngine) -> (usize, usize) {
 // -------------------------------------------------------------------------------------- the exact limit
 
 #[tokio::test]
-async fn of_two_hundred_calls_at_the_same_time_exactly_ten_are_accepted() {
+async fn concurrent_calls_are_accepted_exactly_up_to_the_limit() {
     let home = TempDir::new().unwrap();
     let (logs, gate) = (home.path().join("logs"), home.path().join("gate"));
     let recorder = Recorder::new();
@@ -85,7 +85,7 @@ async fn insist(engine: &ExecutionEngine, request: ExecutionRequest) -> Executio
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_programs_themselves_never_see_more_of_them_than_the_limit() {
+async fn programs_never_run_above_the_limit() {
     let home = TempDir::new().unwrap();
     let diary = home.path().join("diary");
     let engine = limited(LIMIT);
@@ -121,7 +121,7 @@ fn no_program(home: &TempDir) -> ExecutionRequest {
 }
 
 #[tokio::test]
-async fn each_kind_of_ending_gives_its_permit_back_before_its_waiters_wake() {
+async fn every_ending_returns_its_permit_before_waiters_wake() {
     let home = TempDir::new().unwrap();
     // A single permit: each one that is not given back stops all that follow.
     let engine = engine_with(|config| {
@@ -174,7 +174,7 @@ async fn each_kind_of_ending_gives_its_permit_back_before_its_waiters_wake() {
 }
 
 #[tokio::test]
-async fn a_permit_is_held_until_the_last_process_is_gone() {
+async fn permit_is_held_until_the_last_process_has_exited() {
     let home = TempDir::new().unwrap();
     let (asked, gate) = (home.path().join("asked"), home.path().join("gate"));
     let engine = ExecutionEngine::builder()
@@ -205,7 +205,7 @@ async fn a_permit_is_held_until_the_last_process_is_gone() {
 }
 
 #[tokio::test]
-async fn a_spawn_that_fails_at_once_gives_its_permit_back_without_anybody_waiting() {
+async fn failed_spawn_returns_its_permit_without_a_waiter() {
     let home = TempDir::new().unwrap();
     let engine = limited(1);
     let id = engine.execute(no_program(&home)).await.unwrap();
@@ -216,7 +216,7 @@ async fn a_spawn_that_fails_at_once_gives_its_permit_back_without_anybody_waitin
 // ------------------------------------------------------------------------------------ dropped half-way
 
 #[tokio::test]
-async fn a_call_that_is_dropped_has_started_an_execution_or_left_nothing() {
+async fn dropped_call_has_started_an_execution_or_left_nothing() {
     let engine = limited(1);
     drop(engine.execute(shell("exit 0")));
     drop(engine.run(shell("exit 0")));
@@ -240,7 +240,7 @@ async fn a_call_that_is_dropped_has_started_an_execution_or_left_nothing() {
 }
 
 #[tokio::test]
-async fn a_hundred_tasks_that_are_aborted_while_they_run_something_cost_no_permit() {
+async fn aborted_callers_leak_no_permit() {
     let engine = limited(100);
     let mut tasks = JoinSet::new();
     for number in 0..100 {
@@ -261,7 +261,7 @@ async fn a_hundred_tasks_that_are_aborted_while_they_run_something_cost_no_permi
 // ------------------------------------------------------------------------------------ order of refusals
 
 #[tokio::test]
-async fn what_is_wrong_with_a_request_is_told_even_if_there_is_no_room() {
+async fn validation_error_comes_before_the_limit_error() {
     let engine = limited(1);
     let busy = shell("sleep 60");
     let id = engine.execute(busy.clone()).await.unwrap();
@@ -276,7 +276,7 @@ async fn what_is_wrong_with_a_request_is_told_even_if_there_is_no_room() {
 }
 
 #[tokio::test]
-async fn a_refused_request_runs_nothing_and_its_id_stays_free() {
+async fn refused_request_runs_nothing_and_its_id_stays_free() {
     let home = TempDir::new().unwrap();
     let engine = limited(1);
     let busy = engine.execute(shell("sleep 60")).await.unwrap();

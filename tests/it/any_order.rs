@@ -182,7 +182,7 @@ async fn play(level: ContainmentLevel, users: Vec<Vec<Step>>) {
 }
 
 #[test]
-fn each_execution_ends_once_whatever_is_asked_in_whatever_order() {
+fn any_order_of_calls_gives_each_execution_one_ending() {
     let seed: [u8; 32] = match std::env::var("ANY_ORDER_SEED") {
         Ok(text) => serde_json::from_str(&text).unwrap(),
         Err(_) => std::array::from_fn(|at| Uuid::new_v4().as_bytes()[at % 2]),

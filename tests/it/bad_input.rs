@@ -65,7 +65,7 @@ fn aws(service: &str, operation: &str) -> ExecutionRequest {
 // ------------------------------------------------------------------------------- empty and blank
 
 #[tokio::test]
-async fn a_blank_word_is_refused_by_the_name_of_its_field() {
+async fn blank_field_is_refused_by_name() {
     let cases = [
         ("command", shell("")),
         ("command", shell(" \t\n")),
@@ -91,7 +91,7 @@ async fn a_blank_word_is_refused_by_the_name_of_its_field() {
 }
 
 #[tokio::test]
-async fn a_blank_profile_or_region_is_refused() {
+async fn blank_aws_profile_or_region_is_refused() {
     for (expected, profile, region) in [("profile", Some(""), None), ("region", None, Some(" "))] {
         let error = invalid(ExecutionRequest::new(Command::AwsCli {
             service: "s3api".to_string(),
@@ -111,7 +111,7 @@ async fn a_blank_profile_or_region_is_refused() {
 // -------------------------------------------------------------------------------------- NUL bytes
 
 #[tokio::test]
-async fn a_nul_byte_is_refused_wherever_it_is() {
+async fn nul_byte_is_refused_in_every_field() {
     let mut aws_argument = aws("s3api", "list-buckets");
     if let Command::AwsCli { args, .. } = &mut aws_argument.command {
         args.push("a\0b".to_string());
@@ -138,7 +138,7 @@ async fn a_nul_byte_is_refused_wherever_it_is() {
 }
 
 #[tokio::test]
-async fn no_error_shows_the_value_of_a_variable() {
+async fn errors_show_no_value_of_a_variable() {
     let secret = "hunter2";
     let cases = [
         shell("ls").env("PASSWORD", format!("{secret}\0")),
@@ -159,7 +159,7 @@ async fn no_error_shows_the_value_of_a_variable() {
 // ------------------------------------------------------------------------------------ environment
 
 #[tokio::test]
-async fn a_variable_needs_a_name_without_an_equals_sign() {
+async fn variable_name_must_be_nonempty_without_equals_sign() {
     // What follows the sign may be meant as a value, so it is not shown.
     for (name, shown) in [("", ""), ("=", "="), ("PASSWORD=secret", "PASSWORD="), ("=secret", "=")]
     {
@@ -172,7 +172,7 @@ async fn a_variable_needs_a_name_without_an_equals_sign() {
 // ---------------------------------------------------------------------------------------- scripts
 
 #[tokio::test]
-async fn a_script_that_is_missing_is_refused() {
+async fn missing_script_is_refused() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("missing.sh");
     for request in [
@@ -187,7 +187,7 @@ async fn a_script_that_is_missing_is_refused() {
 }
 
 #[tokio::test]
-async fn a_script_below_a_file_is_missing() {
+async fn script_below_a_file_is_missing() {
     let dir = TempDir::new().unwrap();
     let path = file(&dir, "file", 0o644, "").join("job.sh");
     let error = invalid(ExecutionRequest::script(&path)).await;
@@ -195,7 +195,7 @@ async fn a_script_below_a_file_is_missing() {
 }
 
 #[tokio::test]
-async fn a_script_that_is_a_directory_is_refused() {
+async fn directory_as_script_is_refused() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().to_path_buf();
     let error = invalid(ExecutionRequest::script(&path).interpreter("sh")).await;
@@ -204,7 +204,7 @@ async fn a_script_that_is_a_directory_is_refused() {
 }
 
 #[tokio::test]
-async fn a_script_that_nothing_says_how_to_run_is_refused() {
+async fn script_without_interpreter_or_shebang_is_refused() {
     let dir = TempDir::new().unwrap();
     for (name, content) in [("plain", "echo hello\n"), ("empty", ""), ("half", "#!\necho\n")] {
         let path = file(&dir, name, 0o644, content);
@@ -215,7 +215,7 @@ async fn a_script_that_nothing_says_how_to_run_is_refused() {
 }
 
 #[tokio::test]
-async fn an_interpreter_that_is_missing_is_refused_whoever_names_it() {
+async fn missing_interpreter_is_refused_from_request_and_shebang() {
     let dir = TempDir::new().unwrap();
     let by_line = file(&dir, "by-line", 0o644, "#!/no/such/interpreter -x\n");
     let cases = [
@@ -234,7 +234,7 @@ async fn an_interpreter_that_is_missing_is_refused_whoever_names_it() {
 // -------------------------------------------------------------------------------------- programs
 
 #[tokio::test]
-async fn a_program_that_is_nowhere_is_refused() {
+async fn program_that_is_not_found_is_refused() {
     let dir = TempDir::new().unwrap();
     let absolute = dir.path().join("tool");
     let cases = [
@@ -255,7 +255,7 @@ async fn a_program_that_is_nowhere_is_refused() {
 }
 
 #[tokio::test]
-async fn a_program_that_may_not_be_executed_is_refused() {
+async fn program_without_execute_permission_is_refused() {
     let dir = TempDir::new().unwrap();
     let path = file(&dir, "tool", 0o644, "#!/bin/sh\n");
     for request in [exec(text(&path)), exec("tool").env("PATH", text(dir.path()))] {
@@ -267,7 +267,7 @@ async fn a_program_that_may_not_be_executed_is_refused() {
 }
 
 #[tokio::test]
-async fn a_directory_is_no_program() {
+async fn directory_as_program_is_refused() {
     let dir = TempDir::new().unwrap();
     let error = invalid(exec(text(dir.path()))).await;
     assert!(
@@ -281,7 +281,7 @@ async fn a_directory_is_no_program() {
 // ----------------------------------------------------------------------------- working directory
 
 #[tokio::test]
-async fn a_working_dir_that_is_missing_is_refused() {
+async fn missing_working_dir_is_refused() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("missing");
     let error = invalid(shell("ls").working_dir(&path)).await;
@@ -290,7 +290,7 @@ async fn a_working_dir_that_is_missing_is_refused() {
 }
 
 #[tokio::test]
-async fn a_working_dir_below_a_file_is_missing() {
+async fn working_dir_below_a_file_is_missing() {
     let dir = TempDir::new().unwrap();
     let path = file(&dir, "file", 0o644, "").join("below");
     let error = invalid(shell("ls").working_dir(&path)).await;
@@ -298,7 +298,7 @@ async fn a_working_dir_below_a_file_is_missing() {
 }
 
 #[tokio::test]
-async fn a_file_as_input_that_is_no_path_is_refused_as_other_paths_are() {
+async fn invalid_stdin_path_is_refused_by_code() {
     let engine = engine();
     for (path, code) in [("", "empty_field"), ("/tm\0p", "nul_byte")] {
         let options = ExecutionOptions::default().stdin(StdinSource::file(path));
@@ -314,7 +314,7 @@ async fn a_file_as_input_that_is_no_path_is_refused_as_other_paths_are() {
 }
 
 #[tokio::test]
-async fn a_working_dir_that_is_a_file_is_refused() {
+async fn file_as_working_dir_is_refused() {
     let dir = TempDir::new().unwrap();
     let path = file(&dir, "file", 0o755, "");
     let error = invalid(shell("ls").working_dir(&path)).await;
@@ -325,14 +325,14 @@ async fn a_working_dir_that_is_a_file_is_refused() {
 // --------------------------------------------------------------------------------------- timeouts
 
 #[tokio::test]
-async fn a_timeout_of_zero_is_refused() {
+async fn zero_timeout_is_refused() {
     let error = invalid(shell("ls").timeout(Duration::ZERO)).await;
     assert_eq!(error, ValidationError::TimeoutZero);
     says(&error, &["timeout_ms"]);
 }
 
 #[tokio::test]
-async fn a_timeout_above_the_maximum_is_refused_with_both_numbers() {
+async fn timeout_above_the_maximum_is_refused_with_both_values() {
     for timeout_ms in [3_600_001, u64::MAX] {
         let mut request = shell("ls");
         request.timeout_ms = Some(timeout_ms);
@@ -343,7 +343,7 @@ async fn a_timeout_above_the_maximum_is_refused_with_both_numbers() {
 }
 
 #[tokio::test]
-async fn the_maximum_itself_is_a_legal_timeout() {
+async fn maximum_timeout_is_accepted() {
     let engine = engine_with(|config| config.max_timeout_ms = 3_600_000);
     let mut request = shell("exit 0");
     request.timeout_ms = Some(3_600_000);
@@ -353,7 +353,7 @@ async fn the_maximum_itself_is_a_legal_timeout() {
 // ------------------------------------------------------------------------------------------- logs
 
 #[tokio::test]
-async fn a_log_that_cannot_be_opened_refuses_the_request_and_takes_the_other_log_back() {
+async fn unopenable_log_refuses_the_request_and_removes_the_other_log() {
     let home = TempDir::new().unwrap();
     // Directories that it made go, too.
     let engine = engine_with(|config| config.log_dir = Some(home.path().join("new/logs")));
@@ -375,7 +375,7 @@ async fn a_log_that_cannot_be_opened_refuses_the_request_and_takes_the_other_log
 // --------------------------------------------------------------------------------------------- ids
 
 #[tokio::test]
-async fn an_id_in_use_is_refused_while_it_runs_and_after_its_end() {
+async fn id_in_use_is_refused_until_it_is_removed() {
     let home = TempDir::new().unwrap();
     let engine = engine();
     let id = engine.execute(shell("exec sleep 1000")).await.unwrap();
@@ -402,7 +402,7 @@ async fn an_id_in_use_is_refused_while_it_runs_and_after_its_end() {
 }
 
 #[tokio::test]
-async fn an_unknown_id_is_not_found_by_anybody() {
+async fn unknown_id_is_not_found_by_any_call() {
     let engine = engine();
     soon("another one", engine.run(shell("exit 0"))).await.unwrap();
     let id = Uuid::new_v4();
@@ -435,7 +435,7 @@ async fn an_unknown_id_is_not_found_by_anybody() {
 }
 
 #[tokio::test]
-async fn cancelling_what_has_ended_says_how_it_ended_and_changes_nothing() {
+async fn cancel_after_the_end_reports_the_status_and_changes_nothing() {
     let engine = engine();
     for (line, status) in
         [("exit 0", ExecutionStatus::Completed), ("exit 9", ExecutionStatus::Failed)]
@@ -469,7 +469,7 @@ fn refused_field(change: Change) -> (&'static str, String) {
 }
 
 #[test]
-fn a_configuration_with_a_zero_is_refused_by_the_name_of_its_field() {
+fn zero_in_a_configuration_field_is_refused_by_name() {
     let cases: [(&str, Change); 7] = [
         ("default_timeout_ms", |config| config.default_timeout_ms = 0),
         ("max_timeout_ms", |config| config.max_timeout_ms = 0),
@@ -487,7 +487,7 @@ fn a_configuration_with_a_zero_is_refused_by_the_name_of_its_field() {
 }
 
 #[test]
-fn a_default_timeout_above_the_maximum_is_refused_with_both_numbers() {
+fn default_timeout_above_the_maximum_is_refused_with_both_values() {
     let (field, message) = refused_field(|config| {
         config.default_timeout_ms = 2001;
         config.max_timeout_ms = 2000;
@@ -499,7 +499,7 @@ fn a_default_timeout_above_the_maximum_is_refused_with_both_numbers() {
 }
 
 #[tokio::test]
-async fn the_largest_numbers_are_legal_and_mean_unlimited() {
+async fn largest_configuration_values_mean_unlimited() {
     for strategy in [
         OversizedOutputStrategy::TruncateWithWarning,
         OversizedOutputStrategy::FailExecution,
@@ -529,7 +529,7 @@ async fn the_largest_numbers_are_legal_and_mean_unlimited() {
 }
 
 #[test]
-fn the_error_of_a_bad_setting_of_the_builder_names_it() {
+fn invalid_builder_setting_is_refused_by_name() {
     let error = ExecutionEngine::builder().handler_stall_limit(Duration::ZERO).build().unwrap_err();
     assert!(
         matches!(

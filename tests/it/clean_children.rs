@@ -30,7 +30,7 @@ fn churn(stop: &AtomicBool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_children_at_once_inherit_nothing_from_a_host_full_of_leaky_descriptors() {
+async fn concurrent_children_inherit_no_descriptor_of_the_host() {
     for level in levels() {
         let engine = engine_at(level);
         let stop = Arc::new(AtomicBool::new(false));
@@ -61,7 +61,7 @@ async fn fifty_children_at_once_inherit_nothing_from_a_host_full_of_leaky_descri
 
 /// No child keeps a pipe of another one open: its reader would wait for both.
 #[tokio::test(flavor = "multi_thread")]
-async fn none_of_many_children_holds_the_pipes_of_another() {
+async fn no_child_holds_the_pipes_of_another() {
     for level in levels() {
         let engine = engine_at(level);
         let mut all = JoinSet::new();
@@ -90,7 +90,7 @@ fn signals(status: &str, set: &str) -> u64 {
 
 /// Blocks and ignores what it can, handles one signal, and starts children from that thread.
 #[test]
-fn a_thread_that_blocks_and_ignores_signals_keeps_that_for_itself() {
+fn signal_state_of_the_spawning_thread_is_not_inherited() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     if runtime.block_on(passed_apart(test_name!())) {
         return;
@@ -124,7 +124,7 @@ fn a_thread_that_blocks_and_ignores_signals_keeps_that_for_itself() {
 
 #[tokio::test]
 #[cfg_attr(execution_engine_portable, ignore = "it is in the session of its host there")]
-async fn no_program_can_ask_on_the_terminal_of_its_host() {
+async fn program_has_no_access_to_the_terminal_of_its_host() {
     if host::role().is_some() {
         let terminal = std::fs::File::options().read(true).write(true).open("/dev/tty");
         terminal.expect("this host has a terminal");

@@ -38,7 +38,7 @@ fn tool(dir: &TempDir, name: &str, says: &str) -> PathBuf {
 // -------------------------------------------------------------------------------------------- scripts
 
 #[tokio::test]
-async fn a_script_is_run_by_the_interpreter_that_is_named() {
+async fn script_runs_with_the_named_interpreter() {
     let dir = TempDir::new().unwrap();
     // Its own line names another one, and it is executable: neither matters.
     let path = file(&dir, "job", 0o755, "#!/bin/false\nprint('by python')\n");
@@ -47,7 +47,7 @@ async fn a_script_is_run_by_the_interpreter_that_is_named() {
 }
 
 #[tokio::test]
-async fn an_executable_script_is_run_by_itself() {
+async fn executable_script_runs_directly() {
     let dir = TempDir::new().unwrap();
     let path = file(&dir, "job", 0o755, "#!/bin/sh\necho \"$0 $#\"\n");
     let expected = format!("{} 0\n", path.display());
@@ -55,7 +55,7 @@ async fn an_executable_script_is_run_by_itself() {
 }
 
 #[tokio::test]
-async fn a_script_that_is_not_executable_is_run_through_its_first_line() {
+async fn script_without_execute_permission_runs_through_its_shebang() {
     let dir = TempDir::new().unwrap();
     let python = "import sys; print('args', len(sys.argv), 'unbuffered', sys.stdout.write_through)";
     let cases = [
@@ -77,7 +77,7 @@ async fn a_script_that_is_not_executable_is_run_through_its_first_line() {
 }
 
 #[tokio::test]
-async fn a_first_line_has_one_argument_however_many_words_it_is() {
+async fn shebang_has_one_argument_with_blanks() {
     let dir = TempDir::new().unwrap();
     let show = file(&dir, "show", 0o755, "#!/bin/sh\nprintf '[%s]' \"$@\"\n");
     let line = format!("#!{} one two  three\n", show.display());
@@ -92,7 +92,7 @@ async fn a_first_line_has_one_argument_however_many_words_it_is() {
 }
 
 #[tokio::test]
-async fn an_executable_script_with_a_windows_line_ending_says_what_is_wrong() {
+async fn carriage_return_in_a_shebang_is_named_in_the_error() {
     let dir = TempDir::new().unwrap();
     let path = file(&dir, "job", 0o755, "#!/bin/sh\r\necho hello\r\n");
     let result = soon("the run", engine().run(ExecutionRequest::script(path))).await.unwrap();
@@ -103,7 +103,7 @@ async fn an_executable_script_with_a_windows_line_ending_says_what_is_wrong() {
 }
 
 #[tokio::test]
-async fn a_relative_script_starts_at_the_working_directory() {
+async fn relative_script_path_starts_at_the_working_directory() {
     let dir = TempDir::new().unwrap();
     file(&dir, "sub/plain", 0o644, "#!/bin/sh\necho \"$0 $(pwd -P)\"\n");
     file(&dir, "sub/executable", 0o755, "#!/bin/sh\necho \"$0 $(pwd -P)\"\n");
@@ -119,7 +119,7 @@ async fn a_relative_script_starts_at_the_working_directory() {
 }
 
 #[tokio::test]
-async fn the_path_of_a_script_may_have_spaces_quotes_and_leading_dashes() {
+async fn script_path_may_have_spaces_quotes_and_leading_dashes() {
     let dir = TempDir::new().unwrap();
     for name in ["my job.sh", "it's \"quoted\" $HOME *.sh", "gr\u{fc}n.sh", "-c"] {
         let path = file(&dir, name, 0o644, "#!/bin/sh\necho ran\n");
@@ -135,7 +135,7 @@ async fn the_path_of_a_script_may_have_spaces_quotes_and_leading_dashes() {
 // ------------------------------------------------------------------------------------------- programs
 
 #[tokio::test]
-async fn arguments_arrive_as_they_are() {
+async fn arguments_arrive_unchanged() {
     let args = [
         "",
         " ",
@@ -163,7 +163,7 @@ async fn arguments_arrive_as_they_are() {
 }
 
 #[tokio::test]
-async fn a_program_sees_the_name_it_was_called_by() {
+async fn argv0_is_the_name_of_the_request() {
     let dir = TempDir::new().unwrap();
     std::os::unix::fs::symlink("/bin/sh", dir.path().join("other-name")).unwrap();
     let request = ExecutionRequest::exec("other-name", ["-c", "echo $0"]);
@@ -172,7 +172,7 @@ async fn a_program_sees_the_name_it_was_called_by() {
 }
 
 #[tokio::test]
-async fn a_program_is_looked_up_in_the_path_of_the_request() {
+async fn program_is_looked_up_in_the_path_of_the_request() {
     let dir = TempDir::new().unwrap();
     // A name that this process would find elsewhere.
     tool(&dir, "cat", "the fake cat");
@@ -181,7 +181,7 @@ async fn a_program_is_looked_up_in_the_path_of_the_request() {
 }
 
 #[tokio::test]
-async fn the_first_runnable_match_in_the_path_is_taken() {
+async fn first_executable_match_in_path_wins() {
     let dir = TempDir::new().unwrap();
     file(&dir, "a/tool", 0o644, "not executable");
     fs::create_dir_all(dir.path().join("b/tool")).unwrap();
@@ -193,7 +193,7 @@ async fn the_first_runnable_match_in_the_path_is_taken() {
 }
 
 #[tokio::test]
-async fn empty_and_relative_entries_of_the_path_start_at_the_working_directory() {
+async fn empty_and_relative_path_entries_start_at_the_working_directory() {
     let dir = TempDir::new().unwrap();
     tool(&dir, "here", "from here");
     tool(&dir, "sub/below", "from below");
@@ -208,7 +208,7 @@ async fn empty_and_relative_entries_of_the_path_start_at_the_working_directory()
 }
 
 #[tokio::test]
-async fn a_relative_path_of_a_program_starts_at_the_working_directory() {
+async fn relative_program_path_starts_at_the_working_directory() {
     let dir = TempDir::new().unwrap();
     tool(&dir, "here", "from here");
     tool(&dir, "sub/below", "from below");
@@ -220,7 +220,7 @@ async fn a_relative_path_of_a_program_starts_at_the_working_directory() {
 }
 
 #[tokio::test]
-async fn a_program_file_that_is_still_open_for_writing_is_tried_again() {
+async fn spawn_retries_while_the_program_file_is_open_for_writing() {
     let dir = TempDir::new().unwrap();
     let program = dir.path().join("copy");
     fs::copy("/bin/true", &program).unwrap();
@@ -239,7 +239,7 @@ async fn a_program_file_that_is_still_open_for_writing_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_program_file_that_stays_open_for_writing_is_given_up_with_the_reason() {
+async fn spawn_fails_with_the_reason_if_the_file_stays_open_for_writing() {
     let dir = TempDir::new().unwrap();
     let program = dir.path().join("copy");
     fs::copy("/bin/true", &program).unwrap();
@@ -256,7 +256,7 @@ async fn a_program_file_that_stays_open_for_writing_is_given_up_with_the_reason(
 // ---------------------------------------------------------------------------------------- shell lines
 
 #[tokio::test]
-async fn a_shell_line_has_pipes_quotes_and_redirections() {
+async fn shell_line_supports_pipes_quotes_and_redirections() {
     let cases = [
         ("printf 'b\\na\\n' | sort | tr '\\n' ' '", "a b "),
         ("echo \"it's\" 'a \"b\"' $((6 * 7))", "it's a \"b\" 42\n"),
@@ -272,7 +272,7 @@ async fn a_shell_line_has_pipes_quotes_and_redirections() {
 }
 
 #[tokio::test]
-async fn another_shell_runs_the_line_if_it_is_named() {
+async fn named_shell_runs_the_line() {
     let line = "echo ${BASH_VERSION:+bash} {1..3}";
     for name in ["/bin/bash", "bash"] {
         assert_eq!(output_of(shell(line).interpreter(name)).await, "bash 1 2 3\n");
@@ -280,7 +280,7 @@ async fn another_shell_runs_the_line_if_it_is_named() {
 }
 
 #[tokio::test]
-async fn a_shell_by_name_is_looked_up_in_the_path_of_the_request() {
+async fn shell_is_looked_up_in_the_path_of_the_request() {
     let dir = TempDir::new().unwrap();
     file(&dir, "bash", 0o755, "#!/bin/sh\nprintf '[%s]' \"$@\"\n");
     let request = shell("a  line").interpreter("bash").env("PATH", text(dir.path()));
@@ -290,7 +290,7 @@ async fn a_shell_by_name_is_looked_up_in_the_path_of_the_request() {
 // ------------------------------------------------------------------------------------------------ AWS
 
 #[tokio::test]
-async fn an_aws_operation_runs_the_command_line_of_aws() {
+async fn aws_command_runs_the_aws_cli() {
     let dir = TempDir::new().unwrap();
     file(&dir, "aws", 0o755, "#!/bin/sh\nprintf '[%s]' \"$@\"\n");
     let cases = [
@@ -331,7 +331,7 @@ fn show_environment() -> ExecutionRequest {
 }
 
 #[tokio::test]
-async fn the_environment_of_this_process_is_inherited_and_that_of_the_request_lies_over_it() {
+async fn request_environment_overrides_the_inherited_one() {
     let mut own: BTreeMap<_, _> = std::env::vars().collect();
     own.remove("EXECUTION_ENGINE_TREE");
     assert!(own.contains_key("PATH"));
@@ -349,7 +349,7 @@ async fn the_environment_of_this_process_is_inherited_and_that_of_the_request_li
 }
 
 #[tokio::test]
-async fn a_variable_that_is_overridden_is_there_once() {
+async fn overridden_variable_is_set_once() {
     let request = show_environment().env("PATH", "/usr/bin:/bin");
     let output = output_of(request).await;
     let paths: Vec<_> = output.split('\0').filter(|pair| pair.starts_with("PATH=")).collect();
@@ -359,7 +359,7 @@ async fn a_variable_that_is_overridden_is_there_once() {
 // ------------------------------------------------------------------------------------------- directory
 
 #[tokio::test]
-async fn the_program_starts_in_its_working_directory() {
+async fn program_starts_in_its_working_directory() {
     let dir = TempDir::new().unwrap();
     let home = dir.path().canonicalize().unwrap();
     fs::create_dir(home.join("a b")).unwrap();
@@ -371,7 +371,7 @@ async fn the_program_starts_in_its_working_directory() {
 }
 
 #[tokio::test]
-async fn without_a_working_directory_it_is_that_of_this_process() {
+async fn working_directory_defaults_to_the_hosts() {
     let own = std::env::current_dir().unwrap().canonicalize().unwrap();
     let expected = format!("{}\n", own.display());
     assert_eq!(output_of(ExecutionRequest::exec("/bin/pwd", ["-P"])).await, expected);
@@ -382,14 +382,14 @@ async fn without_a_working_directory_it_is_that_of_this_process() {
 // ----------------------------------------------------------------------- descriptors, group, signals
 
 #[tokio::test]
-async fn standard_input_is_empty() {
+async fn stdin_is_empty_by_default() {
     assert_eq!(output_of(exec("cat")).await, "");
     let place = ExecutionRequest::exec("readlink", ["/proc/self/fd/0"]);
     assert_eq!(output_of(place).await, "/dev/null\n");
 }
 
 #[tokio::test]
-async fn the_program_has_its_three_standard_descriptors_and_no_other() {
+async fn program_has_exactly_three_descriptors() {
     // One that would be inherited, because it is not marked to be closed.
     let leaky = rustix::fs::open("/dev/null", OFlags::RDONLY, Mode::empty()).unwrap();
     assert!(rustix::io::fcntl_getfd(&leaky).unwrap().is_empty());
@@ -400,7 +400,7 @@ async fn the_program_has_its_three_standard_descriptors_and_no_other() {
 }
 
 #[tokio::test]
-async fn the_two_streams_are_pipes_of_their_own() {
+async fn stdout_and_stderr_are_separate_pipes() {
     let request = ExecutionRequest::exec("readlink", ["/proc/self/fd/1", "/proc/self/fd/2"]);
     let output = output_of(request).await;
     let places: Vec<_> = output.lines().collect();
@@ -409,7 +409,7 @@ async fn the_two_streams_are_pipes_of_their_own() {
 }
 
 #[tokio::test]
-async fn the_program_leads_a_process_group_of_its_own() {
+async fn program_leads_its_own_process_group() {
     let stat = output_of(ExecutionRequest::exec("cat", ["/proc/self/stat"])).await;
     let (pid, rest) = stat.split_once(" (cat) ").unwrap();
     let group = rest.split_whitespace().nth(2).unwrap();
@@ -423,7 +423,7 @@ fn signals(status: &str, set: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn no_signal_is_ignored_or_blocked_although_this_process_ignores_one() {
+async fn signal_dispositions_are_reset() {
     let sigpipe = 1 << (13 - 1);
     let own = fs::read_to_string("/proc/self/status").unwrap();
     assert_eq!(signals(&own, "SigIgn:") & sigpipe, sigpipe, "as in every Rust program");
@@ -432,7 +432,7 @@ async fn no_signal_is_ignored_or_blocked_although_this_process_ignores_one() {
 }
 
 #[tokio::test]
-async fn a_pipeline_whose_reader_goes_away_ends() {
+async fn sigpipe_ends_a_pipeline_without_a_reader() {
     let line = "yes | head -n 1; echo \"${PIPESTATUS[*]}\"";
     // 141 is SIGPIPE; a program that ignores it would complain and give 1.
     assert_eq!(output_of(shell(line).interpreter("/bin/bash")).await, "y\n141 0\n");

@@ -32,7 +32,7 @@ async fn start_with(
 // ------------------------------------------------------------------------------------------- signals
 
 #[tokio::test]
-async fn who_comes_when_the_program_has_just_ended_is_told_how() {
+async fn signal_after_the_exit_reports_already_ended() {
     // What the program leaves behind writes on, so that collecting its output takes a while.
     let builder = ExecutionEngine::builder().drain_limit(Duration::from_millis(500));
     let engine = builder.stop_grace(Duration::from_millis(200)).build().unwrap();
@@ -50,7 +50,7 @@ async fn who_comes_when_the_program_has_just_ended_is_told_how() {
 }
 
 #[tokio::test]
-async fn a_signal_reaches_every_process_of_the_tree_once() {
+async fn signal_reaches_every_process_of_the_tree_once() {
     for level in levels() {
         let home = TempDir::new().unwrap();
         let engine = engine_at(level);
@@ -98,7 +98,7 @@ fn end_those_in(file: &Path) {
 }
 
 #[tokio::test]
-async fn what_has_ended_or_is_unknown_gets_no_signal() {
+async fn control_of_ended_or_unknown_executions_is_refused() {
     let engine = engine();
     let id = engine.execute(shell("exit 0")).await.unwrap();
     ended(&engine, id).await;
@@ -137,7 +137,7 @@ async fn stands_still(home: &Path) {
 }
 
 #[tokio::test]
-async fn a_paused_tree_stands_still_and_its_timeout_with_it() {
+async fn pause_stops_the_tree_and_its_timeout() {
     let checks: Vec<_> =
         levels().into_iter().map(|level| tokio::spawn(stands_still_at(level))).collect();
     for check in checks {
@@ -169,7 +169,7 @@ async fn stands_still_at(level: ContainmentLevel) {
 }
 
 #[tokio::test]
-async fn a_pause_that_nobody_ends_ends_by_itself() {
+async fn pause_ends_at_max_pause() {
     for level in levels() {
         let builder = ExecutionEngine::builder().containment(level);
         let engine = builder.max_pause(Duration::from_millis(200)).build().unwrap();
@@ -183,7 +183,7 @@ async fn a_pause_that_nobody_ends_ends_by_itself() {
 }
 
 #[tokio::test]
-async fn sigcont_ends_a_pause_at_every_level() {
+async fn sigcont_ends_a_pause() {
     for level in levels() {
         let home = TempDir::new().unwrap();
         let engine = engine_at(level);
@@ -200,7 +200,7 @@ async fn sigcont_ends_a_pause_at_every_level() {
 }
 
 #[tokio::test]
-async fn a_paused_execution_can_be_cancelled_and_may_tidy_up() {
+async fn paused_execution_can_handle_a_cancel() {
     for level in levels() {
         let home = TempDir::new().unwrap();
         let life = Lifeline::new(home.path());
@@ -222,7 +222,7 @@ async fn a_paused_execution_can_be_cancelled_and_may_tidy_up() {
 }
 
 #[tokio::test]
-async fn a_kill_after_a_pause_counts_those_it_has_reached() {
+async fn kill_after_a_pause_reaches_every_process() {
     for level in levels() {
         let engine = engine_at(level);
         for _ in 0..20 {
@@ -241,7 +241,7 @@ async fn a_kill_after_a_pause_counts_those_it_has_reached() {
 
 /// A group that was frozen when its last member was killed must not freeze the next execution.
 #[tokio::test]
-async fn one_that_is_killed_while_it_is_paused_leaves_nobody_frozen() {
+async fn kill_during_a_pause_leaves_no_frozen_group() {
     for level in levels() {
         let recorder = Recorder::new();
         let engine = engine_at(level).with_event_handler(recorder.clone());
@@ -269,7 +269,7 @@ async fn one_that_is_killed_while_it_is_paused_leaves_nobody_frozen() {
 // ------------------------------------------------------------------------------------------ shutdown
 
 #[tokio::test]
-async fn a_shutdown_ends_all_tells_of_each_and_refuses_more() {
+async fn shutdown_ends_and_reports_every_execution() {
     for level in levels() {
         let home = TempDir::new().unwrap();
         let life = Lifeline::new(home.path());
@@ -313,7 +313,7 @@ async fn a_shutdown_ends_all_tells_of_each_and_refuses_more() {
 }
 
 #[tokio::test]
-async fn the_final_signal_of_a_ladder_can_be_chosen_and_sigkill_comes_all_the_same() {
+async fn sigkill_follows_a_chosen_final_signal() {
     for level in levels() {
         let home = TempDir::new().unwrap();
         let options = ExecutionOptions::default()
@@ -335,7 +335,7 @@ async fn the_final_signal_of_a_ladder_can_be_chosen_and_sigkill_comes_all_the_sa
 // ---------------------------------------------------------------------------------- left on purpose
 
 #[tokio::test]
-async fn what_is_left_behind_is_stopped_or_named_as_the_options_ask() {
+async fn leftovers_are_stopped_or_reported_as_configured() {
     for level in levels() {
         let engine = engine_at(level);
         let home = TempDir::new().unwrap();
@@ -365,7 +365,7 @@ async fn what_is_left_behind_is_stopped_or_named_as_the_options_ask() {
 // ---------------------------------------------------------------------------------------- the receipt
 
 #[tokio::test]
-async fn the_last_record_of_an_execution_has_the_receipt() {
+async fn terminal_record_has_the_receipt() {
     for level in levels() {
         let engine = engine_at(level);
         let id = engine.execute(shell("echo one; sleep 300 & exit 3")).await.unwrap();

@@ -36,7 +36,7 @@ fn has_heading(page: &Path, anchor: &str) -> bool {
 }
 
 #[test]
-fn each_guard_of_the_gotchas_is_a_test_that_there_is() {
+fn guards_of_the_gotchas_exist() {
     let text = fs::read_to_string(root().join("docs/gotchas.md")).unwrap();
     let traps = text.split("\n\n").filter(|paragraph| paragraph.starts_with("**")).count();
     let mut guarded = 0;
@@ -65,7 +65,7 @@ fn each_guard_of_the_gotchas_is_a_test_that_there_is() {
 }
 
 #[test]
-fn each_page_is_in_the_table_of_contents() {
+fn docs_index_lists_every_page() {
     let contents = fs::read_to_string(root().join("docs/README.md")).unwrap();
     for (paper, _) in papers() {
         let name = paper.file_name().unwrap().to_str().unwrap();
@@ -87,7 +87,7 @@ fn read_sources(dir: &Path, sources: &mut Vec<String>) {
 }
 
 #[test]
-fn each_error_code_is_explained_and_no_other() {
+fn docs_explain_exactly_the_error_codes() {
     let page = fs::read_to_string(root().join("docs/errors.md")).unwrap();
     let mut sources = Vec::new();
     read_sources(&root().join("src"), &mut sources);
@@ -112,7 +112,7 @@ fn each_error_code_is_explained_and_no_other() {
 }
 
 #[test]
-fn no_link_leads_nowhere() {
+fn docs_links_resolve() {
     let mut links = 0;
     for (paper, text) in papers() {
         for link in between(&text, "](", ")").filter(|link| !link.contains("://")) {
@@ -131,7 +131,7 @@ fn no_link_leads_nowhere() {
 }
 
 #[test]
-fn each_crate_carries_the_licence() {
+fn every_crate_has_the_licences() {
     // A package holds what is in the crate's own directory, and npm follows no links.
     for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
         let text = fs::read_to_string(root().join(licence)).unwrap();
@@ -143,7 +143,7 @@ fn each_crate_carries_the_licence() {
 }
 
 #[test]
-fn each_snippet_is_run() {
+fn rust_snippets_of_the_docs_are_doctests() {
     let library = fs::read_to_string(root().join("src/lib.rs")).unwrap();
     for (paper, text) in papers() {
         let name = paper.strip_prefix(root()).unwrap().display().to_string();

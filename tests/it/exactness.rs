@@ -175,7 +175,7 @@ async fn assert_exact(way: Way, limit: usize, request: ExecutionRequest, whole: 
 }
 
 #[tokio::test]
-async fn fifty_megabytes_of_noise_on_both_streams_at_once_are_exact_in_every_way() {
+async fn fifty_megabytes_on_both_streams_are_exact_everywhere() {
     const LENGTH: usize = 50_000_000;
     let dir = tempdir().unwrap();
     let [out, err] = ["out", "err"].map(|name| dir.path().join(name));
@@ -228,7 +228,7 @@ proptest! {
 }
 
 #[tokio::test]
-async fn bytes_are_shared_and_a_result_from_json_has_its_text() {
+async fn result_from_json_has_its_text() {
     let engine = engine();
     let result = engine.run(shell(r"printf 'a\377\000b\n'; printf 'err\n' >&2")).await.unwrap();
     assert_eq!(&result.stdout_bytes()[..], b"a\xff\0b\n");
@@ -245,7 +245,7 @@ async fn bytes_are_shared_and_a_result_from_json_has_its_text() {
 }
 
 #[tokio::test]
-async fn merged_noise_is_exact() {
+async fn merged_streams_are_exact() {
     let dir = tempdir().unwrap();
     let [one, two] = ["one", "two"].map(|name| dir.path().join(name));
     let noise = [noise(7, 300_000), noise(8, 300_000)];
@@ -265,7 +265,7 @@ async fn merged_noise_is_exact() {
 }
 
 #[tokio::test]
-async fn single_bytes_on_both_streams_in_turn_are_exact() {
+async fn alternating_single_bytes_are_exact() {
     const TURNS: usize = 20_000;
     let program = "
 import os
@@ -350,7 +350,7 @@ async fn account(mut records: Subscription, pause_after: Option<u64>) -> Account
 }
 
 #[tokio::test]
-async fn a_million_lines_reach_handlers_each_once_and_subscriptions_account_for_all() {
+async fn million_lines_reach_handlers_once_and_subscriptions_count_all() {
     let [fast, slow] = [0, 20_000].map(|pace| Arc::new(Counts { pace, ..Default::default() }));
     let engine = engine_with(|config| config.max_output_size_bytes = 100_000)
         .with_event_handler(fast.clone())

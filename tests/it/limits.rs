@@ -21,7 +21,7 @@ fn python(line: &str) -> ExecutionRequest {
 }
 
 #[tokio::test]
-async fn cpu_time_that_is_used_up_ends_a_program() {
+async fn cpu_limit_ends_a_program() {
     for engine in engines() {
         let busy = shell("while :; do :; done");
         let result = run_with(&engine, busy, limits(|limits| limits.cpu_seconds = Some(1))).await;
@@ -35,7 +35,7 @@ async fn cpu_time_that_is_used_up_ends_a_program() {
 }
 
 #[tokio::test]
-async fn one_that_is_deaf_to_the_signal_is_ended_by_the_same_limit() {
+async fn cpu_limit_kills_a_program_that_ignores_sigxcpu() {
     for engine in engines() {
         let deaf = shell("trap '' XCPU; while :; do :; done");
         let result = run_with(&engine, deaf, limits(|limits| limits.cpu_seconds = Some(1))).await;
@@ -49,7 +49,7 @@ async fn one_that_is_deaf_to_the_signal_is_ended_by_the_same_limit() {
 }
 
 #[tokio::test]
-async fn a_file_that_grows_too_large_ends_a_program() {
+async fn file_size_limit_ends_a_program() {
     for engine in engines() {
         let home = TempDir::new().unwrap();
         let file = home.path().join("file");
@@ -68,7 +68,7 @@ async fn a_file_that_grows_too_large_ends_a_program() {
 }
 
 #[tokio::test]
-async fn address_space_beyond_the_limit_is_not_given() {
+async fn address_space_limit_is_enforced() {
     for engine in engines() {
         let large = || python("x = bytearray(1 << 30)");
         let limit = limits(|limits| limits.address_space_bytes = Some(512 << 20));
@@ -80,7 +80,7 @@ async fn address_space_beyond_the_limit_is_not_given() {
 }
 
 #[tokio::test]
-async fn no_more_files_can_be_open() {
+async fn open_files_limit_is_enforced() {
     for engine in engines() {
         let open = python(
             "import os\nn = 3\ntry:\n  while True: n = os.open('/dev/null', os.O_RDONLY) + 1\n\
@@ -92,7 +92,7 @@ async fn no_more_files_can_be_open() {
 }
 
 #[tokio::test]
-async fn core_size_nice_value_and_umask_are_those_that_were_asked_for() {
+async fn core_size_nice_value_and_umask_are_applied() {
     for engine in engines() {
         let line = "ulimit -c; cut -d' ' -f19 /proc/$$/stat; umask; : >file; stat -c %a file";
         let home = TempDir::new().unwrap();
@@ -133,7 +133,7 @@ async fn what_makes_no_sense_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn roots_processes_cannot_be_counted_and_that_is_said() {
+async fn process_limit_of_root_is_refused() {
     if !rustix::process::getuid().is_root() {
         return announce(
             "SKIPPED: the user is not root, whose limit is in force (see tests/faults.rs)",
@@ -147,7 +147,7 @@ async fn roots_processes_cannot_be_counted_and_that_is_said() {
 
 /// Limits of a whole tree: in force where the host can enforce them, else refused.
 #[tokio::test]
-async fn the_processes_of_a_tree_are_counted_or_the_limit_is_refused() {
+async fn process_limit_is_enforced_or_refused() {
     for engine in engines() {
         match refused(&engine, |limits| limits.tree_processes = Some(4)).await {
             Some(said) => {
@@ -169,7 +169,7 @@ async fn the_processes_of_a_tree_are_counted_or_the_limit_is_refused() {
 }
 
 #[tokio::test]
-async fn the_memory_of_a_tree_is_bounded_or_the_limit_is_refused() {
+async fn memory_limit_is_enforced_or_refused() {
     for engine in engines() {
         match refused(&engine, |limits| limits.tree_memory_bytes = Some(64 << 20)).await {
             Some(said) => assert!(said.contains("limits: tree_memory_bytes"), "{said}"),

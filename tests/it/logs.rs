@@ -158,7 +158,7 @@ fn with_logs(dir: &Path, retention: LogRetention, remembered: usize) -> Executio
 }
 
 #[tokio::test]
-async fn readable_logs_go_with_their_records_where_that_is_wanted_and_raw_ones_never() {
+async fn with_record_removes_readable_logs_and_keeps_raw_ones() {
     let dir = tempdir().unwrap();
     let engine = with_logs(dir.path(), LogRetention::WithRecord, 2);
     let mut logs = Vec::new();
@@ -189,7 +189,7 @@ async fn readable_logs_go_with_their_records_where_that_is_wanted_and_raw_ones_n
 }
 
 #[tokio::test]
-async fn logs_stay_when_their_records_go_where_nothing_else_is_said() {
+async fn logs_outlive_their_records_by_default() {
     let dir = tempdir().unwrap();
     let engine = with_logs(dir.path(), LogRetention::default(), 1);
     let first = engine.run(shell("echo first")).await.unwrap();
@@ -201,7 +201,7 @@ async fn logs_stay_when_their_records_go_where_nothing_else_is_said() {
 }
 
 #[tokio::test]
-async fn a_log_outlives_the_record_of_another_execution_that_had_the_same_id() {
+async fn eviction_keeps_the_log_of_a_new_execution_with_the_same_id() {
     let dir = tempdir().unwrap();
     let engine = with_logs(dir.path(), LogRetention::WithRecord, 1);
     let id = Uuid::new_v4();
@@ -216,7 +216,7 @@ async fn a_log_outlives_the_record_of_another_execution_that_had_the_same_id() {
 }
 
 #[tokio::test]
-async fn one_that_is_stopped_before_its_turn_has_a_log_that_says_so() {
+async fn cancelled_in_the_queue_has_a_log_with_the_ending() {
     let dir = tempdir().unwrap();
     let config = ExecutionConfig {
         log_dir: Some(dir.path().join("logs")),

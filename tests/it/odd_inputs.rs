@@ -21,7 +21,7 @@ fn refused(request: ExecutionRequest) -> ValidationError {
 // ---------------------------------------------------------------------------------------------- words
 
 #[tokio::test]
-async fn a_line_that_begins_like_an_option_is_a_line_all_the_same() {
+async fn shell_line_may_begin_with_a_dash() {
     for sign in ["-", "+", "--", "-c"] {
         let result = run(&engine(), shell(format!("{sign}no-such-command; echo went on"))).await;
         assert_eq!(result.stdout, "went on\n", "{result:?}");
@@ -48,7 +48,7 @@ async fn ten_thousand_variables_arrive() {
 }
 
 #[tokio::test]
-async fn names_and_values_of_variables_may_be_odd() {
+async fn variable_names_and_values_may_hold_anything() {
     let request = exec("env").env("with blank", "a\nb").env("ünïcode", "'\"$`\\").env("EMPTY", "");
     let result = run(&engine(), request).await;
     for text in ["with blank=a\nb\n", "ünïcode='\"$`\\\n", "EMPTY=\n"] {
@@ -59,7 +59,7 @@ async fn names_and_values_of_variables_may_be_odd() {
 // --------------------------------------------------------------------------------------------- places
 
 #[tokio::test]
-async fn a_path_that_no_system_takes_is_refused_by_the_name_of_its_field() {
+async fn too_long_path_is_refused_by_field() {
     let home = TempDir::new().unwrap();
     let (here, there) = (home.path().join("here"), home.path().join("there"));
     symlink(&here, &there).unwrap();
@@ -86,7 +86,7 @@ async fn a_path_that_no_system_takes_is_refused_by_the_name_of_its_field() {
 }
 
 #[tokio::test]
-async fn a_directory_deeper_than_a_path_may_be_long_is_a_working_directory_like_others() {
+async fn working_directory_may_be_deeper_than_path_max() {
     // As long as a path may be in all.
     let home = TempDir::new().unwrap();
     let mut dir = home.path().to_path_buf();
@@ -100,7 +100,7 @@ async fn a_directory_deeper_than_a_path_may_be_long_is_a_working_directory_like_
 }
 
 #[tokio::test]
-async fn names_of_files_may_hold_anything() {
+async fn file_names_may_hold_anything() {
     let home = TempDir::new().unwrap();
     for name in [&b"new\nline"[..], b" blank ", b"not utf-8 \xff\xfe", b"$(echo no)", b"'\"\\*?["] {
         let dir = home.path().join(OsStr::from_bytes(name));
@@ -120,7 +120,7 @@ async fn names_of_files_may_hold_anything() {
 }
 
 #[tokio::test]
-async fn what_is_neither_file_nor_directory_is_no_script() {
+async fn special_file_as_script_is_refused() {
     let home = TempDir::new().unwrap();
     let fifo = home.path().join("fifo");
     let made = run(&engine(), ExecutionRequest::exec("mkfifo", [fifo.to_str().unwrap()])).await;
@@ -136,7 +136,7 @@ async fn what_is_neither_file_nor_directory_is_no_script() {
 }
 
 #[tokio::test]
-async fn an_executable_script_without_a_first_line_says_what_is_missing() {
+async fn executable_script_without_a_shebang_names_what_is_missing() {
     let home = TempDir::new().unwrap();
     for content in ["", "echo no first line\n", "#!\n"] {
         let script = home.path().join("script");
@@ -151,7 +151,7 @@ async fn an_executable_script_without_a_first_line_says_what_is_missing() {
 }
 
 #[tokio::test]
-async fn a_working_directory_that_vanishes_while_the_program_runs_is_none_of_our_business() {
+async fn working_directory_may_vanish_while_the_program_runs() {
     let home = TempDir::new().unwrap();
     let dir = home.path().join("dir");
     fs::create_dir(&dir).unwrap();
@@ -164,7 +164,7 @@ async fn a_working_directory_that_vanishes_while_the_program_runs_is_none_of_our
 // ------------------------------------------------------------------------------------------- programs
 
 #[tokio::test]
-async fn a_program_that_forks_wildly_is_stopped_with_all_it_has_made() {
+async fn fork_bomb_is_stopped_with_all_its_processes() {
     let recorder = Recorder::new();
     let engine = engine().with_event_handler(recorder.clone());
     // Each makes two more and waits, four times over: 31 shells, and a sleep below each of the last.
@@ -180,7 +180,7 @@ async fn a_program_that_forks_wildly_is_stopped_with_all_it_has_made() {
 }
 
 #[tokio::test]
-async fn a_program_that_forks_as_long_as_it_lives_comes_to_an_end() {
+async fn endlessly_forking_program_is_stopped() {
     let line = "i=0; while [ $i -lt 2000 ]; do sleep 300 & i=$((i+1)); done";
     let request = shell(line).timeout(Duration::from_millis(200));
     let result = run(&engine(), request).await;
@@ -189,7 +189,7 @@ async fn a_program_that_forks_as_long_as_it_lives_comes_to_an_end() {
 }
 
 #[tokio::test]
-async fn a_program_that_changes_its_name_its_streams_and_its_directory_ends_as_others_do() {
+async fn program_may_change_its_name_streams_and_directory() {
     let line = "cd /; exec >/dev/null 2>&1 </dev/null; exec -a other sleep 300";
     let request = shell(line).interpreter("/bin/bash").timeout(Duration::from_millis(300));
     let result = run(&engine(), request).await;
@@ -198,7 +198,7 @@ async fn a_program_that_changes_its_name_its_streams_and_its_directory_ends_as_o
 }
 
 #[tokio::test]
-async fn a_program_that_sends_signals_to_its_group_ends_itself_alone() {
+async fn signal_to_its_own_group_reaches_the_program_only() {
     let mine = shell("trap '' TERM; kill -TERM 0; echo alive; kill -KILL 0");
     let result = run(&engine(), mine).await;
     assert_eq!(result.stdout, "alive\n");
@@ -208,7 +208,7 @@ async fn a_program_that_sends_signals_to_its_group_ends_itself_alone() {
 // ------------------------------------------------------------------------------------------- settings
 
 #[tokio::test]
-async fn the_longest_durations_are_legal() {
+async fn longest_durations_are_accepted() {
     let engine = ExecutionEngine::builder()
         .config(ExecutionConfig { max_timeout_ms: u64::MAX, ..Default::default() })
         .stop_grace(Duration::MAX)
@@ -231,7 +231,7 @@ async fn the_longest_durations_are_legal() {
 }
 
 #[tokio::test]
-async fn the_shortest_durations_are_legal() {
+async fn shortest_durations_are_accepted() {
     let engine = ExecutionEngine::builder()
         .stop_grace(Duration::ZERO)
         .drain_limit(Duration::ZERO)

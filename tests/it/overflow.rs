@@ -41,7 +41,7 @@ fn assert_beginning(result: &ExecutionResult, whole: &str) {
 // Where they are.
 
 #[tokio::test]
-async fn nobody_can_guess_where_they_are() {
+async fn overflow_files_are_private_and_unpredictable() {
     let mut dirs = HashSet::new();
     let mut names = HashSet::new();
     for _ in 0..3 {
@@ -65,7 +65,7 @@ async fn nobody_can_guess_where_they_are() {
 }
 
 #[tokio::test]
-async fn a_directory_that_was_tidied_away_is_made_again() {
+async fn removed_overflow_directory_is_created_again() {
     let engine = engine_that_spills(1);
     let first = engine.run(shell("echo first")).await.unwrap();
     fs::remove_dir_all(first.stdout_overflow_file.unwrap().parent().unwrap()).unwrap();
@@ -76,7 +76,7 @@ async fn a_directory_that_was_tidied_away_is_made_again() {
 }
 
 #[tokio::test]
-async fn they_go_with_the_engine_also_while_somebody_watches_all() {
+async fn overflow_files_are_removed_with_the_engine_despite_subscriptions() {
     let engine = engine_that_spills(1);
     let every = engine.subscribe_all().await;
     let result = engine.run(shell("echo something")).await.unwrap();
@@ -89,7 +89,7 @@ async fn they_go_with_the_engine_also_while_somebody_watches_all() {
 }
 
 #[tokio::test]
-async fn what_is_lost_when_the_ending_is_decided_is_told_beside_it() {
+async fn output_lost_after_the_ending_is_reported_beside_it() {
     let builder = ExecutionEngine::builder().config(spilling(100)).overflow_disk_limit(10_000);
     let engine = builder.build().unwrap();
     let line = "trap 'seq 1 100000; exit' TERM; echo ready; while :; do sleep 0.01; done";
@@ -112,7 +112,7 @@ async fn what_is_lost_when_the_ending_is_decided_is_told_beside_it() {
 // Taking them.
 
 #[tokio::test]
-async fn one_that_is_taken_is_the_users() {
+async fn taken_overflow_file_belongs_to_the_caller() {
     let here = tempdir().unwrap();
     // Another file system than that of temporary files, on most machines.
     let elsewhere = tempdir_in("/dev/shm").unwrap();
@@ -147,7 +147,7 @@ async fn one_that_is_taken_is_the_users() {
 }
 
 #[tokio::test]
-async fn nothing_is_taken_over_something_else() {
+async fn take_overflow_replaces_no_file() {
     let here = tempdir().unwrap();
     let elsewhere = tempdir_in("/dev/shm").unwrap();
     for dir in [&here, &elsewhere] {
@@ -173,7 +173,7 @@ async fn nothing_is_taken_over_something_else() {
 }
 
 #[tokio::test]
-async fn one_that_is_still_written_cannot_be_taken_and_only_one_can_take_it() {
+async fn overflow_file_is_taken_once_and_after_the_end() {
     let dir = tempdir().unwrap();
     let engine = engine_that_spills(1);
     let id = engine.execute(shell("seq 1 1000; exec sleep 1000")).await.unwrap();
@@ -206,7 +206,7 @@ async fn one_that_is_still_written_cannot_be_taken_and_only_one_can_take_it() {
 // Where there is no room.
 
 #[tokio::test]
-async fn who_reaches_the_limit_on_disk_ends_with_a_clear_error_and_others_go_on() {
+async fn overflow_disk_limit_ends_only_the_execution_that_reaches_it() {
     const MOST: u64 = 1_000_000;
     let dir = tempdir().unwrap();
     let go = dir.path().join("go");
@@ -246,7 +246,7 @@ async fn who_reaches_the_limit_on_disk_ends_with_a_clear_error_and_others_go_on(
 }
 
 #[tokio::test]
-async fn a_full_disk_is_an_ending_and_harms_nobody_else() {
+async fn full_disk_ends_only_the_execution_that_needs_it() {
     const NOT_ALLOWED: i32 = 77;
     if let Some(disk) = host::role() {
         return fill(Path::new(&disk[0])).await;

@@ -32,7 +32,7 @@ fn says(word: &str, file: &Path) -> ExecutionRequest {
 }
 
 #[tokio::test]
-async fn one_too_many_waits_and_a_freed_permit_starts_it() {
+async fn freed_permit_starts_the_next_in_the_queue() {
     let recorder = Recorder::new();
     let engine = queueing(1, 10).event_handler(Arc::clone(&recorder) as Arc<_>).build().unwrap();
     let holder = engine.execute(shell(HOLD)).await.unwrap();
@@ -64,7 +64,7 @@ async fn one_too_many_waits_and_a_freed_permit_starts_it() {
 }
 
 #[tokio::test]
-async fn the_timeout_starts_when_the_program_does() {
+async fn timeout_excludes_the_time_in_the_queue() {
     let engine = queueing(1, 10).build().unwrap();
     let first = engine.execute(shell("sleep 1")).await.unwrap();
     let timeout = Duration::from_millis(300);
@@ -77,7 +77,7 @@ async fn the_timeout_starts_when_the_program_does() {
 }
 
 #[tokio::test]
-async fn cancelled_while_it_waits_it_ends_at_once_and_never_runs() {
+async fn cancel_in_the_queue_prevents_the_run() {
     let recorder = Recorder::new();
     let engine = queueing(1, 1).event_handler(Arc::clone(&recorder) as Arc<_>).build().unwrap();
     let dir = TempDir::new().unwrap();
@@ -106,7 +106,7 @@ async fn cancelled_while_it_waits_it_ends_at_once_and_never_runs() {
 }
 
 #[tokio::test]
-async fn higher_priority_first_and_the_oldest_among_equals() {
+async fn queue_orders_by_priority_then_age() {
     let engine = queueing(1, 10).build().unwrap();
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("order");
@@ -126,7 +126,7 @@ async fn higher_priority_first_and_the_oldest_among_equals() {
 }
 
 #[tokio::test]
-async fn a_group_has_a_limit_of_its_own_and_holds_up_nobody_else() {
+async fn full_group_blocks_no_other_executions() {
     let engine = queueing(3, 10).group("gpu", 1).build().unwrap();
     let on_gpu = || with_options(|options| options.group("gpu").priority(9));
     let first = engine.execute_with(shell(HOLD), on_gpu()).await.unwrap();
@@ -143,7 +143,7 @@ async fn a_group_has_a_limit_of_its_own_and_holds_up_nobody_else() {
 }
 
 #[tokio::test]
-async fn without_a_queue_a_full_group_refuses_by_its_name() {
+async fn full_group_without_a_queue_is_refused_by_name() {
     let engine = ExecutionEngine::builder().group("gpu", 1).build().unwrap();
     let on_gpu = || with_options(|options| options.group("gpu"));
     let holder = engine.execute_with(shell(HOLD), on_gpu()).await.unwrap();
@@ -179,7 +179,7 @@ async fn what_makes_no_sense_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_full_queue_refuses_and_leaves_nothing() {
+async fn full_queue_refuses_and_leaves_nothing() {
     let dir = TempDir::new().unwrap();
     let engine = ExecutionEngine::builder()
         .config(ExecutionConfig { log_dir: Some(dir.path().join("logs")), ..config(1) })
@@ -207,13 +207,14 @@ async fn a_full_queue_refuses_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn who_waits_has_no_process_and_no_open_file() {
+async fn queued_execution_holds_no_process_and_no_file() {
     if passed_apart(test_name!()).await {
         return;
     }
     let dir = TempDir::new().unwrap();
     let engine = queueing(1, 200).build().unwrap();
     let holder = engine.execute(shell("echo up; sleep 60")).await.unwrap();
+    running(&engine, holder).await;
     let (descriptors, threads_before) = (open_descriptors(), threads());
     let mut waiting = Vec::new();
     for number in 0..200 {
@@ -231,12 +232,12 @@ async fn who_waits_has_no_process_and_no_open_file() {
 }
 
 #[tokio::test]
-async fn a_log_that_cannot_be_opened_by_then_is_a_failed_start() {
+async fn unopenable_log_after_the_queue_is_a_failed_spawn() {
     fails_without_its_log(ExecutionOptions::default()).await;
 }
 
 #[tokio::test]
-async fn it_is_the_ending_of_one_that_would_be_tried_again_too() {
+async fn unopenable_log_after_the_queue_is_final_despite_retry() {
     fails_without_its_log(with_options(|options| options.retry(RetryPolicy::new(3)))).await;
 }
 
@@ -255,7 +256,7 @@ async fn fails_without_its_log(options: ExecutionOptions) {
 }
 
 #[tokio::test]
-async fn a_program_that_is_gone_by_then_is_told_as_gone() {
+async fn program_removed_during_the_queue_is_not_found() {
     let dir = TempDir::new().unwrap();
     let engine = queueing(1, 10).build().unwrap();
     let holder = engine.execute(shell(HOLD)).await.unwrap();
@@ -274,7 +275,7 @@ async fn a_program_that_is_gone_by_then_is_told_as_gone() {
 }
 
 #[tokio::test]
-async fn those_who_wait_are_listed_oldest_first_and_after_those_who_run() {
+async fn queued_executions_are_listed_oldest_first_after_running() {
     let engine = queueing(1, 50).build().unwrap();
     let mut expected = vec![engine.execute(shell(HOLD)).await.unwrap()];
     for priority in 0..20 {
@@ -287,7 +288,7 @@ async fn those_who_wait_are_listed_oldest_first_and_after_those_who_run() {
 }
 
 #[tokio::test]
-async fn there_is_nothing_to_signal_or_pause_while_it_waits() {
+async fn control_of_a_queued_execution_is_refused() {
     let engine = queueing(1, 10).build().unwrap();
     let holder = engine.execute(shell(HOLD)).await.unwrap();
     let waiting = engine.execute(shell("echo ran")).await.unwrap();
@@ -306,7 +307,7 @@ async fn there_is_nothing_to_signal_or_pause_while_it_waits() {
 }
 
 #[tokio::test]
-async fn shutdown_ends_those_who_wait() {
+async fn shutdown_ends_queued_executions() {
     let dir = TempDir::new().unwrap();
     let witness = dir.path().join("ran");
     let engine = queueing(1, 10).build().unwrap();
@@ -322,7 +323,7 @@ async fn shutdown_ends_those_who_wait() {
 }
 
 #[tokio::test]
-async fn dropping_the_engine_ends_those_who_wait() {
+async fn dropped_engine_ends_queued_executions() {
     let dir = TempDir::new().unwrap();
     let witness = dir.path().join("ran");
     let recorder = Recorder::new();
@@ -336,7 +337,7 @@ async fn dropping_the_engine_ends_those_who_wait() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn never_more_than_the_limit_however_they_come_and_go() {
+async fn random_load_never_exceeds_the_limit() {
     const LIMIT: usize = 3;
     let dir = TempDir::new().unwrap();
     let (alive, counts) = (dir.path().join("alive"), dir.path().join("counts"));
@@ -381,7 +382,7 @@ async fn never_more_than_the_limit_however_they_come_and_go() {
 }
 
 #[test]
-fn the_settings_travel_as_json() {
+fn queue_settings_round_trip_as_json() {
     let options: ExecutionOptions =
         serde_json::from_str(r#"{"priority": 3, "group": "gpu"}"#).unwrap();
     assert_eq!(options, with_options(|options| options.priority(3).group("gpu")));

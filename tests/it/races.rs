@@ -23,7 +23,7 @@ fn all_at_once<T: Send>(racers: usize, work: impl Fn(usize) -> T + Sync) -> Vec<
 }
 
 #[tokio::test]
-async fn of_many_that_cancel_one_does_it_and_the_others_are_told() {
+async fn one_of_many_concurrent_cancels_succeeds() {
     for _ in 0..10 {
         let engine = engine();
         let id = engine.execute(shell("sleep 60")).await.unwrap();
@@ -38,7 +38,7 @@ async fn of_many_that_cancel_one_does_it_and_the_others_are_told() {
 }
 
 #[tokio::test]
-async fn of_many_with_the_same_id_one_runs() {
+async fn one_of_many_requests_with_the_same_id_runs() {
     let home = TempDir::new().unwrap();
     let recorder = Recorder::new();
     let engine = engine().with_event_handler(recorder.clone());
@@ -76,7 +76,7 @@ async fn all_agree(engine: &ExecutionEngine, recorder: &Recorder, id: Uuid) -> E
 }
 
 #[tokio::test]
-async fn a_cancel_that_meets_the_end_of_its_program_wins_or_is_told_so() {
+async fn cancel_racing_the_exit_has_one_winner() {
     let recorder = Recorder::new();
     let engine = engine().with_event_handler(recorder.clone());
     let mut won = 0;
@@ -101,7 +101,7 @@ async fn a_cancel_that_meets_the_end_of_its_program_wins_or_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_timeout_that_meets_the_end_of_its_program_gives_one_account() {
+async fn timeout_racing_the_exit_has_one_winner() {
     let recorder = Recorder::new();
     let engine = engine().with_event_handler(recorder.clone());
     let mut timed_out = 0;
@@ -118,7 +118,7 @@ async fn a_timeout_that_meets_the_end_of_its_program_gives_one_account() {
 }
 
 #[tokio::test]
-async fn an_execution_that_is_removed_the_moment_it_ends_is_removed_once() {
+async fn one_of_many_concurrent_removals_succeeds() {
     for _ in 0..20 {
         let engine = engine();
         let id = engine.execute(shell("exit 0")).await.unwrap();
@@ -142,7 +142,7 @@ fn look_until<T>(mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 #[tokio::test]
-async fn whose_status_is_an_ending_has_a_result_and_can_be_removed() {
+async fn terminal_status_implies_result_available() {
     let engine = engine();
     for _ in 0..200 {
         let id = engine.execute(shell("head -c 200000 /dev/zero")).await.unwrap();
@@ -153,7 +153,7 @@ async fn whose_status_is_an_ending_has_a_result_and_can_be_removed() {
 }
 
 #[tokio::test]
-async fn who_is_listed_as_ended_is_listed_with_an_ending() {
+async fn listed_terminal_status_implies_ending() {
     let engine = engine();
     for _ in 0..200 {
         let id = engine.execute(shell("head -c 200000 /dev/zero")).await.unwrap();
@@ -168,7 +168,7 @@ async fn who_is_listed_as_ended_is_listed_with_an_ending() {
 }
 
 #[tokio::test]
-async fn a_plan_whose_status_is_an_ending_can_be_removed() {
+async fn terminal_plan_status_implies_removable() {
     let engine = engine();
     for _ in 0..200 {
         let plan = ExecutionPlan::parallel([shell("true")]);
@@ -180,7 +180,7 @@ async fn a_plan_whose_status_is_an_ending_can_be_removed() {
 }
 
 #[tokio::test]
-async fn looking_and_cleaning_up_disturbs_nobody_who_runs() {
+async fn concurrent_queries_and_cleanup_disturb_no_execution() {
     let engine = engine_with(|config| config.max_in_memory_executions = 5);
     let answers = all_at_once(8, |number| {
         let mut refused = 0;

@@ -47,7 +47,7 @@ async fn a_second_passes() {
 // ------------------------------------------------------------------------------------------ by count
 
 #[tokio::test]
-async fn beyond_the_count_the_oldest_are_forgotten_as_others_end() {
+async fn oldest_records_are_evicted_beyond_the_count() {
     let engine = remembering(3, 3600);
     let mut ids = Vec::new();
     for number in 0..5 {
@@ -60,7 +60,7 @@ async fn beyond_the_count_the_oldest_are_forgotten_as_others_end() {
 }
 
 #[tokio::test]
-async fn it_is_the_end_that_counts_and_not_the_start() {
+async fn eviction_order_is_by_end() {
     let home = TempDir::new().unwrap();
     let gate = home.path().join("gate");
     let engine = remembering(2, 3600);
@@ -75,7 +75,7 @@ async fn it_is_the_end_that_counts_and_not_the_start() {
 // -------------------------------------------------------------------------------------------- by age
 
 #[tokio::test]
-async fn what_is_too_old_is_forgotten_when_another_one_ends() {
+async fn expired_record_is_evicted_at_the_next_end() {
     let engine = remembering(1000, 1);
     let old = run(&engine, "exit 0").await;
     assert!(knows(&engine, old).await);
@@ -86,7 +86,7 @@ async fn what_is_too_old_is_forgotten_when_another_one_ends() {
 }
 
 #[tokio::test]
-async fn cleaning_up_forgets_what_is_too_old_and_says_how_many() {
+async fn cleanup_evicts_expired_records_and_returns_the_count() {
     let engine = engine_with(|config| {
         // So that the end of one does not forget the other on a machine that is very busy.
         config.enable_auto_cleanup = false;
@@ -100,7 +100,7 @@ async fn cleaning_up_forgets_what_is_too_old_and_says_how_many() {
 }
 
 #[tokio::test]
-async fn the_cleanup_task_forgets_while_nothing_else_happens() {
+async fn cleanup_task_evicts_while_the_engine_is_idle() {
     let engine = Arc::new(remembering(1000, 1));
     Arc::clone(&engine).start_cleanup_task();
     // Twice, and before there is anything to forget.
@@ -113,7 +113,7 @@ async fn the_cleanup_task_forgets_while_nothing_else_happens() {
 }
 
 #[test]
-fn the_cleanup_task_needs_no_runtime_of_its_caller() {
+fn cleanup_task_needs_no_runtime_of_its_caller() {
     let engine = Arc::new(remembering(1000, 1));
     Arc::clone(&engine).start_cleanup_task();
     let runtime = || tokio::runtime::Runtime::new().unwrap();
@@ -124,7 +124,7 @@ fn the_cleanup_task_needs_no_runtime_of_its_caller() {
 // ----------------------------------------------------------------------------------- what is running
 
 #[tokio::test]
-async fn what_runs_is_never_forgotten_however_old_or_many() {
+async fn running_executions_are_never_evicted() {
     let home = TempDir::new().unwrap();
     let gate = home.path().join("gate");
     let engine = Arc::new(remembering(1, 1));
@@ -160,7 +160,7 @@ async fn what_runs_is_never_forgotten_however_old_or_many() {
 }
 
 #[tokio::test]
-async fn a_waiter_gets_its_result_even_if_the_record_is_forgotten_at_once() {
+async fn waiter_gets_its_result_despite_eviction() {
     const COUNT: usize = 20;
     let home = TempDir::new().unwrap();
     let gate = home.path().join("gate");
@@ -190,7 +190,7 @@ async fn a_waiter_gets_its_result_even_if_the_record_is_forgotten_at_once() {
 // ---------------------------------------------------------------------------------- only when asked
 
 #[tokio::test]
-async fn without_auto_cleanup_only_explicit_calls_remove_anything() {
+async fn without_auto_cleanup_only_explicit_calls_evict() {
     let engine = Arc::new(engine_with(|config| {
         config.enable_auto_cleanup = false;
         config.max_in_memory_executions = 2;
@@ -213,7 +213,7 @@ async fn without_auto_cleanup_only_explicit_calls_remove_anything() {
 }
 
 #[tokio::test]
-async fn one_that_is_removed_is_unknown_and_its_id_is_free() {
+async fn removed_execution_is_unknown_and_its_id_is_free() {
     let home = TempDir::new().unwrap();
     let engine = engine_with(|config| config.log_dir = Some(home.path().to_path_buf()));
     let id = run(&engine, "exit 3").await;
@@ -229,7 +229,7 @@ async fn one_that_is_removed_is_unknown_and_its_id_is_free() {
 }
 
 #[tokio::test]
-async fn one_that_was_removed_is_not_counted_by_retention_any_more() {
+async fn removed_execution_does_not_count_for_retention() {
     let engine = remembering(2, 3600);
     let ids = [run(&engine, "exit 0").await, run(&engine, "exit 0").await];
     engine.remove_execution(ids[1]).await.unwrap();
@@ -240,7 +240,7 @@ async fn one_that_was_removed_is_not_counted_by_retention_any_more() {
 // ----------------------------------------------------------------------------------------- unlimited
 
 #[tokio::test]
-async fn the_largest_numbers_mean_for_ever() {
+async fn largest_retention_values_evict_nothing() {
     let engine = Arc::new(remembering(usize::MAX, u64::MAX));
     Arc::clone(&engine).start_cleanup_task();
     let mut ids = Vec::new();
@@ -253,7 +253,7 @@ async fn the_largest_numbers_mean_for_ever() {
 }
 
 #[tokio::test]
-async fn a_wait_that_begins_after_all_is_forgotten_is_told_so() {
+async fn wait_after_eviction_is_not_found() {
     let engine = remembering(1, 3600);
     let id = run(&engine, "exit 0").await;
     run(&engine, "exit 0").await;

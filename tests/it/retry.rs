@@ -51,7 +51,7 @@ fn watched(builder: EngineBuilder) -> (ExecutionEngine, Arc<Recorder>) {
 // ---------------------------------------------------------------------------------- how often
 
 #[tokio::test]
-async fn it_is_tried_again_until_it_is_a_success_and_every_attempt_is_told() {
+async fn retries_until_success_and_reports_every_attempt() {
     let dir = TempDir::new().unwrap();
     let (engine, recorder) = watched(ExecutionEngine::builder());
     let request = counting(&dir, "echo attempt $n; [ $n = 3 ]");
@@ -101,7 +101,7 @@ async fn it_is_tried_again_until_it_is_a_success_and_every_attempt_is_told() {
 }
 
 #[tokio::test]
-async fn no_more_attempts_than_asked_for() {
+async fn attempts_are_bounded() {
     for attempts in [1, 2, 4] {
         let dir = TempDir::new().unwrap();
         let result =
@@ -113,7 +113,7 @@ async fn no_more_attempts_than_asked_for() {
 }
 
 #[tokio::test]
-async fn only_the_endings_asked_for_are_tried_again() {
+async fn only_listed_endings_are_retried() {
     let cases = [
         ("exit 75", vec![RetryOn::ExitCode(75)], 2),
         ("exit 1", vec![RetryOn::ExitCode(75)], 1),
@@ -131,7 +131,7 @@ async fn only_the_endings_asked_for_are_tried_again() {
 }
 
 #[tokio::test]
-async fn a_broken_limit_is_final() {
+async fn exceeded_limit_is_final() {
     let dir = TempDir::new().unwrap();
     let engine = engine_with(|config| {
         config.max_output_size_bytes = 100;
@@ -143,7 +143,7 @@ async fn a_broken_limit_is_final() {
 }
 
 #[tokio::test]
-async fn each_attempt_has_the_whole_timeout() {
+async fn every_attempt_has_the_whole_timeout() {
     let dir = TempDir::new().unwrap();
     let timeout = Duration::from_millis(300);
     let request = counting(&dir, "exec sleep 60").timeout(timeout);
@@ -158,7 +158,7 @@ async fn each_attempt_has_the_whole_timeout() {
 }
 
 #[tokio::test]
-async fn a_program_that_could_not_be_started_is_tried_again() {
+async fn failed_spawn_is_retried() {
     let dir = TempDir::new().unwrap();
     let program = dir.path().join("program");
     let write = |content: &str| {
@@ -183,7 +183,7 @@ async fn a_program_that_could_not_be_started_is_tried_again() {
 // ------------------------------------------------------------------------- stopped at each stage
 
 #[tokio::test]
-async fn a_cancel_between_attempts_works_at_once() {
+async fn cancel_during_the_delay_ends_at_once() {
     let dir = TempDir::new().unwrap();
     let (engine, recorder) = watched(ExecutionEngine::builder());
     let request = counting(&dir, "echo attempt $n; exit 1");
@@ -205,7 +205,7 @@ async fn a_cancel_between_attempts_works_at_once() {
 }
 
 #[tokio::test]
-async fn a_cancel_during_a_later_attempt_is_the_end() {
+async fn cancel_during_a_later_attempt_is_final() {
     let dir = TempDir::new().unwrap();
     let second = dir.path().join("second");
     let engine = engine();
@@ -221,7 +221,7 @@ async fn a_cancel_during_a_later_attempt_is_the_end() {
 }
 
 #[tokio::test]
-async fn the_end_of_the_engine_ends_a_pause() {
+async fn dropped_engine_ends_a_retry_delay() {
     let (engine, recorder) = watched(ExecutionEngine::builder());
     let id = engine.execute_with(shell("exit 1"), retrying(much_later(3))).await.unwrap();
     recorder.when(id, has_retrying).await;
@@ -237,7 +237,7 @@ async fn the_end_of_the_engine_ends_a_pause() {
 }
 
 #[tokio::test]
-async fn the_permit_is_kept_and_there_is_nothing_to_signal_between_attempts() {
+async fn delay_keeps_the_permit_and_refuses_signals() {
     let config = ExecutionConfig { max_concurrent_executions: 1, ..Default::default() };
     let (engine, recorder) = watched(ExecutionEngine::builder().config(config));
     let id = engine.execute_with(shell("exit 1"), retrying(much_later(3))).await.unwrap();
@@ -254,7 +254,7 @@ async fn the_permit_is_kept_and_there_is_nothing_to_signal_between_attempts() {
 }
 
 #[tokio::test]
-async fn who_signals_an_attempt_that_has_just_ended_is_not_told_that_all_has_ended() {
+async fn signal_to_an_ended_attempt_is_not_already_ended() {
     // What the program leaves behind writes on, so that collecting its output takes a while.
     let engine =
         ExecutionEngine::builder().drain_limit(Duration::from_millis(500)).build().unwrap();
@@ -280,7 +280,7 @@ async fn is_told_to_wait(engine: &ExecutionEngine, id: Uuid, error: ExecutionErr
 }
 
 #[tokio::test]
-async fn who_signals_an_attempt_that_cannot_start_does_not_wait_for_the_next() {
+async fn signal_to_a_failed_spawn_is_refused_at_once() {
     let dir = TempDir::new().unwrap();
     let program = dir.path().join("copy");
     fs::copy("/bin/true", &program).unwrap();
@@ -293,7 +293,7 @@ async fn who_signals_an_attempt_that_cannot_start_does_not_wait_for_the_next() {
 }
 
 #[tokio::test]
-async fn a_later_attempt_can_be_signalled_and_paused() {
+async fn later_attempt_can_be_signalled_and_paused() {
     let dir = TempDir::new().unwrap();
     let second = dir.path().join("second");
     let engine = engine();
@@ -308,7 +308,7 @@ async fn a_later_attempt_can_be_signalled_and_paused() {
 }
 
 #[tokio::test]
-async fn nothing_of_a_failed_attempt_is_there_when_the_next_one_begins() {
+async fn attempt_leaves_nothing_for_the_next() {
     let dir = TempDir::new().unwrap();
     let pid = dir.path().join("pid");
     let pid = pid.display();
@@ -331,7 +331,7 @@ async fn nothing_of_a_failed_attempt_is_there_when_the_next_one_begins() {
 // ------------------------------------------------------------------------------ input and output
 
 #[tokio::test]
-async fn what_an_attempt_has_printed_takes_no_room_from_the_next() {
+async fn output_limit_applies_per_attempt() {
     for strategy in
         [OversizedOutputStrategy::TruncateWithWarning, OversizedOutputStrategy::StreamToFile]
     {
@@ -350,7 +350,7 @@ async fn what_an_attempt_has_printed_takes_no_room_from_the_next() {
 }
 
 #[tokio::test]
-async fn who_watches_is_told_of_all_attempts_in_one_sequence() {
+async fn subscription_has_all_attempts_in_one_sequence() {
     let dir = TempDir::new().unwrap();
     let (engine, recorder) = watched(ExecutionEngine::builder());
     // An unfinished line at the end of an attempt is a line of that attempt.
@@ -389,7 +389,7 @@ async fn who_watches_is_told_of_all_attempts_in_one_sequence() {
 }
 
 #[tokio::test]
-async fn one_that_comes_between_attempts_gets_what_is_held() {
+async fn late_subscription_during_the_delay_gets_the_journal() {
     let dir = TempDir::new().unwrap();
     let (engine, recorder) = watched(ExecutionEngine::builder());
     let then = "echo attempt $n; [ $n = 2 ] || exit 1; while [ ! -e $0.go ]; do sleep 0.01; done";
@@ -424,7 +424,7 @@ async fn logs_have_all_attempts() {
 }
 
 #[tokio::test]
-async fn each_attempt_reads_the_same_input() {
+async fn every_attempt_reads_the_same_input() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("input");
     fs::write(&file, "from a file").unwrap();
@@ -441,7 +441,7 @@ async fn each_attempt_reads_the_same_input() {
 // ------------------------------------------------------------------------------------- settings
 
 #[tokio::test]
-async fn settings_that_make_no_sense_are_refused() {
+async fn invalid_retry_settings_are_refused() {
     let cases = [
         ("attempts", retrying(RetryPolicy::new(0))),
         ("multiplier", retrying(RetryPolicy::new(2).multiplier(0))),
@@ -465,7 +465,7 @@ async fn settings_that_make_no_sense_are_refused() {
 }
 
 #[tokio::test]
-async fn one_that_waited_in_the_queue_is_tried_again_too() {
+async fn queued_execution_is_retried() {
     let dir = TempDir::new().unwrap();
     let engine = ExecutionEngine::builder()
         .config(ExecutionConfig { max_concurrent_executions: 1, ..Default::default() })
@@ -482,7 +482,7 @@ async fn one_that_waited_in_the_queue_is_tried_again_too() {
 }
 
 #[tokio::test]
-async fn a_step_of_a_plan_is_tried_again() {
+async fn plan_step_is_retried() {
     let dir = TempDir::new().unwrap();
     let PlanSpec { plan, options, .. } = ExecutionPlan::builder()
         .step("flaky", counting(&dir, "echo $n; [ $n = 3 ]"))
@@ -499,7 +499,7 @@ async fn a_step_of_a_plan_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_plan_that_is_cancelled_ends_the_pause_of_its_step() {
+async fn cancelled_plan_ends_the_retry_delay_of_its_step() {
     let (engine, recorder) = watched(ExecutionEngine::builder());
     let plan = ExecutionPlan::serial([shell("exit 1"), shell("true")]);
     let (id, first) = (plan.id, plan.commands[0].id);
@@ -513,7 +513,7 @@ async fn a_plan_that_is_cancelled_ends_the_pause_of_its_step() {
 }
 
 #[tokio::test]
-async fn retry_travels_as_json() {
+async fn retry_round_trips_as_json() {
     let text = r#"{"retry": {"attempts": 4, "initial_delay_ms": 50, "jitter": "full",
         "retry_on": [{"type": "timeout"}, {"type": "exit_code", "code": 75}]}}"#;
     let options: ExecutionOptions = serde_json::from_str(text).unwrap();

@@ -59,7 +59,7 @@ fn is_done(result: &ExecutionResult) -> bool {
 // ------------------------------------------------------------------------------------------------ none
 
 #[test]
-fn an_engine_needs_no_runtime_to_be_made_used_and_waited_for() {
+fn engine_needs_no_runtime() {
     let home = TempDir::new().unwrap();
     let engine = engine_with(|config| config.log_dir = Some(home.path().to_path_buf()));
     let result = block_on(engine.run(shell("echo done"))).unwrap();
@@ -74,7 +74,7 @@ fn an_engine_needs_no_runtime_to_be_made_used_and_waited_for() {
 }
 
 #[test]
-fn a_timeout_comes_although_nobody_polls_anything() {
+fn timeout_fires_without_polling() {
     let engine = engine();
     let request = shell("sleep 60").timeout(Duration::from_millis(50));
     let id = at_once(engine.execute(request)).unwrap();
@@ -86,7 +86,7 @@ fn a_timeout_comes_although_nobody_polls_anything() {
 // --------------------------------------------------------------------------------------------- several
 
 #[test]
-fn a_runtime_without_timers_and_input_is_enough() {
+fn runtime_without_timers_and_io_is_enough() {
     let engine = engine();
     let request = shell("echo done").timeout(Duration::from_secs(60));
     let result = bare_runtime().block_on(engine.run(request)).unwrap();
@@ -94,7 +94,7 @@ fn a_runtime_without_timers_and_input_is_enough() {
 }
 
 #[test]
-fn an_execution_outlives_the_runtime_that_started_it() {
+fn execution_outlives_the_runtime_that_started_it() {
     let home = TempDir::new().unwrap();
     let (request, gate) = gated(&home);
     let first = runtime();
@@ -115,7 +115,7 @@ fn an_execution_outlives_the_runtime_that_started_it() {
 }
 
 #[test]
-fn a_runtime_that_is_dropped_takes_its_waiter_along_and_not_the_execution() {
+fn dropped_runtime_drops_its_waiters_only() {
     let home = TempDir::new().unwrap();
     let (request, gate) = gated(&home);
     let id = request.id;
@@ -138,7 +138,7 @@ fn a_runtime_that_is_dropped_takes_its_waiter_along_and_not_the_execution() {
 }
 
 #[test]
-fn an_execution_goes_on_while_its_runtime_stands_still() {
+fn execution_continues_while_its_runtime_is_blocked() {
     let home = TempDir::new().unwrap();
     let engine = engine();
     let only_thread = Builder::new_current_thread().enable_all().build().unwrap();
@@ -153,7 +153,7 @@ fn an_execution_goes_on_while_its_runtime_stands_still() {
 }
 
 #[test]
-fn waiters_on_different_runtimes_are_woken_by_the_same_ending() {
+fn waiters_on_different_runtimes_are_woken() {
     let home = TempDir::new().unwrap();
     let (request, gate) = gated(&home);
     let engine = engine();
@@ -172,7 +172,7 @@ fn waiters_on_different_runtimes_are_woken_by_the_same_ending() {
 }
 
 #[test]
-fn a_wait_may_move_from_one_runtime_to_another() {
+fn wait_may_move_between_runtimes() {
     let home = TempDir::new().unwrap();
     let (request, gate) = gated(&home);
     let engine = engine();
@@ -189,7 +189,7 @@ fn a_wait_may_move_from_one_runtime_to_another() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn calls_may_be_spawned_from_many_tasks_and_threads() {
+async fn calls_may_come_from_many_tasks_and_threads() {
     fn travels<T: Clone + Send + Sync + 'static>(value: T) -> T {
         value
     }
@@ -220,7 +220,7 @@ async fn start_endless(engine: &ExecutionEngine, recorder: &Recorder) -> u32 {
 }
 
 #[tokio::test]
-async fn an_engine_may_be_dropped_inside_async_code_of_one_thread() {
+async fn engine_may_be_dropped_in_a_current_thread_runtime() {
     let recorder = Recorder::new();
     let engine = engine().with_event_handler(recorder.clone());
     let pid = start_endless(&engine, &recorder).await;
@@ -229,7 +229,7 @@ async fn an_engine_may_be_dropped_inside_async_code_of_one_thread() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_engine_may_be_dropped_inside_async_code_of_several_threads() {
+async fn engine_may_be_dropped_in_a_multi_thread_runtime() {
     let recorder = Recorder::new();
     let engine = Arc::new(engine().with_event_handler(recorder.clone()));
     Arc::clone(&engine).start_cleanup_task();
@@ -239,7 +239,7 @@ async fn an_engine_may_be_dropped_inside_async_code_of_several_threads() {
 }
 
 #[tokio::test]
-async fn an_engine_that_has_run_nothing_may_be_dropped_anywhere() {
+async fn unused_engine_may_be_dropped_anywhere() {
     drop(engine());
     drop(engine().with_event_handler(Recorder::new()));
     let engine = Arc::new(engine());
@@ -284,7 +284,7 @@ impl Drop for OwnsARuntime {
 }
 
 #[tokio::test]
-async fn a_handler_is_dropped_where_it_may_end_a_runtime_of_its_own() {
+async fn handler_with_its_own_runtime_may_be_dropped() {
     for with_plan in [false, true] {
         for _ in 0..5 {
             let has_ended = Arc::new(AtomicBool::new(false));
@@ -306,7 +306,7 @@ async fn a_handler_is_dropped_where_it_may_end_a_runtime_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_handler_may_drop_the_last_handle_of_its_engine() {
+async fn handler_may_drop_the_last_handle_of_its_engine() {
     let home = TempDir::new().unwrap();
     let file = home.path().join("pid");
     let handler = Arc::new(Drops::default());

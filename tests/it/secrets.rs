@@ -86,7 +86,7 @@ fn reversed() -> String {
 }
 
 #[tokio::test]
-async fn no_value_of_the_environment_is_shown_anywhere() {
+async fn environment_values_are_shown_nowhere() {
     let home = TempDir::new().unwrap();
     let logs = home.path().join("logs");
     let traces = Traces::of_this_process();
@@ -151,7 +151,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[tokio::test]
-async fn logs_and_the_directories_made_for_them_are_for_their_user_alone() {
+async fn logs_and_their_directories_are_private() {
     let home = TempDir::new().unwrap();
     let outer = home.path().join("outer");
     let engine = engine_with(|config| config.log_dir = Some(outer.join("logs")));
@@ -170,7 +170,7 @@ async fn logs_and_the_directories_made_for_them_are_for_their_user_alone() {
 }
 
 #[tokio::test]
-async fn a_log_directory_that_is_there_stays_as_it_is() {
+async fn existing_log_directory_keeps_its_mode() {
     let home = TempDir::new().unwrap();
     let logs = home.path().join("logs");
     fs::create_dir(&logs).unwrap();
@@ -182,7 +182,7 @@ async fn a_log_directory_that_is_there_stays_as_it_is() {
 }
 
 #[tokio::test]
-async fn overflow_files_have_names_that_nobody_can_foresee() {
+async fn overflow_file_names_are_unpredictable() {
     let engine = engine_with(|config| {
         config.max_output_size_bytes = 1;
         config.oversized_output_strategy = OversizedOutputStrategy::StreamToFile;

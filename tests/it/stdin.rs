@@ -49,7 +49,7 @@ fn much() -> Vec<u8> {
 // Bytes and files.
 
 #[tokio::test]
-async fn without_input_there_is_nothing_to_read() {
+async fn default_stdin_is_empty() {
     let result = engine().run(shell("cat; echo end")).await.unwrap();
     assert_eq!(result.stdout, "end\n");
     let result = run(program("cat", []), StdinSource::bytes("")).await;
@@ -57,14 +57,14 @@ async fn without_input_there_is_nothing_to_read() {
 }
 
 #[tokio::test]
-async fn bytes_arrive_whole_however_many_there_are() {
+async fn stdin_bytes_arrive_complete() {
     let much = much();
     let result = run(program("cat", []), StdinSource::bytes(much.clone())).await;
     assert!(result.success && result.stdout_bytes() == much);
 }
 
 #[tokio::test]
-async fn a_program_that_reads_nothing_or_little_is_no_failure() {
+async fn unread_stdin_is_no_failure() {
     for line in ["true", "exec <&-; sleep 0.05; true", "head -c 10 >/dev/null", "sleep 0.05"] {
         let result = run(shell(line), StdinSource::bytes(much())).await;
         assert_eq!(result.ending, Ending::Exited { code: 0 }, "{line}");
@@ -72,7 +72,7 @@ async fn a_program_that_reads_nothing_or_little_is_no_failure() {
 }
 
 #[tokio::test]
-async fn a_file_is_read_from_its_beginning() {
+async fn stdin_file_is_read_from_its_beginning() {
     let dir = tempdir().unwrap();
     let file = dir.path().join("input");
     fs::write(&file, much()).unwrap();
@@ -83,7 +83,7 @@ async fn a_file_is_read_from_its_beginning() {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_read_refuses_the_request() {
+async fn unreadable_stdin_file_refuses_the_request() {
     let dir = tempdir().unwrap();
     let engine = engine();
     for path in [dir.path().join("missing"), dir.path().to_path_buf()] {
@@ -97,7 +97,7 @@ async fn a_file_that_cannot_be_read_refuses_the_request() {
 }
 
 #[tokio::test]
-async fn a_file_that_goes_while_the_execution_waits_is_an_ending() {
+async fn stdin_file_removed_during_the_queue_is_an_ending() {
     let dir = tempdir().unwrap();
     let file = dir.path().join("input");
     fs::write(&file, "content").unwrap();
@@ -118,7 +118,7 @@ async fn make_fifo(path: &Path) {
 }
 
 #[tokio::test]
-async fn a_fifo_without_a_writer_is_empty_and_keeps_nobody_waiting() {
+async fn stdin_fifo_without_a_writer_is_empty() {
     let dir = tempdir().unwrap();
     let fifo = dir.path().join("fifo");
     make_fifo(&fifo).await;
@@ -127,7 +127,7 @@ async fn a_fifo_without_a_writer_is_empty_and_keeps_nobody_waiting() {
 }
 
 #[tokio::test]
-async fn a_writer_that_waits_at_a_fifo_meets_the_program_and_nobody_else() {
+async fn stdin_fifo_writer_reaches_the_program() {
     let dir = tempdir().unwrap();
     let fifo = dir.path().join("fifo");
     make_fifo(&fifo).await;
@@ -160,7 +160,7 @@ async fn a_writer_that_waits_at_a_fifo_meets_the_program_and_nobody_else() {
 }
 
 #[test]
-fn input_is_plain_data_and_is_not_shown() {
+fn stdin_bytes_round_trip_and_are_not_shown() {
     for source in [
         StdinSource::Null,
         StdinSource::bytes("secret text"),
@@ -176,7 +176,7 @@ fn input_is_plain_data_and_is_not_shown() {
 }
 
 #[test]
-fn input_with_a_field_that_is_not_known_is_refused() {
+fn stdin_with_unknown_field_is_refused() {
     for kind in ["null", "piped", "bytes", "file"] {
         for field in ["data", "path", "other"] {
             let known = matches!((kind, field), ("bytes", "data") | ("file", "path"));
@@ -192,7 +192,7 @@ fn input_with_a_field_that_is_not_known_is_refused() {
 // A conversation.
 
 #[tokio::test]
-async fn a_program_can_be_talked_to() {
+async fn piped_stdin_allows_a_dialogue() {
     let engine = engine();
     let line = "while read a b; do [ $a = bye ] && exit 7; echo $((a + b)); done";
     let id = start_piped(&engine, shell(line)).await;
@@ -214,7 +214,7 @@ async fn a_program_can_be_talked_to() {
 }
 
 #[tokio::test]
-async fn what_was_written_before_the_close_is_read_to_the_end() {
+async fn close_stdin_delivers_what_was_written() {
     let (engine, dir) = (engine(), tempdir().unwrap());
     let may_end = dir.path().join("may end");
     // One that has ended already is refused for that.
@@ -239,7 +239,7 @@ async fn what_was_written_before_the_close_is_read_to_the_end() {
 }
 
 #[tokio::test]
-async fn a_program_that_reads_something_else_cannot_be_written_to() {
+async fn write_without_piped_stdin_is_refused() {
     let engine = engine();
     for source in [StdinSource::Null, StdinSource::bytes("x"), StdinSource::file("/dev/null")] {
         let request = program("sleep", ["1000"]);
@@ -257,7 +257,7 @@ async fn a_program_that_reads_something_else_cannot_be_written_to() {
 }
 
 #[tokio::test]
-async fn portions_of_many_writers_are_not_mixed() {
+async fn concurrent_writes_are_not_interleaved() {
     let engine = engine();
     let id = start_piped(&engine, program("cat", [])).await;
     let writers = (b'a'..=b'p').map(|letter| {
@@ -283,7 +283,7 @@ async fn portions_of_many_writers_are_not_mixed() {
 }
 
 #[tokio::test]
-async fn a_write_to_a_program_that_does_not_read_waits_and_ends_with_it() {
+async fn write_to_a_program_that_does_not_read_ends_with_it() {
     let engine = engine();
     let line = "read line; echo $line; exec sleep 1000";
     let id = start_piped(&engine, shell(line)).await;
@@ -309,7 +309,7 @@ async fn a_write_to_a_program_that_does_not_read_waits_and_ends_with_it() {
 }
 
 #[tokio::test]
-async fn a_write_that_is_dropped_breaks_nothing() {
+async fn dropped_write_leaves_stdin_usable() {
     let engine = engine();
     let dir = tempdir().unwrap();
     let go = dir.path().join("go");
@@ -326,7 +326,7 @@ async fn a_write_that_is_dropped_breaks_nothing() {
 }
 
 #[tokio::test]
-async fn a_write_that_nobody_polls_any_more_does_not_keep_the_input_open() {
+async fn unpolled_write_does_not_keep_stdin_open() {
     let engine = engine();
     let dir = tempdir().unwrap();
     let go = dir.path().join("go");
@@ -342,7 +342,7 @@ async fn a_write_that_nobody_polls_any_more_does_not_keep_the_input_open() {
 }
 
 #[tokio::test]
-async fn one_that_waits_in_the_queue_can_be_written_to() {
+async fn queued_execution_accepts_stdin() {
     let engine = one_at_a_time();
     let first = engine.execute(program("sleep", ["1000"])).await.unwrap();
     // Its input is a pipe that it reads with no signal held back.
@@ -368,7 +368,7 @@ async fn one_that_waits_in_the_queue_can_be_written_to() {
 // Passing on a reader.
 
 #[tokio::test]
-async fn a_reader_is_passed_on_and_the_program_can_still_be_written_to() {
+async fn pipe_stdin_leaves_stdin_open() {
     let engine = engine();
     let id = start_piped(&engine, program("cat", [])).await;
     let much = much();
@@ -381,7 +381,7 @@ async fn a_reader_is_passed_on_and_the_program_can_still_be_written_to() {
 }
 
 #[tokio::test]
-async fn a_program_that_stops_reading_ends_the_passing_on() {
+async fn pipe_stdin_ends_when_the_program_closes_stdin() {
     let engine = engine();
     let id = start_piped(&engine, shell("head -c 5; exec <&-; exec sleep 1000")).await;
     let endless = tokio::io::repeat(b'x');
@@ -392,7 +392,7 @@ async fn a_program_that_stops_reading_ends_the_passing_on() {
 }
 
 #[tokio::test]
-async fn a_reader_that_never_gives_anything_is_left_when_the_program_ends() {
+async fn pipe_stdin_ends_with_the_program() {
     let engine = engine();
     let id = start_piped(&engine, shell("sleep 0.05; exit 3")).await;
     let (silent, _open) = tokio::io::duplex(64);
@@ -402,7 +402,7 @@ async fn a_reader_that_never_gives_anything_is_left_when_the_program_ends() {
 }
 
 #[tokio::test]
-async fn a_reader_that_fails_is_an_error_of_the_call_alone() {
+async fn failing_reader_fails_the_call_only() {
     struct Fails;
 
     impl AsyncRead for Fails {
@@ -429,7 +429,7 @@ async fn a_reader_that_fails_is_an_error_of_the_call_alone() {
 // A broken pipe.
 
 #[tokio::test]
-async fn a_host_that_would_die_of_a_broken_pipe_survives() {
+async fn broken_pipe_does_not_kill_a_host_with_default_sigpipe() {
     if passed_apart(test_name!()).await {
         return;
     }

@@ -49,7 +49,7 @@ async fn timed_out_once_ready(engine: ExecutionEngine, line: &str) -> ExecutionR
 // ------------------------------------------------------------------------------------------ the ladder
 
 #[tokio::test]
-async fn a_program_that_obeys_may_tidy_up_and_its_last_words_are_kept() {
+async fn program_may_clean_up_during_the_grace() {
     let line = format!("trap 'echo bye; exit 0' TERM; {WAIT}");
     let result = stopped_once_ready(with_grace(PATIENCE), &line, ExecutionOptions::default()).await;
     assert_eq!(result.stdout, "ready\nbye\n");
@@ -58,7 +58,7 @@ async fn a_program_that_obeys_may_tidy_up_and_its_last_words_are_kept() {
 }
 
 #[tokio::test]
-async fn a_program_that_ignores_it_is_killed_after_the_grace() {
+async fn program_that_ignores_sigterm_is_killed_after_the_grace() {
     let grace = Duration::from_millis(300);
     let line = format!("trap '' TERM; echo ready; {LONG}; {LONG}");
     let result = stopped_once_ready(with_grace(grace), &line, ExecutionOptions::default()).await;
@@ -70,7 +70,7 @@ async fn a_program_that_ignores_it_is_killed_after_the_grace() {
 }
 
 #[tokio::test]
-async fn the_grace_of_an_execution_goes_before_that_of_the_engine() {
+async fn grace_of_the_options_overrides_the_engine() {
     let line = format!("trap '' TERM; echo ready; {LONG}");
     let options = ExecutionOptions::default().stop_grace(Duration::ZERO);
     let engine = with_grace(Duration::from_secs(3600));
@@ -79,7 +79,7 @@ async fn the_grace_of_an_execution_goes_before_that_of_the_engine() {
 }
 
 #[tokio::test]
-async fn both_signals_can_be_chosen() {
+async fn stop_and_final_signals_are_configurable() {
     let quits = format!("trap 'echo asked; exit 0' USR1; {WAIT}");
     let options = ExecutionOptions::default().stop_signal(Signal::User1);
     let result = stopped_once_ready(with_grace(PATIENCE), &quits, options).await;
@@ -96,7 +96,7 @@ async fn both_signals_can_be_chosen() {
 }
 
 #[tokio::test]
-async fn where_the_first_signal_is_sigkill_no_other_is_sent() {
+async fn sigkill_as_stop_signal_is_the_only_signal() {
     for kill in [Signal::Kill, Signal::Other(9)] {
         let options = ExecutionOptions::default().stop_signal(kill).final_signal(Signal::Hangup);
         let line = format!("trap 'echo hung up; exit' HUP; {WAIT}");
@@ -107,7 +107,7 @@ async fn where_the_first_signal_is_sigkill_no_other_is_sent() {
 }
 
 #[tokio::test]
-async fn a_program_that_stands_still_can_obey() {
+async fn stopped_program_can_handle_sigterm() {
     let recorder = Recorder::new();
     let engine = with_grace(PATIENCE).with_event_handler(recorder.clone());
     let line = "trap 'echo bye; exit 0' TERM; kill -STOP $$; echo went on without reason";
@@ -122,7 +122,7 @@ async fn a_program_that_stands_still_can_obey() {
 }
 
 #[tokio::test]
-async fn a_timeout_climbs_the_same_ladder() {
+async fn timeout_uses_the_stop_sequence() {
     let grace = Duration::from_millis(200);
     let line = format!("trap '' TERM; echo ready; {LONG}; {LONG}");
     let result = timed_out_once_ready(with_grace(grace), &line).await;
@@ -136,7 +136,7 @@ async fn a_timeout_climbs_the_same_ladder() {
 }
 
 #[tokio::test]
-async fn an_output_limit_climbs_it_too() {
+async fn output_limit_uses_the_stop_sequence() {
     let engine = ExecutionEngine::builder()
         .config(ExecutionConfig {
             max_output_size_bytes: 10,
@@ -153,7 +153,7 @@ async fn an_output_limit_climbs_it_too() {
 }
 
 #[tokio::test]
-async fn one_that_writes_without_end_is_stopped_all_the_same() {
+async fn endless_writer_is_stopped() {
     let line = "trap '' TERM; echo ready; exec yes";
     let result = timed_out_once_ready(with_grace(Duration::from_millis(200)), line).await;
     assert_eq!(result.containment.signal, Some(Signal::Kill));
@@ -163,7 +163,7 @@ async fn one_that_writes_without_end_is_stopped_all_the_same() {
 // --------------------------------------------------------------------------------- what is left behind
 
 #[tokio::test]
-async fn a_background_process_that_holds_the_pipes_delays_nobody_and_ends_too() {
+async fn background_process_with_open_pipes_is_stopped() {
     let engine = engine();
     let result = soon("its end", engine.run(shell(format!("{LONG} & echo $!")))).await.unwrap();
     assert_eq!(result.ending, Ending::Exited { code: 0 });
@@ -174,7 +174,7 @@ async fn a_background_process_that_holds_the_pipes_delays_nobody_and_ends_too() 
 }
 
 #[tokio::test]
-async fn all_of_a_pipeline_is_stopped() {
+async fn every_process_of_a_pipeline_is_stopped() {
     let recorder = Recorder::new();
     let engine = with_grace(PATIENCE).with_event_handler(recorder.clone());
     let part = format!("sh -c 'echo $$ >&2; exec {LONG}'");
@@ -188,7 +188,7 @@ async fn all_of_a_pipeline_is_stopped() {
 }
 
 #[tokio::test]
-async fn one_out_of_reach_that_holds_the_pipes_delays_nobody_and_nobody_claims_that_it_is_gone() {
+async fn escaped_process_with_open_pipes_delays_no_ending() {
     let home = TempDir::new().unwrap();
     let file = home.path().join("pid");
     let engine =

@@ -5,7 +5,7 @@ use super::*;
 // The log that holds what arrived as it arrived.
 
 #[tokio::test]
-async fn the_raw_log_has_every_byte_of_a_stream() {
+async fn raw_log_has_every_byte_of_a_stream() {
     let dir = tempdir().unwrap();
     let raw = dir.path().join("raw");
     let program = NOISE.replace("(1, 2)", "(1,)");
@@ -17,7 +17,7 @@ async fn the_raw_log_has_every_byte_of_a_stream() {
 }
 
 #[tokio::test]
-async fn the_raw_log_has_both_streams_as_they_arrived() {
+async fn raw_log_has_both_streams_in_arrival_order() {
     let dir = tempdir().unwrap();
     let raw = dir.path().join("raw");
     // The streams share no byte, so that each can be told from the other.
@@ -31,7 +31,7 @@ async fn the_raw_log_has_both_streams_as_they_arrived() {
 }
 
 #[tokio::test]
-async fn missing_directories_of_a_raw_log_are_made() {
+async fn raw_log_creates_missing_directories() {
     let dir = tempdir().unwrap();
     let raw = dir.path().join("not/yet/there/raw.txt");
     let result = engine().run(shell("echo hello").output_log(&raw)).await.unwrap();
@@ -40,7 +40,7 @@ async fn missing_directories_of_a_raw_log_are_made() {
 }
 
 #[tokio::test]
-async fn an_existing_raw_log_is_appended_to() {
+async fn raw_log_is_appended() {
     let dir = tempdir().unwrap();
     let raw = dir.path().join("raw");
     fs::write(&raw, "before\n").unwrap();
@@ -52,7 +52,7 @@ async fn an_existing_raw_log_is_appended_to() {
 }
 
 #[tokio::test]
-async fn without_a_readable_log_the_raw_one_is_read() {
+async fn read_logs_falls_back_to_the_raw_log() {
     let dir = tempdir().unwrap();
     let raw = dir.path().join("raw");
     let engine = engine();
@@ -62,7 +62,7 @@ async fn without_a_readable_log_the_raw_one_is_read() {
 }
 
 #[tokio::test]
-async fn a_full_disk_under_a_log_does_not_change_the_ending() {
+async fn full_disk_under_a_log_keeps_the_ending() {
     let request = shell("seq 1 50000; exit 5").output_log("/dev/full");
     let result = soon("the program", engine().run(request)).await.unwrap();
     assert_eq!(result.ending, Ending::Exited { code: 5 });
@@ -92,7 +92,7 @@ fn touch(file: &Path) -> String {
 }
 
 #[tokio::test]
-async fn a_file_in_the_way_of_the_log_directory_refuses_the_request() {
+async fn file_as_log_directory_refuses_the_request() {
     let dir = tempdir().unwrap();
     let in_the_way = dir.path().join("file");
     fs::write(&in_the_way, "").unwrap();
@@ -105,13 +105,13 @@ async fn a_file_in_the_way_of_the_log_directory_refuses_the_request() {
 }
 
 #[tokio::test]
-async fn a_directory_as_raw_log_refuses_the_request() {
+async fn directory_as_raw_log_refuses_the_request() {
     let dir = tempdir().unwrap();
     assert_refused(&engine(), shell("").output_log(dir.path()), dir.path()).await;
 }
 
 #[tokio::test]
-async fn a_refused_raw_log_leaves_no_readable_one_behind() {
+async fn refused_raw_log_leaves_no_readable_log() {
     let dir = tempdir().unwrap();
     let logs = dir.path().join("logs");
     let engine = engine_with(|config| config.log_dir = Some(logs.clone()));
@@ -121,7 +121,7 @@ async fn a_refused_raw_log_leaves_no_readable_one_behind() {
 }
 
 #[tokio::test]
-async fn a_link_laid_in_the_log_directory_is_not_followed() {
+async fn symlink_in_the_log_directory_is_not_followed() {
     let dir = tempdir().unwrap();
     let victim = dir.path().join("victim");
     fs::write(&victim, "mine").unwrap();
@@ -148,13 +148,13 @@ fn both_ends(fifo: &Path) -> fs::File {
 }
 
 #[tokio::test]
-async fn a_fifo_that_nobody_reads_is_refused_as_a_raw_log() {
+async fn fifo_without_a_reader_is_refused_as_raw_log() {
     let (_dir, fifo) = fifo().await;
     assert_refused(&engine(), shell("").output_log(&fifo), &fifo).await;
 }
 
 #[tokio::test]
-async fn a_fifo_with_a_reader_gets_the_output() {
+async fn fifo_with_a_reader_gets_the_output() {
     let (_dir, fifo) = fifo().await;
     let mut reader = both_ends(&fifo);
     let run = engine().run(shell("printf hello").output_log(&fifo)).await.unwrap();
@@ -166,7 +166,7 @@ async fn a_fifo_with_a_reader_gets_the_output() {
 }
 
 #[tokio::test]
-async fn a_fifo_whose_reader_never_reads_does_not_stop_a_timeout() {
+async fn fifo_with_a_stuck_reader_does_not_delay_a_timeout() {
     let (_dir, fifo) = fifo().await;
     let reader = both_ends(&fifo);
     let engine = ExecutionEngine::builder().drain_limit(Duration::from_millis(50)).build().unwrap();
@@ -178,7 +178,7 @@ async fn a_fifo_whose_reader_never_reads_does_not_stop_a_timeout() {
 }
 
 #[tokio::test]
-async fn a_log_that_nobody_takes_costs_the_result_nothing_of_what_is_in_the_pipes() {
+async fn stuck_log_loses_no_output_of_the_result() {
     let (dir, fifo) = fifo().await;
     let mut reader = both_ends(&fifo);
     // A pipe's worth, so that it is full.
@@ -200,7 +200,7 @@ async fn a_log_that_nobody_takes_costs_the_result_nothing_of_what_is_in_the_pipe
 }
 
 #[tokio::test]
-async fn a_fifo_that_was_written_as_a_log_is_not_read_back() {
+async fn fifo_log_is_not_read_back() {
     let (_dir, fifo) = fifo().await;
     let reader = both_ends(&fifo);
     let engine = engine();
@@ -235,7 +235,7 @@ async fn log_with(engine: &ExecutionEngine, id: Uuid, text: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_readable_log_has_header_lines_and_ending() {
+async fn readable_log_has_header_lines_and_ending() {
     let dir = tempdir().unwrap();
     let logs = dir.path().join("made/for/them");
     let engine = engine_with(|config| config.log_dir = Some(logs.clone()));
@@ -259,7 +259,7 @@ async fn a_readable_log_has_header_lines_and_ending() {
 }
 
 #[tokio::test]
-async fn each_execution_has_a_readable_log_of_its_own() {
+async fn every_execution_has_its_own_readable_log() {
     let dir = tempdir().unwrap();
     let engine = engine_with(|config| config.log_dir = Some(dir.path().to_path_buf()));
     for text in ["one", "two"] {
@@ -270,7 +270,7 @@ async fn each_execution_has_a_readable_log_of_its_own() {
 }
 
 #[tokio::test]
-async fn no_value_of_the_environment_is_in_the_readable_log() {
+async fn readable_log_has_no_environment_values() {
     let dir = tempdir().unwrap();
     let engine = engine_with(|config| config.log_dir = Some(dir.path().to_path_buf()));
     let request = shell("echo ${#TOKEN} letters").env("TOKEN", "hunter2");
@@ -281,7 +281,7 @@ async fn no_value_of_the_environment_is_in_the_readable_log() {
 }
 
 #[tokio::test]
-async fn the_log_has_what_a_limit_keeps_out_of_the_result() {
+async fn log_has_the_output_beyond_the_limit() {
     let dir = tempdir().unwrap();
     let engine = engine_with(|config| {
         config.log_dir = Some(dir.path().to_path_buf());
@@ -293,7 +293,7 @@ async fn the_log_has_what_a_limit_keeps_out_of_the_result() {
 }
 
 #[tokio::test]
-async fn the_log_of_a_program_that_could_not_be_started_says_so() {
+async fn log_of_a_failed_spawn_has_the_ending() {
     let dir = tempdir().unwrap();
     let engine = engine_with(|config| config.log_dir = Some(dir.path().to_path_buf()));
     let program = dir.path().join("broken");
@@ -307,7 +307,7 @@ async fn the_log_of_a_program_that_could_not_be_started_says_so() {
 }
 
 #[tokio::test]
-async fn a_log_read_while_the_program_runs_has_what_there_is() {
+async fn read_logs_while_running_returns_the_lines_so_far() {
     let dir = tempdir().unwrap();
     let go = dir.path().join("go");
     let engine = engine_with(|config| config.log_dir = Some(dir.path().join("logs")));
@@ -325,7 +325,7 @@ async fn a_log_read_while_the_program_runs_has_what_there_is() {
 }
 
 #[tokio::test]
-async fn an_execution_without_a_log_says_so() {
+async fn read_logs_without_a_log_is_an_error() {
     let engine = engine();
     let id = engine.run(shell("echo")).await.unwrap().id;
     assert_eq!(engine.get_log_path(id).await, Ok(None));
@@ -336,7 +336,7 @@ async fn an_execution_without_a_log_says_so() {
 }
 
 #[tokio::test]
-async fn a_log_directory_that_vanishes_does_not_change_the_ending() {
+async fn vanished_log_directory_keeps_the_ending() {
     let dir = tempdir().unwrap();
     let [go, logs] = ["go", "logs"].map(|name| dir.path().join(name));
     let engine = engine_with(|config| config.log_dir = Some(logs.clone()));
@@ -400,7 +400,7 @@ async fn assert_whole(
 }
 
 #[tokio::test]
-async fn the_log_is_complete_when_the_terminal_event_of_an_exit_comes() {
+async fn log_is_complete_at_the_terminal_event_of_an_exit() {
     let dir = tempdir().unwrap();
     let (engine, mut logs) = engine_that_reads_logs(dir.path(), |_| {});
     let result = engine.run(shell("seq 1 50000; exit 3")).await.unwrap();
@@ -409,7 +409,7 @@ async fn the_log_is_complete_when_the_terminal_event_of_an_exit_comes() {
 }
 
 #[tokio::test]
-async fn the_log_is_complete_when_the_terminal_event_of_a_timeout_comes() {
+async fn log_is_complete_at_the_terminal_event_of_a_timeout() {
     let dir = tempdir().unwrap();
     let (engine, mut logs) = engine_that_reads_logs(dir.path(), |_| {});
     let request = shell("seq 1 5000; exec sleep 1000").timeout(Duration::from_millis(200));
@@ -419,7 +419,7 @@ async fn the_log_is_complete_when_the_terminal_event_of_a_timeout_comes() {
 }
 
 #[tokio::test]
-async fn the_log_is_complete_when_the_terminal_event_of_a_cancel_comes() {
+async fn log_is_complete_at_the_terminal_event_of_a_cancel() {
     let dir = tempdir().unwrap();
     let (engine, mut logs) = engine_that_reads_logs(dir.path(), |_| {});
     let id = engine.execute(shell("seq 1 5000; exec sleep 1000")).await.unwrap();
@@ -432,7 +432,7 @@ async fn the_log_is_complete_when_the_terminal_event_of_a_cancel_comes() {
 }
 
 #[tokio::test]
-async fn the_log_is_complete_when_the_terminal_event_of_an_output_limit_comes() {
+async fn log_is_complete_at_the_terminal_event_of_an_output_limit() {
     let dir = tempdir().unwrap();
     let (engine, mut logs) = engine_that_reads_logs(dir.path(), |config| {
         config.max_output_size_bytes = 10;

@@ -89,7 +89,7 @@ fn logged<'a>(log: &'a str, stream: &str) -> Vec<&'a str> {
 // What is kept in memory and in the overflow file.
 
 #[tokio::test]
-async fn memory_and_overflow_file_together_are_every_byte_of_both_streams() {
+async fn memory_and_overflow_file_hold_every_byte() {
     const LIMIT: usize = 100_001;
     let engine = limited(LIMIT, StreamToFile);
     let result = soon("the noise", engine.run(python(NOISE, ["64"]))).await.unwrap();
@@ -112,7 +112,7 @@ async fn memory_and_overflow_file_together_are_every_byte_of_both_streams() {
 }
 
 #[tokio::test]
-async fn text_split_between_memory_and_file_is_whole_when_put_together() {
+async fn text_split_between_memory_and_file_is_complete() {
     let engine = limited(1000, StreamToFile);
     let result = soon("seq", engine.run(shell("seq 1 300000"))).await.unwrap();
     assert_eq!(result.stdout.len(), 1000);
@@ -122,7 +122,7 @@ async fn text_split_between_memory_and_file_is_whole_when_put_together() {
 }
 
 #[tokio::test]
-async fn a_character_on_the_border_goes_to_the_overflow_file_as_a_whole() {
+async fn character_at_the_limit_goes_to_the_overflow_file_whole() {
     let text = "aé€😀z";
     for limit in 1..text.len() {
         let engine = limited(limit, StreamToFile);
@@ -140,7 +140,7 @@ async fn exactly_the_limit_needs_no_overflow_file() {
 }
 
 #[tokio::test]
-async fn nobody_else_can_read_an_overflow_file() {
+async fn overflow_file_is_private() {
     let engine = limited(1, StreamToFile);
     let result = engine.run(shell("echo secret")).await.unwrap();
     let file = result.stdout_overflow_file.unwrap();
@@ -149,7 +149,7 @@ async fn nobody_else_can_read_an_overflow_file() {
 }
 
 #[tokio::test]
-async fn overflow_files_go_with_their_record() {
+async fn overflow_files_are_removed_with_their_record() {
     let engine = limited(1, StreamToFile);
     let [gone, left] = ["echo gone; echo gone >&2", "echo left"].map(shell);
     let gone = engine.run(gone).await.unwrap();
@@ -163,7 +163,7 @@ async fn overflow_files_go_with_their_record() {
 }
 
 #[tokio::test]
-async fn overflow_files_and_their_directory_go_with_the_engine() {
+async fn overflow_directory_is_removed_with_the_engine() {
     let engine = limited(1, StreamToFile);
     let result = engine.run(shell("echo something")).await.unwrap();
     let file = result.stdout_overflow_file.unwrap();
@@ -178,7 +178,7 @@ async fn overflow_files_and_their_directory_go_with_the_engine() {
 // Truncation.
 
 #[tokio::test]
-async fn truncated_output_is_the_first_characters_that_fit_and_one_line_of_warning() {
+async fn truncated_output_is_a_prefix_and_a_warning() {
     let text = "aé€😀z";
     for limit in 1..text.len() {
         let line = format!("printf %s '{text}'");
@@ -193,7 +193,7 @@ async fn truncated_output_is_the_first_characters_that_fit_and_one_line_of_warni
 }
 
 #[tokio::test]
-async fn a_character_longer_than_the_limit_leaves_only_the_warning() {
+async fn character_longer_than_the_limit_leaves_only_the_warning() {
     let result = run_limited(2, TruncateWithWarning, "printf %s '€'").await;
     assert_eq!(result.stdout, "[output truncated: kept the first 0 of 3 bytes]\n");
 }
@@ -205,7 +205,7 @@ async fn exactly_the_limit_has_no_warning() {
 }
 
 #[tokio::test]
-async fn a_program_runs_on_to_its_own_end_when_its_output_is_truncated() {
+async fn truncation_does_not_stop_the_program() {
     let line = "head -c 3000000 /dev/zero; echo \"head: $?\" >&2; exit 7";
     let result = run_limited(20, TruncateWithWarning, line).await;
     assert_eq!(result.ending, Ending::Exited { code: 7 });
@@ -215,7 +215,7 @@ async fn a_program_runs_on_to_its_own_end_when_its_output_is_truncated() {
 }
 
 #[tokio::test]
-async fn each_stream_has_the_limit_for_itself() {
+async fn limit_applies_per_stream() {
     let both = run_limited(10, FailExecution, "printf 0123456789; printf abcdefghij >&2").await;
     assert_eq!(both.ending, Ending::Exited { code: 0 });
     assert_eq!((both.stdout.as_str(), both.stderr.as_str()), ("0123456789", "abcdefghij"));
@@ -226,7 +226,7 @@ async fn each_stream_has_the_limit_for_itself() {
 }
 
 #[tokio::test]
-async fn the_largest_limit_keeps_everything() {
+async fn largest_limit_keeps_everything() {
     for strategy in [TruncateWithWarning, FailExecution, StreamToFile] {
         let result = run_limited(usize::MAX, strategy, "seq 1 100000").await;
         assert!(result.success, "{strategy:?}");
@@ -238,7 +238,7 @@ async fn the_largest_limit_keeps_everything() {
 // Failing at the limit.
 
 #[tokio::test]
-async fn exactly_the_limit_is_no_failure_but_one_byte_more_is() {
+async fn one_byte_above_the_limit_is_a_failure() {
     let exact = run_limited(5, FailExecution, "printf 12345").await;
     assert_eq!((exact.ending, exact.stdout.as_str()), (Ending::Exited { code: 0 }, "12345"));
 
@@ -250,7 +250,7 @@ async fn exactly_the_limit_is_no_failure_but_one_byte_more_is() {
 }
 
 #[tokio::test]
-async fn the_ending_names_the_stream_that_was_too_long() {
+async fn ending_names_the_stream_above_the_limit() {
     let result = run_limited(5, FailExecution, "echo out; echo too much >&2; exit 3").await;
     assert_eq!(result.ending, Ending::OutputLimit { stream: OutputStream::Stderr, limit: 5 });
     assert_eq!(result.stdout, "out\n");
@@ -258,7 +258,7 @@ async fn the_ending_names_the_stream_that_was_too_long() {
 }
 
 #[tokio::test]
-async fn a_program_that_never_ends_by_itself_is_stopped_at_the_limit() {
+async fn endless_program_is_stopped_at_the_limit() {
     let result = run_limited(100, FailExecution, "yes").await;
     assert_eq!(result.ending, Ending::OutputLimit { stream: OutputStream::Stdout, limit: 100 });
     assert_eq!(result.containment.survivors, []);
@@ -268,7 +268,7 @@ async fn a_program_that_never_ends_by_itself_is_stopped_at_the_limit() {
 // What arrives as what.
 
 #[tokio::test]
-async fn the_final_newline_is_kept_and_none_is_added() {
+async fn final_newline_is_kept_and_none_is_added() {
     let engine = engine();
     for text in ["a\\n", "a", "\\n", "", "a\\n\\n", "a\\r\\n"] {
         let result = engine.run(shell(format!("printf '{text}'"))).await.unwrap();
@@ -277,7 +277,7 @@ async fn the_final_newline_is_kept_and_none_is_added() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_not_utf8_are_shown_as_such_and_logged_as_they_are() {
+async fn invalid_utf8_is_replaced_in_text_and_raw_in_logs() {
     let dir = tempdir().unwrap();
     let raw = dir.path().join("raw");
     let request = shell(r"printf 'a\377b\302\n\0c'").output_log(&raw);
@@ -296,7 +296,7 @@ async fn stats_count_bytes_and_not_characters() {
 }
 
 #[tokio::test]
-async fn a_background_process_is_heard_until_the_program_ends() {
+async fn background_output_counts_until_the_program_ends() {
     let dir = tempdir().unwrap();
     let wrote = dir.path().join("wrote");
     let line = format!(
@@ -331,7 +331,7 @@ async fn output_right_before_the_end_is_never_lost() {
 }
 
 #[tokio::test]
-async fn a_program_may_close_its_output_and_go_on() {
+async fn program_may_close_its_output_and_continue() {
     let dir = tempdir().unwrap();
     let end = dir.path().join("end");
     let line = format!("echo one; exec >&-; echo two >&2; exec 2>&-; echo x > '{}'; exit 3", {
@@ -353,7 +353,7 @@ async fn single_bytes_arrive_in_order() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_pipe_that_gives_one_packet_at_a_time_is_read_until_nothing_is_left() {
+async fn packet_mode_pipe_is_read_until_empty() {
     let line = "dd if=/dev/zero bs=512 count=12 oflag=direct status=none; exec sleep 300";
     let engine = engine();
     // Several times, because the packets may be noticed one by one.
@@ -372,7 +372,7 @@ async fn a_pipe_that_gives_one_packet_at_a_time_is_read_until_nothing_is_left() 
 }
 
 #[tokio::test]
-async fn a_line_without_end_comes_in_pieces_that_make_up_the_whole() {
+async fn line_without_end_is_split_without_loss() {
     let recorder = Recorder::new();
     let engine = engine().with_event_handler(recorder.clone());
     let id = engine.execute(shell("seq 1 800000 | tr '\\n' ,")).await.unwrap();
@@ -384,7 +384,7 @@ async fn a_line_without_end_comes_in_pieces_that_make_up_the_whole() {
 }
 
 #[tokio::test]
-async fn a_line_of_exactly_64_kib_comes_in_one_piece_whatever_its_ending() {
+async fn line_of_exactly_64_kib_comes_whole() {
     let line = "x".repeat(64 * 1024);
     for ending in ["\\n", "\\r\\n"] {
         let recorder = Recorder::new();
@@ -398,7 +398,7 @@ async fn a_line_of_exactly_64_kib_comes_in_one_piece_whatever_its_ending() {
 }
 
 #[tokio::test]
-async fn no_line_events_are_sent_when_they_are_not_wanted_but_all_else_is() {
+async fn stream_output_false_sends_no_line_events() {
     let dir = tempdir().unwrap();
     let recorder = Recorder::new();
     let engine = engine_with(|config| {

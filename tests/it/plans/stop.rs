@@ -1,46 +1,9 @@
-//! Plans that are stopped, by a cancel, a deadline, or the end of their engine, at each stage; and
-//! what they tell while they run.
+//! Plans that are stopped by a cancel, a deadline or the end of their engine.
 
-use std::fs;
-
-use execution_engine::*;
-use tempfile::TempDir;
-use test_support::*;
-
-fn busy_engine(recorder: &Arc<Recorder>) -> ExecutionEngine {
-    ExecutionEngine::builder()
-        .config(ExecutionConfig { max_concurrent_executions: 1, ..Default::default() })
-        .event_handler(Arc::clone(recorder) as Arc<dyn EventHandler>)
-        .stop_grace(Duration::from_millis(100))
-        .build()
-        .unwrap()
-}
-
-async fn ended(engine: &ExecutionEngine, id: Uuid) -> PlanExecutionResult {
-    soon("the plan", engine.wait_for_plan(id)).await.unwrap()
-}
-
-async fn has_status(engine: &ExecutionEngine, id: Uuid, status: ExecutionStatus) {
-    soon("the status", async {
-        while engine.get_status(id).await != Ok(status) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await;
-}
-
-fn never(reason: SkipReason) -> Ending {
-    Ending::NotRun { reason }
-}
-
-fn endings(result: &PlanExecutionResult) -> Vec<Ending> {
-    result.results.iter().map(|result| result.ending.clone()).collect()
-}
-
-// ----------------------------------------------------------------------------------------- cancel
+use super::*;
 
 #[tokio::test]
-async fn cancelled_while_its_first_step_waits() {
+async fn cancel_while_the_first_step_waits() {
     let engine = busy_engine(&Recorder::new());
     let holder = engine.execute(shell("sleep 60")).await.unwrap();
     let plan = ExecutionPlan::serial(["true", "true"].map(shell));
@@ -48,7 +11,7 @@ async fn cancelled_while_its_first_step_waits() {
     engine.execute_plan(plan).await.unwrap();
     has_status(&engine, first, ExecutionStatus::Pending).await;
     engine.cancel_plan(id).await.unwrap();
-    let result = ended(&engine, id).await;
+    let result = plan_ended(&engine, id).await;
     assert_eq!(
         (result.status, &result.ending),
         (ExecutionStatus::Cancelled, &PlanEnding::Cancelled)
@@ -61,13 +24,13 @@ async fn cancelled_while_its_first_step_waits() {
 }
 
 #[tokio::test]
-async fn cancelled_before_anything_could_start() {
+async fn cancel_before_anything_has_started() {
     let engine = engine();
     let plan = ExecutionPlan::parallel((0..50).map(|_| shell("sleep 60")));
     let id = plan.id;
     engine.execute_plan(plan).await.unwrap();
     engine.cancel_plan(id).await.unwrap();
-    let result = ended(&engine, id).await;
+    let result = plan_ended(&engine, id).await;
     assert_eq!(result.status, ExecutionStatus::Cancelled);
     for ending in endings(&result) {
         assert!(matches!(ending, Ending::Cancelled | Ending::NotRun { .. }), "{ending:?}");
@@ -75,7 +38,7 @@ async fn cancelled_before_anything_could_start() {
 }
 
 #[tokio::test]
-async fn cancelled_in_the_middle_it_stops_what_runs_and_starts_nothing_more() {
+async fn cancel_stops_running_steps_and_starts_no_more() {
     let engine = engine();
     let dir = TempDir::new().unwrap();
     let pid = dir.path().join("pid");
@@ -88,7 +51,7 @@ async fn cancelled_in_the_middle_it_stops_what_runs_and_starts_nothing_more() {
     engine.execute_plan(plan).await.unwrap();
     let pid = pids(&told(&pid).await)[0];
     engine.cancel_plan(id).await.unwrap();
-    let result = ended(&engine, id).await;
+    let result = plan_ended(&engine, id).await;
     assert!(!is_alive(pid));
     assert!(!dir.path().join("never").exists());
     let expected =
@@ -102,10 +65,10 @@ async fn cancelled_in_the_middle_it_stops_what_runs_and_starts_nothing_more() {
 }
 
 #[tokio::test]
-async fn cancelled_after_its_end_it_keeps_its_ending() {
+async fn cancel_after_the_end_keeps_the_plan_ending() {
     let engine = engine();
     let id = engine.execute_plan(ExecutionPlan::serial([shell("true")])).await.unwrap();
-    let result = ended(&engine, id).await;
+    let result = plan_ended(&engine, id).await;
     let status = ExecutionStatus::Completed;
     let refused = engine.cancel_plan(id).await;
     assert_eq!(refused, Err(ExecutionError::AlreadyEnded { id, status }));
@@ -116,7 +79,7 @@ async fn cancelled_after_its_end_it_keeps_its_ending() {
 }
 
 #[tokio::test]
-async fn cancelled_after_a_failure_it_stops_what_runs_and_has_failed() {
+async fn cancel_after_a_failure_stops_running_steps() {
     let engine = engine();
     let plan = ExecutionPlan::parallel(["sleep 60", "exit 1"].map(shell));
     let (id, failing) = (plan.id, plan.commands[1].id);
@@ -125,38 +88,36 @@ async fn cancelled_after_a_failure_it_stops_what_runs_and_has_failed() {
     has_status(&engine, failing, ExecutionStatus::Failed).await;
     // The runner may not know of the failure yet, and then the cancel comes first.
     engine.cancel_plan(id).await.unwrap();
-    let result = ended(&engine, id).await;
+    let result = plan_ended(&engine, id).await;
     assert_eq!(result.results[0].ending, Ending::Cancelled);
     assert!(matches!(result.ending, PlanEnding::Failed { .. } | PlanEnding::Cancelled));
 }
 
 #[tokio::test]
-async fn a_step_that_is_cancelled_alone_is_a_failure_of_the_plan() {
+async fn cancelled_step_fails_the_plan() {
     let engine = engine();
     let plan = ExecutionPlan::serial(["sleep 60", "true"].map(shell));
     let (id, first) = (plan.id, plan.commands[0].id);
     engine.execute_plan(plan).await.unwrap();
     has_status(&engine, first, ExecutionStatus::Running).await;
     engine.cancel(first).await.unwrap();
-    let result = ended(&engine, id).await;
+    let result = plan_ended(&engine, id).await;
     let failed = PlanStep { index: 0, name: None };
     assert_eq!(result.ending, PlanEnding::Failed { step: failed.clone() });
     let stopped = never(SkipReason::PlanStopped { step: failed });
     assert_eq!(endings(&result), [Ending::Cancelled, stopped]);
 }
 
-// --------------------------------------------------------------------------------------- deadline
-
 fn deadline(ms: u64) -> PlanOptions {
     PlanOptions::default().deadline(Duration::from_millis(ms))
 }
 
 #[tokio::test]
-async fn the_deadline_stops_what_runs_and_what_has_not_started() {
+async fn deadline_stops_running_and_pending_steps() {
     let engine = engine();
     let plan = ExecutionPlan::serial(["echo done", "sleep 60", "true"].map(shell));
     let id = engine.execute_plan_with(plan, deadline(3000)).await.unwrap();
-    let result = ended(&engine, id).await;
+    let result = plan_ended(&engine, id).await;
     assert_eq!(result.status, ExecutionStatus::Timeout);
     assert_eq!(result.ending, PlanEnding::DeadlineReached { deadline_ms: 3000 });
     let late = Ending::PlanDeadline { deadline_ms: 3000 };
@@ -173,12 +134,12 @@ async fn the_deadline_stops_what_runs_and_what_has_not_started() {
 }
 
 #[tokio::test]
-async fn the_deadline_counts_while_a_plan_waits_for_the_engine() {
+async fn deadline_counts_while_the_plan_waits() {
     let engine = busy_engine(&Recorder::new());
     let holder = engine.execute(shell("sleep 60")).await.unwrap();
     let plan = ExecutionPlan::parallel(["true", "true"].map(shell));
     let id = engine.execute_plan_with(plan, deadline(200)).await.unwrap();
-    let result = ended(&engine, id).await;
+    let result = plan_ended(&engine, id).await;
     assert_eq!(result.status, ExecutionStatus::Timeout);
     let late = Ending::PlanDeadline { deadline_ms: 200 };
     assert_eq!(result.results[0].ending, late);
@@ -188,14 +149,14 @@ async fn the_deadline_counts_while_a_plan_waits_for_the_engine() {
 }
 
 #[tokio::test]
-async fn the_deadline_ends_the_pause_before_another_attempt() {
+async fn deadline_ends_a_retry_delay() {
     let engine = engine();
     let retry = RetryPolicy::new(9).initial_delay(Duration::from_secs(3600)).jitter(Jitter::None);
     let options = deadline(3000)
         .defaults(ExecutionOptions::default().retry(retry.max_delay(Duration::from_secs(3600))));
     let plan = ExecutionPlan::serial(["exit 1", "true"].map(shell));
     let id = engine.execute_plan_with(plan, options).await.unwrap();
-    let result = ended(&engine, id).await;
+    let result = plan_ended(&engine, id).await;
     let late = Ending::PlanDeadline { deadline_ms: 3000 };
     assert_eq!(endings(&result), [late, never(SkipReason::PlanDeadline)]);
     assert_eq!(result.results[0].earlier_attempts.len(), 1);
@@ -203,7 +164,7 @@ async fn the_deadline_ends_the_pause_before_another_attempt() {
 }
 
 #[tokio::test]
-async fn a_step_that_ignores_the_deadline_is_killed() {
+async fn step_that_ignores_the_deadline_is_killed() {
     let engine = engine();
     let dir = TempDir::new().unwrap();
     let pid = dir.path().join("pid");
@@ -212,14 +173,14 @@ async fn a_step_that_ignores_the_deadline_is_killed() {
     let options = deadline(3000).defaults(stubborn);
     let id = engine.execute_plan_with(ExecutionPlan::serial([shell(line)]), options).await.unwrap();
     let pid = pids(&told(&pid).await)[0];
-    let result = ended(&engine, id).await;
+    let result = plan_ended(&engine, id).await;
     assert_eq!(endings(&result), [Ending::PlanDeadline { deadline_ms: 3000 }]);
     assert_eq!(result.results[0].containment.signal, Some(Signal::Kill));
     assert!(!is_alive(pid));
 }
 
 #[tokio::test]
-async fn the_first_cause_is_the_ending_of_the_plan() {
+async fn first_cause_decides_the_plan_ending() {
     let engine = engine();
     let dir = TempDir::new().unwrap();
     // It takes note of the cancel, and takes its time.
@@ -237,13 +198,13 @@ async fn the_first_cause_is_the_ending_of_the_plan() {
     engine.cancel_plan(id).await.unwrap();
     told(&term).await;
     // The deadline passes while the step is being stopped.
-    let result = ended(&engine, id).await;
+    let result = plan_ended(&engine, id).await;
     assert_eq!(result.ending, PlanEnding::Cancelled);
     assert_eq!(endings(&result), [Ending::Cancelled]);
 }
 
 #[tokio::test]
-async fn a_cancel_that_meets_the_deadline_gives_one_account() {
+async fn cancel_and_deadline_race_gives_one_ending() {
     let engine = ExecutionEngine::builder().stop_grace(Duration::ZERO).build().unwrap();
     let mut cancelled = 0;
     for round in 0..150 {
@@ -254,7 +215,7 @@ async fn a_cancel_that_meets_the_deadline_gives_one_account() {
             std::thread::yield_now();
         }
         let _late = engine.cancel_plan(id).await;
-        let result = ended(&engine, id).await;
+        let result = plan_ended(&engine, id).await;
         let of_step = &result.results[0].ending;
         match &result.ending {
             PlanEnding::Cancelled => {
@@ -277,18 +238,16 @@ async fn a_cancel_that_meets_the_deadline_gives_one_account() {
 }
 
 #[tokio::test]
-async fn a_plan_that_is_done_in_time_knows_no_deadline() {
+async fn plan_done_in_time_completes() {
     let engine = engine();
     let plan = ExecutionPlan::serial([shell("true")]);
     let id = engine.execute_plan_with(plan, deadline(u64::MAX)).await.unwrap();
-    let result = ended(&engine, id).await;
+    let result = plan_ended(&engine, id).await;
     assert_eq!(result.status, ExecutionStatus::Completed, "{result:?}");
 }
 
-// ---------------------------------------------------------------------------- the end of the engine
-
 #[tokio::test]
-async fn shutdown_ends_plans_and_accepts_no_more() {
+async fn shutdown_ends_plans_and_refuses_more() {
     let engine = engine();
     let plan = ExecutionPlan::serial(["sleep 60", "true"].map(shell));
     let (id, first) = (plan.id, plan.commands[0].id);
@@ -303,7 +262,7 @@ async fn shutdown_ends_plans_and_accepts_no_more() {
 }
 
 #[tokio::test]
-async fn dropping_the_engine_ends_plans() {
+async fn dropped_engine_ends_plans() {
     let recorder = Recorder::new();
     let engine = busy_engine(&recorder);
     let dir = TempDir::new().unwrap();
@@ -328,7 +287,7 @@ async fn dropping_the_engine_ends_plans() {
 }
 
 #[tokio::test]
-async fn a_waiter_and_its_plan_may_live_on_different_runtimes() {
+async fn plan_outlives_the_runtime_that_started_it() {
     let engine = engine();
     let (accepted, id) = tokio::sync::oneshot::channel();
     let theirs = engine.clone();
@@ -338,168 +297,19 @@ async fn a_waiter_and_its_plan_may_live_on_different_runtimes() {
         accepted.send(runtime.block_on(theirs.execute_plan(plan)).unwrap()).unwrap();
         // Here that runtime ends.
     });
-    let result = ended(&engine, soon("the id", id).await.unwrap()).await;
+    let result = plan_ended(&engine, soon("the id", id).await.unwrap()).await;
     assert_eq!(result.stats.completed, 2);
 }
 
-// ---------------------------------------------------------------------------------- what they tell
-
 #[tokio::test]
-async fn progress_tells_each_step_in_order_and_counts_to_the_end() {
-    let recorder = Recorder::new();
-    let engine = engine().with_event_handler(Arc::clone(&recorder) as Arc<dyn EventHandler>);
-    let PlanSpec { plan, options, .. } = ExecutionPlan::builder()
-        .step("good", shell("echo good"))
-        .step("bad", shell("exit 1"))
-        .after("good")
-        .step("never", shell("true"))
-        .after("bad")
-        .build()
-        .unwrap();
-    let (id, first) = (plan.id, plan.commands[0].id);
-    engine.execute_plan_with(plan, options).await.unwrap();
-    let events = recorder.all_of(id).await;
-    let mut told = Vec::new();
-    for event in &events {
-        if let ExecutionEvent::Progress {
-            completed, total, step, status, current_command, ..
-        } = event
-        {
-            assert_eq!(*total, 3);
-            told.push((step.index, *status, *completed, current_command.as_str()));
-        }
-    }
-    use ExecutionStatus::{Cancelled, Completed, Failed, Running};
-    let expected = [
-        (0, Running, 0, "echo good"),
-        (0, Completed, 1, "echo good"),
-        (1, Running, 1, "exit 1"),
-        (1, Failed, 3, "exit 1"),
-        (2, Cancelled, 3, "true"),
-    ];
-    assert_eq!(told, expected);
-    assert_eq!(events.len(), expected.len() + 1, "and the end of the plan: {events:?}");
-    // The executions tell of themselves as always.
-    let own = recorder.all_of(first).await;
-    assert_eq!(lines_of(&own, OutputStream::Stdout), ["good"]);
-}
-
-/// All records of a plan.
-async fn all_records(mut records: PlanSubscription) -> Vec<EventRecord> {
-    soon("the last record", async {
-        let mut all = Vec::new();
-        while let Some(record) = records.next().await {
-            all.push(record);
-        }
-        all
-    })
-    .await
-}
-
-/// Checks that these are the records of a plan of two steps that say "one" and "two", in order.
-fn tell_all(records: &[EventRecord], plan: Uuid, steps: &[Uuid]) {
-    let (last, _) = records.split_last().unwrap();
-    assert!(matches!(last.event, ExecutionEvent::PlanEnded { plan_id, .. } if plan_id == plan));
-    for (id, line) in steps.iter().zip(["one", "two"]) {
-        let own: Vec<_> = records.iter().filter(|record| record.execution_id == *id).collect();
-        assert!(matches!(own[0].event, ExecutionEvent::Started { .. }), "{own:?}");
-        assert!(own.last().unwrap().event.is_terminal());
-        assert!(own.windows(2).all(|pair| pair[0].sequence < pair[1].sequence));
-        let events: Vec<_> = own.iter().map(|record| record.event.clone()).collect();
-        assert_eq!(lines_of(&events, OutputStream::Stdout), [line]);
-        let first = records.iter().position(|record| record.execution_id == *id).unwrap();
-        let says_started = |record: &EventRecord| matches!(&record.event, ExecutionEvent::Progress { execution_id, .. } if execution_id == id);
-        assert!(records.iter().position(says_started).unwrap() < first);
-    }
-}
-
-#[tokio::test]
-async fn a_subscription_tells_of_the_plan_and_of_its_executions_early_and_late() {
-    let engine = engine();
-    let dir = TempDir::new().unwrap();
-    let go = dir.path().join("go");
-    let plan = ExecutionPlan::serial([
-        shell(format!("echo one; while [ ! -e {} ]; do sleep 0.01; done", go.display())),
-        shell("echo two"),
-    ]);
-    let (id, steps) = (plan.id, [plan.commands[0].id, plan.commands[1].id]);
-    engine.execute_plan(plan).await.unwrap();
-    let early = engine.subscribe_plan(id).await.unwrap();
-    has_status(&engine, steps[0], ExecutionStatus::Running).await;
-    let midway = engine.subscribe_plan(id).await.unwrap();
-    fs::write(go, "").unwrap();
-    let (early, midway) = tokio::join!(all_records(early), all_records(midway));
-    let late = all_records(engine.subscribe_plan(id).await.unwrap()).await;
-    for records in [early, midway, late] {
-        tell_all(&records, id, &steps);
-    }
-    let unknown = Uuid::new_v4();
-    let refused = engine.subscribe_plan(unknown).await;
-    assert_eq!(refused.err(), Some(ExecutionError::PlanNotFound(unknown)));
-}
-
-#[tokio::test]
-async fn a_subscription_that_nobody_reads_holds_nothing_up() {
-    let engine = engine();
-    let plan = ExecutionPlan::parallel((0..20).map(|_| shell("yes | head -c 20000")));
-    let id = engine.execute_plan(plan).await.unwrap();
-    let idle = engine.subscribe_plan(id).await.unwrap();
-    assert_eq!(ended(&engine, id).await.stats.completed, 20);
-    let records = all_records(idle).await;
-    let ends = records.iter().filter(|record| record.event.is_terminal()).count();
-    assert_eq!(ends, 21, "each of its executions, and the plan");
-}
-
-#[tokio::test]
-async fn who_watches_all_executions_is_told_of_plans_too() {
-    let engine = engine();
-    let mut all = engine.subscribe_all().await;
-    let id = engine.execute_plan(ExecutionPlan::serial([shell("echo one")])).await.unwrap();
-    let mut progress = Vec::new();
-    soon("the end of the plan", async {
-        while let Some(record) = all.next().await {
-            match record.event {
-                ExecutionEvent::Progress { plan_id, completed, .. } => {
-                    assert_eq!(plan_id, id);
-                    progress.push(completed);
-                }
-                ExecutionEvent::PlanEnded { .. } => break,
-                ExecutionEvent::ExecutionsMissed { .. } => panic!("{record:?}"),
-                _ => {}
-            }
-        }
-    })
-    .await;
-    assert_eq!(progress, [0, 1]);
-}
-
-#[tokio::test]
-async fn an_event_of_a_plan_travels_as_json() {
-    let event = ExecutionEvent::Progress {
-        plan_id: Uuid::new_v4(),
-        completed: 1,
-        total: 2,
-        step: PlanStep { index: 0, name: Some("build".to_string()) },
-        execution_id: Uuid::new_v4(),
-        status: ExecutionStatus::Completed,
-        current_command: "make".to_string(),
-    };
-    let text = serde_json::to_string(&event).unwrap();
-    assert!(text.contains(r#""type":"progress""#), "{text}");
-    assert_eq!(serde_json::from_str::<ExecutionEvent>(&text).unwrap(), event);
-}
-
-// ------------------------------------------------------------------------------- nothing is left
-
-#[tokio::test]
-async fn a_plan_leaves_no_process_and_no_permit() {
+async fn plan_leaves_no_process_and_no_permit() {
     let engine = engine_with(|config| config.max_concurrent_executions = 4);
     let dir = TempDir::new().unwrap();
     let pids_file = dir.path().join("pids");
     let line = format!("sleep 60 & echo $! >> {}; exit 1", pids_file.display());
     let plan = ExecutionPlan::parallel((0..8).map(|_| shell(&line)));
     let id = engine.execute_plan(plan).await.unwrap();
-    let result = ended(&engine, id).await;
+    let result = plan_ended(&engine, id).await;
     assert_eq!(result.stats.failed, 8);
     let left: Vec<_> = pids(&fs::read_to_string(&pids_file).unwrap());
     assert_eq!(left.len(), 8);

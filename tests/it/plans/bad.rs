@@ -54,13 +54,13 @@ fn says(error: &PlanError, code: &str, words: &[&str]) {
 fn nothing(_: &mut ExecutionPlan) {}
 
 #[tokio::test]
-async fn a_plan_without_commands() {
+async fn plan_without_commands_is_refused() {
     let error = refused(|plan| plan.commands.clear(), PlanOptions::default()).await;
     says(&error, "plan_empty", &["no commands"]);
 }
 
 #[tokio::test]
-async fn a_circle_is_shown_as_a_path() {
+async fn dependency_cycle_is_shown_as_a_path() {
     let circle = depends(&[(0, &[1]), (1, &[2]), (2, &[0])]);
     let error = refused(circle, names(["fetch", "build", "test"])).await;
     let path =
@@ -82,7 +82,7 @@ async fn a_circle_is_shown_as_a_path() {
 }
 
 #[tokio::test]
-async fn a_long_circle_is_cut_in_the_middle() {
+async fn long_cycle_is_shortened_in_the_middle() {
     let long = |plan: &mut ExecutionPlan| {
         plan.commands = (0..500).map(|_| shell("true")).collect();
         let next = (0..500).map(|step| (step, vec![(step + 1) % 500])).collect();
@@ -94,13 +94,13 @@ async fn a_long_circle_is_cut_in_the_middle() {
 }
 
 #[tokio::test]
-async fn a_step_that_waits_for_itself() {
+async fn self_dependency_is_refused() {
     let error = refused(depends(&[(2, &[0, 2])]), names(["a", "b", "c"])).await;
     says(&error, "plan_self_dependency", &["step 2 (\"c\")", "itself"]);
 }
 
 #[tokio::test]
-async fn steps_that_there_are_not() {
+async fn unknown_steps_are_refused() {
     let error = refused(depends(&[(1, &[4])]), PlanOptions::default()).await;
     says(&error, "plan_unknown_step", &["step 1", "step 4", "there are 4, counted from 0"]);
     let error = refused(depends(&[(9, &[0])]), PlanOptions::default()).await;
@@ -114,7 +114,7 @@ async fn steps_that_there_are_not() {
 }
 
 #[tokio::test]
-async fn ids_twice() {
+async fn duplicate_ids_are_refused() {
     let twice = |plan: &mut ExecutionPlan| plan.commands[3].id = plan.commands[1].id;
     let error = refused(twice, names(["a", "b"])).await;
     says(&error, "plan_duplicate_id", &["step 1 (\"b\")", "step 3"]);
@@ -124,7 +124,7 @@ async fn ids_twice() {
 }
 
 #[tokio::test]
-async fn ids_that_the_engine_knows() {
+async fn ids_known_to_the_engine_are_refused() {
     let engine = engine();
     let known = engine.run(shell("true")).await.unwrap().id;
     let plan = ExecutionPlan::serial([shell("true"), shell("true").id(known)]);
@@ -142,7 +142,7 @@ async fn ids_that_the_engine_knows() {
 }
 
 #[tokio::test]
-async fn bad_names() {
+async fn invalid_step_names_are_refused() {
     for (name, words) in [
         (" ", "blank"),
         ("a ", "white space"),
@@ -159,7 +159,7 @@ async fn bad_names() {
 }
 
 #[tokio::test]
-async fn limits_and_shared_settings_that_make_no_sense() {
+async fn invalid_plan_options_are_refused() {
     let parallel = |plan: &mut ExecutionPlan| {
         plan.strategy = ExecutionStrategy::Parallel { max_concurrency: Some(0) };
     };
@@ -180,7 +180,7 @@ async fn limits_and_shared_settings_that_make_no_sense() {
 }
 
 #[tokio::test]
-async fn inputs_that_make_no_sense() {
+async fn invalid_step_inputs_are_refused() {
     let bad = |input| PlanOptions::default().step(StepOptions::default()).step(input);
     let name = StepOptions::named("use").input(StepInput::env("A=B", 0));
     let error = refused(nothing, bad(name)).await;
@@ -192,7 +192,7 @@ async fn inputs_that_make_no_sense() {
 }
 
 #[tokio::test]
-async fn a_bad_request_is_named_by_its_step() {
+async fn invalid_request_is_named_by_its_step() {
     let blank = |plan: &mut ExecutionPlan| plan.commands[2] = shell(" ");
     let error = refused(blank, names(["a", "b", "c"])).await;
     says(&error, "empty_field", &["step 2 (\"c\")", "command is empty"]);
@@ -206,7 +206,7 @@ async fn a_bad_request_is_named_by_its_step() {
 }
 
 #[test]
-fn the_builder_tells_its_mistakes_at_the_end() {
+fn plan_builder_reports_mistakes_at_build() {
     let code = |builder: PlanBuilder| builder.build().unwrap_err().error_code();
     let builder = ExecutionPlan::builder;
     assert_eq!(code(builder()), "plan_empty");

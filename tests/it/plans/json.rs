@@ -1,0 +1,107 @@
+//! Plans as JSON and as a Mermaid graph.
+
+use super::*;
+
+#[tokio::test]
+async fn plans_round_trip_as_json() {
+    let text = r#"{
+        "description": "a diamond",
+        "strategy": {"type": "dependency_graph", "dependencies": {"3": [1, 2], "1": [0], "2": [0]}},
+        "commands": [
+            {"command": {"type": "shell", "command": "echo 0"}},
+            {"command": {"type": "shell", "command": "echo 1"}},
+            {"command": {"type": "exec", "program": "echo", "args": ["2"]}},
+            {"command": {"type": "shell", "command": "echo 3"}}
+        ]
+    }"#;
+    let plan: ExecutionPlan = serde_json::from_str(text).unwrap();
+    let again = serde_json::to_string(&plan).unwrap();
+    assert_eq!(serde_json::from_str::<ExecutionPlan>(&again).unwrap(), plan);
+    let dependencies = r#""dependencies":{"1":[0],"2":[0],"3":[1,2]}"#;
+    assert!(again.contains(dependencies), "in order: {again}");
+
+    let options = r#"{
+        "steps": [
+            {"name": "top"},
+            {"name": "left", "options": {"priority": 2}},
+            {"name": "right", "inputs": [{"from": "top", "to": {"type": "env", "name": "TOP"}, "trim": "nothing"}]},
+            {"after": ["left", 2]}
+        ],
+        "failure_policy": "cancel_at_first_error",
+        "deadline_ms": 60000,
+        "env": {"A": "b"}
+    }"#;
+    let options: PlanOptions = serde_json::from_str(options).unwrap();
+    let again = serde_json::to_string(&options).unwrap();
+    assert_eq!(serde_json::from_str::<PlanOptions>(&again).unwrap(), options);
+
+    let result = run_plan(&engine(), plan, options).await;
+    assert_eq!(result.stats.completed, 4);
+    let text = serde_json::to_string(&result).unwrap();
+    let mut read: PlanExecutionResult = serde_json::from_str(&text).unwrap();
+    assert_eq!(endings(&read), endings(&result));
+    assert_eq!(read.total_duration.as_millis(), result.total_duration.as_millis());
+    read.total_duration = result.total_duration;
+    read.results.clone_from(&result.results);
+    assert_eq!(read, result);
+
+    for (strategy, text) in [
+        (
+            ExecutionStrategy::Serial { stop_on_error: true },
+            r#"{"type":"serial","stop_on_error":true}"#,
+        ),
+        (
+            ExecutionStrategy::Parallel { max_concurrency: Some(3) },
+            r#"{"type":"parallel","max_concurrency":3}"#,
+        ),
+        (ExecutionStrategy::Parallel { max_concurrency: None }, r#"{"type":"parallel"}"#),
+    ] {
+        assert_eq!(serde_json::to_string(&strategy).unwrap(), text);
+        assert_eq!(serde_json::from_str::<ExecutionStrategy>(text).unwrap(), strategy);
+    }
+    let wrong = r#"{"type":"dependency_graph","dependencies":{"one":[0]}}"#;
+    let error = serde_json::from_str::<ExecutionStrategy>(wrong).unwrap_err();
+    assert!(error.to_string().contains("\"one\" is no index"), "{error}");
+}
+
+#[tokio::test]
+async fn mermaid_graph_after_a_run_shows_states_and_durations() {
+    let PlanSpec { plan, options, .. } = ExecutionPlan::builder()
+        .step("good", shell("true"))
+        .step("bad", shell("exit 3"))
+        .after("good")
+        .step("never", shell("true"))
+        .after("bad")
+        .build()
+        .unwrap();
+    let result = run_plan(&engine(), plan.clone(), options.clone()).await;
+    let picture = plan.to_mermaid_after(&options, &result);
+    for words in [
+        "s0[\"good<br/>true<br/>completed, ",
+        "s1[\"bad<br/>exit 3<br/>exit code 3, ",
+        "s2[\"never<br/>true<br/>never ran\"]",
+        "s0 --> s1",
+        "s1 --> s2",
+        "class s0 completed",
+        "class s1 failed",
+        "class s2 not_run",
+    ] {
+        assert!(picture.contains(words), "{words}:\n{picture}");
+    }
+}
+
+#[tokio::test]
+async fn plan_environment_is_shown_nowhere() {
+    const SECRET: &str = "hunter2";
+    let options = PlanOptions::default().env("TOKEN", SECRET);
+    assert!(!format!("{options:?}").contains(SECRET));
+    let recorder = Recorder::new();
+    let engine = engine().with_event_handler(Arc::clone(&recorder) as Arc<dyn EventHandler>);
+    let plan = ExecutionPlan::serial([shell("test -n \"$TOKEN\""), shell("exit 1")]);
+    let id = plan.id;
+    let result = run_plan(&engine, plan, options).await;
+    assert_eq!(result.stats.completed, 1);
+    assert!(!format!("{result:?}").contains(SECRET));
+    let events = recorder.all_of(id).await;
+    assert!(!format!("{events:?}").contains(SECRET));
+}

@@ -1,0 +1,118 @@
+//! Plans with real commands.
+
+mod bad;
+mod engine;
+mod events;
+mod inputs;
+mod json;
+mod policies;
+mod run;
+mod stop;
+
+use std::fs;
+use std::path::Path;
+
+use execution_engine::*;
+use tempfile::TempDir;
+use test_support::*;
+
+const PATIENT: Duration = Duration::from_secs(300);
+
+/// Runs a plan to its end.
+async fn run_plan(
+    engine: &ExecutionEngine,
+    plan: ExecutionPlan,
+    options: PlanOptions,
+) -> PlanExecutionResult {
+    let id = engine.execute_plan_with(plan, options).await.unwrap();
+    let result = tokio::time::timeout(PATIENT, engine.wait_for_plan(id)).await;
+    result.expect("the plan ends").unwrap()
+}
+
+/// Steps that write their number into a file, so that their order can be seen.
+struct Witness {
+    dir: TempDir,
+}
+
+impl Witness {
+    fn new() -> Self {
+        Self { dir: TempDir::new().unwrap() }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.dir.path().join("order")
+    }
+
+    fn step(&self, number: usize, then: &str) -> ExecutionRequest {
+        shell(format!("echo {number} >> {}; {then}", self.file().display()))
+    }
+
+    fn order(&self) -> Vec<usize> {
+        let text = fs::read_to_string(self.file()).unwrap_or_default();
+        text.split_whitespace().map(|word| word.parse().unwrap()).collect()
+    }
+}
+
+fn not_run(result: &ExecutionResult) -> &SkipReason {
+    match &result.ending {
+        Ending::NotRun { reason } => reason,
+        other => panic!("it has run: {other:?}"),
+    }
+}
+
+/// The number of a step that somebody else is not run for.
+fn because_of(reason: &SkipReason) -> usize {
+    match reason {
+        SkipReason::DependencyFailed { step } | SkipReason::PlanStopped { step } => step.index,
+        other => panic!("for another reason: {other:?}"),
+    }
+}
+
+fn policy(policy: FailurePolicy) -> PlanOptions {
+    PlanOptions::default().failure_policy(policy)
+}
+
+fn busy_engine(recorder: &Arc<Recorder>) -> ExecutionEngine {
+    ExecutionEngine::builder()
+        .config(ExecutionConfig { max_concurrent_executions: 1, ..Default::default() })
+        .event_handler(Arc::clone(recorder) as Arc<dyn EventHandler>)
+        .stop_grace(Duration::from_millis(100))
+        .build()
+        .unwrap()
+}
+
+/// Waits for the end of a plan.
+async fn plan_ended(engine: &ExecutionEngine, id: Uuid) -> PlanExecutionResult {
+    soon("the plan", engine.wait_for_plan(id)).await.unwrap()
+}
+
+async fn has_status(engine: &ExecutionEngine, id: Uuid, status: ExecutionStatus) {
+    soon("the status", async {
+        while engine.get_status(id).await != Ok(status) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
+
+fn never(reason: SkipReason) -> Ending {
+    Ending::NotRun { reason }
+}
+
+fn endings(result: &PlanExecutionResult) -> Vec<Ending> {
+    result.results.iter().map(|result| result.ending.clone()).collect()
+}
+
+/// Lines that count how many of them are alive.
+fn counting(dir: &Path, count: usize) -> Vec<ExecutionRequest> {
+    fs::create_dir_all(dir.join("alive")).unwrap();
+    let dir = dir.display();
+    let line =
+        format!("touch {dir}/alive/$$; ls {dir}/alive | wc -l >> {dir}/counts; rm {dir}/alive/$$");
+    (0..count).map(|_| shell(&line)).collect()
+}
+
+fn most_alive(dir: &Path) -> usize {
+    let counts = fs::read_to_string(dir.join("counts")).unwrap();
+    counts.split_whitespace().map(|word| word.parse().unwrap()).max().unwrap()
+}
