@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::Utc;
+use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 use super::ExecutionEngine;
@@ -13,7 +14,7 @@ use crate::error::{ExecutionError, Result, ValidationError};
 use crate::events::Subscription;
 use crate::execution::ActiveExecution;
 use crate::output::{Journal, JournalOwner};
-use crate::plan::{PlanExecutor, PlanSubscription, StepChecker, StepExecutor, check};
+use crate::plan::{PlanBackend, PlanExecutor, PlanSubscription, validate};
 use crate::prepare;
 use crate::store::{ActivePlan, Origin, PlanInfo, RemovalError};
 use crate::types::{
@@ -73,10 +74,10 @@ impl ExecutionEngine {
     }
 
     fn start_plan(&self, mut spec: PlanSpec) -> Result<Uuid> {
-        let inside = EngineBackend(Arc::clone(&self.core));
-        let checked = check(&spec.plan, &spec.options, &inside)?;
+        let backend = EngineBackend(Arc::clone(&self.core));
+        let validated = validate(&spec, &backend)?;
         prepare::absolute_plan(&mut spec);
-        let PlanSpec { plan, options } = spec;
+        let PlanSpec { plan, .. } = &spec;
         let id = plan.id;
         let started_at = Utc::now();
         let owner = JournalOwner { id, accepted_at: started_at };
@@ -96,7 +97,7 @@ impl ExecutionEngine {
         let live = Arc::new(ActivePlan::new(profile, journal));
         let steps: Vec<_> = plan.commands.iter().map(|request| request.id).collect();
         self.core.shared.registry.admit_plan(&live, &steps).map_err(refused)?;
-        PlanExecutor::new(inside, live, publisher, (plan, options), checked).run();
+        PlanExecutor::new(Box::new(backend), live, publisher, spec, validated).run();
         Ok(id)
     }
 
@@ -201,7 +202,7 @@ impl ExecutionEngine {
 /// the last handle is dropped, the next step is refused.
 struct EngineBackend(Arc<EngineCore>);
 
-impl StepChecker for EngineBackend {
+impl PlanBackend for EngineBackend {
     fn check(
         &self,
         request: &ExecutionRequest,
@@ -217,9 +218,7 @@ impl StepChecker for EngineBackend {
     fn group_limits(&self) -> Vec<usize> {
         self.0.shared.registry.permits().group_limits()
     }
-}
 
-impl StepExecutor for EngineBackend {
     fn start(
         &self,
         plan: &Arc<ActivePlan>,
@@ -233,7 +232,7 @@ impl StepExecutor for EngineBackend {
         self.0.shared.registry.release(plan, step);
     }
 
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
         self.0.driver.plan(task);
     }
 

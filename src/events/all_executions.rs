@@ -59,7 +59,8 @@ impl AllExecutionsReader {
             match ready!(self.mailbox.poll_take(cx)) {
                 None => return Poll::Ready(None),
                 Some(Message::Update(owner, update)) => {
-                    // One that was forgotten in between is missed, which is counted once: at its end.
+                    // One that was forgotten in between is missed, which is counted once: at its
+                    // end.
                     if !self.turn_to(owner, update) && update.is_last {
                         return Poll::Ready(Some((Uuid::nil(), missed(1))));
                     }

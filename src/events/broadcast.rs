@@ -1,6 +1,6 @@
-//! Fan-out to the subscriptions that watch all executions of an engine. Each has a mailbox that names
-//! the executions with something new, and from where to where it goes. The records themselves stay in the
-//! journals, so a slow watcher costs a bounded number of small entries.
+//! Fan-out to the subscriptions that watch all executions of an engine. Each has a mailbox that
+//! names the executions with something new, and from where to where it goes. The records themselves
+//! stay in the journals, so a slow watcher costs a bounded number of small entries.
 
 use std::collections::hash_map::{Entry, HashMap};
 use std::collections::{BTreeMap, BTreeSet};
@@ -126,7 +126,8 @@ impl Mailbox {
             return Poll::Ready(None);
         }
         let before = state.waker.replace(cx.waker().clone());
-        // Without the lock: dropping a waker may drop the task behind it, which is code of the user.
+        // Without the lock: dropping a waker may drop the task behind it, which is code of the
+        // user.
         drop(state);
         drop(before);
         Poll::Pending

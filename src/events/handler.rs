@@ -8,15 +8,16 @@ use crate::types::ExecutionEvent;
 
 /// Receiver of all events of an engine. Implement it with the `async-trait` crate.
 ///
-/// An execution calls a handler with its events one after the other and in order; several executions
-/// call it at the same time. It runs on threads of the engine that exist for handlers alone, inside a
-/// tokio context, and may call back into the engine, also to cancel.
+/// An execution calls a handler with its events one after the other and in order; several
+/// executions call it at the same time. It runs on threads of the engine that exist for handlers
+/// alone, inside a tokio context, and may call back into the engine, also to cancel.
 ///
-/// A slow handler slows the child down rather than lose a line. If a call does not return within the
-/// [stall limit](crate::EngineBuilder::handler_stall_limit), the handler gets no more lines of that
-/// execution, then an [`ExecutionEvent::LinesMissed`] and the terminal event; a call that is suspended at
-/// an await by then is dropped there. A handler that panics misses that one event. Neither changes an
-/// outcome or delays a waiter. A handler with 16 stuck calls gets no new executions.
+/// A slow handler slows the child down rather than lose a line. If a call does not return within
+/// the [stall limit](crate::EngineBuilder::handler_stall_limit), the handler gets no more lines of
+/// that execution, then an [`ExecutionEvent::LinesMissed`] and the terminal event; a call that is
+/// suspended at an await by then is dropped there. A handler that panics misses that one event.
+/// Neither changes an outcome or delays a waiter. A handler with 16 stuck calls gets no new
+/// executions.
 ///
 /// ```
 /// use async_trait::async_trait;
@@ -105,8 +106,8 @@ impl EventHandler for LoggingEventHandler {
     }
 }
 
-/// Handler that passes each event on to several handlers, one after the other. They share one queue, so
-/// the slowest sets the pace; add them to the engine one by one to give each its own.
+/// Handler that passes each event on to several handlers, one after the other. They share one
+/// queue, so the slowest sets the pace; add them to the engine one by one to give each its own.
 #[derive(Clone, Default)]
 pub struct MultiEventHandler {
     handlers: Vec<Arc<dyn EventHandler>>,

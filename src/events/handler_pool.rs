@@ -1,5 +1,5 @@
-//! Threads for event handlers. A handler is code of the user: it may block, panic or never return, so
-//! it runs on threads of its own with a tokio context, never on those of executions.
+//! Threads for event handlers. A handler is code of the user: it may block, panic or never return,
+//! so it runs on threads of its own with a tokio context, never on those of executions.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -122,8 +122,8 @@ pub(crate) fn forbid_user_code() {
 }
 
 /// The last reference to a handler is often that of an execution that has just ended. Dropping the
-/// handler is code of the user: it may block, panic, or end a runtime, which panics inside async code. So
-/// threads of executions leave it to a thread of its own.
+/// handler is code of the user: it may block, panic, or end a runtime, which panics inside async
+/// code. So threads of executions leave it to a thread of its own.
 impl Drop for RegisteredHandler {
     fn drop(&mut self) {
         // A thread that is ending has lost its thread-locals; no execution runs there any more.
@@ -147,8 +147,8 @@ impl RegisteredHandler {
         &*self.handler
     }
 
-    /// Notes that `queue` is active. Returns `false` if it must not be, because too many calls of this
-    /// handler are stuck.
+    /// Notes that `queue` is active. Returns `false` if it must not be, because too many calls of
+    /// this handler are stuck.
     pub(super) fn admit(&self, queue: &Arc<HandlerQueue>) -> bool {
         let others: Vec<_> = {
             let active = self.active();

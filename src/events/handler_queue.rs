@@ -29,8 +29,8 @@ const MAX_PENDING_BYTES: u64 = 256 * 1024;
 /// Undelivered bytes at which reading resumes. Well below the maximum, so that handler and
 /// supervisor do not wake each other for every piece.
 const RESUME_AT_BYTES: u64 = MAX_PENDING_BYTES / 2;
-/// How long a queue keeps its thread while other queues wait for one. It is given up only between two
-/// pieces of output, which may have many lines.
+/// How long a queue keeps its thread while other queues wait for one. It is given up only between
+/// two pieces of output, which may have many lines.
 const MIN_TURN: Duration = Duration::from_millis(100);
 
 /// Queue of one execution for one handler.
@@ -41,8 +41,8 @@ pub(super) struct HandlerQueue {
     /// The pinned position in the journal; None for a handler that gets no output.
     pin: Option<usize>,
     delivery: Mutex<Delivery>,
-    /// When a call last returned, or the queue began to wait or run. Outside the lock, because it is
-    /// set for every line.
+    /// When a call last returned, or the queue began to wait or run. Outside the lock, because it
+    /// is set for every line.
     last_call: CoarseInstant,
     /// Notified whenever a call has returned and little is left, and when the handler is cut off.
     room: Notify,
@@ -56,8 +56,8 @@ struct Delivery {
     missed: u64,
 }
 
-/// Lines as events. A type of its own, so that making an event becomes a part of the loop that calls
-/// the handler, and the event is made where it is needed: a line costs 11 % more otherwise.
+/// Lines as events. A type of its own, so that making an event becomes a part of the loop that
+/// calls the handler, and the event is made where it is needed: a line costs 11 % more otherwise.
 struct LineEvents {
     execution_id: Uuid,
     lines: JournalLines,
@@ -148,8 +148,8 @@ impl HandlerQueue {
         self.pin.is_none_or(|pin| self.journal.behind(pin) < MAX_PENDING_BYTES)
     }
 
-    /// Waits until the handler can take much more, or has been cut off, which happens after the stall
-    /// limit at the latest.
+    /// Waits until the handler can take much more, or has been cut off, which happens after the
+    /// stall limit at the latest.
     ///
     /// # Cancel safety
     /// Cancel safe.
@@ -258,8 +258,8 @@ impl HandlerQueue {
                 JournalItem::Chunk { .. } | JournalItem::Missed { .. } => {}
             }
         }
-        // In this order, and under the lock: a wake in between would be admitted first and forgotten
-        // here.
+        // In this order, and under the lock: a wake in between would be admitted first and
+        // forgotten here.
         self.handler.forget(self);
         delivery.state.finish();
         None
@@ -302,9 +302,9 @@ impl HandlerQueue {
             if !at_once && tokio::time::timeout(self.pool.stall_limit, call).await.is_err() {
                 is_cut_off = self.cut_off_if(|_| true);
             }
-            // Others cut off only a call that is as long as the stall limit, so that a line needs no
-            // lock. If they do so while the call returns, it is seen at the next piece of output. The
-            // count stays exact: lines are either delivered here or counted there.
+            // Others cut off only a call that is as long as the stall limit, so that a line needs
+            // no lock. If they do so while the call returns, it is seen at the next piece of
+            // output. The count stays exact: lines are either delivered here or counted there.
             if self.note_call() >= self.pool.stall_limit {
                 is_cut_off = self.is_cut_off();
             }
@@ -339,8 +339,8 @@ impl Delivery {
     }
 }
 
-/// Drops the payload of a panic. That is code of the user and may panic as well; the payload of that
-/// second panic is leaked, or there would be no end to it.
+/// Drops the payload of a panic. That is code of the user and may panic as well; the payload of
+/// that second panic is leaked, or there would be no end to it.
 fn discard(panic: Box<dyn Any + Send>) {
     if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
         std::mem::forget(another);

@@ -1,5 +1,5 @@
-//! Delivery of events and lines: to handlers, which slow an execution down rather than lose a line, and to
-//! subscriptions, which never do and learn what they have missed. Both read the journals of
+//! Delivery of events and lines: to handlers, which slow an execution down rather than lose a line,
+//! and to subscriptions, which never do and learn what they have missed. Both read the journals of
 //! [`output`](crate::output); nothing is copied for a reader that does not come.
 
 mod all_executions;

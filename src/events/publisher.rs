@@ -1,5 +1,5 @@
-//! Publication of one execution's events: into its journal, then to the handlers and subscriptions that
-//! wait for something new in it.
+//! Publication of one execution's events: into its journal, then to the handlers and subscriptions
+//! that wait for something new in it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,9 +13,9 @@ use super::handler_queue::HandlerQueue;
 use crate::output::{Journal, View};
 use crate::types::{ContainmentReceipt, ExecutionEvent, ExecutionStatus};
 
-/// Journal of one execution, with the readers to wake: a queue for each handler that the engine had when the
-/// execution started, and the subscriptions to all executions. The journal itself wakes those that watch
-/// this execution alone.
+/// Journal of one execution, with the readers to wake: a queue for each handler that the engine had
+/// when the execution started, and the subscriptions to all executions. The journal itself wakes
+/// those that watch this execution alone.
 pub(crate) struct Publisher {
     journal: Arc<Journal>,
     queues: Box<[Arc<HandlerQueue>]>,

@@ -16,14 +16,14 @@ use super::handler_queue::line_event;
 use crate::output::{Journal, JournalCursor, JournalItem, JournalLines, View};
 use crate::types::{ChunkContent, ChunkRecord, EventRecord, ExecutionEvent};
 
-/// The records of one execution, or of all: see [`subscribe`](crate::ExecutionEngine::subscribe) and
-/// [`subscribe_all`](crate::ExecutionEngine::subscribe_all).
+/// The records of one execution, or of all: see [`subscribe`](crate::ExecutionEngine::subscribe)
+/// and [`subscribe_all`](crate::ExecutionEngine::subscribe_all).
 ///
-/// It is a [`Stream`], and has a [`next`](Self::next) of its own, so that no further crate is needed. It
-/// may be polled on any runtime. It never slows an execution down: if it is slower than the output, it
-/// gets an [`ExecutionEvent::OutputMissed`] with the exact number of bytes that it has not seen; the
-/// number is an estimate where it resumes among more unfinished lines than the journal holds. Dropping
-/// it ends it.
+/// It is a [`Stream`], and has a [`next`](Self::next) of its own, so that no further crate is
+/// needed. It may be polled on any runtime. It never slows an execution down: if it is slower than
+/// the output, it gets an [`ExecutionEvent::OutputMissed`] with the exact number of bytes that it
+/// has not seen; the number is an estimate where it resumes among more unfinished lines than the
+/// journal holds. Dropping it ends it.
 #[must_use = "it does nothing unless it is asked for the next record"]
 pub struct Subscription {
     source: SubscriptionSource,
@@ -177,8 +177,8 @@ impl Stream for Subscription {
     type Item = EventRecord;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<EventRecord>> {
-        // A long replay is always ready. tokio's budget makes it pending now and then, or a loop over it
-        // would keep its thread from all other tasks.
+        // A long replay is always ready. tokio's budget makes it pending now and then, or a loop
+        // over it would keep its thread from all other tasks.
         let budget = ready!(coop::poll_proceed(cx));
         let next = ready!(self.poll_record(cx));
         budget.made_progress();

@@ -1,17 +1,19 @@
+//! Builder for plans whose steps have names.
+
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::validate::resolve;
+use super::validate::resolve_dependencies;
 use crate::error::{PlanError, Result};
 use crate::types::{
     ExecutionMetadata, ExecutionOptions, ExecutionPlan, ExecutionRequest, ExecutionStrategy,
     FailurePolicy, PlanOptions, PlanSpec, StepInput, StepOptions, StepRef,
 };
 
-/// Makes a plan whose steps have names.
+/// Builder for a plan whose steps have names.
 ///
 /// ```
 /// use execution_engine::*;
@@ -31,8 +33,8 @@ use crate::types::{
 /// # Ok(()) }
 /// ```
 ///
-/// A step that waits for nobody starts at once. `after`, `options` and the inputs are about the
-/// step before them; the steps that they name may come later.
+/// A step that waits for no other one starts at once. `after`, `options` and the inputs apply to
+/// the step added last; the steps that they name may be added later.
 #[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct PlanBuilder {
@@ -41,104 +43,106 @@ pub struct PlanBuilder {
     metadata: ExecutionMetadata,
     commands: Vec<ExecutionRequest>,
     options: PlanOptions,
-    /// The first mistake, for the end.
+    /// The first mistake, which [`build`](Self::build) returns.
     fault: Option<PlanError>,
 }
 
 impl ExecutionPlan {
-    /// For a plan whose steps have names.
+    /// Creates a builder for a plan whose steps have names.
     pub fn builder() -> PlanBuilder {
         PlanBuilder::default()
     }
 }
 
 impl PlanBuilder {
-    /// Adds a step.
+    /// Adds a step with a name that is unique in this plan.
     pub fn step(mut self, name: impl Into<String>, request: ExecutionRequest) -> Self {
         self.commands.push(request);
         self.options.steps.push(StepOptions::named(name));
         self
     }
 
-    /// The last step waits for this one, too.
+    /// Makes the last step wait for this one as well.
     pub fn after(self, step: impl Into<StepRef>) -> Self {
         self.last("after", |last| last.after.push(step.into()))
     }
 
-    /// The last step waits for all of these, too.
+    /// Makes the last step wait for all of these as well.
     pub fn after_all<S: Into<StepRef>>(self, steps: impl IntoIterator<Item = S>) -> Self {
         self.last("after_all", |last| last.after.extend(steps.into_iter().map(Into::into)))
     }
 
-    /// The last step gets the output of this one as its standard input, and waits for it.
+    /// Passes the output of this step to the last step as its standard input. The last step waits
+    /// for it.
     pub fn stdin_from(self, step: impl Into<StepRef>) -> Self {
         self.last("stdin_from", |last| last.inputs.push(StepInput::stdin(step)))
     }
 
-    /// The last step gets the output of this one in an environment variable, and waits for it.
+    /// Passes the output of this step to the last step in an environment variable. The last step
+    /// waits for it.
     pub fn env_from(self, name: impl Into<String>, step: impl Into<StepRef>) -> Self {
         self.last("env_from", |last| last.inputs.push(StepInput::env(name, step)))
     }
 
-    /// The last step gets this input.
+    /// Adds an input to the last step.
     pub fn input(self, input: StepInput) -> Self {
         self.last("input", |last| last.inputs.push(input))
     }
 
-    /// The options of the execution of the last step.
+    /// Sets the options of the last step's execution.
     pub fn options(self, options: ExecutionOptions) -> Self {
         self.last("options", |last| last.options = Some(options))
     }
 
-    /// What happens after a failure. Default: [`FailurePolicy::FinishIndependent`].
+    /// Sets what happens after a failure. Default: [`FailurePolicy::FinishIndependent`].
     pub fn failure_policy(mut self, policy: FailurePolicy) -> Self {
         self.options.failure_policy = Some(policy);
         self
     }
 
-    /// How many steps are started and not ended at a time.
+    /// Limits how many steps run or wait for the engine at a time.
     pub fn max_concurrency(mut self, limit: usize) -> Self {
         self.options.max_concurrency = Some(limit);
         self
     }
 
-    /// How long the whole plan may take.
+    /// Limits how long the whole plan may take.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.options = self.options.deadline(deadline);
         self
     }
 
-    /// An environment variable of all steps.
+    /// Sets an environment variable of all steps.
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.options = self.options.env(name, value);
         self
     }
 
-    /// The working directory of all steps.
+    /// Sets the working directory of all steps.
     pub fn working_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.options.working_dir = Some(dir.into());
         self
     }
 
-    /// The options of the steps that have none of their own.
+    /// Sets the options of steps that have none of their own.
     pub fn defaults(mut self, options: ExecutionOptions) -> Self {
         self.options.defaults = options;
         self
     }
 
-    /// The id of the plan.
+    /// Sets the id of the plan. Default: a random one.
     pub fn id(mut self, id: Uuid) -> Self {
         self.id = Some(id);
         self
     }
 
-    /// What the plan is, for people.
+    /// Sets a description of the plan, for people.
     pub fn description(mut self, text: impl Into<String>) -> Self {
         self.description = Some(text.into());
         self
     }
 
-    /// What you want to remember about the plan.
+    /// Sets metadata of the plan, which the engine stores and returns.
     pub fn metadata(mut self, metadata: ExecutionMetadata) -> Self {
         self.metadata = metadata;
         self
@@ -156,7 +160,7 @@ impl PlanBuilder {
         let strategy = ExecutionStrategy::DependencyGraph { dependencies: HashMap::new() };
         let id = id.unwrap_or_else(Uuid::new_v4);
         let mut plan = ExecutionPlan { id, description, strategy, commands, metadata };
-        let edges = resolve(&plan, &options)?.into_iter().enumerate();
+        let edges = resolve_dependencies(&plan, &options)?.into_iter().enumerate();
         let dependencies = edges
             .filter(|(_, waits_for)| !waits_for.is_empty())
             .map(|(step, mut waits_for)| {

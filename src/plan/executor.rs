@@ -1,284 +1,262 @@
-//! Carries out one plan. Each step that has been started has a task that waits for its end, and then
-//! starts itself what may start because of it: so a plan starts programs on as many threads as a loop
-//! of tasks would, and nothing stands between the end of one step and the start of the next.
+//! Execution of one validated plan: schedule the steps, run them, complete the plan.
+//!
+//! Each step that was started has a task that waits for its end and then starts the steps that
+//! waited for it. So a plan starts programs on as many threads as a loop of tasks would, and no
+//! central task stands between the end of one step and the start of the next.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::backend::PlanBackend;
 use super::inputs::ResolvedInput;
 use super::progress::PlanProgress;
 use super::schedule::Schedule;
-use super::validate::{Checked, StepChecker, label, options_of};
-use crate::error::{ExecutionError, Result};
+use super::validate::{ValidatedPlan, label};
+use crate::error::ExecutionError;
 use crate::events::Publisher;
 use crate::execution::ActiveExecution;
 use crate::store::{ActivePlan, StepRecord};
 use crate::time;
 use crate::types::{
-    Ending, ExecutionEvent, ExecutionOptions, ExecutionPlan, ExecutionRequest, ExecutionStatus,
-    FailurePolicy, PlanEnding, PlanOptions, PlanSummary, SkipReason,
+    Ending, ExecutionEvent, ExecutionRequest, FailurePolicy, PlanEnding, PlanOptions, PlanSpec,
+    PlanSummary, SkipReason,
 };
 
-/// What a runner asks of the engine.
-pub(crate) trait StepExecutor: StepChecker + Send + Sync + 'static {
-    /// Starts a step of this plan as an execution, or lets it wait its turn, however long that takes.
-    fn start(
-        &self,
-        plan: &Arc<ActivePlan>,
-        request: ExecutionRequest,
-        options: &ExecutionOptions,
-    ) -> Result<Arc<ActiveExecution>>;
-
-    /// Runs a task of a plan.
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static);
-
-    /// Gives back the id that was reserved for a step which will never start.
-    fn release(&self, plan: &Arc<ActivePlan>, step: Uuid);
-
-    /// Moves the plan to the ended ones.
-    fn plan_ended(&self, plan: &Arc<ActivePlan>);
-}
-
-pub(crate) struct PlanExecutor<H: StepExecutor> {
-    hands: H,
-    pub(super) live: Arc<ActivePlan>,
-    publisher: Publisher,
+/// A plan that runs, shared by the tasks of its steps.
+pub(crate) struct PlanExecutor {
+    backend: Box<dyn PlanBackend>,
+    pub(super) active: Arc<ActivePlan>,
+    /// Only ever locked by `try_lock`: see [`publish`](Self::publish).
+    publisher: Mutex<Publisher>,
     pub(super) options: PlanOptions,
     pub(super) policy: FailurePolicy,
     pub(super) inputs: HashMap<usize, Vec<ResolvedInput>>,
-    ids: Box<[Uuid]>,
-    state: Mutex<PlanProgress>,
+    /// The ids of the steps.
+    pub(super) ids: Box<[Uuid]>,
+    progress: Mutex<PlanProgress>,
 }
 
-/// A step that a task has taken on. Dropped undone, by a panic or with its runtime, it still ends.
-struct PlanGuard<'a, H: StepExecutor> {
-    runner: &'a PlanExecutor<H>,
+/// Guard that finishes a step exactly once. If dropped early (panic, runtime shutdown), it finishes
+/// it as lost and stops the plan as `EngineFailed`.
+struct StepGuard<'a> {
+    plan: &'a PlanExecutor,
     step: usize,
-    is_done: bool,
+    is_finished: bool,
 }
 
-impl<H: StepExecutor> PlanExecutor<H> {
+impl PlanExecutor {
     pub(crate) fn new(
-        hands: H,
-        live: Arc<ActivePlan>,
+        backend: Box<dyn PlanBackend>,
+        active: Arc<ActivePlan>,
         publisher: Publisher,
-        (plan, options): (ExecutionPlan, PlanOptions),
-        checked: Checked,
+        PlanSpec { plan, options }: PlanSpec,
+        validated: ValidatedPlan,
     ) -> Arc<Self> {
-        let Checked { graph, policy, room, turns, inputs } = checked;
+        let ValidatedPlan { graph, policy, limits, slots, inputs } = validated;
         let ids = plan.commands.iter().map(|request| request.id).collect();
-        let schedule = Schedule::new(graph, policy, room, &turns);
-        let state = Mutex::new(PlanProgress::new(schedule, plan.commands));
-        Arc::new(Self { hands, live, publisher, options, policy, inputs, ids, state })
+        let schedule = Schedule::new(graph, policy, limits, &slots);
+        let progress = Mutex::new(PlanProgress::new(schedule, plan.commands));
+        let publisher = Mutex::new(publisher);
+        Arc::new(Self { backend, active, publisher, options, policy, inputs, ids, progress })
     }
 
-    /// Starts what may start, and watches for a cancel and for the deadline.
+    /// Starts the steps that wait for none, and a task that stops the plan when it has to.
     pub(crate) fn run(self: Arc<Self>) {
-        self.hands.spawn(Arc::clone(&self).oversee());
-        self.take_on_all();
+        self.backend.spawn(Box::pin(Arc::clone(&self).stop_when_asked()));
+        self.start_ready_steps();
     }
 
-    async fn oversee(self: Arc<Self>) {
-        let begun = self.live.profile().begun;
-        let patience = self.options.deadline_ms.map(Duration::from_millis);
-        let deadline = patience.and_then(|patience| begun.checked_add(patience));
+    /// Waits for a cancel or the deadline, then stops the steps. Returns early if the plan ends.
+    async fn stop_when_asked(self: Arc<Self>) {
+        let begun = self.active.profile().begun;
+        let time_limit = self.options.deadline_ms.map(Duration::from_millis);
+        let deadline = time_limit.and_then(|limit| begun.checked_add(limit));
         let ending = tokio::select! {
-            () = self.live.ended() => return,
-            () = self.live.called() => Ending::Cancelled,
+            () = self.active.ended() => return,
+            () = self.active.called() => Ending::Cancelled,
             () = time::sleep_until(deadline) => {
                 let deadline_ms = self.options.deadline_ms.unwrap_or_default();
-                match self.live.decide(PlanEnding::DeadlineReached { deadline_ms }) {
-                    // It came first, if only just.
+                // A cancel at the same moment may have been first; then that is the one account of
+                // it.
+                match self.active.decide(PlanEnding::DeadlineReached { deadline_ms }) {
                     PlanEnding::Cancelled => Ending::Cancelled,
                     _ => Ending::PlanDeadline { deadline_ms },
                 }
             }
         };
         self.lock().stop(&self, &ending);
-        self.end_if_over();
+        self.publish();
+        self.complete_if_over();
     }
 
-    /// Takes on every step that may start.
-    fn take_on_all(self: &Arc<Self>) {
-        while let Some(step) = self.take_on() {
-            self.hands.spawn(Arc::clone(self).work(step));
+    /// Starts a task for every step that may start.
+    fn start_ready_steps(self: &Arc<Self>) {
+        while let Some(step) = self.next_ready_step() {
+            self.backend.spawn(Box::pin(Arc::clone(self).run_steps(step)));
         }
     }
 
-    fn take_on(&self) -> Option<usize> {
+    fn next_ready_step(&self) -> Option<usize> {
         self.lock().schedule.next()
     }
 
-    /// Sees to one step, and then to what may start because of it.
-    async fn work(self: Arc<Self>, mut step: usize) {
+    /// Runs one step, then one after the other of those that may start because of it; the rest get
+    /// tasks of their own.
+    async fn run_steps(self: Arc<Self>, mut step: usize) {
         loop {
-            let duty = PlanGuard { runner: &self, step, is_done: false };
-            let (record, command) = self.see_to(step).await;
-            duty.done(record, command);
-            let Some(next) = self.take_on() else { return };
-            self.take_on_all();
+            let guard = StepGuard { plan: &self, step, is_finished: false };
+            let (record, command) = self.run_step(step).await;
+            guard.finish(record, command);
+            let Some(next) = self.next_ready_step() else { return };
+            self.start_ready_steps();
             step = next;
         }
     }
 
-    /// Starts a step and waits for its end.
-    async fn see_to(&self, step: usize) -> (StepRecord, String) {
+    /// Starts a step and waits for its end. Returns its record and its command.
+    async fn run_step(&self, step: usize) -> (StepRecord, String) {
         let id = self.ids[step];
-        let equipped = {
-            let mut state = self.lock();
-            state.requests[step].take().map(|request| {
-                let command = request.command.to_string();
-                (command, state.prepare_step(self, step, request))
-            })
+        let Some(request) = self.lock().requests[step].take() else {
+            return (StepRecord::lost(id), String::new());
         };
-        let (request, options, command) = match equipped {
-            Some((command, Ok((request, options)))) => (request, options, command),
-            Some((command, Err(reason))) => {
-                return (StepRecord::never(id, Ending::NotRun { reason }), command);
-            }
-            None => return (StepRecord::lost(id), String::new()),
+        let command = request.command.to_string();
+        let record = match self.start_step(step, request, &command) {
+            Err(ending) => StepRecord::never(id, ending),
+            Ok(active) => match active.ended().await {
+                Some(record) => StepRecord::Ran(record),
+                // It was refused when its turn in the queue came.
+                None => StepRecord::lost(id),
+            },
         };
-        let options = options.as_ref().unwrap_or_else(|| options_of(&self.options, step));
-        let live = match self.hands.start(&self.live, request, options) {
-            Ok(live) => live,
-            Err(error) => {
-                let ending = match error {
-                    ExecutionError::ShuttingDown => {
-                        Ending::NotRun { reason: SkipReason::EngineClosed }
-                    }
-                    error => Ending::SpawnFailed { reason: error.to_string(), os_error: None },
-                };
-                return (StepRecord::never(id, ending), command);
+        (record, command)
+    }
+
+    /// Starts a step as an execution.
+    ///
+    /// # Errors
+    /// The ending of a step that cannot be started.
+    fn start_step(
+        &self,
+        step: usize,
+        request: ExecutionRequest,
+        command: &str,
+    ) -> Result<Arc<ActiveExecution>, Ending> {
+        let prepared = self.lock().prepare_step(self, step, request);
+        let (request, options) = prepared.map_err(|reason| Ending::NotRun { reason })?;
+        let options = options.as_ref().unwrap_or_else(|| self.options.effective_options(step));
+        // Without the lock: this starts a program.
+        let started = self.backend.start(&self.active, request, options);
+        let active = started.map_err(|error| match error {
+            ExecutionError::ShuttingDown => Ending::NotRun { reason: SkipReason::EngineClosed },
+            error => Ending::SpawnFailed { reason: error.to_string(), os_error: None },
+        })?;
+        self.lock().started(self, step, &active, command);
+        self.publish();
+        Ok(active)
+    }
+
+    /// Publishes the events that the steps have left, in their order.
+    ///
+    /// Publishing wakes readers, which may be code of the host, so the lock of the steps is not
+    /// held. The publisher's is, but no task ever waits for it: the one that has it publishes also
+    /// what others leave meanwhile.
+    fn publish(&self) {
+        while self.lock().has_events() {
+            let publisher = match self.publisher.try_lock() {
+                Ok(publisher) => publisher,
+                Err(TryLockError::Poisoned(publisher)) => publisher.into_inner(),
+                Err(TryLockError::WouldBlock) => return,
+            };
+            while let Some((at, event)) = self.next_event() {
+                publisher.event(at, event);
             }
-        };
-        {
-            let mut state = self.lock();
-            self.tell(&state, (step, id), at_start(&live), command.clone());
-            if let Some(ending) = &state.stop {
-                // One that has just ended by itself keeps its own ending.
-                let _first = live.decide(ending.clone());
-            }
-            state.started.insert(step, Arc::clone(&live));
-        }
-        match live.ended().await {
-            Some(record) => (StepRecord::Ran(record), command),
-            // It was refused after all.
-            None => (StepRecord::lost(id), command),
         }
     }
 
-    /// Ends the plan if all of its steps are over. In this order: ended in the registry, record
-    /// stored, waiters awake, last event out.
-    fn end_if_over(&self) {
-        let (ending, records) = {
-            let mut state = self.lock();
-            if !state.schedule.is_over() || state.records.is_empty() {
-                return;
-            }
-            let ending = match state.first_failure {
-                Some(step) => PlanEnding::Failed { step: label(&self.options, step) },
-                None => PlanEnding::Completed,
-            };
-            (ending, std::mem::take(&mut state.records))
+    fn next_event(&self) -> Option<(DateTime<Utc>, ExecutionEvent)> {
+        self.lock().next_event()
+    }
+
+    /// Completes the plan if all of its steps are over. In this order: ended in the registry,
+    /// record stored, waiters awake, last event out.
+    fn complete_if_over(&self) {
+        let Some((first_failure, records)) = self.lock().take_records() else { return };
+        let ending = match first_failure {
+            Some(step) => PlanEnding::Failed { step: label(&self.options, step) },
+            None => PlanEnding::Completed,
         };
         let steps = records.into_iter().zip(&self.ids);
         let steps = steps.map(|(record, id)| record.unwrap_or_else(|| StepRecord::lost(*id)));
         // First: a plan whose ending can be seen can be removed.
-        self.hands.plan_ended(&self.live);
-        self.live.close(ending, steps.collect());
-        self.live.wake();
-        let plan_id = self.live.profile().id;
-        let PlanSummary { status, duration, .. } = self.live.summary();
-        self.publisher.event(Utc::now(), ExecutionEvent::PlanEnded { plan_id, status, duration });
+        self.backend.plan_ended(&self.active);
+        self.active.close(ending, steps.collect());
+        self.active.wake();
+        let plan_id = self.active.profile().id;
+        let PlanSummary { status, duration, .. } = self.active.summary();
+        self.lock().report(ExecutionEvent::PlanEnded { plan_id, status, duration });
+        self.publish();
     }
 
     /// Gives back the id of a step that never ran.
     pub(super) fn release_if_never_ran(&self, record: &StepRecord) {
         if matches!(record, StepRecord::Never(_)) {
-            self.hands.release(&self.live, record.id());
+            self.backend.release(&self.active, record.id());
         }
-    }
-
-    pub(super) fn tell(
-        &self,
-        state: &PlanProgress,
-        (step, id): (usize, Uuid),
-        status: ExecutionStatus,
-        command: String,
-    ) {
-        let event = ExecutionEvent::Progress {
-            plan_id: self.live.profile().id,
-            completed: state.schedule.over_count(),
-            total: self.live.profile().total,
-            step: label(&self.options, step),
-            execution_id: id,
-            status,
-            current_command: command,
-        };
-        self.publisher.event(Utc::now(), event);
     }
 
     fn lock(&self) -> MutexGuard<'_, PlanProgress> {
         // What it guards is consistent between any two statements.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<H: StepExecutor> PlanGuard<'_, H> {
-    fn done(mut self, record: StepRecord, command: String) {
-        self.fulfil(record, command);
+impl StepGuard<'_> {
+    fn finish(mut self, record: StepRecord, command: String) {
+        self.finish_once(record, command);
     }
 
-    fn fulfil(&mut self, record: StepRecord, command: String) {
-        self.is_done = true;
-        self.runner.lock().over(self.runner, self.step, record, command);
-        self.runner.end_if_over();
+    fn finish_once(&mut self, record: StepRecord, command: String) {
+        self.is_finished = true;
+        self.plan.lock().finish_step(self.plan, self.step, record, command);
+        self.plan.publish();
+        self.plan.complete_if_over();
     }
 }
 
-impl<H: StepExecutor> Drop for PlanGuard<'_, H> {
+impl Drop for StepGuard<'_> {
     fn drop(&mut self) {
-        if self.is_done {
+        if self.is_finished {
             return;
         }
-        let reason = "a task of it was lost".to_string();
-        self.runner.live.decide(PlanEnding::EngineFailed { reason });
-        self.runner.lock().stop(self.runner, &Ending::EngineClosed);
-        self.fulfil(StepRecord::lost(self.runner.ids[self.step]), String::new());
-    }
-}
-
-/// Where an execution stood when it had just been started, even if it has ended by now.
-fn at_start(live: &ActiveExecution) -> ExecutionStatus {
-    match (live.status(), live.decision()) {
-        (status, _) if !status.is_terminal() => status,
-        (_, Some(Ending::SpawnFailed { .. })) => ExecutionStatus::Pending,
-        _ => ExecutionStatus::Running,
+        let reason = "internal error: the task of a step ended unexpectedly".to_string();
+        self.plan.active.decide(PlanEnding::EngineFailed { reason });
+        self.plan.lock().stop(self.plan, &Ending::EngineClosed);
+        self.finish_once(StepRecord::lost(self.plan.ids[self.step]), String::new());
     }
 }
 
 #[cfg(test)]
 mod tests {
     use execution_engine_process::Level;
+    use futures_util::future::BoxFuture;
 
     use super::*;
     use crate::admission::GroupId;
     use crate::error::ValidationError;
     use crate::events::{Broadcaster, HandlerPool, HandlerSet};
     use crate::output::{Journal, JournalLimits, JournalOwner, KeepPolicy, View};
-    use crate::plan::check;
+    use crate::plan::validate;
     use crate::store::PlanInfo;
-    use crate::types::ExecutionMetadata;
+    use crate::types::{ExecutionMetadata, ExecutionOptions, ExecutionPlan};
 
-    /// An engine of which every start is lost.
-    #[derive(Clone, Copy)]
+    /// Engine in which every start panics.
     struct Broken;
 
-    impl StepChecker for Broken {
+    impl PlanBackend for Broken {
         fn check(
             &self,
             _: &ExecutionRequest,
@@ -294,19 +272,17 @@ mod tests {
         fn group_limits(&self) -> Vec<usize> {
             Vec::new()
         }
-    }
 
-    impl StepExecutor for Broken {
         fn start(
             &self,
             _: &Arc<ActivePlan>,
             _: ExecutionRequest,
             _: &ExecutionOptions,
-        ) -> Result<Arc<ActiveExecution>> {
+        ) -> crate::error::Result<Arc<ActiveExecution>> {
             panic!("as it happens");
         }
 
-        fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        fn spawn(&self, task: BoxFuture<'static, ()>) {
             tokio::spawn(task);
         }
 
@@ -318,8 +294,9 @@ mod tests {
     #[tokio::test]
     async fn a_plan_whose_tasks_are_lost_still_ends() {
         let plan = ExecutionPlan::parallel((0..5).map(|_| ExecutionRequest::shell("true")));
-        let options = PlanOptions::default();
-        let checked = check(&plan, &options, &Broken).unwrap();
+        let spec = PlanSpec::from(plan);
+        let plan = &spec.plan;
+        let validated = validate(&spec, &Broken).unwrap();
         let profile = PlanInfo {
             id: plan.id,
             description: None,
@@ -329,24 +306,25 @@ mod tests {
             begun: std::time::Instant::now(),
             level: Level::ProcessGroup,
         };
-        let holding =
+        let limits =
             JournalLimits { limit: 1, keep: KeepPolicy::First, window: 0, max_line_bytes: 100 };
-        let journal = Arc::new(Journal::new(JournalOwner::default(), "".into(), holding));
-        let stage = Arc::new(HandlerPool::new(Duration::from_secs(1)));
+        let journal = Arc::new(Journal::new(JournalOwner::default(), "".into(), limits));
+        let pool = Arc::new(HandlerPool::new(Duration::from_secs(1)));
         let publisher = HandlerSet::default().publisher(
             Arc::clone(&journal),
             View::Events,
-            &stage,
+            &pool,
             Arc::<Broadcaster>::default(),
         );
-        let live = Arc::new(ActivePlan::new(profile, journal));
+        let active = Arc::new(ActivePlan::new(profile, journal));
         let ids: Vec<_> = plan.commands.iter().map(|request| request.id).collect();
-        PlanExecutor::new(Broken, Arc::clone(&live), publisher, (plan, options), checked).run();
-        tokio::time::timeout(Duration::from_secs(60), live.ended()).await.expect("it ends");
-        let result = live.result().unwrap();
+        let backend = Box::new(Broken);
+        PlanExecutor::new(backend, Arc::clone(&active), publisher, spec, validated).run();
+        tokio::time::timeout(Duration::from_secs(60), active.ended()).await.expect("it ends");
+        let result = active.result().unwrap();
         assert!(matches!(result.ending, PlanEnding::EngineFailed { .. }), "{result:?}");
-        let told: Vec<_> = result.results.iter().map(|step| step.id).collect();
-        assert_eq!(told, ids, "one for each command, in order");
+        let ids_seen: Vec<_> = result.results.iter().map(|step| step.id).collect();
+        assert_eq!(ids_seen, ids, "one for each command, in order");
         assert!(result.results.iter().all(|step| !step.success));
     }
 }

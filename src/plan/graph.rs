@@ -1,6 +1,7 @@
-//! Who waits for whom, by index. Pure.
+//! Dependency graph of steps by index, free of cycles. Pure. Our own and not a crate's, because the
+//! error shows the exact cycle, and nothing else of a graph library is needed.
 
-/// The dependencies of a plan, without circles.
+/// Dependencies of a plan, without cycles.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Graph {
     nodes: Box<[Node]>,
@@ -8,13 +9,13 @@ pub(super) struct Graph {
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Node {
-    /// How many nodes it waits for.
+    /// Number of nodes it waits for.
     waits_for: usize,
-    /// Those that wait for it.
+    /// Nodes that wait for it.
     dependents: Vec<usize>,
 }
 
-/// Why there is no such graph.
+/// Reason why dependencies are no such graph.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     /// A node waits for itself.
@@ -24,7 +25,7 @@ pub(super) enum Fault {
 }
 
 impl Graph {
-    /// From what each node waits for. Naming a node twice changes nothing.
+    /// Creates the graph from what each node waits for. Naming a node twice changes nothing.
     ///
     /// Every index must be below the number of nodes.
     pub(super) fn new(mut waits_for: Vec<Vec<usize>>) -> Result<Self, Fault> {
@@ -39,7 +40,7 @@ impl Graph {
             dependencies.iter().for_each(|&dependency| nodes[dependency].dependents.push(index));
         }
         let graph = Self { nodes: nodes.into_boxed_slice() };
-        match graph.stuck().and_then(|stuck| circle(&waits_for, &stuck)) {
+        match graph.unreachable().and_then(|stuck| find_cycle(&waits_for, &stuck)) {
             None => Ok(graph),
             Some(path) => Err(Fault::Cycle(path)),
         }
@@ -57,8 +58,10 @@ impl Graph {
         &self.nodes[node].dependents
     }
 
-    /// The nodes that would never start; None if there are none.
-    fn stuck(&self) -> Option<Vec<bool>> {
+    /// Returns which nodes would never start, because they are part of a cycle or wait for one;
+    /// `None` if there are none. Takes away nodes that wait for nothing, until none is left (Kahn's
+    /// algorithm).
+    fn unreachable(&self) -> Option<Vec<bool>> {
         let mut open: Vec<usize> = self.nodes.iter().map(|node| node.waits_for).collect();
         let mut free: Vec<usize> = (0..open.len()).filter(|&node| open[node] == 0).collect();
         let mut left = open.len();
@@ -75,9 +78,10 @@ impl Graph {
     }
 }
 
-/// A circle among the nodes that would never start. Each of them waits for another one of them, so
-/// following these ends where it has been before.
-fn circle(waits_for: &[Vec<usize>], stuck: &[bool]) -> Option<Vec<usize>> {
+/// Finds a cycle among the nodes that would never start. Each of them waits for another one of
+/// them, so a walk along these comes to a node that it has met before; what leads to that node is
+/// cut off.
+fn find_cycle(waits_for: &[Vec<usize>], stuck: &[bool]) -> Option<Vec<usize>> {
     let mut node = stuck.iter().position(|stuck| *stuck)?;
     let mut path = Vec::new();
     let mut met_at = vec![None; stuck.len()];
@@ -101,7 +105,7 @@ mod tests {
         })
     }
 
-    /// Whether `from` waits for `to`, directly or through others.
+    /// Returns `true` if `from` waits for `to`, directly or through others.
     fn reaches(waits_for: &[Vec<usize>], from: usize, to: usize) -> bool {
         let mut seen = vec![false; waits_for.len()];
         let mut open = waits_for[from].clone();
@@ -118,7 +122,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_circle_is_found_if_there_is_one(waits_for in any_edges()) {
+        fn a_cycle_is_found_if_there_is_one(waits_for in any_edges()) {
             let nodes = 0..waits_for.len();
             match Graph::new(waits_for.clone()) {
                 Ok(graph) => {
@@ -142,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_circle_is_shown_without_what_only_leads_to_it() {
+    fn the_cycle_is_shown_without_what_only_leads_to_it() {
         let waits_for = vec![vec![1], vec![2], vec![3], vec![1]];
         assert_eq!(Graph::new(waits_for), Err(Fault::Cycle(vec![1, 2, 3])));
     }

@@ -1,14 +1,17 @@
-//! The output of one step as input of another. Pure.
+//! Output of one step as input of another one: trimmed, and refused where it is too long,
+//! incomplete, or impossible as a variable. Pure.
 
 use bytes::Bytes;
 
 use crate::types::{InputTarget, StepInput, Trim};
 
-const MOST_STDIN_BYTES: usize = 1024 * 1024;
-/// Linux takes 128 KiB for one variable, its name included.
-const MOST_ENV_BYTES: usize = 64 * 1024;
+/// Default limit of an input that becomes standard input.
+const MAX_STDIN_BYTES: usize = 1024 * 1024;
+/// Default limit of an input that becomes a variable. Linux takes 128 KiB for one, its name
+/// included.
+const MAX_ENV_BYTES: usize = 64 * 1024;
 
-/// A [`StepInput`] with everything decided.
+/// A [`StepInput`] with its source and all defaults resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ResolvedInput {
     pub(super) from: usize,
@@ -20,8 +23,8 @@ pub(super) struct ResolvedInput {
 impl ResolvedInput {
     pub(super) fn new(from: usize, input: &StepInput) -> Self {
         let (trim, max_bytes) = match input.to {
-            InputTarget::Stdin => (Trim::Nothing, MOST_STDIN_BYTES),
-            InputTarget::Env(_) => (Trim::WhiteSpace, MOST_ENV_BYTES),
+            InputTarget::Stdin => (Trim::Nothing, MAX_STDIN_BYTES),
+            InputTarget::Env(_) => (Trim::WhiteSpace, MAX_ENV_BYTES),
         };
         Self {
             from,
@@ -31,9 +34,11 @@ impl ResolvedInput {
         }
     }
 
-    /// What is handed on of an output of which so much was seen and this was kept, or why it cannot
-    /// be.
-    pub(super) fn take(&self, kept: &Bytes, seen: u64) -> Result<Bytes, String> {
+    /// Returns the bytes to pass on of an output of `seen` bytes, of which `kept` are in memory.
+    ///
+    /// # Errors
+    /// The reason why this output cannot be the input, and what to do.
+    pub(super) fn extract(&self, kept: &Bytes, seen: u64) -> Result<Bytes, String> {
         if seen > kept.len() as u64 {
             return Err(format!(
                 "it has {seen} bytes, of which {} were kept in memory; raise max_output_size_bytes",
@@ -78,11 +83,11 @@ mod tests {
 
     fn taken(input: &StepInput, output: &'static [u8]) -> Result<Bytes, String> {
         let output = Bytes::from_static(output);
-        ResolvedInput::new(0, input).take(&output, output.len() as u64)
+        ResolvedInput::new(0, input).extract(&output, output.len() as u64)
     }
 
     #[test]
-    fn each_target_has_its_way_of_trimming() {
+    fn each_target_has_its_default_of_trimming() {
         let output = b"  a b\r\n\n";
         assert_eq!(taken(&StepInput::stdin(0), output).unwrap(), &output[..]);
         assert_eq!(taken(&env(), output).unwrap(), "a b");
@@ -92,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limit_is_exact_and_counts_what_is_handed_on() {
+    fn the_limit_is_exact_and_counts_what_is_passed_on() {
         let limited = || env().max_bytes(3);
         assert_eq!(taken(&limited(), b"abc\n\n\n").unwrap(), "abc");
         let error = taken(&limited(), b"abcd").unwrap_err();
@@ -100,8 +105,9 @@ mod tests {
     }
 
     #[test]
-    fn half_an_output_is_none() {
-        let error = ResolvedInput::new(0, &env()).take(&Bytes::from_static(b"abc"), 9).unwrap_err();
+    fn an_incomplete_output_is_refused() {
+        let error =
+            ResolvedInput::new(0, &env()).extract(&Bytes::from_static(b"abc"), 9).unwrap_err();
         assert!(error.contains("9 bytes") && error.contains("max_output_size_bytes"), "{error}");
     }
 

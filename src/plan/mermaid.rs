@@ -1,19 +1,21 @@
-//! A plan as a picture, in the language of Mermaid.
+//! Picture of a plan as text for [Mermaid](https://mermaid.js.org). Draws plans that validation
+//! refuses as well, because a picture may show what is wrong.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::validate::{Edge, arrows, label};
+use super::dependencies::{self, Edge};
+use super::validate::label;
 use crate::types::{
     Ending, ExecutionPlan, ExecutionResult, ExecutionStatus, InputTarget, PlanExecutionResult,
     PlanOptions,
 };
 
-/// How many characters of a command are shown.
-const SHOWN: usize = 48;
+/// Characters of a command that are shown.
+const MAX_CHARS: usize = 48;
 
-/// The looks of the states.
+/// Styles of the endings of steps.
 const CLASSES: [(&str, &str); 5] = [
     ("completed", "fill:#dcf5e0,stroke:#2e7d32,color:#1b3d1f"),
     ("failed", "fill:#fbdcdc,stroke:#c62828,color:#4a1010"),
@@ -23,8 +25,8 @@ const CLASSES: [(&str, &str); 5] = [
 ];
 
 impl ExecutionPlan {
-    /// The plan as a picture, in the text that [Mermaid](https://mermaid.js.org) draws: a box for
-    /// each command, and an arrow from each to those that wait for it.
+    /// Returns the plan as text that [Mermaid](https://mermaid.js.org) draws: a box for each
+    /// command, and an arrow from each to those that wait for it.
     ///
     /// ```
     /// use execution_engine::*;
@@ -44,12 +46,14 @@ impl ExecutionPlan {
         self.to_mermaid_with(&PlanOptions::default())
     }
 
-    /// The same with what the options say: names, and what else the steps wait for.
+    /// Like [`to_mermaid`](Self::to_mermaid), but with what the options say: names, and what else
+    /// the steps wait for.
     pub fn to_mermaid_with(&self, options: &PlanOptions) -> String {
         draw(self, options, None)
     }
 
-    /// The same with how the commands have ended, and how long they took.
+    /// Like [`to_mermaid_with`](Self::to_mermaid_with), but also shows how the commands have ended
+    /// and how long they took.
     pub fn to_mermaid_after(&self, options: &PlanOptions, result: &PlanExecutionResult) -> String {
         draw(self, options, Some(&result.results))
     }
@@ -91,10 +95,10 @@ fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
     let _ok = writeln!(text, "    {line}");
 }
 
-/// The arrows in order, each with what is handed on along it.
+/// Returns the arrows in order, each with a label that names the inputs along it.
 fn edges(plan: &ExecutionPlan, options: &PlanOptions) -> BTreeMap<(usize, usize), Option<String>> {
     let mut all = BTreeMap::<_, Option<String>>::new();
-    for Edge { from, to, input } in arrows(plan, options) {
+    for Edge { from, to, input } in dependencies::edges(plan, options) {
         let edge = all.entry((from, to)).or_default();
         let name = match input {
             None => continue,
@@ -137,20 +141,24 @@ fn rounded(duration: Duration) -> String {
     }
 }
 
-/// One line that stands in quotes, shortened, with what Mermaid would read otherwise written as
-/// its codes.
+/// Returns text as one line for a quoted label, shortened and escaped.
 fn quoted(text: &str) -> String {
     let mut quoted = String::new();
     let one_line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     for (at, character) in one_line.chars().enumerate() {
-        if at == SHOWN {
+        if at == MAX_CHARS {
             quoted.push('…');
             break;
         }
         match character {
+            // Quotes end the label. The others are markup even inside quotes: HTML (`<`, `>`, `&`),
+            // Mermaid's own codes (`#`, `;`), Markdown (backtick, backslash), and in some versions
+            // of its parser the brackets of shapes and the `|` of arrow labels. Its codes work for
+            // all of them.
             '"' | '#' | '<' | '>' | '&' | '`' | '\\' | '[' | ']' | '{' | '}' | '|' | ';' => {
                 let _ok = write!(quoted, "#{};", u32::from(character));
             }
+            // Terminal colours and the like, which no font can show.
             other if other.is_control() => {}
             other => quoted.push(other),
         }
@@ -194,17 +202,17 @@ flowchart TD
     fn long_commands_are_shortened_at_a_character() {
         let long = "é".repeat(100);
         let plan = ExecutionPlan::parallel([shell(&long)]);
-        let shown = format!("s0[\"{}…\"]", "é".repeat(SHOWN));
+        let shown = format!("s0[\"{}…\"]", "é".repeat(MAX_CHARS));
         assert!(plan.to_mermaid().contains(&shown), "{}", plan.to_mermaid());
     }
 
     #[test]
-    fn what_makes_no_sense_is_left_out() {
+    fn dependencies_on_unknown_steps_are_left_out() {
         let plan = ExecutionPlan::graph([shell("a"), shell("b")], [(1, vec![0, 7]), (9, vec![0])]);
         let options = PlanOptions::default()
             .step(StepOptions::named("one").after("nobody").input(StepInput::stdin("nobody")));
-        let arrows = plan.to_mermaid_with(&options);
-        assert_eq!(arrows.lines().filter(|line| line.contains("-->")).count(), 1, "{arrows}");
+        let picture = plan.to_mermaid_with(&options);
+        assert_eq!(picture.lines().filter(|line| line.contains("-->")).count(), 1, "{picture}");
     }
 
     #[test]

@@ -1,7 +1,9 @@
-//! Many commands as one piece of work. What may start when is decided by pure functions; the steps are
-//! executions of the engine, whose rules count for them as for all others.
+//! Plans: many commands as one piece of work, from validation to the plan's result. What may start,
+//! and when, is decided by pure functions; the steps are executions of the engine like all others.
 
+mod backend;
 mod builder;
+mod dependencies;
 mod executor;
 mod graph;
 mod inputs;
@@ -11,7 +13,8 @@ mod schedule;
 mod subscription;
 mod validate;
 
+pub(crate) use backend::PlanBackend;
 pub use builder::PlanBuilder;
-pub(crate) use executor::{PlanExecutor, StepExecutor};
+pub(crate) use executor::PlanExecutor;
 pub use subscription::PlanSubscription;
-pub(crate) use validate::{StepChecker, check};
+pub(crate) use validate::validate;

@@ -1,30 +1,38 @@
-//! Where the steps of a plan stand while it is carried out, and what becomes of the others when one
-//! has ended.
+//! Progress of a plan: where its steps stand, and what becomes of the others when one has ended.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::executor::{PlanExecutor, StepExecutor};
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+
+use super::executor::PlanExecutor;
+use super::inputs::ResolvedInput;
 use super::schedule::{Schedule, StepOutcome};
-use super::validate::{label, options_of};
-use crate::error::Result;
+use super::validate::label;
 use crate::execution::ActiveExecution;
 use crate::store::StepRecord;
 use crate::types::{
-    Ending, ExecutionOptions, ExecutionRequest, FailurePolicy, InputTarget, OutputStream,
-    PlanEnding, SkipReason, StdinSource,
+    Ending, ExecutionEvent, ExecutionOptions, ExecutionRequest, ExecutionStatus, FailurePolicy,
+    InputTarget, OutputStream, PlanEnding, SkipReason, StdinSource,
 };
 
-/// Where the steps stand. Its lock is short: no program is started and nothing awaited under it.
+/// Records of all steps; `None` for one that is not over.
+type StepRecords = Box<[Option<StepRecord>]>;
+
+/// Where the steps stand. Its lock is short: no program is started, nothing is awaited and no event
+/// is published under it.
 pub(super) struct PlanProgress {
     pub(super) schedule: Schedule,
-    /// What has not been started.
+    /// The requests of steps that have not been started.
     pub(super) requests: Box<[Option<ExecutionRequest>]>,
-    pub(super) records: Box<[Option<StepRecord>]>,
-    pub(super) started: HashMap<usize, Arc<ActiveExecution>>,
-    /// How those end that are being started right now: nothing is to run any more.
-    pub(super) stop: Option<Ending>,
-    pub(super) first_failure: Option<usize>,
+    records: StepRecords,
+    started: HashMap<usize, Arc<ActiveExecution>>,
+    /// The ending of steps that are being started at this moment: nothing is to run any more.
+    stop: Option<Ending>,
+    first_failure: Option<usize>,
+    /// Events that have not been published, in order.
+    events: VecDeque<(DateTime<Utc>, ExecutionEvent)>,
 }
 
 impl PlanProgress {
@@ -36,43 +44,37 @@ impl PlanProgress {
             started: HashMap::new(),
             stop: None,
             first_failure: None,
+            events: VecDeque::new(),
         }
     }
 
-    /// Adds what the plan shares, and the outputs of earlier steps. Options come back where they are
-    /// other ones than those of the step.
-    pub(super) fn prepare_step<H: StepExecutor>(
+    /// Adds to a request what the plan shares, and the outputs of earlier steps. Returns options if
+    /// they differ from those of the step.
+    pub(super) fn prepare_step(
         &self,
-        runner: &PlanExecutor<H>,
+        plan: &PlanExecutor,
         step: usize,
         mut request: ExecutionRequest,
     ) -> Result<(ExecutionRequest, Option<ExecutionOptions>), SkipReason> {
-        // It may have been taken on just before.
+        // It may have become ready just before the stop.
         if self.schedule.is_stopped() {
-            return Err(runner.live.why_not());
+            return Err(plan.active.why_not());
         }
-        runner.options.apply_shared(&mut request.env, &mut request.working_dir);
+        plan.options.apply_shared(&mut request.env, &mut request.working_dir);
         let mut options = None;
-        for input in runner.inputs.get(&step).map_or(&[][..], Vec::as_slice) {
-            let from = || label(&runner.options, input.from);
-            let wrong = |reason: String| SkipReason::Input { from: from(), reason };
-            let bytes = match &self.records[input.from] {
-                Some(StepRecord::Ran(record)) => {
-                    let output = record.captured(OutputStream::Stdout);
-                    input.take(&output.bytes(), output.stats().seen_bytes).map_err(wrong)?
-                }
-                _ => return Err(wrong("it never ran".to_string())),
-            };
+        for input in plan.inputs.get(&step).into_iter().flatten() {
+            let skipped =
+                |reason| SkipReason::Input { from: label(&plan.options, input.from), reason };
+            let bytes = self.input_bytes(input).map_err(skipped)?;
             match &input.to {
                 InputTarget::Env(name) => {
-                    let text = String::from_utf8(bytes.to_vec());
-                    let text = text.map_err(|_| {
-                        wrong("it is not UTF-8, which a variable has to be here".to_string())
+                    let text = String::from_utf8(bytes.to_vec()).map_err(|_| {
+                        skipped("it is not UTF-8, which a variable has to be here".to_string())
                     })?;
                     request.env.insert(name.clone(), text);
                 }
                 InputTarget::Stdin => {
-                    let own = options_of(&runner.options, step).clone();
+                    let own = plan.options.effective_options(step).clone();
                     options = Some(own.stdin(StdinSource::bytes(bytes)));
                 }
             }
@@ -80,79 +82,147 @@ impl PlanProgress {
         Ok((request, options))
     }
 
-    /// A step that was taken on has ended, or could not be started.
-    pub(super) fn over<H: StepExecutor>(
+    fn input_bytes(&self, input: &ResolvedInput) -> Result<Bytes, String> {
+        match &self.records[input.from] {
+            Some(StepRecord::Ran(record)) => {
+                let output = record.captured(OutputStream::Stdout);
+                input.extract(&output.bytes(), output.stats().seen_bytes)
+            }
+            _ => Err("it never ran".to_string()),
+        }
+    }
+
+    /// Notes that a step runs as this execution. If the plan has been stopped meanwhile, stops it.
+    pub(super) fn started(
         &mut self,
-        runner: &PlanExecutor<H>,
+        plan: &PlanExecutor,
+        step: usize,
+        active: &Arc<ActiveExecution>,
+        command: &str,
+    ) {
+        self.report_step(plan, step, status_at_start(active), command.to_string());
+        if let Some(ending) = &self.stop {
+            // One that has just ended by itself keeps its own ending.
+            let _first = active.decide(ending.clone());
+        }
+        self.started.insert(step, Arc::clone(active));
+    }
+
+    /// Notes that a step has ended or could not be started, and applies the failure policy.
+    pub(super) fn finish_step(
+        &mut self,
+        plan: &PlanExecutor,
         step: usize,
         record: StepRecord,
         command: String,
     ) {
-        let (id, ending) = (record.id(), record.ending());
+        let ending = record.ending();
         self.started.remove(&step);
-        runner.release_if_never_ran(&record);
+        plan.release_if_never_ran(&record);
         self.records[step] = Some(record);
         let outcome = if ending.is_success() { StepOutcome::Success } else { StepOutcome::Failure };
-        let given_up = self.schedule.ended(step, outcome);
-        runner.live.progress(self.schedule.over_count());
-        runner.tell(self, (step, id), ending.status(), command);
+        let skipped = self.schedule.ended(step, outcome);
+        plan.active.progress(self.schedule.over_count());
+        self.report_step(plan, step, ending.status(), command);
         if matches!(
             ending,
             Ending::EngineClosed | Ending::NotRun { reason: SkipReason::EngineClosed }
         ) {
-            runner.live.decide(PlanEnding::EngineClosed);
-            self.give_up(runner, given_up, &SkipReason::EngineClosed);
-            return self.stop(runner, &Ending::EngineClosed);
+            plan.active.decide(PlanEnding::EngineClosed);
+            self.skip(plan, skipped, &SkipReason::EngineClosed);
+            self.stop(plan, &Ending::EngineClosed);
+        } else if outcome == StepOutcome::Failure {
+            self.first_failure.get_or_insert(step);
+            self.apply_failure_policy(plan, step, skipped);
         }
-        if outcome == StepOutcome::Success {
-            return;
-        }
-        self.first_failure.get_or_insert(step);
-        let failed = label(&runner.options, step);
-        match runner.policy {
+    }
+
+    /// Skips the steps that will never run because `failed` did, and stops what the policy stops.
+    fn apply_failure_policy(&mut self, plan: &PlanExecutor, failed: usize, skipped: Vec<usize>) {
+        let step = label(&plan.options, failed);
+        match plan.policy {
             FailurePolicy::Continue => {}
             FailurePolicy::FinishIndependent => {
-                self.give_up(runner, given_up, &SkipReason::DependencyFailed { step: failed });
+                self.skip(plan, skipped, &SkipReason::DependencyFailed { step });
             }
-            FailurePolicy::StopAtFirstError => {
-                runner.live.decide(PlanEnding::Failed { step: failed.clone() });
-                self.give_up(runner, given_up, &SkipReason::PlanStopped { step: failed });
-            }
-            FailurePolicy::CancelAtFirstError => {
-                runner.live.decide(PlanEnding::Failed { step: failed.clone() });
-                self.give_up(runner, given_up, &SkipReason::PlanStopped { step: failed });
-                self.stop(runner, &Ending::Cancelled);
+            FailurePolicy::StopAtFirstError | FailurePolicy::CancelAtFirstError => {
+                plan.active.decide(PlanEnding::Failed { step: step.clone() });
+                self.skip(plan, skipped, &SkipReason::PlanStopped { step });
+                if plan.policy == FailurePolicy::CancelAtFirstError {
+                    self.stop(plan, &Ending::Cancelled);
+                }
             }
         }
     }
 
     /// Starts nothing any more, and stops what runs.
-    pub(super) fn stop<H: StepExecutor>(&mut self, runner: &PlanExecutor<H>, ending: &Ending) {
+    pub(super) fn stop(&mut self, plan: &PlanExecutor, ending: &Ending) {
         self.stop.get_or_insert_with(|| ending.clone());
-        for live in self.started.values() {
+        for active in self.started.values() {
             // One that has just ended by itself keeps its own ending.
-            let _first = live.decide(ending.clone());
+            let _first = active.decide(ending.clone());
         }
-        let given_up = self.schedule.stop();
-        self.give_up(runner, given_up, &runner.live.why_not());
+        let skipped = self.schedule.stop();
+        self.skip(plan, skipped, &plan.active.why_not());
     }
 
-    /// Notes why steps will never run.
-    fn give_up<H: StepExecutor>(
-        &mut self,
-        runner: &PlanExecutor<H>,
-        steps: Vec<usize>,
-        reason: &SkipReason,
-    ) {
-        runner.live.progress(self.schedule.over_count());
+    /// Stores records of steps that will never run.
+    fn skip(&mut self, plan: &PlanExecutor, steps: Vec<usize>, reason: &SkipReason) {
+        plan.active.progress(self.schedule.over_count());
         for step in steps {
             let Some(request) = self.requests[step].take() else { continue };
             let ending = Ending::NotRun { reason: reason.clone() };
-            let (id, command) = (request.id, request.command.to_string());
-            runner.tell(self, (step, id), ending.status(), command);
-            let record = StepRecord::never(id, ending);
-            runner.release_if_never_ran(&record);
+            self.report_step(plan, step, ending.status(), request.command.to_string());
+            let record = StepRecord::never(request.id, ending);
+            plan.release_if_never_ran(&record);
             self.records[step] = Some(record);
         }
+    }
+
+    /// Takes the records and the first failure once every step is over. Returns `None` before, and
+    /// for all but the first caller.
+    pub(super) fn take_records(&mut self) -> Option<(Option<usize>, StepRecords)> {
+        let is_complete = self.schedule.is_over() && !self.records.is_empty();
+        is_complete.then(|| (self.first_failure, std::mem::take(&mut self.records)))
+    }
+
+    fn report_step(
+        &mut self,
+        plan: &PlanExecutor,
+        step: usize,
+        status: ExecutionStatus,
+        current_command: String,
+    ) {
+        self.report(ExecutionEvent::Progress {
+            plan_id: plan.active.profile().id,
+            completed: self.schedule.over_count(),
+            total: plan.active.profile().total,
+            step: label(&plan.options, step),
+            execution_id: plan.ids[step],
+            status,
+            current_command,
+        });
+    }
+
+    /// Leaves an event to be published.
+    pub(super) fn report(&mut self, event: ExecutionEvent) {
+        self.events.push_back((Utc::now(), event));
+    }
+
+    pub(super) fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
+    pub(super) fn next_event(&mut self) -> Option<(DateTime<Utc>, ExecutionEvent)> {
+        self.events.pop_front()
+    }
+}
+
+/// Returns the status of an execution when it had just been started, even if it has ended by now.
+fn status_at_start(active: &ActiveExecution) -> ExecutionStatus {
+    match (active.status(), active.decision()) {
+        (status, _) if !status.is_terminal() => status,
+        (_, Some(Ending::SpawnFailed { .. })) => ExecutionStatus::Pending,
+        _ => ExecutionStatus::Running,
     }
 }

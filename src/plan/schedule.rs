@@ -1,10 +1,11 @@
-//! Which step of a plan may start, and which never will. Pure: it is told what has happened.
+//! Schedule of a plan: which step may start, and which never will. Pure: the caller reports what
+//! has happened.
 
 use super::graph::Graph;
 use crate::admission::{AdmissionQueue, GroupId, QueueKey};
 use crate::types::FailurePolicy;
 
-/// Where the steps of a plan stand.
+/// Phases of all steps of a plan.
 #[derive(Debug)]
 pub(super) struct Schedule {
     graph: Graph,
@@ -19,28 +20,28 @@ pub(super) struct Schedule {
 #[derive(Debug)]
 struct ScheduledStep {
     phase: StepPhase,
-    turn: StepSlot,
+    slot: StepSlot,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum StepPhase {
-    /// For so many others.
+    /// Waits for this number of other steps.
     Waits(usize),
     Ready(QueueKey),
     Started,
-    /// It has ended, or will never run.
+    /// Has ended, or will never run.
     Over,
 }
 
-/// Whose limit counts for a step, and who goes first among those that may start.
+/// Group whose limit counts for a step, and its priority among the steps that may start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct StepSlot {
     pub(super) group: GroupId,
     pub(super) priority: i32,
 }
 
-/// How many steps may be started and not ended: all together, those without a group, and those of
-/// each group.
+/// Limits of steps that are started and not ended: of all together, of those without a group, and
+/// of each group.
 #[derive(Debug, Clone)]
 pub(super) struct ConcurrencyLimits {
     pub(super) all: usize,
@@ -48,7 +49,7 @@ pub(super) struct ConcurrencyLimits {
     pub(super) groups: Vec<usize>,
 }
 
-/// How a step ended.
+/// End of a step, as far as it matters for others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum StepOutcome {
     Success,
@@ -56,44 +57,44 @@ pub(super) enum StepOutcome {
 }
 
 impl Schedule {
-    /// For the steps of `graph`, in its order.
+    /// Creates the schedule of the steps of `graph`; `slots` are in its order.
     pub(super) fn new(
         graph: Graph,
         policy: FailurePolicy,
-        room: ConcurrencyLimits,
-        turns: &[StepSlot],
+        limits: ConcurrencyLimits,
+        slots: &[StepSlot],
     ) -> Self {
-        let step = |(node, &turn): (usize, &StepSlot)| ScheduledStep {
+        let step = |(node, &slot): (usize, &StepSlot)| ScheduledStep {
             phase: StepPhase::Waits(graph.waits_for(node)),
-            turn,
+            slot,
         };
-        let steps: Box<[ScheduledStep]> = turns.iter().enumerate().map(step).collect();
-        let ready = AdmissionQueue::new(room.all, room.ungrouped, room.groups);
+        let steps: Box<[ScheduledStep]> = slots.iter().enumerate().map(step).collect();
+        let ready = AdmissionQueue::new(limits.all, limits.ungrouped, limits.groups);
         let unfinished = graph.len();
         let mut schedule = Self { graph, policy, steps, ready, unfinished, stopped: false };
         let first = |node: &usize| schedule.steps[*node].phase == StepPhase::Waits(0);
         let first: Vec<usize> = (0..unfinished).filter(first).collect();
-        first.into_iter().for_each(|node| schedule.is_ready(node));
+        first.into_iter().for_each(|node| schedule.make_ready(node));
         schedule
     }
 
-    /// A step to start now; None if there is none.
+    /// Returns a step to start now; `None` if there is none.
     pub(super) fn next(&mut self) -> Option<usize> {
         let (_, step) = self.ready.next()?;
         self.steps[step].phase = StepPhase::Started;
         Some(step)
     }
 
-    /// A started step has ended. Returns those that will never run because of it.
+    /// Notes the end of a started step. Returns the steps that will never run because of it.
     pub(super) fn ended(&mut self, step: usize, outcome: StepOutcome) -> Vec<usize> {
-        self.ready.give_back(self.steps[step].turn.group);
-        self.over(step);
+        self.ready.give_back(self.steps[step].slot.group);
+        self.set_over(step);
         match (outcome, self.policy) {
             (StepOutcome::Success, _) | (StepOutcome::Failure, FailurePolicy::Continue) => {
-                self.free_dependents(step);
+                self.release_dependents(step);
                 Vec::new()
             }
-            (StepOutcome::Failure, FailurePolicy::FinishIndependent) => self.give_up_below(step),
+            (StepOutcome::Failure, FailurePolicy::FinishIndependent) => self.skip_dependents(step),
             (
                 StepOutcome::Failure,
                 FailurePolicy::StopAtFirstError | FailurePolicy::CancelAtFirstError,
@@ -101,7 +102,8 @@ impl Schedule {
         }
     }
 
-    /// Nothing is started any more. Returns those that will never run because of it.
+    /// Stops the schedule, so that no step becomes ready any more. Returns the steps that will
+    /// never run because of it.
     pub(super) fn stop(&mut self) -> Vec<usize> {
         if std::mem::replace(&mut self.stopped, true) {
             return Vec::new();
@@ -109,71 +111,71 @@ impl Schedule {
         let not_started = |&step: &usize| {
             matches!(self.steps[step].phase, StepPhase::Waits(_) | StepPhase::Ready(_))
         };
-        let given_up: Vec<usize> = (0..self.steps.len()).filter(not_started).collect();
-        given_up.iter().for_each(|&step| self.give_up(step));
-        given_up
+        let skipped: Vec<usize> = (0..self.steps.len()).filter(not_started).collect();
+        skipped.iter().for_each(|&step| self.skip(step));
+        skipped
     }
 
-    /// Whether nothing is started any more.
+    /// Returns `true` if no step is started any more.
     pub(super) fn is_stopped(&self) -> bool {
         self.stopped
     }
 
-    /// Whether every step has ended or will never run.
+    /// Returns `true` if every step has ended or will never run.
     pub(super) fn is_over(&self) -> bool {
         self.unfinished == 0
     }
 
-    /// How many steps have ended or will never run.
+    /// Returns how many steps have ended or will never run.
     pub(super) fn over_count(&self) -> usize {
         self.steps.len() - self.unfinished
     }
 
-    fn is_ready(&mut self, step: usize) {
-        let StepSlot { group, priority } = self.steps[step].turn;
-        let rank = self.ready.push(group, priority, step);
-        self.steps[step].phase = StepPhase::Ready(rank);
+    fn make_ready(&mut self, step: usize) {
+        let StepSlot { group, priority } = self.steps[step].slot;
+        let key = self.ready.push(group, priority, step);
+        self.steps[step].phase = StepPhase::Ready(key);
     }
 
-    fn over(&mut self, step: usize) {
+    fn set_over(&mut self, step: usize) {
         self.steps[step].phase = StepPhase::Over;
         self.unfinished -= 1;
     }
 
-    fn free_dependents(&mut self, step: usize) {
+    fn release_dependents(&mut self, step: usize) {
         for at in 0..self.graph.dependents(step).len() {
             let dependent = self.graph.dependents(step)[at];
             if let StepPhase::Waits(others) = self.steps[dependent].phase {
                 self.steps[dependent].phase = StepPhase::Waits(others - 1);
                 if others == 1 {
-                    self.is_ready(dependent);
+                    self.make_ready(dependent);
                 }
             }
         }
     }
 
-    fn give_up(&mut self, step: usize) {
-        if let StepPhase::Ready(rank) = self.steps[step].phase {
-            let _waited = self.ready.remove(self.steps[step].turn.group, rank);
+    fn skip(&mut self, step: usize) {
+        if let StepPhase::Ready(key) = self.steps[step].phase {
+            let _waited = self.ready.remove(self.steps[step].slot.group, key);
         }
-        self.over(step);
+        self.set_over(step);
     }
 
-    /// All that depend on a step, directly or through others, and are not over already.
-    fn give_up_below(&mut self, step: usize) -> Vec<usize> {
-        let mut given_up = Vec::new();
+    /// Skips the steps that depend on this one, directly or through others, and are not over yet.
+    fn skip_dependents(&mut self, step: usize) -> Vec<usize> {
+        let mut skipped = Vec::new();
         let mut open = vec![step];
         while let Some(step) = open.pop() {
             for at in 0..self.graph.dependents(step).len() {
                 let dependent = self.graph.dependents(step)[at];
                 if self.steps[dependent].phase != StepPhase::Over {
-                    self.give_up(dependent);
-                    given_up.push(dependent);
+                    self.skip(dependent);
+                    skipped.push(dependent);
                     open.push(dependent);
                 }
             }
         }
-        given_up
+        skipped
     }
 }
 
@@ -193,7 +195,7 @@ mod tests {
         FailurePolicy::Continue,
     ];
 
-    /// A graph without circles: each waits for some of those before it.
+    /// Generates a graph without cycles: each node waits for some of those before it.
     fn any_graph() -> impl Strategy<Value = Vec<Vec<usize>>> {
         prop::collection::vec(prop::collection::vec(any::<Index>(), 0..4), 1..30).prop_map(|all| {
             let below = |(node, edges): (usize, Vec<Index>)| match node {
@@ -204,12 +206,12 @@ mod tests {
         })
     }
 
-    fn any_turns() -> impl Strategy<Value = Vec<StepSlot>> {
-        let turn = (0..3usize, -1..2i32).prop_map(|(group, priority)| StepSlot {
+    fn any_slots() -> impl Strategy<Value = Vec<StepSlot>> {
+        let slot = (0..3usize, -1..2i32).prop_map(|(group, priority)| StepSlot {
             group: group.checked_sub(1).map_or(GroupId::NONE, GroupId::named),
             priority,
         });
-        prop::collection::vec(turn, 30)
+        prop::collection::vec(slot, 30)
     }
 
     /// What has happened to the steps of a plan.
@@ -241,7 +243,7 @@ mod tests {
         #[test]
         fn every_step_ends_in_order_within_the_limits(
             waits_for in any_graph(),
-            turns in any_turns(),
+            slots in any_slots(),
             policy in prop::sample::select(&POLICIES[..]),
             (all, ungrouped, groups) in (1..5usize, 1..4usize, [1..3usize, 1..3usize]),
             fails in prop::collection::hash_set(0..30usize, 0..5),
@@ -249,10 +251,10 @@ mod tests {
             stops_after in prop::option::of(0..30usize),
         ) {
             let count = waits_for.len();
-            let turns = &turns[..count];
-            let room = ConcurrencyLimits { all, ungrouped, groups: groups.to_vec() };
+            let slots = &slots[..count];
+            let limits = ConcurrencyLimits { all, ungrouped, groups: groups.to_vec() };
             let graph = Graph::new(waits_for.clone()).unwrap();
-            let mut schedule = Schedule::new(graph, policy, room, turns);
+            let mut schedule = Schedule::new(graph, policy, limits, slots);
             let mut seen = Seen::default();
             let mut is_stopped = false;
             for end in order {
@@ -260,8 +262,9 @@ mod tests {
                     prop_assert!(!seen.is_over(step) && !seen.running.contains(&step), "once");
                     prop_assert!(!is_stopped, "nothing starts after the stop");
                     for &dependency in &waits_for[step] {
+                        let continues = policy == FailurePolicy::Continue;
                         let satisfied = seen.ended_well.contains(&dependency)
-                            || policy == FailurePolicy::Continue && seen.failed.contains(&dependency);
+                            || continues && seen.failed.contains(&dependency);
                         prop_assert!(satisfied, "{step} started before {dependency}");
                     }
                     if policy != FailurePolicy::Continue {
@@ -271,7 +274,7 @@ mod tests {
                 }
                 prop_assert!(seen.running.len() <= all);
                 let of = |group: GroupId| {
-                    seen.running.iter().filter(|&&step| turns[step].group == group).count()
+                    seen.running.iter().filter(|&&step| slots[step].group == group).count()
                 };
                 prop_assert!(of(GroupId::NONE) <= ungrouped);
                 prop_assert!(of(GroupId::named(0)) <= groups[0]);
@@ -280,21 +283,24 @@ mod tests {
                 if schedule.is_over() {
                     break;
                 }
-                prop_assert!(!seen.running.is_empty(), "it goes on, or it is over");
+                prop_assert!(!seen.running.is_empty(), "it makes progress, or it is over");
                 let step = seen.running.swap_remove(end.index(seen.running.len()));
-                let outcome = if fails.contains(&step) { StepOutcome::Failure } else { StepOutcome::Success };
-                let given_up = schedule.ended(step, outcome);
+                let outcome = match fails.contains(&step) {
+                    true => StepOutcome::Failure,
+                    false => StepOutcome::Success,
+                };
+                let skipped = schedule.ended(step, outcome);
                 match outcome {
                     StepOutcome::Success => seen.ended_well.insert(step),
                     StepOutcome::Failure => seen.failed.insert(step),
                 };
-                for &step in &given_up {
+                for &step in &skipped {
                     prop_assert!(!seen.is_over(step) && !seen.running.contains(&step));
                     if policy == FailurePolicy::FinishIndependent && !is_stopped {
                         prop_assert!(below_a_failure(&waits_for, &seen.failed, step));
                     }
                 }
-                seen.never.extend(given_up);
+                seen.never.extend(skipped);
                 let stops_here = matches!(
                     policy,
                     FailurePolicy::StopAtFirstError | FailurePolicy::CancelAtFirstError
@@ -302,9 +308,9 @@ mod tests {
                 is_stopped |= stops_here && outcome == StepOutcome::Failure;
                 if stops_after == Some(seen.total()) {
                     is_stopped = true;
-                    let given_up = schedule.stop();
-                    prop_assert!(given_up.iter().all(|&step| !seen.is_over(step)));
-                    seen.never.extend(given_up);
+                    let skipped = schedule.stop();
+                    prop_assert!(skipped.iter().all(|&step| !seen.is_over(step)));
+                    seen.never.extend(skipped);
                 }
             }
             prop_assert!(schedule.is_over() && seen.running.is_empty());
@@ -322,11 +328,11 @@ mod tests {
     }
 
     #[test]
-    fn among_those_that_may_start_priority_goes_before_index() {
+    fn ready_steps_start_by_priority_then_by_index() {
         let graph = Graph::new(vec![vec![]; 3]).unwrap();
-        let turns = [0, 5, 0].map(|priority| StepSlot { priority, ..StepSlot::default() });
-        let room = ConcurrencyLimits { all: 1, ungrouped: 1, groups: Vec::new() };
-        let mut schedule = Schedule::new(graph, FailurePolicy::Continue, room, &turns);
+        let slots = [0, 5, 0].map(|priority| StepSlot { priority, ..StepSlot::default() });
+        let limits = ConcurrencyLimits { all: 1, ungrouped: 1, groups: Vec::new() };
+        let mut schedule = Schedule::new(graph, FailurePolicy::Continue, limits, &slots);
         let mut order = Vec::new();
         while let Some(step) = schedule.next() {
             assert_eq!(schedule.next(), None, "one at a time");

@@ -1,4 +1,4 @@
-//! Watching a plan: what it tells of itself, and what its executions tell.
+//! Subscription to a plan: its own events and the records of its executions, as one stream.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use futures_util::stream::{SelectAll, Stream, StreamExt as _};
+use futures_util::stream::{FusedStream, SelectAll, Stream, StreamExt as _};
 
 use crate::events::{JournalLookup, Subscription};
 use crate::output::View;
@@ -16,30 +16,33 @@ use crate::types::{EventRecord, ExecutionEvent};
 /// The records of a plan and of its executions: see
 /// [`subscribe_plan`](crate::ExecutionEngine::subscribe_plan).
 ///
-/// It is a [`Stream`](futures_core::Stream), and has a [`next`](Self::next) of its own. Sequence
-/// numbers count for the records of one id: the plan's, or that of one of its executions. Otherwise
-/// as [`Subscription`].
+/// Sequence numbers count the records of one id: the plan's, or that of one of its executions.
+/// Otherwise like [`Subscription`].
 #[must_use = "it does nothing unless it is asked for the next record"]
 pub struct PlanSubscription {
     own: Subscription,
-    /// Those of the steps that have been started.
+    /// One subscription for each step that has been started.
     steps: SelectAll<Subscription>,
     known: HashSet<usize>,
     journals: Arc<dyn JournalLookup>,
-    lens: View,
-    /// The end of the plan, until its executions have told everything.
-    end: Option<EventRecord>,
+    view: View,
+    /// The last record, held back until the executions have ended.
+    last: Option<EventRecord>,
+    has_ended: bool,
 }
 
 impl PlanSubscription {
-    pub(crate) fn new(own: Subscription, journals: Arc<dyn JournalLookup>, lens: View) -> Self {
+    pub(crate) fn new(own: Subscription, journals: Arc<dyn JournalLookup>, view: View) -> Self {
         let (steps, known) = (SelectAll::new(), HashSet::new());
-        Self { own, steps, known, journals, lens, end: None }
+        Self { own, steps, known, journals, view, last: None, has_ended: false }
     }
 
-    /// The next record; None after the last. Cancel safe.
+    /// Waits for the next record. Returns `None` after the last.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: a record is either returned or still there for the next call.
     pub async fn next(&mut self) -> Option<EventRecord> {
-        poll_fn(|cx| self.poll_record(cx)).await
+        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 
     fn poll_record(&mut self, cx: &mut Context<'_>) -> Poll<Option<EventRecord>> {
@@ -47,9 +50,9 @@ impl PlanSubscription {
             if let Poll::Ready(Some(record)) = self.steps.poll_next_unpin(cx) {
                 return Poll::Ready(Some(record));
             }
-            if self.end.is_some() {
+            if self.last.is_some() {
                 return if self.steps.is_empty() {
-                    Poll::Ready(self.end.take())
+                    Poll::Ready(self.last.take())
                 } else {
                     Poll::Pending
                 };
@@ -60,13 +63,14 @@ impl PlanSubscription {
             match &record.event {
                 ExecutionEvent::Progress { step, execution_id, .. } => {
                     let is_new = self.known.insert(step.index);
-                    // One that never ran has none, and of one that is forgotten nothing is known.
+                    // A step that never ran has no journal, nor has an execution that was
+                    // forgotten.
                     if is_new && let Some(journal) = self.journals.journal(*execution_id) {
-                        self.steps.push(Subscription::to(journal, self.lens, 0));
+                        self.steps.push(Subscription::to(journal, self.view, 0));
                     }
                     return Poll::Ready(Some(record));
                 }
-                ExecutionEvent::PlanEnded { .. } => self.end = Some(record),
+                ExecutionEvent::PlanEnded { .. } => self.last = Some(record),
                 _ => return Poll::Ready(Some(record)),
             }
         }
@@ -77,7 +81,15 @@ impl Stream for PlanSubscription {
     type Item = EventRecord;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<EventRecord>> {
-        self.poll_record(cx)
+        let next = ready!(self.poll_record(cx));
+        self.has_ended = next.is_none();
+        Poll::Ready(next)
+    }
+}
+
+impl FusedStream for PlanSubscription {
+    fn is_terminated(&self) -> bool {
+        self.has_ended
     }
 }
 

@@ -1,175 +1,76 @@
-//! From a plan as it is written to one that can run: every name resolved, every rule checked. Pure.
+//! Validation of a plan: resolves every name and checks every rule before anything starts. Pure,
+//! but for what the engine says about the single steps.
 
 use std::collections::HashMap;
 
+use super::backend::PlanBackend;
+use super::dependencies::{RawDependency, StepKey, raw_dependencies};
 use super::graph::{Fault, Graph};
 use super::inputs::ResolvedInput;
 use super::schedule::{ConcurrencyLimits, StepSlot};
-use crate::admission::GroupId;
-use crate::error::{PlanError, ValidationError};
+use crate::error::PlanError;
 use crate::prepare::env_name;
 use crate::types::{
-    ExecutionOptions, ExecutionPlan, ExecutionRequest, ExecutionStrategy, FailurePolicy,
-    InputTarget, PlanOptions, PlanStep, StepOptions, StepRef,
+    ExecutionPlan, ExecutionRequest, ExecutionStrategy, FailurePolicy, InputTarget, PlanOptions,
+    PlanSpec, PlanStep, StepOptions,
 };
 
-/// A plan that has passed every check.
+/// What an executor needs of a plan that has passed every check.
 #[derive(Debug)]
-pub(crate) struct Checked {
+pub(crate) struct ValidatedPlan {
     pub(super) graph: Graph,
     pub(super) policy: FailurePolicy,
-    pub(super) room: ConcurrencyLimits,
-    pub(super) turns: Vec<StepSlot>,
+    pub(super) limits: ConcurrencyLimits,
+    pub(super) slots: Vec<StepSlot>,
     /// The inputs of the steps that have some.
     pub(super) inputs: HashMap<usize, Vec<ResolvedInput>>,
 }
 
-/// What an engine says about a plan.
-pub(crate) trait StepChecker {
-    /// Checks a step as far as it can be known before it starts, and finds its group.
-    fn check(
-        &self,
-        request: &ExecutionRequest,
-        options: &ExecutionOptions,
-    ) -> Result<GroupId, ValidationError>;
-
-    /// How many executions may be alive at a time.
-    fn limit(&self) -> usize;
-
-    /// The same for each group.
-    fn group_limits(&self) -> Vec<usize>;
-}
-
 /// Checks the whole plan.
-pub(crate) fn check(
-    plan: &ExecutionPlan,
-    options: &PlanOptions,
-    house: &impl StepChecker,
-) -> Result<Checked, PlanError> {
-    let paper = RawDependency::new(plan, options)?;
-    paper.ids()?;
-    let limit = paper.limit()?;
-    let inputs = paper.inputs()?;
-    let graph = paper.graph(paper.edges()?)?;
-    paper.shared()?;
-    let turns = paper.turns(house)?;
-    let (engine, groups) = (house.limit(), house.group_limits());
-    // More than could ever run at a time would only wait in the engine's queue. Each group has a
-    // bound of its own, so that those who wait for a full one keep nobody else from starting.
-    let room = ConcurrencyLimits {
+pub(crate) fn validate(
+    PlanSpec { plan, options }: &PlanSpec,
+    backend: &dyn PlanBackend,
+) -> Result<ValidatedPlan, PlanError> {
+    let validator = PlanValidator::new(plan, options)?;
+    validator.check_ids()?;
+    let limit = validator.concurrency_limit()?;
+    let inputs = validator.resolve_inputs()?;
+    let graph = validator.graph(validator.resolve_dependencies()?)?;
+    validator.check_shared()?;
+    let slots = validator.check_steps(backend)?;
+    let (engine, groups) = (backend.limit(), backend.group_limits());
+    // Steps beyond these limits could only wait in the engine's queue, in front of other
+    // executions. Each group has a limit of its own, so that steps that wait for a full group keep
+    // no other step from starting.
+    let limits = ConcurrencyLimits {
         all: limit.unwrap_or(usize::MAX),
         ungrouped: engine,
         groups: groups.into_iter().map(|group| group.min(engine)).collect(),
     };
-    Ok(Checked { graph, policy: paper.policy(), room, turns, inputs })
+    let policy = failure_policy(&plan.strategy, options);
+    Ok(ValidatedPlan { graph, policy, limits, slots, inputs })
 }
 
-/// Checks all that needs no engine, and returns the dependencies by index.
-pub(super) fn resolve(
+/// Checks all that needs no engine. Returns the dependencies of each step by index.
+pub(super) fn resolve_dependencies(
     plan: &ExecutionPlan,
     options: &PlanOptions,
 ) -> Result<Vec<Vec<usize>>, PlanError> {
-    let paper = RawDependency::new(plan, options)?;
-    paper.limit()?;
-    paper.inputs()?;
-    let edges = paper.edges()?;
-    paper.graph(edges.clone())?;
-    Ok(edges)
+    let validator = PlanValidator::new(plan, options)?;
+    validator.concurrency_limit()?;
+    validator.resolve_inputs()?;
+    let dependencies = validator.resolve_dependencies()?;
+    validator.graph(dependencies.clone())?;
+    Ok(dependencies)
 }
 
-/// What each step waits for, with what it gets along that way, as far as it makes sense: pictures
-/// are drawn of wrong plans, too.
-pub(super) fn arrows<'a>(
-    plan: &ExecutionPlan,
-    options: &'a PlanOptions,
-) -> impl Iterator<Item = Edge<'a>> {
-    let commands = plan.commands.len();
-    let names = options.steps.iter().enumerate();
-    let names: HashMap<&str, usize> =
-        names.filter_map(|(index, step)| Some((step.name.as_deref()?, index))).collect();
-    let arrow = move |Claim { step, on, input }: Claim<'a>| {
-        let from = match on {
-            StepKey::Index(index) => index,
-            StepKey::Name(name) => *names.get(name)?,
-        };
-        (from < commands && step < commands).then_some(Edge { from, to: step, input })
-    };
-    claims(plan, options).into_iter().filter_map(arrow)
-}
-
-/// One step waits for another one.
-pub(super) struct Edge<'a> {
-    pub(super) from: usize,
-    pub(super) to: usize,
-    pub(super) input: Option<&'a InputTarget>,
-}
-
-/// The same as it is written, which may make no sense.
-struct Claim<'a> {
-    step: usize,
-    on: StepKey<'a>,
-    input: Option<&'a InputTarget>,
-}
-
-#[derive(Clone, Copy)]
-enum StepKey<'a> {
-    Index(usize),
-    Name(&'a str),
-}
-
-impl<'a> From<&'a StepRef> for StepKey<'a> {
-    fn from(step: &'a StepRef) -> Self {
-        match step {
-            StepRef::Index(index) => Self::Index(*index),
-            StepRef::Name(name) => Self::Name(name),
-        }
-    }
-}
-
-/// All that is said about what waits for what: by the strategy, by the options of the steps, and by
-/// their inputs.
-fn claims<'a>(plan: &ExecutionPlan, options: &'a PlanOptions) -> Vec<Claim<'a>> {
-    let by_index = |step, index| Claim { step, on: StepKey::Index(index), input: None };
-    let mut claims = match &plan.strategy {
-        ExecutionStrategy::Parallel { .. } => Vec::new(),
-        ExecutionStrategy::Serial { .. } => {
-            (1..plan.commands.len()).map(|step| by_index(step, step - 1)).collect()
-        }
-        ExecutionStrategy::DependencyGraph { dependencies } => {
-            // In order, so that of several mistakes the same one is told each time.
-            let mut sorted: Vec<_> = dependencies.iter().collect();
-            sorted.sort_unstable();
-            let pairs = |(&step, on): (&usize, &Vec<usize>)| {
-                on.iter().map(move |&index| by_index(step, index)).collect::<Vec<_>>()
-            };
-            sorted.into_iter().flat_map(pairs).collect()
-        }
-    };
-    for (step, said) in options.steps.iter().enumerate() {
-        let after = said.after.iter().map(|on| Claim { step, on: on.into(), input: None });
-        let inputs = said.inputs.iter().map(|input| Claim {
-            step,
-            on: (&input.from).into(),
-            input: Some(&input.to),
-        });
-        claims.extend(after.chain(inputs));
-    }
-    claims
-}
-
-/// How errors and endings name a step.
+/// Returns the name of a step for errors and events.
 pub(super) fn label(options: &PlanOptions, index: usize) -> PlanStep {
     let name = options.steps.get(index).and_then(|step| step.name.clone());
     PlanStep { index, name }
 }
 
-/// The options of the execution of a step.
-pub(super) fn options_of(options: &PlanOptions, index: usize) -> &ExecutionOptions {
-    options.effective_options(index)
-}
-
-/// The policy in force.
-fn policy(strategy: &ExecutionStrategy, options: &PlanOptions) -> FailurePolicy {
+fn failure_policy(strategy: &ExecutionStrategy, options: &PlanOptions) -> FailurePolicy {
     options.failure_policy.unwrap_or(match strategy {
         ExecutionStrategy::Serial { stop_on_error: true } => FailurePolicy::StopAtFirstError,
         ExecutionStrategy::Serial { stop_on_error: false } | ExecutionStrategy::Parallel { .. } => {
@@ -179,14 +80,15 @@ fn policy(strategy: &ExecutionStrategy, options: &PlanOptions) -> FailurePolicy 
     })
 }
 
-/// A plan and its options, whose names are known to be good.
-struct RawDependency<'a> {
+/// A plan and its options, with the index of each name.
+struct PlanValidator<'a> {
     plan: &'a ExecutionPlan,
     options: &'a PlanOptions,
     names: HashMap<&'a str, usize>,
 }
 
-impl<'a> RawDependency<'a> {
+impl<'a> PlanValidator<'a> {
+    /// Checks the names of the steps and indexes them.
     fn new(plan: &'a ExecutionPlan, options: &'a PlanOptions) -> Result<Self, PlanError> {
         let commands = plan.commands.len();
         if commands == 0 {
@@ -198,7 +100,7 @@ impl<'a> RawDependency<'a> {
         let mut names = HashMap::new();
         for (index, step) in options.steps.iter().enumerate() {
             let Some(name) = step.name.as_deref() else { continue };
-            if let Some(reason) = fault_of_name(name) {
+            if let Some(reason) = name_fault(name) {
                 return Err(PlanError::BadName { index, name: name.to_string(), reason });
             }
             if let Some(first) = names.insert(name, index) {
@@ -217,7 +119,7 @@ impl<'a> RawDependency<'a> {
         self.options.steps.iter().enumerate()
     }
 
-    fn ids(&self) -> Result<(), PlanError> {
+    fn check_ids(&self) -> Result<(), PlanError> {
         let mut seen = HashMap::with_capacity(self.plan.commands.len());
         for (index, request) in self.plan.commands.iter().enumerate() {
             if request.id == self.plan.id {
@@ -231,8 +133,9 @@ impl<'a> RawDependency<'a> {
         Ok(())
     }
 
-    /// How many at a time, as the strategy and the options say it.
-    fn limit(&self) -> Result<Option<usize>, PlanError> {
+    /// Returns how many steps may run at a time: the lower one of the strategy's and the options'
+    /// limit.
+    fn concurrency_limit(&self) -> Result<Option<usize>, PlanError> {
         let of_strategy = match self.plan.strategy {
             ExecutionStrategy::Parallel { max_concurrency } => max_concurrency,
             _ => None,
@@ -244,8 +147,8 @@ impl<'a> RawDependency<'a> {
         Ok(limit)
     }
 
-    /// What all steps share.
-    fn shared(&self) -> Result<(), PlanError> {
+    /// Checks what all steps share.
+    fn check_shared(&self) -> Result<(), PlanError> {
         let PlanOptions { deadline_ms, env, working_dir, .. } = self.options;
         if *deadline_ms == Some(0) {
             return Err(invalid("deadline_ms", "is 0; use at least 1, or None for no deadline"));
@@ -262,7 +165,7 @@ impl<'a> RawDependency<'a> {
         Ok(())
     }
 
-    fn inputs(&self) -> Result<HashMap<usize, Vec<ResolvedInput>>, PlanError> {
+    fn resolve_inputs(&self) -> Result<HashMap<usize, Vec<ResolvedInput>>, PlanError> {
         let mut all = HashMap::new();
         for (index, step) in self.steps().filter(|(_, step)| !step.inputs.is_empty()) {
             let mut inputs: Vec<ResolvedInput> = Vec::with_capacity(step.inputs.len());
@@ -286,6 +189,7 @@ impl<'a> RawDependency<'a> {
         Ok(all)
     }
 
+    /// Returns the index of the step that the dependency or input of step `of` names.
     fn find(&self, of: usize, on: StepKey<'_>) -> Result<usize, PlanError> {
         let commands = self.plan.commands.len();
         let found = match on {
@@ -314,23 +218,23 @@ impl<'a> RawDependency<'a> {
         }
     }
 
-    /// What each step waits for.
-    fn edges(&self) -> Result<Vec<Vec<usize>>, PlanError> {
+    /// Returns what each step waits for.
+    fn resolve_dependencies(&self) -> Result<Vec<Vec<usize>>, PlanError> {
         let commands = self.plan.commands.len();
-        let mut edges = vec![Vec::new(); commands];
+        let mut all = vec![Vec::new(); commands];
         if let ExecutionStrategy::DependencyGraph { dependencies } = &self.plan.strategy
             && let Some(&index) = dependencies.keys().filter(|&&index| index >= commands).min()
         {
             return Err(PlanError::NoSuchCommand { index, commands });
         }
-        for Claim { step, on, .. } in claims(self.plan, self.options) {
-            edges[step].push(self.find(step, on)?);
+        for RawDependency { step, on, .. } in raw_dependencies(self.plan, self.options) {
+            all[step].push(self.find(step, on)?);
         }
-        Ok(edges)
+        Ok(all)
     }
 
-    fn graph(&self, edges: Vec<Vec<usize>>) -> Result<Graph, PlanError> {
-        Graph::new(edges).map_err(|fault| match fault {
+    fn graph(&self, dependencies: Vec<Vec<usize>>) -> Result<Graph, PlanError> {
+        Graph::new(dependencies).map_err(|fault| match fault {
             Fault::SelfEdge(index) => PlanError::SelfDependency { step: self.label(index) },
             Fault::Cycle(path) => {
                 PlanError::Cycle { path: path.into_iter().map(|index| self.label(index)).collect() }
@@ -338,25 +242,22 @@ impl<'a> RawDependency<'a> {
         })
     }
 
-    fn policy(&self) -> FailurePolicy {
-        policy(&self.plan.strategy, self.options)
-    }
-
-    fn turns(&self, house: &impl StepChecker) -> Result<Vec<StepSlot>, PlanError> {
-        let turn = |(index, request): (usize, &ExecutionRequest)| {
-            let options = options_of(self.options, index);
-            match house.check(request, options) {
+    /// Checks the request and the options of each step.
+    fn check_steps(&self, backend: &dyn PlanBackend) -> Result<Vec<StepSlot>, PlanError> {
+        let slot = |(index, request): (usize, &ExecutionRequest)| {
+            let options = self.options.effective_options(index);
+            match backend.check(request, options) {
                 Ok(group) => Ok(StepSlot { group, priority: options.priority }),
                 Err(error) => {
                     Err(PlanError::InvalidStep { step: self.label(index), error: Box::new(error) })
                 }
             }
         };
-        self.plan.commands.iter().enumerate().map(turn).collect()
+        self.plan.commands.iter().enumerate().map(slot).collect()
     }
 }
 
-fn fault_of_name(name: &str) -> Option<&'static str> {
+fn name_fault(name: &str) -> Option<&'static str> {
     const LONGEST: usize = 200;
     if name.trim().is_empty() {
         Some("is blank; give it a name or none")

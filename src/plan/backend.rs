@@ -1,0 +1,45 @@
+//! The engine as a plan needs it.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use uuid::Uuid;
+
+use crate::admission::GroupId;
+use crate::error::{Result, ValidationError};
+use crate::execution::ActiveExecution;
+use crate::store::ActivePlan;
+use crate::types::{ExecutionOptions, ExecutionRequest};
+
+/// What plans ask of the engine. A trait, so that tests can stand in for an engine that fails.
+pub(crate) trait PlanBackend: Send + Sync + 'static {
+    /// Checks a step as far as is possible before it starts. Returns its group.
+    fn check(
+        &self,
+        request: &ExecutionRequest,
+        options: &ExecutionOptions,
+    ) -> Result<GroupId, ValidationError>;
+
+    /// Returns how many executions may be active at a time.
+    fn limit(&self) -> usize;
+
+    /// Returns how many executions of each group may be active at a time.
+    fn group_limits(&self) -> Vec<usize>;
+
+    /// Starts a step as an execution, or queues it, for however long that takes.
+    fn start(
+        &self,
+        plan: &Arc<ActivePlan>,
+        request: ExecutionRequest,
+        options: &ExecutionOptions,
+    ) -> Result<Arc<ActiveExecution>>;
+
+    /// Runs a task of a plan.
+    fn spawn(&self, task: BoxFuture<'static, ()>);
+
+    /// Gives back the id that was reserved for a step that will never start.
+    fn release(&self, plan: &Arc<ActivePlan>, step: Uuid);
+
+    /// Moves the plan to the ended ones.
+    fn plan_ended(&self, plan: &Arc<ActivePlan>);
+}
