@@ -192,7 +192,7 @@ fn clone_into(stack: &Stack, setup: &mut ChildSetup<'_>, dir: RawFd) -> io::Resu
 #[cfg(target_arch = "x86_64")]
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
-/// Refuses; on other machines the child attaches itself.
+/// Refuses the call: on other machines the child attaches itself.
 #[cfg(not(target_arch = "x86_64"))]
 fn clone_into(_: &Stack, _: &mut ChildSetup<'_>, _: RawFd) -> io::Result<(Pid, OwnedFd)> {
     Err(io::ErrorKind::Unsupported.into())

@@ -186,6 +186,7 @@ impl DescendantTracker {
                         false
                     }
                 };
+            // The parents of the others are looked at when all new members are known.
             if is_member {
                 new.insert(stat.pid, stat.clone());
             } else {

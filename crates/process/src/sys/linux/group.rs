@@ -58,6 +58,7 @@ pub(super) fn tree_of(members: &[Stat]) -> Tree {
 
 pub(super) fn signal(leader: &mut Leader, signal: Signal) -> io::Result<u32> {
     leader.reap()?;
+    // Counted before the signal, since the system does not report how many members it reaches.
     let members = members(leader);
     if members.as_ref().is_ok_and(|members| !members.is_occupied()) {
         return Ok(0);
@@ -98,6 +99,7 @@ fn is_gone(leader: Pid) -> bool {
 
 pub(super) fn members(leader: &Leader) -> io::Result<GroupMembers> {
     let group = proc::all(|stat| stat.group == leader.number())?;
+    // Again, because the number may have passed to a stranger during the look at all processes.
     if is_lost(leader) {
         return Ok(GroupMembers { alive: Vec::new(), unseen: false });
     }

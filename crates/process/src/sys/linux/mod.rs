@@ -106,6 +106,7 @@ impl Containment {
         let guard = self.host_guard.get_or_make(HostGuard::new).map_err(uncontained)?;
         let marker = guard.marker().next(launch.leftovers);
         let image = ExecImage::new(launch, Some((env_marker::VARIABLE, &marker)))?;
+        // The child writes its id itself, so it is listed before its program runs.
         let slot = PidSlot::new(guard);
         let mut setup = ChildSetup::new(&image, ends.raw(), Isolation::Session);
         setup.limit(Resources::of(&launch.limits));

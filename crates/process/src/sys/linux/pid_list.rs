@@ -60,6 +60,7 @@ impl PidList {
 
     fn take(&self) -> Option<u32> {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        // The sentinel reads all lines, so the list must not grow with each child.
         if let Some(line) = lines.free.pop() {
             return Some(line);
         }

@@ -113,9 +113,12 @@ impl Process {
             Tracker::Group => group::signal(&mut self.leader, number),
             Tracker::Tree(descendants) => descendants.signal(&mut self.leader, number),
             Tracker::Cgroup(lease) => {
+                // A frozen process acts on no signal, SIGCONT included.
                 if signal == Signal::Continue {
                     lease.thaw()?;
                 }
+                // The members may have been moved to another control group, or the group removed. They
+                // still are in their process group.
                 match lease.signal(number) {
                     Ok(0) | Err(_) => group::signal(&mut self.leader, number),
                     reached => reached,

@@ -86,8 +86,9 @@ end_all() {
     done
 }
 
-# A shell that cannot fork exits. The tree itself may have taken all processes that its user may
-# have; then the search is done without tools, which takes longer.
+# A shell that cannot fork exits (bash after 15 s of trying). The tree itself may have taken all
+# processes that its user may have. The groups are killed by then; the rest is found with builtins
+# alone, which takes longer.
 tools=
 command -v grep && tools=1
 trap 'tools=; end_all' EXIT

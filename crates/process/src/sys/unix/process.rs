@@ -66,6 +66,7 @@ impl Process {
     }
 
     pub(crate) fn tree(&mut self) -> io::Result<Tree> {
+        // No second look: the number may be a stranger's by now.
         if self.state == GroupState::Empty {
             return Ok(Tree::empty(false));
         }

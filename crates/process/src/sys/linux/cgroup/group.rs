@@ -44,6 +44,7 @@ impl Cgroup {
     /// Opens a group that was closed after use; it counts from now.
     pub(super) fn reopen(dir: PathBuf) -> io::Result<Box<Self>> {
         let mut group = Self::open(dir, None)?;
+        // The kernel's counters cannot be reset.
         group.baseline = group.cpu().unwrap_or_default();
         Ok(group)
     }
@@ -92,6 +93,7 @@ impl Cgroup {
     /// Prepares it for the next child, with its CPU time if that is known. Returns `false` if it
     /// cannot be used again.
     pub(super) fn recycle(&mut self, counted: Option<CpuTimes>) -> bool {
+        // The program may have made groups of its own below.
         let has_groups_below = rustix::fs::fstat(&self.fd).is_ok_and(|stat| stat.st_nlink > 2);
         if self.is_limited || self.is_spent || has_groups_below {
             return false;

@@ -73,7 +73,9 @@ fn try_entry_to(dir: &Path) -> Result<CgroupEntry, String> {
     let group = open(".", OFlags::RDONLY | OFlags::DIRECTORY)?;
     match clone::probe(clone::Placement::CloneInto(group.as_fd())) {
         Ok(()) => return Ok(CgroupEntry::CloneInto),
-        Err(error) if is_transient(&error) => return Err(format!("no process: {error}")),
+        Err(error) if is_transient(&error) => {
+            return Err(format!("no process can be created: {error}"));
+        }
         Err(_) => {}
     }
     let procs = open("cgroup.procs", OFlags::WRONLY)?;

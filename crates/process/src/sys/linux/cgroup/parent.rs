@@ -51,6 +51,7 @@ pub(in crate::sys::linux) struct ParentCgroup {
 impl ParentCgroup {
     pub(in crate::sys::linux) fn make() -> io::Result<Self> {
         let own = mount::own_group().map_err(io::Error::other)?;
+        // Before our own group is made: a host that starts often must not pile up stale groups.
         owner::sweep(&own);
         let dir = own.join(owner::name()?);
         std::fs::create_dir(&dir)?;
@@ -82,6 +83,7 @@ impl ParentCgroup {
             self.prepare_controllers()?;
             return Cgroup::make(&self.next_dir(LIMITED), Some(limits));
         }
+        // To make a group takes longest, so an open one comes first, and then a closed one.
         let closed = {
             let mut idle = self.lock();
             if let Some(group) = idle.open.pop() {
