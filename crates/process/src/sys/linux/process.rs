@@ -117,8 +117,8 @@ impl Process {
                 if signal == Signal::Continue {
                     lease.thaw()?;
                 }
-                // The members may have been moved to another control group, or the group removed. They
-                // still are in their process group.
+                // The members may have been moved to another control group, or the group removed.
+                // They still are in their process group.
                 match lease.signal(number) {
                     Ok(0) | Err(_) => group::signal(&mut self.leader, number),
                     reached => reached,
