@@ -33,8 +33,8 @@ pub fn init_global(config: ExecutionConfig) -> Result<()> {
     GLOBAL.set(engine).map_err(|_| ExecutionError::GlobalAlreadyInitialised)
 }
 
-/// Returns the process-wide engine. Creates it with the default configuration if [`init_global`] has
-/// not been called.
+/// Returns the process-wide engine. Creates it with the default configuration if [`init_global`]
+/// has not been called.
 ///
 /// It lives as long as the process.
 pub fn global() -> &'static ExecutionEngine {

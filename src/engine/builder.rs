@@ -80,14 +80,15 @@ impl EngineBuilder {
         self
     }
 
-    /// Sets the polite signal, which a process tree gets first when it is stopped. Default: SIGTERM.
+    /// Sets the polite signal, which a process tree gets first when it is stopped. Default:
+    /// SIGTERM.
     pub fn stop_signal(mut self, signal: Signal) -> Self {
         self.settings.stop.term_signal = signal;
         self
     }
 
-    /// Sets the final signal, for processes that are left after the grace. Default: SIGKILL. If it is
-    /// another one, SIGKILL follows after another grace.
+    /// Sets the final signal, for processes that are left after the grace. Default: SIGKILL. If it
+    /// is another one, SIGKILL follows after another grace.
     pub fn final_signal(mut self, signal: Signal) -> Self {
         self.settings.stop.kill_signal = signal;
         self
@@ -100,8 +101,8 @@ impl EngineBuilder {
         self
     }
 
-    /// Sets how long reading what is left in the pipes may take when a program has ended. It matters
-    /// only if another process keeps writing to them. Default: 2 s.
+    /// Sets how long reading what is left in the pipes may take when a program has ended. It
+    /// matters only if another process keeps writing to them. Default: 2 s.
     pub fn drain_limit(mut self, limit: Duration) -> Self {
         self.settings.drain = limit;
         self
@@ -125,39 +126,41 @@ impl EngineBuilder {
         self
     }
 
-    /// Sets the longest line, in bytes, that is delivered in one piece. A longer one comes in pieces, so
-    /// that memory stays bounded. At least 4, so that no character is split. Default: 64 KiB.
+    /// Sets the longest line, in bytes, that is delivered in one piece. A longer one comes in
+    /// pieces, so that memory stays bounded. At least 4, so that no character is split. Default: 64
+    /// KiB.
     pub fn max_line_bytes(mut self, bytes: usize) -> Self {
         self.settings.max_line_bytes = bytes;
         self
     }
 
     /// Sets how many bytes of output beyond what is kept are held of a running execution for
-    /// [subscriptions](ExecutionEngine::subscribe) that come late or are behind. What is kept is held
-    /// anyway. The oldest bytes are dropped in the portions in which they were read: up to 64 KiB, or
-    /// 256 KiB where an [earlier attempt](crate::ExecutionOptions::retry) had kept them. Default: 1 MiB.
+    /// [subscriptions](ExecutionEngine::subscribe) that come late or are behind. What is kept is
+    /// held anyway. The oldest bytes are dropped in the portions in which they were read: up to 64
+    /// KiB, or 256 KiB where an [earlier attempt](crate::ExecutionOptions::retry) had kept them.
+    /// Default: 1 MiB.
     pub fn replay_window(mut self, bytes: usize) -> Self {
         self.settings.replay_window = bytes;
         self
     }
 
-    /// Sets how many bytes all overflow files of this engine may have together. An execution that needs
-    /// more ends with [`Ending::OutputLost`](crate::Ending::OutputLost). Files that were
+    /// Sets how many bytes all overflow files of this engine may have together. An execution that
+    /// needs more ends with [`Ending::OutputLost`](crate::Ending::OutputLost). Files that were
     /// [taken](ExecutionEngine::take_overflow) do not count. Default: 10 GiB.
     pub fn overflow_disk_limit(mut self, bytes: u64) -> Self {
         self.settings.overflow_disk_limit = bytes;
         self
     }
 
-    /// Sets what happens to the logs in [`log_dir`](ExecutionConfig::log_dir) when their executions are
-    /// forgotten. Default: [`LogRetention::Keep`].
+    /// Sets what happens to the logs in [`log_dir`](ExecutionConfig::log_dir) when their executions
+    /// are forgotten. Default: [`LogRetention::Keep`].
     pub fn log_retention(mut self, retention: LogRetention) -> Self {
         self.settings.logs = retention;
         self
     }
 
-    /// Sets how long an event handler may finish nothing before it gets no more lines of an execution.
-    /// Default: 10 s.
+    /// Sets how long an event handler may finish nothing before it gets no more lines of an
+    /// execution. Default: 10 s.
     pub fn handler_stall_limit(mut self, limit: Duration) -> Self {
         self.stall_limit = limit;
         self
@@ -169,7 +172,8 @@ impl EngineBuilder {
         self
     }
 
-    /// Sets what happens to an execution for which there is no permit. Default: [`Admission::Reject`].
+    /// Sets what happens to an execution for which there is no permit. Default:
+    /// [`Admission::Reject`].
     ///
     /// ```
     /// use execution_engine::*;
@@ -191,9 +195,9 @@ impl EngineBuilder {
         self
     }
 
-    /// Adds a group: no more than `limit` executions whose [options](crate::ExecutionOptions::group)
-    /// name it run at a time. They count against the engine's limit, too. Given twice, the last limit
-    /// counts.
+    /// Adds a group: no more than `limit` executions whose
+    /// [options](crate::ExecutionOptions::group) name it run at a time. They count against the
+    /// engine's limit, too. Given twice, the last limit counts.
     pub fn group(mut self, name: impl Into<String>, limit: usize) -> Self {
         let group = GroupLimit { name: name.into(), limit };
         self.groups.retain(|other| other.name != group.name);

@@ -27,8 +27,8 @@ impl ExecutionEngine {
     /// Forgets one ended execution, and removes its overflow files.
     ///
     /// # Errors
-    /// [`ExecutionError::NotFound`] for an unknown id, [`ExecutionError::StillRunning`] for one that
-    /// has not ended.
+    /// [`ExecutionError::NotFound`] for an unknown id, [`ExecutionError::StillRunning`] for one
+    /// that has not ended.
     pub async fn remove_execution(&self, id: Uuid) -> Result<()> {
         let record = self.core.shared.registry.remove(id).map_err(|error| match error {
             RemovalError::Unknown => ExecutionError::NotFound(id),
@@ -38,8 +38,8 @@ impl ExecutionEngine {
         Ok(())
     }
 
-    /// Starts the task that forgets ended executions and plans as they grow too old, on the engine's
-    /// own threads. It ends with the engine. Calling it again changes nothing; with
+    /// Starts the task that forgets ended executions and plans as they grow too old, on the
+    /// engine's own threads. It ends with the engine. Calling it again changes nothing; with
     /// [`enable_auto_cleanup`](crate::ExecutionConfig::enable_auto_cleanup) off it does nothing.
     ///
     /// ```

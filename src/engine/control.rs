@@ -15,8 +15,8 @@ use crate::types::{Ending, ShutdownReport};
 impl ExecutionEngine {
     /// Stops an execution: its process tree gets SIGTERM, and SIGKILL after the grace.
     ///
-    /// Returns at once. From then on the ending is [`Ending::Cancelled`], whatever the program does.
-    /// Wait for the execution to know that the tree has exited.
+    /// Returns at once. From then on the ending is [`Ending::Cancelled`], whatever the program
+    /// does. Wait for the execution to know that the tree has exited.
     ///
     /// # Errors
     /// [`ExecutionError::NotFound`] for an unknown id, [`ExecutionError::AlreadyEnded`] if another
@@ -30,8 +30,8 @@ impl ExecutionEngine {
         }
     }
 
-    /// Sends a signal to every process of an execution and returns how many received it. What they do
-    /// with it is up to them; to end an execution, [`cancel`](Self::cancel) it.
+    /// Sends a signal to every process of an execution and returns how many received it. What they
+    /// do with it is up to them; to end an execution, [`cancel`](Self::cancel) it.
     ///
     /// ```
     /// use execution_engine::*;
@@ -46,9 +46,9 @@ impl ExecutionEngine {
     ///
     /// # Errors
     /// [`ExecutionError::NotFound`] for an unknown id, [`ExecutionError::AlreadyEnded`] if it has
-    /// ended or is being stopped, [`ValidationError`](crate::ValidationError) for a signal that does
-    /// not exist, and [`ExecutionError::Control`] if the system refuses, or if there is no process
-    /// because the execution is queued or waits for its next attempt.
+    /// ended or is being stopped, [`ValidationError`](crate::ValidationError) for a signal that
+    /// does not exist, and [`ExecutionError::Control`] if the system refuses, or if there is no
+    /// process because the execution is queued or waits for its next attempt.
     ///
     /// # Cancel safety
     /// Once polled, the signal is sent even if the future is dropped.
@@ -57,9 +57,9 @@ impl ExecutionEngine {
         self.control(id, ControlAction::Signal(signal)).await
     }
 
-    /// Suspends the whole process tree of an execution. Its timeout does not run meanwhile, but for no
-    /// longer than the [longest pause](crate::EngineBuilder::max_pause). Pausing a paused execution
-    /// changes nothing.
+    /// Suspends the whole process tree of an execution. Its timeout does not run meanwhile, but for
+    /// no longer than the [longest pause](crate::EngineBuilder::max_pause). Pausing a paused
+    /// execution changes nothing.
     ///
     /// # Errors
     /// Those of [`signal`](Self::signal).
@@ -81,8 +81,8 @@ impl ExecutionEngine {
         self.control(id, ControlAction::Resume).await.map(drop)
     }
 
-    /// Ends the engine: refuses new executions and plans from now on, stops those that run, each with
-    /// this grace between the polite signal and the final one, and waits for their ends.
+    /// Ends the engine: refuses new executions and plans from now on, stops those that run, each
+    /// with this grace between the polite signal and the final one, and waits for their ends.
     ///
     /// Results remain available. Calling it again waits for what is left.
     ///

@@ -19,9 +19,9 @@ use crate::types::{ExecutionResult, ExecutionStatus};
 /// Handle of one execution, made by [`ExecutionEngine::start`](crate::ExecutionEngine::start).
 ///
 /// Clones refer to one execution. Dropping a handle stops nothing, and a handle does not keep its
-/// engine alive: when the last [`ExecutionEngine`](crate::ExecutionEngine) is dropped, the execution
-/// is stopped. A handle remains usable when retention has forgotten the execution, and holds its
-/// output in memory until it is dropped.
+/// engine alive: when the last [`ExecutionEngine`](crate::ExecutionEngine) is dropped, the
+/// execution is stopped. A handle remains usable when retention has forgotten the execution, and
+/// holds its output in memory until it is dropped.
 ///
 /// ```
 /// use execution_engine::*;
@@ -112,8 +112,8 @@ impl Execution {
         Ok(ChunkSubscription::to(self.active.journal(), 0))
     }
 
-    /// Stops the execution, like [`ExecutionEngine::cancel`](crate::ExecutionEngine::cancel). Returns
-    /// at once.
+    /// Stops the execution, like [`ExecutionEngine::cancel`](crate::ExecutionEngine::cancel).
+    /// Returns at once.
     ///
     /// # Errors
     /// [`ExecutionError::AlreadyEnded`] if another ending came first.
@@ -152,8 +152,8 @@ impl ExecutionStdin {
         &self.active
     }
 
-    /// Writes bytes to the program, waits until its pipe has taken them, and returns how many it has
-    /// taken: all, unless the program reads no more or ends, which is not an error.
+    /// Writes bytes to the program, waits until its pipe has taken them, and returns how many it
+    /// has taken: all, unless the program reads no more or ends, which is not an error.
     ///
     /// # Errors
     /// [`ExecutionError::AlreadyEnded`] if the execution has ended,
@@ -161,8 +161,8 @@ impl ExecutionStdin {
     /// [`ExecutionError::StdinClosed`] after [`close`](Self::close).
     ///
     /// # Cancel safety
-    /// Not cancel safe: a dropped future may have written none, some or all of its bytes, and the rest
-    /// may still be written. A future that is kept without being polled blocks later writes.
+    /// Not cancel safe: a dropped future may have written none, some or all of its bytes, and the
+    /// rest may still be written. A future that is kept without being polled blocks later writes.
     pub async fn write(&self, bytes: impl Into<Bytes>) -> Result<usize> {
         self.refuse_ended()?;
         let written = self.active.stdin().write(bytes.into()).await;

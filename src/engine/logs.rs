@@ -11,12 +11,12 @@ use crate::store::ExecutionEntry;
 use crate::types::OutputStream;
 
 impl ExecutionEngine {
-    /// Reads the log of an execution as far as it is written: the readable one of `log_dir`, else what
-    /// went to `output_log_path`. Bytes that are not UTF-8 are shown as U+FFFD.
+    /// Reads the log of an execution as far as it is written: the readable one of `log_dir`, else
+    /// what went to `output_log_path`. Bytes that are not UTF-8 are shown as U+FFFD.
     ///
     /// # Errors
-    /// [`ExecutionError::NotFound`] for an unknown id, [`ExecutionError::NoLog`] if the request asked
-    /// for none, [`ExecutionError::Log`] if it cannot be read, such as a FIFO or a device.
+    /// [`ExecutionError::NotFound`] for an unknown id, [`ExecutionError::NoLog`] if the request
+    /// asked for none, [`ExecutionError::Log`] if it cannot be read, such as a FIFO or a device.
     ///
     /// # Cancel safety
     /// Reading changes nothing, so the future can be dropped at any point.
@@ -45,13 +45,13 @@ impl ExecutionEngine {
         Ok(readable_log.or_else(|| raw_log.map(Path::to_path_buf)))
     }
 
-    /// Takes an overflow file: moves it to `to`, which must not exist yet, and returns its length in
-    /// bytes. The engine does not remove it any more.
+    /// Takes an overflow file: moves it to `to`, which must not exist yet, and returns its length
+    /// in bytes. The engine does not remove it any more.
     ///
     /// # Errors
-    /// [`ExecutionError::NotFound`] for an unknown id, [`ExecutionError::StillRunning`] for one that
-    /// has not ended, [`ExecutionError::NoOverflow`] if there is no such file or it was taken, and
-    /// [`ExecutionError::Overflow`] if it could not be moved; it is still there then.
+    /// [`ExecutionError::NotFound`] for an unknown id, [`ExecutionError::StillRunning`] for one
+    /// that has not ended, [`ExecutionError::NoOverflow`] if there is no such file or it was taken,
+    /// and [`ExecutionError::Overflow`] if it could not be moved; it is still there then.
     ///
     /// # Cancel safety
     /// Once polled, the file is moved even if the future is dropped.

@@ -1,6 +1,6 @@
 //! The facade: [`ExecutionEngine`] and its methods, one file for each topic. They translate between
-//! ids and entries of the registry, and between internal refusals and errors; what happens is decided
-//! in the modules below.
+//! ids and entries of the registry, and between internal refusals and errors; what happens is
+//! decided in the modules below.
 //!
 //! `core.rs` is what all clones of an engine share, and the start of an execution.
 
@@ -33,9 +33,9 @@ use crate::store::ExecutionEntry;
 
 /// Runs commands and remembers how they ended.
 ///
-/// Clones share one engine. When the last one is dropped, what still runs is stopped: with the polite
-/// signal first, with SIGKILL after at most 400 ms. Dropping never blocks, and is allowed inside async
-/// code.
+/// Clones share one engine. When the last one is dropped, what still runs is stopped: with the
+/// polite signal first, with SIGKILL after at most 400 ms. Dropping never blocks, and is allowed
+/// inside async code.
 ///
 /// Its methods may be called from any thread and any async runtime, tokio or not; executions do not
 /// run on the caller's. Methods about executions are async although few of them wait, because an
@@ -74,8 +74,8 @@ impl ExecutionEngine {
     /// Needs no async runtime. Threads are started with the first execution.
     ///
     /// # Errors
-    /// [`ValidationError::InvalidConfig`](crate::ValidationError::InvalidConfig) names the field that
-    /// is invalid.
+    /// [`ValidationError::InvalidConfig`](crate::ValidationError::InvalidConfig) names the field
+    /// that is invalid.
     pub fn new(config: ExecutionConfig) -> Result<Self> {
         Self::builder().config(config).build()
     }
@@ -90,15 +90,15 @@ impl ExecutionEngine {
         &self.core.config
     }
 
-    /// Adds a handler, which receives the events of every execution that starts from now on, whichever
-    /// clone starts it.
+    /// Adds a handler, which receives the events of every execution that starts from now on,
+    /// whichever clone starts it.
     pub fn add_event_handler(&self, handler: Arc<dyn EventHandler>) {
         let mut handlers = self.core.audience.write().unwrap_or_else(PoisonError::into_inner);
         *handlers = handlers.with(handler);
     }
 
-    /// Like [`add_event_handler`](Self::add_event_handler), for method chains. It affects all clones,
-    /// too.
+    /// Like [`add_event_handler`](Self::add_event_handler), for method chains. It affects all
+    /// clones, too.
     #[must_use]
     pub fn with_event_handler(self, handler: Arc<dyn EventHandler>) -> Self {
         self.add_event_handler(handler);

@@ -44,8 +44,8 @@ impl ExecutionEngine {
         self.core.shared.registry.permits().waiting()
     }
 
-    /// Returns the position of an execution in the [queue](crate::Admission::Queue), the first being
-    /// 1; `None` if it does not wait. One before it may be overtaken if its
+    /// Returns the position of an execution in the [queue](crate::Admission::Queue), the first
+    /// being 1; `None` if it does not wait. One before it may be overtaken if its
     /// [group](crate::EngineBuilder::group) is full.
     ///
     /// # Errors

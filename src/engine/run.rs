@@ -14,14 +14,15 @@ impl ExecutionEngine {
     /// [`Validation`](ExecutionError::Validation), [`DuplicateId`](ExecutionError::DuplicateId),
     /// [`ConcurrencyLimitReached`](ExecutionError::ConcurrencyLimitReached) (or
     /// [`QueueFull`](ExecutionError::QueueFull), depending on the
-    /// [admission](crate::EngineBuilder::admission)), [`ShuttingDown`](ExecutionError::ShuttingDown)
-    /// and [`Log`](ExecutionError::Log) say that the request was refused; it leaves nothing behind
-    /// then. A valid request whose program cannot be started is accepted, and its execution ends with
+    /// [admission](crate::EngineBuilder::admission)),
+    /// [`ShuttingDown`](ExecutionError::ShuttingDown) and [`Log`](ExecutionError::Log) say that the
+    /// request was refused; it leaves nothing behind then. A valid request whose program cannot be
+    /// started is accepted, and its execution ends with
     /// [`Ending::SpawnFailed`](crate::Ending::SpawnFailed).
     ///
     /// # Cancel safety
-    /// The future does all its work when it is first polled and never waits. Dropped before that, it
-    /// has done nothing.
+    /// The future does all its work when it is first polled and never waits. Dropped before that,
+    /// it has done nothing.
     pub async fn execute(&self, request: ExecutionRequest) -> Result<Uuid> {
         self.execute_with(request, ExecutionOptions::default()).await
     }
@@ -113,8 +114,8 @@ impl ExecutionEngine {
 
     /// Waits for an execution to end, and returns its result.
     ///
-    /// Any number of callers may wait for one execution, before and after its end. They are woken by
-    /// the ending itself; nothing polls.
+    /// Any number of callers may wait for one execution, before and after its end. They are woken
+    /// by the ending itself; nothing polls.
     ///
     /// # Errors
     /// [`ExecutionError::NotFound`] for an unknown id. A timeout, a cancel or a failed start is a

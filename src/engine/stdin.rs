@@ -13,8 +13,8 @@ const STDIN_CHUNK: usize = 64 * 1024;
 
 impl ExecutionEngine {
     /// Writes bytes to a program whose [`stdin`](crate::ExecutionOptions::stdin) is
-    /// [`Piped`](crate::StdinSource::Piped), waits until its pipe has taken them, and returns how many
-    /// it has taken: all, unless the program reads no more or ends, which is not an error.
+    /// [`Piped`](crate::StdinSource::Piped), waits until its pipe has taken them, and returns how
+    /// many it has taken: all, unless the program reads no more or ends, which is not an error.
     ///
     /// Calls are carried out one after the other.
     ///
@@ -36,14 +36,14 @@ impl ExecutionEngine {
     /// [`ExecutionError::StdinClosed`] after [`close_stdin`](Self::close_stdin).
     ///
     /// # Cancel safety
-    /// Not cancel safe: a dropped future may have written none, some or all of its bytes, and the rest
-    /// may still be written. A future that is kept without being polled blocks later writes.
+    /// Not cancel safe: a dropped future may have written none, some or all of its bytes, and the
+    /// rest may still be written. A future that is kept without being polled blocks later writes.
     pub async fn write_stdin(&self, id: Uuid, bytes: impl Into<Bytes>) -> Result<usize> {
         self.stdin(id)?.write(bytes).await
     }
 
-    /// Writes everything that `reader` yields, at the program's pace, and returns how many bytes the
-    /// program's pipe has taken.
+    /// Writes everything that `reader` yields, at the program's pace, and returns how many bytes
+    /// the program's pipe has taken.
     ///
     /// It returns at the end of the reader, with the execution, or when the program reads no more,
     /// which is noticed at the next write. The input stays open; close it with
@@ -67,7 +67,7 @@ impl ExecutionEngine {
             let mut chunk = BytesMut::with_capacity(STDIN_CHUNK);
             let read = tokio::select! {
                 biased;
-                // A reader may wait for ever, for a person who types.
+                // A reader may wait without end, for a person that types.
                 _ended = stdin.active().ended() => return Ok(total),
                 read = reader.read_buf(&mut chunk) => read,
             };
@@ -89,8 +89,8 @@ impl ExecutionEngine {
         }
     }
 
-    /// Closes the input of a program: it reads what was [written](Self::write_stdin) before, and then
-    /// the end.
+    /// Closes the input of a program: it reads what was [written](Self::write_stdin) before, and
+    /// then the end.
     ///
     /// # Errors
     /// Those of [`write_stdin`](Self::write_stdin).

@@ -12,8 +12,8 @@ use crate::output::Journal;
 
 impl ExecutionEngine {
     /// Subscribes to the records of an execution. The stream begins with what the execution has
-    /// already published, as far as that is held, continues live, and ends after the terminal record.
-    /// Of an ended execution it replays what is remembered.
+    /// already published, as far as that is held, continues live, and ends after the terminal
+    /// record. Of an ended execution it replays what is remembered.
     ///
     /// Held is the output that is kept, and of a running execution the
     /// [last bytes beyond](crate::EngineBuilder::replay_window). There may be any number of
@@ -43,9 +43,9 @@ impl ExecutionEngine {
         self.subscribe_from(id, 0).await
     }
 
-    /// Like [`subscribe`](Self::subscribe), but only with records whose sequence is above `after`. A
-    /// line that was unfinished there comes as a whole. A sequence that has not been reached yet means
-    /// now: `u64::MAX` yields only what comes from now on.
+    /// Like [`subscribe`](Self::subscribe), but only with records whose sequence is above `after`.
+    /// A line that was unfinished there comes as a whole. A sequence that has not been reached yet
+    /// means now: `u64::MAX` yields only what comes from now on.
     ///
     /// # Errors
     /// Those of [`subscribe`](Self::subscribe).
@@ -53,8 +53,8 @@ impl ExecutionEngine {
         Ok(Subscription::to(self.journal(id)?, self.core.lens(), after))
     }
 
-    /// Subscribes to an execution with its output as it was read, in chunks of up to 64 KiB that are
-    /// cut anywhere: for terminal views. Otherwise like [`subscribe`](Self::subscribe).
+    /// Subscribes to an execution with its output as it was read, in chunks of up to 64 KiB that
+    /// are cut anywhere: for terminal views. Otherwise like [`subscribe`](Self::subscribe).
     ///
     /// ```
     /// use execution_engine::*;
@@ -78,8 +78,8 @@ impl ExecutionEngine {
         self.subscribe_chunks_from(id, 0).await
     }
 
-    /// Like [`subscribe_chunks`](Self::subscribe_chunks), from behind a record of a [`Subscription`] or
-    /// a [`ChunkSubscription`].
+    /// Like [`subscribe_chunks`](Self::subscribe_chunks), from behind a record of a
+    /// [`Subscription`] or a [`ChunkSubscription`].
     ///
     /// # Errors
     /// Those of [`subscribe`](Self::subscribe).
@@ -90,8 +90,8 @@ impl ExecutionEngine {
     /// Subscribes to all executions and plans from now on, those that run and those that will: for
     /// dashboards. Ends when the engine is dropped and its executions have ended.
     ///
-    /// The records of one execution come in order. A subscription that is so slow that executions are
-    /// forgotten before it has read them receives an
+    /// The records of one execution come in order. A subscription that is so slow that executions
+    /// are forgotten before it has read them receives an
     /// [`ExecutionsMissed`](crate::ExecutionEvent::ExecutionsMissed) with their number.
     ///
     /// ```
@@ -115,8 +115,8 @@ impl ExecutionEngine {
 }
 
 impl EngineCore {
-    /// Returns the journals of executions and plans. They do not keep alive what executions share, so
-    /// that subscriptions notice the engine's end.
+    /// Returns the journals of executions and plans. They do not keep alive what executions share,
+    /// so that subscriptions notice the engine's end.
     pub(super) fn journals(&self) -> Arc<dyn JournalLookup> {
         Arc::clone(&self.shared.registry) as _
     }

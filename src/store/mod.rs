@@ -1,7 +1,7 @@
 //! What the engine remembers: executions and plans by id, ended ones until retention forgets them.
 //!
-//! A [`Record`] is a plain structure, so asking for a status decodes nothing. The texts of a result are
-//! made in `outcome`, when a result is asked for.
+//! A [`Record`] is a plain structure, so asking for a status decodes nothing. The texts of a result
+//! are made in `outcome`, when a result is asked for.
 
 mod info;
 mod outcome;

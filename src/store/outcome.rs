@@ -1,7 +1,7 @@
 //! What came of an execution, and the conversion to the public result and the terminal event.
 //!
-//! The record holds the output as bytes. The `String`s of an [`ExecutionResult`] are made here each time
-//! one is asked for, so that a record holds its output once.
+//! The record holds the output as bytes. The `String`s of an [`ExecutionResult`] are made here each
+//! time one is asked for, so that a record holds its output once.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use crate::types::{
     Attempt, ContainmentReceipt, Ending, ExecutionEvent, ExecutionResult, RawOutput, ResourceUsage,
 };
 
-/// What is known of an execution only once it has ended. What is rare (survivors, earlier attempts, the
-/// reason for incomplete output) takes heap memory only where there is any.
+/// What is known of an execution only once it has ended. What is rare (survivors, earlier attempts,
+/// the reason for incomplete output) takes heap memory only where there is any.
 #[derive(Debug)]
 pub(crate) struct Outcome {
     pub(crate) ending: Ending,

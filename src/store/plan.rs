@@ -54,7 +54,8 @@ struct ActivePlanState {
     closed: bool,
 }
 
-/// What came of a plan. It holds the records of its steps, whatever retention does to them elsewhere.
+/// What came of a plan. It holds the records of its steps, whatever retention does to them
+/// elsewhere.
 #[derive(Debug)]
 struct PlanRecord {
     ending: PlanEnding,
@@ -131,8 +132,8 @@ impl ActivePlan {
         }
     }
 
-    /// Cancels the plan: its executor starts nothing more and stops what runs. Returns the status if the
-    /// plan has ended already.
+    /// Cancels the plan: its executor starts nothing more and stops what runs. Returns the status
+    /// if the plan has ended already.
     pub(crate) fn cancel(&self) -> Result<(), ExecutionStatus> {
         let mut state = self.lock();
         if state.closed {
@@ -172,8 +173,8 @@ impl ActivePlan {
         self.steps_over.store(over, Ordering::Relaxed);
     }
 
-    /// Stores the record with this ending, unless another one has been decided. From now on the plan
-    /// cannot be cancelled.
+    /// Stores the record with this ending, unless another one has been decided. From now on the
+    /// plan cannot be cancelled.
     pub(crate) fn close(&self, ending: PlanEnding, steps: Box<[StepRecord]>) {
         let ending = {
             let mut state = self.lock();

@@ -1,4 +1,5 @@
-//! The record of an ended execution: the source of its summary, its result and its replayed journal.
+//! The record of an ended execution: the source of its summary, its result and its replayed
+//! journal.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Registry of all executions and plans: one id space under one short lock. No foreign code and no I/O
-//! runs under it, and nothing that owns a file is dropped under it.
+//! Registry of all executions and plans: one id space under one short lock. No foreign code and no
+//! I/O runs under it, and nothing that owns a file is dropped under it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,8 @@ use super::record::Record;
 use super::retention::{EndedQueue, RetentionPolicy};
 use crate::admission::{AdmissionRequest, Admitted, ConcurrencyLimiter, Rejected};
 
-/// Executions and plans by id; `E` is the type of an active execution, which the store does not know.
+/// Executions and plans by id; `E` is the type of an active execution, which the store does not
+/// know.
 #[derive(Debug)]
 pub(crate) struct Registry<E> {
     state: Mutex<RegistryState<E>>,
@@ -21,8 +22,8 @@ pub(crate) struct Registry<E> {
 
 #[derive(Debug)]
 struct RegistryState<E> {
-    /// A tree, which shrinks when ids are removed. A hash table would keep growing where as many come
-    /// as go, because removed places are reclaimed only when it is rebuilt.
+    /// A tree, which shrinks when ids are removed. A hash table would keep growing where as many
+    /// come as go, because removed places are reclaimed only when it is rebuilt.
     slots: BTreeMap<Uuid, Slot<E>>,
     executions: EndedQueue<Arc<Record>>,
     plans: EndedQueue<Arc<ActivePlan>>,
@@ -34,7 +35,8 @@ struct RegistryState<E> {
 /// What an id stands for.
 #[derive(Debug)]
 enum Slot<E> {
-    /// A step of this plan that has not started. Its id is taken, and there is nothing to see of it yet.
+    /// A step of this plan that has not started. Its id is taken, and there is nothing to see of it
+    /// yet.
     Reserved(Arc<ActivePlan>),
     ActiveExecution(Arc<E>),
     /// Its number among the ended executions.
@@ -137,8 +139,8 @@ impl<E> Registry<E> {
         }
     }
 
-    /// Registers a plan and reserves the ids of its steps, or refuses it and changes nothing. The ids
-    /// must differ from each other.
+    /// Registers a plan and reserves the ids of its steps, or refuses it and changes nothing. The
+    /// ids must differ from each other.
     pub(crate) fn admit_plan(
         &self,
         plan: &Arc<ActivePlan>,
@@ -158,7 +160,8 @@ impl<E> Registry<E> {
         Ok(())
     }
 
-    /// Gives back the id of a step that will never start. Does nothing if the step does not hold it.
+    /// Gives back the id of a step that will never start. Does nothing if the step does not hold
+    /// it.
     pub(crate) fn release(&self, plan: &Arc<ActivePlan>, step: Uuid) {
         let mut state = self.lock();
         if state.is_reserved(step, plan) {

@@ -1,7 +1,7 @@
 //! Retention: which ended executions and plans are forgotten, as a pure function of the present.
 //!
-//! Executions and plans wait in a queue each, because a plan holds the records of its steps whatever
-//! becomes of them elsewhere; both queues follow one policy.
+//! Executions and plans wait in a queue each, because a plan holds the records of its steps
+//! whatever becomes of them elsewhere; both queues follow one policy.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -77,8 +77,8 @@ impl<T> EndedQueue<T> {
         Some(ended.item)
     }
 
-    /// Removes and returns the oldest if the policy says so. The youngest stays, however many records
-    /// it holds, until its time has come.
+    /// Removes and returns the oldest if the policy says so. The youngest stays, however many
+    /// records it holds, until its time has come.
     pub(super) fn pop_due(&mut self, now: Instant, retention: RetentionPolicy) -> Option<T> {
         let is_surplus = self.records > retention.count && self.queue.len() > 1;
         if !is_surplus && !retention.is_expired(self.oldest_ending()?, now) {

@@ -49,8 +49,8 @@ fn duplicate<T>(id: Uuid) -> Result<T, AdmissionError> {
     Err(AdmissionError::Duplicate(id))
 }
 
-/// Races an execution against a plan that wants `id`, in turns with a head start for either. Asserts
-/// that exactly one is admitted each time, and that each is at least once.
+/// Races an execution against a plan that wants `id`, in turns with a head start for either.
+/// Asserts that exactly one is admitted each time, and that each is at least once.
 fn assert_one_wins(plan_with: impl Fn(Uuid) -> (Arc<ActivePlan>, Vec<Uuid>)) {
     const ROUNDS: u32 = 2000;
     let registry = registry();
