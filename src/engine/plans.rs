@@ -1,4 +1,4 @@
-//! The engine's side of plans: many commands as one piece of work.
+//! Methods about plans, and the engine as a plan uses it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -28,7 +28,10 @@ impl ExecutionEngine {
     /// The whole plan is checked before anything starts. Its commands run as executions of their
     /// own; when the engine is busy they wait, whatever its
     /// [admission](crate::EngineBuilder::admission) is. What can change before a step's turn comes,
-    /// such as whether its program exists, is looked at by then: an earlier step may make it.
+    /// such as whether its program exists, is checked then: an earlier step may create it.
+    ///
+    /// The ids of the plan and of its steps share one id space with executions. Those of the steps
+    /// are reserved until the steps start or are skipped.
     ///
     /// ```
     /// use execution_engine::*;
@@ -54,8 +57,11 @@ impl ExecutionEngine {
     ///
     /// # Errors
     /// [`ValidationError::Plan`](crate::ValidationError::Plan) names the step and the rule that it
-    /// breaks, [`DuplicateId`](ExecutionError::DuplicateId) an id that is known; nothing has been
+    /// breaks, [`DuplicateId`](ExecutionError::DuplicateId) an id that is taken; nothing has been
     /// started then.
+    ///
+    /// # Cancel safety
+    /// Like [`execute`](Self::execute).
     pub async fn execute_plan(&self, plan: impl Into<PlanSpec>) -> Result<Uuid> {
         self.start_plan(plan.into())
     }
@@ -64,7 +70,7 @@ impl ExecutionEngine {
     /// whatever else [`PlanOptions`] has.
     ///
     /// # Errors
-    /// As [`execute_plan`](Self::execute_plan).
+    /// Those of [`execute_plan`](Self::execute_plan).
     pub async fn execute_plan_with(
         &self,
         plan: ExecutionPlan,
@@ -101,18 +107,21 @@ impl ExecutionEngine {
         Ok(id)
     }
 
-    /// Waits for a plan to end, woken by that end itself.
+    /// Waits for a plan to end, and returns its result.
     ///
     /// # Errors
-    /// [`ExecutionError::PlanNotFound`] for an unknown id. Whatever the commands do is no error of
-    /// this call.
+    /// [`ExecutionError::PlanNotFound`] for an unknown id. Whatever the commands do is not an error
+    /// of this call.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops nothing; waiting can begin anew.
     pub async fn wait_for_plan(&self, id: Uuid) -> Result<PlanExecutionResult> {
         let plan = self.plan(id)?;
         plan.ended().await;
         plan.result().ok_or(ExecutionError::PlanNotFound(id))
     }
 
-    /// Where a plan stands: `Running` until it has ended. Never waits.
+    /// Returns the status of a plan: `Running` until it has ended. Never waits.
     ///
     /// # Errors
     /// [`ExecutionError::PlanNotFound`] for an unknown id.
@@ -120,7 +129,7 @@ impl ExecutionEngine {
         Ok(self.plan(id)?.status())
     }
 
-    /// The result of a plan, or None while it runs. Never waits.
+    /// Returns the result of a plan, or `None` while it runs. Never waits.
     ///
     /// # Errors
     /// [`ExecutionError::PlanNotFound`] for an unknown id.
@@ -138,9 +147,9 @@ impl ExecutionEngine {
         plan.cancel().map_err(|status| ExecutionError::AlreadyEnded { id, status })
     }
 
-    /// Watches a plan: the [`Progress`](crate::ExecutionEvent::Progress) of its steps and the events
-    /// of its executions, from its beginning on as far as they are held, then live. The last record
-    /// is [`PlanEnded`](crate::ExecutionEvent::PlanEnded).
+    /// Subscribes to a plan: the [`Progress`](crate::ExecutionEvent::Progress) of its steps and the
+    /// events of its executions, from its beginning on as far as they are held, then live. The last
+    /// record is [`PlanEnded`](crate::ExecutionEvent::PlanEnded).
     ///
     /// The records of one execution come in order, and after the record that says that its step has
     /// been started.
@@ -172,7 +181,7 @@ impl ExecutionEngine {
         Ok(PlanSubscription::new(own, self.core.journals(), lens))
     }
 
-    /// All plans that are running or remembered, oldest first. Copies no output.
+    /// Returns all plans that are running or remembered, oldest first. Copies no output.
     pub async fn list_plans(&self) -> Vec<PlanSummary> {
         let plans = self.core.shared.registry.plans();
         let mut all: Vec<_> = plans.iter().map(|plan| plan.summary()).collect();
@@ -198,8 +207,8 @@ impl ExecutionEngine {
     }
 }
 
-/// The engine as a plan sees it. It keeps what the engine is made of, and not the engine alive: when
-/// the last handle is dropped, the next step is refused.
+/// The engine as a plan uses it. It keeps the core, and not the engine alive: when the last clone
+/// of the engine is dropped, the next step is refused.
 struct EngineBackend(Arc<EngineCore>);
 
 impl PlanBackend for EngineBackend {

@@ -93,7 +93,8 @@ impl ExecutionEngine {
     /// # #[tokio::main] async fn main() -> Result<()> {
     /// let engine = ExecutionEngine::new(ExecutionConfig::default())?;
     /// let options = ExecutionOptions::default().output(OutputMode::Merged);
-    /// let result = engine.run_with(ExecutionRequest::shell("echo one; echo two >&2"), options).await?;
+    /// let request = ExecutionRequest::shell("echo one; echo two >&2");
+    /// let result = engine.run_with(request, options).await?;
     /// assert_eq!(result.stdout, "one\ntwo\n");
     /// # Ok(()) }
     /// ```

@@ -72,12 +72,12 @@ impl PlanExecutor {
 
     /// Waits for a cancel or the deadline, then stops the steps. Returns early if the plan ends.
     async fn stop_when_asked(self: Arc<Self>) {
-        let begun = self.active.profile().begun;
+        let begun = self.active.info().begun;
         let time_limit = self.options.deadline_ms.map(Duration::from_millis);
         let deadline = time_limit.and_then(|limit| begun.checked_add(limit));
         let ending = tokio::select! {
             () = self.active.ended() => return,
-            () = self.active.called() => Ending::Cancelled,
+            () = self.active.cancel_requested() => Ending::Cancelled,
             () = time::sleep_until(deadline) => {
                 let deadline_ms = self.options.deadline_ms.unwrap_or_default();
                 // A cancel at the same moment may have been first; then that is the one account of
@@ -195,7 +195,7 @@ impl PlanExecutor {
         self.backend.plan_ended(&self.active);
         self.active.close(ending, steps.collect());
         self.active.wake();
-        let plan_id = self.active.profile().id;
+        let plan_id = self.active.info().id;
         let PlanSummary { status, duration, .. } = self.active.summary();
         self.lock().report(ExecutionEvent::PlanEnded { plan_id, status, duration });
         self.publish();
@@ -297,7 +297,7 @@ mod tests {
         let spec = PlanSpec::from(plan);
         let plan = &spec.plan;
         let validated = validate(&spec, &Broken).unwrap();
-        let profile = PlanInfo {
+        let info = PlanInfo {
             id: plan.id,
             description: None,
             metadata: ExecutionMetadata::default(),
@@ -316,7 +316,7 @@ mod tests {
             &pool,
             Arc::<Broadcaster>::default(),
         );
-        let active = Arc::new(ActivePlan::new(profile, journal));
+        let active = Arc::new(ActivePlan::new(info, journal));
         let ids: Vec<_> = plan.commands.iter().map(|request| request.id).collect();
         let backend = Box::new(Broken);
         PlanExecutor::new(backend, Arc::clone(&active), publisher, spec, validated).run();

@@ -58,7 +58,7 @@ impl PlanProgress {
     ) -> Result<(ExecutionRequest, Option<ExecutionOptions>), SkipReason> {
         // It may have become ready just before the stop.
         if self.schedule.is_stopped() {
-            return Err(plan.active.why_not());
+            return Err(plan.active.skip_reason());
         }
         plan.options.apply_shared(&mut request.env, &mut request.working_dir);
         let mut options = None;
@@ -163,7 +163,7 @@ impl PlanProgress {
             let _first = active.decide(ending.clone());
         }
         let skipped = self.schedule.stop();
-        self.skip(plan, skipped, &plan.active.why_not());
+        self.skip(plan, skipped, &plan.active.skip_reason());
     }
 
     /// Stores records of steps that will never run.
@@ -194,9 +194,9 @@ impl PlanProgress {
         current_command: String,
     ) {
         self.report(ExecutionEvent::Progress {
-            plan_id: plan.active.profile().id,
+            plan_id: plan.active.info().id,
             completed: self.schedule.over_count(),
-            total: plan.active.profile().total,
+            total: plan.active.info().total,
             step: label(&plan.options, step),
             execution_id: plan.ids[step],
             status,

@@ -34,7 +34,7 @@ pub(crate) struct PlanInfo {
 /// A plan that is carried out, or has ended. Anyone may decide its ending; the first one counts.
 #[derive(Debug)]
 pub(crate) struct ActivePlan {
-    profile: PlanInfo,
+    info: PlanInfo,
     state: Mutex<ActivePlanState>,
     /// Steps that have ended or will never run.
     steps_over: AtomicUsize,
@@ -79,9 +79,9 @@ pub(crate) struct Never {
 }
 
 impl ActivePlan {
-    pub(crate) fn new(profile: PlanInfo, journal: Arc<Journal>) -> Self {
+    pub(crate) fn new(info: PlanInfo, journal: Arc<Journal>) -> Self {
         Self {
-            profile,
+            info,
             state: Mutex::default(),
             steps_over: AtomicUsize::new(0),
             cancelled: Notify::new(),
@@ -91,8 +91,8 @@ impl ActivePlan {
         }
     }
 
-    pub(crate) fn profile(&self) -> &PlanInfo {
-        &self.profile
+    pub(crate) fn info(&self) -> &PlanInfo {
+        &self.info
     }
 
     pub(crate) fn journal(&self) -> &Arc<Journal> {
@@ -105,11 +105,11 @@ impl ActivePlan {
 
     /// Returns the result; None while it runs.
     pub(crate) fn result(&self) -> Option<PlanExecutionResult> {
-        self.record.get().map(|record| record.result(&self.profile))
+        self.record.get().map(|record| record.result(&self.info))
     }
 
     pub(crate) fn summary(&self) -> PlanSummary {
-        let PlanInfo { id, description, metadata, total, started_at, begun, .. } = &self.profile;
+        let PlanInfo { id, description, metadata, total, started_at, begun, .. } = &self.info;
         PlanSummary {
             id: *id,
             status: self.status(),
@@ -152,7 +152,7 @@ impl ActivePlan {
     }
 
     /// Returns the reason for which steps that have not started never will.
-    pub(crate) fn why_not(&self) -> SkipReason {
+    pub(crate) fn skip_reason(&self) -> SkipReason {
         match &self.lock().ending {
             Some(PlanEnding::DeadlineReached { .. }) => SkipReason::PlanDeadline,
             Some(PlanEnding::Failed { step }) => SkipReason::PlanStopped { step: step.clone() },
@@ -164,7 +164,7 @@ impl ActivePlan {
     }
 
     /// Waits until a caller has cancelled it. Cancel safe.
-    pub(crate) async fn called(&self) {
+    pub(crate) async fn cancel_requested(&self) {
         self.cancelled.notified().await;
     }
 
@@ -181,7 +181,7 @@ impl ActivePlan {
             state.closed = true;
             state.ending.get_or_insert(ending).clone()
         };
-        let duration = self.profile.begun.elapsed();
+        let duration = self.info.begun.elapsed();
         let _once = self.record.set(PlanRecord { ending, duration, steps });
     }
 
@@ -196,16 +196,16 @@ impl ActivePlan {
 }
 
 impl PlanRecord {
-    fn result(&self, profile: &PlanInfo) -> PlanExecutionResult {
-        let results: Vec<_> = self.steps.iter().map(|step| step.result(profile.level)).collect();
+    fn result(&self, info: &PlanInfo) -> PlanExecutionResult {
+        let results: Vec<_> = self.steps.iter().map(|step| step.result(info.level)).collect();
         PlanExecutionResult {
-            plan_id: profile.id,
+            plan_id: info.id,
             status: self.ending.status(),
             stats: PlanStats::of(&results),
             results,
             total_duration: self.duration,
             ending: self.ending.clone(),
-            started_at: profile.started_at,
+            started_at: info.started_at,
         }
     }
 }

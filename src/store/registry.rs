@@ -150,7 +150,7 @@ impl<E> Registry<E> {
         if state.closed {
             return Err(AdmissionError::Closed);
         }
-        let id = plan.profile().id;
+        let id = plan.info().id;
         // All are checked before one is taken, so that a refused plan leaves nothing behind.
         if let Some(taken) = steps.iter().chain([&id]).find(|id| state.slots.contains_key(id)) {
             return Err(AdmissionError::Duplicate(*taken));
@@ -231,8 +231,8 @@ impl<E> Registry<E> {
         retention: Option<RetentionPolicy>,
     ) -> Evicted {
         let mut state = self.lock();
-        let number = state.plans.push(Arc::clone(plan), plan.profile().total, now);
-        state.slots.insert(plan.profile().id, Slot::EndedPlan(number));
+        let number = state.plans.push(Arc::clone(plan), plan.info().total, now);
+        state.slots.insert(plan.info().id, Slot::EndedPlan(number));
         state.evict(now, retention)
     }
 
@@ -322,7 +322,7 @@ impl<E> RegistryState<E> {
             evicted.executions.push(record);
         }
         while let Some(plan) = self.plans.pop_due(now, retention) {
-            self.slots.remove(&plan.profile().id);
+            self.slots.remove(&plan.info().id);
             evicted.plans.push(plan);
         }
         evicted

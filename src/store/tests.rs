@@ -102,12 +102,12 @@ fn the_id_of_a_step_is_its_plans_until_it_starts_or_never_will() {
     assert!(registry.get(steps[0]).is_none(), "it has not started");
     assert_eq!(registry.execution_count(), 0);
 
-    for id in [steps[0], steps[1], first.profile().id] {
+    for id in [steps[0], steps[1], first.info().id] {
         assert_eq!(admit(&registry, id, Origin::Caller).map(drop), duplicate(id));
         assert_eq!(admit(&registry, id, Origin::Step(&second)).map(drop), duplicate(id));
         assert_eq!(registry.admit_plan(&second, &[id]), duplicate(id));
     }
-    assert!(registry.plan(second.profile().id).is_none(), "a refused plan leaves nothing behind");
+    assert!(registry.plan(second.info().id).is_none(), "a refused plan leaves nothing behind");
 
     registry.release(&second, steps[1]);
     assert_eq!(admit(&registry, steps[1], Origin::Caller).map(drop), duplicate(steps[1]));
@@ -144,10 +144,10 @@ fn an_ended_plan_can_be_removed_or_evicted_and_its_id_used_again() {
     let registry = registry();
     let retention = RetentionPolicy { age: Duration::from_secs(60), count: 1 };
     let plans = [1, 2].map(|_| plan(Uuid::new_v4(), 1));
-    let ids = plans.each_ref().map(|plan| plan.profile().id);
+    let ids = plans.each_ref().map(|plan| plan.info().id);
     for plan in &plans {
         registry.admit_plan(plan, &[]).unwrap();
-        let still_active = registry.remove_plan(plan.profile().id);
+        let still_active = registry.remove_plan(plan.info().id);
         assert_eq!(still_active.map(drop), Err(RemovalError::StillActive));
     }
     let evicted = registry.end_plan(&plans[0], Instant::now(), Some(retention));
