@@ -103,7 +103,7 @@ pub(crate) fn limit(resource: Resource, current: Option<u64>) {
 }
 
 /// Returns the bytes of address space that this process has.
-#[cfg(not(target_env = "musl"))]
+#[cfg(any(not(target_env = "musl"), execution_engine_portable))]
 pub(crate) fn address_space_in_use() -> u64 {
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
     let pages: u64 = pages.split(' ').next().unwrap().parse().unwrap();
