@@ -10,8 +10,8 @@ use crate::error::ValidationError;
 /// Configuration of an [`ExecutionEngine`](crate::ExecutionEngine).
 ///
 /// The maximum of a number type means "unlimited". Further settings are methods of
-/// [`EngineBuilder`](crate::EngineBuilder), so that a literal of these ten fields always compiles. In
-/// JSON every field may be left out.
+/// [`EngineBuilder`](crate::EngineBuilder), so that a literal of these ten fields always compiles.
+/// In JSON every field may be left out.
 ///
 /// ```
 /// use execution_engine::*;
@@ -31,8 +31,8 @@ pub struct ExecutionConfig {
     /// Whether [`Stdout`](crate::ExecutionEvent::Stdout) and
     /// [`Stderr`](crate::ExecutionEvent::Stderr) events are delivered. Default: true.
     pub stream_output: bool,
-    /// Directory for one readable log per execution; created if it is missing. A relative path starts
-    /// at the directory that is current when the engine is built. Default: none.
+    /// Directory for one readable log per execution; created if it is missing. A relative path
+    /// starts at the directory that is current when the engine is built. Default: none.
     pub log_dir: Option<PathBuf>,
     /// Maximum number of executions at a time; what happens to one more is up to the
     /// [admission](crate::EngineBuilder::admission). Default: 100.
@@ -77,8 +77,8 @@ pub enum OversizedOutputStrategy {
     KeepHeadAndTail,
 }
 
-/// What happens to the logs in [`log_dir`](ExecutionConfig::log_dir) when their executions are removed
-/// from memory, for [`EngineBuilder::log_retention`](crate::EngineBuilder::log_retention).
+/// What happens to the logs in [`log_dir`](ExecutionConfig::log_dir) when their executions are
+/// removed from memory, for [`EngineBuilder::log_retention`](crate::EngineBuilder::log_retention).
 ///
 /// In JSON: `"keep"`, `"with_record"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -89,8 +89,8 @@ pub enum LogRetention {
     #[default]
     Keep,
     /// The logs are removed when retention or
-    /// [`remove_execution`](crate::ExecutionEngine::remove_execution) removes the execution. They stay
-    /// when the engine is dropped.
+    /// [`remove_execution`](crate::ExecutionEngine::remove_execution) removes the execution. They
+    /// stay when the engine is dropped.
     WithRecord,
 }
 

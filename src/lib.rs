@@ -1,5 +1,5 @@
-//! Runs system commands from inside a program: contained, bounded and observed, with one typed ending
-//! for each execution.
+//! Runs system commands from inside a program: contained, bounded and observed, with one typed
+//! ending for each execution.
 //!
 //! ```
 //! use execution_engine::*;
@@ -16,40 +16,42 @@
 //!
 //! # Theory of operation
 //!
-//! A request passes through seven phases: prepare, admit, launch, supervise, terminate, drain, complete.
+//! A request passes through seven phases: prepare, admit, launch, supervise, terminate, drain,
+//! complete.
 //!
-//! [`ExecutionEngine::execute`] *prepares* the request (checks it, resolves its program, directory and
-//! environment), *admits* it (takes a permit, or a place in the queue) and returns the id. A refused
-//! request leaves nothing behind. Then the program is *launched* in its own containment, and one task,
-//! the supervisor, owns the execution. It runs on a thread of the engine, not on the caller's runtime,
-//! which may be dropped or blocked.
+//! [`ExecutionEngine::execute`] *prepares* the request (checks it, resolves its program, directory
+//! and environment), *admits* it (takes a permit, or a place in the queue) and returns the id. A
+//! refused request leaves nothing behind. Then the program is *launched* in its own containment,
+//! and one task, the supervisor, owns the execution. It runs on a thread of the engine, not on the
+//! caller's runtime, which may be dropped or blocked.
 //!
-//! To *supervise* is to read both pipes, store what fits, write logs, publish lines, and wait for the
-//! first of: the exit of the program, the timeout, a cancel, a limit. That first cause is the
+//! To *supervise* is to read both pipes, store what fits, write logs, publish lines, and wait for
+//! the first of: the exit of the program, the timeout, a cancel, a limit. That first cause is the
 //! execution's [`Ending`], decided by a pure state machine. Status, success, exit code, error and
 //! terminal event are derived from it.
 //!
-//! Then the rest of the process tree is *terminated* (SIGTERM, a grace, SIGKILL) and the rest of the
-//! pipes is *drained*, without waiting for a process that still holds them open. To *complete* is to
-//! finish the logs, store the record, return the permit and wake the waiters, in this order. Nothing
-//! polls.
+//! Then the rest of the process tree is *terminated* (SIGTERM, a grace, SIGKILL) and the rest of
+//! the pipes is *drained*, without waiting for a process that still holds them open. To *complete*
+//! is to finish the logs, store the record, return the permit and wake the waiters, in this order.
+//! Nothing polls.
 //!
 //! All output and events of an execution go into its journal, in one sequence. Handlers and
-//! subscriptions read it, each at its own position. Handlers run on their own threads: a slow one slows
-//! its program down, a blocked one is cut off, and neither affects other executions. Subscriptions run
-//! where they are polled, replay what was published before they started, and never delay a program.
+//! subscriptions read it, each at its own position. Handlers run on their own threads: a slow one
+//! slows its program down, a blocked one is cut off, and neither affects other executions.
+//! Subscriptions run where they are polled, replay what was published before they started, and
+//! never delay a program.
 //!
 //! # Cancel safety
 //!
-//! Every future of this crate may be dropped at any point. Work that was started continues, and nothing
-//! is left half-done. Dropping a wait or a [`run`](ExecutionEngine::run) does not stop the program;
-//! [`cancel`](ExecutionEngine::cancel) does. Each method that waits says what a drop means under the
-//! heading "Cancel safety".
+//! Every future of this crate may be dropped at any point. Work that was started continues, and
+//! nothing is left half-done. Dropping a wait or a [`run`](ExecutionEngine::run) does not stop the
+//! program; [`cancel`](ExecutionEngine::cancel) does. Each method that waits says what a drop means
+//! under the heading "Cancel safety".
 //!
 //! # Units
 //!
-//! A name that ends in `_ms` is in milliseconds, sizes are in bytes, and the maximum of a number type
-//! means unlimited.
+//! A name that ends in `_ms` is in milliseconds, sizes are in bytes, and the maximum of a number
+//! type means unlimited.
 //!
 //! # Platforms
 //!
@@ -57,24 +59,24 @@
 //! [`ContainmentLevel`]; so do the [`Limits`] that can be enforced, and a request with any other is
 //! refused.
 //!
-//! Other Unix systems have process groups and no limits, and a receipt there cannot name the members of
-//! a group. That backend has been tested on Linux, where it can be built as well, and type-checked for
-//! macOS; it has not been run there. `docs/containment.md` has the differences.
+//! Other Unix systems have process groups and no limits, and a receipt there cannot name the
+//! members of a group. That backend has been tested on Linux, where it can be built as well, and
+//! type-checked for macOS; it has not been run there. `docs/containment.md` has the differences.
 //!
 //! # Versions and features
 //!
 //! Types of other crates appear in the public API: [`chrono`](https://docs.rs/chrono) 0.4
 //! (`DateTime<Utc>`), [`futures-core`](https://docs.rs/futures-core) 0.3 (`Stream`),
-//! [`bytes`](https://docs.rs/bytes) 1 and [`uuid`](https://docs.rs/uuid) 1. A new major version of one of
-//! them is a new major version of this crate. `execution-engine-process`, whose [`Signal`], [`Limits`],
-//! [`Leftovers`], [`OutputMode`] and [`ContainmentLevel`] are exported here, has the same version number
-//! as this crate and is released with it; use them through this crate.
+//! [`bytes`](https://docs.rs/bytes) 1 and [`uuid`](https://docs.rs/uuid) 1. A new major version of
+//! one of them is a new major version of this crate. `execution-engine-process`, whose [`Signal`],
+//! [`Limits`], [`Leftovers`], [`OutputMode`] and [`ContainmentLevel`] are exported here, has the
+//! same version number as this crate and is released with it; use them through this crate.
 //!
 //! There are no cargo features: serde forms of the data types and `tracing` output are always on.
 //!
-//! The public data types read from and write to JSON in one style: an enum with data is an object with a
-//! `type` field, an enum without data is a snake_case string, durations are whole milliseconds in a
-//! field that ends in `_ms`.
+//! The public data types read from and write to JSON in one style: an enum with data is an object
+//! with a `type` field, an enum without data is a snake_case string, durations are whole
+//! milliseconds in a field that ends in `_ms`.
 
 #![forbid(unsafe_code)]
 

@@ -16,8 +16,8 @@ pub(crate) struct GroupLimit {
 
 /// Limiter of an engine: hands out one permit per execution, up to the limits.
 ///
-/// A [`tokio::sync::Semaphore`] would do for a plain limit; groups, priorities and the position in the
-/// queue need more.
+/// A [`tokio::sync::Semaphore`] would do for a plain limit; groups, priorities and the position in
+/// the queue need more.
 #[derive(Debug)]
 pub(crate) struct ConcurrencyLimiter {
     admission: Admission,

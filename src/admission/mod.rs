@@ -1,7 +1,7 @@
 //! Second phase of an execution: admission, by an exact limit of concurrent executions.
 //!
-//! [`ConcurrencyLimiter`] gives each execution a permit or a place in its queue; [`AdmissionQueue`] is
-//! the pure part, which decides who is next.
+//! [`ConcurrencyLimiter`] gives each execution a permit or a place in its queue; [`AdmissionQueue`]
+//! is the pure part, which decides who is next.
 
 mod limiter;
 mod queue;

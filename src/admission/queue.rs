@@ -1,7 +1,7 @@
 //! Priority queue with a limit for all entries and one per group. Pure: it neither waits nor locks.
 //!
-//! It is apart from the limiter, so that its order and its limits can be tested against a model, and so
-//! that the steps of a plan are scheduled by the same rules.
+//! It is apart from the limiter, so that its order and its limits can be tested against a model,
+//! and so that the steps of a plan are scheduled by the same rules.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 /// Sort key of a waiting entry: higher priority first, the oldest first among equals.
 pub(crate) type QueueKey = (Reverse<i32>, u64);
 
-/// Group of entries with its own limit, in addition to the limit of all. [`NONE`](Self::NONE) is the
-/// group of the entries without a name.
+/// Group of entries with its own limit, in addition to the limit of all. [`NONE`](Self::NONE) is
+/// the group of the entries without a name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct GroupId(usize);
 
@@ -30,9 +30,9 @@ impl GroupId {
 
 /// Limited number of slots, and the entries that wait for one.
 ///
-/// No entry waits while it could have a slot, as long as the owner calls [`next`](Self::next) for each
-/// slot that becomes free before it calls [`take`](Self::take) again. So a new entry that finds a free
-/// slot overtakes only entries whose group is full.
+/// No entry waits while it could have a slot, as long as the owner calls [`next`](Self::next) for
+/// each slot that becomes free before it calls [`take`](Self::take) again. So a new entry that
+/// finds a free slot overtakes only entries whose group is full.
 #[derive(Debug)]
 pub(crate) struct AdmissionQueue<T> {
     limit: usize,
@@ -59,8 +59,8 @@ impl<T> QueueGroup<T> {
 }
 
 impl<T> AdmissionQueue<T> {
-    /// Creates a queue with limits for all entries together, for those without a group, and for each
-    /// group.
+    /// Creates a queue with limits for all entries together, for those without a group, and for
+    /// each group.
     pub(crate) fn new(
         limit: usize,
         ungrouped: usize,

@@ -60,11 +60,11 @@ impl EngineCore {
     /// behind. What follows is described in [`crate::execution`].
     pub(super) fn start(
         &self,
-        request: ExecutionRequest,
+        request: &ExecutionRequest,
         options: &ExecutionOptions,
         origin: Origin<'_>,
     ) -> Result<Arc<ActiveExecution>> {
-        let prepared = prepare::prepare(&request, options, &self.rules())?;
+        let prepared = prepare::prepare(request, options, &self.rules())?;
         let policy = match origin {
             Origin::Caller => QueuePolicy::AsConfigured,
             // A plan offers no more steps than could run, so they wait however full the queue is.
@@ -72,7 +72,7 @@ impl EngineCore {
         };
         let (group, priority) = (prepared.group, options.priority);
         let ask = AdmissionRequest { group, priority, policy };
-        let execution = self.assemble(&request, options, prepared)?;
+        let execution = self.assemble(request, options, prepared)?;
         self.driver.ready().map_err(no_threads)?;
         let active = Arc::clone(&execution.active);
         let registry = &self.shared.registry;

@@ -234,7 +234,7 @@ impl PlanBackend for EngineBackend {
         request: ExecutionRequest,
         options: &ExecutionOptions,
     ) -> Result<Arc<ActiveExecution>> {
-        self.0.start(request, options, Origin::Step(plan))
+        self.0.start(&request, options, Origin::Step(plan))
     }
 
     fn release(&self, plan: &Arc<ActivePlan>, step: Uuid) {

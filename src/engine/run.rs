@@ -69,7 +69,7 @@ impl ExecutionEngine {
         request: ExecutionRequest,
         options: ExecutionOptions,
     ) -> Result<Execution> {
-        let active = self.core.start(request, &options, Origin::Caller)?;
+        let active = self.core.start(&request, &options, Origin::Caller)?;
         Ok(Execution::new(active, self.core.lens()))
     }
 

@@ -28,6 +28,9 @@ pub type Result<T, E = ExecutionError> = std::result::Result<T, E>;
 /// request was refused, nothing was started), [`is_lookup`](Self::is_lookup) (there is no such id)
 /// or [`is_ending`](Self::is_ending) (how an execution ended).
 ///
+/// Variants that carry a text or a system's error may get more fields, so match them with `..`. The
+/// others say all there is to say and can be compared with `==`.
+///
 /// ```
 /// use execution_engine::*;
 ///
@@ -81,6 +84,7 @@ pub enum ExecutionError {
     NoLog(Uuid),
     /// A log could not be opened or read.
     #[error("log {path} cannot be opened or read: {source}", path = .path.display())]
+    #[non_exhaustive]
     Log {
         /// The file.
         path: PathBuf,
@@ -95,6 +99,7 @@ pub enum ExecutionError {
     StdinClosed(Uuid),
     /// The reader given to [`pipe_stdin`](crate::ExecutionEngine::pipe_stdin) failed.
     #[error("the input for execution {id} could not be read: {source}")]
+    #[non_exhaustive]
     StdinSource {
         /// The execution.
         id: Uuid,
@@ -111,6 +116,7 @@ pub enum ExecutionError {
     },
     /// An overflow file could not be moved; it is still where it was.
     #[error("the overflow file could not be moved to {path}: {source}", path = .path.display())]
+    #[non_exhaustive]
     Overflow {
         /// Where it was to go.
         path: PathBuf,
@@ -119,6 +125,7 @@ pub enum ExecutionError {
     },
     /// The program could not be started although the request was valid.
     #[error("the program could not be started: {reason}")]
+    #[non_exhaustive]
     SpawnFailed {
         /// What failed, and what to do about it.
         reason: String,
@@ -146,6 +153,7 @@ pub enum ExecutionError {
     /// Output could not be read or stored, so the execution was stopped rather than lose it
     /// silently.
     #[error("the output on {stream} could not be stored: {reason}")]
+    #[non_exhaustive]
     OutputLost {
         /// The stream.
         stream: OutputStream,
@@ -171,6 +179,7 @@ pub enum ExecutionError {
     ShuttingDown,
     /// A signal, a pause or a resume could not be carried out; the execution continues.
     #[error("execution {id} cannot be controlled: {reason}")]
+    #[non_exhaustive]
     Control {
         /// The execution.
         id: Uuid,
@@ -226,8 +235,8 @@ impl ExecutionError {
         matches!(self, Self::NotFound(_) | Self::PlanNotFound(_))
     }
 
-    /// Returns `true` for an error that [`Ending::error`](crate::Ending::error) returns: it says how
-    /// an execution ended.
+    /// Returns `true` for an error that [`Ending::error`](crate::Ending::error) returns: it says
+    /// how an execution ended.
     pub fn is_ending(&self) -> bool {
         matches!(
             self,

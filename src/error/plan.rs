@@ -14,6 +14,7 @@ pub enum PlanError {
     Empty,
     /// A dependency or an input refers to an unknown step.
     #[error("plan: {step} refers to unknown step {named}; {hint}")]
+    #[non_exhaustive]
     UnknownStep {
         /// The step that has the dependency or input.
         step: PlanStep,
@@ -74,6 +75,7 @@ pub enum PlanError {
     },
     /// A step name is blank, too long or contains control characters.
     #[error("plan: the name {name:?} of step {index} {reason}")]
+    #[non_exhaustive]
     BadName {
         /// The index of the step.
         index: usize,
@@ -94,6 +96,7 @@ pub enum PlanError {
     },
     /// The request or the options of a step are invalid.
     #[error("plan: {step}: {error}")]
+    #[non_exhaustive]
     InvalidStep {
         /// The step.
         step: PlanStep,
@@ -103,6 +106,7 @@ pub enum PlanError {
     },
     /// An input of a step is invalid.
     #[error("plan: {step}: input from {from}: {reason}")]
+    #[non_exhaustive]
     InvalidInput {
         /// The step.
         step: PlanStep,
@@ -113,6 +117,7 @@ pub enum PlanError {
     },
     /// A value of the plan's strategy or options is invalid.
     #[error("plan: {field}: {reason}")]
+    #[non_exhaustive]
     InvalidOption {
         /// The field.
         field: &'static str,

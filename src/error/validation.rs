@@ -10,6 +10,7 @@ use super::{IoError, PlanError};
 pub enum ValidationError {
     /// A required field is empty or blank.
     #[error("{field} is empty; {fix}")]
+    #[non_exhaustive]
     Empty {
         /// The field of the request.
         field: &'static str,
@@ -76,6 +77,7 @@ pub enum ValidationError {
     },
     /// A path could not be examined.
     #[error("{field}: {path} cannot be used: {source}", path = .path.display())]
+    #[non_exhaustive]
     Inaccessible {
         /// The field that names it.
         field: &'static str,
@@ -99,6 +101,7 @@ pub enum ValidationError {
     },
     /// A value of the configuration is invalid.
     #[error("config: {field} {reason}")]
+    #[non_exhaustive]
     InvalidConfig {
         /// The field.
         field: &'static str,
@@ -110,6 +113,7 @@ pub enum ValidationError {
     Plan(#[from] PlanError),
     /// A value of the options is invalid, or this host cannot enforce it.
     #[error("options: {field}: {reason}")]
+    #[non_exhaustive]
     InvalidOption {
         /// The field.
         field: &'static str,

@@ -1,9 +1,9 @@
 //! First phase of an execution: from a request to a [`Launch`] that can be started.
 //!
-//! The request is checked, and its program, directory, environment and paths are resolved. Nothing is
-//! started and nothing is left behind. Whatever the system says here can change before the program
-//! starts, so a failure to start has an error of its own; these checks exist to refuse early, with a
-//! message that names the field.
+//! The request is checked, and its program, directory, environment and paths are resolved. Nothing
+//! is started and nothing is left behind. Whatever the system says here can change before the
+//! program starts, so a failure to start has an error of its own; these checks exist to refuse
+//! early, with a message that names the field.
 
 mod environment;
 mod paths;

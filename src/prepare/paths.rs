@@ -1,8 +1,8 @@
 //! Relative paths become absolute when a request is submitted.
 //!
-//! The host may change its directory at any time, also while an execution waits in the queue, for its
-//! next attempt or for its turn in a plan; and a log is read after the end. A path must mean the same
-//! then.
+//! The host may change its directory at any time, also while an execution waits in the queue, for
+//! its next attempt or for its turn in a plan; and a log is read after the end. A path must mean
+//! the same then.
 
 use std::path::{Path, PathBuf};
 
@@ -46,8 +46,8 @@ pub(crate) fn absolute_plan(spec: &mut PlanSpec) {
     }
 }
 
-/// Returns the current directory, for an execution that starts later; None if it cannot be entered by
-/// its name.
+/// Returns the current directory, for an execution that starts later; None if it cannot be entered
+/// by its name.
 pub(crate) fn current_dir() -> Option<PathBuf> {
     std::env::current_dir().ok().filter(|dir| files::can_execute(dir).is_ok())
 }

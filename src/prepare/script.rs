@@ -1,5 +1,5 @@
-//! Command line of a script: run by the interpreter of the request, by itself, or by the interpreter of
-//! its `#!` line.
+//! Command line of a script: run by the interpreter of the request, by itself, or by the
+//! interpreter of its `#!` line.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! Checks that need nothing but the request itself.
+//! Checks that need nothing but the request, its options and the engine's limits. They are done for
+//! all steps of a plan before any of them starts.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,9 +11,12 @@ use crate::config::ExecutionConfig;
 use crate::error::ValidationError;
 use crate::types::{Command, ExecutionOptions, ExecutionRequest, RetryOn, StdinSource, shown_name};
 
-type Checked = Result<(), ValidationError>;
+/// Result of a check that returns nothing.
+type Check = Result<(), ValidationError>;
 
-pub(super) fn fields(request: &ExecutionRequest) -> Checked {
+/// Checks the fields of a request: nothing required is empty, and nothing contains a NUL byte,
+/// which ends a string for the system.
+pub(super) fn fields(request: &ExecutionRequest) -> Check {
     command(&request.command)?;
     for (name, value) in &request.env {
         env_name(name)?;
@@ -28,15 +32,16 @@ pub(super) fn fields(request: &ExecutionRequest) -> Checked {
     Ok(())
 }
 
-/// The name may be shown, the value never.
-pub(crate) fn env_name(name: &str) -> Checked {
+/// Checks the name of an environment variable. Errors show the name up to its `=`, and never a
+/// value.
+pub(crate) fn env_name(name: &str) -> Check {
     if name.is_empty() || name.contains('=') {
         return Err(ValidationError::EnvName { name: shown_name(name).to_string() });
     }
     no_nul(name, || format!("the name of env {name:?}"))
 }
 
-fn command(command: &Command) -> Checked {
+fn command(command: &Command) -> Check {
     match command {
         Command::Script { path, interpreter } => {
             non_empty_path("path", "name the script", path)?;
@@ -66,32 +71,33 @@ fn command(command: &Command) -> Checked {
     }
 }
 
-fn arguments(args: &[String]) -> Checked {
+fn arguments(args: &[String]) -> Check {
     args.iter().enumerate().try_for_each(|(i, arg)| no_nul(arg, || format!("args[{i}]")))
 }
 
-fn word(field: &'static str, fix: &'static str, value: &str) -> Checked {
+fn word(field: &'static str, fix: &'static str, value: &str) -> Check {
     if value.trim().is_empty() {
         return Err(ValidationError::Empty { field, fix });
     }
     no_nul(value, || field.to_string())
 }
 
-fn non_empty_path(field: &'static str, fix: &'static str, path: &Path) -> Checked {
+fn non_empty_path(field: &'static str, fix: &'static str, path: &Path) -> Check {
     if path.as_os_str().is_empty() {
         return Err(ValidationError::Empty { field, fix });
     }
     no_nul(&path.to_string_lossy(), || field.to_string())
 }
 
-fn no_nul(value: &str, field: impl FnOnce() -> String) -> Checked {
+fn no_nul(value: &str, field: impl FnOnce() -> String) -> Check {
     if value.contains('\0') {
         return Err(ValidationError::NulByte { field: field() });
     }
     Ok(())
 }
 
-pub(super) fn options(options: &ExecutionOptions, containment: &Containment) -> Checked {
+/// Checks the options of an execution, and that this host can enforce its limits.
+pub(super) fn options(options: &ExecutionOptions, containment: &Containment) -> Check {
     signal("stop_signal", options.stop_signal)?;
     signal("final_signal", options.final_signal)?;
     stdin(&options.stdin)?;
@@ -102,41 +108,41 @@ pub(super) fn options(options: &ExecutionOptions, containment: &Containment) -> 
     })
 }
 
-fn stdin(source: &StdinSource) -> Checked {
+fn stdin(source: &StdinSource) -> Check {
     match source {
         StdinSource::File { path } => non_empty_path("stdin", "name a file or use Null", path),
         StdinSource::Null | StdinSource::Bytes { .. } | StdinSource::Piped => Ok(()),
     }
 }
 
-fn retry(options: &ExecutionOptions) -> Checked {
+fn retry(options: &ExecutionOptions) -> Check {
     let Some(retry) = &options.retry else { return Ok(()) };
     let fault = if retry.attempts == 0 {
         "attempts must be at least 1"
     } else if retry.multiplier == 0 {
         "multiplier must be at least 1"
     } else if retry.retry_on.iter().all(|on| *on == RetryOn::ExitCode(0)) {
-        "retry_on names no failure, so nothing would ever be tried again; name one or use None"
+        "retry_on names no failure, so there would never be another attempt; name one or use None"
     } else if options.stdin == StdinSource::Piped {
-        "input that is piped cannot be given twice; use bytes or a file"
+        "piped input cannot be given twice; use bytes or a file"
     } else {
         return Ok(());
     };
     Err(ValidationError::InvalidOption { field: "retry", reason: fault.to_string() })
 }
 
-/// A signal must have a number that the system knows.
-pub(crate) fn signal(field: &'static str, signal: Option<Signal>) -> Checked {
+/// Checks that the system has a signal of this number.
+pub(crate) fn signal(field: &'static str, signal: Option<Signal>) -> Check {
     match signal.filter(|signal| !signal.is_valid()) {
         None => Ok(()),
         Some(signal) => {
-            let reason = format!("there is no signal {}", signal.number());
+            let reason = format!("there is no signal {}; use 1 to 64", signal.number());
             Err(ValidationError::InvalidOption { field, reason })
         }
     }
 }
 
-/// A group must be one of the engine's.
+/// Finds the group of an execution among those of the engine.
 pub(super) fn group(
     name: Option<&str>,
     permits: &ConcurrencyLimiter,
@@ -148,12 +154,12 @@ pub(super) fn group(
     })
 }
 
-/// The timeout in force; None is unlimited.
+/// Returns the timeout that applies; None is unlimited.
 pub(super) fn timeout(
-    asked_ms: Option<u64>,
+    requested_ms: Option<u64>,
     config: &ExecutionConfig,
 ) -> Result<Option<Duration>, ValidationError> {
-    let timeout_ms = asked_ms.unwrap_or(config.default_timeout_ms);
+    let timeout_ms = requested_ms.unwrap_or(config.default_timeout_ms);
     if timeout_ms == 0 {
         return Err(ValidationError::TimeoutZero);
     }

@@ -83,10 +83,12 @@ impl Command {
     /// ```
     /// use execution_engine::*;
     ///
-    /// let argv = |request: ExecutionRequest| request.command.argv();
-    /// assert_eq!(argv(ExecutionRequest::shell("ls | wc")), ["/bin/sh", "-c", "ls | wc"]);
-    /// assert_eq!(argv(ExecutionRequest::shell("ls").interpreter("pwsh")), ["pwsh", "-Command", "ls"]);
-    /// assert_eq!(argv(ExecutionRequest::script("a.py").interpreter("python3")), ["python3", "a.py"]);
+    /// let shell = ExecutionRequest::shell("ls | wc");
+    /// assert_eq!(shell.command.argv(), ["/bin/sh", "-c", "ls | wc"]);
+    /// let pwsh = ExecutionRequest::shell("ls").interpreter("pwsh");
+    /// assert_eq!(pwsh.command.argv(), ["pwsh", "-Command", "ls"]);
+    /// let script = ExecutionRequest::script("a.py").interpreter("python3");
+    /// assert_eq!(script.command.argv(), ["python3", "a.py"]);
     /// ```
     pub fn argv(&self) -> Vec<String> {
         match self {

@@ -32,8 +32,8 @@ pub enum Ending {
         /// Its exit code.
         code: i32,
     },
-    /// A signal ended the program that the engine did not send to stop it: it came from elsewhere, or
-    /// from [`signal`](crate::ExecutionEngine::signal).
+    /// A signal ended the program that the engine did not send to stop it: it came from elsewhere,
+    /// or from [`signal`](crate::ExecutionEngine::signal).
     Signaled {
         /// The number of the signal.
         signal: i32,

@@ -11,8 +11,8 @@ use super::{Ending, ExecutionStatus, PlanStep, millis};
 /// [`Subscription`](crate::Subscription) delivers it with a sequence number and a time.
 ///
 /// For each execution `Started` comes first, then its lines in order, and one terminal event
-/// (`Completed`, `Failed`, `Cancelled` or `Timeout`) comes last. An execution whose program could not
-/// be started has no `Started`.
+/// (`Completed`, `Failed`, `Cancelled` or `Timeout`) comes last. An execution whose program could
+/// not be started has no `Started`.
 ///
 /// In JSON:
 ///
@@ -77,8 +77,8 @@ pub enum ExecutionEvent {
         /// Number of bytes of output that it did not receive.
         bytes: u64,
     },
-    /// This subscription to all executions was so slow that some were removed by retention before it
-    /// had received all of their events.
+    /// This subscription to all executions was so slow that some were removed by retention before
+    /// it had received all of their events.
     ExecutionsMissed {
         /// Number of executions.
         count: u64,

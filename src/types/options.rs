@@ -34,8 +34,8 @@ use super::{RetryPolicy, StdinSource, is_default, whole_millis};
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ExecutionOptions {
-    /// Grace in milliseconds between the first and the final signal when the process tree is stopped;
-    /// None takes the engine's
+    /// Grace in milliseconds between the first and the final signal when the process tree is
+    /// stopped; None takes the engine's
     /// ([`EngineBuilder::stop_grace`](crate::EngineBuilder::stop_grace)).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_grace_ms: Option<u64>,
@@ -53,8 +53,8 @@ pub struct ExecutionOptions {
     /// Resource limits of the program.
     #[serde(skip_serializing_if = "is_default")]
     pub limits: Limits,
-    /// Priority in the [queue](crate::Admission::Queue): the higher number goes first, and the oldest
-    /// among equals. Default: 0.
+    /// Priority in the [queue](crate::Admission::Queue): the higher number goes first, and the
+    /// oldest among equals. Default: 0.
     #[serde(skip_serializing_if = "is_default")]
     pub priority: i32,
     /// [Group](crate::EngineBuilder::group) whose limit applies, too.
@@ -67,8 +67,8 @@ pub struct ExecutionOptions {
     /// [`stdout`](crate::ExecutionResult::stdout), which preserves the order of writes.
     #[serde(skip_serializing_if = "is_default")]
     pub output: OutputMode,
-    /// Milliseconds of silence after which an unfinished line is delivered as it is, so that a prompt
-    /// or a progress bar can be shown. None waits until the line is finished.
+    /// Milliseconds of silence after which an unfinished line is delivered as it is, so that a
+    /// prompt or a progress bar can be shown. None waits until the line is finished.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partial_lines_after_ms: Option<u64>,
     /// When a failed program is started again. The execution keeps its permit between attempts, and

@@ -9,10 +9,10 @@ use super::{ContainmentReceipt, ExecutionEvent, OutputStream, text_or_numbers};
 
 /// Event of an execution with its position in the sequence of events.
 ///
-/// Sequence numbers grow strictly within an execution: by one for each byte of output, for each event
-/// that is not output, and for each piece of a line that is delivered although it is not finished (a
-/// prompt, the end of a stream without a newline). So they order the lines of both streams by the
-/// moment at which they were read, and
+/// Sequence numbers grow strictly within an execution: by one for each byte of output, for each
+/// event that is not output, and for each piece of a line that is delivered although it is not
+/// finished (a prompt, the end of a stream without a newline). So they order the lines of both
+/// streams by the moment at which they were read, and
 /// [`subscribe_from`](crate::ExecutionEngine::subscribe_from) continues after any of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -24,8 +24,8 @@ pub struct EventRecord {
     pub timestamp: DateTime<Utc>,
     /// The execution; nil in [`ExecutionEvent::ExecutionsMissed`].
     pub execution_id: Uuid,
-    /// For a line, `true` if no line ending followed: it is a piece of a long line, or was delivered
-    /// before it was finished. What follows on that stream belongs to the same line.
+    /// For a line, `true` if no line ending followed: it is a piece of a long line, or was
+    /// delivered before it was finished. What follows on that stream belongs to the same line.
     #[serde(default)]
     pub partial: bool,
     /// What happened.
@@ -53,8 +53,8 @@ pub struct ChunkRecord {
 
 /// Content of a [`ChunkRecord`].
 ///
-/// In JSON: `{"type":"output","stream":"stdout","data":"text"}` (or a list of numbers if the bytes are
-/// not UTF-8), `{"type":"event","event":{"type":"started","..":".."}}`.
+/// In JSON: `{"type":"output","stream":"stdout","data":"text"}` (or a list of numbers if the bytes
+/// are not UTF-8), `{"type":"event","event":{"type":"started","..":".."}}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "ChunkContentJson", into = "ChunkContentJson")]
 #[non_exhaustive]

@@ -30,9 +30,11 @@ use super::{Command, millis_at_least};
 /// ```
 /// use execution_engine::*;
 ///
-/// let request: ExecutionRequest = serde_json::from_str(
-///     r#"{"command": {"type": "shell", "command": "make"}, "env": {"CI": "1"}, "timeout_ms": 60000}"#,
-/// ).unwrap();
+/// let request: ExecutionRequest = serde_json::from_str(r#"{
+///     "command": {"type": "shell", "command": "make"},
+///     "env": {"CI": "1"},
+///     "timeout_ms": 60000
+/// }"#).unwrap();
 /// assert_eq!(request.env["CI"], "1");
 /// ```
 ///
@@ -134,15 +136,15 @@ impl ExecutionRequest {
         Self::new(Command::Script { path: path.into(), interpreter: None })
     }
 
-    /// Adds one argument to a program or an AWS operation. Scripts and shell lines have no arguments
-    /// and stay as they are.
+    /// Adds one argument to a program or an AWS operation. Scripts and shell lines have no
+    /// arguments and stay as they are.
     #[must_use]
     pub fn arg(self, arg: impl Into<String>) -> Self {
         self.args([arg])
     }
 
-    /// Adds arguments to a program or an AWS operation. Scripts and shell lines have no arguments and
-    /// stay as they are.
+    /// Adds arguments to a program or an AWS operation. Scripts and shell lines have no arguments
+    /// and stay as they are.
     #[must_use]
     pub fn args<A: Into<String>>(mut self, more: impl IntoIterator<Item = A>) -> Self {
         match &mut self.command {
@@ -225,8 +227,8 @@ impl ExecutionRequest {
     }
 }
 
-/// Returns the part of a variable's name that may be shown. In a mistake such as `TOKEN=value`, what
-/// follows the sign was meant to be secret.
+/// Returns the part of a variable's name that may be shown. In a mistake such as `TOKEN=value`,
+/// what follows the sign was meant to be secret.
 pub(crate) fn shown_name(name: &str) -> &str {
     name.find('=').map_or(name, |sign| &name[..=sign])
 }

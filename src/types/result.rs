@@ -43,9 +43,9 @@ pub struct ExecutionResult {
     /// The ending in words, unless it is an exit code: a signal by name, a timeout, a limit.
     pub error: Option<String>,
     /// File with the rest of standard output, under
-    /// [`StreamToFile`](crate::OversizedOutputStrategy::StreamToFile). It is removed with the record
-    /// or the engine; [`take_overflow`](crate::ExecutionEngine::take_overflow) keeps it. None if it
-    /// has been taken.
+    /// [`StreamToFile`](crate::OversizedOutputStrategy::StreamToFile). It is removed with the
+    /// record or the engine; [`take_overflow`](crate::ExecutionEngine::take_overflow) keeps it.
+    /// None if it has been taken.
     pub stdout_overflow_file: Option<PathBuf>,
     /// File with the rest of standard error.
     pub stderr_overflow_file: Option<PathBuf>,
@@ -66,9 +66,9 @@ pub struct ExecutionResult {
     pub output_error: Option<String>,
     /// Number of lines that event handlers had missed because they were stuck.
     pub lines_missed: u64,
-    /// Earlier attempts that failed, with [`retry`](crate::ExecutionOptions::retry). Output, usage and
-    /// containment of this result are those of the last attempt; its duration is that of all attempts
-    /// and the delays between them.
+    /// Earlier attempts that failed, with [`retry`](crate::ExecutionOptions::retry). Output, usage
+    /// and containment of this result are those of the last attempt; its duration is that of all
+    /// attempts and the delays between them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier_attempts: Vec<Attempt>,
     #[serde(skip)]
@@ -97,9 +97,9 @@ impl PartialEq for RawOutput {
 }
 
 impl ExecutionResult {
-    /// Returns the part of standard output that was kept, byte for byte, without any warning. The bytes
-    /// are shared with the record of the execution and not copied, unless the first and the last part
-    /// are kept.
+    /// Returns the part of standard output that was kept, byte for byte, without any warning. The
+    /// bytes are shared with the record of the execution and not copied, unless the first and the
+    /// last part are kept.
     ///
     /// A result that was read from JSON has only its text, and returns the bytes of that.
     ///
@@ -207,8 +207,8 @@ pub struct ResourceUsage {
     pub voluntary_switches: u64,
     /// Number of involuntary context switches.
     pub involuntary_switches: u64,
-    /// Resources of the whole process tree, including processes that were not waited for; None unless
-    /// a [control group](crate::ContainmentLevel::Cgroup) counted them.
+    /// Resources of the whole process tree, including processes that were not waited for; None
+    /// unless a [control group](crate::ContainmentLevel::Cgroup) counted them.
     pub tree: Option<TreeUsage>,
 }
 

@@ -10,8 +10,8 @@ use super::{ContainmentReceipt, Ending, ResourceUsage, millis, whole_millis};
 /// Rule by which a program that failed is started again, for
 /// [`ExecutionOptions::retry`](crate::ExecutionOptions::retry).
 ///
-/// The delays grow exponentially: the first is `initial_delay_ms`, each further one `multiplier` times
-/// as long, none longer than `max_delay_ms`.
+/// The delays grow exponentially: the first is `initial_delay_ms`, each further one `multiplier`
+/// times as long, none longer than `max_delay_ms`.
 ///
 /// In JSON every field may be left out:
 /// `{"attempts":3,"jitter":"full","retry_on":[{"type":"exit_code","code":75},{"type":"timeout"}]}`.

@@ -48,8 +48,8 @@ pub enum StdinSource {
     Piped,
 }
 
-/// Form in which a [`StdinSource`] is read: serde refuses unknown fields beside a tag only in variants
-/// that could have fields.
+/// Form in which a [`StdinSource`] is read: serde refuses unknown fields beside a tag only in
+/// variants that could have fields.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 enum StdinSourceJson {

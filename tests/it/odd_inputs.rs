@@ -144,7 +144,7 @@ async fn executable_script_without_a_shebang_names_what_is_missing() {
         let result = run(&engine(), ExecutionRequest::script(&script)).await;
         assert!(matches!(result.ending, Ending::SpawnFailed { .. }), "{content:?}: {result:?}");
         let error = result.error.unwrap();
-        assert!(error.contains("name an interpreter"), "{content:?}: {error}");
+        assert!(error.contains("set `interpreter`"), "{content:?}: {error}");
         let named = run(&engine(), ExecutionRequest::script(&script).interpreter("sh")).await;
         assert!(named.success, "{named:?}");
     }

@@ -484,7 +484,7 @@ async fn queued_execution_is_retried() {
 #[tokio::test]
 async fn plan_step_is_retried() {
     let dir = TempDir::new().unwrap();
-    let PlanSpec { plan, options, .. } = ExecutionPlan::builder()
+    let PlanSpec { plan, options } = ExecutionPlan::builder()
         .step("flaky", counting(&dir, "echo $n; [ $n = 3 ]"))
         .options(retrying(at_once(3)))
         .step("after", shell("echo after $N"))

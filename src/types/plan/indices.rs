@@ -1,5 +1,5 @@
-//! Serde form of dependencies by index. JSON has only strings as keys, and inside a tagged enum serde
-//! no longer converts such a key to a number, so it is done here.
+//! Serde form of dependencies by index. JSON has only strings as keys, and inside a tagged enum
+//! serde no longer converts such a key to a number, so it is done here.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;

@@ -19,8 +19,8 @@ pub use spec::PlanSpec;
 /// Set of commands that run as one piece of work, for
 /// [`execute_plan`](crate::ExecutionEngine::execute_plan).
 ///
-/// Each command is a step, identified by its index. Names, retries, a deadline and the failure policy
-/// are in [`PlanOptions`]; [`PlanBuilder`](crate::PlanBuilder) makes both.
+/// Each command is a step, identified by its index. Names, retries, a deadline and the failure
+/// policy are in [`PlanOptions`]; [`PlanBuilder`](crate::PlanBuilder) makes both.
 ///
 /// ```
 /// use execution_engine::*;

@@ -161,7 +161,8 @@ pub enum Trim {
 /// What happens to the other steps of a plan when one has failed, that is, ended in any other way
 /// than by itself with exit code 0.
 ///
-/// In JSON: `"stop_at_first_error"`, `"cancel_at_first_error"`, `"finish_independent"`, `"continue"`.
+/// In JSON: `"stop_at_first_error"`, `"cancel_at_first_error"`, `"finish_independent"`,
+/// `"continue"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

@@ -22,7 +22,6 @@ use super::{ExecutionPlan, PlanOptions};
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[non_exhaustive]
 pub struct PlanSpec {
     /// The commands and their order.
     pub plan: ExecutionPlan,

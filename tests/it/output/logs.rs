@@ -79,7 +79,7 @@ async fn assert_refused(engine: &ExecutionEngine, request: ExecutionRequest, log
     let request = ExecutionRequest { command: shell(touch(&ran)).command, ..request };
     let error = soon("the refusal", engine.execute(request)).await.unwrap_err();
     assert!(
-        matches!(&error, ExecutionError::Log { path, source } if path == log && !source.message.is_empty()),
+        matches!(&error, ExecutionError::Log { path, source, .. } if path == log && !source.message.is_empty()),
         "{error:?}"
     );
     assert_eq!(engine.total_count().await, 0);

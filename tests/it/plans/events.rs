@@ -6,7 +6,7 @@ use super::*;
 async fn progress_reports_each_step_in_order() {
     let recorder = Recorder::new();
     let engine = engine().with_event_handler(Arc::clone(&recorder) as Arc<dyn EventHandler>);
-    let PlanSpec { plan, options, .. } = ExecutionPlan::builder()
+    let PlanSpec { plan, options } = ExecutionPlan::builder()
         .step("good", shell("echo good"))
         .step("bad", shell("exit 1"))
         .after("good")

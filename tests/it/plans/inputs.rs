@@ -24,7 +24,7 @@ async fn steps_inherit_and_override_environment_and_directory() {
 
 #[tokio::test]
 async fn step_output_becomes_a_variable() {
-    let PlanSpec { plan, options, .. } = ExecutionPlan::builder()
+    let PlanSpec { plan, options } = ExecutionPlan::builder()
         .step("version", shell("printf '\\n  1.2 $(echo evil) `id` \"q\"\\n\\n'"))
         .step("use", ExecutionRequest::exec("printenv", ["VERSION"]))
         .env_from("VERSION", "version")
@@ -39,7 +39,7 @@ async fn step_output_becomes_a_variable() {
 
 #[tokio::test]
 async fn step_output_becomes_stdin_byte_for_byte() {
-    let PlanSpec { plan, options, .. } = ExecutionPlan::builder()
+    let PlanSpec { plan, options } = ExecutionPlan::builder()
         .step("bytes", shell(r"printf 'b\377\000a\n\n'"))
         .step("as it is", shell("od -An -tx1"))
         .stdin_from("bytes")
@@ -68,7 +68,7 @@ async fn unusable_step_output_fails_the_receiving_step() {
     for (words, source, max_bytes) in cases {
         let mut input = StepInput::env("X", "source");
         input.max_bytes = max_bytes;
-        let PlanSpec { plan, options, .. } = ExecutionPlan::builder()
+        let PlanSpec { plan, options } = ExecutionPlan::builder()
             .step("source", shell(source))
             .step("sink", shell("echo ran"))
             .input(input)

@@ -66,7 +66,7 @@ async fn plans_round_trip_as_json() {
 
 #[tokio::test]
 async fn mermaid_graph_after_a_run_shows_states_and_durations() {
-    let PlanSpec { plan, options, .. } = ExecutionPlan::builder()
+    let PlanSpec { plan, options } = ExecutionPlan::builder()
         .step("good", shell("true"))
         .step("bad", shell("exit 3"))
         .after("good")
