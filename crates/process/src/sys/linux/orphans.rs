@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::os::fd::AsFd as _;
+use std::sync::LazyLock;
 
 use rustix::process::Pid;
 
@@ -12,7 +13,9 @@ use super::reaper;
 
 /// Returns `true` if orphans below this process become its children.
 pub(super) fn come_to_us() -> bool {
-    if std::process::id() == 1 {
+    // Asked once: this runs for each child, and a process keeps its id.
+    static IS_INIT: LazyLock<bool> = LazyLock::new(|| std::process::id() == 1);
+    if *IS_INIT {
         return true;
     }
     let mut is_subreaper: libc::c_int = 0;
