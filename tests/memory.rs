@@ -34,7 +34,7 @@ struct HardlyHears;
 impl EventHandler for HardlyHears {
     async fn handle_event(&self, event: ExecutionEvent) {
         if let ExecutionEvent::Stdout { .. } = event {
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            pause(Duration::from_secs(1)).await;
         }
     }
 }

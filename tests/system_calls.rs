@@ -20,6 +20,8 @@ struct Budget {
     child: f64,
 }
 
+/// Budgets of the debug build, which `cargo test` uses. In the release build the host makes fewer calls:
+/// about 30 at both levels (docs/performance.md).
 const BUDGETS: [Budget; 2] = [
     Budget { level: ContainmentLevel::Cgroup, host: 39.0, child: 70.0 },
     Budget { level: ContainmentLevel::ProcessGroup, host: 37.0, child: 72.0 },

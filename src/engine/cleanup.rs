@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio::time::sleep_until;
@@ -22,6 +22,13 @@ impl ExecutionEngine {
         let evicted = self.core.shared.registry.evict(Instant::now(), retention);
         self.core.shared.forget(&evicted.executions);
         evicted.executions.len()
+    }
+
+    /// Moves the endings of ended executions and plans into the past, so that tests of retention need
+    /// not wait for their age.
+    #[doc(hidden)]
+    pub fn age_ended(&self, by: Duration) {
+        self.core.shared.registry.age_ended(by);
     }
 
     /// Forgets one ended execution, and removes its overflow files.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
@@ -263,6 +263,13 @@ impl<E> Registry<E> {
         };
         state.slots.remove(&id);
         state.plans.remove(number).ok_or(RemovalError::Unknown)
+    }
+
+    /// Moves the endings of all that is remembered into the past.
+    pub(crate) fn age_ended(&self, by: Duration) {
+        let mut state = self.lock();
+        state.executions.age(by);
+        state.plans.age(by);
     }
 
     /// Returns when the oldest ended of what is remembered.

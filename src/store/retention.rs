@@ -89,6 +89,13 @@ impl<T> EndedQueue<T> {
         Some(oldest.item)
     }
 
+    /// Moves every ending into the past.
+    pub(super) fn age(&mut self, by: Duration) {
+        for ended in &mut self.queue {
+            ended.at = ended.at.checked_sub(by).unwrap_or(ended.at);
+        }
+    }
+
     /// Returns when the oldest ended.
     pub(super) fn oldest_ending(&self) -> Option<Instant> {
         self.queue.front().map(|oldest| oldest.at)

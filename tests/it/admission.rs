@@ -207,9 +207,11 @@ async fn permit_is_held_until_the_last_process_has_exited() {
 #[tokio::test]
 async fn failed_spawn_returns_its_permit_without_a_waiter() {
     let home = TempDir::new().unwrap();
-    let engine = limited(1);
+    let recorder = Recorder::new();
+    let engine = limited(1).with_event_handler(recorder.clone());
     let id = engine.execute(no_program(&home)).await.unwrap();
-    until("the permit is back", || permits(&engine) == (0, 1)).await;
+    recorder.all_of(id).await;
+    assert_eq!(permits(&engine), (0, 1));
     assert_eq!(engine.get_status(id).await, Ok(ExecutionStatus::Failed));
 }
 

@@ -312,7 +312,7 @@ impl EventHandler for Counts {
                 self.wrong.fetch_add(1, Ordering::Relaxed);
             }
             if self.pace > 0 && number.is_multiple_of(self.pace) {
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                pause(Duration::from_millis(1)).await;
             }
         }
     }
@@ -338,8 +338,8 @@ async fn account(mut records: Subscription, pause_after: Option<u64>) -> Account
                 last = number;
                 account.lines += 1;
                 account.bytes += line.len() as u64 + 1;
-                if pause_after.is_some_and(|pause| account.lines.is_multiple_of(pause)) {
-                    tokio::time::sleep(Duration::from_millis(1)).await;
+                if pause_after.is_some_and(|lines| account.lines.is_multiple_of(lines)) {
+                    pause(Duration::from_millis(1)).await;
                 }
             }
             ExecutionEvent::OutputMissed { bytes, .. } => account.missed += bytes,

@@ -269,6 +269,7 @@ mod status_without_blocking {
 
     static SAID: Said = Said::new();
 
+    #[expect(clippy::disallowed_methods, reason = "the sleep is in the snippet of the guide")]
     async fn snippet(engine: &ExecutionEngine, request: ExecutionRequest) -> Uuid {
         // Execute command
         let execution_id = engine.execute(request).await.unwrap();
@@ -307,6 +308,7 @@ mod status_without_blocking {
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "the sleep is in the snippet of the guide")]
 async fn cancel_a_running_execution() {
     let engine = engine();
     let request = ExecutionRequest::exec("sleep", ["60"]);

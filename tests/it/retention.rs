@@ -16,8 +16,8 @@ fn remembering(count: usize, secs: u64) -> ExecutionEngine {
     })
 }
 
-async fn run(engine: &ExecutionEngine, line: &str) -> Uuid {
-    soon("a short command", engine.run(shell(line))).await.unwrap().id
+async fn run_line(engine: &ExecutionEngine, line: &str) -> Uuid {
+    run(engine, shell(line)).await.id
 }
 
 async fn knows(engine: &ExecutionEngine, id: Uuid) -> bool {
@@ -39,10 +39,8 @@ async fn known(engine: &ExecutionEngine, ids: &[Uuid]) -> Vec<bool> {
     all
 }
 
-/// Lets more than a second go by, for those that are to grow older than that.
-async fn a_second_passes() {
-    tokio::time::sleep(Duration::from_millis(1100)).await;
-}
+/// One second, the retention of the tests by age.
+const RETENTION: Duration = Duration::from_secs(1);
 
 // ------------------------------------------------------------------------------------------ by count
 
@@ -51,7 +49,7 @@ async fn oldest_records_are_evicted_beyond_the_count() {
     let engine = remembering(3, 3600);
     let mut ids = Vec::new();
     for number in 0..5 {
-        ids.push(run(&engine, &format!("exit {number}")).await);
+        ids.push(run_line(&engine, &format!("exit {number}")).await);
         assert_eq!(engine.total_count().await, ids.len().min(3));
     }
     assert_eq!(known(&engine, &ids).await, [false, false, true, true, true]);
@@ -65,8 +63,8 @@ async fn eviction_order_is_by_end() {
     let gate = home.path().join("gate");
     let engine = remembering(2, 3600);
     let long = engine.execute(shell(wait_for(&gate))).await.unwrap();
-    let one = run(&engine, "exit 0").await;
-    let two = run(&engine, "exit 0").await;
+    let one = run_line(&engine, "exit 0").await;
+    let two = run_line(&engine, "exit 0").await;
     fs::write(&gate, "").unwrap();
     soon("the long one", engine.wait_for_completion(long)).await.unwrap();
     assert_eq!(known(&engine, &[one, two, long]).await, [false, true, true]);
@@ -77,23 +75,23 @@ async fn eviction_order_is_by_end() {
 #[tokio::test]
 async fn expired_record_is_evicted_at_the_next_end() {
     let engine = remembering(1000, 1);
-    let old = run(&engine, "exit 0").await;
+    let old = run_line(&engine, "exit 0").await;
     assert!(knows(&engine, old).await);
-    a_second_passes().await;
+    engine.age_ended(RETENTION);
     assert!(knows(&engine, old).await, "nothing has happened since, and nobody was asked");
-    let new = run(&engine, "exit 0").await;
+    let new = run_line(&engine, "exit 0").await;
     assert_eq!(known(&engine, &[old, new]).await, [false, true]);
 }
 
 #[tokio::test]
 async fn cleanup_evicts_expired_records_and_returns_the_count() {
     let engine = engine_with(|config| {
-        // So that the end of one does not forget the other on a machine that is very busy.
+        // On a busy machine the end of one could evict the other.
         config.enable_auto_cleanup = false;
         config.execution_retention_secs = 1;
     });
-    let ids = [run(&engine, "exit 0").await, run(&engine, "exit 1").await];
-    a_second_passes().await;
+    let ids = [run_line(&engine, "exit 0").await, run_line(&engine, "exit 1").await];
+    engine.age_ended(RETENTION);
     assert_eq!(engine.cleanup_old_executions().await, 2);
     assert_eq!(known(&engine, &ids).await, [false, false]);
     assert_eq!((engine.cleanup_old_executions().await, engine.total_count().await), (0, 0));
@@ -106,7 +104,7 @@ async fn cleanup_task_evicts_while_the_engine_is_idle() {
     // Twice, and before there is anything to forget.
     Arc::clone(&engine).start_cleanup_task();
     for _ in 0..2 {
-        let ids = [run(&engine, "exit 0").await, run(&engine, "exit 1").await];
+        let ids = [run_line(&engine, "exit 0").await, run_line(&engine, "exit 1").await];
         until("the task has forgotten them", || at_once(engine.total_count()) == 0).await;
         assert_eq!(known(&engine, &ids).await, [false, false]);
     }
@@ -117,7 +115,7 @@ fn cleanup_task_needs_no_runtime_of_its_caller() {
     let engine = Arc::new(remembering(1000, 1));
     Arc::clone(&engine).start_cleanup_task();
     let runtime = || tokio::runtime::Runtime::new().unwrap();
-    runtime().block_on(run(&engine, "exit 0"));
+    runtime().block_on(run_line(&engine, "exit 0"));
     runtime().block_on(until("it is forgotten", || at_once(engine.total_count()) == 0));
 }
 
@@ -133,8 +131,8 @@ async fn running_executions_are_never_evicted() {
     for _ in 0..5 {
         running.push(engine.execute(shell(wait_for(&gate))).await.unwrap());
     }
-    a_second_passes().await;
-    run(&engine, "exit 0").await;
+    engine.age_ended(RETENTION);
+    run_line(&engine, "exit 0").await;
     engine.cleanup_old_executions().await;
     for id in &running {
         assert_eq!(engine.get_status(*id).await, Ok(ExecutionStatus::Running));
@@ -164,7 +162,8 @@ async fn waiter_gets_its_result_despite_eviction() {
     const COUNT: usize = 20;
     let home = TempDir::new().unwrap();
     let gate = home.path().join("gate");
-    let engine = remembering(1, 3600);
+    let recorder = Recorder::new();
+    let engine = remembering(1, 3600).with_event_handler(recorder.clone());
     let mut waiting = Vec::new();
     for number in 0..COUNT {
         let line = format!("{}; echo {number}", wait_for(&gate));
@@ -177,8 +176,10 @@ async fn waiter_gets_its_result_despite_eviction() {
     }
     fs::write(&gate, "").unwrap();
     // All have ended, and all but one are forgotten, before any waiter looks again.
-    until("all have ended", || at_once(engine.running_count()) == 0).await;
-    assert_eq!(engine.total_count().await, 1);
+    for (id, _) in &waiting {
+        recorder.all_of(*id).await;
+    }
+    assert_eq!((engine.running_count().await, engine.total_count().await), (0, 1));
 
     for (number, (id, waiter)) in waiting.into_iter().enumerate() {
         let result = soon("its result", waiter).await.unwrap();
@@ -199,15 +200,15 @@ async fn without_auto_cleanup_only_explicit_calls_evict() {
     Arc::clone(&engine).start_cleanup_task();
     let mut ids = Vec::new();
     for _ in 0..5 {
-        ids.push(run(&engine, "exit 0").await);
+        ids.push(run_line(&engine, "exit 0").await);
     }
-    a_second_passes().await;
-    ids.push(run(&engine, "exit 0").await);
+    engine.age_ended(RETENTION);
+    ids.push(run_line(&engine, "exit 0").await);
     assert_eq!(known(&engine, &ids).await, [true; 6]);
 
     engine.remove_execution(ids[4]).await.unwrap();
     assert_eq!(known(&engine, &ids).await, [true, true, true, true, false, true]);
-    a_second_passes().await;
+    engine.age_ended(RETENTION);
     assert_eq!(engine.cleanup_old_executions().await, 5);
     assert_eq!(engine.total_count().await, 0);
 }
@@ -216,7 +217,7 @@ async fn without_auto_cleanup_only_explicit_calls_evict() {
 async fn removed_execution_is_unknown_and_its_id_is_free() {
     let home = TempDir::new().unwrap();
     let engine = engine_with(|config| config.log_dir = Some(home.path().to_path_buf()));
-    let id = run(&engine, "exit 3").await;
+    let id = run_line(&engine, "exit 3").await;
     engine.remove_execution(id).await.unwrap();
     assert!(!knows(&engine, id).await);
     assert_eq!(engine.remove_execution(id).await, Err(ExecutionError::NotFound(id)));
@@ -231,9 +232,9 @@ async fn removed_execution_is_unknown_and_its_id_is_free() {
 #[tokio::test]
 async fn removed_execution_does_not_count_for_retention() {
     let engine = remembering(2, 3600);
-    let ids = [run(&engine, "exit 0").await, run(&engine, "exit 0").await];
+    let ids = [run_line(&engine, "exit 0").await, run_line(&engine, "exit 0").await];
     engine.remove_execution(ids[1]).await.unwrap();
-    let third = run(&engine, "exit 0").await;
+    let third = run_line(&engine, "exit 0").await;
     assert_eq!(known(&engine, &[ids[0], third]).await, [true, true]);
 }
 
@@ -245,7 +246,7 @@ async fn largest_retention_values_evict_nothing() {
     Arc::clone(&engine).start_cleanup_task();
     let mut ids = Vec::new();
     for _ in 0..20 {
-        ids.push(run(&engine, "exit 0").await);
+        ids.push(run_line(&engine, "exit 0").await);
     }
     assert_eq!(engine.cleanup_old_executions().await, 0);
     assert_eq!(engine.total_count().await, 20);
@@ -255,8 +256,8 @@ async fn largest_retention_values_evict_nothing() {
 #[tokio::test]
 async fn wait_after_eviction_is_not_found() {
     let engine = remembering(1, 3600);
-    let id = run(&engine, "exit 0").await;
-    run(&engine, "exit 0").await;
+    let id = run_line(&engine, "exit 0").await;
+    run_line(&engine, "exit 0").await;
     let late = pin!(engine.wait_for_completion(id));
     assert_eq!(soon("an answer", late).await, Err(ExecutionError::NotFound(id)));
 }

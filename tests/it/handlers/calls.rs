@@ -116,7 +116,7 @@ async fn handler_runs_within_tokio() {
     impl EventHandler for Works {
         async fn handle_event(&self, event: ExecutionEvent) {
             if event.is_terminal() {
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                pause(Duration::from_millis(1)).await;
                 let spawned = tokio::spawn(async { 1 }).await.unwrap();
                 let blocking = tokio::task::spawn_blocking(|| 2).await.unwrap();
                 self.0.send(spawned + blocking).unwrap();

@@ -205,7 +205,7 @@ async fn slow_handler_misses_no_line() {
         async fn handle_event(&self, event: ExecutionEvent) {
             tokio::task::yield_now().await;
             if self.calls.fetch_add(1, Ordering::SeqCst).is_multiple_of(20) {
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                pause(Duration::from_millis(1)).await;
             }
             self.recorder.handle_event(event).await;
         }

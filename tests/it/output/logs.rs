@@ -220,18 +220,12 @@ fn says<'a>(log: &'a str, what: &str) -> Option<&'a str> {
     log.lines().find_map(|line| line.strip_prefix(&mark)).map(str::trim_start)
 }
 
-/// The log of an execution, once it has a text.
+/// Returns the log of an execution, once its file has a text.
 async fn log_with(engine: &ExecutionEngine, id: Uuid, text: &str) -> String {
-    soon("the log", async {
-        loop {
-            let log = engine.read_logs(id).await.unwrap();
-            if log.contains(text) {
-                return log;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await
+    let path = engine.get_log_path(id).await.unwrap().unwrap();
+    let has_text = || fs::read_to_string(&path).is_ok_and(|log| log.contains(text));
+    until("the log", has_text).await;
+    engine.read_logs(id).await.unwrap()
 }
 
 #[tokio::test]

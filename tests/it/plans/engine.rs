@@ -14,12 +14,8 @@ async fn plan_waits_for_permits() {
         let plan = ExecutionPlan::parallel(["echo a", "echo b", "echo c"].map(shell));
         let (id, first) = (plan.id, plan.commands[0].id);
         engine.execute_plan(plan).await.unwrap();
-        soon("its first step waits", async {
-            while engine.get_status(first).await != Ok(ExecutionStatus::Pending) {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        })
-        .await;
+        has_status(&engine, id, first, ExecutionStatus::Pending).await;
+        assert_eq!(engine.get_status(first).await, Ok(ExecutionStatus::Pending));
         assert_eq!(engine.get_plan_result(id).await, Ok(None));
         engine.cancel(holder).await.unwrap();
         let result = soon("the plan", engine.wait_for_plan(id)).await.unwrap();
@@ -41,12 +37,9 @@ async fn long_plan_delays_no_other_execution() {
     }
     let plan = ExecutionPlan::parallel((0..50).map(|_| shell("true")));
     let id = engine.execute_plan(plan).await.unwrap();
-    soon("as many as could run wait", async {
-        while engine.waiting_count().await < 2 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await;
+    // As many wait in the queue as could run.
+    steps_have_status(&engine, id, |_| true, (ExecutionStatus::Pending, 2)).await;
+    assert_eq!(engine.waiting_count().await, 2);
     // Behind those two, before the other 48, and not counted with them against `max_waiting`.
     let other = engine.execute(shell("echo other")).await.unwrap();
     assert_eq!(engine.queue_position(other).await, Ok(Some(3)));

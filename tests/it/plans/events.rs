@@ -83,7 +83,7 @@ async fn plan_subscription_has_plan_and_execution_records() {
     let (id, steps) = (plan.id, [plan.commands[0].id, plan.commands[1].id]);
     engine.execute_plan(plan).await.unwrap();
     let early = engine.subscribe_plan(id).await.unwrap();
-    has_status(&engine, steps[0], ExecutionStatus::Running).await;
+    has_status(&engine, id, steps[0], ExecutionStatus::Running).await;
     let midway = engine.subscribe_plan(id).await.unwrap();
     fs::write(go, "").unwrap();
     let (early, midway) = tokio::join!(all_records(early), all_records(midway));

@@ -86,13 +86,31 @@ async fn plan_ended(engine: &ExecutionEngine, id: Uuid) -> PlanExecutionResult {
     soon("the plan", engine.wait_for_plan(id)).await.unwrap()
 }
 
-async fn has_status(engine: &ExecutionEngine, id: Uuid, status: ExecutionStatus) {
-    soon("the status", async {
-        while engine.get_status(id).await != Ok(status) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+/// Waits until a plan has reported a status of some steps.
+async fn steps_have_status(
+    engine: &ExecutionEngine,
+    plan: Uuid,
+    steps: impl Fn(Uuid) -> bool,
+    (status, count): (ExecutionStatus, usize),
+) {
+    let mut records = engine.subscribe_plan(plan).await.unwrap();
+    let mut seen = 0;
+    soon("the status of the steps", async {
+        while seen < count {
+            let record = records.next().await.expect("the plan has not ended");
+            seen += usize::from(matches!(
+                record.event,
+                ExecutionEvent::Progress { execution_id, status: is, .. }
+                    if is == status && steps(execution_id)
+            ));
         }
     })
     .await;
+}
+
+/// Waits until a plan has reported a status of a step.
+async fn has_status(engine: &ExecutionEngine, plan: Uuid, step: Uuid, status: ExecutionStatus) {
+    steps_have_status(engine, plan, |id| id == step, (status, 1)).await;
 }
 
 fn never(reason: SkipReason) -> Ending {

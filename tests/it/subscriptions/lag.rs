@@ -111,7 +111,7 @@ fn busy_subscription_yields_to_other_tasks() {
         let mut chunks = engine.subscribe_chunks(id).await.unwrap();
         let endless = async { while records.next().await.is_some() {} };
         let too = async { while chunks.next().await.is_some() {} };
-        let others = tokio::time::sleep(Duration::from_millis(50));
+        let others = pause(Duration::from_millis(50));
         tokio::select! {
             () = endless => panic!("it has ended"),
             () = too => panic!("it has ended"),

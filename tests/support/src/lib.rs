@@ -7,6 +7,7 @@ pub mod host;
 pub mod levels;
 pub mod lifeline;
 mod processes;
+mod race;
 mod recorder;
 mod traces;
 
@@ -20,6 +21,7 @@ use std::task::{Context, Poll, Waker};
 use execution_engine::*;
 
 pub use processes::*;
+pub use race::*;
 pub use recorder::*;
 pub use traces::*;
 
