@@ -22,8 +22,7 @@ use crate::types::{ChunkContent, ChunkRecord, EventRecord, ExecutionEvent};
 /// It is a [`Stream`], and has a [`next`](Self::next) of its own, so that no further crate is
 /// needed. It may be polled on any runtime. It never slows an execution down: if it is slower than
 /// the output, it gets an [`ExecutionEvent::OutputMissed`] with the exact number of bytes that it
-/// has not seen; the number is an estimate where it resumes among more unfinished lines than the
-/// journal holds. Dropping it ends it.
+/// has not seen. Dropping it ends it.
 #[must_use = "it does nothing unless it is asked for the next record"]
 pub struct Subscription {
     source: SubscriptionSource,

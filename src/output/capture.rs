@@ -1,7 +1,6 @@
 //! What is kept of one stream: never more than the limit, and an exact count of the rest.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -109,22 +108,9 @@ impl Capture {
         self.base
     }
 
-    /// How far in the stream it is kept when nothing more comes.
-    pub(super) fn kept(&self) -> u64 {
+    /// Returns how far in the stream it is kept when nothing more comes.
+    pub(super) fn kept_until(&self) -> u64 {
         self.base + self.kept as u64
-    }
-
-    /// Where in the stream the store is.
-    pub(super) fn place(&self) -> Range<u64> {
-        self.base..self.base + self.stored().len() as u64
-    }
-
-    /// Everything in the store.
-    pub(super) fn stored(&self) -> &[u8] {
-        match &self.store {
-            CaptureBuffer::Growing(bytes) => bytes,
-            CaptureBuffer::SealedJournal(bytes) => bytes,
-        }
     }
 
     /// A part of the store; shared where it grows no more.

@@ -1,4 +1,4 @@
-//! Cuts a stream into lines; bytes become text only at the very edge.
+//! Splits streams into lines. Bytes become text only where a reader takes a line.
 
 use bytes::Bytes;
 use memchr::{memchr, memrchr};
@@ -9,25 +9,26 @@ use crate::types::OutputStream;
 /// A newline may have a carriage return before it, which is no part of the line either.
 const LONGEST_ENDING: usize = 2;
 
-/// Some consecutive lines of one stream, all but possibly the last ended by a newline.
+/// Consecutive lines of one stream, all but possibly the last ended by a newline.
 #[derive(Debug, Clone)]
 pub(crate) struct LineBatch {
     pub(crate) stream: OutputStream,
+    /// The lines, and perhaps the beginning of another.
     bytes: Bytes,
+    /// Where the last line ends.
+    end: usize,
     longest: usize,
-    /// Whether the last piece was cut with a carriage return held back behind it.
-    last_held: bool,
 }
 
 /// One line, or a piece of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Line {
     pub(crate) text: String,
-    /// Whether no line ending followed: it is a piece of a longer line, or was not finished.
+    /// No line ending follows: it is a piece of a longer line, or is not finished.
     pub(crate) is_partial: bool,
     /// Where in its batch it ends, its line ending included.
     pub(crate) end: usize,
-    /// Where the byte ends that completed it: its newline, or the one that made a piece too long.
+    /// Where the byte ends that completed it: its newline, or the byte that made the line too long.
     pub(crate) completed_at: usize,
 }
 
@@ -41,14 +42,15 @@ impl LineBatch {
         })
     }
 
-    /// The line that begins at `start`; None at the end of the batch.
+    /// Returns the line that begins at `start`; None at the end of the batch.
     pub(crate) fn line_at(&self, start: usize) -> Option<Line> {
-        let rest = &self.bytes[start..];
-        let (line, length) = next_line(rest, self.longest)?;
+        let (line, length) = self.next_line(start)?;
         let is_partial = line.len() == length;
         let completed_by = if is_partial {
-            let held = rest.get(self.longest).map_or(self.last_held, |&byte| byte == b'\r');
-            self.longest.saturating_add(1 + usize::from(held))
+            // A carriage return alone makes no line too long: a newline may follow.
+            let limit = start.saturating_add(self.longest);
+            let is_ending = self.bytes.get(limit) == Some(&b'\r');
+            self.longest.saturating_add(1 + usize::from(is_ending))
         } else {
             length
         };
@@ -60,44 +62,44 @@ impl LineBatch {
         })
     }
 
-    /// The text of the line that begins at `start`, and how much it takes with its ending.
+    /// Returns the text of the line that begins at `start`, and its length with its ending.
     #[inline]
     pub(crate) fn text_at(&self, start: usize) -> Option<(String, usize)> {
-        let (line, length) = next_line(&self.bytes[start..], self.longest)?;
+        let (line, length) = self.next_line(start)?;
         Some((text(line), length))
     }
 
-    /// How many lines there are from `start` on.
-    pub(crate) fn count_from(&self, start: usize) -> u64 {
-        let mut rest = &self.bytes[start..];
-        let one = || {
-            let (_, length) = next_line(rest, self.longest)?;
-            rest = &rest[length..];
-            Some(())
-        };
-        std::iter::from_fn(one).count() as u64
-    }
-}
-
-/// The first line without its ending, or the first piece of a long one, and how many bytes it takes
-/// with its ending.
-#[inline]
-fn next_line(bytes: &[u8], longest: usize) -> Option<(&[u8], usize)> {
-    if bytes.is_empty() {
-        return None;
-    }
-    let window = &bytes[..bytes.len().min(longest.saturating_add(LONGEST_ENDING))];
-    if let Some(end) = memchr(b'\n', window) {
-        let line = bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]);
-        if line.len() <= longest {
-            return Some((line, end + 1));
+    /// Returns the number of lines from `start` on.
+    pub(crate) fn count_from(&self, mut start: usize) -> u64 {
+        let mut count = 0;
+        while let Some((_, length)) = self.next_line(start) {
+            start += length;
+            count += 1;
         }
+        count
     }
-    let length = piece_of(bytes, longest);
-    Some((&bytes[..length], length))
+
+    /// Returns the line from `start` on without its ending, or the first piece of a long one, and how
+    /// many bytes it takes with its ending.
+    #[inline]
+    fn next_line(&self, start: usize) -> Option<(&[u8], usize)> {
+        let bytes = &self.bytes[start..self.end];
+        if bytes.is_empty() {
+            return None;
+        }
+        let window = &bytes[..bytes.len().min(self.longest.saturating_add(LONGEST_ENDING))];
+        if let Some(end) = memchr(b'\n', window) {
+            let line = bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]);
+            if line.len() <= self.longest {
+                return Some((line, end + 1));
+            }
+        }
+        let length = piece_of(bytes, self.longest);
+        Some((&bytes[..length], length))
+    }
 }
 
-/// Where to cut a line that is too long: not inside a character.
+/// Returns where to cut a line that is too long: not inside a character.
 fn piece_of(bytes: &[u8], longest: usize) -> usize {
     if bytes.len() <= longest {
         return bytes.len();
@@ -107,7 +109,7 @@ fn piece_of(bytes: &[u8], longest: usize) -> usize {
     (shortest..=longest).rev().find(|at| !is_continuation(at)).unwrap_or(longest)
 }
 
-/// The length of `bytes` without a UTF-8 character that has only begun at its end.
+/// Returns the length of `bytes` without a UTF-8 character that has only begun at its end.
 pub(super) fn complete_characters(bytes: &[u8]) -> usize {
     for back in 1..=3.min(bytes.len()) {
         let start = bytes.len() - back;
@@ -123,13 +125,13 @@ pub(super) fn complete_characters(bytes: &[u8]) -> usize {
     bytes.len()
 }
 
-/// How much of an unfinished line is told as it is.
+/// How much of an unfinished line is published as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cut {
+pub(crate) enum PartialFlush {
     /// All of it: the stream has ended.
-    AtTheEnd,
+    Everything,
     /// What is complete characters: the rest of one that has only begun may follow.
-    AtACharacter,
+    WholeCharacters,
 }
 
 /// Holds back the unfinished last line of a stream until the rest of it comes.
@@ -137,8 +139,7 @@ pub(crate) enum Cut {
 pub(crate) struct LineSplitter {
     stream: OutputStream,
     unfinished: Vec<u8>,
-    /// The longest line that travels in one piece; a longer one is cut, so that memory stays
-    /// bounded.
+    /// Longest line that is not cut into pieces, so that memory stays bounded.
     longest: usize,
 }
 
@@ -147,79 +148,83 @@ impl LineSplitter {
         Self { stream, unfinished: Vec::new(), longest }
     }
 
-    /// The length of the line that is not finished.
+    /// Returns the length of the unfinished line.
     pub(crate) fn unfinished(&self) -> usize {
         self.unfinished.len()
     }
 
-    /// The next lines that a chunk completes, and how much of it is taken; the rest of it comes next. A
-    /// line that was begun before comes by itself, for it alone has to be copied: all others stay where
-    /// they are.
+    /// Returns the next lines that a chunk completes, and how much of it is taken; the rest of it
+    /// comes next. A line that was begun before comes by itself, for it alone has to be copied: all
+    /// others stay where they are.
     pub(crate) fn split(&mut self, chunk: &Bytes) -> (Option<LineBatch>, usize) {
-        if !self.unfinished.is_empty() {
-            return self.go_on(chunk);
+        if self.unfinished.is_empty() {
+            let lines = complete_lines(chunk);
+            self.unfinished.extend_from_slice(&chunk[lines..]);
+            let pieces = self.complete_pieces();
+            self.unfinished.drain(..pieces);
+            return (self.batch(chunk.clone(), lines + pieces), chunk.len());
         }
-        let lines = complete(chunk);
-        self.unfinished.extend_from_slice(&chunk[lines..]);
-        let mut pieces = 0;
-        let last_held = self.cut_pieces(|piece| pieces += piece.len());
-        (self.batch(chunk.slice(..lines + pieces), last_held), chunk.len())
-    }
-
-    fn go_on(&mut self, chunk: &[u8]) -> (Option<LineBatch>, usize) {
         if let Some(end) = memchr(b'\n', chunk) {
             let mut line = std::mem::take(&mut self.unfinished);
             line.extend_from_slice(&chunk[..=end]);
-            return (self.batch(line.into(), false), end + 1);
+            let length = line.len();
+            return (self.batch(line.into(), length), end + 1);
         }
         self.unfinished.extend_from_slice(chunk);
-        let mut pieces = Vec::new();
-        let last_held = self.cut_pieces(|piece| pieces.extend_from_slice(piece));
-        (self.batch(pieces.into(), last_held), chunk.len())
+        let pieces = self.complete_pieces();
+        if pieces == 0 {
+            return (None, chunk.len());
+        }
+        let bytes = Bytes::copy_from_slice(&self.unfinished);
+        self.unfinished.drain(..pieces);
+        (self.batch(bytes, pieces), chunk.len())
     }
 
-    /// The same without the lines: whether there are any.
+    /// Like [`split`](Self::split), without the lines; returns `true` if there are any.
     pub(crate) fn advance(&mut self, chunk: &[u8]) -> bool {
-        let (now, later) = chunk.split_at(complete(chunk));
-        let mut has_lines = !now.is_empty();
-        if has_lines {
+        let (now, later) = chunk.split_at(complete_lines(chunk));
+        if !now.is_empty() {
             self.unfinished.clear();
         }
         self.unfinished.extend_from_slice(later);
-        self.cut_pieces(|_| has_lines = true);
-        has_lines
+        let pieces = self.complete_pieces();
+        self.unfinished.drain(..pieces);
+        !now.is_empty() || pieces > 0
     }
 
-    /// What is unfinished, as it is: the stream has ended.
+    /// Returns what is unfinished as it is: the stream has ended.
     pub(crate) fn finish(&mut self) -> Option<LineBatch> {
-        self.cut(self.unfinished.len())
+        self.flush(self.unfinished.len())
     }
 
-    /// So many of the unfinished bytes, as they are.
-    pub(crate) fn cut(&mut self, length: usize) -> Option<LineBatch> {
+    /// Returns the first unfinished bytes as they are, this many at most.
+    pub(crate) fn flush(&mut self, length: usize) -> Option<LineBatch> {
         let bytes: Vec<u8> = self.unfinished.drain(..length.min(self.unfinished.len())).collect();
-        self.batch(bytes.into(), false)
+        let length = bytes.len();
+        self.batch(bytes.into(), length)
     }
 
-    /// The same without the bytes: how many are the next piece of an unfinished line that is to be
-    /// told as it is.
-    pub(crate) fn take_piece(&mut self, cut: Cut) -> Option<usize> {
-        let told = match cut {
-            Cut::AtTheEnd => self.unfinished.len(),
-            Cut::AtACharacter => complete_characters(&self.unfinished),
+    /// Returns the length of the first piece of the unfinished line that a flush publishes.
+    pub(crate) fn partial(&self, flush: PartialFlush) -> Option<usize> {
+        let length = match flush {
+            PartialFlush::Everything => self.unfinished.len(),
+            PartialFlush::WholeCharacters => complete_characters(&self.unfinished),
         };
-        let piece = piece_of(&self.unfinished[..told], self.longest);
-        self.unfinished.drain(..piece);
-        (piece > 0).then_some(piece)
+        Some(piece_of(&self.unfinished[..length], self.longest)).filter(|piece| *piece > 0)
     }
 
-    /// Forgets what is unfinished: how many bytes.
-    pub(crate) fn clear(&mut self) -> usize {
+    /// Forgets the first unfinished bytes.
+    pub(crate) fn discard(&mut self, length: usize) {
+        self.unfinished.drain(..length);
+    }
+
+    /// Forgets what is unfinished; returns how many bytes that was.
+    pub(crate) fn discard_all(&mut self) -> usize {
         std::mem::take(&mut self.unfinished).len()
     }
 
-    /// How much of `chunk` belongs to a line of which so much was before it; None if all does, and
-    /// the line may go on.
+    /// Returns how much of `chunk` belongs to a line of which `begun` bytes came before it; None if all
+    /// does, and more may follow.
     pub(crate) fn rest_of_line(&self, chunk: &[u8], begun: usize) -> Option<usize> {
         let room = self.longest.saturating_sub(begun);
         let window = &chunk[..chunk.len().min(room.saturating_add(LONGEST_ENDING))];
@@ -227,29 +232,25 @@ impl LineSplitter {
         line.or_else(|| (chunk.len() > room).then(|| piece_of(chunk, room)))
     }
 
-    /// Whether a carriage return is held back behind the last piece.
-    fn cut_pieces(&mut self, mut take: impl FnMut(&[u8])) -> bool {
+    /// Returns the length of those pieces of the unfinished line that nothing can complete any more.
+    fn complete_pieces(&self) -> usize {
         // A carriage return at the end is held back: a newline may follow.
-        let ending = usize::from(self.unfinished.ends_with(b"\r"));
-        let (mut cut, mut held) = (0, false);
-        while self.unfinished.len() - ending - cut > self.longest {
-            let piece = piece_of(&self.unfinished[cut..], self.longest);
-            take(&self.unfinished[cut..cut + piece]);
-            held = self.unfinished.get(cut + self.longest) == Some(&b'\r');
-            cut += piece;
+        let length = self.unfinished.len() - usize::from(self.unfinished.ends_with(b"\r"));
+        let mut pieces = 0;
+        while length.saturating_sub(pieces) > self.longest {
+            pieces += piece_of(&self.unfinished[pieces..], self.longest);
         }
-        self.unfinished.drain(..cut);
-        held
+        pieces
     }
 
-    fn batch(&self, bytes: Bytes, last_held: bool) -> Option<LineBatch> {
+    fn batch(&self, bytes: Bytes, end: usize) -> Option<LineBatch> {
         let (stream, longest) = (self.stream, self.longest);
-        (!bytes.is_empty()).then_some(LineBatch { stream, bytes, longest, last_held })
+        (end > 0).then_some(LineBatch { stream, bytes, end, longest })
     }
 }
 
-/// How much of a chunk is complete lines.
-fn complete(chunk: &[u8]) -> usize {
+/// Returns how much of a chunk is complete lines.
+fn complete_lines(chunk: &[u8]) -> usize {
     memrchr(b'\n', chunk).map_or(0, |end| end + 1)
 }
 

@@ -14,7 +14,7 @@ use tokio::task::coop;
 
 use super::file_writer::FileWriter;
 use super::journal::{Appended, Journal};
-use super::lines::Cut;
+use super::lines::PartialFlush;
 use super::log::ExecutionLogs;
 use super::overflow::{OverflowDir, OverflowFile};
 use crate::time;
@@ -195,7 +195,7 @@ impl OutputReader {
     /// Closes the pipes, and tells what was unfinished. The logs come back for their last words.
     pub(crate) fn close(mut self) -> ExecutionLogs {
         for channel in &self.channels {
-            self.plan.journal.cut(channel.stream, Cut::AtTheEnd);
+            self.plan.journal.flush_partial(channel.stream, PartialFlush::Everything);
             self.logs.end_of(channel.stream);
         }
         self.logs
@@ -230,7 +230,10 @@ impl OutputReader {
             Ok(0) => {
                 channel.close();
                 self.logs.end_of(channel.stream);
-                ReadStep { has_lines: journal.cut(channel.stream, Cut::AtTheEnd), stop: None }
+                ReadStep {
+                    has_lines: journal.flush_partial(channel.stream, PartialFlush::Everything),
+                    stop: None,
+                }
             }
             Ok(_) => {
                 self.logs.chunk(channel.stream, buffer);
@@ -257,7 +260,8 @@ impl OutputReader {
         for channel in &mut self.channels {
             if channel.silent_since.is_some_and(|since| since.elapsed() >= after) {
                 channel.silent_since = None;
-                step.has_lines |= self.plan.journal.cut(channel.stream, Cut::AtACharacter);
+                step.has_lines |=
+                    self.plan.journal.flush_partial(channel.stream, PartialFlush::WholeCharacters);
             }
         }
         step

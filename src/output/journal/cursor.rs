@@ -1,15 +1,13 @@
-//! One reader's place in a journal, and what it makes of what it finds there.
-
-use std::ops::Range;
+//! The place of one reader in a journal, and the items that it makes of what it passes.
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
-use super::entry::{EventPayload, Span, to_index};
+use super::entry::JournalPosition;
 use crate::output::lines::{Line, LineBatch, LineSplitter};
 use crate::types::{ContainmentReceipt, ExecutionEvent, OutputStream};
 
-/// What a reader wants to see beside events.
+/// What a reader gets beside events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum View {
     /// Output as lines.
@@ -20,39 +18,30 @@ pub(crate) enum View {
     Events,
 }
 
+/// The place of one reader.
 #[derive(Debug)]
 pub(crate) struct JournalCursor {
-    pub(super) lens: View,
-    /// The sequence that it has been told.
-    pub(super) position: u64,
-    /// How much of that was no output.
-    pub(super) others: u32,
-    /// Its pin, if it is waited for.
+    pub(super) view: View,
+    /// What it has passed.
+    pub(super) position: JournalPosition,
+    /// It resumes behind this sequence: what comes before only completes what comes later.
+    pub(super) after: u64,
+    /// Its pin, if the writer waits for it.
     pub(super) pin: Option<usize>,
-    /// What it has passed and is yet to make pieces of.
+    /// What it has passed, but not yet returned as items.
     rest: Option<Output>,
     streams: [StreamPosition; 2],
 }
 
-/// One stream, for a reader that wants lines.
+/// The unfinished line of one stream, for a reader of lines: held here, or missed.
 #[derive(Debug)]
 struct StreamPosition {
     splitter: LineSplitter,
-    /// How far it has read.
-    offset: u64,
-    /// How long the unfinished line is, if its beginning is missing.
-    beheaded: usize,
+    /// Length of the unfinished line if its beginning is missing, else 0.
+    missing_prefix: usize,
 }
 
-/// What is at a place.
-#[derive(Debug)]
-pub(super) enum Lookup {
-    Output(Output),
-    Cut { span: Span, end: u64, at: DateTime<Utc> },
-    Gap { end: u64, at: DateTime<Utc>, bytes: u64 },
-    Event { end: u64, at: DateTime<Utc>, told: EventPayload },
-}
-
+/// Consecutive output of one stream.
 #[derive(Debug)]
 pub(super) struct Output {
     pub(super) stream: OutputStream,
@@ -62,7 +51,7 @@ pub(super) struct Output {
     pub(super) at: DateTime<Utc>,
 }
 
-/// What a reader is told.
+/// What a reader gets.
 #[derive(Debug)]
 pub(crate) enum JournalItem {
     Lines(JournalLines),
@@ -79,7 +68,7 @@ pub(crate) enum JournalItem {
         /// With the last event.
         receipt: Option<Box<ContainmentReceipt>>,
     },
-    /// So many bytes of output are no longer held.
+    /// Bytes of output that are no longer held, or belong to a line of which others are not.
     Missed {
         sequence: u64,
         at: DateTime<Utc>,
@@ -87,7 +76,7 @@ pub(crate) enum JournalItem {
     },
 }
 
-/// Some lines with their places in the sequence.
+/// Some lines with their sequence numbers.
 #[derive(Debug)]
 pub(crate) struct JournalLines {
     batch: LineBatch,
@@ -99,11 +88,11 @@ pub(crate) struct JournalLines {
 
 #[derive(Debug)]
 enum LineNumbering {
-    /// Each line has the place of the byte that completed it, which is in the chunk that was read:
-    /// the bytes carried over from chunks before it, and the sequence before it.
+    /// A line has the number of the byte that completed it. That byte is in the chunk that was read
+    /// behind `from`; `carried` bytes of the batch come from chunks before.
     Read { carried: u64, from: u64 },
-    /// It was cut off, and is numbered by that.
-    Cut { end: u64 },
+    /// A partial line has the number of its flush.
+    Flushed { end: u64 },
 }
 
 impl JournalLines {
@@ -111,12 +100,12 @@ impl JournalLines {
         self.batch.stream
     }
 
-    /// How many are left.
+    /// Returns the number of lines left.
     pub(crate) fn count(&self) -> u64 {
         self.batch.count_from(self.taken)
     }
 
-    /// The next line alone, for those who need no number.
+    /// Returns the text of the next line, for readers that need no number.
     #[inline]
     pub(crate) fn next_text(&mut self) -> Option<String> {
         let (text, length) = self.batch.text_at(self.taken)?;
@@ -124,139 +113,159 @@ impl JournalLines {
         Some(text)
     }
 
-    /// The next line, and its sequence.
+    /// Returns the next line and its sequence.
     pub(crate) fn next(&mut self) -> Option<(u64, Line)> {
         let line = self.batch.line_at(self.taken)?;
         self.taken = line.end;
-        let sequence = match self.numbers {
+        Some((self.sequence_of(&line), line))
+    }
+
+    /// Skips lines up to a sequence; returns `true` if any are left.
+    fn skip_until(&mut self, after: u64) -> bool {
+        while let Some(line) = self.batch.line_at(self.taken) {
+            if self.sequence_of(&line) > after {
+                return true;
+            }
+            self.taken = line.end;
+        }
+        false
+    }
+
+    fn sequence_of(&self, line: &Line) -> u64 {
+        match self.numbers {
             LineNumbering::Read { carried, from } => from + line.completed_at as u64 - carried,
-            LineNumbering::Cut { end } => end,
-        };
-        Some((sequence, line))
+            LineNumbering::Flushed { end } => end,
+        }
     }
 }
 
 impl JournalCursor {
-    pub(super) fn new(lens: View, max_line_bytes: usize) -> Self {
-        let place = |stream| StreamPosition {
+    pub(super) fn new(view: View, max_line_bytes: usize) -> Self {
+        let streams = OutputStream::BOTH.map(|stream| StreamPosition {
             splitter: LineSplitter::new(stream, max_line_bytes),
-            offset: 0,
-            beheaded: 0,
-        };
+            missing_prefix: 0,
+        });
         Self {
-            lens,
-            position: 0,
-            others: 0,
+            view,
+            position: JournalPosition::default(),
+            after: 0,
             pin: None,
             rest: None,
-            streams: OutputStream::BOTH.map(place),
+            streams,
         }
     }
 
-    /// Is waited for by this pin of the journal.
+    /// Makes the writer wait for it, by this pin of the journal.
     pub(crate) fn pinned(mut self, pin: usize) -> Self {
         self.pin = Some(pin);
         self
     }
 
-    pub(super) fn pass(&mut self, end: u64, others: u32) {
+    /// Starts in the middle of a line of this length; `held` is the line so far.
+    pub(super) fn start_in_line(&mut self, stream: OutputStream, length: u32, held: Option<&[u8]>) {
+        let place = &mut self.streams[stream.index()];
+        match held {
+            Some(held) => _ = place.splitter.advance(held),
+            None => place.missing_prefix = length as usize,
+        }
+    }
+
+    /// Passes a gap that ends here, where lines of these lengths are unfinished; returns the number
+    /// of bytes that are missed with it.
+    pub(super) fn pass_gap(&mut self, end: JournalPosition, unfinished: [u32; 2]) -> u64 {
+        let mut missed = end.output() - self.position.output();
+        for stream in OutputStream::BOTH.map(OutputStream::index) {
+            let has_output = end.bytes[stream] > self.position.bytes[stream];
+            missed += self.streams[stream].pass_gap(has_output, unfinished[stream] as usize);
+        }
         self.position = end;
-        self.others += others;
+        missed
     }
 
-    /// Passes output up to here in its stream.
-    pub(super) fn has_read(&mut self, stream: OutputStream, offset: u64) {
-        self.streams[stream.index()].offset = offset;
-    }
-
-    /// Starts in the middle of a line, which is all of this range of its stream.
-    pub(super) fn starts_behind(&mut self, stream: OutputStream, line: &Range<u64>, held: &[u8]) {
-        let place = &mut self.streams[stream.index()];
-        place.offset = line.end;
-        let length = to_index(line.end - line.start);
-        if held.len() == length || held.contains(&b'\n') {
-            place.splitter.advance(held);
-        } else {
-            place.beheaded = length;
-        }
-    }
-
-    /// Goes on in the middle of a line, which is all of this range of its stream: how many bytes of
-    /// another line that was begun are missed then.
-    pub(super) fn jumps_behind(&mut self, stream: OutputStream, line: &Range<u64>) -> u64 {
-        let place = &mut self.streams[stream.index()];
-        let length = to_index(line.end - line.start);
-        if place.offset == line.end {
-            // More than that was told as it was, of which nothing is held any more.
-            let told = place.splitter.unfinished().saturating_sub(length);
-            place.splitter.cut(told);
-            place.beheaded = place.beheaded.min(length);
-            return told as u64;
-        }
-        place.offset = line.end;
-        place.beheaded = length;
-        place.splitter.clear() as u64
-    }
-
-    /// The next piece of what it has passed.
+    /// Returns the next item of what was passed already.
     pub(super) fn rest(&mut self) -> Option<JournalItem> {
-        let rest = self.rest.take()?;
-        self.output(&rest)
+        while let Some(rest) = self.rest.take() {
+            let item = self.read(rest);
+            if item.is_some() {
+                return item;
+            }
+        }
+        None
     }
 
-    pub(super) fn output(&mut self, output: &Output) -> Option<JournalItem> {
-        let Output { stream, ref bytes, from, at } = *output;
-        if self.lens == View::Chunks {
+    /// Returns the first item of output; None if it completes no line.
+    pub(super) fn read(&mut self, output: Output) -> Option<JournalItem> {
+        let Output { stream, ref bytes, from, at } = output;
+        if self.view == View::Chunks {
             let sequence = from + bytes.len() as u64;
-            return Some(JournalItem::Chunk { sequence, at, stream, bytes: bytes.clone() });
+            return Some(JournalItem::Chunk { sequence, at, stream, bytes: output.bytes });
         }
-        if let Some(missed) = self.misses(output) {
-            return Some(missed);
+        let place = &mut self.streams[stream.index()];
+        let missed = place.pass_missing_line(bytes);
+        if missed > 0 {
+            self.keep_rest(output, missed);
+            let (sequence, bytes) = (from + missed as u64, missed as u64);
+            return (sequence > self.after).then_some(JournalItem::Missed { sequence, at, bytes });
         }
-        let splitter = &mut self.streams[stream.index()].splitter;
-        let carried = splitter.unfinished() as u64;
-        let (batch, taken) = splitter.split(bytes);
-        self.returns(output, taken);
+        let carried = place.splitter.unfinished() as u64;
+        let (batch, taken) = place.splitter.split(bytes);
+        self.keep_rest(output, taken);
         let numbers = LineNumbering::Read { carried, from };
-        Some(JournalItem::Lines(JournalLines { batch: batch?, taken: 0, numbers, at }))
+        let mut lines = JournalLines { batch: batch?, taken: 0, numbers, at };
+        if from < self.after && !lines.skip_until(self.after) {
+            return None;
+        }
+        Some(JournalItem::Lines(lines))
     }
 
-    /// Comes back to what it passed, but for the part that is taken.
-    fn returns(&mut self, output: &Output, taken: usize) {
+    /// Keeps what is left of passed output.
+    fn keep_rest(&mut self, output: Output, taken: usize) {
         if taken < output.bytes.len() {
             let (bytes, from) = (output.bytes.slice(taken..), output.from + taken as u64);
-            self.rest = Some(Output { bytes, from, ..*output });
+            self.rest = Some(Output { bytes, from, ..output });
         }
     }
 
-    /// A line of which the beginning was missed is missed as a whole: nobody could tell what is left
-    /// of it from a line.
-    fn misses(&mut self, output: &Output) -> Option<JournalItem> {
-        let Output { stream, ref bytes, from, at } = *output;
+    /// Returns the first bytes of an unfinished line, as far as they are not missed.
+    pub(super) fn flush(
+        &mut self,
+        stream: OutputStream,
+        length: usize,
+        end: u64,
+        at: DateTime<Utc>,
+    ) -> Option<JournalItem> {
         let place = &mut self.streams[stream.index()];
-        if place.beheaded == 0 {
-            return None;
+        place.missing_prefix = place.missing_prefix.saturating_sub(length);
+        let batch = place.splitter.flush(length)?;
+        let numbers = LineNumbering::Flushed { end };
+        Some(JournalItem::Lines(JournalLines { batch, taken: 0, numbers, at }))
+    }
+}
+
+impl StreamPosition {
+    /// Passes a gap at whose end a line of this length is unfinished; returns the number of bytes of
+    /// another line that are missed with it.
+    fn pass_gap(&mut self, has_output: bool, unfinished: usize) -> u64 {
+        if has_output {
+            self.missing_prefix = unfinished;
+            return self.splitter.discard_all() as u64;
         }
-        let rest = place.splitter.rest_of_line(bytes, place.beheaded);
-        let missed = rest.unwrap_or(bytes.len());
-        place.beheaded = if rest.is_some() { 0 } else { place.beheaded + missed };
-        if missed == 0 {
-            return None;
-        }
-        self.returns(output, missed);
-        Some(JournalItem::Missed { sequence: from + missed as u64, at, bytes: missed as u64 })
+        // Of this stream, the gap can only hold flushes of the line.
+        let flushed = self.splitter.unfinished().saturating_sub(unfinished);
+        self.splitter.discard(flushed);
+        self.missing_prefix = self.missing_prefix.min(unfinished);
+        flushed as u64
     }
 
-    pub(super) fn cut(&mut self, span: &Span, end: u64, at: DateTime<Utc>) -> Option<JournalItem> {
-        let place = &mut self.streams[span.stream.index()];
-        let length = span.unfinished as usize;
-        place.beheaded = place.beheaded.saturating_sub(length);
-        let batch = place.splitter.cut(length)?;
-        Some(JournalItem::Lines(JournalLines {
-            batch,
-            taken: 0,
-            numbers: LineNumbering::Cut { end },
-            at,
-        }))
+    /// Returns how many of these bytes belong to a line whose beginning is missing. It is missed as a
+    /// whole, because its end alone looks like another line.
+    fn pass_missing_line(&mut self, bytes: &[u8]) -> usize {
+        if self.missing_prefix == 0 {
+            return 0;
+        }
+        let rest = self.splitter.rest_of_line(bytes, self.missing_prefix);
+        let missed = rest.unwrap_or(bytes.len());
+        self.missing_prefix = if rest.is_some() { 0 } else { self.missing_prefix + missed };
+        missed
     }
 }

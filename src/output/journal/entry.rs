@@ -1,35 +1,45 @@
-//! What a journal is made of: small entries in the order in which things happened.
+//! What a journal consists of: entries in the order of publication, each with the exact position
+//! where it starts.
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use crate::types::{ContainmentReceipt, ExecutionEvent, ExecutionStatus, OutputStream};
 
-/// One thing that an execution has published.
+/// A place between two bytes or entries: an exact count of everything before it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct JournalPosition {
+    /// Bytes of each stream.
+    pub(super) bytes: [u64; 2],
+    /// Events, and flushes of partial lines.
+    pub(super) non_output: u64,
+}
+
+/// One published thing, or a gap. It ends where the next entry starts.
 #[derive(Debug, Clone)]
 pub(crate) struct JournalEntry {
-    /// The sequence before it; it ends at this plus its length.
-    pub(super) from: u64,
-    /// When, in microseconds of the system's clock.
+    pub(super) start: JournalPosition,
+    /// Length of each stream's unfinished line at the start, in bytes.
+    pub(super) unfinished: [u32; 2],
+    /// When, in microseconds of the system's clock; never earlier than the entry before.
     pub(super) at: i64,
-    pub(super) length: u32,
-    /// How much of the sequence before it was no output.
-    pub(super) others: u32,
-    pub(super) what: EntryKind,
+    pub(super) kind: EntryKind,
 }
 
 #[derive(Debug, Clone)]
 pub(super) enum EntryKind {
-    /// Output that is kept: a part of its stream's store.
-    Kept(Span),
-    /// Of the unfinished line of a stream so much is told as it is, which ends at the offset.
-    Cut(Span),
     Event(EventPayload),
-    /// Output beyond what is kept, held for a while for those who watch.
-    Evictable(Box<Evictable>),
+    /// Output that stays as long as the journal: part of what its stream's capture stores.
+    Kept(OutputStream),
+    /// The beginning of an unfinished line is published as it is.
+    Partial(OutputStream),
+    /// Evicted output and flushes of partial lines.
+    Gap,
+    /// Output beyond what is kept, until it is evicted.
+    Evictable(OutputStream, Box<Buffer>),
 }
 
-/// An event, small where there is one in each journal.
+/// An event. The two that every journal has are small; all others are on the heap.
 #[derive(Debug, Clone)]
 pub(super) enum EventPayload {
     Started {
@@ -44,90 +54,53 @@ pub(super) enum EventPayload {
     Last(Box<(ExecutionEvent, ContainmentReceipt)>),
 }
 
-/// Where some output is in its stream.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Span {
-    /// The number of bytes of the stream before it.
-    pub(super) offset: u64,
-    /// The length of the unfinished line before it.
-    pub(super) unfinished: u32,
-    pub(super) stream: OutputStream,
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct Evictable {
-    pub(super) span: Span,
-    pub(super) held: Buffer,
-}
-
+/// The bytes of evictable output.
 #[derive(Debug, Clone)]
 pub(super) enum Buffer {
-    /// Small ones grow until they are worth it.
-    Open(Vec<u8>),
-    Closed(Bytes),
+    /// A small one, which later output may join.
+    Growing(Vec<u8>),
+    Complete(Bytes),
 }
 
-impl Span {
-    /// Where the line that is unfinished before it begins.
-    pub(super) fn line_start(&self) -> u64 {
-        self.offset - u64::from(self.unfinished)
-    }
-}
-
-impl Buffer {
-    pub(super) fn as_slice(&self) -> &[u8] {
-        match self {
-            Self::Open(bytes) => bytes,
-            Self::Closed(bytes) => bytes,
-        }
+impl JournalPosition {
+    /// Returns the sequence number of the last thing before this position.
+    pub(super) fn sequence(&self) -> u64 {
+        self.output() + self.non_output
     }
 
-    pub(super) fn part(&self, from: usize, to: usize) -> Bytes {
-        match self {
-            Self::Open(bytes) => Bytes::copy_from_slice(&bytes[from..to]),
-            Self::Closed(bytes) => bytes.slice(from..to),
+    /// Returns the number of bytes of both streams before this position.
+    pub(super) fn output(&self) -> u64 {
+        self.bytes.iter().sum()
+    }
+
+    /// Returns the position that a sequence number names inside the gap from here to `end`.
+    ///
+    /// Nothing records the order inside a gap. It is defined instead: first what is no output, then
+    /// stdout, then stderr. So a reader that resumes there is never told too small a loss.
+    pub(super) fn inside_gap(&self, end: Self, sequence: u64) -> Self {
+        let mut left = end.sequence() - sequence;
+        let mut position = end;
+        for (bytes, start) in position.bytes.iter_mut().zip(self.bytes).rev() {
+            let after = left.min(*bytes - start);
+            *bytes -= after;
+            left -= after;
         }
+        position.non_output -= left;
+        position
     }
 }
 
 impl JournalEntry {
-    pub(super) fn end(&self) -> u64 {
-        self.from + u64::from(self.length)
-    }
-
-    /// The same without output that a record does not keep: of each stream that is so much. None if
-    /// nothing is left.
-    pub(super) fn kept(&self, kept: [u64; 2]) -> Option<Self> {
-        let length = match &self.what {
-            EntryKind::Evictable(_) => 0,
-            EntryKind::Kept(span) => {
-                let left = kept[span.stream.index()].saturating_sub(span.offset);
-                self.length.min(u32::try_from(left).unwrap_or(u32::MAX))
-            }
-            EntryKind::Cut(_) | EntryKind::Event(_) => self.length,
-        };
-        (length > 0).then(|| Self { length, ..self.clone() })
-    }
-
-    /// Where its output is in its stream; None if it is none.
-    pub(super) fn span(&self) -> Option<&Span> {
-        match &self.what {
-            EntryKind::Kept(span) => Some(span),
-            EntryKind::Evictable(loose) => Some(&loose.span),
-            EntryKind::Cut(_) | EntryKind::Event(_) => None,
+    /// Returns the stream of an entry that holds output.
+    pub(super) fn stream(&self) -> Option<OutputStream> {
+        match self.kind {
+            EntryKind::Kept(stream) | EntryKind::Evictable(stream, _) => Some(stream),
+            EntryKind::Event(_) | EntryKind::Partial(_) | EntryKind::Gap => None,
         }
     }
 
-    /// How much of its first part, which is so long, is no output.
-    pub(super) fn others_in(&self, length: u64) -> u32 {
-        match self.span() {
-            Some(_) => 0,
-            None => u32::try_from(length).unwrap_or(u32::MAX),
-        }
-    }
-
-    pub(super) fn is_loose(&self) -> bool {
-        matches!(self.what, EntryKind::Evictable(_))
+    pub(super) fn is_gap(&self) -> bool {
+        matches!(self.kind, EntryKind::Gap)
     }
 
     pub(super) fn timestamp(&self) -> DateTime<Utc> {
@@ -135,7 +108,22 @@ impl JournalEntry {
     }
 }
 
-/// Positions in memory fit into memory.
-pub(super) fn to_index(position: u64) -> usize {
-    usize::try_from(position).unwrap_or(usize::MAX)
+impl Buffer {
+    /// Returns a part of it, which is shared where the buffer grows no more.
+    pub(super) fn part(&self, from: usize, to: usize) -> Bytes {
+        match self {
+            Self::Growing(bytes) => Bytes::copy_from_slice(&bytes[from..to]),
+            Self::Complete(bytes) => bytes.slice(from..to),
+        }
+    }
+}
+
+/// Converts an offset that lies within memory.
+pub(super) fn to_index(offset: u64) -> usize {
+    usize::try_from(offset).unwrap_or(usize::MAX)
+}
+
+/// Converts the length of a line; one that is longer than 4 GiB is in memory as a whole.
+pub(super) fn to_length(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
 }

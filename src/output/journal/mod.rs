@@ -1,16 +1,40 @@
-//! The journal of an execution: what it has published so far, output and events in one sequence.
+//! The journal of an execution: output and events in the order of publication, for any number of
+//! readers.
 //!
-//! One writer appends, the supervisor of the execution; any number of readers follow, each at its
-//! own pace. What is kept of the output is held for as long as the execution is remembered. Output
-//! beyond that is held for a while: a window of the last bytes, and whatever a handler has still to
-//! be told, for the writer waits for handlers. It waits for nobody else: who falls behind the window
-//! is told how much was missed.
+//! # Model
 //!
-//! The sequence grows by one for each byte of output and for each other entry. So a line and a raw
-//! chunk can name the same place, and how much lies between two places is a subtraction.
+//! A journal is a list of entries without holes. An entry is output of one stream (kept, or
+//! evictable), an event, the flush of a partial line, or a gap. An entry starts at a position: the
+//! exact number of bytes of stdout, bytes of stderr, and other entries before it. It ends where the
+//! next one starts, so no length is stored and none can be wrong. The sequence number is the sum of
+//! the three, so it grows by one per byte of output and by one per other entry. Readers of lines
+//! and of chunks share these numbers.
+//!
+//! Kept output stays as long as the journal. Other output is evictable: a window of the last bytes
+//! is held, and what a pinned reader, a handler, has not read. The writer waits for pinned readers
+//! only. Evicting an entry turns it into a gap, and gaps that touch become one. Nothing is counted
+//! then: what a reader misses is the difference between the end of the gap and its own position.
+//!
+//! # Invariants
+//!
+//! - The first entry starts at 0. Positions grow strictly from entry to entry.
+//! - No two gaps touch. An event never becomes a gap.
+//! - A reader's position is exact, so what it got and what it missed is all that was written.
+//! - A reader that resumes strictly inside a gap has no such position. It starts at the end of the
+//!   gap, and misses as many bytes as lie between. If flushes of partial lines were evicted, too,
+//!   their place among the bytes is not known: they are taken to come first, so the number is never
+//!   too small.
+//!
+//! # Memory
+//!
+//! What the capture keeps, the window, and what pinned readers have not read (the writer pauses for
+//! them). At most [`MAX_ENTRIES`](state::MAX_ENTRIES) entries beside events and the gaps between
+//! those: if there are more, the oldest output becomes a gap, kept output as well, which stays in
+//! the result. Small pieces of one stream share an entry.
 
 mod cursor;
 mod entry;
+mod lookup;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -23,13 +47,12 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::capture::{Capture, CapturedOutput, KeepPolicy};
-use super::lines::Cut;
+use super::lines::PartialFlush;
 use super::overflow::OverflowFile;
 use crate::types::{ContainmentReceipt, ExecutionEvent, ExecutionStatus, OutputStream};
-use cursor::Lookup;
 pub(crate) use cursor::{JournalCursor, JournalItem, JournalLines, View};
-pub(crate) use entry::JournalEntry;
-use entry::{EntryKind, EventPayload};
+use entry::{EntryKind, EventPayload, JournalEntry, JournalPosition};
+use lookup::Lookup;
 use state::JournalState;
 
 /// How much a journal keeps and holds.
@@ -40,32 +63,34 @@ pub(crate) struct JournalLimits {
     pub(crate) keep: KeepPolicy,
     /// Bytes of output held beyond what is kept.
     pub(crate) window: usize,
-    /// The longest line that travels in one piece, in bytes.
+    /// Longest line that is published in one piece, in bytes.
     pub(crate) max_line_bytes: usize,
 }
 
-/// Whose journal it is. An id alone does not say that: when an execution is forgotten, the next one may
-/// have it.
+/// The execution or plan that a journal belongs to. The id alone does not identify it: when an
+/// execution is forgotten, a later one may have its id.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(crate) struct JournalOwner {
     pub(crate) id: Uuid,
     pub(crate) accepted_at: DateTime<Utc>,
 }
 
+/// The journal of one execution. One writer appends, the supervisor; readers follow at their own
+/// pace, each with a [`JournalCursor`].
 #[derive(Debug)]
 pub(crate) struct Journal {
     owner: JournalOwner,
     command: Arc<str>,
     max_line_bytes: usize,
-    inner: Mutex<JournalState>,
+    state: Mutex<JournalState>,
 }
 
 /// What became of a chunk of output.
 #[derive(Debug, Default)]
 pub(crate) struct Appended {
-    /// Whether it completed a line.
+    /// It completed a line.
     pub(crate) has_lines: bool,
-    /// Whether a line is unfinished now.
+    /// A line of its stream is unfinished now.
     pub(crate) is_unfinished: bool,
     /// What is not kept, in order; None if all of it fits.
     pub(crate) excess: Option<[Bytes; 2]>,
@@ -76,15 +101,14 @@ pub(crate) struct Appended {
 pub(crate) struct SealedJournal {
     pub(crate) output: [CapturedOutput; 2],
     entries: Box<[JournalEntry]>,
-    end: u64,
-    others: u32,
+    end: JournalPosition,
     max_line_bytes: usize,
 }
 
 impl SealedJournal {
-    /// The last status that was told.
+    /// Returns the last status that was published.
     pub(crate) fn status_before_the_end(&self) -> ExecutionStatus {
-        let status = |entry: &JournalEntry| match entry.what {
+        let status = |entry: &JournalEntry| match entry.kind {
             EntryKind::Event(EventPayload::Status { to, .. }) => Some(to),
             _ => None,
         };
@@ -93,22 +117,21 @@ impl SealedJournal {
 }
 
 impl Journal {
-    pub(crate) fn new(owner: JournalOwner, command: Arc<str>, holding: JournalLimits) -> Self {
-        let JournalLimits { limit, keep, window, max_line_bytes } = holding;
+    pub(crate) fn new(owner: JournalOwner, command: Arc<str>, limits: JournalLimits) -> Self {
+        let JournalLimits { limit, keep, window, max_line_bytes } = limits;
         let captures = [Capture::new(limit, keep), Capture::new(limit, keep)];
-        let inner = JournalState::new(captures, window, max_line_bytes);
-        Self { owner, command, max_line_bytes, inner: Mutex::new(inner) }
+        let state = JournalState::new(captures, window, max_line_bytes);
+        Self { owner, command, max_line_bytes, state: Mutex::new(state) }
     }
 
-    /// The journal of an ended execution, made again from its record; what follows is appended by
-    /// the caller.
+    /// Makes the journal of an ended execution from its record. The caller appends the last event.
     pub(crate) fn revive(owner: JournalOwner, command: Arc<str>, sealed: &SealedJournal) -> Self {
         let max_line_bytes = sealed.max_line_bytes;
         let captures = sealed.output.each_ref().map(Capture::of);
-        let mut inner = JournalState::new(captures, 0, max_line_bytes);
-        inner.entries.extend(sealed.entries.iter().cloned());
-        (inner.end, inner.others) = (sealed.end, sealed.others);
-        Self { owner, command, max_line_bytes, inner: Mutex::new(inner) }
+        let mut state = JournalState::new(captures, 0, max_line_bytes);
+        state.entries.extend(sealed.entries.iter().cloned());
+        state.end = sealed.end;
+        Self { owner, command, max_line_bytes, state: Mutex::new(state) }
     }
 
     pub(crate) fn id(&self) -> Uuid {
@@ -119,115 +142,115 @@ impl Journal {
         self.owner
     }
 
-    /// The sequence of the last thing that was published.
+    /// Returns the sequence of the last thing that was published.
     pub(crate) fn end(&self) -> u64 {
-        self.lock().end
+        self.lock().end.sequence()
     }
 
-    /// The same, and whether that was the end.
+    /// Returns the sequence of the last thing that was published, and whether nothing follows.
     pub(crate) fn reach(&self) -> (u64, bool) {
-        let inner = self.lock();
-        (inner.end, inner.closed)
+        let state = self.lock();
+        (state.end.sequence(), state.closed)
     }
 
-    /// Takes what was read of a stream. A buffer that it wants to hold it takes as a whole.
+    /// Appends what was read of a stream. Takes the whole buffer if it is worth holding as it is.
     pub(crate) fn append(&self, stream: OutputStream, buffer: &mut Vec<u8>) -> Appended {
-        self.write(|inner| inner.append(stream, buffer))
+        self.write(|state| state.append(stream, buffer))
     }
 
-    /// Tells the unfinished line of a stream as it is. Whether there was something to tell.
-    pub(crate) fn cut(&self, stream: OutputStream, cut: Cut) -> bool {
-        self.write(|inner| inner.cut(stream, cut))
+    /// Publishes the unfinished line of a stream as it is; returns `true` if there was one.
+    pub(crate) fn flush_partial(&self, stream: OutputStream, flush: PartialFlush) -> bool {
+        self.write(|state| state.flush_partial(stream, flush))
     }
 
-    /// Nothing more comes: the execution was refused after all.
+    /// Closes it without an event: the execution was refused after all.
     pub(crate) fn close(&self) {
-        self.write(|inner| inner.closed = true);
+        self.write(|state| state.closed = true);
     }
 
     pub(crate) fn started(&self, pid: u32) {
-        self.write(|inner| inner.tell(Utc::now(), EventPayload::Started { pid }));
+        self.write(|state| state.push_event(Utc::now(), EventPayload::Started { pid }));
     }
 
     pub(crate) fn status(&self, at: DateTime<Utc>, from: ExecutionStatus, to: ExecutionStatus) {
-        self.write(|inner| inner.tell(at, EventPayload::Status { from, to }));
+        self.write(|state| state.push_event(at, EventPayload::Status { from, to }));
     }
 
+    /// Publishes an event, and closes the journal behind a terminal one.
     pub(crate) fn event(&self, at: DateTime<Utc>, event: ExecutionEvent) {
-        self.write(|inner| {
-            inner.closed |= event.is_terminal();
-            inner.tell(at, EventPayload::Event(Box::new(event)));
+        self.write(|state| {
+            state.closed |= event.is_terminal();
+            state.push_event(at, EventPayload::Event(Box::new(event)));
         });
     }
 
-    /// The last event.
+    /// Publishes the terminal event with the receipt, and closes the journal.
     pub(crate) fn last(
         &self,
         at: DateTime<Utc>,
         event: ExecutionEvent,
         receipt: ContainmentReceipt,
     ) {
-        self.write(|inner| {
-            inner.closed = true;
-            inner.tell(at, EventPayload::Last(Box::new((event, receipt))));
+        self.write(|state| {
+            state.closed = true;
+            state.push_event(at, EventPayload::Last(Box::new((event, receipt))));
         });
     }
 
-    /// The rest of a stream is in this file.
+    /// Notes the file that has the rest of a stream.
     pub(crate) fn overflows_into(&self, stream: OutputStream, file: Arc<OverflowFile>) {
         self.lock().stream(stream).capture.overflows_into(file);
     }
 
-    /// Keeping begins anew, for another attempt. What was kept so far is held for a while only, like
-    /// all that is not kept.
+    /// Begins keeping anew, for another attempt. What was kept so far is held only as long as other
+    /// output that is not kept.
     pub(crate) fn start_over(&self) {
         self.lock().start_over();
     }
 
-    /// How many bytes of each stream there have been.
+    /// Returns the number of bytes of each stream so far.
     pub(crate) fn seen(&self) -> [u64; 2] {
-        let mut inner = self.lock();
-        OutputStream::BOTH.map(|stream| inner.stream(stream).capture.seen())
+        self.lock().end.bytes
     }
 
-    /// No more output comes. What a record is to keep of this.
+    /// Ends keeping, and returns what a record keeps. No output may follow.
     pub(crate) fn seal(&self) -> SealedJournal {
-        let max_line_bytes = self.max_line_bytes;
-        SealedJournal { max_line_bytes, ..self.lock().seal() }
+        SealedJournal { max_line_bytes: self.max_line_bytes, ..self.lock().seal() }
     }
 
-    /// A new place in the sequence that output waits for: see [`behind`](Self::behind).
+    /// Makes a pin: a reader's place that the writer waits for. See [`behind`](Self::behind).
     pub(crate) fn pin(&self) -> usize {
-        let mut inner = self.lock();
-        let start = inner.end;
-        inner.pins.push(start);
-        inner.pins.len() - 1
+        let mut state = self.lock();
+        let start = state.end.sequence();
+        state.pins.push(start);
+        state.pins.len() - 1
     }
 
-    /// How much of the sequence a pinned reader has still to be told.
+    /// Returns how much of the sequence a pinned reader has not read; `u64::MAX` if that is too many
+    /// small entries.
     pub(crate) fn behind(&self, pin: usize) -> u64 {
-        let inner = self.lock();
-        match inner.end - inner.pins[pin] {
+        let state = self.lock();
+        match state.end.sequence() - state.pins[pin] {
             0 => 0,
-            _ if inner.is_crowded() => u64::MAX,
+            _ if state.is_crowded() => u64::MAX,
             distance => distance,
         }
     }
 
-    /// The next piece that a reader has not been told, up to this end. None if there is none yet.
+    /// Returns the next item for a reader, up to this end; None if there is none yet.
     pub(crate) fn next(&self, cursor: &mut JournalCursor, end: u64) -> Option<JournalItem> {
         loop {
-            if let Some(piece) = cursor.rest() {
-                return Some(piece);
+            if let Some(item) = cursor.rest() {
+                return Some(item);
             }
             let found = self.lock().find(cursor, end)?;
-            if let Some(piece) = self.piece(cursor, found) {
-                return Some(piece);
+            if let Some(item) = self.item(cursor, found) {
+                return Some(item);
             }
         }
     }
 
-    /// The same for a reader that wants to be woken; Ready(None) after the last piece.
+    /// Like [`next`](Self::next), for a reader that is woken for more; Ready(None) after the last item.
     pub(crate) fn poll_next(
         &self,
         cursor: &mut JournalCursor,
@@ -235,67 +258,67 @@ impl Journal {
         cx: &mut Context<'_>,
     ) -> Poll<Option<JournalItem>> {
         loop {
-            if let Some(piece) = cursor.rest() {
-                return Poll::Ready(Some(piece));
+            if let Some(item) = cursor.rest() {
+                return Poll::Ready(Some(item));
             }
             let found = {
-                let mut inner = self.lock();
-                match inner.find(cursor, u64::MAX) {
+                let mut state = self.lock();
+                match state.find(cursor, u64::MAX) {
                     Some(found) => found,
-                    None if inner.closed => return Poll::Ready(None),
+                    None if state.closed => return Poll::Ready(None),
                     None => {
-                        let before = inner.wakers.insert(reader, cx.waker().clone());
-                        // Without the lock: what it belongs to is not ours, and may read here, too.
-                        drop(inner);
+                        let before = state.wakers.insert(reader, cx.waker().clone());
+                        // Dropped without the lock: a foreign task may end with it, and read here.
+                        drop(state);
                         drop(before);
                         return Poll::Pending;
                     }
                 }
             };
-            if let Some(piece) = self.piece(cursor, found) {
-                return Poll::Ready(Some(piece));
+            if let Some(item) = self.item(cursor, found) {
+                return Poll::Ready(Some(item));
             }
         }
     }
 
-    /// Names a reader for [`poll_next`](Self::poll_next).
+    /// Registers a reader for [`poll_next`](Self::poll_next), and returns its number.
     pub(crate) fn enter(&self) -> u64 {
-        let mut inner = self.lock();
-        inner.readers += 1;
-        inner.readers
+        let mut state = self.lock();
+        state.readers += 1;
+        state.readers
     }
 
-    /// Forgets a reader.
+    /// Removes a reader.
     pub(crate) fn leave(&self, reader: u64) {
         let waker = self.lock().wakers.remove(&reader);
         drop(waker);
     }
 
-    /// A reader of what comes after this place; 0 is before everything.
-    pub(crate) fn reader(&self, lens: View, after: u64) -> JournalCursor {
-        let mut cursor = JournalCursor::new(lens, self.max_line_bytes);
+    /// Makes a reader of what comes after a sequence number; 0 is before everything.
+    pub(crate) fn reader(&self, view: View, after: u64) -> JournalCursor {
+        let mut cursor = JournalCursor::new(view, self.max_line_bytes);
         self.lock().place(&mut cursor, after);
         cursor
     }
 
-    /// What was found, as the reader sees it; None if it sees nothing of it.
-    fn piece(&self, cursor: &mut JournalCursor, found: Lookup) -> Option<JournalItem> {
+    /// Returns the first item of what was found; None if the reader sees nothing of it.
+    fn item(&self, cursor: &mut JournalCursor, found: Lookup) -> Option<JournalItem> {
         match found {
-            Lookup::Output(output) => cursor.output(&output),
-            Lookup::Cut { span, end, at } => cursor.cut(&span, end, at),
+            Lookup::Output(output) => cursor.read(output),
+            Lookup::Partial { stream, length, end, at } => cursor.flush(stream, length, end, at),
             Lookup::Gap { end, at, bytes } => {
                 Some(JournalItem::Missed { sequence: end, at, bytes })
             }
-            Lookup::Event { end, at, told } => {
-                let (event, receipt) = self.event_of(told);
+            Lookup::Event { end, at, payload } => {
+                let (event, receipt) = self.event_of(payload);
                 Some(JournalItem::Event { sequence: end, at, event, receipt })
             }
         }
     }
 
-    fn event_of(&self, told: EventPayload) -> (ExecutionEvent, Option<Box<ContainmentReceipt>>) {
+    fn event_of(&self, payload: EventPayload) -> (ExecutionEvent, Option<Box<ContainmentReceipt>>) {
         let execution_id = self.owner.id;
-        let event = match told {
+        let event = match payload {
             EventPayload::Started { pid } => {
                 ExecutionEvent::Started { execution_id, command: self.command.to_string(), pid }
             }
@@ -311,21 +334,21 @@ impl Journal {
         (event, None)
     }
 
-    /// Changes it and wakes those who follow, without the lock held.
+    /// Changes the state, then wakes the readers without the lock held.
     fn write<T>(&self, change: impl FnOnce(&mut JournalState) -> T) -> T {
-        let mut inner = self.lock();
-        let changed = change(&mut inner);
-        if inner.wakers.is_empty() {
+        let mut state = self.lock();
+        let changed = change(&mut state);
+        if state.wakers.is_empty() {
             return changed;
         }
-        let wakers = std::mem::take(&mut inner.wakers);
-        drop(inner);
+        let wakers = std::mem::take(&mut state.wakers);
+        drop(state);
         wakers.into_values().for_each(std::task::Waker::wake);
         changed
     }
 
     fn lock(&self) -> MutexGuard<'_, JournalState> {
-        // What it guards is consistent between any two statements.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        // The state is consistent between any two statements, so a panic elsewhere does no harm.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

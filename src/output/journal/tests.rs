@@ -56,7 +56,7 @@ fn act(journal: &Journal, act: &Act) {
             journal.append(*stream, &mut bytes.clone());
         }
         Act::Cut(stream) => {
-            journal.cut(*stream, Cut::AtACharacter);
+            journal.flush_partial(*stream, PartialFlush::WholeCharacters);
         }
         Act::Event => journal.started(1),
         Act::StartOver => {
@@ -66,14 +66,54 @@ fn act(journal: &Journal, act: &Act) {
     }
 }
 
+/// Checks the invariants of the model.
+fn assert_well_formed(state: &JournalState) {
+    assert_eq!(state.position(0), JournalPosition::default());
+    for (index, entry) in state.entries.iter().enumerate() {
+        let (start, end) = (entry.start, state.position(index + 1));
+        assert!(start.sequence() < end.sequence());
+        assert!(start.bytes.iter().zip(end.bytes).all(|(start, end)| *start <= end));
+        assert!(start.non_output <= end.non_output);
+        let output = end.output() - start.output();
+        match entry.kind {
+            EntryKind::Kept(stream) | EntryKind::Evictable(stream, _) => {
+                let of_stream = end.bytes[stream.index()] - start.bytes[stream.index()];
+                assert_eq!(of_stream, end.sequence() - start.sequence());
+            }
+            EntryKind::Event(_) | EntryKind::Partial(_) => {
+                assert_eq!((output, end.non_output - start.non_output), (0, 1));
+            }
+            EntryKind::Gap => {
+                let next = state.entries.get(index + 1);
+                assert!(!next.is_some_and(JournalEntry::is_gap), "two gaps touch");
+            }
+        }
+    }
+}
+
+/// How many bytes of output a reader misses that resumes behind `after`, before what is held.
+fn lost_behind(journal: &Journal, after: u64) -> u64 {
+    let state = journal.lock();
+    let around = |index: &usize| {
+        let [start, end] = [*index, index + 1].map(|index| state.position(index).sequence());
+        state.entries[*index].is_gap() && start < after && after < end
+    };
+    let gap = (0..state.entries.len()).find(around);
+    gap.map_or(0, |gap| {
+        let [start, end] = [gap, gap + 1].map(|index| state.position(index));
+        (end.output() - start.output()).min(end.sequence() - after)
+    })
+}
+
 fn cut_both(journal: &Journal) {
     for stream in OutputStream::BOTH {
-        journal.cut(stream, Cut::AtTheEnd);
+        journal.flush_partial(stream, PartialFlush::Everything);
     }
 }
 
 /// Everything that a reader has not been told yet.
 fn rest(journal: &Journal, cursor: &mut JournalCursor) -> Vec<Told> {
+    assert_well_formed(&journal.lock());
     let mut all = Vec::new();
     while let Some(piece) = journal.next(cursor, u64::MAX) {
         match piece {
@@ -132,9 +172,17 @@ fn plain_acts() -> impl Strategy<Value = Vec<Act>> {
     plain(any_act())
 }
 
-/// The same of several attempts.
+/// Like [`plain_acts`], in several attempts.
 fn plain_attempts() -> impl Strategy<Value = Vec<Act>> {
-    plain(prop_oneof![12 => any_act(), 1 => Just(Act::StartOver)])
+    plain(any_act_or_attempt())
+}
+
+fn attempts() -> impl Strategy<Value = Vec<Act>> {
+    prop::collection::vec(any_act_or_attempt(), 0..40)
+}
+
+fn any_act_or_attempt() -> impl Strategy<Value = Act> {
+    prop_oneof![12 => any_act(), 1 => Just(Act::StartOver)]
 }
 
 fn plain(act: impl Strategy<Value = Act>) -> impl Strategy<Value = Vec<Act>> {
@@ -161,6 +209,10 @@ fn any_holding() -> impl Strategy<Value = JournalLimits> {
             max_line_bytes,
         },
     )
+}
+
+fn whole_lines(limits: JournalLimits) -> JournalLimits {
+    JournalLimits { max_line_bytes: usize::MAX, ..limits }
 }
 
 /// Whether one who reads now and then, and one who comes late, are told or said to miss all that is put out
@@ -220,13 +272,20 @@ proptest! {
     }
 
     #[test]
-    fn a_reader_takes_up_behind_any_record(acts in acts()) {
-        let journal = journal(ROOMY);
+    fn a_reader_resumes_behind_any_record(
+        (acts, limits) in prop_oneof![
+            (attempts(), Just(ROOMY)),
+            (attempts(), any_holding().prop_map(whole_lines)),
+            // Where a piece was cut inside a gap is known only if each byte is a character.
+            (plain_attempts(), any_holding()),
+        ]
+    ) {
+        let journal = journal(limits);
         acts.iter().for_each(|one| act(&journal, one));
-        for lens in [View::Lines, View::Chunks] {
-            let all = rest(&journal, &mut journal.reader(lens, 0));
+        for view in [View::Lines, View::Chunks] {
+            let all = rest(&journal, &mut journal.reader(view, 0));
             for (index, told) in all.iter().enumerate() {
-                let resumed = rest(&journal, &mut journal.reader(lens, told.sequence()));
+                let resumed = rest(&journal, &mut journal.reader(view, told.sequence()));
                 prop_assert_eq!(&resumed[..], &all[index + 1..], "behind {:?}", told);
             }
         }
@@ -249,17 +308,51 @@ proptest! {
         for lens in [View::Lines, View::Chunks] {
             let journal = &journal(holding);
             // Events stay, so they leave room for a few others.
-            (0..state::MAX_ENTRIES - 8).for_each(|_| act(journal, &Act::Event));
+            (0..state::MAX_ENTRIES - 8).for_each(|_| journal.started(1));
             accounts_for_everything(journal, lens, &acts, &reads)?;
         }
     }
 
     #[test]
-    fn who_takes_up_anywhere_is_told_lines_that_were_there_and_accounts_for_the_rest(
-        acts in plain_attempts(), holding in any_holding(), after in 0..400_u64, has_pieces: bool
+    fn resuming_anywhere_among_more_entries_than_are_held_accounts_for_the_rest(
+        acts in plain_acts(), limits in any_holding(), after in 0..400_u64
     ) {
-        let holding =
-            if has_pieces { holding } else { JournalLimits { max_line_bytes: usize::MAX, ..holding } };
+        let all = journal(JournalLimits { max_line_bytes: limits.max_line_bytes, ..ROOMY });
+        acts.iter().for_each(|one| act(&all, one));
+        cut_both(&all);
+        let sum = |told: &[Told]| told.iter().map(Told::bytes).sum::<u64>();
+        let exact = |after| sum(&rest(&all, &mut all.reader(View::Chunks, after)));
+        let lines = rest(&all, &mut all.reader(View::Lines, 0));
+        let later: u64 = lines.iter().filter(|told| told.sequence() > after).map(Told::bytes).sum();
+
+        let journal = journal(limits);
+        (0..state::MAX_ENTRIES - 8).for_each(|_| journal.started(1));
+        let begin = journal.end();
+        acts.iter().for_each(|one| act(&journal, one));
+        cut_both(&journal);
+        let lost = lost_behind(&journal, begin + after);
+        let told = rest(&journal, &mut journal.reader(View::Chunks, begin + after));
+        let expected = match told.first() {
+            Some(Told::Missed { sequence, bytes }) if lost > 0 => {
+                prop_assert_eq!(*bytes, lost);
+                lost + exact(sequence - begin)
+            }
+            _ => exact(after),
+        };
+        prop_assert_eq!(sum(&told), expected, "{:?}", told);
+        let told = rest(&journal, &mut journal.reader(View::Lines, begin + after));
+        let most = later + expected - exact(after);
+        prop_assert!((expected..=most).contains(&sum(&told)), "{told:?}");
+        prop_assert!(strictly_grows(&told));
+        prop_assert!(told.iter().all(|told| told.sequence() > begin + after));
+    }
+
+    #[test]
+    fn who_takes_up_anywhere_is_told_lines_that_were_there_and_accounts_for_the_rest(
+        acts in plain_attempts(),
+        holding in prop_oneof![any_holding(), any_holding().prop_map(whole_lines)],
+        after in 0..400_u64,
+    ) {
         let max_line_bytes = holding.max_line_bytes;
         let (journal, all) = (journal(holding), journal(JournalLimits { max_line_bytes, ..ROOMY }));
         let mut live = all.reader(View::Lines, 0);
@@ -285,7 +378,7 @@ proptest! {
         prop_assert!(strictly_grows(&told) && told.iter().all(|told| told.sequence() > after));
         let is_line = |told: &&Told| matches!(told, Told::Line { .. });
         for line in told.iter().filter(is_line) {
-            prop_assert!(has_pieces || lines.contains(line), "{line:?} never was");
+            prop_assert!(lines.contains(line), "{line:?} never was");
         }
     }
 
@@ -340,24 +433,30 @@ fn many_small_portions_of_both_streams_take_bounded_memory() {
 }
 
 #[test]
-fn who_takes_up_among_unfinished_pieces_that_are_gone_is_told_how_much_they_were() {
+fn resuming_in_a_gap_with_flushed_pieces_takes_the_flushes_to_come_first() {
     const PIECES: u64 = 5000;
     let journal = journal(ROOMY);
     for _ in 0..PIECES {
         // Two numbers of the sequence, of which one is a byte.
         journal.append(OutputStream::Stdout, &mut b"a".to_vec());
-        journal.cut(OutputStream::Stdout, Cut::AtACharacter);
+        journal.flush_partial(OutputStream::Stdout, PartialFlush::WholeCharacters);
     }
     assert!(journal.lock().entries.len() <= 5000);
-    for pieces in [0, 1, 10, 1000, 2000, PIECES - 10, PIECES] {
-        for lens in [View::Lines, View::Chunks] {
-            let told = rest(&journal, &mut journal.reader(lens, 2 * pieces));
+    let gap = journal.lock().position(1);
+    assert!(gap.output() > PIECES / 2 - 10 && gap.output() == gap.non_output, "{gap:?}");
+    for pieces in [0, 1, 10, 1000, 2000, gap.output(), PIECES - 10, PIECES] {
+        let after = 2 * pieces;
+        let left = PIECES - pieces;
+        let taken_to_be_passed = (after / 2).min(gap.sequence().saturating_sub(after) / 2);
+        for view in [View::Lines, View::Chunks] {
+            let told = rest(&journal, &mut journal.reader(view, after));
             let accounted: u64 = told.iter().map(Told::bytes).sum();
             // Nothing has finished a line.
             let lines = told
                 .iter()
                 .filter(|told| matches!(told, Told::Line { is_partial, .. } if !is_partial));
-            assert_eq!((accounted, lines.count()), (PIECES - pieces, 0), "after {pieces}");
+            let expected = left + taken_to_be_passed;
+            assert_eq!((accounted, lines.count()), (expected, 0), "after {pieces}");
         }
     }
 }
@@ -365,12 +464,12 @@ fn who_takes_up_among_unfinished_pieces_that_are_gone_is_told_how_much_they_were
 #[test]
 fn what_was_told_unfinished_while_a_reader_slept_is_missed_and_no_part_of_what_follows() {
     let journal = journal(ROOMY);
-    (0..state::MAX_ENTRIES - 2).for_each(|_| act(&journal, &Act::Event));
+    (0..state::MAX_ENTRIES - 3).for_each(|_| journal.started(1));
     let begin = journal.end();
     let mut cursor = journal.reader(View::Lines, begin);
     journal.append(OutputStream::Stdout, &mut b"a".to_vec());
     assert_eq!(rest(&journal, &mut cursor), []);
-    journal.cut(OutputStream::Stdout, Cut::AtACharacter);
+    journal.flush_partial(OutputStream::Stdout, PartialFlush::WholeCharacters);
     // There is no room for more, so the oldest goes.
     journal.append(OutputStream::Stderr, &mut b"x\n".to_vec());
     journal.append(OutputStream::Stdout, &mut b"b".to_vec());
@@ -405,7 +504,7 @@ fn a_carriage_return_held_back_at_the_end_is_a_piece_of_its_own() {
     let journal = journal(JournalLimits { max_line_bytes: 4, ..ROOMY });
     journal.append(OutputStream::Stdout, &mut b"abcd\r".to_vec());
     journal.append(OutputStream::Stderr, &mut b"x\n".to_vec());
-    journal.cut(OutputStream::Stdout, Cut::AtTheEnd);
+    journal.flush_partial(OutputStream::Stdout, PartialFlush::Everything);
     let told = rest(&journal, &mut journal.reader(View::Lines, 0));
     let texts: Vec<_> = told
         .iter()
