@@ -4,6 +4,8 @@
 mod ending;
 mod io;
 mod plan;
+#[cfg(test)]
+mod tests;
 mod validation;
 
 use std::path::PathBuf;
@@ -295,30 +297,5 @@ impl ExecutionError {
 impl From<PlanError> for ExecutionError {
     fn from(error: PlanError) -> Self {
         Self::Validation(error.into())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::error::Error as _;
-
-    use super::*;
-
-    #[test]
-    fn source_is_the_io_error() {
-        let system = std::io::Error::from_raw_os_error(13);
-        let error = ExecutionError::Log { path: "x.log".into(), source: system.into() };
-        let source = error.source().and_then(|source| source.downcast_ref::<IoError>()).unwrap();
-        assert_eq!(source.kind, std::io::ErrorKind::PermissionDenied);
-        assert_eq!(source.os_error, Some(13));
-        assert!(error.to_string().contains(&source.message), "{error}");
-    }
-
-    #[test]
-    fn source_of_a_bad_step_is_what_is_wrong_with_it() {
-        let step = crate::types::PlanStep { index: 1, name: None };
-        let inner = ValidationError::TimeoutZero;
-        let error = PlanError::InvalidStep { step, error: Box::new(inner.clone()) };
-        assert_eq!(error.source().unwrap().to_string(), inner.to_string());
     }
 }

@@ -12,26 +12,26 @@ use super::*;
 
 /// Checks the JSON of a value in both directions.
 #[track_caller]
-fn has_json<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: T, json: Value) {
-    assert_eq!(serde_json::to_value(&value).unwrap(), json, "{value:?}");
-    assert!(serde_json::from_value::<T>(json).is_ok_and(|read| read == value), "{value:?}");
+fn has_json<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T, json: Value) {
+    assert_eq!(serde_json::to_value(value).unwrap(), json, "{value:?}");
+    assert!(serde_json::from_value::<T>(json).is_ok_and(|read| read == *value), "{value:?}");
 }
 
 #[test]
 fn enums_with_data_are_objects_with_a_type() {
-    has_json(RetryOn::ExitCode(75), json!({"type": "exit_code", "code": 75}));
-    has_json(RetryOn::Timeout, json!({"type": "timeout"}));
-    has_json(InputTarget::Stdin, json!({"type": "stdin"}));
-    has_json(InputTarget::Env("X".to_string()), json!({"type": "env", "name": "X"}));
-    has_json(Admission::Reject, json!({"type": "reject"}));
-    has_json(Admission::Queue { max_waiting: 3 }, json!({"type": "queue", "max_waiting": 3}));
-    has_json(StdinSource::bytes("hi"), json!({"type": "bytes", "data": "hi"}));
-    has_json(StdinSource::bytes(vec![255]), json!({"type": "bytes", "data": [255]}));
-    has_json(Ending::Exited { code: 3 }, json!({"type": "exited", "code": 3}));
-    has_json(Ending::Cancelled, json!({"type": "cancelled"}));
+    has_json(&RetryOn::ExitCode(75), json!({"type": "exit_code", "code": 75}));
+    has_json(&RetryOn::Timeout, json!({"type": "timeout"}));
+    has_json(&InputTarget::Stdin, json!({"type": "stdin"}));
+    has_json(&InputTarget::Env("X".to_string()), json!({"type": "env", "name": "X"}));
+    has_json(&Admission::Reject, json!({"type": "reject"}));
+    has_json(&Admission::Queue { max_waiting: 3 }, json!({"type": "queue", "max_waiting": 3}));
+    has_json(&StdinSource::bytes("hi"), json!({"type": "bytes", "data": "hi"}));
+    has_json(&StdinSource::bytes(vec![255]), json!({"type": "bytes", "data": [255]}));
+    has_json(&Ending::Exited { code: 3 }, json!({"type": "exited", "code": 3}));
+    has_json(&Ending::Cancelled, json!({"type": "cancelled"}));
     let step = PlanStep { index: 1, name: Some("build".to_string()) };
     has_json(
-        Ending::NotRun { reason: SkipReason::DependencyFailed { step } },
+        &Ending::NotRun { reason: SkipReason::DependencyFailed { step } },
         json!({
             "type": "not_run",
             "reason": {"type": "dependency_failed", "step": {"index": 1, "name": "build"}}
@@ -41,17 +41,17 @@ fn enums_with_data_are_objects_with_a_type() {
 
 #[test]
 fn enums_without_data_are_strings() {
-    has_json(ExecutionStatus::Pending, json!("pending"));
-    has_json(OutputStream::Stdout, json!("stdout"));
-    has_json(Jitter::Full, json!("full"));
-    has_json(Trim::LineEndings, json!("line_endings"));
-    has_json(FailurePolicy::FinishIndependent, json!("finish_independent"));
-    has_json(ResourceLimit::CpuTime, json!("cpu_time"));
+    has_json(&ExecutionStatus::Pending, json!("pending"));
+    has_json(&OutputStream::Stdout, json!("stdout"));
+    has_json(&Jitter::Full, json!("full"));
+    has_json(&Trim::LineEndings, json!("line_endings"));
+    has_json(&FailurePolicy::FinishIndependent, json!("finish_independent"));
+    has_json(&ResourceLimit::CpuTime, json!("cpu_time"));
     let strategy = crate::OversizedOutputStrategy::KeepHeadAndTail;
-    has_json(strategy, json!("keep_head_and_tail"));
-    has_json(crate::LogRetention::WithRecord, json!("with_record"));
-    has_json(StepRef::Index(2), json!(2));
-    has_json(StepRef::from("build"), json!("build"));
+    has_json(&strategy, json!("keep_head_and_tail"));
+    has_json(&crate::LogRetention::WithRecord, json!("with_record"));
+    has_json(&StepRef::Index(2), json!(2));
+    has_json(&StepRef::from("build"), json!("build"));
 }
 
 #[test]
@@ -85,9 +85,9 @@ fn chunk_records_have_a_json_form() {
         bytes: bytes.into(),
     };
     let text = json!({"type": "output", "stream": "stderr", "data": "hi\n"});
-    has_json(record(output(b"hi\n")), with(text));
+    has_json(&record(output(b"hi\n")), with(text));
     let cut_in_a_character = json!({"type": "output", "stream": "stderr", "data": [195]});
-    has_json(record(output(b"\xc3")), with(cut_in_a_character));
+    has_json(&record(output(b"\xc3")), with(cut_in_a_character));
     let missed = ExecutionEvent::OutputMissed { execution_id: Uuid::nil(), bytes: 9 };
     let event = json!({
         "type": "event",
@@ -97,7 +97,7 @@ fn chunk_records_have_a_json_form() {
             "bytes": 9
         }
     });
-    has_json(record(ChunkContent::Event(missed)), with(event));
+    has_json(&record(ChunkContent::Event(missed)), with(event));
 }
 
 #[test]
