@@ -13,8 +13,8 @@ pub(crate) async fn sleep_until(at: Option<Instant>) {
     }
 }
 
-/// Instant of the last progress, exact to some milliseconds. It is so cheap that every line of output
-/// can note it.
+/// Instant of the last progress, exact to some milliseconds. It is so cheap that every line of
+/// output can note it.
 #[derive(Debug)]
 pub(crate) struct CoarseInstant(AtomicU64);
 

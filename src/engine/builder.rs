@@ -15,7 +15,7 @@ use crate::events::{Broadcaster, EventHandler, HandlerPool, HandlerSet};
 use crate::execution::{ExecutionContext, MAX_LATE_LOGS, StopSequence};
 use crate::output::OverflowDir;
 use crate::prepare;
-use crate::runtime::WorkerPool;
+use crate::runtime::EngineRuntime;
 use crate::store::{Registry, RetentionPolicy};
 use crate::types::Admission;
 
@@ -269,6 +269,7 @@ impl EngineBuilder {
         let shared = ExecutionContext {
             registry: Arc::new(Registry::new(permits)),
             containment,
+            runtime: EngineRuntime::default(),
             retention: self.config.enable_auto_cleanup.then(|| RetentionPolicy::of(&self.config)),
             ended: Notify::new(),
             hub: Arc::new(Broadcaster::default()),
@@ -280,7 +281,6 @@ impl EngineBuilder {
             config: self.config,
             settings: self.settings,
             shared: Arc::new(shared),
-            driver: WorkerPool::default(),
             stage: Arc::new(HandlerPool::new(self.stall_limit)),
             audience: RwLock::new(self.audience),
             cleanup: cleanup::CleanupTask::default(),

@@ -58,7 +58,7 @@ impl ExecutionEngine {
         if !self.core.config.enable_auto_cleanup {
             return;
         }
-        match self.core.driver.ready() {
+        match self.core.shared.runtime.start() {
             Ok(()) => self.core.cleanup.start(&self.core),
             Err(error) => tracing::error!(%error, "the cleanup task could not be started"),
         }
@@ -80,7 +80,7 @@ impl CleanupTask {
         }
         let (stop, shared) = (Arc::clone(&self.stop), Arc::clone(&core.shared));
         let retention = RetentionPolicy::of(&core.config);
-        core.driver.spawn(async move {
+        core.shared.runtime.spawn(async move {
             tokio::select! {
                 () = stop.notified() => {}
                 () = forget_expired(&shared, retention) => {}

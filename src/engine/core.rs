@@ -19,7 +19,6 @@ use crate::output::{
     ExcessPolicy, Journal, JournalLimits, KeepPolicy, LogTargets, OutputSettings, View,
 };
 use crate::prepare::{self, PreparedRequest, RequestRules};
-use crate::runtime::WorkerPool;
 use crate::store::{AdmissionError, ExecutionInfo, Origin, RequestNotes};
 use crate::types::{ExecutionOptions, ExecutionRequest, StdinSource};
 
@@ -28,7 +27,6 @@ pub(super) struct EngineCore {
     pub(super) config: ExecutionConfig,
     pub(super) settings: EngineSettings,
     pub(super) shared: Arc<ExecutionContext>,
-    pub(super) driver: WorkerPool,
     pub(super) stage: Arc<HandlerPool>,
     pub(super) audience: RwLock<HandlerSet>,
     pub(super) cleanup: cleanup::CleanupTask,
@@ -73,7 +71,8 @@ impl EngineCore {
         let (group, priority) = (prepared.group, options.priority);
         let ask = AdmissionRequest { group, priority, policy };
         let execution = self.assemble(request, options, prepared)?;
-        self.driver.ready().map_err(no_threads)?;
+        self.shared.runtime.start().map_err(no_threads)?;
+        // From here on the id is taken. What is refused before has left nothing behind.
         let active = Arc::clone(&execution.active);
         let registry = &self.shared.registry;
         match registry.admit(active.info().id, &active, origin, ask).map_err(refused)? {
@@ -128,8 +127,9 @@ impl EngineCore {
             active.publish_record(None);
         })?;
         let cx = PhaseContext::new(active, Arc::clone(&self.shared), publisher);
-        let guard = CompletionGuard::new(cx, Admitted::Permit(permit));
-        self.driver.spawn(execution::run(execution::launch(guard, spec, logs, retry)));
+        let mut guard = CompletionGuard::new(cx, Admitted::Permit(permit));
+        let launched = execution::launch(&mut guard, spec, logs);
+        self.shared.runtime.spawn(execution::run(guard, launched, retry));
         Ok(())
     }
 
@@ -138,9 +138,10 @@ impl EngineCore {
         let NewExecution { active, publisher, mut spec, logs, retry } = execution;
         active.set_queue_slot(ticket.slot());
         spec.stay_in_current_dir();
+        let spec = Box::new(spec);
         let cx = PhaseContext::new(active, Arc::clone(&self.shared), publisher);
         let guard = CompletionGuard::new(cx, Admitted::Ticket(ticket));
-        self.driver.spawn(QueuedExecution { guard, spec, logs, retry }.run());
+        self.shared.runtime.spawn(QueuedExecution { guard, spec, logs, retry }.run());
     }
 
     pub(super) fn rules(&self) -> RequestRules<'_> {
@@ -182,7 +183,7 @@ impl EngineCore {
         timeout: Option<Duration>,
         source: StdinSource,
         options: &ExecutionOptions,
-    ) -> (StdinWriter, Box<ExecutionParams>) {
+    ) -> (StdinWriter, ExecutionParams) {
         let EngineSettings { stop, drain, max_pause, .. } = self.settings;
         let grace = options.stop_grace_ms.map(Duration::from_millis);
         let stop = StopSequence {
@@ -191,13 +192,13 @@ impl EngineCore {
             kill_signal: options.final_signal.unwrap_or(stop.kill_signal),
         };
         let (stdin, feed) = stdin_pair(&source);
-        let params = Box::new(ExecutionParams {
+        let params = ExecutionParams {
             timing: TimeLimits { timeout, stop, drain, max_pause },
             leftovers: options.leftovers,
             limits: (!options.limits.is_empty()).then(|| Box::new(options.limits)),
             stdin: source,
             feed,
-        });
+        };
         (stdin, params)
     }
 

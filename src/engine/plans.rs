@@ -89,7 +89,7 @@ impl ExecutionEngine {
         let owner = JournalOwner { id, accepted_at: started_at };
         let journal = Arc::new(Journal::new(owner, "".into(), self.core.holding()));
         let publisher = self.core.publisher(Arc::clone(&journal))?;
-        self.core.driver.ready_for_plans().map_err(no_threads)?;
+        self.core.shared.runtime.start().map_err(no_threads)?;
 
         let profile = PlanInfo {
             id,
@@ -234,7 +234,9 @@ impl PlanBackend for EngineBackend {
         request: ExecutionRequest,
         options: &ExecutionOptions,
     ) -> Result<Arc<ActiveExecution>> {
-        self.0.start(&request, options, Origin::Step(plan))
+        // Starting a program blocks this worker for as long as `vfork` does. The executions on it go to
+        // another thread for that time.
+        tokio::task::block_in_place(|| self.0.start(&request, options, Origin::Step(plan)))
     }
 
     fn release(&self, plan: &Arc<ActivePlan>, step: Uuid) {
@@ -242,7 +244,7 @@ impl PlanBackend for EngineBackend {
     }
 
     fn spawn(&self, task: BoxFuture<'static, ()>) {
-        self.0.driver.plan(task);
+        self.0.shared.runtime.spawn(task);
     }
 
     fn plan_ended(&self, plan: &Arc<ActivePlan>) {

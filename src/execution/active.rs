@@ -1,4 +1,5 @@
-//! An execution that has not ended, as everything outside its task sees it: state, requests, record.
+//! An execution that has not ended, as everything outside its task sees it: state, requests,
+//! record.
 
 use std::io;
 use std::pin::pin;
@@ -21,8 +22,8 @@ use crate::types::{Ending, ExecutionStatus, ExecutionSummary, RetryPolicy};
 
 /// Shared handle of an execution that has not ended.
 ///
-/// Its ending can be decided from outside ([`decide`](Self::decide)) or by its task; the state machine
-/// takes the first. The task learns of it by `wake`.
+/// Its ending can be decided from outside ([`decide`](Self::decide)) or by its task; the state
+/// machine takes the first. The task learns of it by `wake`.
 #[derive(Debug)]
 pub(crate) struct ActiveExecution {
     info: ExecutionInfo,
@@ -116,7 +117,8 @@ impl ActiveExecution {
         let _once = self.permit_granted.set(Instant::now());
     }
 
-    /// Returns from when its time runs: since it was accepted, or since the permit it had to wait for.
+    /// Returns from when its time runs: since it was accepted, or since the permit it had to wait
+    /// for.
     pub(super) fn run_start(&self) -> Instant {
         match self.permit_granted.get() {
             Some(granted) => *granted,
@@ -155,8 +157,8 @@ impl ActiveExecution {
         self.with_state(|state| state.apply(input))
     }
 
-    /// Decides the ending from outside the task, which it wakes. Returns the ending that was decided
-    /// before, if there is one.
+    /// Decides the ending from outside the task, which it wakes. Returns the ending that was
+    /// decided before, if there is one.
     pub(crate) fn decide(&self, ending: Ending) -> Result<(), Ending> {
         let decided =
             self.with_state(|state| match state.apply(StateInput::Decide(ending.clone())) {
@@ -169,8 +171,8 @@ impl ActiveExecution {
         decided
     }
 
-    /// Ends the execution because its engine shuts down, within this grace. One that is being stopped
-    /// already has no longer than that from now on.
+    /// Ends the execution because its engine shuts down, within this grace. One that is being
+    /// stopped already has no longer than that from now on.
     pub(crate) fn shut_down(&self, grace: Duration) {
         let mut shortest = self.grace.lock().unwrap_or_else(PoisonError::into_inner);
         *shortest = Some(shortest.map_or(grace, |shortest| shortest.min(grace)));

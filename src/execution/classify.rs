@@ -6,7 +6,8 @@ use execution_engine_process::{Child, Exit, Limits, Signal, TreeUsage as Counted
 
 use crate::types::{Ending, ResourceLimit, ResourceUsage, TreeUsage};
 
-/// Returns the ending for an exit: how the program ended, or the limit for which the system ended it.
+/// Returns the ending for an exit: how the program ended, or the limit for which the system ended
+/// it.
 pub(super) fn classify_exit(exit: Exit, limits: Option<&Limits>, child: &Child) -> Ending {
     if let Some(limit) = limits.and_then(|limits| exceeded_limit(exit, limits, child)) {
         return Ending::ResourceLimit { limit };
@@ -26,8 +27,9 @@ fn exceeded_limit(exit: Exit, limits: &Limits, child: &Child) -> Option<Resource
     let Exit::Signaled { signal, .. } = exit else { return None };
     match (limits.cpu_seconds, limits.file_size_bytes) {
         (Some(_), _) if signal == Signal::CpuLimit.number() => Some(ResourceLimit::CpuTime),
-        // A program that ignores SIGXCPU is killed after another second of CPU time. The kernel counts
-        // ticks for the limit but reports the exact time, which may be shorter: hence the margin.
+        // A program that ignores SIGXCPU is killed after another second of CPU time. The kernel
+        // counts ticks for the limit but reports the exact time, which may be shorter: hence the
+        // margin.
         (Some(seconds), _) if signal == Signal::Kill.number() => {
             let used_up = Duration::from_secs(seconds.saturating_add(1)).mul_f64(0.95);
             let used = child.cpu_time()? + Duration::from_millis(500);

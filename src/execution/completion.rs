@@ -8,7 +8,6 @@ use execution_engine_process::{Exit, Reaped, TreeUsage};
 
 use super::classify::usage;
 use super::context::PhaseContext;
-use super::run::boxed;
 use super::state::StateInput;
 use crate::admission::Admitted;
 use crate::output::ExecutionLogs;
@@ -35,28 +34,19 @@ pub(super) struct AttemptOutcome {
     pub(super) output_error: Option<String>,
 }
 
-/// Completes an execution: first its logs, if it has any, then its record.
-pub(super) async fn complete(guard: CompletionGuard, logs: ExecutionLogs, outcome: AttemptOutcome) {
-    if logs.is_empty() {
-        guard.complete(outcome);
-    } else {
-        boxed(complete_with_logs(guard, logs, outcome)).await;
-    }
-}
-
-async fn complete_with_logs(
-    guard: CompletionGuard,
+/// Completes the logs of an execution, before its record: whoever sees that can read them.
+pub(super) async fn complete_logs(
+    cx: &PhaseContext,
     mut logs: ExecutionLogs,
-    mut outcome: AttemptOutcome,
+    outcome: &mut AttemptOutcome,
 ) {
-    if let Some(ending) = guard.active.decision() {
-        let seen = guard.publisher.journal().seen();
-        logs.footer(&ending, guard.active.run_start().elapsed(), seen);
+    if let Some(ending) = cx.active.decision() {
+        let seen = cx.publisher.journal().seen();
+        logs.footer(&ending, cx.active.run_start().elapsed(), seen);
     }
     if let Some(error) = logs.finish(FILE_LIMIT).await {
         outcome.output_error = Some(error);
     }
-    guard.complete(outcome);
 }
 
 impl CompletionGuard {
@@ -78,8 +68,8 @@ impl CompletionGuard {
     /// Stores the record, returns the permit, wakes the waiters and publishes the terminal event.
     ///
     /// Each step is one that the next one's observer relies on: an execution that gets the permit
-    /// finds this one ended, a waiter finds the record, and a subscriber who sees the terminal event
-    /// finds result, status and permit.
+    /// finds this one ended, a waiter finds the record, and a subscriber who sees the terminal
+    /// event finds result, status and permit.
     fn complete_once(&mut self, outcome: AttemptOutcome) {
         self.is_completed = true;
         let status_before = self.active.status();

@@ -13,6 +13,7 @@ use super::state::StateInput;
 use crate::error::ExecutionError;
 use crate::events::{Broadcaster, Publisher};
 use crate::output::{ExecutionLogs, LogHeader, LogTargets, OverflowDir};
+use crate::runtime::EngineRuntime;
 use crate::store::{Record, Registry, RetentionPolicy};
 use crate::types::{Attempt, ContainmentReceipt, Ending, ExecutionEvent};
 
@@ -23,14 +24,16 @@ pub(crate) const MAX_LATE_LOGS: usize = 64;
 pub(crate) struct ExecutionContext {
     pub(crate) registry: Arc<Registry<ActiveExecution>>,
     pub(crate) containment: Containment,
+    pub(crate) runtime: EngineRuntime,
     /// Enforced whenever an execution ends; None leaves that to explicit calls.
     pub(crate) retention: Option<RetentionPolicy>,
     /// Notified when an execution has ended.
     pub(crate) ended: Notify,
     /// Subscriptions to all executions.
     pub(crate) hub: Arc<Broadcaster>,
-    /// Directory of the readable logs, if they are removed with their records. Locked while a log is
-    /// opened or removed: once an execution is forgotten, the next one may have its id and its log.
+    /// Directory of the readable logs, if they are removed with their records. Locked while a log
+    /// is opened or removed: once an execution is forgotten, the next one may have its id and its
+    /// log.
     pub(crate) forgotten_logs: Option<Mutex<PathBuf>>,
     pub(crate) overflow_dir: Arc<OverflowDir>,
     /// Bounds how many executions that ended in the queue write a log at a time.
@@ -133,7 +136,8 @@ impl PhaseContext {
         self.publisher.event(Utc::now(), event);
     }
 
-    /// Decides the ending unless it is decided. The first cause wins, so coming second is no failure.
+    /// Decides the ending unless it is decided. The first cause wins, so coming second is no
+    /// failure.
     pub(super) fn decide(&self, ending: Ending) {
         let _first = self.active.apply(StateInput::Decide(ending));
     }

@@ -35,8 +35,8 @@ pub(super) struct ControlRequest {
     pub(super) reply: oneshot::Sender<io::Result<u32>>,
 }
 
-/// Control requests that the supervisor has not carried out yet. It is closed once the ending of the
-/// attempt is decided, so that no caller waits for a reply that never comes.
+/// Control requests that the supervisor has not carried out yet. It is closed once the ending of
+/// the attempt is decided, so that no caller waits for a reply that never comes.
 #[derive(Debug, Default)]
 pub(super) struct ControlInbox(Mutex<InboxState>);
 
@@ -78,8 +78,8 @@ impl ControlInbox {
         *self.lock() = InboxState::default();
     }
 
-    /// Turns requests away from now on. Those that are inside get no reply, which their callers see as
-    /// an execution that has ended.
+    /// Turns requests away from now on. Those that are inside get no reply, which their callers see
+    /// as an execution that has ended.
     pub(super) fn close(&self) {
         *self.lock() = InboxState::Closed;
     }

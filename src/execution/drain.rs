@@ -12,7 +12,8 @@ use super::run::boxed;
 use crate::output::{ExecutionLogs, OutputFailure, OutputReader, ReadStep};
 use crate::types::Ending;
 
-/// Bytes that the pipes of a program may hold at its end, if it has made them as large as a user may.
+/// Bytes that the pipes of a program may hold at its end, if it has made them as large as a user
+/// may.
 const MAX_IN_PIPES: u64 = 2 * 1024 * 1024;
 
 /// Reads the output while `work` is under way, and returns what `work` does.
@@ -38,8 +39,8 @@ pub(super) async fn read_while<T>(
 
 /// Reads what is in the pipes, within the drain limit.
 ///
-/// It never waits for the end of a stream: a process out of our reach may hold a pipe open for ever.
-/// It asks the kernel itself, because the reactor may not have reported the last bytes yet.
+/// It never waits for the end of a stream: a process out of our reach may hold a pipe open for
+/// ever. It asks the kernel itself, because the reactor may not have reported the last bytes yet.
 ///
 /// Handlers that are behind do not hold this up: what pipes can hold fits beside their queues. They
 /// do hold up a survivor that writes on and on.
@@ -95,29 +96,31 @@ async fn drain_pipes(
     reader.complete_files().await
 }
 
-/// Completes the files and closes the pipes. Returns the logs for their last words, and what went
-/// wrong beside the ending.
-pub(super) async fn close_output(
+/// Completes the overflow files. Returns what was lost, unless the ending says so.
+pub(super) async fn complete_output(
     cx: &PhaseContext,
-    mut reader: OutputReader,
-) -> (ExecutionLogs, Option<String>) {
-    let unfinished = match reader.has_files() {
-        true => boxed(complete_files(&mut reader)).await,
-        false => None,
-    };
-    // An ending that says that output was lost says why.
-    let is_ending = matches!(cx.active.decision(), Some(Ending::OutputLost { .. }));
-    let error = unfinished.or_else(|| if is_ending { None } else { reader.loss() });
-    let logs = reader.close();
-    cx.publisher.tell();
-    (logs, error)
+    reader: &mut OutputReader,
+) -> Option<String> {
+    if reader.has_files() && !boxed(files_completed(reader)).await {
+        return Some("the disk did not answer in time".to_string());
+    }
+    match cx.active.decision() {
+        Some(Ending::OutputLost { .. }) => None,
+        _ => reader.loss(),
+    }
 }
 
-/// Writes the last bytes of the overflow files. Returns what went wrong beside what the reader itself
-/// reports.
-async fn complete_files(reader: &mut OutputReader) -> Option<String> {
-    let completed = timeout(FILE_LIMIT, reader.complete_files()).await;
-    completed.err().map(|_| "the disk did not answer in time".to_string())
+async fn files_completed(reader: &mut OutputReader) -> bool {
+    // What goes wrong here the reader counts as a loss.
+    timeout(FILE_LIMIT, reader.complete_files()).await.is_ok()
+}
+
+/// Closes the pipes and publishes what is left of the last line. Returns the logs for their last
+/// words.
+pub(super) fn close_output(cx: &PhaseContext, reader: OutputReader) -> ExecutionLogs {
+    let logs = reader.close();
+    cx.publisher.tell();
+    logs
 }
 
 fn accept(cx: &PhaseContext, step: ReadStep) {

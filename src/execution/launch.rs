@@ -1,5 +1,5 @@
-//! Launch: starts the program on the caller's thread, and again on a worker if the system refuses it
-//! for the moment.
+//! Launch: starts the program on the caller's thread, and again on a worker if the system refuses
+//! it for the moment.
 
 use std::io;
 use std::path::Path;
@@ -11,10 +11,9 @@ use execution_engine_process::{
 };
 
 use super::active::ActiveExecution;
-use super::completion::{AttemptOutcome, CompletionGuard};
+use super::completion::AttemptOutcome;
 use super::context::PhaseContext;
-use super::retry::RetryContext;
-use super::run::{boxed, unboxed};
+use super::run::boxed;
 use super::stdin::{StdinFeed, StdinFeeder, stdin_pair};
 use super::termination::{self, StopSequence, stop_tree};
 use crate::output::{ExecutionLogs, OutputReader, OutputSettings};
@@ -30,7 +29,7 @@ const RETRY_DELAYS_MS: [u64; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 pub(crate) struct AttemptSpec {
     pub(crate) launch: Launch,
     pub(crate) output: OutputSettings,
-    pub(crate) params: Box<ExecutionParams>,
+    pub(crate) params: ExecutionParams,
 }
 
 /// What the options of one execution ask of its phases.
@@ -56,25 +55,19 @@ pub(crate) struct TimeLimits {
     pub(crate) max_pause: Duration,
 }
 
-/// An execution whose attempt has been launched, on its way to a worker.
-pub(crate) struct StartedExecution {
-    pub(super) guard: CompletionGuard,
-    pub(super) launched: LaunchedProgram,
-    pub(super) retry: Option<Box<RetryContext>>,
-}
-
 /// A program that was launched, and what its supervision needs.
-pub(super) struct LaunchedProgram {
+pub(crate) struct LaunchedProgram {
     outcome: LaunchOutcome,
     logs: ExecutionLogs,
     output: OutputSettings,
-    params: Box<ExecutionParams>,
+    params: ExecutionParams,
 }
 
-/// How the first try to start a program went.
+/// How starting a program went.
 enum LaunchOutcome {
-    Running(Box<Spawned>),
-    Retry(Box<Launch>, SpawnError),
+    Running(Spawned),
+    /// The system has refused it, perhaps only for the moment.
+    Refused(Box<Launch>, SpawnError),
     Failed(Ending),
 }
 
@@ -99,18 +92,19 @@ pub(super) enum FailedLaunch {
 impl AttemptSpec {
     /// Returns a copy for another attempt, with an input of its own.
     pub(crate) fn for_another_attempt(&self) -> Self {
-        let ExecutionParams { timing, leftovers, limits, stdin, .. } = &*self.params;
-        let params = Box::new(ExecutionParams {
+        let ExecutionParams { timing, leftovers, limits, stdin, .. } = &self.params;
+        let params = ExecutionParams {
             timing: *timing,
             leftovers: *leftovers,
             limits: limits.clone(),
             stdin: stdin.clone(),
             feed: stdin_pair(stdin).1,
-        });
+        };
         Self { launch: self.launch.clone(), output: self.output.clone(), params }
     }
 
-    /// Fixes the working directory for a program that starts later: the host may be elsewhere by then.
+    /// Fixes the working directory for a program that starts later: the host may be elsewhere by
+    /// then.
     pub(crate) fn stay_in_current_dir(&mut self) {
         let dir = self.launch.working_dir.take();
         self.launch.working_dir = dir.or_else(prepare::current_dir);
@@ -119,36 +113,32 @@ impl AttemptSpec {
 
 /// Begins an attempt: starts its program, and publishes that it runs.
 ///
-/// This happens on the caller's thread, which it blocks for as long as `vfork` does. A single thread
-/// that starts all programs would be a queue in front of every caller.
+/// This happens on the caller's thread, which it blocks for as long as `vfork` does. A single
+/// thread that starts all programs would be a queue in front of every caller.
 pub(crate) fn launch(
-    mut guard: CompletionGuard,
+    cx: &mut PhaseContext,
     spec: AttemptSpec,
     logs: ExecutionLogs,
-    retry: Option<Box<RetryContext>>,
-) -> Box<StartedExecution> {
-    guard.begin_attempt();
+) -> Box<LaunchedProgram> {
+    cx.begin_attempt();
     let AttemptSpec { mut launch, output, params } = spec;
     let outcome = match prepare::open_stdin(&params.stdin) {
         Ok(stdin) => {
             launch.stdin = stdin;
-            first_try(&guard.engine.containment, launch)
+            first_try(&cx.engine.containment, launch)
         }
         Err(error) => {
             LaunchOutcome::Failed(Ending::SpawnFailed { reason: error.to_string(), os_error: None })
         }
     };
-    if let LaunchOutcome::Running(spawned) = &outcome {
-        guard.publish_started(spawned.child.id());
-    }
-    let launched = LaunchedProgram { outcome, logs, output, params };
-    Box::new(StartedExecution { guard, launched, retry })
+    outcome.publish(cx);
+    Box::new(LaunchedProgram { outcome, logs, output, params })
 }
 
 fn first_try(containment: &Containment, launch: Launch) -> LaunchOutcome {
     match containment.spawn(&launch) {
-        Ok(spawned) => LaunchOutcome::Running(Box::new(spawned)),
-        Err(error) if error.is_transient() => LaunchOutcome::Retry(Box::new(launch), error),
+        Ok(spawned) => LaunchOutcome::Running(spawned),
+        Err(error) if error.is_transient() => LaunchOutcome::Refused(Box::new(launch), error),
         Err(error) => LaunchOutcome::Failed(spawn_failed(&error, &launch)),
     }
 }
@@ -157,55 +147,62 @@ fn first_try(containment: &Containment, launch: Launch) -> LaunchOutcome {
 async fn try_again(
     containment: &Containment,
     launch: &Launch,
-    mut error: SpawnError,
+    error: &mut SpawnError,
     active: &ActiveExecution,
-) -> Result<Box<Spawned>, Ending> {
+) -> Option<LaunchOutcome> {
     for delay in RETRY_DELAYS_MS {
         tokio::select! {
             () = active.ending_decided() => break,
             () = tokio::time::sleep(Duration::from_millis(delay)) => {}
         }
         match containment.spawn(launch) {
-            Ok(spawned) => return Ok(Box::new(spawned)),
-            Err(next) if next.is_transient() => error = next,
-            Err(last) => return Err(spawn_failed(&last, launch)),
+            Ok(spawned) => return Some(LaunchOutcome::Running(spawned)),
+            Err(next) if next.is_transient() => *error = next,
+            Err(last) => return Some(LaunchOutcome::Failed(spawn_failed(&last, launch))),
         }
     }
-    Err(spawn_failed(&error, launch))
+    None
 }
 
 impl LaunchedProgram {
-    /// Waits until the program runs, and registers it with the reactor of this worker.
+    /// Waits until the program runs, and registers it with the reactor of this runtime.
     pub(super) async fn running(
-        self,
+        mut self: Box<Self>,
         cx: &PhaseContext,
     ) -> Result<Box<RunningProgram>, Box<FailedLaunch>> {
-        let Self { outcome, logs, output, params } = self;
-        let started = match outcome {
-            LaunchOutcome::Running(spawned) => Ok(spawned),
-            LaunchOutcome::Failed(ending) => Err(ending),
-            LaunchOutcome::Retry(launch, error) => {
-                let containment = &cx.engine.containment;
-                let started = boxed(try_again(containment, &launch, error, &cx.active)).await;
-                started.inspect(|spawned| cx.publish_started(spawned.child.id()))
+        if let LaunchOutcome::Refused(launch, error) = &mut self.outcome {
+            let retried = try_again(&cx.engine.containment, launch, error, &cx.active);
+            if let Some(outcome) = boxed(retried).await {
+                outcome.publish(cx);
+                self.outcome = outcome;
             }
-        };
-        match started {
-            Ok(spawned) => RunningProgram::register(spawned, logs, output, params),
-            Err(ending) => Err(Box::new(FailedLaunch::NotStarted { logs, ending })),
+        }
+        RunningProgram::register(*self)
+    }
+}
+
+impl LaunchOutcome {
+    fn publish(&self, cx: &PhaseContext) {
+        if let Self::Running(spawned) = self {
+            cx.publish_started(spawned.child.id());
         }
     }
 }
 
 impl RunningProgram {
-    fn register(
-        spawned: Box<Spawned>,
-        logs: ExecutionLogs,
-        output: OutputSettings,
-        params: Box<ExecutionParams>,
-    ) -> Result<Box<Self>, Box<FailedLaunch>> {
-        let Spawned { mut child, stdin, mut stdout, mut stderr } = unboxed(spawned);
-        let ExecutionParams { timing, leftovers, limits, feed, .. } = unboxed(params);
+    fn register(launched: LaunchedProgram) -> Result<Box<Self>, Box<FailedLaunch>> {
+        let LaunchedProgram { outcome, logs, output, params } = launched;
+        let Spawned { mut child, stdin, mut stdout, mut stderr } = match outcome {
+            LaunchOutcome::Running(spawned) => spawned,
+            LaunchOutcome::Failed(ending) => {
+                return Err(Box::new(FailedLaunch::NotStarted { logs, ending }));
+            }
+            LaunchOutcome::Refused(launch, error) => {
+                let ending = spawn_failed(&error, &launch);
+                return Err(Box::new(FailedLaunch::NotStarted { logs, ending }));
+            }
+        };
+        let ExecutionParams { timing, leftovers, limits, feed, .. } = params;
         let registered = child
             .register()
             .and_then(|()| stdout.register())
@@ -224,8 +221,8 @@ impl RunningProgram {
     }
 }
 
-/// Decides the ending of an attempt that has no program to supervise, and stops one that runs all the
-/// same.
+/// Decides the ending of an attempt that has no program to supervise, and stops one that runs all
+/// the same.
 pub(super) async fn finish_failed_launch(
     cx: &PhaseContext,
     failed: Box<FailedLaunch>,

@@ -1,23 +1,24 @@
 //! The life of one execution, from its launch to its record.
 //!
-//! A request is checked and resolved by `prepare`, admitted by the registry (`store`, with the limits
-//! of `admission`), and then goes through these files in this order; [`run`] shows it on one screen:
+//! A request is checked and resolved by `prepare`, admitted by the registry (`store`, with the
+//! limits of `admission`), and then goes through these files in this order; `run.rs` shows it on
+//! one screen:
 //!
 //! | phase | file | what it promises |
 //! |---|---|---|
 //! | wait for a permit | `queued.rs` | a queued execution has no process and no open file |
 //! | launch | `launch.rs` | the program runs, or there is an ending that says why not |
-//! | supervise | `supervise.rs` | waits for exit, control request or deadline; the first cause wins |
+//! | supervise | `supervise.rs` | waits for exit, request or deadline; the first cause wins |
 //! | classify | `classify.rs` | the exit becomes an [`Ending`](crate::types::Ending) |
 //! | terminate | `termination.rs` | nothing of the tree is left, or the receipt names it |
 //! | drain | `drain.rs` | everything that was written is read, in bounded time |
-//! | next attempt | `retry.rs` | a failed attempt is followed by another, if the request asks for it |
-//! | complete | `completion.rs` | exactly one record, permit returned, waiters woken, in this order |
+//! | next attempt | `retry.rs` | a failed attempt is followed by another, if that was asked for |
+//! | complete | `completion.rs` | one record, permit returned, waiters woken, in this order |
 //!
 //! One task owns an execution. Others see it as an [`ActiveExecution`] (`active.rs`): they decide
-//! its ending, send control requests (`control.rs`) and write to its standard input (`stdin.rs`). What
-//! may happen when is decided by a pure state machine (`state.rs`); time is kept by a deadline that
-//! pauses stop (`deadline.rs`). `context.rs` has what is shared between phases and executions.
+//! its ending, send control requests (`control.rs`) and write to its standard input (`stdin.rs`).
+//! What may happen when is decided by a pure state machine (`state.rs`); time is kept by a deadline
+//! that pauses stop (`deadline.rs`). `context.rs` has what is shared between phases and executions.
 
 mod active;
 mod classify;

@@ -1,8 +1,9 @@
-//! An execution in the admission queue: a checked and resolved request, without process or open file.
+//! An execution in the admission queue: a checked and resolved request, without process or open
+//! file.
 
 use std::sync::Arc;
 
-use super::completion::{AttemptOutcome, CompletionGuard, complete};
+use super::completion::{AttemptOutcome, CompletionGuard, complete_logs};
 use super::launch::{AttemptSpec, launch};
 use super::retry::RetryContext;
 use super::run::{boxed, run};
@@ -13,7 +14,8 @@ use crate::types::Ending;
 /// Everything that is needed to start an execution when it gets its permit.
 pub(crate) struct QueuedExecution {
     pub(crate) guard: CompletionGuard,
-    pub(crate) spec: AttemptSpec,
+    /// On the heap, so that it is freed when the program runs.
+    pub(crate) spec: Box<AttemptSpec>,
     pub(crate) logs: LogTargets,
     pub(crate) retry: Option<Box<RetryContext>>,
 }
@@ -27,7 +29,10 @@ impl QueuedExecution {
         }
         let working_dir = spec.launch.working_dir.as_deref();
         match guard.engine.open_logs(&logs, &guard.active, working_dir) {
-            Ok(logs) => boxed(run(launch(guard, spec, logs, retry))).await,
+            Ok(logs) => {
+                let launched = launch(&mut guard, *spec, logs);
+                boxed(run(guard, launched, retry)).await;
+            }
             Err(error) => {
                 // Another attempt would run without the log that was asked for.
                 guard.active.forbid_retry();
@@ -38,8 +43,8 @@ impl QueuedExecution {
     }
 }
 
-/// Waits for the permit. Returns false if the execution was stopped before; its place in the queue is
-/// given back then.
+/// Waits for the permit. Returns false if the execution was stopped before; its place in the queue
+/// is given back then.
 async fn wait_for_permit(guard: &mut CompletionGuard) -> bool {
     let Some(Admitted::Ticket(mut ticket)) = guard.admitted.take() else { return true };
     let permit = tokio::select! {
@@ -54,7 +59,7 @@ async fn wait_for_permit(guard: &mut CompletionGuard) -> bool {
 }
 
 /// Completes an execution that was stopped in the queue, with a log that says so.
-async fn end_in_queue(guard: CompletionGuard, spec: AttemptSpec, logs: LogTargets) {
+async fn end_in_queue(guard: CompletionGuard, spec: Box<AttemptSpec>, logs: LogTargets) {
     let engine = Arc::clone(&guard.engine);
     // A whole queue may be stopped at once, and a host has few descriptors.
     let _turn = engine.late_logs.acquire().await;
@@ -65,5 +70,6 @@ async fn end_in_queue(guard: CompletionGuard, spec: AttemptSpec, logs: LogTarget
             outcome.output_error = Some(error.to_string());
             ExecutionLogs::default()
         });
-    complete(guard, logs, outcome).await;
+    complete_logs(&guard, logs, &mut outcome).await;
+    guard.complete(outcome);
 }

@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use super::classify::usage;
-use super::completion::{AttemptOutcome, CompletionGuard};
+use super::completion::AttemptOutcome;
 use super::context::PhaseContext;
-use super::launch::{AttemptSpec, StartedExecution, launch};
+use super::launch::{AttemptSpec, LaunchedProgram, launch};
 use super::state::StateInput;
 use crate::output::ExecutionLogs;
 use crate::time;
@@ -52,16 +52,15 @@ pub(super) async fn backoff(
 }
 
 /// Launches the next attempt. It takes control requests again, and its output is kept from its
-/// beginning; the journal goes on in one sequence.
-pub(super) fn next_attempt(
-    guard: CompletionGuard,
-    retry: Box<RetryContext>,
+/// beginning; the journal continues in one sequence.
+pub(super) fn launch_again(
+    cx: &mut PhaseContext,
+    retry: &RetryContext,
     logs: ExecutionLogs,
-) -> Box<StartedExecution> {
-    guard.active.inbox().open();
-    guard.publisher.journal().start_over();
-    let spec = retry.spec.for_another_attempt();
-    launch(guard, spec, logs, Some(retry))
+) -> Box<LaunchedProgram> {
+    cx.active.inbox().open();
+    cx.publisher.journal().start_over();
+    launch(cx, retry.spec.for_another_attempt(), logs)
 }
 
 /// Keeps what the result says of an attempt that is over.

@@ -2,37 +2,47 @@
 
 use std::pin::Pin;
 
+use execution_engine_process::Child;
+
 use super::classify::classify_exit;
-use super::completion::{AttemptOutcome, complete};
+use super::completion::{AttemptOutcome, CompletionGuard, complete_logs};
 use super::context::PhaseContext;
-use super::drain::{close_output, drain};
-use super::launch::{LaunchedProgram, RunningProgram, StartedExecution, finish_failed_launch};
-use super::retry::{backoff, next_attempt};
+use super::drain::{close_output, complete_output, drain};
+use super::launch::{LaunchedProgram, finish_failed_launch};
+use super::retry::{RetryContext, backoff, launch_again};
 use super::supervise::supervise;
 use super::termination::terminate;
 use crate::output::ExecutionLogs;
 use crate::types::ContainmentReceipt;
 
 /// Runs an execution whose first attempt has been launched, up to its record.
-pub(crate) async fn run(started: Box<StartedExecution>) {
-    let mut current = started;
+pub(crate) async fn run(
+    mut guard: CompletionGuard,
+    mut launched: Box<LaunchedProgram>,
+    retry: Option<Box<RetryContext>>,
+) {
     loop {
-        let StartedExecution { mut guard, launched, retry } = unboxed(current);
-        let (mut logs, outcome) = run_attempt(&guard, launched).await;
-        let Some(retry) = retry else {
-            return complete(guard, logs, outcome).await;
-        };
-        match boxed(backoff(&mut guard, &retry, &mut logs, outcome)).await {
-            Ok(()) => current = next_attempt(guard, retry, logs),
-            Err(outcome) => return complete(guard, logs, outcome).await,
+        let (mut logs, mut outcome) = run_attempt(&guard, launched).await;
+        if let Some(retry) = &retry {
+            match boxed(backoff(&mut guard, retry, &mut logs, outcome)).await {
+                Ok(()) => {
+                    launched = launch_again(&mut guard, retry, logs);
+                    continue;
+                }
+                Err(last) => outcome = last,
+            }
         }
+        if !logs.is_empty() {
+            boxed(complete_logs(&guard, logs, &mut outcome)).await;
+        }
+        return guard.complete(outcome);
     }
 }
 
 /// Runs one attempt until its tree is gone and its output is read.
 async fn run_attempt(
     cx: &PhaseContext,
-    launched: LaunchedProgram,
+    launched: Box<LaunchedProgram>,
 ) -> (ExecutionLogs, AttemptOutcome) {
     let mut program = match launched.running(cx).await {
         Ok(program) => program,
@@ -51,25 +61,21 @@ async fn run_attempt(
     let receipt = terminate(cx, &mut program).await;
     // Once the tree is gone, all that it has written is in the pipes.
     drain(cx, &mut program).await;
-    collect(cx, program, receipt).await
+    drop(program.feeder);
+    let mut outcome = reap(program.child, receipt);
+    outcome.output_error = complete_output(cx, &mut program.reader).await;
+    (close_output(cx, program.reader), outcome)
 }
 
-/// Collects what came of an attempt, and gives back what held its tree.
-async fn collect(
-    cx: &PhaseContext,
-    program: Box<RunningProgram>,
-    containment: ContainmentReceipt,
-) -> (ExecutionLogs, AttemptOutcome) {
-    let RunningProgram { mut child, reader, feeder, .. } = unboxed(program);
+/// Reaps the program and gives back what held its tree. This comes before the ending is published:
+/// whoever sees it may start a program in the same cgroup at once.
+fn reap(mut child: Child, containment: ContainmentReceipt) -> AttemptOutcome {
     let tree_usage = child.tree_usage();
     let reaped = child.reap().unwrap_or_else(|error| {
         tracing::warn!(%error, "a child could not be reaped");
         None
     });
-    // Before the ending is published: whoever sees it may start a program in this cgroup at once.
-    drop((child, feeder));
-    let (logs, output_error) = close_output(cx, reader).await;
-    (logs, AttemptOutcome { containment, reaped, tree_usage, output_error })
+    AttemptOutcome { containment, reaped, tree_usage, output_error: None }
 }
 
 /// Moves a future to the heap.
@@ -81,11 +87,4 @@ async fn collect(
 #[inline(never)]
 pub(super) fn boxed<'a, F: Future + Send + 'a>(future: F) -> Pin<Box<F>> {
     Box::pin(future)
-}
-
-/// Moves a value out of its box and frees the box, which a pattern would keep until the last part of
-/// the value is dropped.
-#[expect(clippy::boxed_local, reason = "freeing the box is the purpose")]
-pub(super) fn unboxed<T>(boxed: Box<T>) -> T {
-    *boxed
 }

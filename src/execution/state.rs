@@ -1,7 +1,8 @@
 //! The state machine of an execution: pure, and the one place where its ending is decided.
 //!
-//! What may decide it: until an ending is decided, everything that can end an execution. Where another
-//! attempt is to follow, only what wants the execution to end as a whole. After that nothing.
+//! What may decide it: until an ending is decided, everything that can end an execution. Where
+//! another attempt is to follow, only what wants the execution to end as a whole. After that
+//! nothing.
 
 use crate::types::{Ending, ExecutionStatus, RetryPolicy};
 
@@ -37,7 +38,8 @@ enum ExecutionPhase {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum StateInput {
     Started,
-    /// Something ends it, or this attempt: the program by itself, a failed spawn, or a cause to stop it.
+    /// Something ends it, or this attempt: the program by itself, a failed spawn, or a cause to
+    /// stop it.
     Decide(Ending),
     /// The tree of a failed attempt is gone and its output collected.
     BackOff,
@@ -56,7 +58,8 @@ impl ExecutionState {
         Self { phase: ExecutionPhase::Pending, started: false, ending: None, retry, attempt: 1 }
     }
 
-    /// Makes the transition for `input`. The first cause wins: an ending that comes after it is illegal.
+    /// Makes the transition for `input`. The first cause wins: an ending that comes after it is
+    /// illegal.
     pub(crate) fn apply(&mut self, input: StateInput) -> Result<(), IllegalTransition> {
         let next = match (self.phase, input) {
             (ExecutionPhase::Pending, StateInput::Started) => {
@@ -104,8 +107,8 @@ impl ExecutionState {
         retry.is_some_and(|retry| self.attempt < retry.attempts && retry.covers(ending))
     }
 
-    /// Returns the ending as soon as it is decided, which is before the status shows it. While a failed
-    /// attempt is being closed, that is the ending of the attempt.
+    /// Returns the ending as soon as it is decided, which is before the status shows it. While a
+    /// failed attempt is being closed, that is the ending of the attempt.
     pub(crate) fn decided(&self) -> Option<&Ending> {
         self.ending.as_ref().filter(|_| self.phase != ExecutionPhase::BackingOff)
     }
@@ -129,8 +132,8 @@ impl ExecutionState {
     }
 }
 
-/// Returns true if no attempt can follow: the caller wants the execution to end, or the engine cannot
-/// continue it.
+/// Returns true if no attempt can follow: the caller wants the execution to end, or the engine
+/// cannot continue it.
 fn is_final(ending: &Ending) -> bool {
     matches!(
         ending,

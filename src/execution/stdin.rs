@@ -123,17 +123,17 @@ impl Drop for StdinFeeder {
 }
 
 impl StdinFeed {
-    /// Starts to write the input on a task of its own: a program that does not read must not hold up
-    /// its supervision. Must be called on a worker, whose threads hold back the SIGPIPE of a program
-    /// that ends before it has read everything.
+    /// Starts to write the input on a task of its own: a program that does not read must not hold
+    /// up its supervision. Must be called on a worker, whose threads hold back the SIGPIPE of a
+    /// program that ends before it has read everything.
     pub(super) fn start(self, pipe: Option<PipeWriter>) -> io::Result<Option<StdinFeeder>> {
         let Some(mut pipe) = pipe else { return Ok(None) };
         pipe.register()?;
         Ok(Some(StdinFeeder(tokio::spawn(self.feed(pipe)))))
     }
 
-    /// Writes the input. A program that reads no more, or has exited, is no failure: the rest is not
-    /// written.
+    /// Writes the input. A program that reads no more, or has exited, is no failure: the rest is
+    /// not written.
     async fn feed(self, mut pipe: PipeWriter) {
         match self {
             Self::Nothing => {}

@@ -1,5 +1,5 @@
-//! Supervision: one loop that waits for the exit, for control requests and for the deadline while the
-//! output is read.
+//! Supervision: one loop that waits for the exit, for control requests and for the deadline while
+//! the output is read.
 
 use std::future::poll_fn;
 use std::io;
@@ -37,9 +37,9 @@ async fn wait_for_exit(cx: &PhaseContext, child: &mut Child, timing: &TimeLimits
     let mut deadline = PausableDeadline::new(cx.attempt_start(), timing.timeout, timing.max_pause);
     loop {
         // Ties are decided by this order. A stop from outside has already decided the ending in the
-        // state machine, so it comes first. An exit at the deadline is an exit: the program has done
-        // its work in time, and a timeout would stop nothing. No timeout can win any more while its
-        // last output is drained, although the ending is decided only then.
+        // state machine, so it comes first. An exit at the deadline is an exit: the program has
+        // done its work in time, and a timeout would stop nothing. No timeout can win any more
+        // while its last output is drained, although the ending is decided only then.
         let wakeup = tokio::select! {
             biased;
             () = cx.active.woken() => Wakeup::Called,

@@ -1,7 +1,8 @@
-//! Termination: the stop sequence (a signal to the whole tree, a grace, then SIGKILL), and the receipt.
+//! Termination: the stop sequence (a signal to the whole tree, a grace, then SIGKILL), and the
+//! receipt.
 //!
-//! When SIGKILL is sent is decided here, in [`stop_tree`]; how it reaches each process depends on the
-//! containment level:
+//! When SIGKILL is sent is decided here, in [`stop_tree`]; how it reaches each process depends on
+//! the containment level:
 //!
 //! | level | sent by (below `crates/process/src/sys`) |
 //! |---|---|
@@ -29,14 +30,14 @@ const ABANDONED_GRACE: Duration = Duration::from_millis(400);
 /// How long a process may take to die of SIGKILL. One that hangs in the kernel takes longer, and is
 /// named as a survivor.
 const KILL_LIMIT: Duration = Duration::from_secs(3);
-/// How long one SIGKILL is given before the tree is examined and killed again: a process may have been
-/// forked between the examination and the signal.
+/// How long one SIGKILL is given before the tree is examined and killed again: a process may have
+/// been forked between the examination and the signal.
 const KILL_ROUND: Duration = Duration::from_millis(100);
 
 const SURVIVES: &str =
     "it was still alive after SIGKILL; it may hang in the kernel or belong to another user";
-const SUSPECT: &str = "it may belong to the tree, but it runs with the rights of another user, so it \
-                       can be neither examined nor stopped";
+const SUSPECT: &str = "it may belong to the tree, but it runs with the rights of another user, \
+                       so it can be neither examined nor stopped";
 const LEFT: &str = "it was left running, as the options ask";
 
 /// The signals that end a tree, and the time between them.
@@ -85,11 +86,11 @@ pub(super) async fn terminate(
     boxed(stop(cx, program, tree)).await
 }
 
-/// Returns true if processes may be left running: the program ended by itself, and no attempt follows,
-/// for which nothing of this one may be in the way.
+/// Returns true if processes may be left running: the program ended by itself, and no attempt
+/// follows, for which nothing of this one may be in the way.
 fn may_leave(active: &ActiveExecution) -> bool {
-    // Asked first: a cancel that comes in between takes the next attempt away, and is not an ending of
-    // the program's own.
+    // Asked first: a cancel that comes in between takes the next attempt away, and is not an ending
+    // of the program's own.
     let is_last = !active.will_retry();
     is_last && active.decision().is_some_and(|ending| ending.is_own())
 }
