@@ -20,8 +20,8 @@ use crate::types::{ExecutionResult, ExecutionStatus};
 ///
 /// Clones refer to one execution. Dropping a handle stops nothing, and a handle does not keep its
 /// engine alive: when the last [`ExecutionEngine`](crate::ExecutionEngine) is dropped, the
-/// execution is stopped. A handle remains usable when retention has forgotten the execution, and
-/// holds its output in memory until it is dropped.
+/// execution is stopped. A handle remains usable when retention has forgotten the execution. Until
+/// it is dropped, it holds the output in memory and keeps the overflow files.
 ///
 /// ```
 /// use execution_engine::*;
