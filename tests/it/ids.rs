@@ -60,8 +60,9 @@ async fn a_step_that_waits_keeps_its_id_and_one_that_is_skipped_gives_it_back() 
     let engine = engine();
     let [first, second] = [shell("sleep 60"), shell("echo never")];
     let (running, waiting) = (first.id, second.id);
+    let mut records = engine.subscribe_all().await;
     let plan = engine.execute_plan(ExecutionPlan::serial([first, second])).await.unwrap();
-    until_started(&engine, running).await;
+    until_started(&mut records, running).await;
     let taken = engine.execute(shell("true").id(waiting)).await;
     assert_eq!(taken, Err(ExecutionError::DuplicateId(waiting)));
     let other = ExecutionPlan::serial([shell("true").id(waiting)]);
@@ -75,9 +76,13 @@ async fn a_step_that_waits_keeps_its_id_and_one_that_is_skipped_gives_it_back() 
     assert_eq!(result.stdout, "mine\n");
 }
 
-async fn until_started(engine: &ExecutionEngine, id: Uuid) {
-    while engine.get_status(id).await != Ok(ExecutionStatus::Running) {
-        tokio::time::sleep(Duration::from_millis(1)).await;
+async fn until_started(records: &mut Subscription, id: Uuid) {
+    loop {
+        let record = soon("the start", records.next()).await.unwrap();
+        if matches!(record.event, ExecutionEvent::Started { execution_id, .. } if execution_id == id)
+        {
+            return;
+        }
     }
 }
 
