@@ -38,7 +38,7 @@ pub struct EngineBuilder {
     keep_head_and_tail: bool,
     stall_limit: Duration,
     level: Option<Level>,
-    audience: HandlerSet,
+    handlers: HandlerSet,
     admission: Admission,
     groups: Vec<GroupLimit>,
 }
@@ -59,7 +59,7 @@ impl Default for EngineBuilder {
             keep_head_and_tail: false,
             stall_limit: Duration::from_secs(10),
             level: None,
-            audience: HandlerSet::default(),
+            handlers: HandlerSet::default(),
             admission: Admission::default(),
             groups: Vec::new(),
         }
@@ -207,7 +207,7 @@ impl EngineBuilder {
 
     /// Adds a handler, like [`ExecutionEngine::add_event_handler`].
     pub fn event_handler(mut self, handler: Arc<dyn EventHandler>) -> Self {
-        self.audience = self.audience.with(handler);
+        self.handlers = self.handlers.with(handler);
         self
     }
 
@@ -272,7 +272,7 @@ impl EngineBuilder {
             runtime: EngineRuntime::default(),
             retention: self.config.enable_auto_cleanup.then(|| RetentionPolicy::of(&self.config)),
             ended: Notify::new(),
-            hub: Arc::new(Broadcaster::default()),
+            broadcaster: Arc::new(Broadcaster::default()),
             forgotten_logs,
             overflow_dir: Arc::new(OverflowDir::new(self.settings.overflow_disk_limit)),
             late_logs: Semaphore::new(MAX_LATE_LOGS),
@@ -281,8 +281,8 @@ impl EngineBuilder {
             config: self.config,
             settings: self.settings,
             shared: Arc::new(shared),
-            stage: Arc::new(HandlerPool::new(self.stall_limit)),
-            audience: RwLock::new(self.audience),
+            handler_pool: Arc::new(HandlerPool::new(self.stall_limit)),
+            handlers: RwLock::new(self.handlers),
             cleanup: cleanup::CleanupTask::default(),
         });
         ExecutionEngine { _alive: Arc::new(EngineAlive(Arc::clone(&core))), core }

@@ -27,8 +27,8 @@ pub(super) struct EngineCore {
     pub(super) config: ExecutionConfig,
     pub(super) settings: EngineSettings,
     pub(super) shared: Arc<ExecutionContext>,
-    pub(super) stage: Arc<HandlerPool>,
-    pub(super) audience: RwLock<HandlerSet>,
+    pub(super) handler_pool: Arc<HandlerPool>,
+    pub(super) handlers: RwLock<HandlerSet>,
     pub(super) cleanup: cleanup::CleanupTask,
 }
 
@@ -96,7 +96,7 @@ impl EngineCore {
             notes: RequestNotes::of(&request.metadata, prepared.output_log.as_deref()),
         };
         let command = Arc::clone(&info.command);
-        let journal = Arc::new(Journal::new(info.owner(), command, self.holding()));
+        let journal = Arc::new(Journal::new(info.owner(), command, self.journal_limits()));
         let publisher = self.publisher(Arc::clone(&journal))?;
         let (stdin, params) = self.params(prepared.timeout, prepared.stdin, options);
         let partial_after = options.partial_lines_after_ms.map(Duration::from_millis);
@@ -153,19 +153,20 @@ impl EngineCore {
     }
 
     pub(super) fn publisher(&self, journal: Arc<Journal>) -> Result<Publisher> {
-        let audience = self.audience.read().unwrap_or_else(PoisonError::into_inner).clone();
-        if !audience.is_empty() {
-            self.stage.ready().map_err(no_threads)?;
+        let handlers = self.handlers.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if !handlers.is_empty() {
+            self.handler_pool.ready().map_err(no_threads)?;
         }
-        Ok(audience.publisher(journal, self.lens(), &self.stage, Arc::clone(&self.shared.hub)))
+        let broadcaster = Arc::clone(&self.shared.broadcaster);
+        Ok(handlers.publisher(journal, self.view(), &self.handler_pool, broadcaster))
     }
 
     /// Returns what handlers and subscriptions get to see.
-    pub(super) fn lens(&self) -> View {
+    pub(super) fn view(&self) -> View {
         if self.config.stream_output { View::Lines } else { View::Events }
     }
 
-    pub(super) fn holding(&self) -> JournalLimits {
+    pub(super) fn journal_limits(&self) -> JournalLimits {
         JournalLimits {
             limit: self.config.max_output_size_bytes,
             keep: match self.config.oversized_output_strategy {

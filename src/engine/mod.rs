@@ -93,7 +93,7 @@ impl ExecutionEngine {
     /// Adds a handler, which receives the events of every execution that starts from now on,
     /// whichever clone starts it.
     pub fn add_event_handler(&self, handler: Arc<dyn EventHandler>) {
-        let mut handlers = self.core.audience.write().unwrap_or_else(PoisonError::into_inner);
+        let mut handlers = self.core.handlers.write().unwrap_or_else(PoisonError::into_inner);
         *handlers = handlers.with(handler);
     }
 

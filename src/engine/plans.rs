@@ -87,7 +87,7 @@ impl ExecutionEngine {
         let id = plan.id;
         let started_at = Utc::now();
         let owner = JournalOwner { id, accepted_at: started_at };
-        let journal = Arc::new(Journal::new(owner, "".into(), self.core.holding()));
+        let journal = Arc::new(Journal::new(owner, "".into(), self.core.journal_limits()));
         let publisher = self.core.publisher(Arc::clone(&journal))?;
         self.core.shared.runtime.start().map_err(no_threads)?;
 
@@ -176,9 +176,9 @@ impl ExecutionEngine {
     /// # Errors
     /// [`ExecutionError::PlanNotFound`] for an unknown id.
     pub async fn subscribe_plan(&self, id: Uuid) -> Result<PlanSubscription> {
-        let lens = self.core.lens();
-        let own = Subscription::to(Arc::clone(self.plan(id)?.journal()), lens, 0);
-        Ok(PlanSubscription::new(own, self.core.journals(), lens))
+        let view = self.core.view();
+        let own = Subscription::to(Arc::clone(self.plan(id)?.journal()), view, 0);
+        Ok(PlanSubscription::new(own, self.core.journals(), view))
     }
 
     /// Returns all plans that are running or remembered, oldest first. Copies no output.

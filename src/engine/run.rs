@@ -70,7 +70,7 @@ impl ExecutionEngine {
         options: ExecutionOptions,
     ) -> Result<Execution> {
         let active = self.core.start(&request, &options, Origin::Caller)?;
-        Ok(Execution::new(active, self.core.lens()))
+        Ok(Execution::new(active, self.core.view()))
     }
 
     /// Starts an execution and waits for its end.

@@ -50,7 +50,7 @@ impl ExecutionEngine {
     /// # Errors
     /// Those of [`subscribe`](Self::subscribe).
     pub async fn subscribe_from(&self, id: Uuid, after: u64) -> Result<Subscription> {
-        Ok(Subscription::to(self.journal(id)?, self.core.lens(), after))
+        Ok(Subscription::to(self.journal(id)?, self.core.view(), after))
     }
 
     /// Subscribes to an execution with its output as it was read, in chunks of up to 64 KiB that
@@ -105,8 +105,8 @@ impl ExecutionEngine {
     /// # Ok(()) }
     /// ```
     pub async fn subscribe_all(&self) -> Subscription {
-        let hub = Arc::clone(&self.core.shared.hub);
-        Subscription::to_all(hub, self.core.journals(), self.core.lens())
+        let broadcaster = Arc::clone(&self.core.shared.broadcaster);
+        Subscription::to_all(broadcaster, self.core.journals(), self.core.view())
     }
 
     fn journal(&self, id: Uuid) -> Result<Arc<Journal>> {

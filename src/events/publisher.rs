@@ -62,17 +62,17 @@ impl Publisher {
 
     pub(crate) fn started(&self, pid: u32) {
         self.journal.started(pid);
-        self.tell();
+        self.wake_readers();
     }
 
     pub(crate) fn status(&self, at: DateTime<Utc>, from: ExecutionStatus, to: ExecutionStatus) {
         self.journal.status(at, from, to);
-        self.tell();
+        self.wake_readers();
     }
 
     pub(crate) fn event(&self, at: DateTime<Utc>, event: ExecutionEvent) {
         self.journal.event(at, event);
-        self.tell();
+        self.wake_readers();
     }
 
     /// Publishes the terminal event.
@@ -83,11 +83,11 @@ impl Publisher {
         receipt: ContainmentReceipt,
     ) {
         self.journal.last(at, event, receipt);
-        self.tell();
+        self.wake_readers();
     }
 
     /// Wakes the readers, because the journal has something new.
-    pub(crate) fn tell(&self) {
+    pub(crate) fn wake_readers(&self) {
         let (to, is_last) = self.journal.reach();
         let from = self.sent_to.swap(to, Ordering::AcqRel);
         self.queues.iter().for_each(HandlerQueue::wake);
@@ -98,7 +98,7 @@ impl Publisher {
     ///
     /// # Cancel safety
     /// Cancel safe.
-    pub(crate) async fn room(&self) {
+    pub(crate) async fn wait_for_room(&self) {
         for queue in self.queues.iter().filter(|queue| !queue.has_room()) {
             // Boxed, because it is rare and would make the future of every execution larger.
             Box::pin(queue.wait_for_room()).await;

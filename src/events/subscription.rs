@@ -1,4 +1,4 @@
-//! Subscriptions: streams of records that replay what was published already and then go on live.
+//! Subscriptions: streams of records that replay what was published before and then follow live.
 
 use std::fmt;
 use std::future::poll_fn;

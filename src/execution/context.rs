@@ -30,7 +30,7 @@ pub(crate) struct ExecutionContext {
     /// Notified when an execution has ended.
     pub(crate) ended: Notify,
     /// Subscriptions to all executions.
-    pub(crate) hub: Arc<Broadcaster>,
+    pub(crate) broadcaster: Arc<Broadcaster>,
     /// Directory of the readable logs, if they are removed with their records. Locked while a log
     /// is opened or removed: once an execution is forgotten, the next one may have its id and its
     /// log.
@@ -91,7 +91,7 @@ impl ExecutionContext {
 
 impl Drop for ExecutionContext {
     fn drop(&mut self) {
-        self.hub.close();
+        self.broadcaster.close();
         // Subscriptions may hold records, and so files of this directory, for longer.
         self.overflow_dir.remove();
     }

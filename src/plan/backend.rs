@@ -11,7 +11,7 @@ use crate::execution::ActiveExecution;
 use crate::store::ActivePlan;
 use crate::types::{ExecutionOptions, ExecutionRequest};
 
-/// What plans ask of the engine. A trait, so that tests can stand in for an engine that fails.
+/// Engine as plans use it. A trait, so that a test can replace it with an engine that fails.
 pub(crate) trait PlanBackend: Send + Sync + 'static {
     /// Checks a step as far as is possible before it starts. Returns its group.
     fn check(

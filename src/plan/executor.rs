@@ -1,8 +1,8 @@
 //! Execution of one validated plan: schedule the steps, run them, complete the plan.
 //!
 //! Each step that was started has a task that waits for its end and then starts the steps that
-//! waited for it. So a plan starts programs on as many threads as a loop of tasks would, and no
-//! central task stands between the end of one step and the start of the next.
+//! waited for it. So a plan starts programs on as many threads as a loop of tasks would, and no step
+//! has to wait for a central task.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};

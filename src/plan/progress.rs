@@ -1,4 +1,4 @@
-//! Progress of a plan: where its steps stand, and what becomes of the others when one has ended.
+//! Progress of a plan: the state of its steps, and what the end of one step means for the others.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::types::{
 /// Records of all steps; `None` for one that is not over.
 type StepRecords = Box<[Option<StepRecord>]>;
 
-/// Where the steps stand. Its lock is short: no program is started, nothing is awaited and no event
+/// State of the steps. Its lock is short: no program is started, nothing is awaited and no event
 /// is published under it.
 pub(super) struct PlanProgress {
     pub(super) schedule: Schedule,
