@@ -20,10 +20,11 @@
 //! complete.
 //!
 //! [`ExecutionEngine::execute`] *prepares* the request (checks it, resolves its program, directory
-//! and environment), *admits* it (takes a permit, or a place in the queue) and returns the id. A
-//! refused request leaves nothing behind. Then the program is *launched* in its own containment,
-//! and one task, the supervisor, owns the execution. It runs on a thread of the engine, not on the
-//! caller's runtime, which may be dropped or blocked.
+//! and environment), *admits* it (takes a permit, or a place in the queue), *launches* the program
+//! in its own containment and returns the id. A queued execution is launched when it gets its
+//! permit. A refused request leaves nothing behind. From the launch on one task, the supervisor,
+//! owns the execution. It runs on a thread of the engine, not on the caller's runtime, which may be
+//! dropped or blocked.
 //!
 //! To *supervise* is to read both pipes, store what fits, write logs, publish lines, and wait for
 //! the first of: the exit of the program, the timeout, a cancel, a limit. That first cause is the

@@ -49,7 +49,7 @@ async fn relative_paths_are_fixed_when_they_are_given() {
         engine.execute_plan_with(plan, PlanOptions::default().defaults(reading())).await.unwrap();
     let programs = || {
         [
-            ExecutionRequest::exec("./program", None::<&str>),
+            ExecutionRequest::program("./program"),
             ExecutionRequest::script("program"),
             ExecutionRequest::script("program").interpreter("sh"),
         ]

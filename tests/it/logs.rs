@@ -124,7 +124,7 @@ async fn logs_are_complete_at_the_terminal_event_of_every_ending() {
         let file = dir.path().join("program");
         fs::write(&file, [0_u8; 64]).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o700)).unwrap();
-        (ExecutionRequest::exec(file.to_str().unwrap(), [""; 0]), dir)
+        (ExecutionRequest::program(file.to_str().unwrap()), dir)
     };
     assert_complete(same, no_program.0, plain(), alone, "could not be started").await;
     // What is beyond a limit is logged, too.

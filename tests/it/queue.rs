@@ -262,7 +262,7 @@ async fn program_removed_during_the_queue_is_not_found() {
     let holder = engine.execute(shell(HOLD)).await.unwrap();
     let program = dir.path().join("copy");
     fs::copy("/bin/true", &program).unwrap();
-    let request = ExecutionRequest::exec(program.to_str().unwrap(), None::<&str>);
+    let request = ExecutionRequest::program(program.to_str().unwrap());
     let waiting = engine.execute(request).await.unwrap();
     fs::remove_file(&program).unwrap();
     engine.cancel(holder).await.unwrap();

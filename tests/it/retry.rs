@@ -169,7 +169,7 @@ async fn failed_spawn_is_retried() {
     };
     write("no program at all");
     let (engine, recorder) = watched(ExecutionEngine::builder());
-    let request = ExecutionRequest::exec(program.to_str().unwrap(), [""; 0]);
+    let request = ExecutionRequest::program(program.to_str().unwrap());
     let retry = RetryPolicy::new(100).initial_delay(Duration::from_millis(20)).multiplier(1);
     let id = engine.execute_with(request, retrying(retry)).await.unwrap();
     recorder.when(id, has_retrying).await;
@@ -286,7 +286,7 @@ async fn signal_to_a_failed_spawn_is_refused_at_once() {
     fs::copy("/bin/true", &program).unwrap();
     let _writer = fs::OpenOptions::new().append(true).open(&program).unwrap();
     let engine = engine();
-    let request = ExecutionRequest::exec(program.to_str().unwrap(), None::<&str>);
+    let request = ExecutionRequest::program(program.to_str().unwrap());
     let id = engine.execute_with(request, retrying(much_later(2))).await.unwrap();
     let error = soon("signal", engine.signal(id, Signal::Interrupt)).await.unwrap_err();
     is_told_to_wait(&engine, id, error).await;

@@ -293,7 +293,7 @@ async fn log_of_a_failed_spawn_has_the_ending() {
     let program = dir.path().join("broken");
     fs::write(&program, "#!/no/such/interpreter\n").unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    let request = ExecutionRequest::exec(program.to_str().unwrap(), [""; 0]);
+    let request = ExecutionRequest::program(program.to_str().unwrap());
     let result = engine.run(request).await.unwrap();
     assert!(matches!(result.ending, Ending::SpawnFailed { .. }), "{:?}", result.ending);
     let log = engine.read_logs(result.id).await.unwrap();

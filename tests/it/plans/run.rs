@@ -175,7 +175,7 @@ async fn every_bad_ending_fails_the_step() {
         shell("exit 1"),
         shell("kill -9 $$"),
         shell("sleep 60").timeout(Duration::from_millis(50)),
-        ExecutionRequest::exec("no-such-program", [""; 0]),
+        ExecutionRequest::program("no-such-program"),
     ];
     for request in bad {
         let plan = ExecutionPlan::serial([request, shell("true")]);

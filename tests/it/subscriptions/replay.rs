@@ -47,7 +47,7 @@ async fn subscription_after_the_end_gets_the_same_records() {
         assert_in_order(&live);
         assert!(all(engine.subscribe(id).await.unwrap()).await == live, "{line}");
     }
-    let not_there = ExecutionRequest::exec("/dev/null/not/there", [""; 0]);
+    let not_there = ExecutionRequest::program("/dev/null/not/there");
     let refused = engine.execute(not_there.clone()).await;
     assert!(refused.is_err(), "{refused:?}");
     let unknown = engine.subscribe(not_there.id).await.map(drop);
@@ -64,7 +64,7 @@ async fn failed_spawn_has_two_records() {
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
     fs::set_permissions(&program, mode).unwrap();
     let engine = engine();
-    let request = ExecutionRequest::exec(program.to_str().unwrap(), [""; 0]);
+    let request = ExecutionRequest::program(program.to_str().unwrap());
     let id = engine.execute(request).await.unwrap();
     let records = all(engine.subscribe(id).await.unwrap()).await;
     let [ExecutionEvent::StatusChanged { .. }, ExecutionEvent::Failed { .. }] =

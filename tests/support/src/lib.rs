@@ -49,7 +49,7 @@ pub fn shell(line: impl Into<String>) -> ExecutionRequest {
 
 /// Creates the request for a program without arguments.
 pub fn exec(program: impl AsRef<Path>) -> ExecutionRequest {
-    ExecutionRequest::exec(text(program.as_ref()), [""; 0])
+    ExecutionRequest::program(text(program.as_ref()))
 }
 
 /// Returns the text of a path, which is UTF-8 in tests.
