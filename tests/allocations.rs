@@ -1,5 +1,6 @@
-//! The cost of an execution in allocations, which does not depend on how busy a machine is. The one
-//! test of this binary, because it counts those of the whole process.
+//! Allocations per execution, which do not depend on the load of the machine.
+//!
+//! The only test of this binary: it counts the allocations of the whole process.
 
 use execution_engine::*;
 use test_support::*;
@@ -7,8 +8,8 @@ use test_support::*;
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
 
-/// How many one execution of `true` may make, from request to result. Each variable of the
-/// environment is one more, or a few.
+/// Allocations of one execution of `true`, from request to result. Each variable of the environment
+/// adds one or a few.
 const MOST_ALLOCATIONS: u64 = 45;
 const MOST_FOR_EACH_VARIABLE: u64 = 3;
 

@@ -1,5 +1,5 @@
-//! When the system refuses, or the host behaves badly, there is an ending all the same, and what it
-//! tells is so.
+//! Refusals of the system and hosts that misbehave: every execution has an ending, and the ending is
+//! true.
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,8 +16,7 @@ use test_support::*;
 /// Test that plays the hosts of this binary when it has a role.
 const HOST: &str = "interpreter_without_execute_permission_is_a_failed_spawn";
 
-/// Plays a part at each level in a host of its own, with a directory and a lifeline, until it says
-/// that all is well.
+/// Runs a role at each level in a host of its own, with a directory and a lifeline.
 async fn at_each_level(part: &str) {
     for level in levels() {
         at_level(part, level).await;
@@ -31,7 +30,7 @@ async fn at_level(part: &str, level: ContainmentLevel) {
     fs::set_permissions(home.path().join("life"), fs::Permissions::from_mode(0o666)).unwrap();
     let role = format!("{part} {} {}", name_of(level), home.path().display());
     let host = Host::start(HOST, &role);
-    let heard = soon(part, tokio::task::spawn_blocking(move || (host.says(), host)));
+    let heard = soon(part, tokio::task::spawn_blocking(move || (host.next_line(), host)));
     let (said, host) = heard.await.unwrap();
     assert_eq!(said, "all is well", "{part} at {level}");
     assert!(host.end().success());
@@ -76,11 +75,11 @@ fn play(words: &[String]) {
     host::say("all is well");
 }
 
-/// Starts a family that holds the lifeline of a directory, and waits until it is there.
+/// Starts a family that holds the lifeline of a directory, and waits until it is ready.
 async fn start_family(engine: &ExecutionEngine, home: &Path) -> Uuid {
     let line = holding(home, "sleep 300 & (sleep 300 &); echo ready >ready; sleep 300");
     let id = engine.execute(shell(line).working_dir(home)).await.unwrap();
-    told(&home.join("ready")).await;
+    when_written(&home.join("ready")).await;
     fs::remove_file(home.join("ready")).unwrap();
     id
 }
@@ -166,7 +165,7 @@ fn nobody_holds(home: &Path) -> bool {
     holders(&home.join("life")).is_empty()
 }
 
-/// The child of this process, which has only one.
+/// Returns the only child of this process.
 fn main_program() -> u32 {
     let me = std::process::id();
     processes().into_iter().find(|pid| parent(*pid) == Some(me)).unwrap()
@@ -195,7 +194,7 @@ async fn missing_null_device_is_named() {
     let part = format!("no_null_device process_group {}", home.path().display());
     let host =
         Host::start_in(&kinds, "mount --bind \"$0\" /dev && exec \"$@\"", home.path(), HOST, &part);
-    assert_eq!(host.says(), "all is well");
+    assert_eq!(host.next_line(), "all is well");
     assert!(host.end().success());
 }
 
@@ -236,7 +235,7 @@ fn interpreter_without_execute_permission_is_a_failed_spawn() {
 
 // ------------------------------------------------------------------------------------- control groups
 
-/// Where the control group of a process is; None where that cannot be told.
+/// Returns the control group of a process; `None` if it is not known.
 fn group_of(pid: u32) -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
     let mount = mounts.lines().find(|line| line.contains(" - cgroup2 "))?.split(' ').nth(4)?;
@@ -271,7 +270,7 @@ async fn removed_cgroup_is_no_proof() {
     let id = start_family(&engine, home.path()).await;
     let (group, host) =
         (group_of(pid_of(&recorder, id).await).unwrap(), group_of(std::process::id()).unwrap());
-    // Somebody moves all of them out, and removes the group.
+    // An administrator moves the processes out and removes the group.
     until("the group can be removed", || {
         let members = fs::read_to_string(group.join("cgroup.procs")).unwrap();
         for pid in members.lines() {
@@ -284,7 +283,7 @@ async fn removed_cgroup_is_no_proof() {
     let result = ended(&engine, id).await;
     assert_eq!(result.ending, Ending::Cancelled);
     assert!(!result.containment.proven, "{:?}", result.containment);
-    assert!(life.is_cut(), "its process group is ended all the same");
+    assert!(life.is_cut(), "its process group is ended nevertheless");
     assert!(engine.run(shell("true")).await.unwrap().success, "another group is made");
 }
 
@@ -316,8 +315,7 @@ async fn program_that_leaves_its_cgroup_is_found_in_its_process_group() {
     assert!(result.containment.stopped >= 2, "{:?}", result.containment);
 }
 
-/// A user to whom a group was handed over, as systemd does it, is offered the level without any
-/// privilege.
+/// A user with a delegated group, as from systemd, gets the level without privileges.
 #[tokio::test]
 async fn unprivileged_host_uses_a_delegated_cgroup() {
     if !offers_groups() || !rustix::process::geteuid().is_root() {
@@ -335,7 +333,7 @@ async fn unprivileged_host_uses_a_delegated_cgroup() {
     fs::set_permissions(home.path().join("life"), fs::Permissions::from_mode(0o666)).unwrap();
     let part = format!("delegated cgroup {} {}", home.path().display(), unit.display());
     let host = Host::start(HOST, &part);
-    assert_eq!(host.says(), "all is well");
+    assert_eq!(host.next_line(), "all is well");
     assert!(host.end().success());
     life.cut("the family of the unprivileged host").await;
     until("no group of the host is left", || fs::remove_dir(&unit).is_ok()).await;
@@ -344,14 +342,14 @@ async fn unprivileged_host_uses_a_delegated_cgroup() {
 // ------------------------------------------------------------------------------------------ bad hosts
 
 fn ignore_sigchld() {
-    // SAFETY: ignoring a signal runs no code of ours.
+    // SAFETY: Ignoring a signal runs no code.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
 }
 
 fn wait_for_any() {
     std::thread::spawn(|| {
         loop {
-            // SAFETY: the status is not wanted.
+            // SAFETY: No status is written.
             if unsafe { libc::waitpid(-1, std::ptr::null_mut(), 0) } < 0 {
                 std::thread::yield_now();
             }
@@ -387,7 +385,7 @@ async fn status_taken(engine: &ExecutionEngine, home: &Path) {
 }
 
 fn inherit_orphans() {
-    // SAFETY: numbers only.
+    // SAFETY: The call takes numbers only.
     assert_eq!(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }, 0);
 }
 
@@ -401,7 +399,7 @@ async fn orphans(engine: ExecutionEngine, home: &Path) {
     for end in ["exit 0", "sleep 300"] {
         let line = holding(home, &format!("{line} echo ready >ready; {end}"));
         let id = engine.execute(shell(line).working_dir(home)).await.unwrap();
-        told(&home.join("ready")).await;
+        when_written(&home.join("ready")).await;
         fs::remove_file(home.join("ready")).unwrap();
         // It may have ended by itself.
         let _stopped = engine.cancel(id).await;
@@ -409,14 +407,14 @@ async fn orphans(engine: ExecutionEngine, home: &Path) {
     }
     let level = engine.run(shell("true")).await.unwrap().containment.level;
     if level == ContainmentLevel::ProcessGroup {
-        // Those in sessions of their own are out of reach; the sentinel ends them.
+        // Processes in other sessions are out of reach; the sentinel ends them.
         drop(engine);
         return until("all are gone", || nobody_holds(home)).await;
     }
     assert!(nobody_holds(home));
     until("no zombie is left but who is not known", || own_zombies() == 0).await;
-    // One that is left on purpose is collected when it ends, too, and so is one that has ended before:
-    // nobody has waited for `true`.
+    // A process that is left on purpose is reaped when it ends, and so is one that has ended before:
+    // no call waits for `true`.
     for end in ["sleep 0.1 & exit 0", "true & exec sleep 0.1"] {
         let options = ExecutionOptions::default().leftovers(Leftovers::Leave);
         let line = holding(home, &format!("(sleep 300 &); {end}"));
@@ -426,7 +424,7 @@ async fn orphans(engine: ExecutionEngine, home: &Path) {
         assert!(!left.is_empty(), "{result:?}");
         for survivor in left {
             let pid = rustix::process::Pid::from_raw(survivor.pid.cast_signed()).unwrap();
-            // The short one may have ended.
+            // The short-lived one may have ended.
             let _ended = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
         }
         until("they are collected", || own_zombies() == 0).await;
@@ -458,7 +456,7 @@ fn copy_that_gains_rights(home: &Path) {
 }
 
 async fn unprivileged(engine: &ExecutionEngine, home: &Path) {
-    // From its own session its exec can be waited for; the marks of its environment are out of sight.
+    // In its own session the test can wait for its exec; its environment is not readable.
     let line = "(setsid ./gains-rights 300 & echo $! >pid); \
                 until ! cat /proc/$(cat pid)/environ 2>/dev/null; do sleep 0.01; done; exit 0";
     let result = engine.run(shell(holding(home, line)).working_dir(home)).await.unwrap();
@@ -468,7 +466,7 @@ async fn unprivileged(engine: &ExecutionEngine, home: &Path) {
     let survivor = named.unwrap_or_else(|| panic!("it is not named: {result:?}"));
     assert!(survivor.reason.contains("rights of another user"), "{survivor:?}");
 
-    // Limits that only privileged hosts can set are refused, and the others are there.
+    // Limits that need privileges are refused; the others work.
     let options = |change: fn(&mut Limits)| {
         let mut limits = Limits::default();
         change(&mut limits);
@@ -493,14 +491,14 @@ async fn delegated(engine: &ExecutionEngine, home: &Path) {
     let receipt = ended(engine, id).await.containment;
     assert_eq!((receipt.level, receipt.proven), (ContainmentLevel::Cgroup, true), "{receipt:?}");
     assert!(receipt.stopped >= 3, "{receipt:?}");
-    // This one is left to the sentinel.
+    // The sentinel ends this one.
     start_family(engine, home).await;
 }
 
 // ---------------------------------------------------------------------------------------- unkillable
 
-/// Where groups that freeze their members can be made. One that is frozen there does not die of
-/// SIGKILL before it thaws, as a process that hangs in the kernel.
+/// Returns a directory for groups that freeze their members. A frozen process does not die of SIGKILL
+/// before it thaws, like a process that hangs in the kernel.
 fn freezer() -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
     let freezes = |line: &&str| {
@@ -525,7 +523,7 @@ async fn unkillable_process_is_reported_and_reaped_later() {
         let engine = engine_at(level).with_event_handler(recorder.clone());
         let line = holding(home.path(), "echo ready >ready; exec sleep 300");
         let id = engine.execute(shell(line).working_dir(home.path())).await.unwrap();
-        told(&home.path().join("ready")).await;
+        when_written(&home.path().join("ready")).await;
         let pid = pid_of(&recorder, id).await;
         let group = group_of(pid);
         fs::write(freezer.join("cgroup.procs"), pid.to_string()).unwrap();

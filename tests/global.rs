@@ -1,5 +1,6 @@
-//! The engine of the whole process, made with a configuration of one's own. The one test of this
-//! binary, because there is one such engine.
+//! The global engine with a custom configuration.
+//!
+//! The only test of this binary: a process has one such engine.
 
 use execution_engine::*;
 use test_support::*;

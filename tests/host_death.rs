@@ -1,4 +1,4 @@
-//! The death of a host takes its executions along, whatever the host dies of.
+//! The executions of a host end with it, whatever ends the host.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -14,11 +14,11 @@ use test_support::*;
 /// Test that plays the hosts of this binary when it has a role.
 const HOST: &str = "living_host_keeps_its_children_and_signals";
 
-/// A grace that is out of the question when a host dies.
+/// A grace that must not apply when a host dies.
 const ENDLESS: Duration = Duration::from_secs(3600);
 
-/// Nothing is alive 2 s later: so long on a machine with nothing else to do, and as many times longer
-/// as there are others who want its processors.
+/// Returns the time after which nothing may be alive: 2 s on an idle machine, and longer in proportion
+/// to the load.
 fn patience() -> Duration {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap();
     let load: f64 = load.split(' ').next().unwrap().parse().unwrap();
@@ -28,7 +28,7 @@ fn patience() -> Duration {
 
 const SOMEBODY: u32 = 60_125;
 
-/// A program, a child in its group, one in a session of its own and an orphan, all deaf to SIGTERM.
+/// Returns a program, a child in its group, one in another session and an orphan; all ignore SIGTERM.
 fn family(home: &Path) -> ExecutionRequest {
     let line = "trap '' TERM; sleep 300 & setsid sleep 300 & (setsid sleep 300 &); \
                 echo ready >ready; sleep 300";
@@ -45,7 +45,7 @@ async fn dies_if(start: impl Fn(&str) -> Host, manner: &str, ends_with: impl Fn(
         let life = Lifeline::new(home.path());
         let (level, place) = (name_of(level), home.path().display());
         let mut host = start(&format!("{manner} {level} {place}"));
-        assert_eq!(host.says(), "it runs");
+        assert_eq!(host.next_line(), "it runs");
         assert!(!life.is_cut());
         let begun = Instant::now();
         ends_with(&mut host);
@@ -62,31 +62,31 @@ async fn sigkill_of_the_host_ends_its_trees() {
 
 #[tokio::test]
 async fn exit_of_the_host_ends_its_trees() {
-    dies("exits", Host::tell).await;
+    dies("exits", Host::resume).await;
 }
 
 #[tokio::test]
 async fn abort_of_the_host_ends_its_trees() {
-    dies("aborts", Host::tell).await;
+    dies("aborts", Host::resume).await;
 }
 
 #[tokio::test]
 async fn panic_of_the_host_ends_its_trees() {
-    dies("panics", Host::tell).await;
+    dies("panics", Host::resume).await;
 }
 
-/// These two live on, without their engine.
+/// Here and in the next test the host lives on without its engine.
 #[tokio::test]
 async fn dropped_engine_ends_its_trees() {
-    dies("drops", Host::tell).await;
+    dies("drops", Host::resume).await;
 }
 
 #[tokio::test]
 async fn dropped_runtime_ends_its_trees() {
-    dies("ends_its_runtime", Host::tell).await;
+    dies("ends_its_runtime", Host::resume).await;
 }
 
-/// The sentinel is a script for whatever `/bin/sh` is.
+/// The sentinel is a script for any `/bin/sh`.
 #[tokio::test]
 async fn sentinel_works_with_other_shells() {
     if !host::can_unshare(&["-m"]) {
@@ -105,7 +105,7 @@ async fn sentinel_works_with_other_shells() {
     }
 }
 
-/// A small container may have a shell and little else.
+/// A small container may have a shell and few other programs.
 #[tokio::test]
 async fn sentinel_works_without_cat_and_grep() {
     let tools = ["cat", "grep"].map(|tool| Path::new("/usr/bin").join(tool));
@@ -122,8 +122,7 @@ async fn sentinel_works_without_cat_and_grep() {
     dies_if(start, "waits", Host::kill).await;
 }
 
-/// A tree may have taken all the processes that its user can have, so that the sentinel cannot fork for
-/// its tools.
+/// A tree may have used up the process limit of its user, so that the sentinel cannot fork.
 #[tokio::test]
 async fn sentinel_works_without_forking() {
     if !rustix::process::geteuid().is_root() || !levels().contains(&ContainmentLevel::ProcessTree) {
@@ -135,9 +134,9 @@ async fn sentinel_works_without_forking() {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     }
     let mut host = Host::start(HOST, &format!("is_poor process_tree {}", home.path().display()));
-    assert_eq!(host.says(), "it runs");
-    host.tell();
-    assert_eq!(host.says(), "its sentinel cannot fork");
+    assert_eq!(host.next_line(), "it runs");
+    host.resume();
+    assert_eq!(host.next_line(), "its sentinel cannot fork");
     host.kill();
     life.cut("after a sentinel that could not fork").await;
 }
@@ -159,7 +158,8 @@ async fn sentinel_works_with_another_uptime() {
     }
 }
 
-/// Host and sentinel killed together leave processes and a group. The next engine there removes both.
+/// A host and its sentinel that are killed together leave processes and a group. The next engine
+/// removes both.
 #[tokio::test]
 async fn next_engine_sweeps_what_a_dead_sentinel_left() {
     if !levels().contains(&ContainmentLevel::Cgroup) {
@@ -169,19 +169,19 @@ async fn next_engine_sweeps_what_a_dead_sentinel_left() {
     let life = Lifeline::new(home.path());
     let mut host =
         Host::start(HOST, &format!("tells_its_sentinel cgroup {}", home.path().display()));
-    assert_eq!(host.says(), "it runs");
-    host.tell();
-    let sentinel: i32 = host.says().parse().unwrap();
+    assert_eq!(host.next_line(), "it runs");
+    host.resume();
+    let sentinel: i32 = host.next_line().parse().unwrap();
     let sentinel = rustix::process::Pid::from_raw(sentinel).unwrap();
     rustix::process::kill_process(sentinel, rustix::process::Signal::KILL).unwrap();
     host.kill();
-    assert!(!life.is_cut(), "nobody was there to end them");
+    assert!(!life.is_cut(), "no sentinel was left to end them");
     let engine = ExecutionEngine::builder().containment(ContainmentLevel::Cgroup).build().unwrap();
     assert!(engine.run(shell("true")).await.unwrap().success);
     life.cut("what was swept").await;
 }
 
-/// Its own children, signal handlers and descriptors are none of the engine's business.
+/// The engine does not touch other children, signal handlers and descriptors of the host.
 #[test]
 fn living_host_keeps_its_children_and_signals() {
     if let Some(words) = host::role() {
@@ -192,9 +192,9 @@ fn living_host_keeps_its_children_and_signals() {
         let _life = Lifeline::new(home.path());
         let mut host =
             Host::start(HOST, &format!("looks {} {}", name_of(level), home.path().display()));
-        assert_eq!(host.says(), "it runs");
-        host.tell();
-        assert_eq!(host.says(), "all is well", "{level}");
+        assert_eq!(host.next_line(), "it runs");
+        host.resume();
+        assert_eq!(host.next_line(), "all is well", "{level}");
     }
 }
 
@@ -210,7 +210,7 @@ fn play(words: &[String]) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         engine.execute(family(&home)).await.unwrap();
-        told(&home.join("ready")).await;
+        when_written(&home.join("ready")).await;
     });
     host::say("it runs");
     host::listen();
@@ -243,7 +243,7 @@ fn play(words: &[String]) {
     host::listen();
 }
 
-/// Which signals this process handles, ignores and blocks.
+/// Returns the signals that this process handles, ignores and blocks.
 fn signals() -> Vec<String> {
     let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
     let is_set =
@@ -285,7 +285,7 @@ fn look(engine: &ExecutionEngine, runtime: &tokio::runtime::Runtime, before: &[S
     assert_eq!(signals(), before);
 }
 
-/// The process that holds the other end of a pipe of ours and is called by its name.
+/// Finds the sentinel by its name and by the other end of a pipe of this process.
 fn sentinel() -> u32 {
     let links = |pid: &str| -> Vec<PathBuf> {
         let files = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
@@ -302,13 +302,13 @@ fn sentinel() -> u32 {
     found[0]
 }
 
-/// State, parent, group, session and so on.
+/// Returns state, parent, group, session and the fields after them.
 fn stat(pid: u32) -> Vec<String> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     stat.rsplit_once(") ").unwrap().1.split(' ').map(str::to_string).collect()
 }
 
-/// How often it had the processor.
+/// Returns how often a process was scheduled.
 fn work_of(pid: u32) -> Vec<String> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let lines = status.lines().filter(|line| line.contains("ctxt_switches"));

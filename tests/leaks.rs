@@ -1,6 +1,7 @@
-//! Nothing is left: after thousands of executions with every kind of ending, this process has the
-//! descriptors and threads it had before, no zombie, no control group and no file of ours. The one
-//! test of this binary, because it looks at the whole process.
+//! Thousands of executions with every kind of ending leave no descriptor, thread, zombie, control group
+//! or file.
+//!
+//! The only test of this binary: it looks at the whole process.
 
 use std::collections::{HashMap as Counts, HashSet};
 use std::fs;
@@ -13,20 +14,20 @@ use test_support::*;
 use tokio::task::JoinSet;
 
 const EXECUTIONS: usize = 2000;
-/// At the weaker levels, which have to look through all processes of the machine each time.
+/// Number at the weaker levels, which look through all processes of the machine each time.
 const FEWER: usize = 200;
 const AT_A_TIME: usize = 100;
 
-/// What is asked of an execution besides its request.
+/// Call that follows a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Then {
     Wait,
     Cancel,
-    /// Nobody waits for it.
+    /// No call follows.
     Forget,
 }
 
-/// A mixture of everything that can happen, by number.
+/// Returns the request and the next call of a number: together all kinds of endings.
 fn work(number: usize, home: &Path) -> (ExecutionRequest, Then) {
     let no_program = home.join("no-program").to_str().unwrap().to_string();
     let brief = |line: &str| shell(line).timeout(Duration::from_millis(40));
@@ -47,12 +48,12 @@ fn work(number: usize, home: &Path) -> (ExecutionRequest, Then) {
         12 => (ExecutionRequest::exec("sleep", ["60"]), Then::Cancel),
         13 => (shell("exit 0"), Then::Forget),
         14 => (brief("(sleep 60 & sleep 60 & sleep 60) & wait; sleep 60"), Then::Forget),
-        // Refused: its id is free, and nothing comes of it.
+        // Refused: it leaves nothing.
         _ => (shell("").output_log(log), Then::Wait),
     }
 }
 
-/// What came of one, in a word, and its overflow file.
+/// Ending in a word, and the overflow file.
 type Outcome = (String, Option<PathBuf>);
 
 async fn one(engine: ExecutionEngine, (request, then): (ExecutionRequest, Then)) -> Outcome {
@@ -64,7 +65,7 @@ async fn one(engine: ExecutionEngine, (request, then): (ExecutionRequest, Then))
     }
     match then {
         Then::Wait => {}
-        // It may have ended by itself on a machine that is very busy.
+        // On a busy machine it may have ended by itself.
         Then::Cancel => drop(engine.cancel(id).await),
         Then::Forget => return ("forgotten".to_string(), None),
     }
@@ -82,7 +83,7 @@ fn engine_at(
 ) -> ExecutionEngine {
     let engine = ExecutionEngine::builder()
         .config(ExecutionConfig {
-            // Those that nobody waits for may still be there when others are started.
+            // Executions without a waiter may still run when others start.
             max_concurrent_executions: 2 * AT_A_TIME,
             max_in_memory_executions: 50,
             max_output_size_bytes: 1000,
@@ -98,8 +99,7 @@ fn engine_at(
     engine
 }
 
-/// Runs a mixture through engines of its own, and drops them. The overflow files there were come
-/// back.
+/// Runs the mixture through engines of its own, drops them, and returns the overflow files.
 async fn run_mixture(level: ContainmentLevel, count: usize) -> HashSet<PathBuf> {
     let begun = std::time::Instant::now();
     let home = TempDir::new().unwrap();
@@ -136,7 +136,7 @@ async fn run_mixture(level: ContainmentLevel, count: usize) -> HashSet<PathBuf> 
     files
 }
 
-/// Waits for those that nobody waits for.
+/// Waits for the executions without a waiter.
 async fn forgotten(engine: &ExecutionEngine) {
     for one in engine.list_executions().await {
         if !one.status.is_terminal() {
@@ -145,7 +145,7 @@ async fn forgotten(engine: &ExecutionEngine) {
     }
 }
 
-/// The control groups of this process that there are.
+/// Returns the control groups that this process has created.
 fn own_groups() -> Vec<PathBuf> {
     let prefix = format!("execution-engine.{}.", std::process::id());
     let Some(dir) = own_group() else { return Vec::new() };
@@ -176,7 +176,7 @@ async fn two_thousand_executions_leave_nothing() {
             eprintln!("SKIPPED: {error}");
             continue;
         }
-        // What a process opens once and keeps, whatever comes.
+        // A process opens some resources once and keeps them.
         run_mixture(level, 32).await;
         until("the threads of the first are gone", || threads() == threads_before).await;
         let descriptors_before = open_descriptors();

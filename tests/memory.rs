@@ -1,5 +1,6 @@
-//! Memory: however much a program puts out, this process holds no more than the limit asks for.
-//! The one test of this binary, because it measures the whole process.
+//! Memory: the host holds no more output than the limit, however much a program writes.
+//!
+//! The only test of this binary: it measures the whole process.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,7 +11,7 @@ use test_support::*;
 
 const MIB: usize = 1024 * 1024;
 
-/// Adds up the lengths of the lines, and remembers the longest.
+/// Handler that adds up the lengths of lines and remembers the longest.
 #[derive(Default)]
 struct Measures {
     total: AtomicUsize,
@@ -27,7 +28,7 @@ impl EventHandler for Measures {
     }
 }
 
-/// Takes a second for each line.
+/// Handler that takes a second for each line.
 struct HardlyHears;
 
 #[async_trait]
@@ -39,7 +40,7 @@ impl EventHandler for HardlyHears {
     }
 }
 
-/// Leaves somebody behind who writes lines without end, into a pipe so large that it is hardly ever empty.
+/// Leaves a process that writes lines without end, into a pipe so large that it is hardly ever empty.
 const LEAVES_ONE: &str = r"
 import fcntl, os, time
 try:
@@ -54,12 +55,12 @@ time.sleep(0.1)
 os._exit(0)
 ";
 
-/// The most memory that this process has had resident at a time, in bytes.
+/// Returns the peak of the resident memory of this process in bytes.
 fn peak_memory() -> usize {
     memory("VmHWM:")
 }
 
-/// What it has now.
+/// Returns the resident memory of this process in bytes.
 fn resident_memory() -> usize {
     memory("VmRSS:")
 }
@@ -71,7 +72,7 @@ fn memory(what: &str) -> usize {
     kib * 1024
 }
 
-/// How much memory has been taken since, at most.
+/// Checks that the peak has grown little since a measurement.
 fn assert_little(before: usize, what: &str) {
     let grown = peak_memory() - before;
     eprintln!("{what}: {} KiB", grown / 1024);
@@ -98,7 +99,7 @@ async fn gigabyte_of_output_takes_memory_of_the_limit() {
     drop(result);
     assert_little(before, "a gigabyte");
 
-    // Lines, somebody who hears them all, and two who hardly look.
+    // Lines, with one fast handler and two slow subscriptions.
     measures.total.store(0, Ordering::SeqCst);
     let line = format!("yes \"$(head -c 9999 /dev/zero | tr '\\0' x)\" | head -c {MUCH}");
     let id = heard.execute(shell(line)).await.unwrap();
@@ -125,7 +126,7 @@ async fn gigabyte_of_output_takes_memory_of_the_limit() {
     drop((result.stdout, lines, chunks, every));
     assert_little(before, "a gigabyte that was heard and watched");
 
-    // One line that never ends, and somebody who wants to hear of it.
+    // One line without end, with a handler.
     measures.total.store(0, Ordering::SeqCst);
     let line = shell("head -c 100000000 /dev/zero");
     let result = soon("100 MB", heard.run(line)).await.unwrap();
@@ -136,15 +137,15 @@ async fn gigabyte_of_output_takes_memory_of_the_limit() {
     drop(result.stdout);
     assert_little(before, "100 MB in one line");
 
-    // A handler that is slow, and somebody who writes on when the program has ended.
+    // A slow handler, and a process that writes on when the program has ended.
     let slow = engine_with(|config| config.max_output_size_bytes = MIB)
         .with_event_handler(Arc::new(HardlyHears));
     let leaves_one = ExecutionRequest::exec("python3", ["-c", LEAVES_ONE]);
     let result = soon("the end", slow.run(leaves_one)).await.unwrap();
     assert_eq!(result.ending, Ending::Exited { code: 0 });
-    assert_little(before, "somebody who writes on");
+    assert_little(before, "a process that writes on");
 
-    // Those who come and go.
+    // Subscriptions that come and go.
     let id = quiet.execute(ExecutionRequest::exec("sleep", ["1000"])).await.unwrap();
     let (descriptors, threads_before) = (open_descriptors(), threads());
     for _ in 0..100_000 {
@@ -157,7 +158,7 @@ async fn gigabyte_of_output_takes_memory_of_the_limit() {
     soon("the end", quiet.wait_for_completion(id)).await.unwrap();
     assert_little(before, "a hundred thousand who came and went");
 
-    // An attempt that has kept much, and the next one.
+    // An attempt with much output, and the next one.
     let before_attempts = resident_memory();
     let keeps = engine_with(|config| config.max_output_size_bytes = 64 * MIB);
     let dir = tempdir().unwrap();

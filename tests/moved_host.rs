@@ -1,5 +1,6 @@
-//! A host may change its directory at any time. Relative paths mean what they meant when they were given.
-//! One test in a program of its own, because the directory belongs to the whole process.
+//! A host may change its directory at any time; relative paths keep the meaning they had when given.
+//!
+//! The only test of this binary: the directory belongs to the whole process.
 
 use std::env::set_current_dir;
 use std::fs;
@@ -95,7 +96,7 @@ async fn relative_paths_are_fixed_when_they_are_given() {
     assert!(engine.read_logs(first).await.unwrap().contains("out | first"));
     engine.remove_execution(first).await.unwrap();
     assert!(!log.exists(), "it goes with its record");
-    // A request that comes now means the new directory.
+    // A new request uses the new directory.
     let third =
         engine.execute_with(shell("cat; pwd").output_log("third"), reading()).await.unwrap();
     let result = soon("the third", engine.wait_for_completion(third)).await.unwrap();

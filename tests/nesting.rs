@@ -1,4 +1,4 @@
-//! An engine in a program that an engine runs: the outer one holds all of it, whichever levels meet.
+//! An engine in a program that another engine runs: the outer one contains all of it, at any levels.
 
 use std::path::Path;
 
@@ -28,7 +28,7 @@ fn play(words: &[String]) {
             "trap '' TERM; (setsid sleep 300 &); setsid sleep 300 & echo ready >ready; sleep 300";
         let request = shell(holding(&home, line)).working_dir(&home);
         engine.execute(request).await.unwrap();
-        told(&home.join("ready")).await;
+        when_written(&home.join("ready")).await;
         if words[0] == "stays" {
             std::fs::write(home.join("inner"), "ready\n").unwrap();
             std::future::pending::<()>().await;
@@ -52,13 +52,13 @@ async fn stop_inner_hosts() {
             let life = Lifeline::new(home.path());
             let engine = engine_at(outer);
             let id = engine.execute(inner_host(inner, home.path(), "stays")).await.unwrap();
-            told(&home.path().join("inner")).await;
+            when_written(&home.path().join("inner")).await;
             engine.cancel(id).await.unwrap();
             let result = soon("its end", engine.wait_for_completion(id)).await.unwrap();
             assert_eq!(result.ending, Ending::Cancelled);
             let what = format!("{inner} inside of {outer}: {:?}", result.containment);
             if outer == ContainmentLevel::ProcessGroup {
-                // Out of reach for the outer one; the sentinel of the inner one ends them.
+                // Out of reach of the outer engine; the sentinel of the inner one ends them.
                 life.cut(&what).await;
             } else {
                 assert!(life.is_cut(), "{what}");

@@ -1,5 +1,5 @@
-//! What this user may not read, run, enter or write is refused by the name of its field. Root may
-//! do everything, so that these tests run as `nobody` then.
+//! Paths that this user may not read, run, enter or write are refused by field. Root has all rights,
+//! so these tests run as the user `nobody` then.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,18 +9,18 @@ use execution_engine::*;
 use tempfile::TempDir;
 use test_support::*;
 
-/// One test at a time: a process that is changing its user just now, below the same parent, cannot be
-/// told from an orphan of a test that has done so.
+/// One test at a time: a process that changes its user looks like an orphan of another test that has
+/// done so.
 static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-/// Whether this process is root. The test of this name has been run as another user then.
+/// Returns `true` if this process is root, after it has run a test as another user.
 async fn done_as_nobody(test: &str) -> bool {
     if !rustix::process::geteuid().is_root() {
         return false;
     }
     let home = TempDir::new().unwrap();
     fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    // Where cargo has put it, nobody else may be allowed to go.
+    // Other users may have no access to the directory of cargo.
     let itself = home.path().join("test");
     fs::copy(std::env::current_exe().unwrap(), &itself).unwrap();
     let args =
@@ -108,7 +108,7 @@ async fn unsearchable_path_entry_is_skipped() {
     let result = soon("the tool", engine().run(tool().env("PATH", path))).await.unwrap();
     assert_eq!(result.stdout, "ran\n");
 
-    // Nobody knows whether it is there, so it was not found.
+    // Its existence is unknown, so it counts as not found.
     let refused = engine().execute(tool().env("PATH", text(&closed))).await.unwrap_err();
     let expected =
         ValidationError::ProgramNotFound { field: "program", program: "tool".to_string() };
@@ -161,7 +161,7 @@ async fn exiting_processes_of_this_user_are_no_survivors() {
     if done_as_nobody("exiting_processes_of_this_user_are_no_survivors").await {
         return;
     }
-    // The environment of a process that is ending cannot be read, like that of another user's.
+    // The environment of an exiting process cannot be read, like that of another user's process.
     let level = ContainmentLevel::ProcessTree;
     let engine = ExecutionEngine::builder().containment(level).build().unwrap();
     let mut tasks = tokio::task::JoinSet::new();
@@ -181,8 +181,8 @@ async fn exiting_processes_of_this_user_are_no_survivors() {
     }
 }
 
-/// A host may have the rights of a user who has not started it (setuid), or capabilities beyond those of
-/// its user. What it may do is asked for these.
+/// A host may have the rights of another user (setuid), or more capabilities than its user. Access is
+/// checked with the rights that it has.
 #[tokio::test]
 async fn effective_user_decides_access() {
     if !rustix::process::geteuid().is_root() {
@@ -197,9 +197,9 @@ async fn effective_user_decides_access() {
     with_mode(&program, 0o700);
     let script = file(closed.join("script"), 0o600);
     let input = ExecutionOptions::default().stdin(StdinSource::file(script.clone()));
-    // Not the user of the other tests, who might take these programs for theirs.
+    // Not the user of the other tests, which might count these programs as theirs.
     let starter = 61_835;
-    // SAFETY: numbers only. This thread alone gets them, and it starts the programs.
+    // SAFETY: The call takes numbers only. It affects this thread alone, which starts the programs.
     let acts_as_root = unsafe { libc::syscall(libc::SYS_setresuid, starter, 0, 0) };
     assert_eq!(acts_as_root, 0);
     let engine = engine();

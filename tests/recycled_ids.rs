@@ -1,5 +1,5 @@
-//! A number that meant a program of ours means a stranger's later: on a busy machine they are given
-//! anew within seconds. The stranger is left alone.
+//! A busy machine reuses process ids within seconds: an unrelated process with the id of an ended
+//! program is not touched.
 
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -14,20 +14,20 @@ use test_support::*;
 /// Test that plays the hosts of this binary when it has a role.
 const HOST: &str = "unrelated_daemon_with_a_recycled_pid_outlives_the_tree";
 
-/// The last number given in this process namespace; the next one is the first that is free after it.
+/// Last id given in this process namespace; the next one is the first free id after it.
 const LAST: &str = "/proc/sys/kernel/ns_last_pid";
 
-/// A tree, a stranger, and a host that can give numbers at will.
-struct Scene {
+/// A tree, an unrelated process, and a host that can choose process ids.
+struct Setup {
     left: Lifeline,
     strange: Lifeline,
     host: Host,
     _homes: [TempDir; 2],
 }
 
-/// The scene when its host, started by a shell line, has said this. None where numbers cannot be given.
-fn scene(part: &str, line: &str, says: &str) -> Option<Scene> {
-    // Nobody else takes numbers in a namespace of its own; all in it end with its first process.
+/// Starts a host through a shell line and waits for its report; `None` where ids cannot be chosen.
+fn setup(part: &str, line: &str, says: &str) -> Option<Setup> {
+    // In its own namespace no other process takes ids, and all end with the first process.
     let kinds = ["--pid", "--fork", "--mount-proc", "--kill-child"];
     if !levels().contains(&ContainmentLevel::ProcessTree) || !host::can_unshare(&kinds) {
         announce("SKIPPED: numbers cannot be given at will here");
@@ -37,29 +37,28 @@ fn scene(part: &str, line: &str, says: &str) -> Option<Scene> {
     let [left, strange] = homes.each_ref().map(|home| Lifeline::new(home.path()));
     let [tree, stranger] = homes.each_ref().map(|home| home.path().display());
     let host = Host::start_in(&kinds, line, "init", HOST, &format!("{part} {tree} {stranger}"));
-    let said = host.says();
+    let said = host.next_line();
     if said == "no" {
         announce("SKIPPED: numbers cannot be given at will here");
         return None;
     }
     assert_eq!(said, says);
-    Some(Scene { left, strange, host, _homes: homes })
+    Some(Setup { left, strange, host, _homes: homes })
 }
 
-/// The host gives the number of a main program that has ended to a program of its own, while what is
-/// left of the tree lives on, and dies. It ignores SIGCHLD, since otherwise the number would stay taken
-/// for as long.
+/// The host gives the id of an ended main program to an unrelated one while the rest of the tree lives,
+/// and dies. It ignores SIGCHLD: otherwise the id would stay taken for as long.
 #[tokio::test]
 async fn unrelated_process_with_a_recycled_pid_outlives_the_host() {
     let line = "\"$@\"; echo host: it died; sleep 300";
-    let Some(mut scene) = scene("dies", line, "the number is taken") else { return };
-    let Scene { left, strange, host, .. } = &mut scene;
+    let Some(mut setup) = setup("dies", line, "the number is taken") else { return };
+    let Setup { left, strange, host, .. } = &mut setup;
     until("the stranger is there", || !strange.holders().is_empty()).await;
     assert!(!left.is_cut());
-    host.tell();
-    assert_eq!(host.says(), "it died");
+    host.resume();
+    assert_eq!(host.next_line(), "it died");
     left.cut("the tree of a host that has died").await;
-    // The sentinel has looked around once more since, when it is gone.
+    // Once the sentinel has exited, it has looked around once more.
     let namespace = |pid: u32| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
     let of_stranger = strange.holders().first().and_then(|pid| namespace(*pid));
     assert!(of_stranger.is_some(), "the stranger is alive");
@@ -71,16 +70,16 @@ async fn unrelated_process_with_a_recycled_pid_outlives_the_host() {
     assert!(!strange.is_cut(), "the stranger is alive");
 }
 
-/// What is left of the tree lives on for a grace, and meanwhile the number is wanted for a daemon: its
-/// leader ends, and so nobody has the number as his own, but a group and a session have it.
+/// The rest of the tree lives for a grace, and meanwhile a daemon wants the id: its leader exits, so
+/// that no process has the id, but a group and a session have it.
 #[test]
 fn unrelated_daemon_with_a_recycled_pid_outlives_the_tree() {
     if let Some(words) = host::role() {
         return play(&words);
     }
-    let Some(scene) = scene("stops", "\"$@\"; sleep 300", "the tree is gone") else { return };
-    tokio::runtime::Runtime::new().unwrap().block_on(scene.left.cut("the tree"));
-    assert!(!scene.strange.holders().is_empty(), "the stranger is alive");
+    let Some(setup) = setup("stops", "\"$@\"; sleep 300", "the tree is gone") else { return };
+    tokio::runtime::Runtime::new().unwrap().block_on(setup.left.cut("the tree"));
+    assert!(!setup.strange.holders().is_empty(), "the stranger is alive");
 }
 
 /// Plays the host of a test.
@@ -92,34 +91,34 @@ fn play(words: &[String]) {
     }
 }
 
-/// Starts a program that ends and leaves somebody who is deaf and forks no more. Says its number when it
-/// has ended and the other was asked to.
+/// Starts a program that ends and leaves a process which ignores SIGTERM and does not fork. Returns its
+/// id once it has ended and the process got the signal.
 async fn ended_program(engine: &ExecutionEngine, tree: &Path) -> (Uuid, u32) {
     let deaf =
         "(trap '' TERM; exec sleep 300) & trap 'echo asked >asked' TERM; : >ready; wait; wait";
     let line =
         format!("setsid sh -c \"{deaf}\" & {}; echo $$ >main", wait_for(&tree.join("ready")));
     let id = engine.execute(shell(holding(tree, &line)).working_dir(tree)).await.unwrap();
-    let number: u32 = told(&tree.join("main")).await.trim().parse().unwrap();
-    told(&tree.join("asked")).await;
+    let number: u32 = when_written(&tree.join("main")).await.trim().parse().unwrap();
+    when_written(&tree.join("asked")).await;
     assert!(!is_alive(number));
     (id, number)
 }
 
-/// Nobody is killed for being deaf to a polite request.
+/// Creates an engine whose grace never ends.
 fn patient_engine() -> ExecutionEngine {
     let builder = ExecutionEngine::builder().containment(ContainmentLevel::ProcessTree);
     builder.stop_grace(Duration::from_secs(3600)).build().unwrap()
 }
 
-/// Whether the next process can be told to have this number.
+/// Chooses the id of the next process; returns `false` if that is not allowed.
 fn is_next(number: u32) -> bool {
     std::fs::write(LAST, (number - 1).to_string()).is_ok()
 }
 
 fn host_that_stops_a_tree(tree: &Path, stranger: &Path) {
     let engine = patient_engine();
-    // Threads take numbers, too, so this runtime starts none.
+    // Threads take ids, too, so this runtime starts none.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let (id, number) = ended_program(&engine, tree).await;
@@ -134,7 +133,7 @@ fn host_that_stops_a_tree(tree: &Path, stranger: &Path) {
     host::listen();
 }
 
-/// The first process has ended when this returns, and been reaped.
+/// Starts a daemon; its first process has ended and been reaped by the time this returns.
 #[expect(clippy::disallowed_methods, reason = "it is to be no child of an engine")]
 fn become_a_daemon(home: &Path) {
     let mut command = std::process::Command::new("setsid");
@@ -143,10 +142,10 @@ fn become_a_daemon(home: &Path) {
 }
 
 fn host_that_dies(tree: &Path, stranger: &Path) {
-    // SAFETY: ignoring a signal runs no code of ours.
+    // SAFETY: Ignoring a signal runs no code.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
     let engine = patient_engine();
-    // Threads take numbers, too, so this runtime starts none.
+    // Threads take ids, too, so this runtime starts none.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (_, number) = runtime.block_on(ended_program(&engine, tree));
     assert!(!processes().contains(&number), "it is free");

@@ -1,5 +1,6 @@
-//! What is left of an execution when it has ended, in bytes on the heap, which do not depend on how
-//! busy a machine is. The one test of this binary, because it counts those of the whole process.
+//! Memory of an ended execution in bytes on the heap, which do not depend on the load of the machine.
+//!
+//! The only test of this binary: it counts the memory of the whole process.
 
 use execution_engine::*;
 use test_support::*;
@@ -8,24 +9,24 @@ use tokio::task::JoinSet;
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
 
-/// How many are remembered.
+/// Number of remembered executions.
 const RECORDS: usize = 1000;
-/// How many bytes each of them may take, its place among the others included and its output aside.
+/// Bytes that each of them may take, with its place in the registry and without its output.
 const MOST_BYTES: usize = 1228;
-/// How many bytes one that is forgotten may leave behind. Records do not all have the same length.
+/// Bytes that an evicted one may leave. Records do not all have the same length.
 const MOST_LEFT: usize = 16;
 
 #[tokio::test]
 async fn record_memory_stays_within_budget_and_is_released() {
     let _profiler = dhat::Profiler::builder().testing().build();
     let engine = engine_with(|config| config.max_in_memory_executions = RECORDS);
-    // What is there once, such as threads.
+    // Resources that exist once, such as threads.
     run(&engine, 20).await;
     let few = bytes();
     run(&engine, RECORDS - 20).await;
     let each = || bytes().saturating_sub(few) / (RECORDS - 20) - "hello\n".len();
     println!("{} bytes for each record, {MOST_BYTES} at most", each());
-    // The last ones may not have given everything else back yet.
+    // The last ones may not have released everything yet.
     until("all there is of them fits the budget", || each() <= MOST_BYTES).await;
 
     let full = bytes();

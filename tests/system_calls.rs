@@ -1,7 +1,7 @@
-//! The cost of an execution in system calls, which does not depend on how busy a machine is: those
-//! of the engine's threads and of the caller's, and those of the child before it is its program.
+//! System calls per execution, which do not depend on the load of the machine: those of the host, and
+//! those of the child until it executes its program.
 //!
-//! `strace` counts them in another process of this test. Without it the test is skipped, loudly.
+//! `strace` counts them in another process of this test. Without it the test is skipped with a notice.
 
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 
@@ -11,7 +11,7 @@ use execution_engine::*;
 use test_support::levels::{level_named, name_of};
 use test_support::*;
 
-/// How many calls one `true` may cost, its output captured.
+/// System calls that one `true` may cost, its output captured.
 struct Budget {
     level: ContainmentLevel,
     /// Of the host's threads, but for those of the scheduler.
@@ -27,8 +27,7 @@ const BUDGETS: [Budget; 2] = [
     Budget { level: ContainmentLevel::ProcessGroup, host: 37.0, child: 72.0 },
 ];
 
-/// How often threads sleep and wake each other is up to the scheduler, and how often memory is
-/// given back to the system up to the allocator.
+/// Calls that depend on the scheduler, which lets threads sleep and wake, or on the allocator.
 const NOT_COUNTED: [&str; 6] =
     ["futex", "epoll_wait", "sched_yield", "restart_syscall", "madvise", "mprotect"];
 
@@ -57,7 +56,7 @@ async fn system_calls_per_execution_stay_within_budget() {
             return;
         };
         let each = |who: Who| {
-            // What happens but once, for the process or the engine, is in both.
+            // Calls that are made once per process or engine are in both.
             let more = |(name, count): (&String, &u32)| {
                 let count = count.saturating_sub(*calls_of_few[&who].get(name).unwrap_or(&0));
                 (name.clone(), f64::from(count) / f64::from(many - few))
@@ -84,7 +83,7 @@ enum Who {
 
 type Calls = BTreeMap<Who, BTreeMap<String, u32>>;
 
-/// The calls of a process with so many executions. None where they cannot be counted.
+/// Returns the calls of a process with a number of executions; `None` where `strace` does not work.
 async fn counted(runs: u32, level: ContainmentLevel) -> Option<Calls> {
     let dir = tempfile::tempdir().unwrap();
     let me = std::env::current_exe().unwrap().display().to_string();
@@ -92,7 +91,7 @@ async fn counted(runs: u32, level: ContainmentLevel) -> Option<Calls> {
     let test = "system_calls_per_execution_stay_within_budget";
     let role = format!("{} {runs}", name_of(level));
     let request = host::request_through(&["strace", "-ff", "-o", &traces], test, &role)
-        // How many directories are looked into is part of the cost, so it must not vary.
+        // The number of searched directories is part of the cost, so it must not vary.
         .env("PATH", "/usr/bin:/bin");
     let result = match soon("strace", engine().run(request)).await {
         Ok(result) => result,
@@ -118,8 +117,8 @@ async fn counted(runs: u32, level: ContainmentLevel) -> Option<Calls> {
     Some(added_up(&traces, &me))
 }
 
-/// The calls of the host's threads, and those of its children. The sentinel's shell, and what that runs,
-/// is neither: how often it looks around is up to the scheduler.
+/// Adds up the calls of the host's threads and those of its children. The sentinel is neither: how
+/// often it looks around depends on the scheduler.
 fn added_up(traces: &BTreeMap<String, String>, host: &str) -> Calls {
     let mut calls = BTreeMap::from([(Who::Host, BTreeMap::new()), (Who::Child, BTreeMap::new())]);
     let begins = format!("execve(\"{host}\"");
@@ -144,8 +143,8 @@ fn added_up(traces: &BTreeMap<String, String>, host: &str) -> Calls {
     calls
 }
 
-/// What a child of the engine does until it has become its program: only they close what they must not
-/// inherit.
+/// Returns the calls of a child of the engine until it executes its program. Only such a child closes
+/// descriptors.
 fn before_its_program<'a>(names: &'a [&'a str]) -> Option<&'a [&'a str]> {
     let at = names.iter().position(|name| *name == "execve")?;
     let calls = &names[..=at];

@@ -1,15 +1,15 @@
-//! Nothing outlives an execution, and the receipt tells the truth about it: a table of processes that
-//! try to, against each level and each way of ending.
+//! Nothing outlives an execution, and the receipt is true: a table of processes that try to escape,
+//! at each level and by each way of ending.
 
-mod cast;
+mod escapees;
 
-use cast::{Case, End, Fate, fate};
+use escapees::{Case, End, Expected, expected};
 use execution_engine::*;
 use test_support::host::{self, Host};
 use test_support::levels::{announce, level_named, levels, name_of};
 use test_support::*;
 
-/// The engine of one round. Its grace is long enough to be noticed where it should not count.
+/// Creates the engine of one round. A long grace shows where it should not apply.
 fn engine_at(level: ContainmentLevel, grace: Duration) -> ExecutionEngine {
     let config = ExecutionConfig {
         max_output_size_bytes: 64 * 1024,
@@ -26,7 +26,7 @@ const HOST: &str = "tested_levels_are_announced";
 const SHORT: Duration = Duration::from_millis(300);
 const ENDLESS: Duration = Duration::from_secs(3600);
 
-/// Lets every escapee try at once to outlive this way of ending.
+/// Lets all escapees try at once to outlive a way of ending.
 async fn round(level: ContainmentLevel, end: End) {
     let engine = engine_at(level, SHORT);
     let mut cases = Case::all();
@@ -46,14 +46,14 @@ async fn round(level: ContainmentLevel, end: End) {
     }
 }
 
-/// Waits until each has set up what it is to outlive its program.
+/// Waits until each escapee has started what is to outlive its program.
 async fn all_ready(engine: &ExecutionEngine, cases: &[Case]) {
     for case in cases {
         let ready = case.ready();
         let ended = engine.wait_for_completion(case.id());
         tokio::select! {
             biased;
-            _ = told(&ready) => {}
+            _ = when_written(&ready) => {}
             result = ended => {
                 // It may have made the file right before its end.
                 assert!(ready.exists(), "{}: {result:?}", case.part.kind);
@@ -62,15 +62,15 @@ async fn all_ready(engine: &ExecutionEngine, cases: &[Case]) {
     }
 }
 
-/// Whether what the receipt says is so.
+/// Checks the receipt against the processes that are left.
 async fn check(case: &Case, level: ContainmentLevel, end: End, receipt: &ContainmentReceipt) {
     let what = format!("{} at {level} by {end:?}: {receipt:?}", case.part.kind);
     assert_eq!(receipt.level, level, "{what}");
     let is_gone = case.life.is_cut();
-    match fate(case.part, level, end) {
-        Fate::Ends => assert!(is_gone, "{what}, left: {:?}", case.life.holders()),
-        Fate::Escapes => assert!(!is_gone, "the table says that it escapes: {what}"),
-        Fate::MayEscape => {}
+    match expected(case.part, level, end) {
+        Expected::Ends => assert!(is_gone, "{what}, left: {:?}", case.life.holders()),
+        Expected::Escapes => assert!(!is_gone, "the table says that it escapes: {what}"),
+        Expected::MayEscape => {}
     }
     if level == ContainmentLevel::Cgroup {
         assert!(receipt.proven, "{what}");
@@ -101,7 +101,7 @@ rounds! {
     no_escapee_outlives_an_output_limit: End::Limit,
 }
 
-/// The time must not be up before all are there, so it is given more until it is enough.
+/// The timeout must not come before all are ready, so it grows until it is long enough.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_escapee_outlives_a_timeout() {
     for level in levels() {
@@ -136,14 +136,14 @@ async fn timed_round(level: ContainmentLevel, time: Duration) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_escapee_outlives_a_dropped_engine() {
     for level in levels() {
-        // A grace that nobody can wait for counts no more.
+        // A dropped engine cannot wait for a long grace.
         let engine = engine_at(level, ENDLESS);
         let cases = Case::all();
         for case in &cases {
             engine.execute(case.request(End::Drop)).await.unwrap();
         }
         all_ready(&engine, &cases).await;
-        // One is being stopped already, with that grace.
+        // One is in its stop sequence already, with that grace.
         engine.cancel(cases[0].id()).await.unwrap();
         drop(engine);
         outcome_without_receipt(&cases, level, End::Drop).await;
@@ -156,9 +156,9 @@ async fn no_escapee_outlives_a_killed_host() {
         let cases = Case::all();
         let homes: Vec<_> = cases.iter().map(Case::spelled).collect();
         let mut host = Host::start(HOST, &format!("{} {}", name_of(level), homes.join(" ")));
-        assert_eq!(host.says(), "they run");
+        assert_eq!(host.next_line(), "they run");
         for case in &cases {
-            told(&case.ready()).await;
+            when_written(&case.ready()).await;
         }
         host.kill();
         outcome_without_receipt(&cases, level, End::HostKilled).await;
@@ -168,14 +168,14 @@ async fn no_escapee_outlives_a_killed_host() {
 async fn outcome_without_receipt(cases: &[Case], level: ContainmentLevel, end: End) {
     for case in cases {
         let what = format!("{} at {level} by {end:?}", case.part.kind);
-        match fate(case.part, level, end) {
-            Fate::Ends => case.life.cut(&what).await,
-            Fate::Escapes | Fate::MayEscape => {}
+        match expected(case.part, level, end) {
+            Expected::Ends => case.life.cut(&what).await,
+            Expected::Escapes | Expected::MayEscape => {}
         }
     }
-    // Those that escape have had all the time in which the others were ended.
+    // By now the escaped ones have had as long as the others took to end.
     for case in cases {
-        if fate(case.part, level, end) == Fate::Escapes {
+        if expected(case.part, level, end) == Expected::Escapes {
             assert!(!case.life.is_cut(), "the table says that {} escapes", case.part.kind);
         }
         case.clean_up().await;
@@ -187,7 +187,7 @@ fn play(words: &[String]) {
     let engine = engine_at(level_named(&words[0]), ENDLESS);
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         for home in &words[1..] {
-            engine.execute(cast::request(home, End::HostKilled)).await.unwrap();
+            engine.execute(escapees::request(home, End::HostKilled)).await.unwrap();
         }
     });
     host::say("they run");

@@ -1,5 +1,5 @@
-//! Admission: never more executions alive than the limit says, a permit back after every kind of
-//! ending, and nothing left of those that are refused.
+//! Admission: never more live executions than the limit, every ending returns its permit, and a
+//! refused request leaves nothing.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -65,10 +65,10 @@ async fn concurrent_calls_are_accepted_exactly_up_to_the_limit() {
         recorder.all_of(*id).await;
     }
     assert_eq!(permits(&engine), (0, LIMIT));
-    assert!(refused.iter().all(|(id, _)| recorder.of(*id).is_empty()), "a refused one was told of");
+    assert!(refused.iter().all(|(id, _)| recorder.of(*id).is_empty()), "a refused request has events");
 }
 
-/// Tries again whenever there is room, until the engine takes it.
+/// Tries again until the engine accepts the request.
 async fn insist(engine: &ExecutionEngine, request: ExecutionRequest) -> ExecutionResult {
     loop {
         match engine.run(request.clone()).await {
@@ -112,7 +112,7 @@ async fn programs_never_run_above_the_limit() {
 
 // ------------------------------------------------------------------------------------------- permits
 
-/// A file that may be executed and is no program.
+/// Returns an executable file that is not a program.
 fn no_program(home: &TempDir) -> ExecutionRequest {
     let path = home.path().join("no-program");
     fs::write(&path, "\x7fELF, but not really").unwrap();
@@ -123,7 +123,7 @@ fn no_program(home: &TempDir) -> ExecutionRequest {
 #[tokio::test]
 async fn every_ending_returns_its_permit_before_waiters_wake() {
     let home = TempDir::new().unwrap();
-    // A single permit: each one that is not given back stops all that follow.
+    // With a single permit, a leak stops all that follow.
     let engine = engine_with(|config| {
         config.max_concurrent_executions = 1;
         config.max_output_size_bytes = 1000;
@@ -185,7 +185,7 @@ async fn permit_is_held_until_the_last_process_has_exited() {
     let reluctant = format!(
         "trap 'echo asked >{}' TERM; echo ready; {}",
         asked.display(),
-        // The sleep in it dies of the signal, and the loop goes on.
+        // The signal ends the sleep, and the loop continues.
         wait_for(&gate)
     );
     let recorder = Recorder::new();
@@ -193,7 +193,7 @@ async fn permit_is_held_until_the_last_process_has_exited() {
     let id = engine.execute(shell(reluctant)).await.unwrap();
     recorder.when(id, |events| !lines_of(events, OutputStream::Stdout).is_empty()).await;
     engine.cancel(id).await.unwrap();
-    told(&asked).await;
+    when_written(&asked).await;
 
     assert_eq!(permits(&engine), (1, 0), "it is being stopped, and still there");
     let refused = engine.execute(shell("exit 0")).await;

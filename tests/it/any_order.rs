@@ -13,11 +13,11 @@ use tokio::task::JoinSet;
 
 const LIMIT: usize = 12;
 
-/// What one of several users of an engine does.
+/// Call that one of several users of an engine makes.
 #[derive(Debug, Clone)]
 enum Step {
     Execute(&'static str, Option<u64>),
-    /// Something to one of the executions so far.
+    /// Acts on one of the executions so far.
     Do(Action, prop::sample::Index),
     CleanUp,
     List,
@@ -52,7 +52,7 @@ const LINES: [&str; 10] = [
 fn any_step() -> impl Strategy<Value = Step> {
     use Action::*;
     let line = prop::sample::select(&LINES[..]);
-    // Nothing runs longer than this, so that the test ends whatever is done.
+    // Nothing runs longer than this, so that the test ends.
     let timeout = prop_oneof![Just(Some(20)), Just(Some(200))];
     let actions = vec![Cancel, Cancel, Pause, Resume, Hangup, Wait, Look, Watch, ReadLog, Remove];
     let action = prop::sample::select(actions);
@@ -81,7 +81,7 @@ fn engine_at(level: ContainmentLevel, recorder: &Arc<Recorder>, logs: PathBuf) -
         .unwrap()
 }
 
-/// Does one thing, and lets pass what may be answered to it at any time.
+/// Makes one call; refusals that can occur at any time are accepted.
 async fn take(engine: &ExecutionEngine, step: Step, known: &mut Vec<Uuid>) {
     let refused = |error: ExecutionError| {
         let code = error.error_code();
@@ -136,7 +136,7 @@ async fn take(engine: &ExecutionEngine, step: Step, known: &mut Vec<Uuid>) {
     }
 }
 
-/// All of it at one level: several users at a time, each with steps of its own.
+/// Runs the calls of several concurrent users at one level.
 async fn play(level: ContainmentLevel, users: Vec<Vec<Step>>, kinds: &mut HashSet<&'static str>) {
     let home = tempfile::tempdir().unwrap();
     let recorder = Recorder::new();

@@ -1,5 +1,5 @@
-//! Bad input is refused with an error that names the field, and leaves nothing behind: no record,
-//! no permit taken, no file, no event, and an id that is still free.
+//! Bad input is refused with an error that names the field. It leaves no record, permit, file or
+//! event, and the id stays free.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,7 +8,7 @@ use execution_engine::*;
 use tempfile::TempDir;
 use test_support::*;
 
-/// Executes an invalid request, checks that nothing is left of it, and returns why it was refused.
+/// Executes an invalid request, checks that it leaves nothing, and returns the error.
 async fn invalid(mut request: ExecutionRequest) -> ValidationError {
     let home = TempDir::new().unwrap();
     let recorder = Recorder::new();
@@ -160,7 +160,7 @@ async fn errors_show_no_value_of_a_variable() {
 
 #[tokio::test]
 async fn variable_name_must_be_nonempty_without_equals_sign() {
-    // What follows the sign may be meant as a value, so it is not shown.
+    // The text after the sign may be a value, so it is not shown.
     for (name, shown) in [("", ""), ("=", "="), ("PASSWORD=secret", "PASSWORD="), ("=secret", "=")]
     {
         let error = invalid(shell("ls").env(name, "value")).await;
@@ -355,7 +355,7 @@ async fn maximum_timeout_is_accepted() {
 #[tokio::test]
 async fn unopenable_log_refuses_the_request_and_removes_the_other_log() {
     let home = TempDir::new().unwrap();
-    // Directories that it made go, too.
+    // Directories that were created for it are removed, too.
     let engine = engine_with(|config| config.log_dir = Some(home.path().join("new/logs")));
     let directory = TempDir::new().unwrap();
     let request = shell("ls").output_log(directory.path());
@@ -456,7 +456,7 @@ async fn cancel_after_the_end_reports_the_status_and_changes_nothing() {
 
 type Change = fn(&mut ExecutionConfig);
 
-/// The field that a changed configuration is refused for, and the message.
+/// Returns the field that a changed configuration is refused for, and the message.
 fn refused_field(change: Change) -> (&'static str, String) {
     let mut config = ExecutionConfig::default();
     change(&mut config);

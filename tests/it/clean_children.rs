@@ -1,5 +1,4 @@
-//! A child starts clean: nothing of its host's signals and descriptors, whatever the host's other
-//! threads are doing just then.
+//! A child inherits no signal state and no descriptors, whatever other threads of the host do.
 
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,14 +12,14 @@ use tokio::task::JoinSet;
 
 const AT_ONCE: usize = 50;
 
-/// One that is inherited by whoever is forked and executes a program.
+/// Returns a descriptor that children inherit unless it is closed for them.
 fn leaky() -> OwnedFd {
     let fd = rustix::fs::open("/dev/null", OFlags::RDONLY, Mode::empty()).unwrap();
     assert!(rustix::io::fcntl_getfd(&fd).unwrap().is_empty());
     fd
 }
 
-/// Threads that open leaky descriptors and pipes and close them again, until told to stop.
+/// Opens and closes leaky descriptors and pipes until a flag is set.
 fn churn(stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
         let some: Vec<_> = (0..20).map(|_| leaky()).collect();
@@ -82,13 +81,13 @@ async fn no_child_holds_the_pipes_of_another() {
     }
 }
 
-/// The signals of a set that `/proc/PID/status` shows, one bit each.
+/// Returns a set of signals of `/proc/PID/status`, one bit each.
 fn signals(status: &str, set: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix(set)).unwrap();
     u64::from_str_radix(line.trim(), 16).unwrap()
 }
 
-/// Blocks and ignores what it can, handles one signal, and starts children from that thread.
+/// The thread that starts the children blocks and ignores all it can, and handles one signal.
 #[test]
 fn signal_state_of_the_spawning_thread_is_not_inherited() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -96,8 +95,8 @@ fn signal_state_of_the_spawning_thread_is_not_inherited() {
         return;
     }
     extern "C" fn nothing(_: libc::c_int) {}
-    // SAFETY: the handler does nothing, and the set is filled before it is read. These signals are
-    // sent by nobody here.
+    // SAFETY: The handler does nothing, and the set is filled before it is read. No test sends these
+    // signals.
     unsafe {
         libc::signal(libc::SIGUSR2, nothing as extern "C" fn(libc::c_int) as libc::sighandler_t);
         libc::signal(libc::SIGHUP, libc::SIG_IGN);

@@ -1,5 +1,5 @@
-//! What exactly is run for each kind of command, and what the program finds around it: arguments,
-//! environment, directory, descriptors, signals.
+//! The program that each kind of command runs, and its surroundings: arguments, environment,
+//! directory, descriptors, signals.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +10,7 @@ use rustix::fs::{Mode, OFlags};
 use tempfile::TempDir;
 use test_support::*;
 
-/// Runs to the end, which must be exit code 0, and returns what was on standard output.
+/// Runs a request to exit code 0 and returns its standard output.
 async fn output_of(request: ExecutionRequest) -> String {
     let result = soon("the run", engine().run(request)).await.unwrap();
     assert!(result.success, "{result:?}\n{}", result.stderr);
@@ -30,7 +30,7 @@ fn script(dir: &TempDir, content: &str) -> ExecutionRequest {
     ExecutionRequest::script(file(dir, "script", 0o644, content))
 }
 
-/// A program in a directory, which says its name.
+/// Creates a program that prints its name.
 fn tool(dir: &TempDir, name: &str, says: &str) -> PathBuf {
     file(dir, name, 0o755, &format!("#!/bin/sh\necho {says}\n"))
 }
@@ -40,7 +40,7 @@ fn tool(dir: &TempDir, name: &str, says: &str) -> PathBuf {
 #[tokio::test]
 async fn script_runs_with_the_named_interpreter() {
     let dir = TempDir::new().unwrap();
-    // Its own line names another one, and it is executable: neither matters.
+    // Its shebang names another one, and it is executable: neither matters.
     let path = file(&dir, "job", 0o755, "#!/bin/false\nprint('by python')\n");
     let request = ExecutionRequest::script(path).interpreter("python3");
     assert_eq!(output_of(request).await, "by python\n");
@@ -64,7 +64,7 @@ async fn script_without_execute_permission_runs_through_its_shebang() {
         ("#!  /bin/sh   -u  \necho \"flags $-\"\n".to_string(), "flags u\n"),
         (format!("#!/usr/bin/env python3\n{python}\n"), "args 1 unbuffered False\n"),
         (format!("#!/usr/bin/env -S python3 -u\n{python}\n"), "args 1 unbuffered True\n"),
-        // As an editor on Windows leaves it; python does not mind the other lines.
+        // As an editor on Windows writes it; python accepts the other lines.
         (format!("#!/usr/bin/env python3\r\n{python}\r\n"), "args 1 unbuffered False\n"),
         // Without a line ending, the whole file is the first line.
         ("#!/bin/echo".to_string(), "SCRIPT\n"),
@@ -84,7 +84,7 @@ async fn shebang_has_one_argument_with_blanks() {
     let path = dir.path().join("script");
     let expected = format!("[one two  three][{}]", path.display());
     assert_eq!(output_of(script(&dir, &line)).await, expected);
-    // The kernel, which reads the line of an executable script, does the same.
+    // The kernel does the same for an executable script.
     let path = file(&dir, "executable", 0o755, "#!/usr/bin/printf [%s][%%s %s]\n");
     let by_kernel = output_of(ExecutionRequest::script(&path)).await;
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
@@ -213,7 +213,7 @@ async fn relative_program_path_starts_at_the_working_directory() {
     tool(&dir, "here", "from here");
     tool(&dir, "sub/below", "from below");
     for (program, expected) in [("./here", "from here\n"), ("sub/below", "from below\n")] {
-        // The PATH plays no part for a name with a slash.
+        // PATH is not used for a name with a slash.
         let request = exec(program).working_dir(dir.path()).env("PATH", "/no/such/dir");
         assert_eq!(output_of(request).await, expected);
     }
@@ -317,11 +317,11 @@ async fn aws_command_runs_the_aws_cli() {
 
 // ---------------------------------------------------------------------------------------- environment
 
-/// Everything in the environment of a child.
+/// Returns the environment of a child.
 async fn environment_of(request: ExecutionRequest) -> BTreeMap<String, String> {
     let output = output_of(request).await;
     let pairs = output.split_terminator('\0').map(|pair| pair.split_once('=').unwrap());
-    // Without a control group, this is how a process tree is told apart.
+    // Without a control group, this variable marks the processes of a tree.
     let pairs = pairs.filter(|(name, _)| *name != "EXECUTION_ENGINE_TREE");
     pairs.map(|(name, value)| (name.to_string(), value.to_string())).collect()
 }
@@ -335,7 +335,7 @@ async fn request_environment_overrides_the_inherited_one() {
     let mut own: BTreeMap<_, _> = std::env::vars().collect();
     own.remove("EXECUTION_ENGINE_TREE");
     assert!(own.contains_key("PATH"));
-    // No assert_eq, which would print what may be secret.
+    // assert_eq would print values that may be secret.
     assert!(environment_of(show_environment()).await == own);
 
     let value = "caf\u{e9} = \"$HOME\"\nsecond line ";
@@ -390,7 +390,7 @@ async fn stdin_is_empty_by_default() {
 
 #[tokio::test]
 async fn program_has_exactly_three_descriptors() {
-    // One that would be inherited, because it is not marked to be closed.
+    // This descriptor has no close-on-exec flag, so it would be inherited.
     let leaky = rustix::fs::open("/dev/null", OFlags::RDONLY, Mode::empty()).unwrap();
     assert!(rustix::io::fcntl_getfd(&leaky).unwrap().is_empty());
     // 3 is the directory that ls itself reads.

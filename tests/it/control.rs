@@ -1,4 +1,4 @@
-//! Signals, pauses and shutdown: what a running execution can be told, at each level.
+//! Signals, pauses and shutdown of running executions, at each level.
 
 use std::path::Path;
 use std::time::Instant;
@@ -9,7 +9,7 @@ use test_support::levels::{engine_at, levels};
 use test_support::lifeline::{Lifeline, holding};
 use test_support::*;
 
-/// Longer than any test; where it counts the test waits in vain.
+/// Longer than any test: a test in which it applies fails.
 const ENDLESS: Duration = Duration::from_secs(3600);
 
 /// Starts a line in a directory and waits until it has made the file `ready`.
@@ -25,7 +25,7 @@ async fn start_with(
 ) -> Uuid {
     let request = shell(line).working_dir(home);
     let id = engine.execute_with(request, options).await.unwrap();
-    told(&home.join("ready")).await;
+    when_written(&home.join("ready")).await;
     std::fs::remove_file(home.join("ready")).unwrap();
     id
 }
@@ -34,7 +34,7 @@ async fn start_with(
 
 #[tokio::test]
 async fn signal_after_the_exit_reports_already_ended() {
-    // What the program leaves behind writes on, so that collecting its output takes a while.
+    // The background process keeps writing, so that the drain takes a while.
     let builder = ExecutionEngine::builder().drain_limit(Duration::from_millis(500));
     let engine = builder.stop_grace(Duration::from_millis(200)).build().unwrap();
     let id = engine.execute(shell("yes & sleep 0.1; exit 3")).await.unwrap();
@@ -55,7 +55,7 @@ async fn signal_reaches_every_process_of_the_tree_once() {
     for level in levels() {
         let home = TempDir::new().unwrap();
         let engine = engine_at(level);
-        // Each of three counts what it gets until it is told to end. The third has left the group.
+        // Each of three processes counts its signals. The third has left the group.
         let count = "n=0; trap 'n=$((n+1)); echo $n >$0.$n' USR1; trap 'exit 0' USR2; \
                      echo up >$0; until false; do sleep 0.01; done";
         let line = "sh -c \"$0\" one & setsid sh -c \"$0\" two & \
@@ -64,15 +64,15 @@ async fn signal_reaches_every_process_of_the_tree_once() {
                     echo ready >ready; until false; do sleep 0.01; done";
         let request = ExecutionRequest::exec("sh", ["-c", line, count]).working_dir(home.path());
         let id = engine.execute(request).await.unwrap();
-        told(&home.path().join("ready")).await;
+        when_written(&home.path().join("ready")).await;
 
         let out_of_reach = level == ContainmentLevel::ProcessGroup;
         let reached = engine.signal(id, Signal::User1).await.unwrap();
         assert!(reached >= if out_of_reach { 2 } else { 3 }, "{level}: {reached}");
-        told(&home.path().join("main")).await;
-        told(&home.path().join("one.1")).await;
+        when_written(&home.path().join("main")).await;
+        when_written(&home.path().join("one.1")).await;
         if !out_of_reach {
-            told(&home.path().join("two.1")).await;
+            when_written(&home.path().join("two.1")).await;
         }
         engine.signal(id, Signal::User2).await.unwrap();
         ended(&engine, id).await;
@@ -85,7 +85,7 @@ async fn signal_reaches_every_process_of_the_tree_once() {
     }
 }
 
-/// Ends what a test has let escape: those whose working directory is that of a file.
+/// Ends escaped processes: those in the directory of a file.
 fn end_those_in(file: &Path) {
     let home = file.parent().unwrap();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
@@ -114,7 +114,7 @@ async fn control_of_ended_or_unknown_executions_is_refused() {
 
 // -------------------------------------------------------------------------------------------- pauses
 
-/// A family whose members count up in files of their own.
+/// A family whose members count in files of their own.
 const COUNTING: &str = "count() { n=0; until false; do n=$((n+1)); echo $n >$1; sleep 0.01; done; }; \
                         (count one) & (count two) & echo ready >ready; count three";
 
@@ -124,7 +124,7 @@ fn counted(home: &Path) -> Vec<String> {
         .into()
 }
 
-/// Waits until no member counts any more, which a tree that has just been paused takes a moment for.
+/// Waits until no member counts any more: a pause takes a moment to reach all of them.
 async fn stands_still(home: &Path) {
     let mut before = counted(home);
     let mut times = 0;
@@ -160,7 +160,7 @@ async fn pause_outlasts_timeout(level: ContainmentLevel, timeout: Duration) -> b
     let id = engine.execute(request).await.unwrap();
     let ready = home.path().join("ready");
     tokio::select! {
-        _ = told(&ready) => {}
+        _ = when_written(&ready) => {}
         _ = ended(&engine, id) => return false,
     }
     if engine.pause(id).await.is_err() || start.elapsed() > timeout / 2 {
@@ -297,7 +297,7 @@ async fn shutdown_ends_and_reports_every_execution() {
         let paused = start(&engine, home.path(), "echo ready >ready; sleep 300").await;
         engine.pause(paused).await.unwrap();
         let over = engine.run(shell("true")).await.unwrap().id;
-        // This one is being stopped already, and would have an hour for it.
+        // This one is in its stop sequence already, with an hour of grace.
         let late = start(
             &engine,
             home.path(),
@@ -370,7 +370,7 @@ async fn leftovers_are_stopped_or_reported_as_configured() {
         let receipt = &left.containment;
         assert_eq!((receipt.stopped, receipt.signal, receipt.survivors.len()), (0, None, 0));
         let pid: u32 = left.stdout.trim().parse().unwrap();
-        // It is called by the name of the shell until it executes its own program.
+        // It has the name of the shell until it executes its own program.
         let named = |one: &Survivor| one.pid == pid && ["sh", "sleep"].contains(&one.name.as_str());
         assert!(matches!(&receipt.left_running[..], [one] if named(one)), "{level}: {receipt:?}");
         drop(engine);

@@ -1,5 +1,5 @@
-//! The papers tell no tales: each test and each error code that they name exists, each page is
-//! listed, and no link leads nowhere.
+//! The documentation is true: the tests and error codes that it names exist, every page is listed,
+//! and every link resolves.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// All Markdown files of the project, with their text.
+/// Returns all Markdown files of the project with their text.
 fn papers() -> Vec<(PathBuf, String)> {
     let markdown = |dir: PathBuf| {
         let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
@@ -18,12 +18,12 @@ fn papers() -> Vec<(PathBuf, String)> {
     all.map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
 }
 
-/// What stands between the marks, one after the other.
+/// Returns the texts between two marks.
 fn between<'a>(text: &'a str, open: &'a str, close: &'a str) -> impl Iterator<Item = &'a str> {
     text.split(open).skip(1).filter_map(move |rest| Some(rest.split_once(close)?.0))
 }
 
-/// Whether a page has a heading that a link with this anchor leads to.
+/// Returns `true` if a page has the heading of an anchor.
 fn has_heading(page: &Path, anchor: &str) -> bool {
     let text = fs::read_to_string(page).unwrap();
     let headings = text.lines().filter(|line| line.starts_with('#'));
@@ -132,7 +132,7 @@ fn docs_links_resolve() {
 
 #[test]
 fn every_crate_has_the_licences() {
-    // A package holds what is in the crate's own directory, and npm follows no links.
+    // A package has the files of the crate's own directory, and npm follows no symlinks.
     for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
         let text = fs::read_to_string(root().join(licence)).unwrap();
         for entry in fs::read_dir(root().join("crates")).unwrap() {

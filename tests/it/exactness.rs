@@ -1,5 +1,5 @@
-//! Every byte: what a program puts out is kept, spilled, told and counted exactly, in every strategy,
-//! at every edge, and for any number of those who are told.
+//! Output is kept, spilled, published and counted to the byte: in every strategy, at every edge, for
+//! any number of handlers and subscriptions.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use tempfile::tempdir;
 use test_support::*;
 
-/// Noise that is the same for the same seed.
+/// Returns pseudo-random bytes of a seed.
 fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut state = seed;
     let mut noise = Vec::with_capacity(length + 8);
@@ -27,12 +27,12 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
     noise
 }
 
-/// Puts out two files, one on each stream, both at once.
+/// Writes two files, one to each stream, at the same time.
 fn both(out: &Path, err: &Path) -> ExecutionRequest {
     shell(format!("cat '{}' >&2 & cat '{}'; wait", err.display(), out.display()))
 }
 
-/// What an engine does with what is too long.
+/// Strategy of an engine for output beyond its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     Given(OversizedOutputStrategy),
@@ -55,7 +55,7 @@ fn engine_that(way: Way, limit: usize) -> ExecutionEngine {
     if way == Way::HeadAndTail { builder.keep_head_and_tail() } else { builder }.build().unwrap()
 }
 
-/// One stream as a result has it.
+/// One stream of a result.
 struct Kept<'a> {
     bytes: Bytes,
     text: &'a str,
@@ -80,12 +80,12 @@ fn streams(result: &ExecutionResult) -> [Kept<'_>; 2] {
     ]
 }
 
-/// Whether a byte of UTF-8 continues a character.
+/// Returns `true` for a byte of UTF-8 that continues a character.
 fn continues(byte: u8) -> bool {
     byte & 0b1100_0000 == 0b1000_0000
 }
 
-/// How many of the first `limit` bytes are kept: without a character that they only begin.
+/// Returns how many of the first `limit` bytes are kept: no character is split.
 fn head(whole: &[u8], limit: usize) -> usize {
     if whole.len() <= limit {
         return whole.len();
@@ -134,7 +134,7 @@ fn assert_kept(kept: &Kept<'_>, whole: &[u8], way: Way, limit: usize) {
             assert!(kept.bytes == [&whole[..first], tail].concat(), "{what}");
             let missing = whole.len() - first - tail.len();
             assert_eq!(kept.stats.kept_bytes, (whole.len() - missing) as u64, "{what}");
-            // With room for no tail there is nothing to put the warning before.
+            // Without room for a tail there is no tail to put the warning before.
             let warning = format!("{missing} bytes are missing here");
             let warning = if limit < 2 { "truncated" } else { &warning };
             assert!(kept.text.contains(warning), "{what}");
@@ -189,7 +189,7 @@ async fn fifty_megabytes_on_both_streams_are_exact_everywhere() {
     assert_exact(Way::Given(TruncateWithWarning), LENGTH, both(&out, &err), whole).await;
 }
 
-/// Text of a length near the edges of chunks, and a limit near its end or theirs.
+/// Returns texts with lengths near the edges of chunks, and limits near both.
 fn any_text_and_limit() -> impl Strategy<Value = (Vec<u8>, usize)> {
     let edge = prop_oneof![Just(1), Just(100), Just(4096), Just(65_536), Just(131_072)];
     let letters =
@@ -294,10 +294,10 @@ for turn in range(20000):
 
 const LAST: u64 = 1_000_000;
 
-/// Checks that the lines it is told are the numbers from 1 on.
+/// Handler that checks that its lines are the numbers from 1 on.
 #[derive(Default)]
 struct Counts {
-    /// How many events go by between two pauses; 0 is none.
+    /// Events between two pauses; 0 is no pause.
     pace: u64,
     next: AtomicU64,
     wrong: AtomicU64,
@@ -318,7 +318,7 @@ impl EventHandler for Counts {
     }
 }
 
-/// What a subscription was told: how many lines, and how many bytes in all with those it missed.
+/// Lines and bytes that a subscription received, and bytes that it missed.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Account {
     lines: u64,
@@ -326,7 +326,7 @@ struct Account {
     missed: u64,
 }
 
-/// Adds up a subscription; each line is a number above the one before.
+/// Adds up a subscription and checks that each line is a number above the last one.
 async fn account(mut records: Subscription, pause_after: Option<u64>) -> Account {
     let mut account = Account::default();
     let mut last = 0;
@@ -360,13 +360,13 @@ async fn million_lines_reach_handlers_once_and_subscriptions_count_all() {
         [engine.subscribe(id).await.unwrap(), engine.subscribe(id).await.unwrap()];
     let quick = tokio::spawn(account(quick, None));
     let lagging = tokio::spawn(account(lagging, Some(100)));
-    until("half of it is told", || fast.next.load(Ordering::Relaxed) > LAST / 2).await;
+    until("half of the lines are delivered", || fast.next.load(Ordering::Relaxed) > LAST / 2).await;
     let late = tokio::spawn(account(engine.subscribe(id).await.unwrap(), None));
 
     let result = soon("the end", engine.wait_for_completion(id)).await.unwrap();
     assert_eq!((result.ending, result.lines_missed), (Ending::Exited { code: 0 }, 0));
     for handler in [&fast, &slow] {
-        until("all is told", || handler.next.load(Ordering::Relaxed) == LAST).await;
+        until("all lines are delivered", || handler.next.load(Ordering::Relaxed) == LAST).await;
         assert_eq!(handler.wrong.load(Ordering::Relaxed), 0);
     }
     let written = result.stdout_stats.seen_bytes;

@@ -1,4 +1,4 @@
-//! The guide's snippets, compiled as they stand and run. What differs: places that must exist are
+//! The guide's snippets, compiled to the letter and run. Two things differ: paths that must exist are
 //! those of this test, and the guide's elisions ("rest of config") are filled.
 
 use std::fs;
@@ -9,7 +9,7 @@ use std::sync::{LazyLock, Mutex};
 use execution_engine::*;
 use tokio::sync::Notify;
 
-/// Prints, and notes what was printed in the `SAID` of the module that prints.
+/// Prints, and records the text in the `SAID` of the calling module.
 macro_rules! println {
     ($($text:tt)*) => {{
         let text = format!($($text)*);
@@ -18,7 +18,7 @@ macro_rules! println {
     }};
 }
 
-/// What a snippet has printed.
+/// Texts that a snippet has printed.
 struct Said {
     texts: Mutex<Vec<String>>,
     more: Notify,
@@ -34,12 +34,12 @@ impl Said {
         self.more.notify_one();
     }
 
-    /// What was printed since the last time, joined by newlines.
+    /// Returns the texts since the last call, joined by newlines.
     fn take(&self) -> String {
         self.texts.lock().unwrap().drain(..).collect::<Vec<_>>().join("\n")
     }
 
-    /// The same, once `count` texts have come.
+    /// Like `take`, once there are `count` texts.
     async fn take_when(&self, count: usize) -> String {
         while self.texts.lock().unwrap().len() < count {
             self.more.notified().await;
@@ -59,7 +59,7 @@ print('in a venv', sys.prefix != sys.base_prefix)
 print('a warning', file=sys.stderr)
 ";
 
-/// Says what it was asked to do, so that the pip snippet installs nothing on anybody's machine.
+/// Prints its arguments, so that the pip snippet installs nothing on this machine.
 const STAND_IN_FOR_PYTHON: &str = "#!/bin/sh\necho \"$@\"\n";
 
 /// Makes the files that the snippets name, once.
@@ -294,7 +294,7 @@ mod status_without_blocking {
         assert_eq!(SAID.take(), "Current status: Running");
         engine.cancel(id).await.unwrap();
 
-        // On a machine that is very busy, the second may not be enough for a shell.
+        // On a busy machine the second may not be enough for a shell.
         let mut said = String::from("Current status: Running");
         for _ in 0..30 {
             if said != "Current status: Running" {
@@ -427,7 +427,7 @@ async fn output_size_strategies() {
         };
         let engine = ExecutionEngine::new(config).unwrap();
         let result = engine.run(ExecutionRequest::shell("printf abcdefgh")).await.unwrap();
-        // The engine comes along, because overflow files go with it.
+        // The engine is returned, too, because its end removes the overflow files.
         (engine, result)
     };
 

@@ -1,5 +1,5 @@
-//! What a program may use: each limit is in force, one that the host cannot enforce is refused, and an
-//! ending that a limit has caused says so.
+//! Resource limits: each is enforced, a limit that the host cannot enforce is refused, and an ending by
+//! a limit names the limit.
 
 use execution_engine::*;
 use tempfile::TempDir;
@@ -41,7 +41,7 @@ async fn cpu_limit_kills_a_program_that_ignores_sigxcpu() {
         let result = run_with(&engine, deaf, limits(|limits| limits.cpu_seconds = Some(1))).await;
         assert_eq!(result.ending, Ending::ResourceLimit { limit: ResourceLimit::CpuTime });
         assert_eq!(result.signal, Some(9));
-        // Killed by somebody else, it was not the limit.
+        // A SIGKILL of another sender is not taken for the limit.
         let killed = shell("kill -KILL $$");
         let result = run_with(&engine, killed, limits(|limits| limits.cpu_seconds = Some(1))).await;
         assert_eq!(result.ending, Ending::Signaled { signal: 9, core_dumped: false });
@@ -106,7 +106,7 @@ async fn core_size_nice_value_and_umask_are_applied() {
     }
 }
 
-/// Whether a limit is refused, and what is said about it.
+/// Returns the message if a limit is refused.
 async fn refused(engine: &ExecutionEngine, change: fn(&mut Limits)) -> Option<String> {
     let home = TempDir::new().unwrap();
     let request = shell("true").output_log(home.path().join("log"));
@@ -145,7 +145,7 @@ async fn process_limit_of_root_is_refused() {
     }
 }
 
-/// Limits of a whole tree: in force where the host can enforce them, else refused.
+/// Checks a limit of a whole tree: it is enforced where the host can do it, and refused elsewhere.
 #[tokio::test]
 async fn process_limit_is_enforced_or_refused() {
     for engine in engines() {

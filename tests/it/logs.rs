@@ -1,5 +1,5 @@
-//! Logs at the end: complete when the terminal event is told, whatever the ending, and removed with
-//! their records where that is wanted.
+//! Logs at the end: complete at the terminal event of every ending, and removed with their records if
+//! so configured.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,7 +11,7 @@ use tempfile::tempdir;
 use test_support::*;
 use tokio::sync::mpsc;
 
-/// Reads both logs of an execution at the moment of its terminal event.
+/// Handler that reads both logs of an execution at its terminal event.
 struct ReadsAtTheEnd {
     dir: PathBuf,
     read: mpsc::UnboundedSender<(Uuid, [String; 2])>,
@@ -31,13 +31,13 @@ impl EventHandler for ReadsAtTheEnd {
     }
 }
 
-/// What the readable log has of a stream.
+/// Returns the lines of a stream in a readable log.
 fn logged<'a>(log: &'a str, stream: &'a str) -> impl Iterator<Item = &'a str> {
     let line = move |line: &'a str| line.split_once(&format!(" {stream} | ")).map(|(_, text)| text);
     log.lines().filter(|line| !line.starts_with('#')).filter_map(line)
 }
 
-/// Runs a request on an engine that is made for it, and checks its logs as they are at its end.
+/// Runs a request on an engine of its own, and checks its logs as they are at the terminal event.
 async fn assert_complete(
     change: impl FnOnce(&mut ExecutionConfig),
     request: ExecutionRequest,
@@ -65,22 +65,22 @@ async fn assert_complete(
     let [out, err] = ["out", "err"].map(|stream| logged(&log, stream).collect::<Vec<_>>());
     assert!(log.lines().last().unwrap().starts_with("# output "), "{expected}");
     assert_eq!(out.len() + err.len(), raw.lines().count(), "{expected}");
-    // What cannot start says nothing, and how far one comes before its time is up is its own affair.
+    // A failed spawn has no output, and a timeout may come before all of the output.
     if !["could not be started", "timed out"].contains(&expected) {
         assert!(out.iter().copied().eq((1..=out.len()).map(|n| n.to_string())), "{expected}");
         assert_eq!(err, ["last words"], "{expected}");
-        // One that is stopped for its output is stopped at once.
+        // A program above its output limit is stopped at once.
         let least = if expected.starts_with("stdout") { 1500 } else { 2000 };
         assert!((least..=2000).contains(&out.len()), "{expected}: {} lines", out.len());
     }
 }
 
-/// Lets it end by itself.
+/// Waits for the program's own end.
 async fn alone(engine: ExecutionEngine, id: Uuid) {
     soon("the end", engine.wait_for_completion(id)).await.unwrap();
 }
 
-/// Waits until it has told its last words.
+/// Waits for the last words of the program.
 async fn heard(engine: &ExecutionEngine, id: Uuid) {
     let mut records = engine.subscribe(id).await.unwrap();
     while let Some(record) = soon("its last words", records.next()).await {
@@ -127,7 +127,7 @@ async fn logs_are_complete_at_the_terminal_event_of_every_ending() {
         (ExecutionRequest::program(file.to_str().unwrap()), dir)
     };
     assert_complete(same, no_program.0, plain(), alone, "could not be started").await;
-    // What is beyond a limit is logged, too.
+    // Output beyond a limit is logged, too.
     let many = || shell("echo last words >&2; seq 1 2000; exec sleep 1000");
     let stopped = |config: &mut ExecutionConfig| {
         config.max_output_size_bytes = 8000;
@@ -168,7 +168,7 @@ async fn with_record_removes_readable_logs_and_keeps_raw_ones() {
         let log = engine.get_log_path(result.id).await.unwrap().unwrap();
         logs.push((result.id, log, raw));
     }
-    // Two were pushed out.
+    // Two were evicted.
     until("two are gone", || logs.iter().filter(|(_, log, _)| log.exists()).count() == 2).await;
     assert!(logs[2].1.exists() && logs[3].1.exists());
 
@@ -178,9 +178,9 @@ async fn with_record_removes_readable_logs_and_keeps_raw_ones() {
     engine.remove_execution(logs[3].0).await.unwrap();
     assert!(logs.iter().all(|(_, _, raw)| fs::read_to_string(raw).unwrap() == "out\n"));
 
-    // Others in the same directory are not touched, and with the engine nothing goes.
+    // Other files in the directory stay, and the end of the engine removes no log.
     let foreign = dir.path().join("logs").join(format!("{}.log", Uuid::new_v4()));
-    fs::write(&foreign, "somebody else's").unwrap();
+    fs::write(&foreign, "another program's").unwrap();
     let last = engine.run(shell("echo last")).await.unwrap();
     let log = engine.get_log_path(last.id).await.unwrap().unwrap();
     assert_eq!(engine.cleanup_old_executions().await, 0);
@@ -210,7 +210,7 @@ async fn eviction_keeps_the_log_of_a_new_execution_with_the_same_id() {
         engine.run(again).await.unwrap();
         let log = engine.read_logs(id).await.unwrap();
         assert!(log.contains(&format!("out | round {round}\n")), "{round}: {log}");
-        // Pushes it out.
+        // Evicts it.
         engine.run(shell("true")).await.unwrap();
     }
 }

@@ -1,5 +1,5 @@
-//! Odd inputs, odd places and odd programs: an answer in words or an honest run, never a panic, a
-//! hang or a surprise.
+//! Unusual inputs, places and programs: each is refused with an error or runs, without a panic or a
+//! hang.
 
 use std::ffi::OsStr;
 use std::fs;

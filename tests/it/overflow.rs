@@ -1,4 +1,5 @@
-//! Overflow files: private, counted, given back, and nobody is harmed where there is no room for them.
+//! Overflow files: private, counted, taken by the caller, and a full disk ends only the execution that
+//! needs it.
 
 use std::collections::HashSet;
 use std::fs;
@@ -28,7 +29,7 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
-/// Checks that what is kept of stdout is the beginning of `whole`, and as much as it says.
+/// Checks that stdout is the beginning of `whole` and has the length of its statistics.
 fn assert_beginning(result: &ExecutionResult, whole: &str) {
     let rest = result.stdout_overflow_file.as_ref().map(|file| fs::read(file).unwrap());
     let kept = [&result.stdout_bytes()[..], &rest.unwrap_or_default()].concat();
@@ -38,7 +39,7 @@ fn assert_beginning(result: &ExecutionResult, whole: &str) {
     assert!(!result.stdout.contains("truncated"), "{:?}", result.stdout);
 }
 
-// Where they are.
+// Location.
 
 #[tokio::test]
 async fn overflow_files_are_private_and_unpredictable() {
@@ -52,7 +53,7 @@ async fn overflow_files_are_private_and_unpredictable() {
             for file in files.into_iter().flatten() {
                 let name = file.file_name().unwrap().to_str().unwrap().to_string();
                 assert!(!name.contains(&result.id.to_string()), "{name}");
-                // As a word: a process 1 has a number that is in many names by chance.
+                // As a word: the id of process 1 is part of many names by chance.
                 let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
                 assert!(words.all(|word| word != std::process::id().to_string()), "{name}");
                 assert_eq!((mode(&file), mode(file.parent().unwrap())), (0o600, 0o700));
@@ -109,12 +110,12 @@ async fn output_lost_after_the_ending_is_reported_beside_it() {
     assert!(error.starts_with("stdout: ") && error.contains("overflow_disk_limit"), "{error}");
 }
 
-// Taking them.
+// take_overflow.
 
 #[tokio::test]
 async fn taken_overflow_file_belongs_to_the_caller() {
     let here = tempdir().unwrap();
-    // Another file system than that of temporary files, on most machines.
+    // On most machines another file system than that of temporary files.
     let elsewhere = tempdir_in("/dev/shm").unwrap();
     for dir in [&here, &elsewhere] {
         let engine = engine_that_spills(10);
@@ -203,7 +204,7 @@ async fn overflow_file_is_taken_once_and_after_the_end() {
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
 }
 
-// Where there is no room.
+// Limits of the disk.
 
 #[tokio::test]
 async fn overflow_disk_limit_ends_only_the_execution_that_reaches_it() {
@@ -232,7 +233,7 @@ async fn overflow_disk_limit_ends_only_the_execution_that_reaches_it() {
     let rest = fs::read_to_string(unharmed.stdout_overflow_file.unwrap()).unwrap();
     assert!(unharmed.stdout + &rest == numbers(5000));
 
-    // What is removed or taken makes room for the next.
+    // Removed and taken files make room for the next.
     let next = || soon("the next", engine.run(shell("seq 1 140000")));
     engine.remove_execution(result.id).await.unwrap();
     let first = next().await.unwrap();
@@ -270,7 +271,7 @@ async fn full_disk_ends_only_the_execution_that_needs_it() {
     }
 }
 
-/// Fills a small disk that is the temporary directory of this process.
+/// Fills the small disk that is the temporary directory of this process.
 async fn fill(disk: &Path) {
     let engine = engine_that_spills(1000);
     let result = soon("the full disk", engine.run(shell("seq 1 1000000"))).await.unwrap();
@@ -281,7 +282,7 @@ async fn fill(disk: &Path) {
     assert_beginning(&result, &numbers(1_000_000));
     assert!(result.stdout_stats.kept_bytes > 500_000);
 
-    // Those that need no room are not harmed, and their logs tell what they could not hold.
+    // Executions without overflow continue, and report what their logs could not hold.
     let unharmed = engine.run(shell("echo fine")).await.unwrap();
     assert_eq!((unharmed.ending, unharmed.stdout.as_str()), (Ending::Exited { code: 0 }, "fine\n"));
     let logging = engine_with(|config| config.log_dir = Some(disk.join("logs")));
@@ -294,7 +295,7 @@ async fn fill(disk: &Path) {
     assert!(error.contains("log") && error.contains("No space left"), "{error}");
     assert!(numbers(50_000).as_bytes().starts_with(&fs::read(&raw).unwrap()));
 
-    // Room that is given back is used again.
+    // Freed room is used again.
     fs::remove_file(raw).unwrap();
     engine.remove_execution(result.id).await.unwrap();
     let result = soon("the next", engine.run(shell("seq 1 50000"))).await.unwrap();

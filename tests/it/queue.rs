@@ -1,5 +1,5 @@
-//! With `Admission::Queue` an execution waits its turn: in order, within exact limits, holding
-//! nothing, and it can be cancelled at once.
+//! `Admission::Queue`: executions wait in order, within exact limits, without resources, and a cancel
+//! ends them at once.
 
 use std::fs;
 use std::path::Path;
@@ -26,7 +26,7 @@ fn with_options(change: impl FnOnce(ExecutionOptions) -> ExecutionOptions) -> Ex
     change(ExecutionOptions::default())
 }
 
-/// A line that adds a word to a file.
+/// Returns a line that appends a word to a file.
 fn says(word: &str, file: &Path) -> ExecutionRequest {
     shell(format!("echo {word} >> {}", file.display()))
 }
@@ -96,7 +96,7 @@ async fn cancel_in_the_queue_prevents_the_run() {
     let started = |event: &ExecutionEvent| matches!(event, ExecutionEvent::Started { .. });
     assert!(!events.iter().any(started), "{events:?}");
 
-    // Its place is free, the permit is where it was.
+    // Its slot in the queue is free, and the permit is still taken.
     assert_eq!(engine.get_status(holder).await, Ok(ExecutionStatus::Running));
     let next = engine.execute(shell("true")).await.unwrap();
     assert_eq!(engine.queue_position(next).await, Ok(Some(1)));
@@ -134,7 +134,7 @@ async fn full_group_blocks_no_other_executions() {
     assert_eq!(engine.get_status(second).await, Ok(ExecutionStatus::Pending));
     assert_eq!(engine.available_permits(), 2);
 
-    // There is room for those who do not need the group, while it waits.
+    // Executions without the group run while it waits.
     let other = engine.execute(shell("echo other")).await.unwrap();
     assert!(ended(&engine, other).await.success);
     assert_eq!(engine.queue_position(second).await, Ok(Some(1)));
@@ -198,10 +198,10 @@ async fn full_queue_refuses_and_leaves_nothing() {
     assert_eq!(engine.get_status(id).await, Err(ExecutionError::NotFound(id)));
     assert_eq!((engine.total_count().await, engine.waiting_count().await), (3, 2));
 
-    // An id that waits is known.
+    // The id of a queued execution is taken.
     let twice = engine.execute(shell(HOLD).id(accepted[1])).await;
     assert_eq!(twice, Err(ExecutionError::DuplicateId(accepted[1])));
-    // Only what runs has a log.
+    // Only a running execution has a log.
     assert_eq!(fs::read_dir(dir.path().join("logs")).unwrap().count(), 1);
     engine.shutdown(Duration::ZERO).await;
 }

@@ -1,5 +1,5 @@
-//! Retention: what has ended is remembered for as long and as often as configured, what runs is
-//! never forgotten, and whoever waits gets a result in any case.
+//! Retention: ended executions are remembered by the configured age and count, running ones are never
+//! evicted, and every waiter gets a result.
 
 use std::fs;
 use std::pin::pin;
@@ -78,7 +78,7 @@ async fn expired_record_is_evicted_at_the_next_end() {
     let old = run_line(&engine, "exit 0").await;
     assert!(knows(&engine, old).await);
     engine.age_ended(RETENTION);
-    assert!(knows(&engine, old).await, "nothing has happened since, and nobody was asked");
+    assert!(knows(&engine, old).await, "no execution has ended since, and no cleanup was called");
     let new = run_line(&engine, "exit 0").await;
     assert_eq!(known(&engine, &[old, new]).await, [false, true]);
 }
@@ -144,7 +144,7 @@ async fn running_executions_are_never_evicted() {
     }
     assert_eq!(engine.running_count().await, 5);
 
-    // And its age counts from its end.
+    // Their age counts from their end.
     let waits: Vec<_> = running.iter().map(|id| engine.wait_for_completion(*id)).collect();
     let mut waits: Vec<_> = waits.into_iter().map(Box::pin).collect();
     for wait in &mut waits {

@@ -1,5 +1,5 @@
-//! What has failed is tried again: as often as asked for, after the endings asked for, each attempt
-//! told, and a cancel ends it at once at every stage.
+//! Retries: as many attempts as configured, after the configured endings; each attempt is reported,
+//! and a cancel ends the execution at once at every stage.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,7 +12,7 @@ fn at_once(attempts: u32) -> RetryPolicy {
     RetryPolicy::new(attempts).initial_delay(Duration::ZERO)
 }
 
-/// With a pause that nobody waits for.
+/// Returns a policy with a delay that no test waits for.
 fn much_later(attempts: u32) -> RetryPolicy {
     RetryPolicy::new(attempts)
         .initial_delay(Duration::from_secs(3600))
@@ -23,7 +23,7 @@ fn retrying(retry: RetryPolicy) -> ExecutionOptions {
     ExecutionOptions::default().retry(retry)
 }
 
-/// A line that does something else in each attempt: `$n` is its number.
+/// Returns a line that acts by the number of the attempt, `$n`.
 fn counting(dir: &TempDir, then: &str) -> ExecutionRequest {
     let file = dir.path().join("count");
     let file = file.display();
@@ -212,7 +212,7 @@ async fn cancel_during_a_later_attempt_is_final() {
     let then = format!("[ $n = 2 ] || exit 1; echo $$ > {}; exec sleep 60", second.display());
     let options = retrying(at_once(9)).stop_grace(Duration::from_millis(100));
     let id = engine.execute_with(counting(&dir, &then), options).await.unwrap();
-    let pid = pids(&told(&second).await)[0];
+    let pid = pids(&when_written(&second).await)[0];
     engine.cancel(id).await.unwrap();
     let result = soon("the ending", engine.wait_for_completion(id)).await.unwrap();
     assert_eq!(result.ending, Ending::Cancelled);
@@ -255,7 +255,7 @@ async fn delay_keeps_the_permit_and_refuses_signals() {
 
 #[tokio::test]
 async fn signal_to_an_ended_attempt_is_not_already_ended() {
-    // What the program leaves behind writes on, so that collecting its output takes a while.
+    // The background process keeps writing, so that the drain takes a while.
     let engine =
         ExecutionEngine::builder().drain_limit(Duration::from_millis(500)).build().unwrap();
     let line = shell("yes & sleep 0.1; exit 1");
@@ -271,7 +271,7 @@ async fn signal_to_an_ended_attempt_is_not_already_ended() {
     is_told_to_wait(&engine, id, error).await;
 }
 
-/// For the next attempt, which is not waited for here.
+/// Returns a policy whose next attempt no test waits for.
 async fn is_told_to_wait(engine: &ExecutionEngine, id: Uuid, error: ExecutionError) {
     assert_eq!(error.error_code(), "control_failed", "{error}");
     assert!(error.to_string().contains("next attempt"), "{error}");
@@ -299,7 +299,7 @@ async fn later_attempt_can_be_signalled_and_paused() {
     let engine = engine();
     let then = format!("[ $n = 2 ] || exit 1; echo $$ > {}; exec sleep 60", second.display());
     let id = engine.execute_with(counting(&dir, &then), retrying(at_once(2))).await.unwrap();
-    told(&second).await;
+    when_written(&second).await;
     soon("pause", engine.pause(id)).await.unwrap();
     soon("resume", engine.resume(id)).await.unwrap();
     soon("signal", engine.signal(id, Signal::Kill)).await.unwrap();
@@ -312,8 +312,7 @@ async fn attempt_leaves_nothing_for_the_next() {
     let dir = TempDir::new().unwrap();
     let pid = dir.path().join("pid");
     let pid = pid.display();
-    // The second attempt fails unless what the first one has left behind is gone, or dead and not
-    // yet collected.
+    // The second attempt fails if a process of the first one is still alive.
     let then = format!(
         "if [ $n = 1 ]; then sleep 60 & echo $! > {pid}; exit 1; fi; \
          state=$(grep State: /proc/$(cat {pid})/status 2>&1); \

@@ -1,5 +1,5 @@
-//! The engine depends on nobody's runtime: it is made and used in one, in several, in none, and
-//! outlives those it was used in.
+//! The engine depends on no runtime of its caller: it works in one, in several or in none, and outlives
+//! each of them.
 
 use std::future::Future;
 use std::pin::pin;
@@ -19,12 +19,12 @@ fn runtime() -> Runtime {
     Runtime::new().unwrap()
 }
 
-/// A runtime without timers and without I/O, which it has none of to give to the engine either.
+/// Creates a runtime without timers and without I/O.
 fn bare_runtime() -> Runtime {
     Builder::new_current_thread().build().unwrap()
 }
 
-/// An executor as simple as can be, to show that tokio is not needed.
+/// Minimal executor, which shows that tokio is not needed.
 fn block_on<T>(work: impl Future<Output = T>) -> T {
     struct Unpark(Thread);
 
@@ -38,7 +38,7 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
     let deadline = Instant::now() + PATIENCE;
     loop {
-        assert!(Instant::now() < deadline, "nobody has woken us");
+        assert!(Instant::now() < deadline, "the future was not woken");
         match work.as_mut().poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(value) => return value,
             Poll::Pending => std::thread::park_timeout(PATIENCE),
@@ -46,7 +46,7 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
     }
 }
 
-/// A program that runs until a file appears, and how to make it.
+/// Returns a program that runs until a file exists, and a way to create it.
 fn gated(home: &TempDir) -> (ExecutionRequest, PathBuf) {
     let gate = home.path().join("gate");
     (shell(format!("{}; echo done", wait_for(&gate))), gate)
@@ -143,7 +143,7 @@ fn execution_continues_while_its_runtime_is_blocked() {
     let engine = engine();
     let only_thread = Builder::new_current_thread().enable_all().build().unwrap();
     let marker = home.path().join("marker");
-    // More than a pipe holds, so that somebody must be reading.
+    // More than a pipe holds, so that the engine must be reading.
     let line = format!("seq 1 100000; echo >'{}'", marker.display());
     let id = only_thread.block_on(engine.execute(shell(line))).unwrap();
     let has_ended = || marker.exists() && at_once(engine.running_count()) == 0;
@@ -209,7 +209,7 @@ async fn calls_may_come_from_many_tasks_and_threads() {
 
 // --------------------------------------------------------------------------------------------- dropped
 
-/// Starts something that does not end by itself, and tells its process id.
+/// Starts a program that does not end by itself, and returns its process id.
 async fn start_endless(engine: &ExecutionEngine, recorder: &Recorder) -> u32 {
     let id = engine.execute(shell("sleep 60")).await.unwrap();
     let events = recorder.when(id, |events| !events.is_empty()).await;
@@ -247,7 +247,7 @@ async fn unused_engine_may_be_dropped_anywhere() {
     drop(engine);
 }
 
-/// Holds an engine, and drops it when it hears of the first line.
+/// Handler that drops its engine at the first line.
 #[derive(Default)]
 struct Drops {
     engine: Mutex<Option<ExecutionEngine>>,
@@ -264,8 +264,7 @@ impl EventHandler for Drops {
     }
 }
 
-/// Does what handlers of users do, unlike their calls, when they are dropped: here, ends a runtime of its
-/// own, which panics inside of async code.
+/// Handler that ends a runtime of its own when it is dropped, which panics inside of async code.
 struct OwnsARuntime {
     runtime: Option<Runtime>,
     has_ended: Arc<AtomicBool>,
@@ -297,7 +296,7 @@ async fn handler_with_its_own_runtime_may_be_dropped() {
             } else {
                 engine.execute(shell("sleep 60")).await.unwrap();
             }
-            // What runs holds the handler for longer, as a rule. Where it does not, this thread may end it.
+            // A running execution usually holds the handler for longer. Otherwise this thread drops it.
             std::thread::spawn(move || drop(engine)).join().unwrap();
             until("the runtime of the handler has ended", || has_ended.load(Ordering::Acquire))
                 .await;
@@ -316,6 +315,6 @@ async fn handler_may_drop_the_last_handle_of_its_engine() {
     engine.execute(shell(line)).await.unwrap();
     drop(engine);
     soon("the last handle is dropped", handler.dropped.notified()).await;
-    let pid = pids(&told(&file).await)[0];
+    let pid = pids(&when_written(&file).await)[0];
     until("its program is gone", || !is_alive(pid)).await;
 }

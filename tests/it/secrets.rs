@@ -1,5 +1,5 @@
-//! Secrets stay in: what is given to a program in its environment appears in nothing that the
-//! engine shows, however the execution ends. And what the engine keeps on disk is for its user alone.
+//! Secrets: values of the environment appear in no output of the engine, whatever the ending, and
+//! files of the engine are private to their user.
 
 use std::fmt::Debug;
 use std::fs;
@@ -14,7 +14,7 @@ use test_support::*;
 const NAME: &str = "SERVICE_PASSWORD";
 const SECRET: &str = "correct-horse-battery-staple";
 
-/// All that was shown, to be searched at the end.
+/// All that was shown, for a search at the end.
 #[derive(Default)]
 struct Shown(Vec<String>);
 
@@ -45,7 +45,7 @@ impl Shown {
     #[track_caller]
     fn has_not(&self, what: &str) {
         if let Some(text) = self.0.iter().find(|text| text.contains(what)) {
-            // Without the secret, which would be in the log of this test for ever.
+            // The message must not show the secret in the log of this test.
             panic!("it was shown: {}", text.replace(what, "<the secret>"));
         }
     }
@@ -56,7 +56,7 @@ fn requests(home: &TempDir) -> Vec<ExecutionRequest> {
     let brief = |line: &str| shell(line).timeout(Duration::from_millis(100));
     let file = |name: &str, content: &str| exec(executable(home.path().join(name), content));
     vec![
-        // It can be seen by whom it is meant for.
+        // The program itself sees it.
         shell(format!("test \"${NAME}\" = {} || exit 99", reversed())),
         shell("exit 3"),
         shell("kill -SEGV $$"),
@@ -80,7 +80,7 @@ fn requests(home: &TempDir) -> Vec<ExecutionRequest> {
     ]
 }
 
-/// What the first program compares its secret with, so that no command line has it.
+/// Returns an expression for the secret, so that no command line contains it.
 fn reversed() -> String {
     format!("$(echo {} | rev)", SECRET.chars().rev().collect::<String>())
 }
@@ -137,7 +137,7 @@ async fn environment_values_are_shown_nowhere() {
     shown.0.extend(traces.so_far());
 
     assert_eq!(ended, 9);
-    // What is looked through is what it should be.
+    // The search covers what it should.
     for what in [NAME, "no-program", "timed out after 100 ms", "SIGSEGV", "# command", "INFO"] {
         shown.has(what);
     }
@@ -160,7 +160,7 @@ async fn logs_and_their_directories_are_private() {
     let log = engine.get_log_path(result.id).await.unwrap().unwrap();
     assert_eq!((mode(&outer), mode(&outer.join("logs")), mode(&log)), (0o700, 0o700, 0o600));
 
-    // A name that the user chose is made as the user makes files.
+    // A path of the request gets the modes of the user's own files.
     let theirs = home.path().join("theirs");
     fs::create_dir(&theirs).unwrap();
     fs::write(theirs.join("file"), "").unwrap();

@@ -1,5 +1,4 @@
-//! Input: what a program reads arrives whole and in order, and one that does not read it harms
-//! nobody.
+//! Input arrives complete and in order, and a program that does not read delays no caller.
 
 use std::fs;
 use std::io::Write as _;
@@ -32,7 +31,7 @@ async fn start_piped(engine: &ExecutionEngine, request: ExecutionRequest) -> Uui
     engine.execute_with(request, reading(StdinSource::Piped)).await.unwrap()
 }
 
-/// An engine that runs one execution at a time and lets others wait.
+/// Creates an engine that runs one execution at a time and queues others.
 fn one_at_a_time() -> ExecutionEngine {
     ExecutionEngine::builder()
         .config(ExecutionConfig { max_concurrent_executions: 1, ..Default::default() })
@@ -41,7 +40,7 @@ fn one_at_a_time() -> ExecutionEngine {
         .unwrap()
 }
 
-/// More than a pipe holds, and no text.
+/// Returns binary data larger than a pipe.
 fn much() -> Vec<u8> {
     (0..3_000_000_u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
 }
@@ -217,7 +216,7 @@ async fn piped_stdin_allows_a_dialogue() {
 async fn close_stdin_delivers_what_was_written() {
     let (engine, dir) = (engine(), tempdir().unwrap());
     let may_end = dir.path().join("may end");
-    // One that has ended already is refused for that.
+    // An ended execution is refused as ended.
     let line = format!("cat; {}", wait_for(&may_end));
     let id = start_piped(&engine, shell(line)).await;
     let much = much();
@@ -333,7 +332,7 @@ async fn unpolled_write_does_not_keep_stdin_open() {
     let id = start_piped(&engine, shell(format!("{}; wc -c", wait_for(&go)))).await;
     let mut write = Box::pin(engine.write_stdin(id, vec![b'x'; 1_000_000]));
     let not_yet = tokio::time::timeout(Duration::from_millis(20), &mut write).await;
-    assert!(not_yet.is_err(), "nobody reads yet");
+    assert!(not_yet.is_err(), "no process reads yet");
     fs::write(go, "").unwrap();
     engine.close_stdin(id).await.unwrap();
     let result = soon("the end", engine.wait_for_completion(id)).await.unwrap();
@@ -345,7 +344,7 @@ async fn unpolled_write_does_not_keep_stdin_open() {
 async fn queued_execution_accepts_stdin() {
     let engine = one_at_a_time();
     let first = engine.execute(program("sleep", ["1000"])).await.unwrap();
-    // Its input is a pipe that it reads with no signal held back.
+    // Its stdin is a pipe, and it has no blocked signals.
     let line = "cat; grep SigBlk /proc/self/status";
     let [second, third] =
         [start_piped(&engine, shell(line)).await, start_piped(&engine, shell("cat")).await];
@@ -354,7 +353,7 @@ async fn queued_execution_accepts_stdin() {
         tokio::spawn(async move { engine.write_stdin(id, "early\n").await })
     });
     engine.cancel(third).await.unwrap();
-    let never = soon("the write to nobody", never).await.unwrap();
+    let never = soon("the write without a reader", never).await.unwrap();
     let ended = ExecutionError::AlreadyEnded { id: third, status: ExecutionStatus::Cancelled };
     assert!(never == Ok(0) || never == Err(ended), "{never:?}");
 
@@ -448,7 +447,7 @@ async fn broken_pipe_does_not_kill_a_host_with_default_sigpipe() {
     }
     let result = run(shell("true"), StdinSource::bytes(much())).await;
     assert!(result.success);
-    // A log may be a pipe, too, and the thread that writes it may have been started from here.
+    // A log may be a pipe, too, and its writer thread may inherit the signals of this one.
     engine.read_logs(Uuid::new_v4()).await.unwrap_err();
     let reader = fs::File::options().read(true).write(true).open(&fifo).unwrap();
     let line = format!("echo one; {}; seq 1 100000", wait_for(&dir.path().join("go")));

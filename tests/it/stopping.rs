@@ -1,21 +1,21 @@
-//! How an execution is stopped: politely first, for good after the grace, the whole group of it,
-//! and without waiting for whoever holds its pipes.
+//! The stop sequence: a polite signal, SIGKILL after the grace, to the whole tree, without waiting for
+//! processes that hold the pipes.
 
 use execution_engine::*;
 use tempfile::TempDir;
 use test_support::*;
 
-/// Long enough that a test which waits for it has failed, and short enough to leave no traces.
+/// Longer than the patience of a test, and short enough to leave no traces.
 const LONG: &str = "sleep 300";
-/// Waits for something that tells itself when it is there. (A shell that has just been forked still
-/// has the traps of its parent: a signal that comes then is lost.)
+/// Waits for a child that reports itself ready. (A shell that has just been forked still has the traps
+/// of its parent: a signal that comes then is lost.)
 const WAIT: &str = "sh -c 'echo ready; exec sleep 300' & wait";
 
 fn with_grace(grace: Duration) -> ExecutionEngine {
     ExecutionEngine::builder().stop_grace(grace).build().unwrap()
 }
 
-/// Starts a line, waits until it says something, cancels it, and waits for its end.
+/// Starts a line, waits for its first output, cancels it, and waits for its end.
 async fn stopped_once_ready(
     engine: ExecutionEngine,
     line: &str,
@@ -33,7 +33,7 @@ async fn stopped_once_ready(
     result
 }
 
-/// Runs a line into its timeout. Once more with a longer one, if it was not ready by then.
+/// Runs a line into its timeout, and again with a longer one if it was not ready by then.
 async fn timed_out_once_ready(engine: ExecutionEngine, line: &str) -> ExecutionResult {
     for timeout_ms in [100, 1000, 10_000] {
         let request = shell(line).timeout(Duration::from_millis(timeout_ms));
@@ -53,7 +53,7 @@ async fn program_may_clean_up_during_the_grace() {
     let line = format!("trap 'echo bye; exit 0' TERM; {WAIT}");
     let result = stopped_once_ready(with_grace(PATIENCE), &line, ExecutionOptions::default()).await;
     assert_eq!(result.stdout, "ready\nbye\n");
-    assert_eq!(result.containment.signal, Some(Signal::Terminate), "nobody had to be killed");
+    assert_eq!(result.containment.signal, Some(Signal::Terminate), "no process had to be killed");
     assert_eq!(result.signal, None, "it ended by itself when it was asked to");
 }
 
@@ -85,7 +85,7 @@ async fn stop_and_final_signals_are_configurable() {
     let result = stopped_once_ready(with_grace(PATIENCE), &quits, options).await;
     assert_eq!(result.stdout, "ready\nasked\n");
 
-    // The final one may be polite, too; after another grace SIGKILL comes all the same.
+    // The final signal may be polite, too; SIGKILL follows after another grace.
     let options = ExecutionOptions::default()
         .stop_grace(Duration::from_millis(100))
         .final_signal(Signal::Hangup);
@@ -179,12 +179,12 @@ async fn every_process_of_a_pipeline_is_stopped() {
     let engine = with_grace(PATIENCE).with_event_handler(recorder.clone());
     let part = format!("sh -c 'echo $$ >&2; exec {LONG}'");
     let id = engine.execute(shell(format!("{part} | {part} | {part}"))).await.unwrap();
-    let told = |events: &[ExecutionEvent]| lines_of(events, OutputStream::Stderr);
-    let told = told(&recorder.when(id, |events| told(events).len() == 3).await).join("\n");
+    let lines = |events: &[ExecutionEvent]| lines_of(events, OutputStream::Stderr);
+    let ids = lines(&recorder.when(id, |events| lines(events).len() == 3).await).join("\n");
     engine.cancel(id).await.unwrap();
     let result = soon("its end", engine.wait_for_completion(id)).await.unwrap();
     assert_eq!(result.containment.signal, Some(Signal::Terminate), "{result:?}");
-    assert!(!pids(&told).into_iter().any(is_alive), "{result:?}");
+    assert!(!pids(&ids).into_iter().any(is_alive), "{result:?}");
 }
 
 #[tokio::test]
@@ -203,7 +203,7 @@ async fn escaped_process_with_open_pipes_delays_no_ending() {
         (Ending::Exited { code: 0 }, "ready\n")
     );
     assert!(!result.containment.proven, "{result:?}");
-    let pid = pids(&told(&file).await)[0];
+    let pid = pids(&when_written(&file).await)[0];
     assert!(is_alive(pid), "it would be news if a group held it");
     kill(pid);
 }

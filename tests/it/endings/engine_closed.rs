@@ -28,7 +28,7 @@ async fn waiter_keeps_a_dropped_engine_alive() {
     let engine = engine();
     let line = "mkfifo go && echo ready > ready; read word < go; echo $word";
     let id = engine.execute(shell(line).working_dir(dir.path())).await.unwrap();
-    told(&dir.path().join("ready")).await;
+    when_written(&dir.path().join("ready")).await;
     let waiter = tokio::spawn({
         let engine = engine.clone();
         async move { engine.wait_for_completion(id).await }

@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn exit_code_0_is_a_success() {
-    let story = Story {
+    let expected = Expected {
         started: true,
         status: ExecutionStatus::Completed,
         exit_code: 0,
@@ -13,7 +13,7 @@ async fn exit_code_0_is_a_success() {
         error: None,
         event: completed,
     };
-    let result = Observed::new().tells(shell("echo done"), &story).await;
+    let result = Observed::new().runs_as(shell("echo done"), &expected).await;
     assert_eq!(result.ending, Ending::Exited { code: 0 });
     assert_eq!(result.clone().into_result(), Ok(result));
 }
@@ -21,7 +21,7 @@ async fn exit_code_0_is_a_success() {
 #[tokio::test]
 async fn nonzero_exit_code_is_a_failure() {
     for code in [1, 7, 127, 255] {
-        let story = Story {
+        let expected = Expected {
             started: true,
             status: ExecutionStatus::Failed,
             exit_code: code,
@@ -30,7 +30,7 @@ async fn nonzero_exit_code_is_a_failure() {
             error: Some(ExecutionError::ExitCode(code)),
             event: completed,
         };
-        let result = Observed::new().tells(shell(format!("exit {code}")), &story).await;
+        let result = Observed::new().runs_as(shell(format!("exit {code}")), &expected).await;
         assert_eq!(result.ending, Ending::Exited { code });
     }
 }
@@ -43,7 +43,7 @@ async fn death_by_signal_is_a_failure() {
         ("PIPE", 13, "killed by SIGPIPE"),
     ];
     for (name, signal, message) in signals {
-        let story = Story {
+        let expected = Expected {
             started: true,
             status: ExecutionStatus::Failed,
             exit_code: -1,
@@ -52,7 +52,7 @@ async fn death_by_signal_is_a_failure() {
             error: Some(ExecutionError::Signaled(signal)),
             event: completed,
         };
-        let result = Observed::new().tells(shell(format!("kill -{name} $$")), &story).await;
+        let result = Observed::new().runs_as(shell(format!("kill -{name} $$")), &expected).await;
         assert_eq!(result.ending, Ending::Signaled { signal, core_dumped: false });
     }
 }
@@ -61,13 +61,13 @@ async fn death_by_signal_is_a_failure() {
 async fn crash_reports_signal_and_core_dump() {
     let observed = Observed::new();
     let id = observed.start(shell("ulimit -c 0; kill -SEGV $$")).await;
-    // The system may hand the core to a program of its own all the same.
+    // The system may pipe the core to a program nevertheless.
     let ending = observed.ended(id).await.ending;
     let Ending::Signaled { signal: 11, core_dumped } = ending else {
         panic!("it ended otherwise: {ending:?}");
     };
     let (plain, dumped) = ("killed by SIGSEGV", "killed by SIGSEGV (core dumped)");
-    let story = Story {
+    let expected = Expected {
         started: true,
         status: ExecutionStatus::Failed,
         exit_code: -1,
@@ -76,7 +76,7 @@ async fn crash_reports_signal_and_core_dump() {
         error: Some(ExecutionError::Signaled(11)),
         event: completed,
     };
-    observed.agrees(id, &story).await;
+    observed.ends_as(id, &expected).await;
 }
 
 #[tokio::test]

@@ -2,12 +2,12 @@
 
 use super::*;
 
-/// Through JSON and back.
+/// Returns a value after a round trip through JSON.
 fn travelled<T: Serialize + DeserializeOwned>(value: &T) -> T {
     serde_json::from_str(&serde_json::to_string(value).unwrap()).unwrap()
 }
 
-/// Whether an object of this type with one more field is refused, by the name of the field.
+/// Checks that an object with an unknown field is refused by the name of the field.
 #[track_caller]
 fn refuses_more<T: Serialize + DeserializeOwned>(value: &T, place: &str) {
     let mut json = serde_json::to_value(value).unwrap();

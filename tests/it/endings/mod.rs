@@ -1,4 +1,4 @@
-//! Every way an execution can end: result, status, error and events agree, once, also as JSON.
+//! Every way an execution can end: result, status, error, events and JSON agree.
 
 mod debug;
 mod engine_closed;
@@ -23,7 +23,7 @@ const SIGTERM: i32 = 15;
 const ENOENT: i32 = 2;
 const ENOEXEC: i32 = 8;
 
-/// An engine and what its handler was told.
+/// An engine and the events that its handler got.
 struct Observed {
     engine: ExecutionEngine,
     recorder: Arc<Recorder>,
@@ -48,33 +48,33 @@ impl Observed {
         soon("the ending", self.engine.wait_for_completion(id)).await.unwrap()
     }
 
-    /// Waits until the program has written its first line, so that it surely does something.
+    /// Waits until the program has written its first line.
     async fn is_busy(&self, id: Uuid) {
         self.recorder.when(id, |events| !lines_of(events, OutputStream::Stdout).is_empty()).await;
     }
 
-    /// Runs to the end and checks that everything tells this story.
-    async fn tells(&self, request: ExecutionRequest, story: &Story) -> ExecutionResult {
+    /// Runs a request to its end and checks the ending.
+    async fn runs_as(&self, request: ExecutionRequest, expected: &Expected) -> ExecutionResult {
         let id = self.start(request).await;
-        self.agrees(id, story).await
+        self.ends_as(id, expected).await
     }
 
-    /// Waits for the end and checks that everything tells this story.
-    async fn agrees(&self, id: Uuid, story: &Story) -> ExecutionResult {
+    /// Waits for the end and checks result, status, list and events against the expected ending.
+    async fn ends_as(&self, id: Uuid, expected: &Expected) -> ExecutionResult {
         let result = self.ended(id).await;
         assert_eq!(result.id, id);
-        assert_eq!(result.status, story.status);
-        assert_eq!(result.success, story.status == ExecutionStatus::Completed);
-        assert_eq!(result.exit_code, story.exit_code);
-        assert_eq!(result.signal, story.signal);
-        assert_eq!(result.error.as_deref(), story.message);
-        assert_eq!(result.clone().into_result().err(), story.error);
-        assert_eq!(result.ending.error(), story.error);
-        assert_eq!(result.usage.is_some(), story.started);
+        assert_eq!(result.status, expected.status);
+        assert_eq!(result.success, expected.status == ExecutionStatus::Completed);
+        assert_eq!(result.exit_code, expected.exit_code);
+        assert_eq!(result.signal, expected.signal);
+        assert_eq!(result.error.as_deref(), expected.message);
+        assert_eq!(result.clone().into_result().err(), expected.error);
+        assert_eq!(result.ending.error(), expected.error);
+        assert_eq!(result.usage.is_some(), expected.started);
         assert!(result.completed_at >= result.started_at);
         assert!(result.containment.survivors.is_empty());
 
-        assert_eq!(self.engine.get_status(id).await, Ok(story.status));
+        assert_eq!(self.engine.get_status(id).await, Ok(expected.status));
         assert_eq!(self.engine.get_result(id).await, Ok(Some(result.clone())));
         let all = self.engine.list_executions().await;
         let summary = all.iter().find(|summary| summary.id == id).unwrap();
@@ -82,14 +82,14 @@ impl Observed {
         assert_eq!(summary.ending.as_ref(), Some(&result.ending));
 
         let events = self.recorder.all_of(id).await;
-        check_order(&events, story.started, story.status);
-        assert_eq!(events.last(), Some(&(story.event)(&result)));
+        check_order(&events, expected.started, expected.status);
+        assert_eq!(events.last(), Some(&(expected.event)(&result)));
         result
     }
 }
 
-/// What is to be told of one ending.
-struct Story {
+/// Expected report of one ending.
+struct Expected {
     started: bool,
     status: ExecutionStatus,
     exit_code: i32,
@@ -117,9 +117,9 @@ fn cancelled(result: &ExecutionResult) -> ExecutionEvent {
     ExecutionEvent::Cancelled { execution_id: result.id, duration: result.duration }
 }
 
-/// The story of a program that ran until it was cancelled.
-fn cancelled_story() -> Story {
-    Story {
+/// Returns the expectation for a program that ran until it was cancelled.
+fn cancelled_expected() -> Expected {
+    Expected {
         started: true,
         status: ExecutionStatus::Cancelled,
         exit_code: -1,
@@ -130,8 +130,8 @@ fn cancelled_story() -> Story {
     }
 }
 
-/// Started first, if at all; one terminal event, last; and each change of status goes on from the
-/// one before, from pending to the ending.
+/// Checks the order of events: Started comes first, if at all; the one terminal event comes last; the
+/// changes of status form a chain from pending to the ending.
 fn check_order(events: &[ExecutionEvent], started: bool, end: ExecutionStatus) {
     let is_start = |event: &&ExecutionEvent| matches!(event, ExecutionEvent::Started { .. });
     assert_eq!(events.iter().filter(is_start).count(), usize::from(started), "{events:?}");

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Runs a program that cannot be executed, and checks what is told of it.
+/// Runs a file that cannot be executed, and checks result and events.
 async fn spawn_fails(program: &Path, errno: i32, words: &[&str]) {
     let observed = Observed::new();
     let id = observed.start(exec(program)).await;
@@ -50,7 +50,7 @@ async fn missing_shebang_interpreter_fails_to_spawn() {
 #[tokio::test]
 async fn too_long_arguments_fail_to_spawn() {
     let observed = Observed::new();
-    // The kernel takes 128 KiB for one argument.
+    // The kernel accepts up to 128 KiB for one argument.
     let request = ExecutionRequest::exec("/bin/true", ["x".repeat(200_000)]);
     let id = observed.start(request).await;
     let result = observed.ended(id).await;

@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn timeout_stops_the_program() {
-    let story = Story {
+    let expected = Expected {
         started: true,
         status: ExecutionStatus::Timeout,
         exit_code: -1,
@@ -18,7 +18,7 @@ async fn timeout_stops_the_program() {
         },
     };
     let request = shell("exec sleep 1000").timeout(Duration::from_millis(50));
-    let result = Observed::new().tells(request, &story).await;
+    let result = Observed::new().runs_as(request, &expected).await;
     assert_eq!(result.ending, Ending::TimedOut { timeout_ms: 50 });
     assert!(result.duration >= Duration::from_millis(50), "{result:?}");
 }
@@ -35,7 +35,7 @@ async fn cancel_right_after_start_is_cancelled() {
     let observed = Observed::new();
     let id = observed.start(shell("exec sleep 1000")).await;
     observed.engine.cancel(id).await.unwrap();
-    let result = observed.agrees(id, &cancelled_story()).await;
+    let result = observed.ends_as(id, &cancelled_expected()).await;
     assert_eq!(result.ending, Ending::Cancelled);
 }
 
@@ -45,7 +45,7 @@ async fn cancel_keeps_the_output_so_far() {
     let id = observed.start(shell("echo busy; exec sleep 1000")).await;
     observed.is_busy(id).await;
     observed.engine.cancel(id).await.unwrap();
-    let result = observed.agrees(id, &cancelled_story()).await;
+    let result = observed.ends_as(id, &cancelled_expected()).await;
     assert_eq!(result.stdout, "busy\n");
     assert_eq!(result.containment.signal, Some(Signal::Terminate));
 }
@@ -57,8 +57,8 @@ async fn cancel_wins_over_exit_code_0() {
     let id = observed.start(shell(line)).await;
     observed.is_busy(id).await;
     observed.engine.cancel(id).await.unwrap();
-    let story = Story { signal: None, ..cancelled_story() };
-    observed.agrees(id, &story).await;
+    let expected = Expected { signal: None, ..cancelled_expected() };
+    observed.ends_as(id, &expected).await;
 }
 
 #[tokio::test]
@@ -69,7 +69,7 @@ async fn second_cancel_is_refused() {
     let status = ExecutionStatus::Cancelled;
     let again = observed.engine.cancel(id).await;
     assert_eq!(again, Err(ExecutionError::AlreadyEnded { id, status }));
-    observed.agrees(id, &cancelled_story()).await;
+    observed.ends_as(id, &cancelled_expected()).await;
 }
 
 #[tokio::test]
@@ -94,8 +94,8 @@ async fn cancel_before_start_prevents_spawn() {
     let observed = Observed::new();
     let id = observed.start(exec(&program)).await;
     observed.engine.cancel(id).await.unwrap();
-    let story = Story { started: false, signal: None, ..cancelled_story() };
-    let result = observed.agrees(id, &story).await;
+    let expected = Expected { started: false, signal: None, ..cancelled_expected() };
+    let result = observed.ends_as(id, &expected).await;
     assert_eq!(result.ending, Ending::Cancelled);
     drop(writer);
 }
@@ -112,9 +112,9 @@ async fn output_limit_stops_the_program_and_names_the_stream() {
             config.oversized_output_strategy = OversizedOutputStrategy::FailExecution;
         });
         let id = observed.start(shell(line)).await;
-        // Whether TERM or a closed pipe ends `yes` is its own affair.
+        // Either SIGTERM or a closed pipe ends `yes`.
         let signal = observed.ended(id).await.signal;
-        let story = Story {
+        let expected = Expected {
             started: true,
             status: ExecutionStatus::Failed,
             exit_code: -1,
@@ -123,7 +123,7 @@ async fn output_limit_stops_the_program_and_names_the_stream() {
             error: Some(ExecutionError::OutputSizeExceeded(1000)),
             event: failed,
         };
-        let result = observed.agrees(id, &story).await;
+        let result = observed.ends_as(id, &expected).await;
         assert_eq!(result.ending, Ending::OutputLimit { stream, limit: 1000 });
         assert!(signal.is_some(), "{result:?}");
         let stats = match stream {

@@ -2,14 +2,14 @@
 
 use super::*;
 
-/// A handler with an engine to call, which a test sets once it has one, and takes away at its end:
-/// otherwise the two would keep each other alive.
+/// Slot for the engine that a handler calls. The test sets it and clears it at its end: otherwise
+/// engine and handler would keep each other alive.
 #[derive(Default)]
-struct Hand {
+struct EngineSlot {
     engine: Mutex<Option<ExecutionEngine>>,
 }
 
-impl Hand {
+impl EngineSlot {
     fn engine(&self) -> ExecutionEngine {
         self.engine.lock().unwrap().clone().unwrap()
     }
@@ -18,7 +18,7 @@ impl Hand {
 #[tokio::test]
 async fn handler_may_query_and_cancel_its_execution() {
     struct Cancels {
-        hand: Arc<Hand>,
+        slot: Arc<EngineSlot>,
         said: mpsc::UnboundedSender<(ExecutionStatus, Result<()>)>,
     }
 
@@ -27,29 +27,29 @@ async fn handler_may_query_and_cancel_its_execution() {
         async fn handle_event(&self, event: ExecutionEvent) {
             let id = event.execution_id();
             if is_line(&event) {
-                let engine = self.hand.engine();
+                let engine = self.slot.engine();
                 let status = engine.get_status(id).await.unwrap();
                 self.said.send((status, engine.cancel(id).await)).unwrap();
             }
         }
     }
 
-    let hand = Arc::new(Hand::default());
+    let slot = Arc::new(EngineSlot::default());
     let (said, mut hears) = mpsc::unbounded_channel();
-    let handler = Cancels { hand: Arc::clone(&hand), said };
+    let handler = Cancels { slot: Arc::clone(&slot), said };
     let engine = engine().with_event_handler(Arc::new(handler));
-    *hand.engine.lock().unwrap() = Some(engine.clone());
+    *slot.engine.lock().unwrap() = Some(engine.clone());
 
     let result = run(&engine, shell("echo ready; exec sleep 1000")).await;
     assert_eq!(result.ending, Ending::Cancelled);
     assert_eq!(hears.recv().await, Some((ExecutionStatus::Running, Ok(()))));
-    hand.engine.lock().unwrap().take();
+    slot.engine.lock().unwrap().take();
 }
 
 #[tokio::test]
 async fn handler_may_wait_for_its_execution() {
     struct Waits {
-        hand: Arc<Hand>,
+        slot: Arc<EngineSlot>,
         results: mpsc::UnboundedSender<ExecutionResult>,
     }
 
@@ -57,31 +57,31 @@ async fn handler_may_wait_for_its_execution() {
     impl EventHandler for Waits {
         async fn handle_event(&self, event: ExecutionEvent) {
             if is_line(&event) || event.is_terminal() {
-                let engine = self.hand.engine();
+                let engine = self.slot.engine();
                 let result = engine.wait_for_completion(event.execution_id()).await;
                 self.results.send(result.unwrap()).unwrap();
             }
         }
     }
 
-    let hand = Arc::new(Hand::default());
+    let slot = Arc::new(EngineSlot::default());
     let (results, mut ended) = mpsc::unbounded_channel();
-    let handler = Waits { hand: Arc::clone(&hand), results };
+    let handler = Waits { slot: Arc::clone(&slot), results };
     let engine = engine().with_event_handler(Arc::new(handler));
-    *hand.engine.lock().unwrap() = Some(engine.clone());
+    *slot.engine.lock().unwrap() = Some(engine.clone());
 
     let result = run(&engine, shell("echo waited for; exit 3")).await;
     for event in ["line", "terminal"] {
         let same = soon(event, ended.recv()).await.unwrap();
         assert_eq!((same.ending, same.stdout), (result.ending.clone(), result.stdout.clone()));
     }
-    hand.engine.lock().unwrap().take();
+    slot.engine.lock().unwrap().take();
 }
 
 #[tokio::test]
 async fn handler_may_start_an_execution() {
     struct Chains {
-        hand: Arc<Hand>,
+        slot: Arc<EngineSlot>,
         results: mpsc::UnboundedSender<ExecutionResult>,
     }
 
@@ -91,21 +91,21 @@ async fn handler_may_start_an_execution() {
             if let ExecutionEvent::Stdout { line, .. } = event
                 && line == "first"
             {
-                let result = self.hand.engine().run(shell("echo second")).await;
+                let result = self.slot.engine().run(shell("echo second")).await;
                 self.results.send(result.unwrap()).unwrap();
             }
         }
     }
 
-    let hand = Arc::new(Hand::default());
+    let slot = Arc::new(EngineSlot::default());
     let (results, mut ended) = mpsc::unbounded_channel();
-    let handler = Chains { hand: Arc::clone(&hand), results };
+    let handler = Chains { slot: Arc::clone(&slot), results };
     let engine = engine().with_event_handler(Arc::new(handler));
-    *hand.engine.lock().unwrap() = Some(engine.clone());
+    *slot.engine.lock().unwrap() = Some(engine.clone());
 
     run(&engine, shell("echo first")).await;
     assert_eq!(soon("the second", ended.recv()).await.unwrap().stdout, "second\n");
-    hand.engine.lock().unwrap().take();
+    slot.engine.lock().unwrap().take();
 }
 
 #[tokio::test]
@@ -137,7 +137,7 @@ fn handlers_need_no_runtime_of_the_caller() {
     let handler = Calls(move |event| events.lock().unwrap().send(event).unwrap());
     let engine = engine().with_event_handler(Arc::new(handler));
     let id = {
-        // Starting waits for nothing, so one look at the future is enough.
+        // A start never suspends, so one poll is enough.
         let mut start = std::pin::pin!(engine.execute(shell("echo here")));
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         match start.as_mut().poll(&mut context) {

@@ -8,7 +8,7 @@ async fn panicking_handler_affects_no_other() {
     let counted = Arc::clone(&calls);
     let panics = Calls(move |_| {
         counted.fetch_add(1, Ordering::SeqCst);
-        // Like a panic, but without a report for each of them.
+        // Like a panic, but without a message for each of them.
         std::panic::resume_unwind(Box::new("on purpose"));
     });
     let recorder = Recorder::new();
@@ -22,7 +22,7 @@ async fn panicking_handler_affects_no_other() {
     assert_eq!(result.lines_missed, 0);
 }
 
-/// What a panic is about, and panics itself when nobody wants to know.
+/// Panic payload that panics when it is dropped.
 struct Bomb;
 
 impl Drop for Bomb {
@@ -46,7 +46,7 @@ async fn panic_payload_that_panics_on_drop_is_contained() {
     let result = soon("the execution", engine.run(shell("seq 1 20"))).await.unwrap();
     assert_eq!((result.success, result.lines_missed), (true, 0));
     let expected = recorder.all_of(result.id).await.len();
-    until("the handler was told everything", || seen.load(Ordering::Relaxed) == expected).await;
+    until("the handler got every event", || seen.load(Ordering::Relaxed) == expected).await;
 }
 
 #[tokio::test]
@@ -74,9 +74,9 @@ async fn panicking_handler_misses_only_that_event() {
 
 #[tokio::test]
 async fn blocked_handler_delays_no_execution() {
-    let keeper = Keeper::new();
+    let guard = GateGuard::new();
     let blocked = shell("seq 1 1000; exit 3");
-    let blocks = Blocks::new(blocked.id, &keeper);
+    let blocks = Blocks::new(blocked.id, &guard);
     let recorder = Recorder::new();
     let engine = engine().with_event_handler(blocks.clone()).with_event_handler(recorder.clone());
 
@@ -93,10 +93,10 @@ async fn blocked_handler_delays_no_execution() {
 
 #[tokio::test]
 async fn blocked_handler_misses_lines_after_the_stall_limit() {
-    let keeper = Keeper::new();
+    let guard = GateGuard::new();
     let request = shell("yes 'a line of some length' | head -c 20000000");
-    let blocks = Blocks::new(request.id, &keeper);
-    let result = run(&patient(blocks, Duration::from_millis(100)), request).await;
+    let blocks = Blocks::new(request.id, &guard);
+    let result = run(&with_stall_limit(blocks, Duration::from_millis(100)), request).await;
     assert_eq!(result.ending, Ending::Exited { code: 0 });
     assert_eq!(result.stdout_stats.seen_bytes, 20_000_000);
     assert!(result.lines_missed > 0);
@@ -104,31 +104,31 @@ async fn blocked_handler_misses_lines_after_the_stall_limit() {
 
 #[tokio::test]
 async fn timeout_fires_while_a_handler_blocks() {
-    let keeper = Keeper::new();
+    let guard = GateGuard::new();
     let request = shell("yes").timeout(Duration::from_millis(300));
-    let blocks = Blocks::new(request.id, &keeper);
-    let result = run(&patient(blocks, NEVER), request).await;
+    let blocks = Blocks::new(request.id, &guard);
+    let result = run(&with_stall_limit(blocks, NEVER), request).await;
     assert_eq!(result.ending, Ending::TimedOut { timeout_ms: 300 });
     let seen = result.stdout_stats.seen_bytes;
-    assert!((1..1_000_000).contains(&seen), "{seen} bytes were read with nobody to take them");
+    assert!((1..1_000_000).contains(&seen), "{seen} bytes were read without a handler that takes them");
     assert_eq!(result.lines_missed, 0);
 }
 
 #[tokio::test]
 async fn cancel_works_while_a_handler_blocks() {
-    let keeper = Keeper::new();
+    let guard = GateGuard::new();
     let request = shell("yes");
-    let blocks = Blocks::new(request.id, &keeper);
-    let engine = patient(blocks, NEVER);
+    let blocks = Blocks::new(request.id, &guard);
+    let engine = with_stall_limit(blocks, NEVER);
     let id = engine.execute(request).await.unwrap();
     engine.cancel(id).await.unwrap();
     let result = soon("the end", engine.wait_for_completion(id)).await.unwrap();
     assert_eq!(result.ending, Ending::Cancelled);
 }
 
-/// A handler that never comes back, and how many of its calls are stuck.
-fn counts_and_blocks(keeper: &Keeper) -> (Arc<dyn EventHandler>, Arc<AtomicUsize>) {
-    let gate = Arc::clone(&keeper.0);
+/// Creates a handler that never returns, and the count of its stuck calls.
+fn counts_and_blocks(guard: &GateGuard) -> (Arc<dyn EventHandler>, Arc<AtomicUsize>) {
+    let gate = Arc::clone(&guard.0);
     let stuck = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&stuck);
     let blocks = Calls(move |_| {
@@ -145,10 +145,11 @@ fn are_few(stuck: &AtomicUsize) {
 
 #[tokio::test]
 async fn blocking_handler_takes_bounded_threads() {
-    let keeper = Keeper::new();
-    let (blocks, stuck) = counts_and_blocks(&keeper);
+    let guard = GateGuard::new();
+    let (blocks, stuck) = counts_and_blocks(&guard);
     let recorder = Recorder::new();
-    let engine = patient(blocks, Duration::from_millis(1)).with_event_handler(recorder.clone());
+    let engine =
+        with_stall_limit(blocks, Duration::from_millis(1)).with_event_handler(recorder.clone());
     for _ in 0..40 {
         // Each takes much longer than the stall limit, so the calls before are stuck by now.
         let result = run(&engine, shell("sleep 0.02; echo here")).await;
@@ -160,9 +161,9 @@ async fn blocking_handler_takes_bounded_threads() {
 
 #[tokio::test]
 async fn blocking_handler_takes_bounded_threads_for_a_reused_id() {
-    let keeper = Keeper::new();
-    let (blocks, stuck) = counts_and_blocks(&keeper);
-    let engine = patient(blocks, Duration::from_millis(1));
+    let guard = GateGuard::new();
+    let (blocks, stuck) = counts_and_blocks(&guard);
+    let engine = with_stall_limit(blocks, Duration::from_millis(1));
     let id = Uuid::new_v4();
     for _ in 0..40 {
         run(&engine, shell("sleep 0.02").id(id)).await;
@@ -173,8 +174,8 @@ async fn blocking_handler_takes_bounded_threads_for_a_reused_id() {
 
 #[tokio::test]
 async fn result_does_not_wait_for_a_handler_of_the_terminal_event() {
-    let keeper = Keeper::new();
-    let gate = Arc::clone(&keeper.0);
+    let guard = GateGuard::new();
+    let gate = Arc::clone(&guard.0);
     let passed = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&passed);
     let slow = Calls(move |event: ExecutionEvent| {
@@ -188,7 +189,7 @@ async fn result_does_not_wait_for_a_handler_of_the_terminal_event() {
     assert_eq!(result.stdout, "done\n");
     assert_eq!(engine.get_status(result.id).await, Ok(ExecutionStatus::Completed));
     assert_eq!(passed.load(Ordering::SeqCst), 0, "the handler is still at it");
-    drop(keeper);
+    drop(guard);
     until("it is done", || passed.load(Ordering::SeqCst) == 1).await;
 }
 
@@ -211,7 +212,7 @@ async fn slow_handler_misses_no_line() {
         }
     }
 
-    // With some more digits, these lines are several times what may wait for a handler.
+    // These long lines are several times the size of a handler's queue.
     let slow = Arc::new(Slow::default());
     let engine = engine().with_event_handler(slow.clone());
     let result = run(&engine, shell("seq -f '%0500.0f' 1 2000")).await;
@@ -228,8 +229,8 @@ async fn stalled_handler_gets_the_count_of_missed_lines() {
     const LINES: u64 = 100_000;
     let hangs = Arc::new(HangsAtLines::default());
     let recorder = Recorder::new();
-    let engine =
-        patient(hangs.clone(), Duration::from_millis(100)).with_event_handler(recorder.clone());
+    let engine = with_stall_limit(hangs.clone(), Duration::from_millis(100))
+        .with_event_handler(recorder.clone());
     let result = run(&engine, shell(format!("seq 1 {LINES}"))).await;
     assert_eq!(result.ending, Ending::Exited { code: 0 });
 
@@ -272,7 +273,7 @@ async fn missed_lines_are_counted_without_a_replay_window() {
 #[tokio::test]
 async fn stalled_handler_misses_lines_only() {
     let hangs = Arc::new(HangsAtLines::default());
-    let engine = patient(hangs.clone(), Duration::from_millis(100));
+    let engine = with_stall_limit(hangs.clone(), Duration::from_millis(100));
     let id = run(&engine, shell("echo one; echo two; echo three")).await.id;
     let events = hangs.0.all_of(id).await;
     let kinds: Vec<_> = events
@@ -309,7 +310,7 @@ async fn stalled_handler_gets_the_lines_of_the_next_execution() {
     }
 
     let handler = Arc::new(HangsOnce { recorder: Recorder::default(), hung });
-    let engine = patient(handler.clone(), Duration::from_millis(100));
+    let engine = with_stall_limit(handler.clone(), Duration::from_millis(100));
     let first = run(&engine, shell("echo one")).await.id;
     handler.recorder.all_of(first).await;
     let second = run(&engine, shell("echo two")).await.id;

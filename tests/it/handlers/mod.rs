@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 
 const NEVER: Duration = Duration::from_secs(100_000);
 
-/// A handler made of a plain function.
+/// Handler made of a plain function.
 struct Calls<F>(F);
 
 #[async_trait]
@@ -27,7 +27,7 @@ impl<F: Fn(ExecutionEvent) + Send + Sync + 'static> EventHandler for Calls<F> {
     }
 }
 
-/// A gate that holds up threads until it is opened.
+/// Gate that blocks threads until it is opened.
 #[derive(Default)]
 struct Gate {
     open: Mutex<bool>,
@@ -41,23 +41,23 @@ impl Gate {
     }
 }
 
-/// Opens its gate at the end of a test, however it ends, so that no thread is left behind it.
-struct Keeper(Arc<Gate>);
+/// Guard that opens its gate at the end of a test, so that no thread is left.
+struct GateGuard(Arc<Gate>);
 
-impl Keeper {
+impl GateGuard {
     fn new() -> Self {
         Self(Arc::default())
     }
 }
 
-impl Drop for Keeper {
+impl Drop for GateGuard {
     fn drop(&mut self) {
         *self.0.open.lock().unwrap() = true;
         self.0.opened.notify_all();
     }
 }
 
-/// Blocks its thread at the first event of one execution; remembers all others.
+/// Handler that blocks its thread at the events of one execution and remembers all others.
 struct Blocks {
     at: Uuid,
     gate: Arc<Gate>,
@@ -65,8 +65,8 @@ struct Blocks {
 }
 
 impl Blocks {
-    fn new(at: Uuid, keeper: &Keeper) -> Arc<Self> {
-        Arc::new(Self { at, gate: Arc::clone(&keeper.0), others: Recorder::default() })
+    fn new(at: Uuid, guard: &GateGuard) -> Arc<Self> {
+        Arc::new(Self { at, gate: Arc::clone(&guard.0), others: Recorder::default() })
     }
 }
 
@@ -81,7 +81,7 @@ impl EventHandler for Blocks {
     }
 }
 
-/// Remembers every event, and then waits for ever at the first line.
+/// Handler that remembers every event and never returns from a line.
 #[derive(Default)]
 struct HangsAtLines(Recorder);
 
@@ -100,8 +100,8 @@ fn is_line(event: &ExecutionEvent) -> bool {
     matches!(event, ExecutionEvent::Stdout { .. } | ExecutionEvent::Stderr { .. })
 }
 
-/// An engine with one handler and a limit to its patience.
-fn patient(handler: Arc<dyn EventHandler>, stall_limit: Duration) -> ExecutionEngine {
+/// Creates an engine with one handler and a stall limit.
+fn with_stall_limit(handler: Arc<dyn EventHandler>, stall_limit: Duration) -> ExecutionEngine {
     let builder = ExecutionEngine::builder().handler_stall_limit(stall_limit);
     builder.event_handler(handler).build().unwrap()
 }

@@ -1,8 +1,8 @@
-//! What is in the logs, when, and what becomes of those that cannot be written.
+//! Contents of the raw and the readable log, and logs that cannot be written.
 
 use super::*;
 
-// The log that holds what arrived as it arrived.
+// The raw log.
 
 #[tokio::test]
 async fn raw_log_has_every_byte_of_a_stream() {
@@ -20,7 +20,7 @@ async fn raw_log_has_every_byte_of_a_stream() {
 async fn raw_log_has_both_streams_in_arrival_order() {
     let dir = tempdir().unwrap();
     let raw = dir.path().join("raw");
-    // The streams share no byte, so that each can be told from the other.
+    // The streams share no byte, so that they can be separated.
     let line = "seq 1 30000 & seq 1 30000 | tr '0-9\\n' 'a-j;' >&2; wait";
     let result = engine().run(shell(line).output_log(&raw)).await.unwrap();
     assert!(result.stdout == numbers(30_000));
@@ -70,9 +70,9 @@ async fn full_disk_under_a_log_keeps_the_ending() {
     assert!(result.output_error.unwrap().contains("/dev/full"));
 }
 
-// Logs that cannot be.
+// Logs that cannot be written.
 
-/// Runs a request whose log must be refused; nothing may have been started.
+/// Checks that the log of a request is refused and that nothing was started.
 async fn assert_refused(engine: &ExecutionEngine, request: ExecutionRequest, log: &Path) {
     let dir = tempdir().unwrap();
     let ran = dir.path().join("ran");
@@ -133,7 +133,7 @@ async fn symlink_in_the_log_directory_is_not_followed() {
     assert_eq!(fs::read_to_string(victim).unwrap(), "mine");
 }
 
-/// A directory with a FIFO in it.
+/// Creates a directory with a FIFO.
 async fn fifo() -> (TempDir, PathBuf) {
     let dir = tempdir().unwrap();
     let path = dir.path().join("fifo");
@@ -142,7 +142,7 @@ async fn fifo() -> (TempDir, PathBuf) {
     (dir, path)
 }
 
-/// Both ends of a FIFO, so that opening it does not wait.
+/// Opens both ends of a FIFO, so that the open does not wait.
 fn both_ends(fifo: &Path) -> fs::File {
     fs::OpenOptions::new().read(true).write(true).open(fifo).unwrap()
 }
@@ -214,7 +214,7 @@ async fn fifo_log_is_not_read_back() {
 
 // The readable log.
 
-/// What a readable log says about something, for instance its `ending`.
+/// Returns a field of a readable log, for instance `ending`.
 fn says<'a>(log: &'a str, what: &str) -> Option<&'a str> {
     let mark = format!("# {what}");
     log.lines().find_map(|line| line.strip_prefix(&mark)).map(str::trim_start)
@@ -350,7 +350,7 @@ async fn vanished_log_directory_keeps_the_ending() {
     assert_eq!(logged(&log, "out"), ["three"], "the directory is made again");
 }
 
-/// Reads the log of an execution at the moment of its terminal event.
+/// Handler that reads the log of an execution at its terminal event.
 struct ReadsAtTheEnd {
     dir: PathBuf,
     logs: mpsc::UnboundedSender<(Uuid, String)>,
@@ -367,7 +367,7 @@ impl EventHandler for ReadsAtTheEnd {
     }
 }
 
-/// An engine that sends each log as it is when the terminal event comes.
+/// Creates an engine that sends each log as it is at the terminal event.
 fn engine_that_reads_logs(
     dir: &Path,
     change: impl FnOnce(&mut ExecutionConfig),
@@ -381,7 +381,7 @@ fn engine_that_reads_logs(
     (engine.with_event_handler(Arc::new(handler)), receiver)
 }
 
-/// Checks that the log at the terminal event was whole: all that is in the result, and its ending.
+/// Checks that the log at the terminal event has the output of the result and the ending.
 async fn assert_whole(
     result: &ExecutionResult,
     logs: &mut mpsc::UnboundedReceiver<(Uuid, String)>,

@@ -1,5 +1,4 @@
-//! Output and logs: no byte is lost, doubled or reordered, limits hold, and logs are complete when
-//! they are said to be.
+//! Output and logs: no byte is lost, doubled or reordered, limits hold, and logs are complete.
 
 mod logs;
 
@@ -16,7 +15,7 @@ use test_support::*;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// Writes numbered blocks of noise, the same as [`noise`], in pieces of all sizes.
+/// Writes the numbered blocks of [`noise`] in pieces of all sizes.
 const NOISE: &str = "
 import os, sys, threading
 
@@ -41,7 +40,7 @@ for thread in threads: thread.start()
 for thread in threads: thread.join()
 ";
 
-/// What the program above writes to a stream.
+/// Returns what the program above writes to a stream.
 fn noise(seed: u64, blocks: u32) -> Vec<u8> {
     let mut state = seed;
     let mut next = || {
@@ -79,14 +78,14 @@ async fn run_limited(
     soon(line, limited(limit, strategy).run(shell(line))).await.unwrap()
 }
 
-/// The lines of one stream (`out` or `err`) in a readable log.
+/// Returns the lines of one stream (`out` or `err`) in a readable log.
 fn logged<'a>(log: &'a str, stream: &str) -> Vec<&'a str> {
     let mark = format!("Z {stream} | ");
     log.lines().filter_map(|line| line.split_once(&mark)).map(|(_, text)| text).collect()
 }
 
 /// The output of `seq 1 LAST`.
-// What is kept in memory and in the overflow file.
+// Memory and overflow file.
 
 #[tokio::test]
 async fn memory_and_overflow_file_hold_every_byte() {
@@ -265,7 +264,7 @@ async fn endless_program_is_stopped_at_the_limit() {
     assert!(result.stdout.starts_with(&"y\n".repeat(50)), "{}", result.stdout);
 }
 
-// What arrives as what.
+// Arrival.
 
 #[tokio::test]
 async fn final_newline_is_kept_and_none_is_added() {
@@ -356,7 +355,7 @@ async fn single_bytes_arrive_in_order() {
 async fn packet_mode_pipe_is_read_until_empty() {
     let line = "dd if=/dev/zero bs=512 count=12 oflag=direct status=none; exec sleep 300";
     let engine = engine();
-    // Several times, because the packets may be noticed one by one.
+    // Repeated, because the packets may be seen one by one.
     for _ in 0..10 {
         let id = engine.execute(shell(line)).await.unwrap();
         let mut chunks = engine.subscribe_chunks(id).await.unwrap();

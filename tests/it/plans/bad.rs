@@ -1,10 +1,10 @@
-//! Bad plans are refused with an error that names the step and the rule, and nothing has started.
+//! Invalid plans are refused with an error that names the step and the rule, and nothing is started.
 
 use execution_engine::*;
 use tempfile::TempDir;
 use test_support::*;
 
-/// Executes a bad plan whose steps would leave a mark, and returns why it was refused.
+/// Executes an invalid plan whose steps would leave a mark, and returns the error.
 async fn refused(change: impl FnOnce(&mut ExecutionPlan), options: PlanOptions) -> PlanError {
     let dir = TempDir::new().unwrap();
     let recorder = Recorder::new();
@@ -20,7 +20,7 @@ async fn refused(change: impl FnOnce(&mut ExecutionPlan), options: PlanOptions) 
     assert_eq!((engine.total_count().await, engine.running_count().await), (0, 0), "{error}");
     let status = engine.get_plan_status(id).await;
     assert_eq!(status, Err(ExecutionError::PlanNotFound(id)));
-    // All that would come to a handler before this has come by now.
+    // Events of the refused plan would have come before this one.
     let witness = engine.run(shell("true")).await.unwrap().id;
     recorder.all_of(witness).await;
     assert!(recorder.of(id).is_empty());
@@ -66,7 +66,7 @@ async fn dependency_cycle_is_shown_as_a_path() {
     let path =
         "step 0 (\"fetch\") -> step 1 (\"build\") -> step 2 (\"test\") -> step 0 (\"fetch\")";
     says(&error, "plan_cycle", &[path]);
-    // One that the options add counts as well.
+    // A dependency that the options add counts as well.
     let options = PlanOptions::default()
         .step(StepOptions::named("first").input(StepInput::stdin(1)))
         .step(StepOptions::named("second").after("first"));

@@ -40,7 +40,7 @@ async fn long_plan_delays_no_other_execution() {
     // As many wait in the queue as could run.
     steps_have_status(&engine, id, |_| true, (ExecutionStatus::Pending, 2)).await;
     assert_eq!(engine.waiting_count().await, 2);
-    // Behind those two, before the other 48, and not counted with them against `max_waiting`.
+    // It is behind those two and before the other 48, which do not count against `max_waiting`.
     let other = engine.execute(shell("echo other")).await.unwrap();
     assert_eq!(engine.queue_position(other).await, Ok(Some(3)));
     assert_eq!((engine.waiting_count().await, engine.total_count().await), (3, 5));

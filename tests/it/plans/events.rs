@@ -37,12 +37,12 @@ async fn progress_reports_each_step_in_order() {
     ];
     assert_eq!(told, expected);
     assert_eq!(events.len(), expected.len() + 1, "and the end of the plan: {events:?}");
-    // The executions tell of themselves as always.
+    // The executions publish their own events as always.
     let own = recorder.all_of(first).await;
     assert_eq!(lines_of(&own, OutputStream::Stdout), ["good"]);
 }
 
-/// All records of a plan.
+/// Returns all records of a plan.
 async fn all_records(mut records: PlanSubscription) -> Vec<EventRecord> {
     soon("the last record", async {
         let mut all = Vec::new();
@@ -54,8 +54,8 @@ async fn all_records(mut records: PlanSubscription) -> Vec<EventRecord> {
     .await
 }
 
-/// Checks that these are the records of a plan of two steps that say "one" and "two", in order.
-fn tell_all(records: &[EventRecord], plan: Uuid, steps: &[Uuid]) {
+/// Checks the records of a plan of two steps that print "one" and "two".
+fn check_plan_records(records: &[EventRecord], plan: Uuid, steps: &[Uuid]) {
     let (last, _) = records.split_last().unwrap();
     assert!(matches!(last.event, ExecutionEvent::PlanEnded { plan_id, .. } if plan_id == plan));
     for (id, line) in steps.iter().zip(["one", "two"]) {
@@ -89,7 +89,7 @@ async fn plan_subscription_has_plan_and_execution_records() {
     let (early, midway) = tokio::join!(all_records(early), all_records(midway));
     let late = all_records(engine.subscribe_plan(id).await.unwrap()).await;
     for records in [early, midway, late] {
-        tell_all(&records, id, &steps);
+        check_plan_records(&records, id, &steps);
     }
     let unknown = Uuid::new_v4();
     let refused = engine.subscribe_plan(unknown).await;

@@ -1,4 +1,4 @@
-//! What steps share, and how the output of one becomes the input of another.
+//! Settings that steps share, and outputs that become inputs of other steps.
 
 use super::*;
 
@@ -102,7 +102,7 @@ async fn step_options_override_the_plan_defaults() {
     assert_eq!(result.stats.completed, 10);
     assert_eq!(most_alive(dir.path()), 1, "the group of all");
 
-    // Priority decides among those that may start.
+    // Priority decides among the steps that may start.
     let witness = Witness::new();
     let plan = ExecutionPlan::parallel((0..3).map(|number| witness.step(number, "true")));
     let urgent = ExecutionOptions::default().priority(5);
@@ -133,7 +133,7 @@ async fn steps_of_a_full_group_block_no_other_steps() {
     for _ in 0..6 {
         plan_options = plan_options.step(StepOptions::default().options(options.clone()));
     }
-    // Only this one, which comes last, lets the first one end.
+    // Only this last step lets the first one end.
     plan.commands.push(shell(format!("touch {}", go.display())));
     let result = run_plan(&engine, plan, plan_options).await;
     assert_eq!(result.stats.completed, 7);

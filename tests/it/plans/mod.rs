@@ -29,7 +29,7 @@ async fn run_plan(
     result.expect("the plan ends").unwrap()
 }
 
-/// Steps that write their number into a file, so that their order can be seen.
+/// File into which steps write their numbers, in the order in which they run.
 struct Witness {
     dir: TempDir,
 }
@@ -60,7 +60,7 @@ fn not_run(result: &ExecutionResult) -> &SkipReason {
     }
 }
 
-/// The number of a step that somebody else is not run for.
+/// Returns the number of the step because of which another one did not run.
 fn because_of(reason: &SkipReason) -> usize {
     match reason {
         SkipReason::DependencyFailed { step } | SkipReason::PlanStopped { step } => step.index,
@@ -121,7 +121,7 @@ fn endings(result: &PlanExecutionResult) -> Vec<Ending> {
     result.results.iter().map(|result| result.ending.clone()).collect()
 }
 
-/// Lines that count how many of them are alive.
+/// Returns lines that count how many of them are alive.
 fn counting(dir: &Path, count: usize) -> Vec<ExecutionRequest> {
     fs::create_dir_all(dir.join("alive")).unwrap();
     let dir = dir.display();

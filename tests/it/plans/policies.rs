@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A step that fails while two others run, and one more that has not started: it fits only when
+/// Returns a plan with a step that fails while two others run, and one more that can start only when
 /// one of the three has ended.
 fn failing_beside_running(witness: &Witness) -> ExecutionPlan {
     let (dir, order) = (witness.dir.path().display(), witness.file());
@@ -24,7 +24,7 @@ async fn stop_at_first_error_lets_running_steps_finish() {
     let options = policy(FailurePolicy::StopAtFirstError).max_concurrency(3);
     engine.execute_plan_with(plan, options).await.unwrap();
     let mut records = engine.subscribe_plan(id).await.unwrap();
-    // Its execution has failed a moment before the plan has heard of it.
+    // The execution fails a moment before the plan learns of it.
     let is_known = |event| match event {
         ExecutionEvent::Progress { execution_id, status, .. } => {
             execution_id == failing && status == ExecutionStatus::Failed

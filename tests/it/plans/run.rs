@@ -52,7 +52,7 @@ async fn stop_on_error_decides_what_follows_a_failure() {
 
 #[tokio::test]
 async fn parallel_runs_all_at_once() {
-    // Each waits until all have come.
+    // Each waits until all run.
     let dir = TempDir::new().unwrap();
     let line = |number: usize| {
         let dir = dir.path().display();

@@ -49,7 +49,7 @@ async fn cancel_stops_running_steps_and_starts_no_more() {
     ]);
     let id = plan.id;
     engine.execute_plan(plan).await.unwrap();
-    let pid = pids(&told(&pid).await)[0];
+    let pid = pids(&when_written(&pid).await)[0];
     engine.cancel_plan(id).await.unwrap();
     let result = plan_ended(&engine, id).await;
     assert!(!is_alive(pid));
@@ -172,7 +172,7 @@ async fn step_that_ignores_the_deadline_is_killed() {
     let stubborn = ExecutionOptions::default().stop_grace(Duration::from_millis(100));
     let options = deadline(3000).defaults(stubborn);
     let id = engine.execute_plan_with(ExecutionPlan::serial([shell(line)]), options).await.unwrap();
-    let pid = pids(&told(&pid).await)[0];
+    let pid = pids(&when_written(&pid).await)[0];
     let result = plan_ended(&engine, id).await;
     assert_eq!(endings(&result), [Ending::PlanDeadline { deadline_ms: 3000 }]);
     assert_eq!(result.results[0].containment.signal, Some(Signal::Kill));
@@ -183,7 +183,7 @@ async fn step_that_ignores_the_deadline_is_killed() {
 async fn first_cause_decides_the_plan_ending() {
     let engine = engine();
     let dir = TempDir::new().unwrap();
-    // It takes note of the cancel, and takes its time.
+    // It handles the cancel and continues.
     let (up, term) = (dir.path().join("up"), dir.path().join("term"));
     let line = format!(
         "trap 'echo got it > {}' TERM; echo up > {}; while :; do sleep 0.05; done",
@@ -194,9 +194,9 @@ async fn first_cause_decides_the_plan_ending() {
     let plan = ExecutionPlan::serial([shell(line)]);
     let id = plan.id;
     engine.execute_plan_with(plan, deadline(5000).defaults(patient)).await.unwrap();
-    told(&up).await;
+    when_written(&up).await;
     engine.cancel_plan(id).await.unwrap();
-    told(&term).await;
+    when_written(&term).await;
     // The deadline passes while the step is being stopped.
     let result = plan_ended(&engine, id).await;
     assert_eq!(result.ending, PlanEnding::Cancelled);
@@ -272,7 +272,7 @@ async fn dropped_engine_ends_plans() {
     ]);
     let id = plan.id;
     engine.execute_plan(plan).await.unwrap();
-    let pid = pids(&told(&pid).await)[0];
+    let pid = pids(&when_written(&pid).await)[0];
     drop(engine);
     let events = recorder.all_of(id).await;
     let status = ExecutionStatus::Cancelled;
@@ -294,7 +294,7 @@ async fn plan_outlives_the_runtime_that_started_it() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let plan = ExecutionPlan::serial(["sleep 0.1; echo one", "echo two"].map(shell));
         accepted.send(runtime.block_on(theirs.execute_plan(plan)).unwrap()).unwrap();
-        // Here that runtime ends.
+        // That runtime ends here.
     });
     let result = plan_ended(&engine, soon("the id", id).await.unwrap()).await;
     assert_eq!(result.stats.completed, 2);

@@ -2,12 +2,12 @@
 
 use super::*;
 
-/// What a watcher of all was told of one execution.
+/// Returns the records of one execution.
 fn of(records: &[EventRecord], id: Uuid) -> Vec<EventRecord> {
     records.iter().filter(|record| record.execution_id == id).cloned().collect()
 }
 
-/// What comes until so many executions have ended.
+/// Returns the records until a number of executions have ended.
 async fn until_ended(records: &mut Subscription, count: usize) -> Vec<EventRecord> {
     let mut seen = Vec::new();
     let ended =
@@ -80,7 +80,7 @@ async fn subscribe_all_counts_missed_executions() {
 
 #[tokio::test]
 async fn subscribe_all_separates_executions_of_a_reused_id() {
-    // The id is used again when so many records of the first execution have been taken.
+    // The id is reused after this many records of the first execution were read.
     for taken in 0..=5 {
         let engine = engine();
         let mut every = engine.subscribe_all().await;
@@ -97,7 +97,7 @@ async fn subscribe_all_separates_executions_of_a_reused_id() {
         drop(engine);
         seen.extend(soon("the end", every.collect::<Vec<_>>()).await);
 
-        // One that has been begun is told to its end, one that is forgotten before is missed.
+        // An execution whose records were begun is complete; one that was removed before is missed.
         let missed = usize::from(taken == 0);
         let of_missed = |record: &&EventRecord| {
             matches!(record.event, ExecutionEvent::ExecutionsMissed { count: 1 })
@@ -120,7 +120,7 @@ async fn subscribe_all_includes_output_beyond_the_limit() {
     let id = engine.execute(shell(line)).await.unwrap();
     next_that(&mut every, |record| line_of(record).is_some()).await;
     fs::write(go, "").unwrap();
-    // It looks again only when all is over.
+    // The subscription is read again only after the end.
     soon("the end", engine.wait_for_completion(id)).await.unwrap();
     let seen = until_ended(&mut every, 1).await;
     assert_eq!(missed(&seen), 0);

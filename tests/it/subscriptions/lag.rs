@@ -21,7 +21,7 @@ async fn lagging_subscription_counts_missed_bytes_exactly() {
         assert_numbered(&seen, OutputStream::Stdout, 100_001..=300_000);
         assert_numbered(&seen, OutputStream::Stderr, 400_001..=600_000);
         if window >= 64 * 1024 {
-            // What the window holds at the end has the last line of one of them.
+            // At the end the window has the last line of one stream.
             let [out, err] =
                 [OutputStream::Stdout, OutputStream::Stderr].map(|of| lines(&seen, of));
             assert!(out.ends_with(&["300000"]) || err.ends_with(&["600000"]), "window {window}");
@@ -68,7 +68,7 @@ async fn unread_subscription_delays_no_program() {
     let id = engine.execute(request).await.unwrap();
     let [mut lines, mut chunks] =
         [engine.subscribe(id).await.unwrap(), engine.subscribe(id).await.unwrap()];
-    // One has been asked once, and waits to be woken.
+    // One has been polled once, and waits for its waker.
     soon("the first", lines.next()).await.unwrap();
     let result = soon("the end", engine.wait_for_completion(id)).await.unwrap();
     assert_eq!(result.ending, Ending::Exited { code: 0 });

@@ -1,5 +1,5 @@
-//! Subscriptions: published records are replayed, live ones follow, each once and in order. What a slow
-//! subscriber misses is counted to the byte.
+//! Subscriptions: published records are replayed, live ones follow, each once and in order, and missed
+//! bytes are counted.
 
 mod all_executions;
 mod lag;
@@ -19,8 +19,7 @@ use tempfile::tempdir;
 use test_support::*;
 use tokio::sync::oneshot;
 
-/// Writes pieces of what is made from a seed to both streams, cut anywhere and sometimes with a
-/// silence between them.
+/// Writes pseudo-random pieces to both streams, cut anywhere and sometimes with a pause between them.
 const PIECES: &str = r"
 import os, random, sys, time
 kind, seed, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
@@ -46,7 +45,7 @@ fn pieces(kind: &str, seed: u32, count: u32) -> ExecutionRequest {
     ExecutionRequest::exec("python3", ["-c", PIECES, kind, &seed, &count])
 }
 
-/// All records to the end.
+/// Returns all records to the end.
 async fn all(records: Subscription) -> Vec<EventRecord> {
     soon("the last record", records.collect()).await
 }
@@ -55,7 +54,7 @@ async fn all_chunks(records: ChunkSubscription) -> Vec<ChunkRecord> {
     soon("the last chunk", records.collect()).await
 }
 
-/// The next record that satisfies a condition; those before it are dropped.
+/// Returns the next record that satisfies a condition, and drops those before it.
 async fn next_that(records: &mut Subscription, is: impl Fn(&EventRecord) -> bool) -> EventRecord {
     soon("the record", records.find(|record| is(record))).await.expect("it has ended")
 }
@@ -73,7 +72,7 @@ fn lines(records: &[EventRecord], of: OutputStream) -> Vec<&str> {
     lines.filter(|(stream, _)| *stream == of).map(|(_, line)| line).collect()
 }
 
-/// The pieces of a stream put together.
+/// Joins the pieces of a stream.
 fn text(records: &[EventRecord], of: OutputStream) -> String {
     let of_stream = records.iter().filter_map(|record| Some((line_of(record)?, record.partial)));
     of_stream
@@ -82,7 +81,7 @@ fn text(records: &[EventRecord], of: OutputStream) -> String {
         .collect()
 }
 
-/// How many bytes were missed, by what the records say.
+/// Returns how many bytes were missed according to the records.
 fn missed(records: &[EventRecord]) -> u64 {
     let missed = |record: &EventRecord| match record.event {
         ExecutionEvent::OutputMissed { bytes, .. } => Some(bytes),
@@ -91,13 +90,13 @@ fn missed(records: &[EventRecord]) -> u64 {
     records.iter().filter_map(missed).sum()
 }
 
-/// How many bytes of output were received, where each line has one byte more.
+/// Returns how many bytes of output were received; each line counts one byte more.
 fn received(records: &[EventRecord]) -> u64 {
     let length = |record| line_of(record).map(|(_, line)| line.len() as u64 + 1);
     records.iter().filter_map(length).sum()
 }
 
-/// Checks what holds for the records of every execution.
+/// Checks the order of the records, which holds for every execution.
 fn assert_in_order(records: &[EventRecord]) {
     for pair in records.windows(2) {
         assert!(pair[0].sequence < pair[1].sequence, "{pair:?}");
@@ -106,7 +105,7 @@ fn assert_in_order(records: &[EventRecord]) {
     assert!(records.last().is_some_and(|last| last.event.is_terminal()));
 }
 
-/// Checks that lines of a stream are numbers, each whole, none twice, in order.
+/// Checks that the lines of a stream are rising numbers.
 fn assert_numbered(
     records: &[EventRecord],
     of: OutputStream,
@@ -124,7 +123,7 @@ fn limited(limit: usize) -> ExecutionConfig {
     ExecutionConfig { max_output_size_bytes: limit, ..Default::default() }
 }
 
-/// The bytes of both streams behind a place of the sequence.
+/// Returns the bytes of both streams after a sequence number.
 fn bytes_after(chunks: &[ChunkRecord], after: u64) -> [Vec<u8>; 2] {
     let mut streams = [Vec::new(), Vec::new()];
     for chunk in chunks {

@@ -62,7 +62,7 @@ async fn partial_line_splits_no_character() {
 async fn closed_stream_publishes_its_unfinished_line() {
     let engine = engine();
     for (stream, fd) in [(OutputStream::Stdout, 1), (OutputStream::Stderr, 2)] {
-        // Several times, because the writing and the closing may be noticed one after the other.
+        // Repeated, because output and close may be seen one after the other.
         for _ in 0..20 {
             let line = format!("printf unfinished >&{fd}; exec {fd}>&-; exec sleep 300");
             let id = engine.execute(shell(line)).await.unwrap();

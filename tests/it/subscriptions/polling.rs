@@ -37,7 +37,7 @@ async fn subscription_may_move_to_another_task() {
     assert_eq!(lines(&rest, OutputStream::Stdout), ["two"]);
 }
 
-/// A task of somebody else's: it watches, too, and goes with the last who would wake it.
+/// A foreign task with a subscription, which is dropped with its last waker.
 struct Task(#[expect(dead_code, reason = "it goes with the task")] Mutex<Subscription>);
 
 impl Wake for Task {
@@ -52,7 +52,7 @@ async fn waker_may_own_a_subscription_of_the_same_execution() {
         let mut watched = engine.subscribe_from(id, u64::MAX).await.unwrap();
         let task = Task(Mutex::new(engine.subscribe(id).await.unwrap()));
         let (sender, turn) = oneshot::channel();
-        // A thread that nobody waits for, should it never come back.
+        // On a thread of its own, because a deadlock would block it for ever.
         thread::spawn(move || {
             let mut look = |waker: &Waker| {
                 let next = pin!(watched.next());

@@ -86,7 +86,7 @@ async fn late_subscription_counts_what_is_not_kept() {
                 config.max_output_size_bytes = limit;
                 config.oversized_output_strategy = strategy;
             });
-            // The other stream is kept as a whole, and has a line around the gap.
+            // The other stream is kept whole, and has a line around the gap.
             let line = format!("printf b >&2; printf '{text}'; printf b >&2");
             let result = soon("the run", engine.run(shell(line))).await.unwrap();
             let kept = result.stdout_bytes();
@@ -111,7 +111,7 @@ async fn late_subscription_counts_what_is_not_kept() {
     }
 }
 
-/// A text whose lines end as those of events do.
+/// Returns a text without the carriage returns that events drop.
 fn without_returns(text: &str) -> String {
     let lines = text.split_inclusive('\n');
     let plain = |line: &str| {
@@ -137,7 +137,7 @@ async fn subscription_resumes_at_any_sequence_number() {
             assert!(lines(&live, stream).iter().all(|line| line.len() <= longest));
         }
 
-        // Bytes that are no text, where nothing can be put together but everything taken up.
+        // Bytes that are not text cannot be joined from lines, but a subscription can resume at any of them.
         let other = engine.execute_with(pieces("bytes", seed, 300), options()).await.unwrap();
         let other_live = all(engine.subscribe(other).await.unwrap()).await;
         assert_in_order(&other_live);

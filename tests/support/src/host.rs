@@ -150,12 +150,12 @@ impl Host {
     }
 
     /// Waits for the next line that the host sends with [`say`].
-    pub fn says(&self) -> String {
+    pub fn next_line(&self) -> String {
         self.lines.recv_timeout(PATIENCE).expect("the host says something")
     }
 
     /// Continues a host that waits in [`listen`].
-    pub fn tell(&mut self) {
+    pub fn resume(&mut self) {
         self.stdin.as_mut().unwrap().write_all(b"go on\n").unwrap();
     }
 

@@ -147,7 +147,7 @@ pub async fn pause(time: Duration) {
 }
 
 /// Waits until a file has a whole line, and returns its content: children report their ids so.
-pub async fn told(file: &Path) -> String {
+pub async fn when_written(file: &Path) -> String {
     let mut content = String::new();
     until(&format!("{} has a line", file.display()), || {
         content = fs::read_to_string(file).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Who tries to escape, and what comes of it.
+//! Processes that try to escape, and the expected result of each.
 
 use execution_engine::*;
 use tempfile::TempDir;
@@ -8,7 +8,7 @@ use test_support::until;
 
 const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/containment/escapees.py");
 
-/// A way of ending.
+/// Way in which an execution ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     Exit,
@@ -30,7 +30,7 @@ impl End {
         })
     }
 
-    /// What the main program does when all are there.
+    /// Returns what the main program does once all processes are ready.
     fn then(self) -> &'static str {
         match self {
             Self::Exit => "exit",
@@ -40,83 +40,85 @@ impl End {
     }
 }
 
-/// What comes of an escapee.
+/// Expected result of an escapee.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum Expected {
     Ends,
     Escapes,
-    /// It depends on where it is when it is looked for.
+    /// Depends on the moment of the search.
     MayEscape,
 }
 
-/// How an escapee tries.
+/// Means of an escapee.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum Means {
     /// It stays in the process group.
     Inside,
     /// It leaves the process group.
     Outside,
-    /// It leaves the process group in one process after another, each of which lives for a moment.
+    /// It leaves the process group in a sequence of short-lived processes.
     OutsideInAHurry,
     /// It leaves the group and clears its environment, but its parent is there.
     OutsideUnmarked,
-    /// The same, and its parent has gone.
+    /// Like `OutsideUnmarked`, but its parent has exited.
     Untraceable,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Part {
+pub(crate) struct Escapee {
     pub(crate) kind: &'static str,
-    way: Way,
+    means: Means,
 }
 
-const PARTS: [Part; 16] = [
-    part("background", Way::Inside),
-    part("pipeline", Way::Inside),
-    part("own_group", Way::Outside),
-    part("own_session", Way::Outside),
-    part("daemon", Way::Outside),
-    part("ignores_signals", Way::Inside),
-    part("fork_loop", Way::Inside),
-    part("session_loop", Way::OutsideInAHurry),
-    part("tree_of_200", Way::Inside),
-    part("stopped", Way::Inside),
-    part("renamed_orphan", Way::Outside),
-    part("cleared", Way::Inside),
-    part("cleared_orphan", Way::Inside),
-    part("cleared_session", Way::OutsideUnmarked),
-    part("cleared_daemon", Way::Untraceable),
-    part("headless", Way::Inside),
+const ESCAPEES: [Escapee; 16] = [
+    escapee("background", Means::Inside),
+    escapee("pipeline", Means::Inside),
+    escapee("own_group", Means::Outside),
+    escapee("own_session", Means::Outside),
+    escapee("daemon", Means::Outside),
+    escapee("ignores_signals", Means::Inside),
+    escapee("fork_loop", Means::Inside),
+    escapee("session_loop", Means::OutsideInAHurry),
+    escapee("tree_of_200", Means::Inside),
+    escapee("stopped", Means::Inside),
+    escapee("renamed_orphan", Means::Outside),
+    escapee("cleared", Means::Inside),
+    escapee("cleared_orphan", Means::Inside),
+    escapee("cleared_session", Means::OutsideUnmarked),
+    escapee("cleared_daemon", Means::Untraceable),
+    escapee("headless", Means::Inside),
 ];
 
-const fn part(kind: &'static str, way: Way) -> Part {
-    Part { kind, way }
+const fn escapee(kind: &'static str, means: Means) -> Escapee {
+    Escapee { kind, means }
 }
 
-/// The table of docs/containment.md.
-pub(crate) fn fate(part: Part, level: ContainmentLevel, end: End) -> Fate {
+/// Returns the expected result: the table of docs/containment.md.
+pub(crate) fn expected(part: Escapee, level: ContainmentLevel, end: End) -> Expected {
     let (level, end) = match (level, end) {
-        // The sentinel knows more than the group; that of a dropped engine comes when the main
+        // The sentinel finds more than the group. With a dropped engine it comes after the main
         // program has ended.
         (ContainmentLevel::ProcessGroup, End::Drop) => (ContainmentLevel::ProcessTree, End::Exit),
         (ContainmentLevel::ProcessGroup, End::HostKilled) => (ContainmentLevel::ProcessTree, end),
         as_it_is => as_it_is,
     };
-    match (level, part.way) {
-        (ContainmentLevel::Cgroup, _) | (_, Way::Inside) => Fate::Ends,
-        (ContainmentLevel::ProcessTree, Way::Outside) => Fate::Ends,
-        // Once the main program has ended nobody is its parent any more.
-        (ContainmentLevel::ProcessTree, Way::OutsideUnmarked) if end == End::Exit => Fate::Escapes,
-        (ContainmentLevel::ProcessTree, Way::OutsideUnmarked) => Fate::Ends,
-        (ContainmentLevel::ProcessTree, Way::OutsideInAHurry) => Fate::MayEscape,
-        _ => Fate::Escapes,
+    match (level, part.means) {
+        (ContainmentLevel::Cgroup, _) | (_, Means::Inside) => Expected::Ends,
+        (ContainmentLevel::ProcessTree, Means::Outside) => Expected::Ends,
+        // After the end of the main program it has no parent in the tree.
+        (ContainmentLevel::ProcessTree, Means::OutsideUnmarked) if end == End::Exit => {
+            Expected::Escapes
+        }
+        (ContainmentLevel::ProcessTree, Means::OutsideUnmarked) => Expected::Ends,
+        (ContainmentLevel::ProcessTree, Means::OutsideInAHurry) => Expected::MayEscape,
+        _ => Expected::Escapes,
     }
 }
 
-/// An escapee at work.
+/// A running escapee.
 #[derive(Debug)]
 pub(crate) struct Case {
-    pub(crate) part: Part,
+    pub(crate) part: Escapee,
     pub(crate) life: Lifeline,
     home: TempDir,
     id: Uuid,
@@ -128,7 +130,7 @@ impl Case {
             let home = TempDir::new().unwrap();
             Self { part, life: Lifeline::new(home.path()), home, id: Uuid::new_v4() }
         };
-        PARTS.into_iter().map(case).collect()
+        ESCAPEES.into_iter().map(case).collect()
     }
 
     pub(crate) fn id(&self) -> Uuid {
@@ -139,7 +141,7 @@ impl Case {
         self.home.path().join("ready")
     }
 
-    /// Kind and home in one word.
+    /// Returns kind and home in one word.
     pub(crate) fn spelled(&self) -> String {
         format!("{}={}", self.part.kind, self.home.path().display())
     }
@@ -148,10 +150,10 @@ impl Case {
         ExecutionRequest { id: self.id, ..request(&self.spelled(), end) }
     }
 
-    /// Ends what has escaped.
+    /// Ends the processes that have escaped.
     pub(crate) async fn clean_up(&self) {
         std::fs::write(self.home.path().join("stop"), "").unwrap();
-        if self.part.way == Way::OutsideInAHurry {
+        if self.part.means == Means::OutsideInAHurry {
             // It may have been ended before it began.
             until("it stops by itself", || self.life.is_free()).await;
         }
