@@ -78,6 +78,7 @@ fn asleep() -> Cmd {
 }
 
 /// The slope between two looks, so that what is there once does not count.
+#[expect(clippy::disallowed_methods, reason = "no event announces that the children sleep")]
 async fn slope(size: Size, mut start: impl AsyncFnMut()) -> Vec<f64> {
     let counts = alive(size);
     let mut looks = Vec::new();

@@ -144,6 +144,7 @@ fn first_try(containment: &Containment, launch: Launch) -> LaunchOutcome {
 }
 
 /// Tries again until it works, cannot work, or the execution has been stopped.
+#[expect(clippy::disallowed_methods, reason = "waits out a refusal that passes, such as ETXTBSY")]
 async fn try_again(
     containment: &Containment,
     launch: &Launch,

@@ -65,7 +65,10 @@ async fn concurrent_calls_are_accepted_exactly_up_to_the_limit() {
         recorder.all_of(*id).await;
     }
     assert_eq!(permits(&engine), (0, LIMIT));
-    assert!(refused.iter().all(|(id, _)| recorder.of(*id).is_empty()), "a refused request has events");
+    assert!(
+        refused.iter().all(|(id, _)| recorder.of(*id).is_empty()),
+        "a refused request has events"
+    );
 }
 
 /// Tries again until the engine accepts the request.

@@ -94,7 +94,7 @@ async fn working_directory_may_be_deeper_than_path_max() {
         dir.push("d".repeat(200));
     }
     fs::create_dir_all(&dir).unwrap();
-    executable(&dir.join("tool"), "#!/bin/sh\necho found\n");
+    executable(dir.join("tool"), "#!/bin/sh\necho found\n");
     let result = run(&engine(), exec("./tool").working_dir(&dir)).await;
     assert_eq!(result.stdout, "found\n", "{result:?}");
 }

@@ -56,6 +56,7 @@ impl Tree {
     /// # Cancel safety
     /// Dropping the future loses nothing: look at the tree again.
     #[cfg(feature = "tokio")]
+    #[expect(clippy::disallowed_methods, reason = "the system announces no change of this tree")]
     pub fn changed(self) -> impl Future<Output = ()> + Send {
         let watch = self.watch;
         async move {

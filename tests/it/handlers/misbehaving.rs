@@ -110,7 +110,10 @@ async fn timeout_fires_while_a_handler_blocks() {
     let result = run(&with_stall_limit(blocks, NEVER), request).await;
     assert_eq!(result.ending, Ending::TimedOut { timeout_ms: 300 });
     let seen = result.stdout_stats.seen_bytes;
-    assert!((1..1_000_000).contains(&seen), "{seen} bytes were read without a handler that takes them");
+    assert!(
+        (1..1_000_000).contains(&seen),
+        "{seen} bytes were read without a handler that takes them"
+    );
     assert_eq!(result.lines_missed, 0);
 }
 

@@ -151,6 +151,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    #[expect(clippy::disallowed_methods, reason = "the clock is paused; no time passes")]
     async fn a_record_after_silence_goes_at_once() {
         let credit = Semaphore::new(1000);
         let begun = Instant::now();
