@@ -1,11 +1,10 @@
-//! A file written beside the pump, without ever blocking the driver.
+//! A file that is written while output is read. Disks may block, so tokio writes on its own threads.
 
 use std::io;
 
 use tokio::io::AsyncWriteExt as _;
 
-/// Takes bytes at once and writes them when flushed; a flush may be dropped and taken up again.
-/// After an error, which is told once, it takes and writes nothing more.
+/// Writer that takes bytes at once and writes them later. After its first error it ignores all bytes.
 #[derive(Debug)]
 pub(super) struct FileWriter {
     file: Option<tokio::fs::File>,
@@ -23,8 +22,10 @@ impl FileWriter {
         }
     }
 
-    /// Hands the pending bytes over to the file. Cancel safe: `write` has taken all that it says
-    /// it took, or nothing.
+    /// Writes the pending bytes.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost or written twice: `write` has taken the bytes that it reports, or none.
     pub(super) async fn write_pending(&mut self) -> io::Result<()> {
         let Some(file) = &mut self.file else { return Ok(()) };
         let mut written = Ok(());
@@ -33,18 +34,18 @@ impl FileWriter {
                 self.pending.drain(..count);
             });
         }
-        self.closed_on_error(written)
+        self.close_on_error(written)
     }
 
-    /// Waits until the file has everything, and tells of an error that came late.
+    /// Writes the pending bytes and waits until the file has them; reports late errors, too.
     pub(super) async fn finish(&mut self) -> io::Result<()> {
         self.write_pending().await?;
         let Some(file) = &mut self.file else { return Ok(()) };
         let flushed = file.flush().await;
-        self.closed_on_error(flushed)
+        self.close_on_error(flushed)
     }
 
-    fn closed_on_error(&mut self, result: io::Result<()>) -> io::Result<()> {
+    fn close_on_error(&mut self, result: io::Result<()>) -> io::Result<()> {
         if result.is_err() {
             self.file = None;
             self.pending = Vec::new();

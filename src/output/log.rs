@@ -1,16 +1,16 @@
-//! The two logs of an execution: what arrived as it arrived, and a readable one with header,
-//! lines and ending.
+//! The two logs of an execution: a raw one with the bytes as they arrived, and a readable one with
+//! header, lines and ending. Both are opened before the program starts, so that a log that cannot be
+//! written refuses the execution.
 
 use std::fmt::Write as _;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 use chrono::{DateTime, SecondsFormat, Utc};
-use rustix::fs::OFlags;
+use execution_engine_process::files::{self, LogAccess};
 use uuid::Uuid;
 
 use super::file_writer::FileWriter;
@@ -18,7 +18,7 @@ use super::lines::{LineBatch, LineSplitter};
 use crate::error::ExecutionError;
 use crate::types::{Ending, OutputStream};
 
-/// The logs of one execution, as many as were asked for.
+/// The open logs of one execution: both, one, or none.
 #[derive(Debug, Default)]
 pub(crate) struct ExecutionLogs {
     // On the heap, because most executions have none.
@@ -27,7 +27,7 @@ pub(crate) struct ExecutionLogs {
     error: Option<String>,
 }
 
-/// The log for people: it holds back a line until it is finished.
+/// The log for people. A line is written when it is finished.
 #[derive(Debug)]
 struct ReadableLog {
     log: LogFile,
@@ -37,23 +37,23 @@ struct ReadableLog {
 #[derive(Debug)]
 struct LogFile {
     path: PathBuf,
-    sink: FileWriter,
-    /// The file and the directories that were not there before, innermost first.
-    made: Vec<PathBuf>,
+    writer: FileWriter,
+    /// The file and the directories that were created for it, innermost first.
+    created: Vec<PathBuf>,
 }
 
-/// Which logs an execution is to have.
+/// Where the logs of an execution are to be.
 #[derive(Debug)]
 pub(crate) struct LogTargets {
-    /// The file for what arrived as it arrived.
+    /// File of the raw log.
     pub(crate) raw: Option<PathBuf>,
-    /// The directory of the readable one.
+    /// Directory of the readable log.
     pub(crate) dir: Option<PathBuf>,
-    /// The longest line that is written in one piece, in bytes.
+    /// Longest line that is written in one piece, in bytes.
     pub(crate) max_line_bytes: usize,
 }
 
-/// What the readable log begins with. No value of the environment is part of it.
+/// First lines of the readable log. Environment variables are no part of it: they may be secrets.
 pub(crate) struct LogHeader<'a> {
     pub(crate) id: Uuid,
     pub(crate) command: &'a str,
@@ -62,51 +62,51 @@ pub(crate) struct LogHeader<'a> {
 }
 
 impl ExecutionLogs {
-    /// Opens the logs that were asked for, with missing directories made. What `lock` gives is held while
-    /// the one is opened whose name is ours.
+    /// Opens the logs, and creates missing directories. The guard that `lock` returns is held while
+    /// the readable log is opened, because its name may belong to an execution that is being removed.
+    ///
+    /// # Errors
+    /// [`ExecutionError::Log`]; nothing that was created stays then.
     pub(crate) fn open<Guard>(
-        plan: &LogTargets,
+        targets: &LogTargets,
         id: Uuid,
         lock: impl FnOnce() -> Guard,
     ) -> Result<Self, ExecutionError> {
-        let raw = plan
-            .raw
-            .as_ref()
-            .map(|path| LogFile::open(path.clone(), LogOwner::Users).map(Box::new));
-        let raw = raw.transpose()?;
-        let readable = plan.dir.as_deref().map(|dir| {
-            let _guard = lock();
-            let log = LogFile::open(Self::own_path(dir, id), LogOwner::Ours)?;
-            let lines =
-                OutputStream::BOTH.map(|stream| LineSplitter::new(stream, plan.max_line_bytes));
-            Ok::<_, ExecutionError>(Box::new(ReadableLog { log, lines }))
-        });
-        match readable.transpose() {
-            Ok(readable) => Ok(Self { raw, readable, error: None }),
-            Err(error) => {
-                raw.iter().for_each(|raw| raw.take_back());
-                Err(error)
-            }
-        }
+        let raw = match &targets.raw {
+            Some(path) => Some(Box::new(LogFile::open(path.clone(), LogAccess::Umask)?)),
+            None => None,
+        };
+        let Some(dir) = &targets.dir else {
+            return Ok(Self { raw, ..Self::default() });
+        };
+        let _guard = lock();
+        let log = LogFile::open(Self::own_path(dir, id), LogAccess::Private);
+        let log = log.inspect_err(|_| raw.iter().for_each(|raw| remove_created(&raw.created)))?;
+        let lines =
+            OutputStream::BOTH.map(|stream| LineSplitter::new(stream, targets.max_line_bytes));
+        Ok(Self { raw, readable: Some(Box::new(ReadableLog { log, lines })), error: None })
     }
 
-    /// Where the readable log of an execution is; its name is ours.
+    /// Returns the path of an execution's readable log. The engine chooses its name.
     pub(crate) fn own_path(log_dir: &Path, id: Uuid) -> PathBuf {
         log_dir.join(format!("{id}.log"))
     }
 
-    /// What is written so far. A FIFO or a device gives nothing back: reading it would wait for ever,
-    /// or take what is meant for its reader.
+    /// Reads what is written so far.
+    ///
+    /// # Errors
+    /// The system's error. Also if it is a FIFO or a device, which gives nothing back: reading it would
+    /// wait for ever, or take what is meant for its reader.
     pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
         if !std::fs::metadata(path)?.is_file() {
-            return Err(io::Error::other("it is no regular file, so it cannot be read back"));
+            return Err(io::Error::other("not a regular file, so it cannot be read back"));
         }
         std::fs::read(path)
     }
 
     pub(crate) fn header(&mut self, header: &LogHeader<'_>) {
         self.readable_text(|text| {
-            // Without one of its own the child inherits this process's directory.
+            // Without one of its own, the child inherits the directory of the host.
             let directory = match header.working_dir {
                 Some(dir) => dir.to_path_buf(),
                 None => std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
@@ -118,10 +118,10 @@ impl ExecutionLogs {
         });
     }
 
-    /// Takes what was read of a stream.
+    /// Adds bytes that were read of a stream.
     pub(super) fn chunk(&mut self, stream: OutputStream, bytes: &[u8]) {
         if let Some(log) = &mut self.raw {
-            log.sink.push(bytes);
+            log.writer.push(bytes);
         }
         if let Some(readable) = &mut self.readable {
             let mut rest = Bytes::copy_from_slice(bytes);
@@ -133,7 +133,7 @@ impl ExecutionLogs {
         }
     }
 
-    /// Nothing more comes of a stream.
+    /// Adds the unfinished line of a stream that has ended.
     pub(super) fn end_of(&mut self, stream: OutputStream) {
         if let Some(readable) = &mut self.readable {
             let batch = readable.lines[stream.index()].finish();
@@ -141,7 +141,7 @@ impl ExecutionLogs {
         }
     }
 
-    /// A remark of the engine's own.
+    /// Adds a remark to the readable log.
     pub(crate) fn note(&mut self, remark: &str) {
         self.readable_text(|text| writeln!(text, "# {remark}"));
     }
@@ -160,23 +160,26 @@ impl ExecutionLogs {
         });
     }
 
-    /// Whether there are none.
     pub(crate) fn is_empty(&self) -> bool {
         self.raw.is_none() && self.readable.is_none()
     }
 
-    /// Hands what is pending to the files. Cancel safe.
+    /// Writes what is pending to the files.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost or written twice: the next call goes on.
     pub(crate) async fn write_pending(&mut self) {
         for log in both(&mut self.raw, &mut self.readable) {
-            let written = log.sink.write_pending().await;
+            let written = log.writer.write_pending().await;
             log.note(written, &mut self.error);
         }
     }
 
-    /// Completes the logs, but waits no longer than `deadline` for a disk that does not answer.
-    pub(crate) async fn finish(mut self, deadline: Duration) -> Option<String> {
+    /// Completes the logs; returns the first error that any of them had. Waits for each no longer than
+    /// `limit`, because a disk may never answer.
+    pub(crate) async fn finish(mut self, limit: Duration) -> Option<String> {
         for log in both(&mut self.raw, &mut self.readable) {
-            let finished = tokio::time::timeout(deadline, log.sink.finish()).await;
+            let finished = tokio::time::timeout(limit, log.writer.finish()).await;
             let finished = finished.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
             log.note(finished, &mut self.error);
         }
@@ -206,7 +209,7 @@ impl ReadableLog {
     fn text(&mut self, write: impl FnOnce(&mut String) -> std::fmt::Result) {
         let mut text = String::new();
         write(&mut text).expect("writing to a String cannot fail");
-        self.log.sink.push(text.as_bytes());
+        self.log.writer.push(text.as_bytes());
     }
 }
 
@@ -217,27 +220,15 @@ fn both<'a>(
     raw.as_deref_mut().into_iter().chain(readable.as_mut().map(|readable| &mut readable.log))
 }
 
-/// Who chose the name of a log.
-#[derive(Debug, Clone, Copy)]
-enum LogOwner {
-    Users,
-    Ours,
-}
-
 impl LogFile {
-    fn open(path: PathBuf, naming: LogOwner) -> Result<Self, ExecutionError> {
-        match open_append(&path, naming) {
-            Ok((file, made)) => Ok(Self { path, sink: FileWriter::new(file), made }),
+    fn open(path: PathBuf, access: LogAccess) -> Result<Self, ExecutionError> {
+        match open_or_create(&path, access) {
+            Ok((file, created)) => Ok(Self { path, writer: FileWriter::new(file), created }),
             Err(error) => Err(ExecutionError::Log { path, source: error.into() }),
         }
     }
 
-    /// Removes what opening it made: its execution was refused.
-    fn take_back(&self) {
-        remove_made(&self.made);
-    }
-
-    /// A log that fails harms nothing else; the first reason is kept.
+    /// Notes an error, unless there was one before. A log that fails changes no result.
     fn note(&self, result: io::Result<()>, first: &mut Option<String>) {
         if let Err(error) = result {
             first.get_or_insert_with(|| format!("log {}: {error}", self.path.display()));
@@ -245,56 +236,33 @@ impl LogFile {
     }
 }
 
-/// Removes a file and directories that nobody has put anything into meanwhile.
-fn remove_made(made: &[PathBuf]) {
-    for path in made {
-        let removed = std::fs::remove_file(path).or_else(|_| std::fs::remove_dir(path));
-        if let Err(error) = removed {
-            tracing::debug!(%error, path = %path.display(), "made for an unused log, and stays");
-            return;
-        }
-    }
-}
-
-/// The file, and what was made for it, innermost first.
-fn open_append(path: &Path, naming: LogOwner) -> io::Result<(File, Vec<PathBuf>)> {
-    // Opening a FIFO that nobody reads would wait for a reader; like this it is an error.
-    let mut flags = OFlags::NONBLOCK;
-    let mut options = OpenOptions::new();
-    options.append(true);
-    if let LogOwner::Ours = naming {
-        // Output may hold secrets, and a link laid in wait must not lead it elsewhere.
-        options.mode(0o600);
-        flags |= OFlags::NOFOLLOW;
-    }
-    options.custom_flags(flags.bits().cast_signed());
-    let opened = match options.open(path) {
+/// Opens a log; returns it and what was created for it, innermost first.
+fn open_or_create(path: &Path, access: LogAccess) -> io::Result<(File, Vec<PathBuf>)> {
+    match files::open_log(path, access) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let is_missing = |dir: &&Path| !dir.as_os_str().is_empty() && !dir.exists();
             let missing = path.ancestors().skip(1).take_while(is_missing).map(Path::to_path_buf);
-            let mut made: Vec<_> = missing.collect();
-            let opened = path
-                .parent()
-                .map_or(Ok(()), |dir| make_dirs(dir, naming))
-                .and_then(|()| options.create(true).open(path));
-            let file = opened.inspect_err(|_| remove_made(&made))?;
-            made.insert(0, path.to_path_buf());
-            (file, made)
+            let mut created: Vec<_> = missing.collect();
+            let dirs = path.parent().map_or(Ok(()), |dir| files::create_log_dirs(dir, access));
+            let file = dirs
+                .and_then(|()| files::create_log(path, access))
+                .inspect_err(|_| remove_created(&created))?;
+            created.insert(0, path.to_path_buf());
+            Ok((file, created))
         }
-        opened => (opened?, Vec::new()),
-    };
-    // Writing may wait: it happens where blocking is allowed.
-    rustix::fs::fcntl_setfl(&opened.0, OFlags::APPEND)?;
-    Ok(opened)
+        opened => Ok((opened?, Vec::new())),
+    }
 }
 
-/// A directory that is made for logs of ours is for this user alone.
-fn make_dirs(dir: &Path, naming: LogOwner) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    if let LogOwner::Ours = naming {
-        builder.mode(0o700);
+/// Removes the file and the directories of a refused execution, up to one that is in use meanwhile.
+fn remove_created(created: &[PathBuf]) {
+    for path in created {
+        let removed = std::fs::remove_file(path).or_else(|_| std::fs::remove_dir(path));
+        if let Err(error) = removed {
+            tracing::debug!(%error, path = %path.display(), "created for an unused log, and stays");
+            return;
+        }
     }
-    builder.recursive(true).create(dir)
 }
 
 fn timestamp(at: DateTime<Utc>) -> String {

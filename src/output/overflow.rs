@@ -1,22 +1,23 @@
-//! Files for the output that memory does not keep.
+//! Overflow files: output that memory does not keep, in a private directory of the engine and within
+//! one limit for all. They are removed with their records, unless the caller takes them.
 
-use std::fs::{File, Permissions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use execution_engine_process::files;
 use tempfile::{NamedTempFile, TempDir, TempPath};
 
-/// The private directory of one engine for its overflow files, made when first needed and removed
-/// with the engine.
+/// Private directory of one engine for its overflow files, created when first needed and removed with
+/// the engine.
 #[derive(Debug)]
 pub(crate) struct OverflowDir {
     dir: Mutex<Option<TempDir>>,
-    /// How many bytes all files together have.
+    /// Bytes that all files together have.
     used: AtomicU64,
-    most: u64,
+    limit: u64,
 }
 
 /// One overflow file; removed with its record, unless it was taken.
@@ -24,29 +25,29 @@ pub(crate) struct OverflowDir {
 pub(crate) struct OverflowFile {
     dir: Arc<OverflowDir>,
     path: Mutex<Option<TempPath>>,
-    /// What is counted against the limit of all.
+    /// Bytes that count against the limit of all files.
     size: AtomicU64,
-    /// How many bytes have been written to it, or are being.
+    /// Bytes that have been written to it, or are being written.
     written: AtomicU64,
 }
 
 impl OverflowDir {
-    /// One whose files may have this many bytes together.
-    pub(crate) fn new(most: u64) -> Self {
-        Self { dir: Mutex::default(), used: AtomicU64::new(0), most }
+    /// Creates one whose files may have this many bytes together.
+    pub(crate) fn new(limit: u64) -> Self {
+        Self { dir: Mutex::default(), used: AtomicU64::new(0), limit }
     }
 
-    /// A new file with mode 0600 and an unpredictable name.
+    /// Creates a file that is private to this user (0600) and has an unpredictable name.
     pub(super) fn create(self: &Arc<Self>) -> io::Result<(File, OverflowFile)> {
         let mut dir = self.dir.lock().unwrap_or_else(PoisonError::into_inner);
-        let there = match &mut *dir {
+        let current = match &mut *dir {
             Some(dir) => dir,
-            none => none.insert(private_dir()?),
+            none => none.insert(new_dir()?),
         };
-        let file = match file_in(there.path()) {
-            // Systems tidy up their temporary directory: what is old goes.
+        let file = match file_in(current.path()) {
+            // Systems clean their temporary directories: what is old is removed.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                file_in(dir.insert(private_dir()?).path())
+                file_in(dir.insert(new_dir()?).path())
             }
             file => file,
         };
@@ -56,7 +57,7 @@ impl OverflowDir {
         Ok((file, OverflowFile { dir: Arc::clone(self), path, size, written }))
     }
 
-    /// Removes it with all files that nobody has taken.
+    /// Removes it with all files that were not taken.
     pub(crate) fn remove(&self) {
         drop(self.dir.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
@@ -66,29 +67,28 @@ fn file_in(dir: &Path) -> io::Result<NamedTempFile> {
     tempfile::Builder::new().suffix(".overflow").tempfile_in(dir)
 }
 
-/// For this user alone; an existing name, or a link laid in its place, is never used.
-fn private_dir() -> io::Result<TempDir> {
-    tempfile::Builder::new()
-        .prefix("execution-engine-")
-        .permissions(Permissions::from_mode(0o700))
-        .tempdir()
+fn new_dir() -> io::Result<TempDir> {
+    files::private_temp_dir("execution-engine-")
 }
 
 impl OverflowFile {
-    /// Where it is; None when it has been taken.
+    /// Returns its path; None when it has been taken.
     pub(crate) fn path(&self) -> Option<PathBuf> {
         self.lock().as_deref().map(Path::to_path_buf)
     }
 
-    /// Counts bytes that are about to be written against what all files may have together.
+    /// Counts bytes that are about to be written against the limit of all files.
+    ///
+    /// # Errors
+    /// [`QuotaExceeded`](io::ErrorKind::QuotaExceeded).
     pub(super) fn reserve(&self, bytes: u64) -> io::Result<()> {
         let dir = &self.dir;
-        let fits = |used: u64| used.checked_add(bytes).filter(|used| *used <= dir.most);
+        let fits = |used: u64| used.checked_add(bytes).filter(|used| *used <= dir.limit);
         if dir.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, fits).is_err() {
             let reason = format!(
                 "the overflow files of this engine have reached their limit of {} bytes \
                  (overflow_disk_limit); remove executions or raise it",
-                dir.most
+                dir.limit
             );
             return Err(io::Error::new(io::ErrorKind::QuotaExceeded, reason));
         }
@@ -97,26 +97,29 @@ impl OverflowFile {
         Ok(())
     }
 
-    /// How many bytes are in it.
+    /// Returns the number of bytes in it.
     pub(super) fn written(&self) -> u64 {
         self.written.load(Ordering::Acquire)
     }
 
-    /// Writing has failed: it has what it has.
-    pub(super) fn broke_off(&self) {
+    /// Corrects the number of bytes in it after a failed write.
+    pub(super) fn write_failed(&self) {
         let length = self.lock().as_deref().map(std::fs::metadata);
         if let Some(Ok(meta)) = length {
             self.written.store(meta.len(), Ordering::Release);
         }
     }
 
-    /// Moves it to `to`, which must not exist yet: the user's from then on. How many bytes it has;
-    /// None if it was taken before.
+    /// Moves it to `to`, where it belongs to the caller. Returns its length in bytes; None if it was
+    /// taken before.
+    ///
+    /// # Errors
+    /// The system's error, also if `to` exists. The file stays then.
     pub(crate) fn take(&self, to: &Path) -> io::Result<Option<u64>> {
         let Some(path) = self.lock().take() else { return Ok(None) };
         let moved = match path.persist_noclobber(to) {
             Ok(()) => std::fs::metadata(to).map(|meta| meta.len()),
-            // Another file system: what cannot be moved is copied. The original is removed then.
+            // A file cannot be moved to another file system. The original is removed after the copy.
             Err(error) if error.error.kind() == io::ErrorKind::CrossesDevices => {
                 copy(&error.path, to).inspect_err(|_| *self.lock() = Some(error.path))
             }
@@ -131,7 +134,7 @@ impl OverflowFile {
         moved.map(Some)
     }
 
-    /// Counts it no more.
+    /// Gives back its part of the limit.
     fn free(&self) {
         self.dir.used.fetch_sub(self.size.swap(0, Ordering::AcqRel), Ordering::AcqRel);
     }
@@ -147,10 +150,10 @@ impl Drop for OverflowFile {
     }
 }
 
-/// A copy for this user alone; half a copy is no copy.
+/// Copies a file into a new private one, which is removed if that fails.
 fn copy(from: &Path, to: &Path) -> io::Result<u64> {
     let mut source = File::open(from)?;
-    let mut target = File::options().write(true).create_new(true).mode(0o600).open(to)?;
+    let mut target = files::create_new_private(to)?;
     io::copy(&mut source, &mut target).inspect_err(|_| {
         let _removed = std::fs::remove_file(to);
     })

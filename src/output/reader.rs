@@ -313,7 +313,7 @@ impl StreamReader {
     /// The file has what it has.
     fn broke_off(&mut self, error: io::Error) -> OutputFailure {
         if let Some((_, file)) = self.overflow.as_deref() {
-            file.broke_off();
+            file.write_failed();
         }
         self.lost(error)
     }
