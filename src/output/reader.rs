@@ -1,5 +1,5 @@
-//! The pump: reads the pipes of one execution, and hands every byte on exactly once: to the journal,
-//! the logs and the overflow files.
+//! Reads the pipes of one execution, and hands every byte on exactly once: to the journal, the logs
+//! and the overflow files.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -21,22 +21,23 @@ use crate::time;
 use crate::types::OutputStream;
 
 thread_local! {
-    /// One buffer serves all executions of a driver thread.
+    // One buffer serves all executions of a worker thread: what is read is handed on before anything
+    // is awaited, and an execution without output holds no buffer.
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What happens to output that is more than is kept.
+/// What happens to output beyond the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ExcessPolicy {
     /// It is dropped.
     Drop,
     /// It ends the execution.
     Stop,
-    /// It is written to a file.
+    /// It is written to an overflow file.
     Spill,
 }
 
-/// What the pump does with the output.
+/// Where the output of an execution goes.
 #[derive(Clone)]
 pub(crate) struct OutputSettings {
     pub(crate) journal: Arc<Journal>,
@@ -44,42 +45,45 @@ pub(crate) struct OutputSettings {
     pub(crate) limit: usize,
     pub(crate) excess: ExcessPolicy,
     pub(crate) overflow_dir: Arc<OverflowDir>,
-    /// After how long a silence an unfinished line is told; None waits for its end.
+    /// Silence after which an unfinished line is published; None waits for its end.
     pub(crate) partial_after: Option<Duration>,
 }
 
-/// Why the pump wants the execution stopped.
+/// Reason to stop the execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum OutputFailure {
+    /// The stream is longer than allowed.
     Limit { stream: OutputStream, limit: usize },
+    /// Output could not be read, or not be written to its overflow file.
     Lost { stream: OutputStream, reason: String },
 }
 
-/// What one step brought: perhaps lines to tell of, and perhaps a reason to stop.
+/// Result of one step.
 #[derive(Debug, Default)]
 pub(crate) struct ReadStep {
+    /// The journal has new lines.
     pub(crate) has_lines: bool,
     pub(crate) stop: Option<OutputFailure>,
 }
 
-/// The output of one execution.
+/// Reader of both streams of one execution.
 pub(crate) struct OutputReader {
-    channels: [StreamReader; 2],
+    streams: [StreamReader; 2],
     logs: ExecutionLogs,
-    plan: OutputSettings,
-    /// Which stream is asked first next time, so that a busy one does not starve the other.
+    settings: OutputSettings,
+    /// The stream that is read first next time, so that a busy one does not starve the other.
     first: usize,
 }
 
-/// One stream: its pipe while it is open, and where the rest of it goes.
+/// One stream: its pipe while it is open, and its overflow file.
 struct StreamReader {
     stream: OutputStream,
     pipe: Option<PipeReader>,
     overflow: Option<Box<(FileWriter, Arc<OverflowFile>)>>,
-    /// Why something was lost. What follows is not written to the file either then, so that it has no
-    /// hole.
+    /// The first error that lost output. Nothing is written to the file after it, so that the file
+    /// has no hole.
     loss: Option<io::Error>,
-    /// Since when a line has been unfinished and nothing has come.
+    /// When the last output came, if it left a line unfinished.
     silent_since: Option<Instant>,
 }
 
@@ -88,9 +92,9 @@ impl OutputReader {
     pub(crate) fn new(
         pipes: [Option<PipeReader>; 2],
         logs: ExecutionLogs,
-        plan: OutputSettings,
+        settings: OutputSettings,
     ) -> Self {
-        let channel = |stream: OutputStream, pipe: Option<PipeReader>| StreamReader {
+        let reader = |stream: OutputStream, pipe: Option<PipeReader>| StreamReader {
             stream,
             pipe,
             overflow: None,
@@ -98,20 +102,21 @@ impl OutputReader {
             silent_since: None,
         };
         let [stdout, stderr] = pipes;
-        let channels =
-            [channel(OutputStream::Stdout, stdout), channel(OutputStream::Stderr, stderr)];
-        Self { channels, logs, plan, first: 0 }
+        let streams = [reader(OutputStream::Stdout, stdout), reader(OutputStream::Stderr, stderr)];
+        Self { streams, logs, settings, first: 0 }
     }
 
     pub(crate) fn is_open(&self) -> bool {
-        self.channels.iter().any(|channel| channel.pipe.is_some())
+        self.streams.iter().any(|reader| reader.pipe.is_some())
     }
 
-    /// Waits until the files have what was read, then reads one chunk, or tells an unfinished line
-    /// after a silence. Cancel safe: a chunk that has been read is accounted for before anything
-    /// else can happen.
+    /// Waits until the files have what was read, then reads one chunk, or publishes an unfinished line
+    /// after a silence.
+    ///
+    /// # Cancel safety
+    /// No output is lost: what was read is handed on before this awaits anything.
     pub(crate) async fn step(&mut self) -> ReadStep {
-        // What most executions do not need is on the heap: each holds the memory of a step.
+        // Boxed, because each live execution holds the memory of a step, and most have no files.
         if self.has_files()
             && let Some(stop) = Box::pin(self.write_pending()).await
         {
@@ -131,16 +136,16 @@ impl OutputReader {
         tokio::select! {
             biased;
             step = self.chunk() => step,
-            () = time::sleep_until(Some(ends)) => self.tell_unfinished(),
+            () = time::sleep_until(Some(ends)) => self.flush_silent(),
         }
     }
 
-    /// Reads what is there without waiting for more; None when both pipes are empty or closed.
-    /// It asks the kernel itself, because readiness that the reactor has not reported yet counts, too.
+    /// Reads a chunk without waiting; None when both pipes are empty or closed. It asks the kernel
+    /// itself, because readiness that the reactor has not reported yet counts, too.
     pub(crate) fn step_now(&mut self) -> Option<ReadStep> {
         with_buffer(|buffer| {
             for index in self.order() {
-                let Some(pipe) = &mut self.channels[index].pipe else { continue };
+                let Some(pipe) = &mut self.streams[index].pipe else { continue };
                 let read = match pipe.read_now(buffer) {
                     Ok(ReadNow::Empty) => continue,
                     Ok(ReadNow::End) => Ok(0),
@@ -153,50 +158,55 @@ impl OutputReader {
         })
     }
 
-    /// Hands what was read to logs and overflow files. Cancel safe.
+    /// Writes what was read to the logs and overflow files.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost or written twice.
     pub(crate) async fn write_pending(&mut self) -> Option<OutputFailure> {
         self.logs.write_pending().await;
-        for channel in &mut self.channels {
-            if let Some((sink, _)) = channel.overflow.as_deref_mut()
-                && let Err(error) = sink.write_pending().await
+        for reader in &mut self.streams {
+            if let Some((writer, _)) = reader.overflow.as_deref_mut()
+                && let Err(error) = writer.write_pending().await
             {
-                return Some(channel.broke_off(error));
+                return Some(reader.write_failed(error));
             }
         }
         None
     }
 
-    /// Whether there are files to complete: logs, or an overflow file.
+    /// Returns `true` if there are files to complete: logs, or an overflow file.
     pub(crate) fn has_files(&self) -> bool {
-        !self.logs.is_empty() || self.channels.iter().any(|channel| channel.overflow.is_some())
+        !self.logs.is_empty() || self.streams.iter().any(|reader| reader.overflow.is_some())
     }
 
-    /// Waits until the overflow files have everything. Cancel safe.
+    /// Waits until the overflow files have everything.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost or written twice.
     pub(crate) async fn complete_files(&mut self) -> Option<OutputFailure> {
         let mut stop = None;
-        for channel in &mut self.channels {
-            if let Some((sink, _)) = channel.overflow.as_deref_mut()
-                && let Err(error) = sink.finish().await
+        for reader in &mut self.streams {
+            if let Some((writer, _)) = reader.overflow.as_deref_mut()
+                && let Err(error) = writer.finish().await
             {
-                stop = Some(channel.broke_off(error));
+                stop = Some(reader.write_failed(error));
             }
         }
         stop
     }
 
-    /// The first thing that was lost, and why.
+    /// Returns the first stream that lost output, and why.
     pub(crate) fn loss(&self) -> Option<String> {
-        let loss = |channel: &StreamReader| {
-            Some(format!("{}: {}", channel.stream, channel.loss.as_ref()?))
-        };
-        self.channels.iter().find_map(loss)
+        let loss =
+            |reader: &StreamReader| Some(format!("{}: {}", reader.stream, reader.loss.as_ref()?));
+        self.streams.iter().find_map(loss)
     }
 
-    /// Closes the pipes, and tells what was unfinished. The logs come back for their last words.
+    /// Closes the pipes and publishes unfinished lines. Returns the logs, which still need a footer.
     pub(crate) fn close(mut self) -> ExecutionLogs {
-        for channel in &self.channels {
-            self.plan.journal.flush_partial(channel.stream, PartialFlush::Everything);
-            self.logs.end_of(channel.stream);
+        for reader in &self.streams {
+            self.settings.journal.flush_partial(reader.stream, PartialFlush::Everything);
+            self.logs.end_of(reader.stream);
         }
         self.logs
     }
@@ -210,7 +220,7 @@ impl OutputReader {
         // A program that writes without end must not keep its thread to itself.
         let turn = ready!(coop::poll_proceed(cx));
         for index in self.order() {
-            if let Poll::Ready(read) = self.channels[index].poll_read(cx, buffer) {
+            if let Poll::Ready(read) = self.streams[index].poll_read(cx, buffer) {
                 turn.made_progress();
                 return Poll::Ready(self.accept(index, read, buffer));
             }
@@ -218,50 +228,54 @@ impl OutputReader {
         Poll::Pending
     }
 
-    /// The one place where bytes are accounted.
+    /// Hands on the result of a read. All output passes here, once.
     fn accept(&mut self, index: usize, read: io::Result<usize>, buffer: &mut Vec<u8>) -> ReadStep {
-        let channel = &mut self.channels[index];
-        let journal = &self.plan.journal;
+        let reader = &mut self.streams[index];
+        let journal = &self.settings.journal;
         match read {
             Err(error) => {
-                channel.close();
-                ReadStep { stop: Some(channel.lost(error)), ..ReadStep::default() }
+                reader.close();
+                ReadStep { stop: Some(reader.lost(error)), ..ReadStep::default() }
             }
             Ok(0) => {
-                channel.close();
-                self.logs.end_of(channel.stream);
+                reader.close();
+                self.logs.end_of(reader.stream);
                 ReadStep {
-                    has_lines: journal.flush_partial(channel.stream, PartialFlush::Everything),
+                    has_lines: journal.flush_partial(reader.stream, PartialFlush::Everything),
                     stop: None,
                 }
             }
             Ok(_) => {
-                self.logs.chunk(channel.stream, buffer);
+                self.logs.chunk(reader.stream, buffer);
                 let Appended { has_lines, is_unfinished, excess } =
-                    journal.append(channel.stream, buffer);
-                if self.plan.partial_after.is_some() {
-                    channel.silent_since = is_unfinished.then(Instant::now);
+                    journal.append(reader.stream, buffer);
+                if self.settings.partial_after.is_some() {
+                    reader.silent_since = is_unfinished.then(Instant::now);
                 }
-                let stop = excess.and_then(|excess| channel.exceed(&excess, &self.plan));
+                let stop = excess.and_then(|excess| reader.exceed(&excess, &self.settings));
                 ReadStep { has_lines, stop }
             }
         }
     }
 
+    /// Returns when the next unfinished line is to be published.
     fn silence_ends(&self) -> Option<Instant> {
-        let after = self.plan.partial_after?;
-        let ends = self.channels.iter().filter_map(|channel| channel.silent_since);
+        let after = self.settings.partial_after?;
+        let ends = self.streams.iter().filter_map(|reader| reader.silent_since);
         ends.min()?.checked_add(after)
     }
 
-    fn tell_unfinished(&mut self) -> ReadStep {
+    /// Publishes the lines that have been unfinished for long enough.
+    fn flush_silent(&mut self) -> ReadStep {
         let mut step = ReadStep::default();
-        let Some(after) = self.plan.partial_after else { return step };
-        for channel in &mut self.channels {
-            if channel.silent_since.is_some_and(|since| since.elapsed() >= after) {
-                channel.silent_since = None;
-                step.has_lines |=
-                    self.plan.journal.flush_partial(channel.stream, PartialFlush::WholeCharacters);
+        let Some(after) = self.settings.partial_after else { return step };
+        for reader in &mut self.streams {
+            if reader.silent_since.is_some_and(|since| since.elapsed() >= after) {
+                reader.silent_since = None;
+                step.has_lines |= self
+                    .settings
+                    .journal
+                    .flush_partial(reader.stream, PartialFlush::WholeCharacters);
             }
         }
         step
@@ -269,7 +283,7 @@ impl OutputReader {
 }
 
 impl StreamReader {
-    /// Reads what is there into `buffer`, which is empty; 0 is the end.
+    /// Reads a chunk into `buffer`, which is empty; 0 bytes are the end.
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut Vec<u8>) -> Poll<io::Result<usize>> {
         match &mut self.pipe {
             Some(pipe) => pipe.poll_read(cx, buffer),
@@ -282,36 +296,36 @@ impl StreamReader {
         self.silent_since = None;
     }
 
-    fn exceed(&mut self, excess: &[Bytes; 2], plan: &OutputSettings) -> Option<OutputFailure> {
-        match plan.excess {
+    fn exceed(&mut self, excess: &[Bytes; 2], settings: &OutputSettings) -> Option<OutputFailure> {
+        match settings.excess {
             ExcessPolicy::Drop => None,
             ExcessPolicy::Stop => {
-                Some(OutputFailure::Limit { stream: self.stream, limit: plan.limit })
+                Some(OutputFailure::Limit { stream: self.stream, limit: settings.limit })
             }
             ExcessPolicy::Spill if self.loss.is_some() => None,
-            ExcessPolicy::Spill => self.spill(excess, plan).err().map(|error| self.lost(error)),
+            ExcessPolicy::Spill => self.spill(excess, settings).err().map(|error| self.lost(error)),
         }
     }
 
-    fn spill(&mut self, parts: &[Bytes; 2], plan: &OutputSettings) -> io::Result<()> {
-        let (sink, file) = match &mut self.overflow {
+    fn spill(&mut self, parts: &[Bytes; 2], settings: &OutputSettings) -> io::Result<()> {
+        let (writer, file) = match &mut self.overflow {
             Some(overflow) => &mut **overflow,
             none => {
-                let (file, path) = plan.overflow_dir.create()?;
+                let (file, path) = settings.overflow_dir.create()?;
                 let path = Arc::new(path);
-                plan.journal.overflows_into(self.stream, Arc::clone(&path));
+                settings.journal.overflows_into(self.stream, Arc::clone(&path));
                 none.insert(Box::new((FileWriter::new(file), path)))
             }
         };
         for part in parts {
             file.reserve(part.len() as u64)?;
-            sink.push(part);
+            writer.push(part);
         }
         Ok(())
     }
 
-    /// The file has what it has.
-    fn broke_off(&mut self, error: io::Error) -> OutputFailure {
+    /// Notes that writing to the overflow file has failed.
+    fn write_failed(&mut self, error: io::Error) -> OutputFailure {
         if let Some((_, file)) = self.overflow.as_deref() {
             file.write_failed();
         }
@@ -325,7 +339,7 @@ impl StreamReader {
     }
 }
 
-/// Reads into the shared buffer of this thread, which is empty.
+/// Reads into the buffer of this thread, emptied.
 fn with_buffer<T>(read: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     BUFFER.with_borrow_mut(|buffer| {
         buffer.clear();

@@ -203,13 +203,13 @@ impl JournalCursor {
         let place = &mut self.streams[stream.index()];
         let missed = place.pass_missing_line(bytes);
         if missed > 0 {
-            self.keep_rest(output, missed);
+            self.keep_rest(&output, missed);
             let (sequence, bytes) = (from + missed as u64, missed as u64);
             return (sequence > self.after).then_some(JournalItem::Missed { sequence, at, bytes });
         }
         let carried = place.splitter.unfinished() as u64;
         let (batch, taken) = place.splitter.split(bytes);
-        self.keep_rest(output, taken);
+        self.keep_rest(&output, taken);
         let numbers = LineNumbering::Read { carried, from };
         let mut lines = JournalLines { batch: batch?, taken: 0, numbers, at };
         if from < self.after && !lines.skip_until(self.after) {
@@ -219,10 +219,10 @@ impl JournalCursor {
     }
 
     /// Keeps what is left of passed output.
-    fn keep_rest(&mut self, output: Output, taken: usize) {
+    fn keep_rest(&mut self, output: &Output, taken: usize) {
         if taken < output.bytes.len() {
             let (bytes, from) = (output.bytes.slice(taken..), output.from + taken as u64);
-            self.rest = Some(Output { bytes, from, ..output });
+            self.rest = Some(Output { bytes, from, ..*output });
         }
     }
 
