@@ -207,8 +207,8 @@ impl ActiveExecution {
         self.accelerate.notified().await;
     }
 
-    /// Carries out an action on the process tree and returns the number of processes that it reached.
-    /// Cancel safe.
+    /// Carries out an action on the process tree and returns the number of processes that it
+    /// reached. Cancel safe.
     pub(crate) async fn control(&self, action: ControlAction) -> Result<u32, ControlRefusal> {
         if let Some(reason) = self.not_running_reason() {
             return Err(ControlRefusal::NotRunning(reason));
@@ -224,8 +224,8 @@ impl ActiveExecution {
         }
     }
 
-    /// Sends a request to the supervisor and waits for its result. None if the execution has ended or
-    /// is being ended.
+    /// Sends a request to the supervisor and waits for its result. None if the execution has ended
+    /// or is being ended.
     async fn ask_supervisor(&self, action: ControlAction) -> Option<io::Result<u32>> {
         let reply = self.inbox.put(action)?;
         self.wake.notify_one();

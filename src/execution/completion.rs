@@ -34,7 +34,7 @@ pub(super) struct AttemptOutcome {
     pub(super) output_error: Option<String>,
 }
 
-/// Completes the logs of an execution, before its record: whoever sees that can read them.
+/// Completes the logs of an execution. This comes before its record: a waiter may read them.
 pub(super) async fn complete_logs(
     cx: &PhaseContext,
     mut logs: ExecutionLogs,
@@ -87,7 +87,8 @@ impl CompletionGuard {
         let evicted = self.engine.registry.end(&record, now, self.engine.retention);
         drop(self.admitted.take());
         self.active.publish_record(Some(record));
-        // Not before the record is there: whoever sees a terminal status may ask for the result.
+        // Not before the record is there: a caller that sees a terminal status may ask for the
+        // result.
         let _closed = self.active.apply(StateInput::Closed);
         self.publisher.status(at, status_before, status);
         self.publisher.last(at, terminal, receipt);

@@ -64,6 +64,7 @@ pub(crate) struct LaunchedProgram {
 }
 
 /// How starting a program went.
+#[expect(clippy::large_enum_variant, reason = "nearly all are the largest, and they are boxed")]
 enum LaunchOutcome {
     Running(Spawned),
     /// The system has refused it, perhaps only for the moment.
@@ -82,6 +83,7 @@ pub(super) struct RunningProgram {
 }
 
 /// Why there is no program to supervise.
+#[expect(clippy::large_enum_variant, reason = "it is rare, and boxed")]
 pub(super) enum FailedLaunch {
     /// It could not be started.
     NotStarted { logs: ExecutionLogs, ending: Ending },

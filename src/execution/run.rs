@@ -68,7 +68,7 @@ async fn run_attempt(
 }
 
 /// Reaps the program and gives back what held its tree. This comes before the ending is published:
-/// whoever sees it may start a program in the same cgroup at once.
+/// a program that is started then may be given the same cgroup.
 fn reap(mut child: Child, containment: ContainmentReceipt) -> AttemptOutcome {
     let tree_usage = child.tree_usage();
     let reaped = child.reap().unwrap_or_else(|error| {
