@@ -51,7 +51,8 @@ async fn run_attempt(
     if let Some(exit) = supervise(cx, &mut program).await {
         // What the program wrote before its exit counts before it. Otherwise a program that breaks
         // the output limit with its last write would be a success or a failure depending on which
-        // event the reactor reported first.
+        // event the reactor reported first. The ending is open until then: a cancel that comes
+        // during this drain wins over the exit.
         drain(cx, &mut program).await;
         cx.decide(classify_exit(exit, program.limits.as_deref(), &program.child));
     }
