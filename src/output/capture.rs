@@ -1,4 +1,5 @@
-//! The captured part of one stream: never more than the limit, with an exact count of what is missing.
+//! The captured part of one stream: never more than the limit, with an exact count of what is
+//! missing.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -116,7 +117,8 @@ impl Capture {
 
     /// Keeps what fits of a chunk.
     pub(super) fn take(&mut self, chunk: &[u8]) -> CaptureSplit {
-        // The first byte beyond the limit closes the buffer, also if characters are taken back then.
+        // The first byte beyond the limit closes the buffer, also if characters are taken back
+        // then.
         let is_open = self.seen <= self.limit as u64;
         self.seen += chunk.len() as u64;
         let (mut stored, mut taken_back) = (0, Vec::new());

@@ -1,10 +1,12 @@
-//! A file that is written while output is read. Disks may block, so tokio writes on its own threads.
+//! A file that is written while output is read. Disks may block, so tokio writes on its own
+//! threads.
 
 use std::io;
 
 use tokio::io::AsyncWriteExt as _;
 
-/// Writer that takes bytes at once and writes them later. After its first error it ignores all bytes.
+/// Writer that takes bytes at once and writes them later. After its first error it ignores all
+/// bytes.
 #[derive(Debug)]
 pub(super) struct FileWriter {
     file: Option<tokio::fs::File>,

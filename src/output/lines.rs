@@ -79,8 +79,8 @@ impl LineBatch {
         count
     }
 
-    /// Returns the line from `start` on without its ending, or the first piece of a long one, and how
-    /// many bytes it takes with its ending.
+    /// Returns the line from `start` on without its ending, or the first piece of a long one, and
+    /// how many bytes it takes with its ending.
     #[inline]
     fn next_line(&self, start: usize) -> Option<(&[u8], usize)> {
         let bytes = &self.bytes[start..self.end];
@@ -223,8 +223,8 @@ impl LineSplitter {
         std::mem::take(&mut self.unfinished).len()
     }
 
-    /// Returns how much of `chunk` belongs to a line of which `begun` bytes came before it; None if all
-    /// does, and more may follow.
+    /// Returns how much of `chunk` belongs to a line of which `begun` bytes came before it; None
+    /// if all does, and more may follow.
     pub(crate) fn rest_of_line(&self, chunk: &[u8], begun: usize) -> Option<usize> {
         let room = self.longest.saturating_sub(begun);
         let window = &chunk[..chunk.len().min(room.saturating_add(LONGEST_ENDING))];
@@ -232,7 +232,8 @@ impl LineSplitter {
         line.or_else(|| (chunk.len() > room).then(|| piece_of(chunk, room)))
     }
 
-    /// Returns the length of those pieces of the unfinished line that nothing can complete any more.
+    /// Returns the length of those pieces of the unfinished line that nothing can complete any
+    /// more.
     fn complete_pieces(&self) -> usize {
         // A carriage return at the end is held back: a newline may follow.
         let length = self.unfinished.len() - usize::from(self.unfinished.ends_with(b"\r"));

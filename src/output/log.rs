@@ -1,6 +1,6 @@
 //! The two logs of an execution: a raw one with the bytes as they arrived, and a readable one with
-//! header, lines and ending. Both are opened before the program starts, so that a log that cannot be
-//! written refuses the execution.
+//! header, lines and ending. Both are opened before the program starts, so that a log that cannot
+//! be written refuses the execution.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -62,8 +62,9 @@ pub(crate) struct LogHeader<'a> {
 }
 
 impl ExecutionLogs {
-    /// Opens the logs, and creates missing directories. The guard that `lock` returns is held while
-    /// the readable log is opened, because its name may belong to an execution that is being removed.
+    /// Opens the logs, and creates missing directories. The guard that `lock` returns is held
+    /// while the readable log is opened, because its name may belong to an execution that is being
+    /// removed.
     ///
     /// # Errors
     /// [`ExecutionError::Log`]; nothing that was created stays then.
@@ -95,8 +96,8 @@ impl ExecutionLogs {
     /// Reads what is written so far.
     ///
     /// # Errors
-    /// The system's error. Also if it is a FIFO or a device, which gives nothing back: reading it would
-    /// wait for ever, or take what is meant for its reader.
+    /// The system's error. Also if it is a FIFO or a device, which gives nothing back: reading it
+    /// would wait for ever, or take what is meant for its reader.
     pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
         if !std::fs::metadata(path)?.is_file() {
             return Err(io::Error::other("not a regular file, so it cannot be read back"));
@@ -175,8 +176,8 @@ impl ExecutionLogs {
         }
     }
 
-    /// Completes the logs; returns the first error that any of them had. Waits for each no longer than
-    /// `limit`, because a disk may never answer.
+    /// Completes the logs; returns the first error that any of them had. Waits for each no longer
+    /// than `limit`, because a disk may never answer.
     pub(crate) async fn finish(mut self, limit: Duration) -> Option<String> {
         for log in both(&mut self.raw, &mut self.readable) {
             let finished = tokio::time::timeout(limit, log.writer.finish()).await;

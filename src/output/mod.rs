@@ -1,14 +1,13 @@
 //! The output of a program, from the pipes to the places where it is read.
 //!
-//! | what happens | where |
-//! |---|---|
-//! | the pipes are read, and every byte is handed on once | [`reader`], in `OutputReader::accept` |
-//! | the part for the result is kept, within `max_output_size_bytes` | [`capture`], in `Capture::take` |
-//! | output is published to handlers and subscriptions, and evicted | [`journal`] |
-//! | a stream is split into lines | [`lines`], on the side of each journal reader |
-//! | the rest goes to an overflow file | [`reader`], in `StreamReader::spill`; files and quota: [`overflow`] |
-//! | logs are opened, written and completed | [`log`], through [`file_writer`] |
-//! | the truncation notice is added when a result is read | [`capture`], in `CapturedOutput::text` |
+//! - [`reader`] reads the pipes. `OutputReader::accept` hands on every byte, once.
+//! - [`capture`] keeps what belongs to the result, within `max_output_size_bytes`
+//!   (`Capture::take`). `CapturedOutput::text` adds the truncation notice when a result is read.
+//! - [`journal`] publishes output and events to handlers and subscriptions, and evicts old output.
+//! - [`lines`] splits a stream into lines, on the side of each journal reader.
+//! - [`overflow`] has the files for output beyond the limit, and their quota;
+//!   `StreamReader::spill` fills them.
+//! - [`log`] opens, writes and completes the logs, through [`file_writer`].
 
 mod capture;
 mod file_writer;

@@ -1,5 +1,5 @@
-//! Overflow files: output that memory does not keep, in a private directory of the engine and within
-//! one limit for all. They are removed with their records, unless the caller takes them.
+//! Overflow files: output that memory does not keep, in a private directory of the engine and
+//! within one limit for all. They are removed with their records, unless the caller takes them.
 
 use std::fs::File;
 use std::io;
@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use execution_engine_process::files;
 use tempfile::{NamedTempFile, TempDir, TempPath};
 
-/// Private directory of one engine for its overflow files, created when first needed and removed with
-/// the engine.
+/// Private directory of one engine for its overflow files, created when first needed and removed
+/// with the engine.
 #[derive(Debug)]
 pub(crate) struct OverflowDir {
     dir: Mutex<Option<TempDir>>,
@@ -110,8 +110,8 @@ impl OverflowFile {
         }
     }
 
-    /// Moves it to `to`, where it belongs to the caller. Returns its length in bytes; None if it was
-    /// taken before.
+    /// Moves it to `to`, where it belongs to the caller. Returns its length in bytes; None if it
+    /// was taken before.
     ///
     /// # Errors
     /// The system's error, also if `to` exists. The file stays then.
@@ -119,7 +119,8 @@ impl OverflowFile {
         let Some(path) = self.lock().take() else { return Ok(None) };
         let moved = match path.persist_noclobber(to) {
             Ok(()) => std::fs::metadata(to).map(|meta| meta.len()),
-            // A file cannot be moved to another file system. The original is removed after the copy.
+            // A file cannot be moved to another file system. The original is removed after the
+            // copy.
             Err(error) if error.error.kind() == io::ErrorKind::CrossesDevices => {
                 copy(&error.path, to).inspect_err(|_| *self.lock() = Some(error.path))
             }

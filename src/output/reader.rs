@@ -21,8 +21,8 @@ use crate::time;
 use crate::types::OutputStream;
 
 thread_local! {
-    // One buffer serves all executions of a worker thread: what is read is handed on before anything
-    // is awaited, and an execution without output holds no buffer.
+    // One buffer serves all executions of a worker thread: what is read is handed on before
+    // anything is awaited, and an execution without output holds no buffer.
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -110,8 +110,8 @@ impl OutputReader {
         self.streams.iter().any(|reader| reader.pipe.is_some())
     }
 
-    /// Waits until the files have what was read, then reads one chunk, or publishes an unfinished line
-    /// after a silence.
+    /// Waits until the files have what was read, then reads one chunk, or publishes an unfinished
+    /// line after a silence.
     ///
     /// # Cancel safety
     /// No output is lost: what was read is handed on before this awaits anything.
@@ -202,7 +202,8 @@ impl OutputReader {
         self.streams.iter().find_map(loss)
     }
 
-    /// Closes the pipes and publishes unfinished lines. Returns the logs, which still need a footer.
+    /// Closes the pipes and publishes unfinished lines. Returns the logs, which still need a
+    /// footer.
     pub(crate) fn close(mut self) -> ExecutionLogs {
         for reader in &self.streams {
             self.settings.journal.flush_partial(reader.stream, PartialFlush::Everything);

@@ -243,8 +243,8 @@ impl JournalCursor {
 }
 
 impl StreamPosition {
-    /// Passes a gap at whose end a line of this length is unfinished; returns the number of bytes of
-    /// another line that are missed with it.
+    /// Passes a gap at whose end a line of this length is unfinished; returns the number of bytes
+    /// of another line that are missed with it.
     fn pass_gap(&mut self, has_output: bool, unfinished: usize) -> u64 {
         if has_output {
             self.missing_prefix = unfinished;
@@ -257,8 +257,8 @@ impl StreamPosition {
         flushed as u64
     }
 
-    /// Returns how many of these bytes belong to a line whose beginning is missing. It is missed as a
-    /// whole, because its end alone looks like another line.
+    /// Returns how many of these bytes belong to a line whose beginning is missing. It is missed
+    /// as a whole, because its end alone looks like another line.
     fn pass_missing_line(&mut self, bytes: &[u8]) -> usize {
         if self.missing_prefix == 0 {
             return 0;

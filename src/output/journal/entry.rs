@@ -76,7 +76,7 @@ impl JournalPosition {
     /// Returns the position that a sequence number names inside the gap from here to `end`.
     ///
     /// Nothing records the order inside a gap. It is defined instead: first what is no output, then
-    /// stdout, then stderr. So a reader that resumes there is never told too small a loss.
+    /// stdout, then stderr. So the loss of a reader that resumes there is never reported too small.
     pub(super) fn inside_gap(&self, end: Self, sequence: u64) -> Self {
         let mut left = end.sequence() - sequence;
         let mut position = end;

@@ -226,8 +226,8 @@ impl Journal {
         state.pins.len() - 1
     }
 
-    /// Returns how much of the sequence a pinned reader has not read; `u64::MAX` if that is too many
-    /// small entries.
+    /// Returns how much of the sequence a pinned reader has not read; `u64::MAX` if that is too
+    /// many small entries.
     pub(crate) fn behind(&self, pin: usize) -> u64 {
         let state = self.lock();
         match state.end.sequence() - state.pins[pin] {
@@ -250,7 +250,8 @@ impl Journal {
         }
     }
 
-    /// Like [`next`](Self::next), for a reader that is woken for more; Ready(None) after the last item.
+    /// Like [`next`](Self::next), for a reader that is woken for more; Ready(None) after the last
+    /// item.
     pub(crate) fn poll_next(
         &self,
         cursor: &mut JournalCursor,

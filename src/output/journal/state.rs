@@ -205,7 +205,8 @@ impl JournalState {
         self.entries.len() > MAX_ENTRIES
     }
 
-    /// Converts a time; never to one before the last entry's, also if the system's clock is set back.
+    /// Converts a time; never to one before the last entry's, also if the system's clock is set
+    /// back.
     fn no_earlier(&self, at: DateTime<Utc>) -> i64 {
         at.timestamp_micros().max(self.entries.back().map_or(i64::MIN, |last| last.at))
     }
@@ -240,7 +241,8 @@ impl JournalState {
         self.advance(stream, bytes)
     }
 
-    /// Moves the end behind output that the last entry holds; returns `true` if it completes a line.
+    /// Moves the end behind output that the last entry holds; returns `true` if it completes a
+    /// line.
     fn advance(&mut self, stream: OutputStream, bytes: &[u8]) -> bool {
         self.end.bytes[stream.index()] += bytes.len() as u64;
         self.stream(stream).lines.advance(bytes)

@@ -215,8 +215,8 @@ fn whole_lines(limits: JournalLimits) -> JournalLimits {
     JournalLimits { max_line_bytes: usize::MAX, ..limits }
 }
 
-/// Whether one who reads now and then, and one who comes late, are told or said to miss all that is put out
-/// from now on.
+/// Whether one who reads now and then, and one who comes late, are told or said to miss all that
+/// is put out from now on.
 fn accounts_for_everything(
     journal: &Journal,
     lens: View,
