@@ -93,6 +93,7 @@ mod plan;
 pub mod prelude;
 mod prepare;
 mod runtime;
+mod setters;
 mod store;
 mod time;
 mod types;
@@ -128,32 +129,29 @@ pub use uuid::Uuid;
 /// Code blocks of the docs, run as tests.
 #[cfg(doctest)]
 mod docs {
-    #[doc = include_str!("../README.md")]
-    mod readme {}
-    #[doc = include_str!("../HOW-TO-USE.md")]
-    mod how_to_use {}
-    #[doc = include_str!("../docs/run.md")]
-    mod run {}
-    #[doc = include_str!("../docs/stream.md")]
-    mod stream {}
-    #[doc = include_str!("../docs/watch.md")]
-    mod watch {}
-    #[doc = include_str!("../docs/input.md")]
-    mod input {}
-    #[doc = include_str!("../docs/cancel-and-timeout.md")]
-    mod cancel_and_timeout {}
-    #[doc = include_str!("../docs/containment.md")]
-    mod containment {}
-    #[doc = include_str!("../docs/limit-output.md")]
-    mod limit_output {}
-    #[doc = include_str!("../docs/concurrency.md")]
-    mod concurrency {}
-    #[doc = include_str!("../docs/plans.md")]
-    mod plans {}
-    #[doc = include_str!("../docs/retry.md")]
-    mod retry {}
-    #[doc = include_str!("../docs/errors.md")]
-    mod errors {}
-    #[doc = include_str!("../docs/logs.md")]
-    mod logs {}
+    macro_rules! pages {
+        ($($name:ident: $path:literal,)*) => {
+            $(
+                #[doc = include_str!($path)]
+                mod $name {}
+            )*
+        };
+    }
+
+    pages! {
+        readme: "../README.md",
+        how_to_use: "../HOW-TO-USE.md",
+        run: "../docs/run.md",
+        stream: "../docs/stream.md",
+        watch: "../docs/watch.md",
+        input: "../docs/input.md",
+        cancel_and_timeout: "../docs/cancel-and-timeout.md",
+        containment: "../docs/containment.md",
+        limit_output: "../docs/limit-output.md",
+        concurrency: "../docs/concurrency.md",
+        plans: "../docs/plans.md",
+        retry: "../docs/retry.md",
+        errors: "../docs/errors.md",
+        logs: "../docs/logs.md",
+    }
 }

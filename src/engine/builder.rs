@@ -16,6 +16,7 @@ use crate::execution::{ExecutionContext, MAX_LATE_LOGS, StopSequence};
 use crate::output::OverflowDir;
 use crate::prepare;
 use crate::runtime::EngineRuntime;
+use crate::setters::setters;
 use crate::store::{Registry, RetentionPolicy};
 use crate::types::Admission;
 
@@ -67,45 +68,29 @@ impl Default for EngineBuilder {
 }
 
 impl EngineBuilder {
-    /// Replaces the configuration.
-    pub fn config(mut self, config: ExecutionConfig) -> Self {
-        self.config = config;
-        self
-    }
+    setters! {
+        /// Replaces the configuration.
+        config(config: ExecutionConfig) => config = config;
 
-    /// Sets the time between the polite signal and the final one when a process tree is stopped.
-    /// Default: 2 s. [`ExecutionOptions`](crate::ExecutionOptions) can override it.
-    pub fn stop_grace(mut self, grace: Duration) -> Self {
-        self.settings.stop.grace = grace;
-        self
-    }
+        /// Sets the time between the polite signal and the final one when a process tree is
+        /// stopped. Default: 2 s. [`ExecutionOptions`](crate::ExecutionOptions) can override it.
+        stop_grace(grace: Duration) => settings.stop.grace = grace;
 
-    /// Sets the polite signal, which a process tree gets first when it is stopped. Default:
-    /// SIGTERM.
-    pub fn stop_signal(mut self, signal: Signal) -> Self {
-        self.settings.stop.term_signal = signal;
-        self
-    }
+        /// Sets the polite signal, which a process tree gets first when it is stopped. Default:
+        /// SIGTERM.
+        stop_signal(signal: Signal) => settings.stop.term_signal = signal;
 
-    /// Sets the final signal, for processes that are left after the grace. Default: SIGKILL. If it
-    /// is another one, SIGKILL follows after another grace.
-    pub fn final_signal(mut self, signal: Signal) -> Self {
-        self.settings.stop.kill_signal = signal;
-        self
-    }
+        /// Sets the final signal, for processes that are left after the grace. Default: SIGKILL. If
+        /// it is another one, SIGKILL follows after another grace.
+        final_signal(signal: Signal) => settings.stop.kill_signal = signal;
 
-    /// Sets how long an execution may be [paused](ExecutionEngine::pause), all its pauses together.
-    /// Then it is resumed. Default: 1 hour.
-    pub fn max_pause(mut self, limit: Duration) -> Self {
-        self.settings.max_pause = limit;
-        self
-    }
+        /// Sets how long an execution may be [paused](ExecutionEngine::pause), all its pauses
+        /// together. Then it is resumed. Default: 1 hour.
+        max_pause(limit: Duration) => settings.max_pause = limit;
 
-    /// Sets how long reading what is left in the pipes may take when a program has ended. It
-    /// matters only if another process keeps writing to them. Default: 2 s.
-    pub fn drain_limit(mut self, limit: Duration) -> Self {
-        self.settings.drain = limit;
-        self
+        /// Sets how long reading what is left in the pipes may take when a program has ended. It
+        /// matters only if another process keeps writing to them. Default: 2 s.
+        drain_limit(limit: Duration) => settings.drain = limit;
     }
 
     /// Selects [`OversizedOutputStrategy::KeepHeadAndTail`], whatever the configuration says.
@@ -126,73 +111,54 @@ impl EngineBuilder {
         self
     }
 
-    /// Sets the longest line, in bytes, that is delivered in one piece. A longer one comes in
-    /// pieces, so that memory stays bounded. At least 4, so that no character is split. Default: 64
-    /// KiB.
-    pub fn max_line_bytes(mut self, bytes: usize) -> Self {
-        self.settings.max_line_bytes = bytes;
-        self
-    }
+    setters! {
+        /// Sets the longest line, in bytes, that is delivered in one piece. A longer one comes in
+        /// pieces, so that memory stays bounded. At least 4, so that no character is split.
+        /// Default: 64 KiB.
+        max_line_bytes(bytes: usize) => settings.max_line_bytes = bytes;
 
-    /// Sets how many bytes of output beyond what is kept are held of a running execution for
-    /// [subscriptions](ExecutionEngine::subscribe) that come late or are behind. What is kept is
-    /// held anyway. The oldest bytes are dropped in the portions in which they were read: up to 64
-    /// KiB, or 256 KiB where an [earlier attempt](crate::ExecutionOptions::retry) had kept them.
-    /// Default: 1 MiB.
-    pub fn replay_window(mut self, bytes: usize) -> Self {
-        self.settings.replay_window = bytes;
-        self
-    }
+        /// Sets how many bytes of output beyond what is kept are held of a running execution for
+        /// [subscriptions](ExecutionEngine::subscribe) that come late or are behind. What is kept
+        /// is held anyway. The oldest bytes are dropped in the portions in which they were read: up
+        /// to 64 KiB, or 256 KiB where an [earlier attempt](crate::ExecutionOptions::retry) had
+        /// kept them. Default: 1 MiB.
+        replay_window(bytes: usize) => settings.replay_window = bytes;
 
-    /// Sets how many bytes all overflow files of this engine may have together. An execution that
-    /// needs more ends with [`Ending::OutputLost`](crate::Ending::OutputLost). Files that were
-    /// [taken](ExecutionEngine::take_overflow) do not count. Default: 10 GiB.
-    pub fn overflow_disk_limit(mut self, bytes: u64) -> Self {
-        self.settings.overflow_disk_limit = bytes;
-        self
-    }
+        /// Sets how many bytes all overflow files of this engine may have together. An execution
+        /// that needs more ends with [`Ending::OutputLost`](crate::Ending::OutputLost). Files that
+        /// were [taken](ExecutionEngine::take_overflow) do not count. Default: 10 GiB.
+        overflow_disk_limit(bytes: u64) => settings.overflow_disk_limit = bytes;
 
-    /// Sets what happens to the logs in [`log_dir`](ExecutionConfig::log_dir) when their executions
-    /// are forgotten. Default: [`LogRetention::Keep`].
-    pub fn log_retention(mut self, retention: LogRetention) -> Self {
-        self.settings.logs = retention;
-        self
-    }
+        /// Sets what happens to the logs in [`log_dir`](ExecutionConfig::log_dir) when their
+        /// executions are forgotten. Default: [`LogRetention::Keep`].
+        log_retention(retention: LogRetention) => settings.logs = retention;
 
-    /// Sets how long an event handler may finish nothing before it gets no more lines of an
-    /// execution. Default: 10 s.
-    pub fn handler_stall_limit(mut self, limit: Duration) -> Self {
-        self.stall_limit = limit;
-        self
-    }
+        /// Sets how long an event handler may finish nothing before it gets no more lines of an
+        /// execution. Default: 10 s.
+        handler_stall_limit(limit: Duration) => stall_limit = limit;
 
-    /// Forces a containment level instead of the strongest that this host can offer.
-    pub fn containment(mut self, level: Level) -> Self {
-        self.level = Some(level);
-        self
-    }
+        /// Forces a containment level instead of the strongest that this host can offer.
+        containment(level: Level) => level = Some(level);
 
-    /// Sets what happens to an execution for which there is no permit. Default:
-    /// [`Admission::Reject`].
-    ///
-    /// ```
-    /// use execution_engine::*;
-    /// # #[tokio::main] async fn main() -> Result<()> {
-    /// let engine = ExecutionEngine::builder()
-    ///     .config(ExecutionConfig { max_concurrent_executions: 1, ..Default::default() })
-    ///     .admission(Admission::Queue { max_waiting: 100 })
-    ///     .build()?;
-    /// let first = engine.execute(ExecutionRequest::exec("sleep", ["60"])).await?;
-    /// let second = engine.execute(ExecutionRequest::shell("echo second")).await?;
-    /// assert_eq!(engine.get_status(second).await?, ExecutionStatus::Pending);
-    /// assert_eq!(engine.queue_position(second).await?, Some(1));
-    /// engine.cancel(first).await?;
-    /// assert!(engine.wait_for_completion(second).await?.success);
-    /// # Ok(()) }
-    /// ```
-    pub fn admission(mut self, admission: Admission) -> Self {
-        self.admission = admission;
-        self
+        /// Sets what happens to an execution for which there is no permit. Default:
+        /// [`Admission::Reject`].
+        ///
+        /// ```
+        /// use execution_engine::*;
+        /// # #[tokio::main] async fn main() -> Result<()> {
+        /// let engine = ExecutionEngine::builder()
+        ///     .config(ExecutionConfig { max_concurrent_executions: 1, ..Default::default() })
+        ///     .admission(Admission::Queue { max_waiting: 100 })
+        ///     .build()?;
+        /// let first = engine.execute(ExecutionRequest::exec("sleep", ["60"])).await?;
+        /// let second = engine.execute(ExecutionRequest::shell("echo second")).await?;
+        /// assert_eq!(engine.get_status(second).await?, ExecutionStatus::Pending);
+        /// assert_eq!(engine.queue_position(second).await?, Some(1));
+        /// engine.cancel(first).await?;
+        /// assert!(engine.wait_for_completion(second).await?.success);
+        /// # Ok(()) }
+        /// ```
+        admission(admission: Admission) => admission = admission;
     }
 
     /// Adds a group: no more than `limit` executions whose

@@ -6,6 +6,7 @@ use execution_engine_process::{Leftovers, Limits, OutputMode, Signal};
 use serde::{Deserialize, Serialize};
 
 use super::{RetryPolicy, StdinSource, is_default, whole_millis};
+use crate::setters::setters;
 
 /// Settings of one execution beyond its request, for
 /// [`execute_with`](crate::ExecutionEngine::execute_with).
@@ -78,80 +79,38 @@ pub struct ExecutionOptions {
 }
 
 impl ExecutionOptions {
-    /// Sets [`stop_grace_ms`](Self::stop_grace_ms).
-    #[must_use]
-    pub fn stop_grace(mut self, grace: Duration) -> Self {
-        self.stop_grace_ms = Some(whole_millis(grace));
-        self
-    }
+    setters! {
+        /// Sets [`stop_grace_ms`](Self::stop_grace_ms).
+        stop_grace(grace: Duration) => stop_grace_ms = Some(whole_millis(grace));
 
-    /// Sets [`stop_signal`](Self::stop_signal).
-    #[must_use]
-    pub fn stop_signal(mut self, signal: Signal) -> Self {
-        self.stop_signal = Some(signal);
-        self
-    }
+        /// Sets [`stop_signal`](Self::stop_signal).
+        stop_signal(signal: Signal) => stop_signal = Some(signal);
 
-    /// Sets [`final_signal`](Self::final_signal).
-    #[must_use]
-    pub fn final_signal(mut self, signal: Signal) -> Self {
-        self.final_signal = Some(signal);
-        self
-    }
+        /// Sets [`final_signal`](Self::final_signal).
+        final_signal(signal: Signal) => final_signal = Some(signal);
 
-    /// Sets [`leftovers`](Self::leftovers).
-    #[must_use]
-    pub fn leftovers(mut self, leftovers: Leftovers) -> Self {
-        self.leftovers = leftovers;
-        self
-    }
+        /// Sets [`leftovers`](Self::leftovers).
+        leftovers(leftovers: Leftovers) => leftovers = leftovers;
 
-    /// Sets [`limits`](Self::limits).
-    #[must_use]
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
-        self
-    }
+        /// Sets [`limits`](Self::limits).
+        limits(limits: Limits) => limits = limits;
 
-    /// Sets [`retry`](Self::retry).
-    #[must_use]
-    pub fn retry(mut self, retry: RetryPolicy) -> Self {
-        self.retry = Some(retry);
-        self
-    }
+        /// Sets [`retry`](Self::retry).
+        retry(retry: RetryPolicy) => retry = Some(retry);
 
-    /// Sets [`priority`](Self::priority).
-    #[must_use]
-    pub fn priority(mut self, priority: i32) -> Self {
-        self.priority = priority;
-        self
-    }
+        /// Sets [`priority`](Self::priority).
+        priority(priority: i32) => priority = priority;
 
-    /// Sets [`group`](Self::group).
-    #[must_use]
-    pub fn group(mut self, name: impl Into<String>) -> Self {
-        self.group = Some(name.into());
-        self
-    }
+        /// Sets [`group`](Self::group).
+        group(name: impl Into<String>) => group = Some(name.into());
 
-    /// Sets [`stdin`](Self::stdin).
-    #[must_use]
-    pub fn stdin(mut self, source: StdinSource) -> Self {
-        self.stdin = source;
-        self
-    }
+        /// Sets [`stdin`](Self::stdin).
+        stdin(source: StdinSource) => stdin = source;
 
-    /// Sets [`output`](Self::output).
-    #[must_use]
-    pub fn output(mut self, output: OutputMode) -> Self {
-        self.output = output;
-        self
-    }
+        /// Sets [`output`](Self::output).
+        output(output: OutputMode) => output = output;
 
-    /// Sets [`partial_lines_after_ms`](Self::partial_lines_after_ms).
-    #[must_use]
-    pub fn partial_lines_after(mut self, silence: Duration) -> Self {
-        self.partial_lines_after_ms = Some(whole_millis(silence));
-        self
+        /// Sets [`partial_lines_after_ms`](Self::partial_lines_after_ms).
+        partial_lines_after(silence: Duration) => partial_lines_after_ms = Some(whole_millis(silence));
     }
 }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::command::default_shell;
 use super::{Command, millis_at_least};
+use crate::setters::setters;
 
 /// Request to run a command: what, where, with which environment, for how long.
 ///
@@ -127,8 +128,7 @@ impl ExecutionRequest {
         program: impl Into<String>,
         args: impl IntoIterator<Item = A>,
     ) -> Self {
-        let args = args.into_iter().map(Into::into).collect();
-        Self::new(Command::Exec { program: program.into(), args })
+        Self::program(program).args(args)
     }
 
     /// Creates a request for a script file; see [`interpreter`](Self::interpreter).
@@ -170,13 +170,6 @@ impl ExecutionRequest {
         self
     }
 
-    /// Replaces the id.
-    #[must_use]
-    pub fn id(mut self, id: Uuid) -> Self {
-        self.id = id;
-        self
-    }
-
     /// Adds or replaces one environment variable.
     #[must_use]
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
@@ -184,32 +177,21 @@ impl ExecutionRequest {
         self
     }
 
-    /// Sets the working directory.
-    #[must_use]
-    pub fn working_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.working_dir = Some(dir.into());
-        self
-    }
+    setters! {
+        /// Replaces the id.
+        id(id: Uuid) => id = id;
 
-    /// Sets the timeout, in whole milliseconds rounded up.
-    #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout_ms = Some(millis_at_least(timeout));
-        self
-    }
+        /// Sets the working directory.
+        working_dir(dir: impl Into<PathBuf>) => working_dir = Some(dir.into());
 
-    /// Sets the file that receives both streams as they arrive.
-    #[must_use]
-    pub fn output_log(mut self, path: impl Into<PathBuf>) -> Self {
-        self.output_log_path = Some(path.into());
-        self
-    }
+        /// Sets the timeout, in whole milliseconds rounded up.
+        timeout(timeout: Duration) => timeout_ms = Some(millis_at_least(timeout));
 
-    /// Sets the description for people.
-    #[must_use]
-    pub fn description(mut self, text: impl Into<String>) -> Self {
-        self.metadata.description = Some(text.into());
-        self
+        /// Sets the file that receives both streams as they arrive.
+        output_log(path: impl Into<PathBuf>) => output_log_path = Some(path.into());
+
+        /// Sets the description for people.
+        description(text: impl Into<String>) => metadata.description = Some(text.into());
     }
 
     /// Adds a word to find it by.

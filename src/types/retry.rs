@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{ContainmentReceipt, Ending, ResourceUsage, millis, whole_millis};
+use crate::setters::setters;
 
 /// Rule by which a program that failed is started again, for
 /// [`ExecutionOptions::retry`](crate::ExecutionOptions::retry).
@@ -164,39 +165,21 @@ impl RetryPolicy {
         Self { attempts, ..Self::default() }
     }
 
-    /// Sets [`initial_delay_ms`](Self::initial_delay_ms).
-    #[must_use]
-    pub fn initial_delay(mut self, delay: Duration) -> Self {
-        self.initial_delay_ms = whole_millis(delay);
-        self
-    }
+    setters! {
+        /// Sets [`initial_delay_ms`](Self::initial_delay_ms).
+        initial_delay(delay: Duration) => initial_delay_ms = whole_millis(delay);
 
-    /// Sets [`multiplier`](Self::multiplier).
-    #[must_use]
-    pub fn multiplier(mut self, multiplier: u32) -> Self {
-        self.multiplier = multiplier;
-        self
-    }
+        /// Sets [`multiplier`](Self::multiplier).
+        multiplier(multiplier: u32) => multiplier = multiplier;
 
-    /// Sets [`max_delay_ms`](Self::max_delay_ms).
-    #[must_use]
-    pub fn max_delay(mut self, delay: Duration) -> Self {
-        self.max_delay_ms = whole_millis(delay);
-        self
-    }
+        /// Sets [`max_delay_ms`](Self::max_delay_ms).
+        max_delay(delay: Duration) => max_delay_ms = whole_millis(delay);
 
-    /// Sets [`jitter`](Self::jitter).
-    #[must_use]
-    pub fn jitter(mut self, jitter: Jitter) -> Self {
-        self.jitter = jitter;
-        self
-    }
+        /// Sets [`jitter`](Self::jitter).
+        jitter(jitter: Jitter) => jitter = jitter;
 
-    /// Sets [`retry_on`](Self::retry_on).
-    #[must_use]
-    pub fn retry_on(mut self, endings: impl IntoIterator<Item = RetryOn>) -> Self {
-        self.retry_on = endings.into_iter().collect();
-        self
+        /// Sets [`retry_on`](Self::retry_on).
+        retry_on(endings: impl IntoIterator<Item = RetryOn>) => retry_on = endings.into_iter().collect();
     }
 
     /// Returns `true` if an attempt with this ending may be followed by another one.

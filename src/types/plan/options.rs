@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::setters::setters;
 use crate::types::{ExecutionOptions, is_default, millis_at_least};
 
 /// Settings of a plan beyond its five fields, for
@@ -181,45 +182,27 @@ pub enum FailurePolicy {
 }
 
 impl PlanOptions {
-    /// Sets [`failure_policy`](Self::failure_policy).
-    #[must_use]
-    pub fn failure_policy(mut self, policy: FailurePolicy) -> Self {
-        self.failure_policy = Some(policy);
-        self
-    }
+    setters! {
+        /// Sets [`failure_policy`](Self::failure_policy).
+        failure_policy(policy: FailurePolicy) => failure_policy = Some(policy);
 
-    /// Sets [`max_concurrency`](Self::max_concurrency).
-    #[must_use]
-    pub fn max_concurrency(mut self, limit: usize) -> Self {
-        self.max_concurrency = Some(limit);
-        self
-    }
+        /// Sets [`max_concurrency`](Self::max_concurrency).
+        max_concurrency(limit: usize) => max_concurrency = Some(limit);
 
-    /// Sets [`deadline_ms`](Self::deadline_ms), rounded up to whole milliseconds.
-    #[must_use]
-    pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline_ms = Some(millis_at_least(deadline));
-        self
+        /// Sets [`deadline_ms`](Self::deadline_ms), rounded up to whole milliseconds.
+        deadline(deadline: Duration) => deadline_ms = Some(millis_at_least(deadline));
+
+        /// Sets [`working_dir`](Self::working_dir).
+        working_dir(dir: impl Into<PathBuf>) => working_dir = Some(dir.into());
+
+        /// Sets [`defaults`](Self::defaults).
+        defaults(options: ExecutionOptions) => defaults = options;
     }
 
     /// Adds or replaces one environment variable of all steps.
     #[must_use]
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.env.insert(name.into(), value.into());
-        self
-    }
-
-    /// Sets [`working_dir`](Self::working_dir).
-    #[must_use]
-    pub fn working_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.working_dir = Some(dir.into());
-        self
-    }
-
-    /// Sets [`defaults`](Self::defaults).
-    #[must_use]
-    pub fn defaults(mut self, options: ExecutionOptions) -> Self {
-        self.defaults = options;
         self
     }
 
@@ -304,18 +287,12 @@ impl StepInput {
         Self { from: from.into(), to: InputTarget::Env(name.into()), trim: None, max_bytes: None }
     }
 
-    /// Sets [`trim`](Self::trim).
-    #[must_use]
-    pub fn trim(mut self, trim: Trim) -> Self {
-        self.trim = Some(trim);
-        self
-    }
+    setters! {
+        /// Sets [`trim`](Self::trim).
+        trim(trim: Trim) => trim = Some(trim);
 
-    /// Sets [`max_bytes`](Self::max_bytes).
-    #[must_use]
-    pub fn max_bytes(mut self, limit: usize) -> Self {
-        self.max_bytes = Some(limit);
-        self
+        /// Sets [`max_bytes`](Self::max_bytes).
+        max_bytes(limit: usize) => max_bytes = Some(limit);
     }
 }
 
