@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 use super::queue::{AdmissionQueue, GroupId, QueueKey};
+use crate::error::ExecutionError;
 use crate::types::Admission;
 
 /// Named group of executions with its own limit.
@@ -57,15 +58,7 @@ pub(crate) enum QueuePolicy {
     Unbounded,
 }
 
-/// Limit because of which there is neither a permit nor a place in the queue.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Rejected {
-    Engine { limit: usize },
-    Group { group: String, limit: usize },
-    Queue { max_waiting: usize },
-}
-
-/// Answer to an [`AdmissionRequest`] that was not rejected.
+/// Answer to an [`AdmissionRequest`] that was not refused.
 #[derive(Debug)]
 pub(crate) enum Admitted {
     Permit(Permit),
@@ -113,7 +106,13 @@ impl ConcurrencyLimiter {
     }
 
     /// Takes a permit if one is free, else a place in the queue if the policy allows it.
-    pub(crate) fn admit(self: &Arc<Self>, request: AdmissionRequest) -> Result<Admitted, Rejected> {
+    ///
+    /// # Errors
+    /// The limit that is reached.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        request: AdmissionRequest,
+    ) -> Result<Admitted, ExecutionError> {
         let AdmissionRequest { group, priority, policy } = request;
         let mut state = self.lock();
         if state.queue.take(group) {
@@ -123,7 +122,7 @@ impl ConcurrencyLimiter {
             match self.admission {
                 Admission::Reject => return Err(self.full(&state.queue, group)),
                 Admission::Queue { max_waiting } if state.counted >= max_waiting => {
-                    return Err(Rejected::Queue { max_waiting });
+                    return Err(ExecutionError::QueueFull(max_waiting));
                 }
                 Admission::Queue { .. } => state.counted += 1,
             }
@@ -135,13 +134,13 @@ impl ConcurrencyLimiter {
     }
 
     /// Returns the limit that is reached: that of the group only if the engine still has room.
-    fn full(&self, queue: &AdmissionQueue<QueuedWaiter>, group: GroupId) -> Rejected {
+    fn full(&self, queue: &AdmissionQueue<QueuedWaiter>, group: GroupId) -> ExecutionError {
         match group.number().filter(|_| queue.has_room()) {
-            Some(number) => Rejected::Group {
-                group: self.groups[number].name.clone(),
-                limit: self.groups[number].limit,
-            },
-            None => Rejected::Engine { limit: queue.limit() },
+            Some(number) => {
+                let GroupLimit { name, limit } = self.groups[number].clone();
+                ExecutionError::GroupLimitReached { group: name, limit }
+            }
+            None => ExecutionError::ConcurrencyLimitReached(queue.limit()),
         }
     }
 
@@ -263,7 +262,10 @@ mod tests {
         let limiter = ConcurrencyLimiter::new(2, Admission::Reject, Vec::new());
         let first = permit(&limiter, ANYWHERE);
         let _second = permit(&limiter, ANYWHERE);
-        assert_eq!(limiter.admit(ANYWHERE).unwrap_err(), Rejected::Engine { limit: 2 });
+        assert_eq!(
+            limiter.admit(ANYWHERE).unwrap_err(),
+            ExecutionError::ConcurrencyLimitReached(2)
+        );
         drop(first);
         assert_eq!((limiter.taken(), limiter.available()), (1, 1));
         let _third = permit(&limiter, ANYWHERE);
@@ -276,7 +278,7 @@ mod tests {
         let leaves_in_the_queue = ticket(&limiter, ANYWHERE);
         let leaves_with_a_permit = ticket(&limiter, ANYWHERE);
         let mut last = ticket(&limiter, ANYWHERE);
-        assert_eq!(limiter.admit(ANYWHERE).unwrap_err(), Rejected::Queue { max_waiting: 3 });
+        assert_eq!(limiter.admit(ANYWHERE).unwrap_err(), ExecutionError::QueueFull(3));
         assert_eq!(limiter.position(last.slot()), Some(3));
         drop(leaves_in_the_queue);
         assert_eq!((limiter.waiting(), limiter.position(last.slot())), (2, Some(2)));
@@ -298,10 +300,10 @@ mod tests {
         let limiter = ConcurrencyLimiter::new(2, Admission::Reject, vec![gpu]);
         let on_gpu = AdmissionRequest { group: limiter.group("gpu").unwrap(), ..ANYWHERE };
         let _first = permit(&limiter, on_gpu);
-        let full = Rejected::Group { group: "gpu".to_string(), limit: 1 };
+        let full = ExecutionError::GroupLimitReached { group: "gpu".to_string(), limit: 1 };
         assert_eq!(limiter.admit(on_gpu).unwrap_err(), full);
         let _second = permit(&limiter, ANYWHERE);
-        assert_eq!(limiter.admit(on_gpu).unwrap_err(), Rejected::Engine { limit: 2 });
+        assert_eq!(limiter.admit(on_gpu).unwrap_err(), ExecutionError::ConcurrencyLimitReached(2));
     }
 
     #[test]

@@ -8,6 +8,6 @@ mod queue;
 
 pub(crate) use limiter::{
     AdmissionRequest, Admitted, ConcurrencyLimiter, GroupLimit, Permit, QueuePolicy, QueueSlot,
-    Rejected, Ticket,
+    Ticket,
 };
 pub(crate) use queue::{AdmissionQueue, GroupId, QueueKey};

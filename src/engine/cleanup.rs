@@ -10,9 +10,9 @@ use uuid::Uuid;
 
 use super::ExecutionEngine;
 use super::core::EngineCore;
-use crate::error::{ExecutionError, Result};
+use crate::error::Result;
 use crate::execution::ExecutionContext;
-use crate::store::{RemovalError, RetentionPolicy};
+use crate::store::RetentionPolicy;
 
 impl ExecutionEngine {
     /// Forgets ended executions by the configured age and count, and returns how many; ended plans,
@@ -34,13 +34,10 @@ impl ExecutionEngine {
     /// Forgets one ended execution, and removes its overflow files.
     ///
     /// # Errors
-    /// [`ExecutionError::NotFound`] for an unknown id, [`ExecutionError::StillRunning`] for one
-    /// that has not ended.
+    /// [`NotFound`](crate::ExecutionError::NotFound) for an unknown id,
+    /// [`StillRunning`](crate::ExecutionError::StillRunning) for one that has not ended.
     pub async fn remove_execution(&self, id: Uuid) -> Result<()> {
-        let record = self.core.shared.registry.remove(id).map_err(|error| match error {
-            RemovalError::Unknown => ExecutionError::NotFound(id),
-            RemovalError::StillActive => ExecutionError::StillRunning(id),
-        })?;
+        let record = self.core.shared.registry.remove(id)?;
         self.core.shared.forget(&[record]);
         Ok(())
     }

@@ -9,7 +9,7 @@ use super::ExecutionEngine;
 use crate::error::{ExecutionError, Result};
 use crate::execution::{ActiveExecution, ControlAction, ControlRefusal};
 use crate::prepare;
-use crate::store::{ActiveEntries, ExecutionEntry};
+use crate::store::ActiveEntries;
 use crate::types::{Ending, ShutdownReport};
 
 impl ExecutionEngine {
@@ -22,12 +22,7 @@ impl ExecutionEngine {
     /// [`ExecutionError::NotFound`] for an unknown id, [`ExecutionError::AlreadyEnded`] if another
     /// ending came first.
     pub async fn cancel(&self, id: Uuid) -> Result<()> {
-        match self.entry(id)? {
-            ExecutionEntry::Active(active) => cancel(&active),
-            ExecutionEntry::Ended(record) => {
-                Err(ExecutionError::AlreadyEnded { id, status: record.status() })
-            }
-        }
+        cancel(&*self.active(id)?)
     }
 
     /// Sends a signal to every process of an execution and returns how many received it. What they
@@ -120,12 +115,7 @@ impl ExecutionEngine {
     }
 
     async fn control(&self, id: Uuid, action: ControlAction) -> Result<u32> {
-        match self.entry(id)? {
-            ExecutionEntry::Active(active) => control(&active, action).await,
-            ExecutionEntry::Ended(record) => {
-                Err(ExecutionError::AlreadyEnded { id, status: record.status() })
-            }
-        }
+        control(&*self.active(id)?, action).await
     }
 }
 

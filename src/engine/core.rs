@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::Utc;
 
 use super::cleanup;
-use crate::admission::{AdmissionRequest, Admitted, Permit, QueuePolicy, Rejected, Ticket};
+use crate::admission::{AdmissionRequest, Admitted, Permit, QueuePolicy, Ticket};
 use crate::config::{ExecutionConfig, LogRetention, OversizedOutputStrategy};
 use crate::error::{ExecutionError, Result};
 use crate::events::{HandlerPool, HandlerSet, Publisher};
@@ -19,7 +19,7 @@ use crate::output::{
     ExcessPolicy, Journal, JournalLimits, KeepPolicy, LogTargets, OutputSettings, View,
 };
 use crate::prepare::{self, PreparedRequest, RequestRules};
-use crate::store::{AdmissionError, ExecutionInfo, Origin, RequestNotes};
+use crate::store::{ExecutionInfo, Origin, RequestNotes};
 use crate::types::{ExecutionOptions, ExecutionRequest, StdinSource};
 
 /// What all clones of an engine share.
@@ -75,7 +75,7 @@ impl EngineCore {
         // From here on the id is taken. What is refused before has left nothing behind.
         let active = Arc::clone(&execution.active);
         let registry = &self.shared.registry;
-        match registry.admit(active.info().id, &active, origin, ask).map_err(refused)? {
+        match registry.admit(active.info().id, &active, origin, ask)? {
             Admitted::Permit(permit) => self.launch(execution, permit)?,
             Admitted::Ticket(ticket) => self.enqueue(execution, ticket),
         }
@@ -220,23 +220,6 @@ impl EngineCore {
             overflow_dir: Arc::clone(&self.shared.overflow_dir),
             partial_after,
         }
-    }
-}
-
-/// Names a refusal for the caller.
-pub(super) fn refused(refusal: AdmissionError) -> ExecutionError {
-    match refusal {
-        AdmissionError::Duplicate(id) => ExecutionError::DuplicateId(id),
-        AdmissionError::Full(Rejected::Engine { limit }) => {
-            ExecutionError::ConcurrencyLimitReached(limit)
-        }
-        AdmissionError::Full(Rejected::Group { group, limit }) => {
-            ExecutionError::GroupLimitReached { group, limit }
-        }
-        AdmissionError::Full(Rejected::Queue { max_waiting }) => {
-            ExecutionError::QueueFull(max_waiting)
-        }
-        AdmissionError::Closed => ExecutionError::ShuttingDown,
     }
 }
 

@@ -108,6 +108,16 @@ impl ExecutionEngine {
     fn entry(&self, id: Uuid) -> Result<ExecutionEntry<ActiveExecution>> {
         self.core.shared.registry.get(id).ok_or(ExecutionError::NotFound(id))
     }
+
+    /// Returns an execution that has not ended.
+    fn active(&self, id: Uuid) -> Result<Arc<ActiveExecution>> {
+        match self.entry(id)? {
+            ExecutionEntry::Active(active) => Ok(active),
+            ExecutionEntry::Ended(record) => {
+                Err(ExecutionError::AlreadyEnded { id, status: record.status() })
+            }
+        }
+    }
 }
 
 impl fmt::Debug for ExecutionEngine {

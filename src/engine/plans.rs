@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 use super::ExecutionEngine;
-use super::core::{EngineCore, no_threads, refused};
+use super::core::{EngineCore, no_threads};
 use crate::admission::GroupId;
 use crate::error::{ExecutionError, Result, ValidationError};
 use crate::events::Subscription;
@@ -16,7 +16,7 @@ use crate::execution::ActiveExecution;
 use crate::output::{Journal, JournalOwner};
 use crate::plan::{PlanBackend, PlanExecutor, PlanSubscription, validate};
 use crate::prepare;
-use crate::store::{ActivePlan, Origin, PlanInfo, RemovalError};
+use crate::store::{ActivePlan, Origin, PlanInfo};
 use crate::types::{
     ExecutionOptions, ExecutionPlan, ExecutionRequest, ExecutionStatus, PlanExecutionResult,
     PlanOptions, PlanSpec, PlanSummary,
@@ -91,7 +91,7 @@ impl ExecutionEngine {
         let publisher = self.core.publisher(Arc::clone(&journal))?;
         self.core.shared.runtime.start().map_err(no_threads)?;
 
-        let profile = PlanInfo {
+        let info = PlanInfo {
             id,
             description: plan.description.clone(),
             metadata: plan.metadata.clone(),
@@ -100,10 +100,10 @@ impl ExecutionEngine {
             begun: Instant::now(),
             level: self.core.shared.containment.level(),
         };
-        let live = Arc::new(ActivePlan::new(profile, journal));
+        let active = Arc::new(ActivePlan::new(info, journal));
         let steps: Vec<_> = plan.commands.iter().map(|request| request.id).collect();
-        self.core.shared.registry.admit_plan(&live, &steps).map_err(refused)?;
-        PlanExecutor::new(Box::new(backend), live, publisher, spec, validated).run();
+        self.core.shared.registry.admit_plan(&active, &steps)?;
+        PlanExecutor::new(Box::new(backend), active, publisher, spec, validated).run();
         Ok(id)
     }
 
@@ -195,11 +195,7 @@ impl ExecutionEngine {
     /// [`ExecutionError::PlanNotFound`] for an unknown id, [`ExecutionError::StillRunning`] for one
     /// that has not ended.
     pub async fn remove_plan(&self, id: Uuid) -> Result<()> {
-        match self.core.shared.registry.remove_plan(id) {
-            Ok(_) => Ok(()),
-            Err(RemovalError::Unknown) => Err(ExecutionError::PlanNotFound(id)),
-            Err(RemovalError::StillActive) => Err(ExecutionError::StillRunning(id)),
-        }
+        self.core.shared.registry.remove_plan(id).map(drop)
     }
 
     fn plan(&self, id: Uuid) -> Result<Arc<ActivePlan>> {

@@ -6,7 +6,6 @@ use uuid::Uuid;
 
 use super::{ExecutionEngine, ExecutionStdin};
 use crate::error::{ExecutionError, Result};
-use crate::store::ExecutionEntry;
 
 /// Bytes read from a reader at a time.
 const STDIN_CHUNK: usize = 64 * 1024;
@@ -99,11 +98,6 @@ impl ExecutionEngine {
     }
 
     fn stdin(&self, id: Uuid) -> Result<ExecutionStdin> {
-        match self.entry(id)? {
-            ExecutionEntry::Active(active) => Ok(ExecutionStdin::new(active)),
-            ExecutionEntry::Ended(record) => {
-                Err(ExecutionError::AlreadyEnded { id, status: record.status() })
-            }
-        }
+        self.active(id).map(ExecutionStdin::new)
     }
 }

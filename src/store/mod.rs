@@ -16,7 +16,5 @@ pub(crate) use info::{ExecutionInfo, RequestNotes};
 pub(crate) use outcome::Outcome;
 pub(crate) use plan::{ActivePlan, PlanInfo, StepRecord};
 pub(crate) use record::Record;
-pub(crate) use registry::{
-    ActiveEntries, AdmissionError, ExecutionEntry, Origin, Registry, RemovalError,
-};
+pub(crate) use registry::{ActiveEntries, ExecutionEntry, Origin, Registry};
 pub(crate) use retention::RetentionPolicy;

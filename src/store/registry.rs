@@ -10,7 +10,8 @@ use uuid::Uuid;
 use super::plan::ActivePlan;
 use super::record::Record;
 use super::retention::{EndedQueue, RetentionPolicy};
-use crate::admission::{AdmissionRequest, Admitted, ConcurrencyLimiter, Rejected};
+use crate::admission::{AdmissionRequest, Admitted, ConcurrencyLimiter};
+use crate::error::{ExecutionError, Result};
 
 /// Executions and plans by id; `E` is the type of an active execution, which the store does not
 /// know.
@@ -62,22 +63,6 @@ pub(crate) enum Origin<'a> {
     Step(&'a Arc<ActivePlan>),
 }
 
-/// Why an execution or a plan was not admitted.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum AdmissionError {
-    /// This id is taken.
-    Duplicate(Uuid),
-    Full(Rejected),
-    Closed,
-}
-
-/// Why an execution or a plan was not removed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RemovalError {
-    Unknown,
-    StillActive,
-}
-
 /// What was active when the registry was closed.
 #[derive(Debug)]
 pub(crate) struct ActiveEntries<E> {
@@ -117,15 +102,12 @@ impl<E> Registry<E> {
         active: &Arc<E>,
         origin: Origin<'_>,
         request: AdmissionRequest,
-    ) -> Result<Admitted, AdmissionError> {
-        let mut state = self.lock();
-        if state.closed {
-            return Err(AdmissionError::Closed);
-        }
+    ) -> Result<Admitted> {
+        let mut state = self.lock_open()?;
         if !state.is_available(id, origin) {
-            return Err(AdmissionError::Duplicate(id));
+            return Err(ExecutionError::DuplicateId(id));
         }
-        let admitted = self.permits.admit(request).map_err(AdmissionError::Full)?;
+        let admitted = self.permits.admit(request)?;
         state.slots.insert(id, Slot::ActiveExecution(Arc::clone(active)));
         state.active_executions += 1;
         Ok(admitted)
@@ -141,19 +123,12 @@ impl<E> Registry<E> {
 
     /// Registers a plan and reserves the ids of its steps, or refuses it and changes nothing. The
     /// ids must differ from each other.
-    pub(crate) fn admit_plan(
-        &self,
-        plan: &Arc<ActivePlan>,
-        steps: &[Uuid],
-    ) -> Result<(), AdmissionError> {
-        let mut state = self.lock();
-        if state.closed {
-            return Err(AdmissionError::Closed);
-        }
+    pub(crate) fn admit_plan(&self, plan: &Arc<ActivePlan>, steps: &[Uuid]) -> Result<()> {
+        let mut state = self.lock_open()?;
         let id = plan.info().id;
         // All are checked before one is taken, so that a refused plan leaves nothing behind.
         if let Some(taken) = steps.iter().chain([&id]).find(|id| state.slots.contains_key(id)) {
-            return Err(AdmissionError::Duplicate(*taken));
+            return Err(ExecutionError::DuplicateId(*taken));
         }
         state.slots.extend(steps.iter().map(|step| (*step, Slot::Reserved(Arc::clone(plan)))));
         state.slots.insert(id, Slot::ActivePlan(Arc::clone(plan)));
@@ -242,27 +217,27 @@ impl<E> Registry<E> {
     }
 
     /// Forgets an ended execution and returns its record.
-    pub(crate) fn remove(&self, id: Uuid) -> Result<Arc<Record>, RemovalError> {
+    pub(crate) fn remove(&self, id: Uuid) -> Result<Arc<Record>> {
         let mut state = self.lock();
         let number = match state.slots.get(&id) {
             Some(Slot::EndedExecution(number)) => *number,
-            Some(Slot::ActiveExecution(_)) => return Err(RemovalError::StillActive),
-            _ => return Err(RemovalError::Unknown),
+            Some(Slot::ActiveExecution(_)) => return Err(ExecutionError::StillRunning(id)),
+            _ => return Err(ExecutionError::NotFound(id)),
         };
         state.slots.remove(&id);
-        state.executions.remove(number).ok_or(RemovalError::Unknown)
+        state.executions.remove(number).ok_or(ExecutionError::NotFound(id))
     }
 
     /// Like [`remove`](Self::remove), for a plan.
-    pub(crate) fn remove_plan(&self, id: Uuid) -> Result<Arc<ActivePlan>, RemovalError> {
+    pub(crate) fn remove_plan(&self, id: Uuid) -> Result<Arc<ActivePlan>> {
         let mut state = self.lock();
         let number = match state.slots.get(&id) {
             Some(Slot::EndedPlan(number)) => *number,
-            Some(Slot::ActivePlan(_)) => return Err(RemovalError::StillActive),
-            _ => return Err(RemovalError::Unknown),
+            Some(Slot::ActivePlan(_)) => return Err(ExecutionError::StillRunning(id)),
+            _ => return Err(ExecutionError::PlanNotFound(id)),
         };
         state.slots.remove(&id);
-        state.plans.remove(number).ok_or(RemovalError::Unknown)
+        state.plans.remove(number).ok_or(ExecutionError::PlanNotFound(id))
     }
 
     /// Moves the endings of all that is remembered into the past.
@@ -276,6 +251,12 @@ impl<E> Registry<E> {
     pub(crate) fn oldest_ending(&self) -> Option<Instant> {
         let state = self.lock();
         [state.executions.oldest_ending(), state.plans.oldest_ending()].into_iter().flatten().min()
+    }
+
+    /// Locks the state for an admission.
+    fn lock_open(&self) -> Result<MutexGuard<'_, RegistryState<E>>> {
+        let state = self.lock();
+        if state.closed { Err(ExecutionError::ShuttingDown) } else { Ok(state) }
     }
 
     fn lock(&self) -> MutexGuard<'_, RegistryState<E>> {

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::admission::{AdmissionRequest, Admitted, ConcurrencyLimiter, GroupId, QueuePolicy};
+use crate::error::{ExecutionError, Result};
 use crate::output::{Journal, JournalLimits, JournalOwner, KeepPolicy};
 use crate::types::{Admission, ExecutionMetadata};
 
@@ -19,11 +20,7 @@ fn registry() -> TestRegistry {
     Registry::new(ConcurrencyLimiter::new(1000, Admission::Reject, Vec::new()))
 }
 
-fn admit(
-    registry: &TestRegistry,
-    id: Uuid,
-    origin: Origin<'_>,
-) -> Result<Admitted, AdmissionError> {
+fn admit(registry: &TestRegistry, id: Uuid, origin: Origin<'_>) -> Result<Admitted> {
     let request =
         AdmissionRequest { group: GroupId::NONE, priority: 0, policy: QueuePolicy::AsConfigured };
     registry.admit(id, &Arc::new(()), origin, request)
@@ -45,8 +42,8 @@ fn plan(id: Uuid, total: usize) -> Arc<ActivePlan> {
     Arc::new(ActivePlan::new(info, Arc::new(Journal::new(owner, "".into(), limits))))
 }
 
-fn duplicate<T>(id: Uuid) -> Result<T, AdmissionError> {
-    Err(AdmissionError::Duplicate(id))
+fn duplicate<T>(id: Uuid) -> Result<T> {
+    Err(ExecutionError::DuplicateId(id))
 }
 
 /// Races an execution against a plan that wants `id`, in turns with a head start for either.
@@ -134,9 +131,9 @@ fn a_closed_registry_reports_what_is_active_and_admits_nothing() {
     let ActiveEntries { executions, plans } = registry.close();
     assert_eq!(executions.len(), 1);
     assert!(plans.len() == 1 && Arc::ptr_eq(&plans[0], &active));
-    assert_eq!(registry.admit_plan(&late, &[]), Err(AdmissionError::Closed));
+    assert_eq!(registry.admit_plan(&late, &[]), Err(ExecutionError::ShuttingDown));
     let refused = admit(&registry, Uuid::new_v4(), Origin::Caller);
-    assert_eq!(refused.map(drop), Err(AdmissionError::Closed));
+    assert_eq!(refused.map(drop), Err(ExecutionError::ShuttingDown));
 }
 
 #[test]
@@ -148,13 +145,14 @@ fn an_ended_plan_can_be_removed_or_evicted_and_its_id_used_again() {
     for plan in &plans {
         registry.admit_plan(plan, &[]).unwrap();
         let still_active = registry.remove_plan(plan.info().id);
-        assert_eq!(still_active.map(drop), Err(RemovalError::StillActive));
+        assert_eq!(still_active.map(drop), Err(ExecutionError::StillRunning(plan.info().id)));
     }
     let evicted = registry.end_plan(&plans[0], Instant::now(), Some(retention));
     assert!(evicted.plans.is_empty());
     let evicted = registry.end_plan(&plans[1], Instant::now(), Some(retention));
     assert!(evicted.plans.len() == 1 && Arc::ptr_eq(&evicted.plans[0], &plans[0]));
-    assert_eq!(registry.remove_plan(ids[0]).map(drop), Err(RemovalError::Unknown));
+    let unknown = Err(ExecutionError::PlanNotFound(ids[0]));
+    assert_eq!(registry.remove_plan(ids[0]).map(drop), unknown);
     assert!(registry.remove_plan(ids[1]).is_ok());
     assert!(ids.iter().all(|id| admit(&registry, *id, Origin::Caller).is_ok()));
 }
