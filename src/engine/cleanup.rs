@@ -24,8 +24,8 @@ impl ExecutionEngine {
         evicted.executions.len()
     }
 
-    /// Moves the endings of ended executions and plans into the past, so that tests of retention need
-    /// not wait for their age.
+    /// Moves the endings of ended executions and plans into the past, so that tests of retention
+    /// need not wait for their age.
     #[doc(hidden)]
     pub fn age_ended(&self, by: Duration) {
         self.core.shared.registry.age_ended(by);

@@ -1,4 +1,5 @@
-//! The core that all clones of an engine share, and the start of an execution: prepare, admit, launch.
+//! The core that all clones of an engine share, and the start of an execution: prepare, admit,
+//! launch.
 
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -54,8 +55,8 @@ struct NewExecution {
 }
 
 impl EngineCore {
-    /// Starts an execution: it runs or is queued when this returns. A refused request leaves nothing
-    /// behind. What follows is described in [`crate::execution`].
+    /// Starts an execution: it runs or is queued when this returns. A refused request leaves
+    /// nothing behind. What follows is described in [`crate::execution`].
     pub(super) fn start(
         &self,
         request: &ExecutionRequest,

@@ -230,8 +230,8 @@ impl PlanBackend for EngineBackend {
         request: ExecutionRequest,
         options: &ExecutionOptions,
     ) -> Result<Arc<ActiveExecution>> {
-        // Starting a program blocks this worker for as long as `vfork` does. The executions on it go to
-        // another thread for that time.
+        // Starting a program blocks this worker for as long as `vfork` does. The executions on it
+        // go to another thread for that time.
         tokio::task::block_in_place(|| self.0.start(&request, options, Origin::Step(plan)))
     }
 

@@ -111,6 +111,7 @@ impl ExecutionOptions {
         output(output: OutputMode) => output = output;
 
         /// Sets [`partial_lines_after_ms`](Self::partial_lines_after_ms).
-        partial_lines_after(silence: Duration) => partial_lines_after_ms = Some(whole_millis(silence));
+        partial_lines_after(silence: Duration) =>
+            partial_lines_after_ms = Some(whole_millis(silence));
     }
 }

@@ -179,7 +179,8 @@ impl RetryPolicy {
         jitter(jitter: Jitter) => jitter = jitter;
 
         /// Sets [`retry_on`](Self::retry_on).
-        retry_on(endings: impl IntoIterator<Item = RetryOn>) => retry_on = endings.into_iter().collect();
+        retry_on(endings: impl IntoIterator<Item = RetryOn>) =>
+            retry_on = endings.into_iter().collect();
     }
 
     /// Returns `true` if an attempt with this ending may be followed by another one.
