@@ -285,11 +285,13 @@ impl ActiveExecution {
     }
 
     pub(crate) fn summary(&self) -> ExecutionSummary {
-        // It may have ended since it was looked up.
+        // The status before the record: it is terminal only when the record is there, so a summary
+        // with a terminal status always has an ending.
+        let status = self.status();
         if let Some(record) = self.record() {
             return record.summary();
         }
-        self.info.summary(self.status(), [self.waited(), self.run_start().elapsed()], None)
+        self.info.summary(status, [self.waited(), self.run_start().elapsed()], None)
     }
 
     fn with_state<T>(&self, f: impl FnOnce(&mut ExecutionState) -> T) -> T {
