@@ -9,7 +9,7 @@ fn root() -> &'static Path {
 }
 
 /// Returns all Markdown files of the project with their text.
-fn papers() -> Vec<(PathBuf, String)> {
+fn markdown_files() -> Vec<(PathBuf, String)> {
     let markdown = |dir: PathBuf| {
         let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
         entries.filter(|path| path.extension().is_some_and(|extension| extension == "md"))
@@ -67,9 +67,9 @@ fn guards_of_the_gotchas_exist() {
 #[test]
 fn docs_index_lists_every_page() {
     let contents = fs::read_to_string(root().join("docs/README.md")).unwrap();
-    for (paper, _) in papers() {
-        let name = paper.file_name().unwrap().to_str().unwrap();
-        let is_page = paper.parent().unwrap().ends_with("docs") && name != "README.md";
+    for (file, _) in markdown_files() {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let is_page = file.parent().unwrap().ends_with("docs") && name != "README.md";
         assert!(!is_page || contents.contains(&format!("]({name})")), "{name} is not listed");
     }
 }
@@ -114,17 +114,17 @@ fn docs_explain_exactly_the_error_codes() {
 #[test]
 fn docs_links_resolve() {
     let mut links = 0;
-    for (paper, text) in papers() {
+    for (file, text) in markdown_files() {
         for link in between(&text, "](", ")").filter(|link| !link.contains("://")) {
             links += 1;
             let (target, anchor) = link.split_once('#').unwrap_or((link, ""));
             let page = match target {
-                "" => paper.clone(),
-                _ => paper.parent().unwrap().join(target),
+                "" => file.clone(),
+                _ => file.parent().unwrap().join(target),
             };
-            assert!(page.exists(), "{}: there is no {target}", paper.display());
+            assert!(page.exists(), "{}: there is no {target}", file.display());
             let is_there = anchor.is_empty() || has_heading(&page, anchor);
-            assert!(is_there, "{}: there is no heading {link}", paper.display());
+            assert!(is_there, "{}: there is no heading {link}", file.display());
         }
     }
     assert!(links > 40, "only {links} links were found");
@@ -144,10 +144,12 @@ fn every_crate_has_the_licences() {
 
 #[test]
 fn rust_snippets_of_the_docs_are_doctests() {
+    // A macro there includes each page of a list as documentation.
     let library = fs::read_to_string(root().join("src/lib.rs")).unwrap();
-    for (paper, text) in papers() {
-        let name = paper.strip_prefix(root()).unwrap().display().to_string();
-        let is_run = library.contains(&format!("include_str!(\"../{name}\")"));
+    assert!(library.contains("#[doc = include_str!($path)]"));
+    for (file, text) in markdown_files() {
+        let name = file.strip_prefix(root()).unwrap().display().to_string();
+        let is_run = library.contains(&format!("\"../{name}\""));
         assert!(is_run || !text.contains("```rust\n"), "the snippets of {name} are not run");
     }
 }
