@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 use std::{io, mem, thread};
 
+use execution_engine_process::CoarseInstant;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use super::handler::{EventHandler, NoopEventHandler};
 use super::handler_queue::HandlerQueue;
 use crate::output::JournalOwner;
-use crate::time::CoarseInstant;
 
 /// Stuck calls of one handler at which it gets no more executions. Each holds a thread that nothing
 /// can free, so this bounds what a handler that blocks for ever costs.
@@ -51,7 +51,7 @@ impl HandlerPool {
             runtime: OnceLock::new(),
             threads,
             waiters: AtomicUsize::new(0),
-            last_call: CoarseInstant::new(),
+            last_call: CoarseInstant::now(),
             stall_limit,
         }
     }

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use execution_engine_process::CoarseInstant;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -20,7 +21,7 @@ use uuid::Uuid;
 use super::handler_pool::{HandlerPool, RegisteredHandler};
 use super::handler_state::{HandlerState, ThreadUse};
 use crate::output::{Journal, JournalCursor, JournalItem, JournalLines, JournalOwner, View};
-use crate::time::{self, CoarseInstant};
+use crate::time;
 use crate::types::{ExecutionEvent, OutputStream};
 
 /// Undelivered bytes of output at which the child is held back. More than a pipe holds, so that a
@@ -103,7 +104,7 @@ impl HandlerQueue {
             journal,
             pin,
             delivery: Mutex::new(delivery),
-            last_call: CoarseInstant::new(),
+            last_call: CoarseInstant::now(),
             room: Notify::new(),
         })
     }
@@ -218,7 +219,7 @@ impl HandlerQueue {
 
     /// Calls the handler until everything is delivered, or until it is the turn of other queues.
     fn deliver(self: &Arc<Self>, runtime: &Handle) {
-        let turn = CoarseInstant::new();
+        let turn = CoarseInstant::now();
         while let Some(call) = self.take() {
             // What was taken waits no more, so that the supervisor can read more meanwhile.
             if self.pin.is_some_and(|pin| self.journal.behind(pin) < RESUME_AT_BYTES) {

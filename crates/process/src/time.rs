@@ -1,32 +1,31 @@
 //! A clock that is cheap to read.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Moment of a monotonic clock that is exact to some milliseconds, and so cheap to read that every
-/// line of output can note it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct CoarseInstant(u64);
+/// Moment of a monotonic clock that can be shared and set anew. It is exact to some milliseconds,
+/// and so cheap that every line of output can note it.
+#[derive(Debug)]
+pub struct CoarseInstant(AtomicU64);
 
 impl CoarseInstant {
     /// Returns the current moment.
     pub fn now() -> Self {
-        Self(coarse_nanos())
+        Self(AtomicU64::new(coarse_nanos()))
     }
 
-    /// Returns the time that has passed since this moment.
-    pub fn elapsed(self) -> Duration {
-        Duration::from_nanos(coarse_nanos().saturating_sub(self.0))
+    /// Sets this to the current moment. Returns the time since it was set before.
+    pub fn note(&self) -> Duration {
+        let now = coarse_nanos();
+        // Not a swap: every line notes it, and a race between two of them is harmless.
+        let before = self.0.load(Ordering::Relaxed);
+        self.0.store(now, Ordering::Relaxed);
+        Duration::from_nanos(now.saturating_sub(before))
     }
 
-    /// Returns the nanoseconds since a fixed moment of this process or machine, for storing this in
-    /// an atomic.
-    pub fn as_nanos(self) -> u64 {
-        self.0
-    }
-
-    /// Restores a moment from [`as_nanos`](Self::as_nanos).
-    pub fn from_nanos(nanos: u64) -> Self {
-        Self(nanos)
+    /// Returns the time since it was set.
+    pub fn elapsed(&self) -> Duration {
+        Duration::from_nanos(coarse_nanos().saturating_sub(self.0.load(Ordering::Relaxed)))
     }
 }
 
