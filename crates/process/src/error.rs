@@ -1,11 +1,12 @@
 //! Errors of starting a child.
 
-use std::{fmt, io};
+use std::io;
 
 use crate::Level;
 
 /// Error of a child that could not be started. Nothing of it is left.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {source}", .stage.doing())]
 #[non_exhaustive]
 pub struct SpawnError {
     /// The step that failed.
@@ -101,30 +102,24 @@ pub fn is_transient_os_error(number: i32) -> bool {
     [libc::EAGAIN, libc::ENOMEM, libc::EMFILE, libc::ENFILE, libc::ETXTBSY].contains(&number)
 }
 
-impl fmt::Display for SpawnError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let doing = match self.stage {
-            SpawnStage::Input => "preparing its arguments",
-            SpawnStage::Pipe => "making its pipes",
-            SpawnStage::Process => "making its process",
-            SpawnStage::Containment => "containing it",
-            SpawnStage::Limits => "setting its limits",
-            SpawnStage::WorkingDirectory => "entering its working directory",
-            SpawnStage::Stdio => "giving it its standard streams",
-            SpawnStage::Exec => "executing it",
-        };
-        write!(f, "{doing}: {}", self.source)
-    }
-}
-
-impl std::error::Error for SpawnError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.source)
+impl SpawnStage {
+    fn doing(self) -> &'static str {
+        match self {
+            Self::Input => "preparing its arguments",
+            Self::Pipe => "making its pipes",
+            Self::Process => "making its process",
+            Self::Containment => "containing it",
+            Self::Limits => "setting its limits",
+            Self::WorkingDirectory => "entering its working directory",
+            Self::Stdio => "giving it its standard streams",
+            Self::Exec => "executing it",
+        }
     }
 }
 
 /// Containment level that this host does not offer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{level} is not available on this host: {reason}")]
 #[non_exhaustive]
 pub struct LevelUnavailable {
     /// The level.
@@ -132,14 +127,6 @@ pub struct LevelUnavailable {
     /// Why not.
     pub reason: String,
 }
-
-impl fmt::Display for LevelUnavailable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is not available on this host: {}", self.level, self.reason)
-    }
-}
-
-impl std::error::Error for LevelUnavailable {}
 
 #[cfg(test)]
 mod tests {

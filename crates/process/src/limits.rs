@@ -1,7 +1,5 @@
 //! Limits of what a child may use.
 
-use std::fmt;
-
 /// Limits of what a child may use. `None` leaves a limit as the host has it.
 ///
 /// Most are resource limits, which each process of the tree has for itself; the last two bound the
@@ -41,7 +39,8 @@ pub struct Limits {
     pub tree_processes: Option<u64>,
 }
 
-macro_rules! setters {
+/// Defines what has to name each of the limits.
+macro_rules! methods {
     ($($field:ident: $type:ty,)*) => {
         $(
             #[doc = concat!("Sets [`", stringify!($field), "`](field@Self::",
@@ -52,11 +51,18 @@ macro_rules! setters {
                 self
             }
         )*
+
+        /// Returns the name of the first limit that is set.
+        pub(crate) fn first(&self) -> Option<&'static str> {
+            [$((stringify!($field), self.$field.is_some())),*]
+                .into_iter()
+                .find_map(|(name, is_set)| is_set.then_some(name))
+        }
     };
 }
 
 impl Limits {
-    setters! {
+    methods! {
         cpu_seconds: u64,
         address_space_bytes: u64,
         open_files: u64,
@@ -71,12 +77,13 @@ impl Limits {
 
     /// Returns `true` if nothing is limited.
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        self.first().is_none()
     }
 }
 
 /// Limit that this host cannot enforce.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("limit {field}: {reason}")]
 #[non_exhaustive]
 pub struct LimitUnavailable {
     /// The field of [`Limits`].
@@ -84,11 +91,3 @@ pub struct LimitUnavailable {
     /// Why not, and what to do.
     pub reason: String,
 }
-
-impl fmt::Display for LimitUnavailable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "limit {}: {}", self.field, self.reason)
-    }
-}
-
-impl std::error::Error for LimitUnavailable {}

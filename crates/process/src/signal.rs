@@ -120,9 +120,7 @@ impl fmt::Display for Signal {
 
 #[cfg(feature = "serde")]
 mod serde_form {
-    use std::fmt;
-
-    use serde::de::{self, Deserialize, Deserializer, IntoDeserializer as _, Visitor};
+    use serde::de::{Deserialize, Deserializer, IntoDeserializer as _};
     use serde::ser::{Serialize, Serializer};
 
     use super::Signal;
@@ -131,46 +129,25 @@ mod serde_form {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
             match self {
                 Self::Other(number) => serializer.serialize_i32(*number),
-                // A format that does not describe itself cannot distinguish a name from a number.
-                named if !serializer.is_human_readable() => {
-                    serializer.serialize_i32(named.number())
-                }
                 named => Self::serialize(named, serializer),
             }
         }
     }
 
-    impl<'de> Deserialize<'de> for Signal {
-        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            if deserializer.is_human_readable() {
-                deserializer.deserialize_any(NameOrNumber)
-            } else {
-                i32::deserialize(deserializer).map(Self::from_number)
-            }
-        }
+    #[derive(serde::Deserialize)]
+    #[serde(untagged, expecting = "expected the name of a signal or its number")]
+    enum NameOrNumber {
+        Name(String),
+        Number(i32),
     }
 
-    struct NameOrNumber;
-
-    impl Visitor<'_> for NameOrNumber {
-        type Value = Signal;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("the name of a signal or its number")
-        }
-
-        fn visit_str<E: de::Error>(self, name: &str) -> Result<Signal, E> {
-            Signal::deserialize(name.into_deserializer())
-        }
-
-        fn visit_i64<E: de::Error>(self, number: i64) -> Result<Signal, E> {
-            let number = i32::try_from(number).map_err(E::custom)?;
-            Ok(Signal::from_number(number))
-        }
-
-        fn visit_u64<E: de::Error>(self, number: u64) -> Result<Signal, E> {
-            let number = i32::try_from(number).map_err(E::custom)?;
-            Ok(Signal::from_number(number))
+    impl<'de> Deserialize<'de> for Signal {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            match NameOrNumber::deserialize(deserializer)? {
+                // By the derived function, whose error lists the names.
+                NameOrNumber::Name(name) => Self::deserialize(name.into_deserializer()),
+                NameOrNumber::Number(number) => Ok(Self::from_number(number)),
+            }
         }
     }
 }
@@ -190,34 +167,13 @@ pub fn hold_broken_pipe_signals() {
 /// assert_eq!(execution_engine_process::signal_name(9), "SIGKILL");
 /// ```
 pub fn signal_name(number: i32) -> Cow<'static, str> {
-    const NAMES: [(i32, &str); 27] = [
-        (libc::SIGABRT, "SIGABRT"),
-        (libc::SIGALRM, "SIGALRM"),
-        (libc::SIGBUS, "SIGBUS"),
-        (libc::SIGCHLD, "SIGCHLD"),
-        (libc::SIGCONT, "SIGCONT"),
-        (libc::SIGFPE, "SIGFPE"),
-        (libc::SIGHUP, "SIGHUP"),
-        (libc::SIGILL, "SIGILL"),
-        (libc::SIGINT, "SIGINT"),
-        (libc::SIGIO, "SIGIO"),
-        (libc::SIGKILL, "SIGKILL"),
-        (libc::SIGPIPE, "SIGPIPE"),
-        (libc::SIGPROF, "SIGPROF"),
-        (libc::SIGQUIT, "SIGQUIT"),
-        (libc::SIGSEGV, "SIGSEGV"),
-        (libc::SIGSTOP, "SIGSTOP"),
-        (libc::SIGSYS, "SIGSYS"),
-        (libc::SIGTERM, "SIGTERM"),
-        (libc::SIGTRAP, "SIGTRAP"),
-        (libc::SIGTSTP, "SIGTSTP"),
-        (libc::SIGTTIN, "SIGTTIN"),
-        (libc::SIGTTOU, "SIGTTOU"),
-        (libc::SIGUSR1, "SIGUSR1"),
-        (libc::SIGUSR2, "SIGUSR2"),
-        (libc::SIGVTALRM, "SIGVTALRM"),
-        (libc::SIGXCPU, "SIGXCPU"),
-        (libc::SIGXFSZ, "SIGXFSZ"),
+    macro_rules! named {
+        ($($name:ident),*) => { [$((libc::$name, stringify!($name))),*] };
+    }
+    const NAMES: [(i32, &str); 27] = named![
+        SIGABRT, SIGALRM, SIGBUS, SIGCHLD, SIGCONT, SIGFPE, SIGHUP, SIGILL, SIGINT, SIGIO, SIGKILL,
+        SIGPIPE, SIGPROF, SIGQUIT, SIGSEGV, SIGSTOP, SIGSYS, SIGTERM, SIGTRAP, SIGTSTP, SIGTTIN,
+        SIGTTOU, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU, SIGXFSZ
     ];
     match NAMES.iter().find(|(known, _)| *known == number) {
         Some((_, name)) => Cow::Borrowed(name),

@@ -8,9 +8,9 @@ pub mod unix;
 pub mod windows;
 
 use std::ffi::OsStr;
+use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::{fmt, fs};
 
 use crate::files;
 
@@ -49,50 +49,32 @@ pub enum Candidate {
 }
 
 /// Why a program was not found.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LookupError {
     /// No file of this name is there.
+    #[error("the program was not found")]
     NotFound,
     /// The best match may not be executed.
+    #[error("no permission for {}", .path.display())]
     NotExecutable {
         /// The match.
         path: PathBuf,
     },
     /// The path names a directory.
+    #[error("{} is a directory, not a program", .path.display())]
     IsDirectory {
         /// The path.
         path: PathBuf,
     },
     /// The path could not be examined.
+    #[error("{}: {source}", .path.display())]
     Inaccessible {
         /// The path.
         path: PathBuf,
         /// The system's error.
         source: io::Error,
     },
-}
-
-impl fmt::Display for LookupError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotFound => f.write_str("the program was not found"),
-            Self::NotExecutable { path } => write!(f, "no permission for {}", path.display()),
-            Self::IsDirectory { path } => {
-                write!(f, "{} is a directory, not a program", path.display())
-            }
-            Self::Inaccessible { path, source } => write!(f, "{}: {source}", path.display()),
-        }
-    }
-}
-
-impl std::error::Error for LookupError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Inaccessible { source, .. } => Some(source),
-            _ => None,
-        }
-    }
 }
 
 impl SearchPath<'_> {

@@ -87,25 +87,16 @@ fn join(dir: &str, name: &str) -> String {
 }
 
 /// Why arguments cannot be made into a command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum QuoteError {
     /// An argument has a NUL character, or the name of the program a quote.
+    #[error("an argument cannot be written on a command line")]
     Unquotable,
     /// The line has more than 32,766 UTF-16 units.
+    #[error("the command line is longer than 32,766 UTF-16 units")]
     TooLong,
 }
-
-impl fmt::Display for QuoteError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Unquotable => "an argument cannot be written on a command line",
-            Self::TooLong => "the command line is longer than 32,766 UTF-16 units",
-        })
-    }
-}
-
-impl std::error::Error for QuoteError {}
 
 /// Writes arguments as the one line that a program is given, so that `CommandLineToArgvW` and the C
 /// runtime read the same arguments from it.

@@ -22,23 +22,11 @@ pub(super) struct Resources {
 
 impl Resources {
     pub(super) fn of(limits: &Limits) -> Self {
-        let both = |limit: Option<u64>| limit.map(|limit| (limit, limit));
-        let limit = |resource, bounds: Option<(u64, u64)>| {
-            let (current, maximum) = bounds?;
-            Some((resource, Rlimit { current: Some(current), maximum: Some(maximum) }))
-        };
-        // SIGXCPU comes at the first bound and can be distinguished from a kill, which comes at the
-        // second.
-        let cpu = limits.cpu_seconds.map(|seconds| (seconds, seconds.saturating_add(1)));
         Self {
-            limits: [
-                limit(Resource::Cpu, cpu),
-                limit(Resource::As, both(limits.address_space_bytes)),
-                limit(Resource::Nofile, both(limits.open_files)),
-                limit(Resource::Fsize, both(limits.file_size_bytes)),
-                limit(Resource::Nproc, both(limits.processes)),
-                limit(Resource::Core, both(limits.core_bytes)),
-            ],
+            limits: bounds(limits).map(|(_, resource, bound)| {
+                let (current, maximum) = (bound?, hard_limit(resource, bound?));
+                Some((resource, Rlimit { current: Some(current), maximum: Some(maximum) }))
+            }),
             nice: limits.nice,
             umask: limits.umask.map(Mode::from_raw_mode),
         }
@@ -66,6 +54,24 @@ impl Resources {
     }
 }
 
+/// Returns the resource limits by the names of their fields.
+fn bounds(limits: &Limits) -> [(&'static str, Resource, Option<u64>); 6] {
+    [
+        ("cpu_seconds", Resource::Cpu, limits.cpu_seconds),
+        ("address_space_bytes", Resource::As, limits.address_space_bytes),
+        ("open_files", Resource::Nofile, limits.open_files),
+        ("file_size_bytes", Resource::Fsize, limits.file_size_bytes),
+        ("processes", Resource::Nproc, limits.processes),
+        ("core_bytes", Resource::Core, limits.core_bytes),
+    ]
+}
+
+/// Returns the hard limit for a bound. That of CPU time is a second higher: SIGXCPU comes at the
+/// soft limit and can be distinguished from the kill, which comes at the hard one.
+fn hard_limit(resource: Resource, bound: u64) -> u64 {
+    if resource == Resource::Cpu { bound.saturating_add(1) } else { bound }
+}
+
 /// Checks that the values make sense, and that the kernel lets this host set them.
 pub(super) fn check(limits: &Limits) -> Result<(), LimitUnavailable> {
     check_values(limits)?;
@@ -76,16 +82,8 @@ pub(super) fn check(limits: &Limits) -> Result<(), LimitUnavailable> {
         let reason = format!("this host may not go below its own nice value, {}", own_nice());
         return Err(LimitUnavailable { field: "nice", reason });
     }
-    // The second bound of CPU time is one second higher.
-    let cpu_seconds = limits.cpu_seconds.map(|seconds| seconds.saturating_add(1));
-    for (field, resource, requested) in [
-        ("cpu_seconds", Resource::Cpu, cpu_seconds),
-        ("address_space_bytes", Resource::As, limits.address_space_bytes),
-        ("open_files", Resource::Nofile, limits.open_files),
-        ("file_size_bytes", Resource::Fsize, limits.file_size_bytes),
-        ("processes", Resource::Nproc, limits.processes),
-        ("core_bytes", Resource::Core, limits.core_bytes),
-    ] {
+    for (field, resource, bound) in bounds(limits) {
+        let requested = bound.map(|bound| hard_limit(resource, bound));
         let highest = highest(resource);
         if let Some(requested) = requested
             && requested > highest

@@ -50,25 +50,9 @@ impl Containment {
     /// Refuses all limits: `posix_spawn` sets none, and what could set them would copy the host's
     /// memory for each child.
     pub(crate) fn check(&self, limits: &Limits) -> Result<(), LimitUnavailable> {
-        let asked = [
-            ("cpu_seconds", limits.cpu_seconds.is_some()),
-            ("address_space_bytes", limits.address_space_bytes.is_some()),
-            ("open_files", limits.open_files.is_some()),
-            ("file_size_bytes", limits.file_size_bytes.is_some()),
-            ("processes", limits.processes.is_some()),
-            ("core_bytes", limits.core_bytes.is_some()),
-            ("nice", limits.nice.is_some()),
-            ("umask", limits.umask.is_some()),
-            ("tree_memory_bytes", limits.tree_memory_bytes.is_some()),
-            ("tree_processes", limits.tree_processes.is_some()),
-        ];
-        match asked.into_iter().find(|(_, is_asked)| *is_asked) {
-            None => Ok(()),
-            Some((field, _)) => Err(LimitUnavailable {
-                field,
-                reason: "only Linux can set it; set it in the command, or leave it out".to_string(),
-            }),
-        }
+        let Some(field) = limits.first() else { return Ok(()) };
+        let reason = "only Linux can set it; set it in the command, or leave it out".to_string();
+        Err(LimitUnavailable { field, reason })
     }
 
     /// Starts a program in a process group of its own, in the session of the host: not all systems
