@@ -10,7 +10,7 @@
 //! | process tree | `linux/descendants.rs`: the process group, and each descendant that is found |
 //! | process group | `linux/group.rs`, `unix/group.rs`: the process group |
 //! | any, when the task is lost | `Child::drop` |
-//! | any, when the host dies | the sentinel's script, `linux/sentinel` and `unix/sentinel.sh` |
+//! | any, when the host dies | the host guard's script, process `sys/host_guard/` |
 
 use std::pin::pin;
 use std::time::{Duration, Instant};

@@ -40,9 +40,9 @@ impl fmt::Display for Level {
 
 /// Containment that the children of one owner share. Cheap to clone.
 ///
-/// With the first child it starts a sentinel: a small process in a session of its own that waits
+/// With the first child it starts a host guard: a small process in a session of its own that waits
 /// for this process to end, by whatever cause, and then kills what is left of the children. The
-/// sentinel ends when the last clone and the last child are dropped.
+/// host guard ends when the last clone and the last child are dropped.
 #[derive(Debug, Clone)]
 pub struct Containment {
     inner: Arc<sys::Containment>,

@@ -48,8 +48,8 @@
 //! and wait with `Tree::changed` until it is empty, then reap.
 //!
 //! **Host death.** A host that was killed cannot stop anything. So each [`Containment`] has a
-//! sentinel: a shell in a session of its own that reads from a pipe whose other end only the host
-//! has. When that end closes, by whatever cause, the sentinel kills the control group, or the
+//! host guard: a shell in a session of its own that reads from a pipe whose other end only the host
+//! has. When that end closes, by whatever cause, the guard kills the control group, or the
 //! processes of a list that the host keeps in memory shared with it.
 //!
 //! # Platform differences
@@ -70,7 +70,7 @@
 //!   [`Child::signal`] counts one for all.
 //! - [`Child::cpu_time`] and [`Child::tree_usage`] return `None`.
 //! - All [`Limits`] are refused.
-//! - The host reports a child to the sentinel a moment after its start. A host that is killed in
+//! - The host reports a child to the host guard a moment after its start. A host that is killed in
 //!   that moment leaves the child behind, as it does processes that have left their group.
 //! - A host that is process 1 has to reap the zombies of orphans itself.
 //!

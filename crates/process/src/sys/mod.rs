@@ -19,16 +19,16 @@
 //! child is started suspended, put into the job, and only then resumed, so that no descendant is
 //! created outside. `signal` with `Kill` is `TerminateJobObject`; `tree` reads
 //! `JobObjectBasicProcessIdList`, and an empty list is proof. `KILL_ON_JOB_CLOSE` takes the place
-//! of the sentinel, because the system closes the host's handle however the host ends; `leave`
+//! of the host guard, because the system closes the host's handle however the host ends; `leave`
 //! removes that flag. Limits of memory and processes are those of the job. The descriptors of this
 //! crate's interface would become handles there, and polite signals would need a meaning: there is
 //! no SIGTERM.
 
 mod common;
 mod exec_image;
+mod host_guard;
 mod pipes;
 mod rusage;
-mod sentinel;
 
 pub(crate) use common::hold_broken_pipe_signals;
 

@@ -6,7 +6,7 @@ mod clone;
 mod descendants;
 mod env_marker;
 mod group;
-mod host_death;
+mod host_guard;
 mod leader;
 mod orphans;
 mod pid_list;
@@ -14,7 +14,6 @@ mod proc;
 mod process;
 mod reaper;
 mod resources;
-mod sentinel;
 mod signals;
 mod stack;
 
@@ -28,8 +27,7 @@ use cgroup::{CgroupEntry, CgroupLease, ParentCgroup};
 use child_setup::{ChildSetup, Isolation};
 use clone::Placement;
 use descendants::DescendantTracker;
-use host_death::HostGuard;
-use pid_list::PidSlot;
+use pid_list::{PidList, PidSlot};
 use process::Tracker;
 use resources::Resources;
 
@@ -55,13 +53,13 @@ pub(crate) fn available(level: Level) -> Result<(), String> {
 #[derive(Debug)]
 pub(crate) struct Containment {
     level: Level,
-    host_guard: Shared<HostGuard>,
+    pids: Shared<PidList>,
     parent: Shared<ParentCgroup>,
 }
 
 impl Containment {
     pub(crate) fn new(level: Level) -> Self {
-        Self { level, host_guard: Shared::new(), parent: Shared::new() }
+        Self { level, pids: Shared::new(), parent: Shared::new() }
     }
 
     pub(crate) fn level(&self) -> Level {
@@ -103,11 +101,11 @@ impl Containment {
 
     /// Starts a child that the host's death ends by the list of process ids and by its marker.
     fn spawn_listed(&self, launch: &Launch, ends: &ChildEnds) -> Result<Process, SpawnError> {
-        let guard = self.host_guard.get_or_make(HostGuard::new).map_err(uncontained)?;
-        let marker = guard.marker().next(launch.leftovers);
+        let pids = self.pids.get_or_make(PidList::new).map_err(uncontained)?;
+        let marker = pids.next_marker(launch.leftovers);
         let image = ExecImage::new(launch, Some((env_marker::VARIABLE, &marker)))?;
         // The child writes its id itself, so it is listed before its program runs.
-        let slot = PidSlot::new(guard);
+        let slot = PidSlot::new(pids);
         let mut setup = ChildSetup::new(&image, ends.raw(), Isolation::Session);
         setup.limit(Resources::of(&launch.limits));
         if let Some(target) = slot.target() {

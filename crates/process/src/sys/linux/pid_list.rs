@@ -1,4 +1,5 @@
-//! List of the children that must not outlive the host, in memory that the sentinel shares.
+//! List of the children that must not outlive a host without control groups, in memory that the
+//! host guard shares.
 //!
 //! Each child has a line of fixed width with its process id, or blanks. It writes the id itself
 //! before its program runs, so a host that is killed in between leaves no child that is not listed.
@@ -11,20 +12,27 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
-use super::host_death::HostGuard;
+use super::env_marker::EnvMarker;
+use super::host_guard::HostGuard;
+use super::proc;
+use crate::Leftovers;
 
 /// Length of a line: a process id of up to 10 digits and a newline.
 pub(super) const LINE: usize = 11;
 const BLANK: [u8; LINE] = *b"          \n";
 
-/// Shared file with one line for each child.
+/// Shared file with one line for each child of a containment, and the guard that reads it when the
+/// host dies.
 #[derive(Debug)]
 pub(super) struct PidList {
     file: OwnedFd,
     lines: Mutex<LineTable>,
+    /// Marks the children, so that the guard also finds what they have started.
+    marker: EnvMarker,
     /// Lines that this host may write. Its limit of file sizes is in force for files in memory,
     /// too, and a write beyond it ends the host with SIGXFSZ.
     max_lines: u64,
+    _guard: Option<HostGuard>,
 }
 
 #[derive(Debug, Default)]
@@ -36,7 +44,7 @@ struct LineTable {
 /// Line of one child; blank again when this is dropped.
 #[derive(Debug)]
 pub(super) struct PidSlot {
-    guard: Arc<HostGuard>,
+    list: Arc<PidList>,
     /// `None` once it is given back, and where there is no room: the marker must do then.
     line: Option<u32>,
 }
@@ -51,16 +59,21 @@ impl PidList {
                  killed, children that have cleared their environment live on"
             );
         }
-        Ok(Self { file, lines: Mutex::default(), max_lines })
+        let marker = EnvMarker::new();
+        // Numbers in the /proc of another process namespace mean other processes.
+        let searched = proc::check().map_or_else(|_| String::new(), |()| marker.bound_prefix());
+        let guard = HostGuard::of_pid_list(file.as_fd(), &searched)?;
+        Ok(Self { file, lines: Mutex::default(), marker, max_lines, _guard: guard })
     }
 
-    pub(super) fn fd(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
+    /// Returns the marker of the next child.
+    pub(super) fn next_marker(&self, leftovers: Leftovers) -> String {
+        self.marker.next(leftovers)
     }
 
     fn take(&self) -> Option<u32> {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        // The sentinel reads all lines, so the list must not grow with each child.
+        // The guard reads all lines, so the list must not grow with each child.
         if let Some(line) = lines.free.pop() {
             return Some(line);
         }
@@ -79,20 +92,20 @@ impl PidList {
 }
 
 impl PidSlot {
-    pub(super) fn new(guard: Arc<HostGuard>) -> Self {
-        let line = guard.pids().take();
-        Self { guard, line }
+    pub(super) fn new(list: Arc<PidList>) -> Self {
+        let line = list.take();
+        Self { list, line }
     }
 
     /// Returns the file and the offset that the child writes its id to.
     pub(super) fn target(&self) -> Option<(BorrowedFd<'_>, u64)> {
-        Some((self.guard.pids().fd(), offset(self.line?)))
+        Some((self.list.file.as_fd(), offset(self.line?)))
     }
 
     /// Removes the id, which the system may soon give to another process.
     pub(super) fn clear(&mut self) {
         if let Some(line) = self.line.take() {
-            self.guard.pids().give_back(line);
+            self.list.give_back(line);
         }
     }
 }

@@ -149,7 +149,7 @@ impl Process {
     }
 
     pub(crate) fn leave(&mut self) -> io::Result<()> {
-        debug_assert_eq!(self.leftovers, Leftovers::Leave, "the sentinel would kill the tree");
+        debug_assert_eq!(self.leftovers, Leftovers::Leave, "the host guard would kill the tree");
         if orphans::come_to_us() {
             let pids = self.tree()?.members.into_iter().map(|member| member.pid.cast_signed());
             orphans::adopt(pids.filter_map(|pid| Stat::of(pid).ok()?));

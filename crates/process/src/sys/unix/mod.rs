@@ -1,10 +1,9 @@
 //! Any Unix: a process group for each child, started with `posix_spawn`.
 
 mod group;
-mod host_death;
+mod host_guard;
 mod leader;
 mod process;
-mod sentinel;
 mod spawn;
 mod waiter;
 
@@ -12,7 +11,7 @@ use std::io;
 
 pub(crate) use process::Process;
 
-use host_death::{HostGuard, ListedGroup};
+use host_guard::{HostGuard, ListedGroup};
 use leader::Leader;
 use waiter::WaiterThread;
 
@@ -35,7 +34,7 @@ pub(crate) fn available(level: Level) -> Result<(), String> {
 #[derive(Debug)]
 pub(crate) struct Containment {
     level: Level,
-    host_guard: Shared<HostGuard>,
+    host_guard: Shared<Option<HostGuard>>,
 }
 
 impl Containment {
@@ -64,7 +63,7 @@ impl Containment {
         let (host, child) = pipes::open(launch)?;
         let guard = self
             .host_guard
-            .get_or_make(HostGuard::new)
+            .get_or_make(HostGuard::start)
             .map_err(|error| SpawnError::new(SpawnStage::Containment, error))?;
         // Before the child: a start that is refused after the program runs could not be retried.
         let waiter =

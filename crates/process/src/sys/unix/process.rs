@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::group;
-use super::host_death::ListedGroup;
+use super::host_guard::ListedGroup;
 use super::leader::Leader;
 use crate::{Exit, Launch, Leftovers, Reaped, Signal, Tree, TreeUsage};
 
@@ -16,7 +16,7 @@ pub(crate) struct Process {
     leader: Leader,
     /// Name of the program's file; the system does not report the process's own name.
     name: String,
-    /// Keeps the group on the sentinel's list. Dropped when the group is empty.
+    /// Keeps the group on the host guard's list. Dropped when the group is empty.
     listed: Option<ListedGroup>,
     leftovers: Leftovers,
     state: GroupState,

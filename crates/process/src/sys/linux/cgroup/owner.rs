@@ -1,5 +1,5 @@
 //! The name of a containment's group, which says whose it is, and the removal of groups whose owner
-//! has died together with its sentinel.
+//! has died together with its guard.
 
 use std::io;
 use std::path::Path;
@@ -25,7 +25,7 @@ fn pid_namespace() -> u64 {
     std::fs::metadata("/proc/self/ns/pid").map_or(0, |namespace| namespace.ino())
 }
 
-/// Removes the groups of hosts that have died together with their sentinel.
+/// Removes the groups of hosts that have died together with their guard.
 pub(super) fn sweep(host_group: &Path) {
     let namespace = pid_namespace();
     let Ok(entries) = std::fs::read_dir(host_group) else { return };

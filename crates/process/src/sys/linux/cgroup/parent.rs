@@ -13,9 +13,8 @@ use super::group::{Cgroup, CpuTimes};
 use super::{kill_all, mount, open, owner, remove};
 use crate::Limits;
 use crate::limits::LimitUnavailable;
+use crate::sys::linux::host_guard::HostGuard;
 use crate::sys::linux::reaper;
-use crate::sys::linux::sentinel::Sentinel;
-use crate::sys::sentinel::or_warn;
 
 /// Number of empty groups that stay open for the next children. When many run, new children take
 /// the groups of those that have just ended; few are idle at a time.
@@ -45,7 +44,7 @@ pub(in crate::sys::linux) struct ParentCgroup {
     /// The groups with limits have their controllers.
     has_controllers: Mutex<bool>,
     /// Kills the group when this process dies. Dropped after the group is removed.
-    _sentinel: Option<Sentinel>,
+    _guard: Option<HostGuard>,
 }
 
 impl ParentCgroup {
@@ -65,7 +64,7 @@ impl ParentCgroup {
 
     fn fill(dir: PathBuf) -> io::Result<Self> {
         std::fs::create_dir(dir.join(PLAIN))?;
-        let sentinel = Sentinel::of_cgroup(&dir);
+        let guard = HostGuard::of_cgroup(&dir)?;
         let events = Some(open(&dir, "cgroup.events", OFlags::RDONLY)?);
         Ok(Self {
             dir,
@@ -73,7 +72,7 @@ impl ParentCgroup {
             next: AtomicU32::new(0),
             idle: Mutex::default(),
             has_controllers: Mutex::default(),
-            _sentinel: or_warn(sentinel)?,
+            _guard: guard,
         })
     }
 
@@ -173,7 +172,7 @@ impl Drop for ParentCgroup {
         if remove(&self.dir).is_ok() {
             return;
         }
-        // A process is still exiting. The sentinel kills and removes the group, too, if this
+        // A process is still exiting. The host guard kills and removes the group, too, if this
         // process exits.
         kill_all(&self.dir);
         if let Some(events) = self.events.take() {

@@ -1,4 +1,4 @@
-//! Starts the sentinel like any child and drops it with the containment that owns it.
+//! Starts the host guard like any child and drops it with the containment that owns it.
 //!
 //! It leads a session of its own and holds none of the host's descriptors.
 
@@ -14,41 +14,43 @@ use super::clone::{self, Placement};
 use super::orphans::{self, OrphanFilter};
 use super::reaper;
 use crate::sys::exec_image::ExecImage;
+use crate::sys::host_guard::{self, END_CGROUP, END_GROUPS};
 use crate::sys::pipes;
-use crate::sys::sentinel::{self, END_CGROUP, END_GROUPS};
 
-/// Sentinel of one containment. It ends when this is dropped.
+/// Host guard of one containment. It ends when this is dropped.
 #[derive(Debug)]
-pub(super) struct Sentinel {
+pub(super) struct HostGuard {
     /// Taken by the drop.
     lifeline: Option<OwnedFd>,
     session: Pid,
 }
 
-impl Drop for Sentinel {
+impl Drop for HostGuard {
     fn drop(&mut self) {
         drop(self.lifeline.take());
-        // A host that inherits orphans has the sentinel's zombie.
+        // A host that inherits orphans has the guard's zombie.
         if orphans::come_to_us() {
             reaper::collect(OrphanFilter::of(self.session));
         }
     }
 }
 
-impl Sentinel {
-    /// Starts the sentinel of a control group.
-    pub(super) fn of_cgroup(dir: &Path) -> io::Result<Self> {
-        Self::start(END_CGROUP, dir.as_os_str(), pipes::dev_null()?)
+impl HostGuard {
+    /// Starts the guard of a control group. `None` where it cannot be started.
+    pub(super) fn of_cgroup(dir: &Path) -> io::Result<Option<Self>> {
+        let start = |null| Self::start(END_CGROUP, dir.as_os_str(), null);
+        host_guard::or_warn(pipes::dev_null().and_then(start))
     }
 
-    /// Starts the sentinel of the processes on a list and those with a marker.
-    pub(super) fn of_pid_list(list: BorrowedFd<'_>, marker: &str) -> io::Result<Self> {
-        Self::start(END_GROUPS, marker.as_ref(), list)
+    /// Starts the guard of the processes on a list and those with a marker. `None` where it cannot
+    /// be started.
+    pub(super) fn of_pid_list(list: BorrowedFd<'_>, marker: &str) -> io::Result<Option<Self>> {
+        host_guard::or_warn(Self::start(END_GROUPS, marker.as_ref(), list))
     }
 
     fn start(script: &str, argument: &OsStr, list: BorrowedFd<'_>) -> io::Result<Self> {
         let mut session = None;
-        let (_, lifeline) = sentinel::start(script, argument, list, |launch, stdio| {
+        let (_, lifeline) = host_guard::start(script, argument, list, |launch, stdio| {
             let image = ExecImage::new(launch, None).map_err(|error| error.source)?;
             let setup = ChildSetup::new(&image, stdio, Isolation::Session);
             let shell = clone::start(setup, Placement::Inherit).map_err(|error| error.source)?;

@@ -1,4 +1,4 @@
-//! The sentinel: a small process that outlives the host by a moment and kills what the host has
+//! The host guard: a small process that outlives the host by a moment and kills what the host has
 //! left.
 //!
 //! It is a shell that reads from a pipe whose writing end only the host holds (the lifeline).
@@ -17,15 +17,15 @@ use crate::{Exit, Launch};
 
 /// Kills the control group `$1` and removes it.
 #[cfg(all(target_os = "linux", not(execution_engine_portable)))]
-pub(super) const END_CGROUP: &str = include_str!("sentinel/end_cgroup.sh");
+pub(super) const END_CGROUP: &str = include_str!("host_guard/end_cgroup.sh");
 /// Kills the listed process groups, their descendants, and the processes with the marker `$1`.
-pub(super) const END_GROUPS: &str = include_str!("sentinel/end_groups.sh");
+pub(super) const END_GROUPS: &str = include_str!("host_guard/end_groups.sh");
 
-/// Starts a sentinel with `run`, which executes a launch with three descriptors and returns how
+/// Starts a host guard with `run`, which executes a launch with three descriptors and returns how
 /// that process exited. The script reads the lifeline as descriptor 3 and `list` as descriptor 4.
 /// Returns the reading and the writing end of the lifeline.
 ///
-/// The first shell forks once and exits, so that init inherits the sentinel, and the host has no
+/// The first shell forks once and exits, so that init inherits the guard, and the host has no
 /// child that it does not know of.
 pub(super) fn start(
     script: &str,
@@ -53,7 +53,7 @@ pub(super) fn start(
     }
 }
 
-/// Returns the PATH for a sentinel's tools; some systems have them in places of their own.
+/// Returns the PATH for the guard's tools; some systems have them in places of their own.
 fn search_path() -> OsString {
     let mut path = OsString::from("/usr/bin:/bin");
     if let Some(own) = std::env::var_os("PATH") {
@@ -66,12 +66,12 @@ fn search_path() -> OsString {
 /// Replaces a lasting failure by a warning. A host without a shell can run programs all the same;
 /// it only cannot promise what happens when it is killed. A transient failure fails the spawn,
 /// which is tried again.
-pub(super) fn or_warn<Sentinel>(sentinel: io::Result<Sentinel>) -> io::Result<Option<Sentinel>> {
-    match sentinel {
-        Ok(sentinel) => Ok(Some(sentinel)),
+pub(super) fn or_warn<Guard>(started: io::Result<Guard>) -> io::Result<Option<Guard>> {
+    match started {
+        Ok(guard) => Ok(Some(guard)),
         Err(error) if is_transient(&error) => Err(error),
         Err(error) => {
-            tracing::warn!(%error, "no sentinel: if this process is killed, its children live on");
+            tracing::warn!(%error, "no host guard: if this process is killed, its children live on");
             Ok(None)
         }
     }
