@@ -2,12 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::json_form;
+
 /// What happens to an execution when the limit of concurrent executions is reached, for
 /// [`EngineBuilder::admission`](crate::EngineBuilder::admission).
 ///
 /// In JSON: `{"type":"reject"}` or `{"type":"queue","max_waiting":100}`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", from = "AdmissionJson")]
+#[serde(from = "AdmissionJson", into = "AdmissionJson")]
 #[non_exhaustive]
 pub enum Admission {
     /// It is refused, with
@@ -24,20 +26,9 @@ pub enum Admission {
     },
 }
 
-/// Form in which an [`Admission`] is read: serde refuses unknown fields beside a tag only in
-/// variants that could have fields.
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-enum AdmissionJson {
-    Reject {},
-    Queue { max_waiting: usize },
-}
-
-impl From<AdmissionJson> for Admission {
-    fn from(json: AdmissionJson) -> Self {
-        match json {
-            AdmissionJson::Reject {} => Self::Reject,
-            AdmissionJson::Queue { max_waiting } => Self::Queue { max_waiting },
-        }
+json_form! {
+    AdmissionJson for Admission {
+        Reject {} = Reject {};
+        Queue { max_waiting: usize } = Queue { max_waiting };
     }
 }

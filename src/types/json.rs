@@ -1,5 +1,5 @@
-//! Helpers for the JSON forms of the public types: durations as milliseconds, bytes as text, and
-//! fields that are left out when they have their default.
+//! Helpers for the JSON forms of the public types: enums with a `type` field, durations as
+//! milliseconds, bytes as text, and fields that are left out when they have their default.
 
 use std::time::Duration;
 
@@ -59,3 +59,40 @@ pub(crate) mod text_or_numbers {
         })
     }
 }
+
+/// Defines the JSON form of an enum for `#[serde(from, into)]`: each variant as an object, and
+/// after the `=` as it is in Rust.
+///
+/// serde cannot tag a variant that is a bare value. It refuses unknown fields beside a tag only in
+/// variants that could have fields, so those without any have braces here.
+macro_rules! json_form {
+    ($json:ident for $plain:ident {
+        $($tag:ident {
+            $($(#[$attribute:meta])* $field:ident: $type:ty),*
+        } = $variant:ident $data:tt;)*
+    }) => {
+        #[derive(serde::Serialize, serde::Deserialize)]
+        #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+        enum $json {
+            $($tag { $($(#[$attribute])* $field: $type),* }),*
+        }
+
+        impl From<$json> for $plain {
+            fn from(json: $json) -> Self {
+                match json {
+                    $($json::$tag { $($field),* } => Self::$variant $data),*
+                }
+            }
+        }
+
+        impl From<$plain> for $json {
+            fn from(plain: $plain) -> Self {
+                match plain {
+                    $($plain::$variant $data => Self::$tag { $($field),* }),*
+                }
+            }
+        }
+    };
+}
+
+pub(crate) use json_form;

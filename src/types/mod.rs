@@ -26,7 +26,9 @@ pub use command::Command;
 pub(crate) use command::script_argument;
 pub use ending::{Ending, OutputStream, ResourceLimit};
 pub use event::ExecutionEvent;
-pub(crate) use json::{is_default, millis, millis_at_least, text_or_numbers, whole_millis};
+pub(crate) use json::{
+    is_default, json_form, millis, millis_at_least, text_or_numbers, whole_millis,
+};
 pub use options::ExecutionOptions;
 pub use plan::{
     ExecutionPlan, ExecutionStrategy, FailurePolicy, InputTarget, PlanEnding, PlanExecutionResult,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{ContainmentReceipt, Ending, ResourceUsage, millis, whole_millis};
+use super::{ContainmentReceipt, Ending, ResourceUsage, json_form, millis, whole_millis};
 use crate::setters::setters;
 
 /// Rule by which a program that failed is started again, for
@@ -86,38 +86,13 @@ pub enum RetryOn {
     SpawnFailure,
 }
 
-/// JSON form of [`RetryOn`]: serde cannot tag a variant that is a bare number.
-#[derive(Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-enum RetryOnJson {
-    AnyExitCode {},
-    ExitCode { code: i32 },
-    Signal {},
-    Timeout {},
-    SpawnFailure {},
-}
-
-impl From<RetryOnJson> for RetryOn {
-    fn from(json: RetryOnJson) -> Self {
-        match json {
-            RetryOnJson::AnyExitCode {} => Self::AnyExitCode,
-            RetryOnJson::ExitCode { code } => Self::ExitCode(code),
-            RetryOnJson::Signal {} => Self::Signal,
-            RetryOnJson::Timeout {} => Self::Timeout,
-            RetryOnJson::SpawnFailure {} => Self::SpawnFailure,
-        }
-    }
-}
-
-impl From<RetryOn> for RetryOnJson {
-    fn from(on: RetryOn) -> Self {
-        match on {
-            RetryOn::AnyExitCode => Self::AnyExitCode {},
-            RetryOn::ExitCode(code) => Self::ExitCode { code },
-            RetryOn::Signal => Self::Signal {},
-            RetryOn::Timeout => Self::Timeout {},
-            RetryOn::SpawnFailure => Self::SpawnFailure {},
-        }
+json_form! {
+    RetryOnJson for RetryOn {
+        AnyExitCode {} = AnyExitCode {};
+        ExitCode { code: i32 } = ExitCode(code);
+        Signal {} = Signal {};
+        Timeout {} = Timeout {};
+        SpawnFailure {} = SpawnFailure {};
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::text_or_numbers;
+use super::{json_form, text_or_numbers};
 
 /// Standard input of a program.
 ///
@@ -23,7 +23,7 @@ use super::text_or_numbers;
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", from = "StdinSourceJson")]
+#[serde(from = "StdinSourceJson", into = "StdinSourceJson")]
 #[non_exhaustive]
 pub enum StdinSource {
     /// Nothing: `/dev/null`.
@@ -32,7 +32,6 @@ pub enum StdinSource {
     /// These bytes, then the end. It is no failure if the program reads only some of them.
     Bytes {
         /// The bytes.
-        #[serde(with = "text_or_numbers")]
         data: Bytes,
     },
     /// The content of this file, opened when the program starts. A relative path starts at the
@@ -48,30 +47,12 @@ pub enum StdinSource {
     Piped,
 }
 
-/// Form in which a [`StdinSource`] is read: serde refuses unknown fields beside a tag only in
-/// variants that could have fields.
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-enum StdinSourceJson {
-    Null {},
-    Bytes {
-        #[serde(with = "text_or_numbers")]
-        data: Bytes,
-    },
-    File {
-        path: PathBuf,
-    },
-    Piped {},
-}
-
-impl From<StdinSourceJson> for StdinSource {
-    fn from(json: StdinSourceJson) -> Self {
-        match json {
-            StdinSourceJson::Null {} => Self::Null,
-            StdinSourceJson::Bytes { data } => Self::Bytes { data },
-            StdinSourceJson::File { path } => Self::File { path },
-            StdinSourceJson::Piped {} => Self::Piped,
-        }
+json_form! {
+    StdinSourceJson for StdinSource {
+        Null {} = Null {};
+        Bytes { #[serde(with = "text_or_numbers")] data: Bytes } = Bytes { data };
+        File { path: PathBuf } = File { path };
+        Piped {} = Piped {};
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::setters::setters;
-use crate::types::{ExecutionOptions, is_default, millis_at_least};
+use crate::types::{ExecutionOptions, is_default, json_form, millis_at_least};
 
 /// Settings of a plan beyond its five fields, for
 /// [`execute_plan_with`](crate::ExecutionEngine::execute_plan_with).
@@ -118,29 +118,10 @@ pub enum InputTarget {
     Env(String),
 }
 
-/// JSON form of [`InputTarget`]: serde cannot tag a variant that is a bare string.
-#[derive(Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-enum InputTargetJson {
-    Stdin {},
-    Env { name: String },
-}
-
-impl From<InputTargetJson> for InputTarget {
-    fn from(json: InputTargetJson) -> Self {
-        match json {
-            InputTargetJson::Stdin {} => Self::Stdin,
-            InputTargetJson::Env { name } => Self::Env(name),
-        }
-    }
-}
-
-impl From<InputTarget> for InputTargetJson {
-    fn from(target: InputTarget) -> Self {
-        match target {
-            InputTarget::Stdin => Self::Stdin {},
-            InputTarget::Env(name) => Self::Env { name },
-        }
+json_form! {
+    InputTargetJson for InputTarget {
+        Stdin {} = Stdin {};
+        Env { name: String } = Env(name);
     }
 }
 
