@@ -26,7 +26,8 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Dependen
 
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
             let mut all = Dependencies::new();
-            while let Some((Index(step), waits_for)) = map.next_entry::<Index, Vec<usize>>()? {
+            while let Some((index, waits_for)) = map.next_entry::<Index, Vec<usize>>()? {
+                let step = index.number()?;
                 if all.insert(step, waits_for).is_some() {
                     return Err(A::Error::custom(format_args!("index {step} is there twice")));
                 }
@@ -38,30 +39,21 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Dependen
     from.deserialize_map(Pairs)
 }
 
-/// Index of a command, read from a number or a string.
-struct Index(usize);
+/// Index of a command; JSON has it as a string.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected the index of a command")]
+enum Index {
+    Number(usize),
+    Text(String),
+}
 
-impl<'de> Deserialize<'de> for Index {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Number;
-
-        impl Visitor<'_> for Number {
-            type Value = usize;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the index of a command")
-            }
-
-            fn visit_u64<E: Error>(self, number: u64) -> Result<usize, E> {
-                usize::try_from(number).map_err(E::custom)
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<usize, E> {
-                let invalid = || E::custom(format_args!("{text:?} is no index of a command"));
-                text.parse().map_err(|_| invalid())
-            }
+impl Index {
+    fn number<E: Error>(self) -> Result<usize, E> {
+        match self {
+            Self::Number(number) => Ok(number),
+            Self::Text(text) => text
+                .parse()
+                .map_err(|_| E::custom(format_args!("{text:?} is no index of a command"))),
         }
-
-        from.deserialize_any(Number).map(Index)
     }
 }
