@@ -121,15 +121,15 @@ impl PlanExecutor {
     async fn run_step(&self, step: usize) -> (StepRecord, String) {
         let id = self.ids[step];
         let Some(request) = self.lock().requests[step].take() else {
-            return (StepRecord::lost(id), String::new());
+            return (self.active.lost(id), String::new());
         };
         let command = request.command.to_string();
         let record = match self.start_step(step, request, &command) {
-            Err(ending) => StepRecord::never(id, ending),
+            Err(ending) => self.active.never(id, ending),
             Ok(active) => match active.ended().await {
                 Some(record) => StepRecord::Ran(record),
                 // It was refused when its turn in the queue came.
-                None => StepRecord::lost(id),
+                None => self.active.lost(id),
             },
         };
         (record, command)
@@ -190,7 +190,7 @@ impl PlanExecutor {
             None => PlanEnding::Completed,
         };
         let steps = records.into_iter().zip(&self.ids);
-        let steps = steps.map(|(record, id)| record.unwrap_or_else(|| StepRecord::lost(*id)));
+        let steps = steps.map(|(record, id)| record.unwrap_or_else(|| self.active.lost(*id)));
         // First: a plan whose ending can be seen can be removed.
         self.backend.plan_ended(&self.active);
         self.active.close(ending, steps.collect());
@@ -204,7 +204,7 @@ impl PlanExecutor {
     /// Gives back the id of a step that never ran.
     pub(super) fn release_if_never_ran(&self, record: &StepRecord) {
         if matches!(record, StepRecord::Never(_)) {
-            self.backend.release(&self.active, record.id());
+            self.backend.release(&self.active, record.record().id());
         }
     }
 
@@ -235,7 +235,7 @@ impl Drop for StepGuard<'_> {
         let reason = "internal error: the task of a step ended unexpectedly".to_string();
         self.plan.active.decide(PlanEnding::EngineFailed { reason });
         self.plan.lock().stop(self.plan, &Ending::EngineClosed);
-        self.finish_once(StepRecord::lost(self.plan.ids[self.step]), String::new());
+        self.finish_once(self.plan.active.lost(self.plan.ids[self.step]), String::new());
     }
 }
 

@@ -116,7 +116,7 @@ impl PlanProgress {
         record: StepRecord,
         command: String,
     ) {
-        let ending = record.ending();
+        let ending = record.record().ending().clone();
         self.started.remove(&step);
         plan.release_if_never_ran(&record);
         self.records[step] = Some(record);
@@ -173,7 +173,7 @@ impl PlanProgress {
             let Some(request) = self.requests[step].take() else { continue };
             let ending = Ending::NotRun { reason: reason.clone() };
             self.report_step(plan, step, ending.status(), request.command.to_string());
-            let record = StepRecord::never(request.id, ending);
+            let record = plan.active.never(request.id, ending);
             plan.release_if_never_ran(&record);
             self.records[step] = Some(record);
         }

@@ -14,8 +14,8 @@ use uuid::Uuid;
 use super::record::Record;
 use crate::output::Journal;
 use crate::types::{
-    Ending, ExecutionMetadata, ExecutionResult, ExecutionStatus, PlanEnding, PlanExecutionResult,
-    PlanStats, PlanSummary, SkipReason,
+    Ending, ExecutionMetadata, ExecutionStatus, PlanEnding, PlanExecutionResult, PlanStats,
+    PlanSummary, SkipReason,
 };
 
 /// What is known of a plan from the moment it is accepted.
@@ -67,15 +67,7 @@ struct PlanRecord {
 #[derive(Debug)]
 pub(crate) enum StepRecord {
     Ran(Arc<Record>),
-    Never(Box<Never>),
-}
-
-/// A step that never ran.
-#[derive(Debug)]
-pub(crate) struct Never {
-    id: Uuid,
-    ending: Ending,
-    at: DateTime<Utc>,
+    Never(Box<Record>),
 }
 
 impl ActivePlan {
@@ -163,6 +155,16 @@ impl ActivePlan {
         }
     }
 
+    /// Returns the record of a step that never ran.
+    pub(crate) fn never(&self, step: Uuid, ending: Ending) -> StepRecord {
+        StepRecord::Never(Box::new(Record::without_program(step, ending, self.info.level)))
+    }
+
+    /// Returns the record of a step that was lost with its task.
+    pub(crate) fn lost(&self, step: Uuid) -> StepRecord {
+        self.never(step, Ending::EngineFailed { reason: "the step left no record".to_string() })
+    }
+
     /// Waits until a caller has cancelled it. Cancel safe.
     pub(crate) async fn cancel_requested(&self) {
         self.cancelled.notified().await;
@@ -197,7 +199,7 @@ impl ActivePlan {
 
 impl PlanRecord {
     fn result(&self, info: &PlanInfo) -> PlanExecutionResult {
-        let results: Vec<_> = self.steps.iter().map(|step| step.result(info.level)).collect();
+        let results: Vec<_> = self.steps.iter().map(|step| step.record().result()).collect();
         PlanExecutionResult {
             plan_id: info.id,
             status: self.ending.status(),
@@ -211,35 +213,10 @@ impl PlanRecord {
 }
 
 impl StepRecord {
-    pub(crate) fn never(id: Uuid, ending: Ending) -> Self {
-        Self::Never(Box::new(Never { id, ending, at: Utc::now() }))
-    }
-
-    /// Returns the record of a step that was lost with its task.
-    pub(crate) fn lost(id: Uuid) -> Self {
-        Self::never(id, Ending::EngineFailed { reason: "the step left no record".to_string() })
-    }
-
-    pub(crate) fn id(&self) -> Uuid {
+    pub(crate) fn record(&self) -> &Record {
         match self {
-            Self::Ran(record) => record.id(),
-            Self::Never(never) => never.id,
-        }
-    }
-
-    pub(crate) fn ending(&self) -> Ending {
-        match self {
-            Self::Ran(record) => record.ending().clone(),
-            Self::Never(never) => never.ending.clone(),
-        }
-    }
-
-    fn result(&self, level: Level) -> ExecutionResult {
-        match self {
-            Self::Ran(record) => record.result(),
-            Self::Never(never) => {
-                ExecutionResult::without_program(never.id, never.ending.clone(), never.at, level)
-            }
+            Self::Ran(record) => record,
+            Self::Never(record) => record,
         }
     }
 }

@@ -2,14 +2,18 @@
 //! journal.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use chrono::Utc;
+use execution_engine_process::Level;
 use uuid::Uuid;
 
 use super::info::ExecutionInfo;
 use super::outcome::Outcome;
-use crate::output::{CapturedOutput, Journal};
+use crate::output::{CapturedOutput, Journal, SealedJournal};
 use crate::types::{
-    Ending, ExecutionResult, ExecutionStatus, ExecutionSummary, OutputStream, Survivor,
+    ContainmentReceipt, Ending, ExecutionResult, ExecutionStatus, ExecutionSummary, OutputStream,
+    Survivor,
 };
 
 /// An ended execution.
@@ -21,6 +25,24 @@ pub(crate) struct Record {
 
 impl Record {
     pub(crate) fn new(info: ExecutionInfo, outcome: Outcome) -> Self {
+        Self { info, outcome }
+    }
+
+    /// Creates the record of a step that never ran.
+    pub(super) fn without_program(id: Uuid, ending: Ending, level: Level) -> Self {
+        let info = ExecutionInfo { id, command: "".into(), accepted_at: Utc::now(), notes: None };
+        let outcome = Outcome {
+            ending,
+            waited: Duration::ZERO,
+            duration: Duration::ZERO,
+            signal: None,
+            usage: None,
+            published: SealedJournal::default(),
+            containment: ContainmentReceipt::nothing(level),
+            output_error: None,
+            lines_missed: 0,
+            earlier: Box::default(),
+        };
         Self { info, outcome }
     }
 

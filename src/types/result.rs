@@ -120,40 +120,6 @@ impl ExecutionResult {
     pub fn stderr_bytes(&self) -> Bytes {
         self.raw.bytes(OutputStream::Stderr, &self.stderr)
     }
-
-    /// Creates the result of an execution without a record, because it was never started.
-    pub(crate) fn without_program(
-        id: Uuid,
-        ending: Ending,
-        at: DateTime<Utc>,
-        level: Level,
-    ) -> Self {
-        Self {
-            id,
-            status: ending.status(),
-            success: false,
-            exit_code: ending.exit_code(),
-            stdout: String::new(),
-            stderr: String::new(),
-            waited: Duration::ZERO,
-            duration: Duration::ZERO,
-            started_at: at,
-            completed_at: at,
-            error: ending.message(),
-            stdout_overflow_file: None,
-            stderr_overflow_file: None,
-            ending,
-            signal: None,
-            usage: None,
-            stdout_stats: StreamStats::default(),
-            stderr_stats: StreamStats::default(),
-            containment: ContainmentReceipt::nothing(level),
-            output_error: None,
-            lines_missed: 0,
-            earlier_attempts: Vec::new(),
-            raw: RawOutput::default(),
-        }
-    }
 }
 
 impl fmt::Debug for ExecutionResult {
