@@ -1,9 +1,9 @@
-//! Runs a plan from a file and shows live how far it is.
+//! Runs a plan from a file with live progress.
 //!
 //! ```text
 //! cargo run --example plan                                  the plan of examples/plans/build.json
-//! cargo run --example plan -- examples/plans/checks.json    another one
-//! cargo run --example plan -- FILE --mermaid                and then its picture, as Mermaid text
+//! cargo run --example plan -- examples/plans/checks.json    another plan
+//! cargo run --example plan -- FILE --mermaid                also print its Mermaid diagram
 //! ```
 //!
 //! The file holds a plan and its options: `{"plan": {..}, "options": {..}}`. The steps run in a
@@ -17,7 +17,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 type Failure = Box<dyn std::error::Error>;
 
-/// A bar for the plan, and a line for each step that is under way.
+/// A progress bar for the plan, and a line for each active step.
 struct Screen {
     lines: MultiProgress,
     plan: ProgressBar,
@@ -64,7 +64,7 @@ impl Screen {
         Self { lines, plan, steps: BTreeMap::new() }
     }
 
-    /// Shows everything until the plan has ended.
+    /// Shows progress until the plan has ended.
     async fn follow(mut self, mut records: PlanSubscription) {
         while let Some(EventRecord { execution_id, event, .. }) = records.next().await {
             match event {
@@ -90,7 +90,7 @@ impl Screen {
             if let Some(line) = self.steps.remove(&id) {
                 line.finish_and_clear();
             }
-            // Nothing that can be printed is worth stopping for.
+            // A failed print is not worth stopping for.
             let _shown = self.lines.println(format!("{:>9}  {}", status.to_string(), name(step)));
             return;
         }
@@ -102,7 +102,7 @@ impl Screen {
         self.steps.insert(id, line);
     }
 
-    /// The last thing that was heard of a step.
+    /// The last status of a step.
     fn say(&self, id: Uuid, words: String) {
         if let Some(line) = self.steps.get(&id) {
             line.set_message(words);

@@ -1,5 +1,5 @@
-//! Three ways to run a Python script, then a virtual environment, a look at the status, live
-//! output and a cancel. The script is `test-scripts/demo.py`.
+//! Three ways to run a Python script, then a virtual environment, a status query, live output and a
+//! cancellation. The script is `test-scripts/demo.py`.
 //!
 //! `cargo run --example python_execution`
 
@@ -42,7 +42,7 @@ async fn all() -> Outcome {
     cancel().await
 }
 
-/// The request written out, as one would who fills it from a form or a file.
+/// Runs a request written as a literal, as when it is filled from a form or a file.
 async fn script(engine: &ExecutionEngine) -> Outcome {
     title("1  Script: a file and its interpreter");
     let request = ExecutionRequest {
@@ -64,7 +64,7 @@ async fn script(engine: &ExecutionEngine) -> Outcome {
     expect(result.success && result.stdout.contains("(°F)"), "a summary in Fahrenheit")
 }
 
-/// The same through a builder; this time the script finds a problem in its data.
+/// Runs the script through a builder; this time it finds a problem in its data.
 async fn exec(engine: &ExecutionEngine) -> Outcome {
     title("2  Exec: a program and its arguments");
     let request =
@@ -95,7 +95,7 @@ async fn virtual_environment(engine: &ExecutionEngine, scratch: &Path) -> Outcom
         .working_dir(scratch);
     engine.run(make).await?.into_result()?;
 
-    // The path travels in a variable, so that no quoting can go wrong.
+    // The path is passed in a variable, so that quoting cannot go wrong.
     let request =
         ExecutionRequest::shell(r#"source venv/bin/activate && python "$DEMO" --verbose"#)
             .interpreter("/bin/bash")
@@ -126,18 +126,18 @@ async fn status(engine: &ExecutionEngine) -> Outcome {
     expect(status == ExecutionStatus::Completed && result.is_some(), "a script that has ended")
 }
 
-/// A handler that passes events on to whoever holds the other end of the channel.
+/// A handler that sends events through a channel.
 struct Forward(mpsc::UnboundedSender<ExecutionEvent>);
 
 #[async_trait]
 impl EventHandler for Forward {
     async fn handle_event(&self, event: ExecutionEvent) {
-        // Nobody listening any more is fine, too.
+        // The receiver may be gone.
         let _unheard = self.0.send(event);
     }
 }
 
-/// An engine, and what it tells.
+/// Returns an engine and the events of its executions.
 fn engine_with_events() -> Result<(ExecutionEngine, mpsc::UnboundedReceiver<ExecutionEvent>)> {
     let (sender, events) = mpsc::unbounded_channel();
     let engine = ExecutionEngine::new(ExecutionConfig::default())?;
@@ -199,7 +199,7 @@ fn title(text: &str) {
     println!("\n{text}");
 }
 
-/// A command reads as one would type it.
+/// Checks that a command is displayed as it would be typed.
 fn announce(request: &ExecutionRequest) {
     println!("   $ {}", request.command);
 }

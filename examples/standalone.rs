@@ -1,5 +1,4 @@
-//! An engine on its own: configuration, a handler, the concurrency limit met and handled, a list,
-//! a log and cleanup.
+//! A standalone engine: configuration, a handler, the concurrency limit, a list, a log and cleanup.
 //!
 //! `cargo run --example standalone`
 
@@ -31,7 +30,7 @@ async fn all() -> Outcome {
         default_timeout_ms: 10_000,
         max_concurrent_executions: 2,
         max_in_memory_executions: 2,
-        // So that the list below shows all of them; cleanup comes when we say so.
+        // So that the list below shows all executions; cleanup runs only when called.
         enable_auto_cleanup: false,
         log_dir: Some(logs.path().to_path_buf()),
         ..ExecutionConfig::default()
@@ -87,7 +86,7 @@ async fn all() -> Outcome {
     expect(engine.available_permits() == 2, "both places free again")
 }
 
-/// Starts a line, and waits for a place when all are taken.
+/// Starts a shell line, and waits for a permit when all are taken.
 async fn start(engine: &ExecutionEngine, line: &str) -> Result<Uuid> {
     loop {
         match engine.execute(ExecutionRequest::shell(line)).await {
@@ -103,7 +102,7 @@ async fn start(engine: &ExecutionEngine, line: &str) -> Result<Uuid> {
     }
 }
 
-/// Prints beginnings, lines and endings, and counts the endings.
+/// Prints starts, lines and endings, and counts the endings.
 struct Reporter {
     ended: watch::Sender<usize>,
 }

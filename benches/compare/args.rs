@@ -1,4 +1,4 @@
-//! The command line.
+//! Command-line arguments.
 
 use std::path::PathBuf;
 
@@ -11,16 +11,16 @@ pub const HELP: &str = "\
 usage: cargo bench -p execution-engine-bench -- [--quick] [--json FILE] [--markdown FILE] [--list] [GROUP ..]
 
   GROUP            measure only the groups whose name contains this
-  --quick          few rounds, to see whether it works; the figures mean little
-  --json FILE      write the table as JSON, too
-  --markdown FILE  write the table as Markdown, too
-  --list           name the groups";
+  --quick          few rounds, for a trial run; the figures mean little
+  --json FILE      also write the table as JSON
+  --markdown FILE  also write the table as Markdown
+  --list           list the groups";
 
 pub enum Task {
     Help,
     List,
     Measure(Wanted),
-    /// This process is one of the children that are measured.
+    /// This process is one of the measured children.
     Child(Part),
 }
 
@@ -40,7 +40,7 @@ pub enum Size {
 }
 
 impl Size {
-    /// A number that `--quick` makes smaller.
+    /// Returns a number that `--quick` makes smaller.
     pub fn of(self, full: usize, quick: usize) -> usize {
         match self {
             Self::Full => full,
@@ -48,7 +48,7 @@ impl Size {
         }
     }
 
-    /// The flag that gives another process of this program the same size.
+    /// Returns the flag that gives another process of this program the same size.
     pub fn flag(self) -> &'static str {
         match self {
             Self::Full => "full",
@@ -78,7 +78,7 @@ pub fn parse() -> Result<Task, lexopt::Error> {
                     parser.raw_args()?.map(|arg| arg.string()).collect::<Result<_, _>>()?;
                 return Ok(Task::Child(Part::parse(&part, &rest)?));
             }
-            // Cargo tells every benchmark that it is one.
+            // Cargo passes this flag to every benchmark.
             Arg::Long("bench") => {}
             Arg::Long("help") | Arg::Short('h') => return Ok(Task::Help),
             Arg::Value(group) => wanted.groups.push(group.string()?),
@@ -90,7 +90,7 @@ pub fn parse() -> Result<Task, lexopt::Error> {
         .iter()
         .find(|name| !GROUPS.iter().any(|group| group.name.contains(name.as_str())));
     match unknown {
-        Some(name) => Err(format!("no group is called {name}").into()),
+        Some(name) => Err(format!("unknown group {name}; see --list").into()),
         None => Ok(Task::Measure(wanted)),
     }
 }

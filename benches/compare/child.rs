@@ -1,5 +1,5 @@
-//! The children that are measured: this program plays them itself, so that every contender gets
-//! exactly the same ones and nothing has to be installed.
+//! The child programs that are measured: this program runs as them itself, so that every contender
+//! gets the same ones and nothing has to be installed.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -11,23 +11,23 @@ use crate::host::Host;
 use crate::rows::lines::Listeners;
 use crate::work::Work;
 
-/// The length of a line, its newline included.
+/// Length of a line in bytes, newline included.
 pub const LINE: usize = 100;
-/// How much is written at once: what `cat` and the like do, and 655 whole lines.
+/// Bytes per write: like `cat`, and 655 whole lines.
 const WRITE: usize = 64 * 1024 / LINE * LINE;
 
-/// What a process of this program does instead of measuring.
+/// The role of a process of this program that does not measure.
 #[derive(Debug, Clone, Copy)]
 pub enum Part {
-    /// Prints the monotonic clock and ends.
+    /// Prints the monotonic clock and exits.
     Clock,
-    /// Prints lines, so many bytes of them.
+    /// Prints this many bytes of lines.
     Lines(u64),
-    /// Runs `true` so many times, so many at a time, by one contender alone: for profilers.
+    /// Runs `true` with one contender alone, for profilers.
     Work(Work),
-    /// Lets one contender alone be told the lines of so many bytes: for profilers.
+    /// Delivers this many bytes of lines to one contender alone, for profilers.
     Listen(Contender, u64),
-    /// Measures in a process of its own what earlier measurements would spoil.
+    /// Measures in a fresh process what earlier measurements would distort.
     Host(Host),
 }
 
@@ -43,7 +43,7 @@ impl Cmd {
         Self { program: program.to_string(), args: args.map(str::to_string).to_vec() }
     }
 
-    /// The least that a program can do.
+    /// Returns the command that does the least: `true`.
     pub fn nothing() -> Self {
         Self::new("true", [])
     }
@@ -97,13 +97,13 @@ fn number(words: &[String], index: usize) -> Result<u64, String> {
     word.parse().map_err(|error| format!("{word}: {error}"))
 }
 
-/// Nanoseconds of a clock that all processes of this machine share.
+/// Returns the nanoseconds of a clock that all processes of the machine share.
 pub fn monotonic() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
     now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
 }
 
-/// Its last act: no buffer, no newline, nothing to do after it.
+/// Prints the clock as the last act: no buffer, no newline, nothing after it.
 fn print_clock() {
     let now = monotonic().to_string();
     std::io::stdout()
@@ -121,7 +121,7 @@ fn print_lines(bytes: u64) {
         match rustix::io::write(std::io::stdout(), &block[..now]) {
             Ok(written) => left -= written,
             Err(rustix::io::Errno::INTR) => {}
-            // The reader has gone.
+            // The reader has closed the pipe.
             Err(_) => return,
         }
     }

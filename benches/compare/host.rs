@@ -1,5 +1,5 @@
-//! Measurements that need a process of their own, because what was done before in the same one
-//! would be measured with them: memory and descriptors.
+//! Measurements of memory and descriptors, which need a fresh process because they would include what
+//! was done before in the same one.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ impl Host {
         }
     }
 
-    /// Measures in a new process, and returns the figures it prints.
+    /// Measures in a new process and returns the figures that it prints.
     pub fn ask<const N: usize>(self) -> [f64; N] {
         let (name, size) = match self {
             Self::LiveEngine(size) => ("live-engine", size),
@@ -53,7 +53,7 @@ impl Host {
         figures.try_into().expect("as many figures as are asked for")
     }
 
-    /// In that process: measures and prints.
+    /// Measures in that process and prints the figures.
     pub fn measure(self) {
         let runtime = runtime();
         let figures = match self {
@@ -68,7 +68,7 @@ impl Host {
     }
 }
 
-/// How many are alive at the first look, and at the second.
+/// Live executions at the first and at the second sample.
 fn alive(size: Size) -> [usize; 2] {
     [size.of(500, 50), size.of(1500, 150)]
 }
@@ -77,7 +77,7 @@ fn asleep() -> Cmd {
     Cmd::new("sleep", ["600"])
 }
 
-/// The slope between two looks, so that what is there once does not count.
+/// Returns the slope between two samples, so that fixed costs do not count.
 #[expect(clippy::disallowed_methods, reason = "no event announces that the children sleep")]
 async fn slope(size: Size, mut start: impl AsyncFnMut()) -> Vec<f64> {
     let counts = alive(size);
@@ -88,7 +88,7 @@ async fn slope(size: Size, mut start: impl AsyncFnMut()) -> Vec<f64> {
             start().await;
             started += 1;
         }
-        // Everybody has gone to sleep by then.
+        // All children sleep by then.
         tokio::time::sleep(Duration::from_secs(1)).await;
         looks.push(memory());
     }
@@ -130,7 +130,7 @@ async fn records(size: Size) -> Vec<f64> {
     vec![each, (SAID.len() + 1) as f64]
 }
 
-/// After the first thousand and after the last.
+/// Measures after the first thousand and after the last.
 async fn soak(size: Size, run: impl AsyncFn(usize)) -> Vec<f64> {
     let thousand = size.of(1000, 100);
     run(thousand).await;
@@ -162,7 +162,7 @@ async fn run(our: &ExecutionEngine, total: usize, width: usize, cmd: &Cmd) {
     crowd(total, width, work).await;
 }
 
-/// Memory of this process's own that is resident, in bytes.
+/// Returns the anonymous resident memory of this process in bytes.
 fn memory() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("/proc is mounted");
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("RssAnon");

@@ -1,4 +1,4 @@
-//! The machine in words, without its name.
+//! A description of the machine, without its name.
 
 use serde::Serialize;
 
@@ -36,7 +36,7 @@ impl Machine {
     }
 }
 
-/// The numbers alone; what follows them may tell whose machine it is.
+/// Returns the numbers of the kernel version alone; the rest may identify the machine.
 fn version(release: &str) -> &str {
     release.split('-').next().unwrap_or(release)
 }

@@ -1,14 +1,14 @@
-//! What the engine costs, beside the bare system and beside other ways to run a command: one
-//! process, contenders interleaved, a table of medians and ratios.
+//! The cost of the engine, compared with the bare system and with other libraries: one process,
+//! interleaved contenders, a table of medians and ratios.
 //!
 //! ```text
 //! cargo bench -p execution-engine-bench                                    everything
 //! cargo bench -p execution-engine-bench -- latency output                  the groups of these names
-//! cargo bench -p execution-engine-bench -- --quick                         few rounds, to see whether it works
-//! cargo bench -p execution-engine-bench -- --json FILE --markdown FILE     written beside the table
+//! cargo bench -p execution-engine-bench -- --quick                         a trial run with few rounds
+//! cargo bench -p execution-engine-bench -- --json FILE --markdown FILE     also write the table to files
 //! ```
 //!
-//! What each row means, and a measured table, are in `docs/performance.md`.
+//! `docs/performance.md` explains each row and has a measured table.
 
 #![expect(unreachable_pub, reason = "nothing is outside of a program")]
 

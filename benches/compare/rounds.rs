@@ -1,10 +1,10 @@
-//! Interleaving: whatever the machine does meanwhile, it does to all contenders alike.
+//! Interleaving, so that other load on the machine affects all contenders alike.
 
 use std::time::Instant;
 
 use crate::contender::Contender;
 
-/// One contender, and how to take one sample of it.
+/// A contender and the function that takes one sample of it.
 pub struct Entry<'a> {
     pub who: Contender,
     pub sample: Box<dyn FnMut() -> f64 + 'a>,
@@ -15,7 +15,7 @@ impl<'a> Entry<'a> {
         Self { who, sample: Box::new(sample) }
     }
 
-    /// A sample is the time in seconds that `work` takes.
+    /// Creates a contender whose sample is the time in seconds that `work` takes.
     pub fn timed(who: Contender, mut work: impl FnMut() + 'a) -> Self {
         Self::new(who, move || {
             let begun = Instant::now();
@@ -25,11 +25,11 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// The samples of each contender; those of one round stand at the same place.
+/// The samples of each contender; those of one round have the same index.
 pub struct Samples(Vec<(Contender, Vec<f64>)>);
 
-/// Takes `rounds` samples of each, one of each per round, beginning with another one each time.
-/// A round before the first warms everybody up.
+/// Takes `rounds` samples of each contender, one per round, starting with another one each time.
+/// A round before the first warms up all of them.
 pub fn interleave(rounds: usize, mut entries: Vec<Entry<'_>>) -> Samples {
     for entry in &mut entries {
         (entry.sample)();
@@ -63,8 +63,8 @@ impl Samples {
         percentile(self.of(who).to_vec(), share)
     }
 
-    /// The median of the ratios of each round, so that a slow moment of the machine, which slows
-    /// both, does not count.
+    /// Returns the median of the ratios of the rounds, so that a slow moment of the machine, which
+    /// slows both sides, does not count.
     pub fn ratio(&self, who: Contender, against: Contender) -> f64 {
         let pairs = self.of(who).iter().zip(self.of(against));
         percentile(pairs.map(|(ours, theirs)| ours / theirs).collect(), 0.5)
@@ -76,7 +76,7 @@ impl Samples {
     }
 }
 
-/// The value below which this share of the samples lies.
+/// Returns the value below which this share of the samples lies.
 pub fn percentile(mut samples: Vec<f64>, share: f64) -> f64 {
     samples.sort_by(f64::total_cmp);
     #[expect(

@@ -25,12 +25,12 @@ pub struct Row {
     pub verdict: Option<Verdict>,
 }
 
-/// How the engine does, beside what it is held against.
+/// The engine's result compared with its reference.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
     pub against: &'static str,
     pub value: f64,
-    /// None where it is good to know and nothing more.
+    /// None for rows that are informative only.
     pub goal: Option<Goal>,
 }
 
@@ -42,9 +42,9 @@ pub enum Goal {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// Of times in seconds.
+    /// Times in seconds.
     Micros,
-    /// Megabytes in a second.
+    /// Megabytes per second.
     Throughput,
     Bytes,
     Count,
@@ -60,7 +60,7 @@ impl Row {
         self
     }
 
-    /// The medians of those who have a column, each converted.
+    /// Returns the medians of the contenders with a column, converted.
     pub fn medians(mut self, samples: &Samples, convert: impl Fn(f64) -> f64) -> Self {
         let median = |who| (who, convert(samples.median(who)));
         let in_columns = |who: &Contender| Contender::COLUMNS.contains(who);
@@ -73,17 +73,17 @@ impl Row {
         self
     }
 
-    /// Beside another contender, without a goal.
+    /// Adds a comparison with another contender, without a goal.
     pub fn beside(mut self, against: &'static str, value: f64) -> Self {
         self.verdict = Some(Verdict { against, value, goal: None });
         self
     }
 
-    /// Held against another contender by the ratio of paired samples.
+    /// Adds a comparison with another contender by the ratio of paired samples.
     pub fn paired(self, samples: &Samples, against: Contender, goal: Goal) -> Self {
         let ratio = samples.ratio(Contender::Engine, against);
         let value = match self.unit {
-            // Samples are times; of throughputs the ratio is the other way round.
+            // Samples are times; the ratio of throughputs is the inverse.
             Unit::Throughput => 1.0 / ratio,
             _ => ratio,
         };
@@ -137,7 +137,7 @@ impl Goal {
     }
 }
 
-/// Ratios with two places, sizes without.
+/// Formats ratios with two decimals, sizes without.
 fn number(value: f64) -> String {
     if value.abs() < 100.0 { format!("{value:.2}") } else { format!("{value:.0}") }
 }
@@ -176,7 +176,7 @@ const HEADER: [&str; 10] = [
 ];
 
 impl Table {
-    /// Prints it, and writes it wherever it is wanted.
+    /// Prints the table, and writes it to the files asked for.
     pub fn report(&self, wanted: &Wanted) -> io::Result<()> {
         let machine = Machine::of_this_host();
         println!("\n{}\n\n{}", machine.in_words(), self.text());
@@ -243,7 +243,7 @@ struct JsonRow<'a> {
     reached: Option<bool>,
 }
 
-/// Columns of equal width; the first is a name, the others are aligned to the right.
+/// Formats columns of equal width; the first is a name, the others are right-aligned.
 fn aligned(lines: &[Vec<String>], between: &str, edge: &str) -> String {
     let width =
         |column: usize| lines.iter().map(|cells| cells[column].chars().count()).max().unwrap_or(0);
@@ -255,7 +255,7 @@ fn aligned(lines: &[Vec<String>], between: &str, edge: &str) -> String {
         });
         let line = padded.collect::<Vec<_>>().join(between);
         let space = if edge.is_empty() { "" } else { " " };
-        // Writing into a string cannot fail.
+        // Writing to a string cannot fail.
         let _written = writeln!(text, "{edge}{space}{}{space}{edge}", line.trim_end());
     }
     text

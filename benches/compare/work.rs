@@ -1,4 +1,4 @@
-//! The same piece of work by each contender: `true`, so many times, so many at a time, its output
+//! The same work by each contender: `true`, a number of times, a number at a time, with its output
 //! captured.
 
 use execution_engine::ExecutionEngine;
@@ -9,7 +9,7 @@ use crate::contender::{Contender, async_process, duct, engine, tokio as tokio_pr
 use crate::floor;
 use crate::rows::{crowd, in_task, runtime};
 
-/// The work of one contender in a process of its own, to be watched by a profiler.
+/// The work of one contender in a process of its own, for a profiler.
 #[derive(Debug, Clone, Copy)]
 pub struct Work {
     who: Contender,

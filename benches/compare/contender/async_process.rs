@@ -11,14 +11,14 @@ fn command(cmd: &Cmd) -> Command {
     command
 }
 
-/// Runs it and keeps what it prints.
+/// Runs a command and returns its output.
 pub async fn output(cmd: &Cmd) -> Vec<u8> {
     let output = command(cmd).output().await.expect("it starts");
     assert!(output.status.success());
     output.stdout
 }
 
-/// Runs it and counts its lines.
+/// Runs a command and returns the number of its lines.
 pub async fn lines(cmd: &Cmd) -> u64 {
     let mut child = command(cmd).spawn().expect("it starts");
     let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();

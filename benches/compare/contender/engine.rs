@@ -9,7 +9,7 @@ use execution_engine::*;
 
 use crate::child::Cmd;
 
-/// An engine with its default settings, but for how many may run at a time.
+/// Returns an engine with default settings, except for the concurrency limit.
 pub fn engine(in_flight: usize) -> ExecutionEngine {
     engine_with(|config| config.max_concurrent_executions = in_flight)
 }
@@ -20,7 +20,7 @@ pub fn engine_with(change: impl FnOnce(&mut ExecutionConfig)) -> ExecutionEngine
     ExecutionEngine::new(config).expect("the settings are valid")
 }
 
-/// An engine at a forced level of containment.
+/// Returns an engine at a forced containment level.
 pub fn engine_at(level: ContainmentLevel, in_flight: usize) -> ExecutionEngine {
     let config =
         ExecutionConfig { max_concurrent_executions: in_flight, ..ExecutionConfig::default() };
@@ -35,15 +35,15 @@ pub fn request(cmd: &Cmd) -> ExecutionRequest {
     ExecutionRequest::exec(&cmd.program, &cmd.args)
 }
 
-/// Runs it and keeps what it prints.
+/// Runs a command and returns its result.
 pub async fn output(engine: &ExecutionEngine, cmd: &Cmd) -> ExecutionResult {
     let result = engine.run(request(cmd)).await.expect("it starts");
     assert!(result.success, "{result:?}");
     result
 }
 
-/// Runs it and listens to its lines: how many were told. Whoever listens too slowly is told how much
-/// was missed.
+/// Runs a command and returns the number of lines that a subscription received. A slow one misses
+/// some.
 pub async fn subscribed(engine: ExecutionEngine, cmd: Cmd) -> u64 {
     let id = engine.execute(request(&cmd)).await.expect("it starts");
     let mut records = engine.subscribe(id).await.expect("it is known");
@@ -54,13 +54,13 @@ pub async fn subscribed(engine: ExecutionEngine, cmd: Cmd) -> u64 {
     lines
 }
 
-/// The level of containment that the defaults give on this host.
+/// Returns the containment level that the defaults give on this host.
 pub fn strongest() -> ContainmentLevel {
     let runtime = ::tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(output(&engine(1), &Cmd::nothing())).containment.level
 }
 
-/// A handler that counts the lines of one execution at a time, and tells at its end how many.
+/// A handler that counts the lines of one execution at a time and sends the count at its end.
 #[derive(Debug)]
 pub struct Counter {
     lines: AtomicU64,
@@ -80,7 +80,7 @@ impl EventHandler for Counter {
         if let ExecutionEvent::Stdout { .. } = event {
             self.lines.fetch_add(1, Ordering::Relaxed);
         } else if event.is_terminal() {
-            // Nobody listens any more when the benchmark is over.
+            // The receiver is gone when the benchmark is over.
             let _told = self.told.send(self.lines.swap(0, Ordering::Relaxed));
         }
     }

@@ -1,11 +1,11 @@
-//! Those who run the same commands, each in a file of its own.
+//! The contenders, one file each.
 
 pub mod async_process;
 pub mod duct;
 pub mod engine;
 pub mod tokio;
 
-/// In the order of the columns.
+/// The contenders in the order of the columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Contender {
     Floor,
@@ -13,7 +13,7 @@ pub enum Contender {
     Duct,
     AsyncProcess,
     Engine,
-    /// The engine once more, in another setting that it is compared with.
+    /// The engine in another setting, for comparison.
     Reference,
 }
 
@@ -21,7 +21,7 @@ impl Contender {
     pub const COLUMNS: [Self; 5] =
         [Self::Floor, Self::Tokio, Self::Duct, Self::AsyncProcess, Self::Engine];
 
-    /// The one of this name.
+    /// Returns the contender with this name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::COLUMNS.into_iter().find(|who| who.name() == name)
     }

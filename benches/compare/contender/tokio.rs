@@ -15,14 +15,14 @@ fn command(cmd: &Cmd) -> Command {
     command
 }
 
-/// Runs it and keeps what it prints.
+/// Runs a command and returns its output.
 pub async fn output(cmd: &Cmd) -> Vec<u8> {
     let output = command(cmd).output().await.expect("it starts");
     assert!(output.status.success());
     output.stdout
 }
 
-/// Runs it and counts its lines.
+/// Runs a command and returns the number of its lines.
 pub async fn lines(cmd: &Cmd) -> u64 {
     let mut child = command(cmd).spawn().expect("it starts");
     let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
@@ -34,7 +34,7 @@ pub async fn lines(cmd: &Cmd) -> u64 {
     count
 }
 
-/// Runs it and keeps the first `limit` bytes of what it prints.
+/// Runs a command and returns the first `limit` bytes of its output.
 pub async fn first(cmd: &Cmd, limit: usize) -> u64 {
     let mut child = command(cmd).spawn().expect("it starts");
     let mut pipe = child.stdout.take().expect("it is piped");

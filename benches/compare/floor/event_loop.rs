@@ -1,4 +1,4 @@
-//! Many children at a time on one thread: epoll tells which pipe has something.
+//! Many children at a time on one thread: epoll reports which pipe is readable.
 
 use std::os::fd::OwnedFd;
 
@@ -18,7 +18,7 @@ struct Running {
     stdout: Vec<u8>,
 }
 
-/// As [`run_many`], on as many threads as there are cores: starting a child holds its thread up.
+/// Runs [`run_many`] on one thread per core, because starting a child blocks its thread.
 pub fn run_on_all_cores(cmd: &Cmd, total: usize, width: usize) {
     let cores = std::thread::available_parallelism().map_or(1, usize::from).min(width);
     std::thread::scope(|scope| {
@@ -29,7 +29,7 @@ pub fn run_on_all_cores(cmd: &Cmd, total: usize, width: usize) {
     });
 }
 
-/// Runs `total` children, `width` at a time, and hands over what each has printed.
+/// Runs `total` children, `width` at a time, and passes on the output of each.
 pub fn run_many(cmd: &Cmd, total: usize, width: usize, mut ended: impl FnMut(Vec<u8>)) {
     let image = Image::new(cmd);
     let epoll = epoll::create(CreateFlags::CLOEXEC).expect("an epoll instance");
@@ -88,7 +88,7 @@ fn read(child: &mut Running, stream: usize, epoll: &OwnedFd, buffer: &mut [u8]) 
     let pipe = child.pipes[stream].as_ref().expect("it is open");
     match rustix::io::read(pipe, &mut *buffer) {
         Ok(0) => {
-            // Closing it would not do: a sibling that is just being born holds it, too.
+            // Closing it is not enough: a sibling that is just being forked holds it, too.
             epoll::delete(epoll, pipe).expect("it was added");
             child.pipes[stream] = None;
         }

@@ -1,5 +1,5 @@
-//! The floor: the least that the system itself takes for the same work. `posix_spawn`, pipes, epoll,
-//! `waitid`; no containment, no timeout, no limit, nobody else to tell.
+//! The floor: the least that the system requires for the same work. `posix_spawn`, pipes, epoll,
+//! `waitid`; no containment, no timeout, no limit, no observers.
 
 mod event_loop;
 mod read_loop;
@@ -11,7 +11,7 @@ pub use read_loop::{Keep, PIPE_SIZES, read_all};
 use crate::child::Cmd;
 use spawn::Image;
 
-/// Runs it and keeps what it prints.
+/// Runs a command and returns its output.
 pub fn output(cmd: &Cmd) -> Vec<u8> {
     let mut kept = Vec::new();
     run_many(cmd, 1, 1, |stdout| kept = stdout);

@@ -1,4 +1,4 @@
-//! One child, read in a loop as one would in C.
+//! One child, read in a loop as in C.
 
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
@@ -7,18 +7,18 @@ use rustix::process::{WaitId, WaitIdOptions, waitid};
 use super::Image;
 use crate::child::Cmd;
 
-/// Sizes of pipe buffers to choose the fastest of.
+/// Pipe sizes to choose the fastest from.
 pub const PIPE_SIZES: [usize; 3] = [64 * 1024, 256 * 1024, 1024 * 1024];
 
-/// What becomes of what is read.
+/// What to do with the output.
 #[derive(Debug, Clone, Copy)]
 pub enum Keep {
     First(usize),
-    /// Nothing is kept; its lines are counted.
+    /// Keeps nothing; counts lines.
     Lines,
 }
 
-/// Reads all that `cmd` prints through a pipe of this size: how many bytes are kept, or lines seen.
+/// Reads the output of `cmd` through a pipe of this size. Returns the bytes kept, or the lines seen.
 pub fn read_all(cmd: &Cmd, pipe_size: usize, keep: Keep) -> usize {
     let (read, write) = pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
     fcntl_setpipe_size(&read, pipe_size).expect("a pipe of that size");

@@ -1,7 +1,7 @@
 //! Starting a program with `posix_spawn`.
 //!
 //! The only unsafe code of the benchmark: no safe crate offers this call by itself, and measuring
-//! against somebody's wrapper would not be a floor.
+//! against another wrapper would not be a floor.
 
 use std::ffi::{CString, c_char, c_int};
 use std::mem::MaybeUninit;
@@ -16,7 +16,7 @@ unsafe extern "C" {
     static environ: *const *mut c_char;
 }
 
-/// A command in the form that the call takes; made once for many children.
+/// A command in the form that the call takes, built once for many children.
 pub struct Image {
     args: Vec<CString>,
     dev_null: OwnedFd,
@@ -30,7 +30,7 @@ impl Image {
         Self { args, dev_null: dev_null.into() }
     }
 
-    /// Starts it with these as its standard output and error.
+    /// Starts it with these descriptors as standard output and standard error.
     pub fn start(&self, stdout: impl AsFd, stderr: impl AsFd) -> Pid {
         let mut argv: Vec<_> = self.args.iter().map(|arg| arg.as_ptr().cast_mut()).collect();
         argv.push(ptr::null_mut());
@@ -56,7 +56,7 @@ impl Image {
     }
 }
 
-/// What the child does with descriptors before it executes its program.
+/// The descriptor actions of the child before exec.
 struct Actions(MaybeUninit<libc::posix_spawn_file_actions_t>);
 
 impl Actions {
@@ -78,7 +78,7 @@ impl Actions {
 
 impl Drop for Actions {
     fn drop(&mut self) {
-        // SAFETY: it has been initialised and is not used again.
+        // SAFETY: the structure has been initialised and is not used again.
         unsafe { libc::posix_spawn_file_actions_destroy(self.0.as_mut_ptr()) };
     }
 }

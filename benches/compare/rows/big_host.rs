@@ -1,4 +1,4 @@
-//! Starting a child from a host with 4 GiB of touched memory, beside a small one.
+//! The start of a child from a host with 4 GiB of touched memory, compared with a small host.
 
 use super::{Group, in_task, runtime};
 use crate::args::Size;
@@ -29,8 +29,8 @@ fn measure(size: Size) -> Vec<Row> {
     };
     let everybody = [Contender::Floor, Contender::Tokio, Contender::Engine];
     let (mut small, mut big) = (Vec::new(), Vec::new());
-    // Touching so much takes seconds, so it is done only a few times, and small comes before big
-    // as often as behind it.
+    // Touching so much takes seconds, so it is done only a few times; the small host comes before the
+    // big one as often as after it.
     for _ in 0..size.of(3, 1) {
         small.push(medians(everybody, runs, once));
         let memory = touched();
@@ -71,7 +71,7 @@ fn column<const N: usize>(rounds: &[[f64; N]], index: usize) -> Vec<f64> {
     rounds.iter().map(|round| round[index]).collect()
 }
 
-/// Memory of which every page is in use, as that of a host that has worked for a while.
+/// Memory with every page in use, like that of a host that has run for a while.
 fn touched() -> Vec<u8> {
     let mut memory = vec![0; BIG];
     memory.iter_mut().step_by(SMALL_PAGE).for_each(|byte| *byte = 1);

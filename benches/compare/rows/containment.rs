@@ -1,4 +1,4 @@
-//! What the strongest containment costs over a bare process group.
+//! The cost of the strongest containment over a bare process group.
 
 use execution_engine::{ContainmentLevel, ExecutionEngine};
 

@@ -1,4 +1,4 @@
-//! From the last act of a child to the moment its waiter knows.
+//! The time from the last act of a child to the wake-up of its waiter.
 
 use super::{Group, in_task, runtime};
 use crate::args::Size;
@@ -49,7 +49,7 @@ fn row(samples: &Samples, name: &str, share: f64, goal: f64) -> Row {
     row.held_against(Contender::Tokio.name(), ratio, Goal::AtMost(goal))
 }
 
-/// How long ago the child took the clock, in seconds.
+/// Returns the seconds since the child read the clock.
 fn since(printed: &[u8]) -> f64 {
     let now = monotonic();
     let then: u64 = String::from_utf8_lossy(printed).trim().parse().expect("the child's clock");

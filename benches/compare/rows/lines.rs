@@ -1,4 +1,4 @@
-//! Five million lines, each told to somebody.
+//! Five million lines, each delivered to a reader.
 
 use std::cell::Cell;
 use std::sync::mpsc::Receiver;
@@ -26,7 +26,7 @@ fn measure(size: Size) -> Vec<Row> {
         let (listeners, fewest) = (&listeners, &fewest);
         Entry::timed(who, move || {
             let told = listeners.listen(who, bytes);
-            // A subscriber holds nobody back, so it may miss some.
+            // A subscription slows nothing down, so it may miss lines.
             assert!(told == count || who == Contender::Reference, "{who:?} was told {told}");
             fewest.set(told.min(fewest.get()));
         })
@@ -47,15 +47,15 @@ fn measure(size: Size) -> Vec<Row> {
             .figure(Contender::Tokio, median(Contender::Tokio))
             .figure(Contender::Engine, median(Contender::Reference))
             .beside("raw tokio", ratio),
-        Row::new("lines", "told to a subscriber", Unit::Count)
+        Row::new("lines", "delivered to a subscriber", Unit::Count)
             .figure(Contender::Engine, fewest.get() as f64),
     ]
 }
 
-/// Those who are told lines.
+/// The readers of lines.
 pub struct Listeners {
     runtime: Runtime,
-    /// With a handler that counts.
+    /// Returns readers with a handler that counts.
     heard: ExecutionEngine,
     tells: Receiver<u64>,
     quiet: ExecutionEngine,
@@ -68,7 +68,7 @@ impl Listeners {
         Self { runtime: runtime(), heard, tells, quiet: engine::engine(100) }
     }
 
-    /// How many lines of so many bytes this one is told; the reference is a subscription.
+    /// Returns the number of lines that this contender receives; for the reference it is a subscription.
     pub fn listen(&self, who: Contender, bytes: u64) -> u64 {
         let cmd = Cmd::lines(bytes);
         match who {

@@ -1,4 +1,4 @@
-//! What a running execution costs its host in memory.
+//! The memory that a running execution costs its host.
 
 use super::Group;
 use crate::args::Size;

@@ -1,4 +1,4 @@
-//! What is measured: each group of rows in a file of its own.
+//! The rows of the table, one file per group.
 
 mod big_host;
 mod containment;
@@ -56,7 +56,7 @@ pub fn runtime() -> Runtime {
     Runtime::new().expect("a runtime")
 }
 
-/// Runs a future as a task of the runtime, which is where the code of most programs runs.
+/// Runs a future as a task of the runtime, where most programs run their code.
 pub fn in_task<T: Send + 'static>(
     runtime: &Runtime,
     work: impl Future<Output = T> + Send + 'static,
@@ -64,7 +64,7 @@ pub fn in_task<T: Send + 'static>(
     runtime.block_on(runtime.spawn(work)).expect("it does not panic")
 }
 
-/// Does `total` pieces of work, `width` at a time.
+/// Runs `total` pieces of work, `width` at a time.
 pub async fn crowd<F>(total: usize, width: usize, work: impl Fn() -> F + Clone + Send + 'static)
 where
     F: Future<Output = ()> + Send,

@@ -1,4 +1,4 @@
-//! 500 MB of output: all of it kept, or all but the first 10 MiB counted and dropped.
+//! 500 MB of output: all kept, or all but the first 10 MiB counted and dropped.
 
 use execution_engine::ExecutionConfig;
 
@@ -80,7 +80,7 @@ fn row(name: &str, bytes: usize, samples: &Samples) -> Row {
     Row::new("output", name, Unit::Throughput).medians(samples, |time| bytes as f64 / 1e6 / time)
 }
 
-/// The floor takes the pipe that is fastest on this machine.
+/// Returns the pipe size that is fastest on this machine, for the floor.
 fn fastest_pipe(bytes: u64, size: Size) -> usize {
     let time = |pipe_size| {
         let samples = interleave(

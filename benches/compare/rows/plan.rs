@@ -1,4 +1,4 @@
-//! What a plan costs over the same executions in a plain loop.
+//! The cost of a plan over the same executions in a plain loop.
 
 use execution_engine::{ExecutionEngine, ExecutionPlan, PlanOptions};
 use tokio::runtime::Runtime;
@@ -14,8 +14,8 @@ use crate::work;
 pub const GROUP: Group =
     Group { name: "plan", about: "a graph of 10,000 `true` beside a plain loop", measure };
 
-/// Nodes of a layer. Each waits for two of the layer before, so that there is always something to
-/// start and always something that has to wait.
+/// Nodes per layer. Each depends on two of the previous layer, so that there is always a step to start
+/// and always one that has to wait.
 const LAYER: usize = 100;
 
 fn measure(size: Size) -> Vec<Row> {

@@ -1,4 +1,4 @@
-//! What a finished execution costs for as long as it is remembered.
+//! The memory of a finished execution while it is remembered.
 
 use super::Group;
 use crate::args::Size;

@@ -1,4 +1,4 @@
-//! Two children that print at the same time, beside one.
+//! Two children that print at the same time, compared with one.
 
 use super::{Group, crowd, in_task, runtime};
 use crate::args::Size;

@@ -1,4 +1,4 @@
-//! One `true` after the other, its output captured.
+//! One `true` after the other, with its output captured.
 
 use super::{Group, runtime};
 use crate::args::Size;
@@ -10,7 +10,7 @@ use crate::work;
 pub const GROUP: Group =
     Group { name: "sequential", about: "`true`, one after the other", measure };
 
-/// How many make one sample.
+/// Executions per sample.
 const BATCH: usize = 5;
 
 fn measure(size: Size) -> Vec<Row> {

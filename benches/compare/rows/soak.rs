@@ -1,4 +1,4 @@
-//! 20,000 executions, 64 at a time: what grows?
+//! The growth of memory and descriptors over 20,000 executions, 64 at a time.
 
 use super::Group;
 use crate::args::Size;
@@ -26,7 +26,7 @@ fn measure(size: Size) -> Vec<Row> {
     vec![
         // Pages come and go; a leak of 100 bytes for each execution would be 2 MB.
         row("memory after the last", Unit::Bytes, first_memory, last_memory, 1.05),
-        // It remembers nothing, so this is what the allocator makes of such work.
+        // It remembers nothing, so this is the allocator's share.
         Row::new("soak", "the same with raw tokio", Unit::Bytes)
             .figure(Contender::Tokio, last_tokio)
             .figure(Contender::Reference, first_tokio)
