@@ -8,7 +8,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::contender::Contender;
 use crate::host::Host;
-use crate::rows::lines::Listeners;
+use crate::rows::lines::Readers;
 use crate::work::Work;
 
 /// Length of a line in bytes, newline included.
@@ -70,8 +70,8 @@ impl Part {
             "clock" => Ok(Self::Clock),
             "lines" => number(rest, 0).map(Self::Lines),
             "listen" => {
-                let who = Contender::parse(first).ok_or("there is no such contender")?;
-                number(rest, 1).map(|bytes| Self::Listen(who, bytes))
+                let contender = Contender::parse(first).ok_or("there is no such contender")?;
+                number(rest, 1).map(|bytes| Self::Listen(contender, bytes))
             }
             "work" => Work::parse(rest).map(Self::Work),
             host => Host::parse(host, first).map(Self::Host),
@@ -83,8 +83,8 @@ impl Part {
             Self::Clock => print_clock(),
             Self::Lines(bytes) => print_lines(bytes),
             Self::Work(work) => work.run(),
-            Self::Listen(who, bytes) => {
-                Listeners::new().listen(who, bytes);
+            Self::Listen(contender, bytes) => {
+                Readers::new().listen(contender, bytes);
             }
             Self::Host(host) => host.measure(),
         }

@@ -6,18 +6,18 @@ use crate::contender::Contender;
 
 /// A contender and the function that takes one sample of it.
 pub struct Entry<'a> {
-    pub who: Contender,
+    pub contender: Contender,
     pub sample: Box<dyn FnMut() -> f64 + 'a>,
 }
 
 impl<'a> Entry<'a> {
-    pub fn new(who: Contender, sample: impl FnMut() -> f64 + 'a) -> Self {
-        Self { who, sample: Box::new(sample) }
+    pub fn new(contender: Contender, sample: impl FnMut() -> f64 + 'a) -> Self {
+        Self { contender, sample: Box::new(sample) }
     }
 
     /// Creates a contender whose sample is the time in seconds that `work` takes.
-    pub fn timed(who: Contender, mut work: impl FnMut() + 'a) -> Self {
-        Self::new(who, move || {
+    pub fn timed(contender: Contender, mut work: impl FnMut() + 'a) -> Self {
+        Self::new(contender, move || {
             let begun = Instant::now();
             work();
             begun.elapsed().as_secs_f64()
@@ -35,7 +35,7 @@ pub fn interleave(rounds: usize, mut entries: Vec<Entry<'_>>) -> Samples {
         (entry.sample)();
     }
     let mut samples: Vec<_> =
-        entries.iter().map(|entry| (entry.who, Vec::with_capacity(rounds))).collect();
+        entries.iter().map(|entry| (entry.contender, Vec::with_capacity(rounds))).collect();
     let count = entries.len();
     for round in 0..rounds {
         for place in 0..count {
@@ -52,26 +52,26 @@ impl Samples {
     }
 
     pub fn contenders(&self) -> impl Iterator<Item = Contender> {
-        self.0.iter().map(|(who, _)| *who)
+        self.0.iter().map(|(contender, _)| *contender)
     }
 
-    pub fn median(&self, who: Contender) -> f64 {
-        self.percentile(who, 0.5)
+    pub fn median(&self, contender: Contender) -> f64 {
+        self.percentile(contender, 0.5)
     }
 
-    pub fn percentile(&self, who: Contender, share: f64) -> f64 {
-        percentile(self.of(who).to_vec(), share)
+    pub fn percentile(&self, contender: Contender, share: f64) -> f64 {
+        percentile(self.of(contender).to_vec(), share)
     }
 
     /// Returns the median of the ratios of the rounds, so that a slow moment of the machine, which
     /// slows both sides, does not count.
-    pub fn ratio(&self, who: Contender, against: Contender) -> f64 {
-        let pairs = self.of(who).iter().zip(self.of(against));
+    pub fn ratio(&self, contender: Contender, against: Contender) -> f64 {
+        let pairs = self.of(contender).iter().zip(self.of(against));
         percentile(pairs.map(|(ours, theirs)| ours / theirs).collect(), 0.5)
     }
 
-    fn of(&self, who: Contender) -> &[f64] {
-        let found = self.0.iter().find(|(of, _)| *of == who);
+    fn of(&self, contender: Contender) -> &[f64] {
+        let found = self.0.iter().find(|(of, _)| *of == contender);
         found.map_or(&[], |(_, samples)| samples)
     }
 }

@@ -55,15 +55,15 @@ impl Row {
         Self { group, name: name.into(), unit, figures: Vec::new(), verdict: None }
     }
 
-    pub fn figure(mut self, who: Contender, value: f64) -> Self {
-        self.figures.push((who, value));
+    pub fn figure(mut self, contender: Contender, value: f64) -> Self {
+        self.figures.push((contender, value));
         self
     }
 
     /// Returns the medians of the contenders with a column, converted.
     pub fn medians(mut self, samples: &Samples, convert: impl Fn(f64) -> f64) -> Self {
-        let median = |who| (who, convert(samples.median(who)));
-        let in_columns = |who: &Contender| Contender::COLUMNS.contains(who);
+        let median = |contender| (contender, convert(samples.median(contender)));
+        let in_columns = |contender: &Contender| Contender::COLUMNS.contains(contender);
         self.figures.extend(samples.contenders().filter(in_columns).map(median));
         self
     }
@@ -90,13 +90,14 @@ impl Row {
         self.held_against(against.name(), value, goal)
     }
 
-    fn of(&self, who: Contender) -> Option<f64> {
-        self.figures.iter().find(|(of, _)| *of == who).map(|(_, value)| *value)
+    fn of(&self, contender: Contender) -> Option<f64> {
+        self.figures.iter().find(|(of, _)| *of == contender).map(|(_, value)| *value)
     }
 
     fn cells(&self) -> Vec<String> {
         let mut cells = vec![self.name.clone()];
-        let text = |who| self.of(who).map_or_else(String::new, |value| self.unit.show(value));
+        let text =
+            |contender| self.of(contender).map_or_else(String::new, |value| self.unit.show(value));
         cells.extend(Contender::COLUMNS.map(text));
         match &self.verdict {
             None => cells.extend([const { String::new() }; 4]),
@@ -206,7 +207,8 @@ impl Table {
 
     fn json(&self, machine: &Machine, size: Size) -> String {
         let rows = self.rows.iter().map(|row| {
-            let figures = row.figures.iter().map(|(who, value)| (who.name(), *value)).collect();
+            let figures =
+                row.figures.iter().map(|(contender, value)| (contender.name(), *value)).collect();
             let verdict = row.verdict.as_ref();
             JsonRow {
                 group: row.group,

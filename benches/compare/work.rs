@@ -12,31 +12,39 @@ use crate::rows::{crowd, in_task, runtime};
 /// The work of one contender in a process of its own, for a profiler.
 #[derive(Debug, Clone, Copy)]
 pub struct Work {
-    who: Contender,
+    contender: Contender,
     total: usize,
     width: usize,
 }
 
 impl Work {
     pub fn parse(words: &[String]) -> Result<Self, String> {
-        let [who, total, width] = words else { return Err("work: CONTENDER TOTAL WIDTH".into()) };
+        let [contender, total, width] = words else {
+            return Err("work: CONTENDER TOTAL WIDTH".into());
+        };
         let number = |word: &String| word.parse().map_err(|error| format!("{word}: {error}"));
-        let unknown = || format!("there is no contender {who}");
+        let unknown = || format!("there is no contender {contender}");
         Ok(Self {
-            who: Contender::parse(who).ok_or_else(unknown)?,
+            contender: Contender::parse(contender).ok_or_else(unknown)?,
             total: number(total)?,
             width: number(width)?,
         })
     }
 
     pub fn run(self) {
-        let Self { who, total, width } = self;
-        run(&runtime(), &engine::engine(width), who, total, width);
+        let Self { contender, total, width } = self;
+        run(&runtime(), &engine::engine(width), contender, total, width);
     }
 }
 
-pub fn run(runtime: &Runtime, our: &ExecutionEngine, who: Contender, total: usize, width: usize) {
-    match who {
+pub fn run(
+    runtime: &Runtime,
+    our: &ExecutionEngine,
+    contender: Contender,
+    total: usize,
+    width: usize,
+) {
+    match contender {
         Contender::Floor => floor::run_on_all_cores(&Cmd::nothing(), total, width),
         Contender::Tokio => {
             let work = || async {

@@ -64,13 +64,13 @@ pub fn strongest() -> ContainmentLevel {
 #[derive(Debug)]
 pub struct Counter {
     lines: AtomicU64,
-    told: Sender<u64>,
+    delivered: Sender<u64>,
 }
 
 impl Counter {
     pub fn new() -> (Arc<Self>, Receiver<u64>) {
-        let (told, tells) = channel();
-        (Arc::new(Self { lines: AtomicU64::new(0), told }), tells)
+        let (delivered, counts) = channel();
+        (Arc::new(Self { lines: AtomicU64::new(0), delivered }), counts)
     }
 }
 
@@ -81,7 +81,7 @@ impl EventHandler for Counter {
             self.lines.fetch_add(1, Ordering::Relaxed);
         } else if event.is_terminal() {
             // The receiver is gone when the benchmark is over.
-            let _told = self.told.send(self.lines.swap(0, Ordering::Relaxed));
+            let _told = self.delivered.send(self.lines.swap(0, Ordering::Relaxed));
         }
     }
 }

@@ -23,7 +23,7 @@ impl Contender {
 
     /// Returns the contender with this name.
     pub fn parse(name: &str) -> Option<Self> {
-        Self::COLUMNS.into_iter().find(|who| who.name() == name)
+        Self::COLUMNS.into_iter().find(|contender| contender.name() == name)
     }
 
     pub fn name(self) -> &'static str {

@@ -17,7 +17,7 @@ const SMALL_PAGE: usize = 4096;
 fn measure(size: Size) -> Vec<Row> {
     let (runtime, our) = (runtime(), engine::engine(100));
     let runs = size.of(200, 20);
-    let once = |who| match who {
+    let once = |contender| match contender {
         Contender::Floor => drop(floor::output(&Cmd::nothing())),
         Contender::Tokio => drop(in_task(&runtime, async { tokio::output(&Cmd::nothing()).await })),
         _ => {
@@ -27,20 +27,24 @@ fn measure(size: Size) -> Vec<Row> {
             });
         }
     };
-    let everybody = [Contender::Floor, Contender::Tokio, Contender::Engine];
+    let contenders = [Contender::Floor, Contender::Tokio, Contender::Engine];
     let (mut small, mut big) = (Vec::new(), Vec::new());
     // Touching so much takes seconds, so it is done only a few times; the small host comes before the
     // big one as often as after it.
     for _ in 0..size.of(3, 1) {
-        small.push(medians(everybody, runs, once));
+        small.push(medians(contenders, runs, once));
         let memory = touched();
-        big.push(medians(everybody, runs, once));
+        big.push(medians(contenders, runs, once));
         drop(memory);
-        small.push(medians(everybody, runs, once));
+        small.push(medians(contenders, runs, once));
     }
     let engine_small = percentile(column(&small, 2), 0.5);
     let samples = Samples::new(
-        everybody.iter().enumerate().map(|(index, who)| (*who, column(&big, index))).collect(),
+        contenders
+            .iter()
+            .enumerate()
+            .map(|(index, contender)| (*contender, column(&big, index)))
+            .collect(),
     );
     let ratio = samples.median(Contender::Engine) / engine_small;
     vec![
@@ -52,15 +56,15 @@ fn measure(size: Size) -> Vec<Row> {
 }
 
 fn medians<const N: usize>(
-    everybody: [Contender; N],
+    contenders: [Contender; N],
     runs: usize,
     once: impl Fn(Contender),
 ) -> [f64; N] {
     let mut times = [const { Vec::new() }; N];
     for _ in 0..runs {
-        for (who, times) in everybody.into_iter().zip(&mut times) {
+        for (contender, times) in contenders.into_iter().zip(&mut times) {
             let begun = std::time::Instant::now();
-            once(who);
+            once(contender);
             times.push(begun.elapsed().as_secs_f64());
         }
     }

@@ -17,10 +17,10 @@ fn measure(size: Size) -> Vec<Row> {
 fn row(width: usize, size: Size) -> Row {
     let (runtime, our) = (runtime(), engine::engine(width));
     let total = width.max(size.of(256, 64));
-    let entry = |who: Contender| {
+    let entry = |contender: Contender| {
         let runtime = &runtime;
         let our = our.clone();
-        Entry::timed(who, move || work::run(runtime, &our, who, total, width))
+        Entry::timed(contender, move || work::run(runtime, &our, contender, total, width))
     };
     let samples = interleave(size.of(25, 3), Contender::COLUMNS.map(entry).into());
     Row::new("in-flight", format!("{width} in flight, each"), Unit::Micros)

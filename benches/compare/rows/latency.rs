@@ -42,9 +42,9 @@ fn measure(size: Size) -> Vec<Row> {
 }
 
 fn row(samples: &Samples, name: &str, share: f64, goal: f64) -> Row {
-    let value = |who| samples.percentile(who, share);
+    let value = |contender| samples.percentile(contender, share);
     let mut row = Row::new("latency", name, Unit::Micros);
-    row.figures.extend(samples.contenders().map(|who| (who, value(who))));
+    row.figures.extend(samples.contenders().map(|contender| (contender, value(contender))));
     let ratio = value(Contender::Engine) / value(Contender::Tokio);
     row.held_against(Contender::Tokio.name(), ratio, Goal::AtMost(goal))
 }

@@ -15,27 +15,30 @@ use crate::rounds::{Entry, interleave};
 use crate::table::{Goal, Row, Unit};
 
 pub const GROUP: Group =
-    Group { name: "lines", about: "500 MB in lines of 100 bytes, each line told", measure };
+    Group { name: "lines", about: "500 MB in lines of 100 bytes, each line delivered", measure };
 
 fn measure(size: Size) -> Vec<Row> {
     let count = size.of(5_000_000, 200_000) as u64;
     let bytes = count * LINE as u64;
-    let listeners = Listeners::new();
+    let readers = Readers::new();
     let fewest = Cell::new(count);
-    let entry = |who| {
-        let (listeners, fewest) = (&listeners, &fewest);
-        Entry::timed(who, move || {
-            let told = listeners.listen(who, bytes);
+    let entry = |contender| {
+        let (readers, fewest) = (&readers, &fewest);
+        Entry::timed(contender, move || {
+            let delivered = readers.listen(contender, bytes);
             // A subscription slows nothing down, so it may miss lines.
-            assert!(told == count || who == Contender::Reference, "{who:?} was told {told}");
-            fewest.set(told.min(fewest.get()));
+            assert!(
+                delivered == count || contender == Contender::Reference,
+                "{contender:?} was delivered {delivered}"
+            );
+            fewest.set(delivered.min(fewest.get()));
         })
     };
-    let everybody = Contender::COLUMNS.into_iter().chain([Contender::Reference]);
-    let samples = interleave(size.of(7, 1), everybody.map(entry).collect());
+    let contenders = Contender::COLUMNS.into_iter().chain([Contender::Reference]);
+    let samples = interleave(size.of(7, 1), contenders.map(entry).collect());
     let throughput = |time| bytes as f64 / 1e6 / time;
     let row = |name| Row::new("lines", name, Unit::Throughput);
-    let median = |who| throughput(samples.median(who));
+    let median = |contender| throughput(samples.median(contender));
     let ratio = samples.ratio(Contender::Tokio, Contender::Reference);
     vec![
         row("lines to a handler").medians(&samples, throughput).paired(
@@ -53,25 +56,25 @@ fn measure(size: Size) -> Vec<Row> {
 }
 
 /// The readers of lines.
-pub struct Listeners {
+pub struct Readers {
     runtime: Runtime,
     /// Returns readers with a handler that counts.
-    heard: ExecutionEngine,
-    tells: Receiver<u64>,
+    handled: ExecutionEngine,
+    counts: Receiver<u64>,
     quiet: ExecutionEngine,
 }
 
-impl Listeners {
+impl Readers {
     pub fn new() -> Self {
-        let (counter, tells) = engine::Counter::new();
-        let heard = engine::engine(100).with_event_handler(counter);
-        Self { runtime: runtime(), heard, tells, quiet: engine::engine(100) }
+        let (counter, counts) = engine::Counter::new();
+        let handled = engine::engine(100).with_event_handler(counter);
+        Self { runtime: runtime(), handled, counts, quiet: engine::engine(100) }
     }
 
     /// Returns the number of lines that this contender receives; for the reference it is a subscription.
-    pub fn listen(&self, who: Contender, bytes: u64) -> u64 {
+    pub fn listen(&self, contender: Contender, bytes: u64) -> u64 {
         let cmd = Cmd::lines(bytes);
-        match who {
+        match contender {
             Contender::Floor => floor::read_all(&cmd, floor::PIPE_SIZES[2], Keep::Lines) as u64,
             Contender::Tokio => in_task(&self.runtime, async move { tokio::lines(&cmd).await }),
             Contender::Duct => duct::lines(&cmd),
@@ -79,11 +82,11 @@ impl Listeners {
                 in_task(&self.runtime, async move { async_process::lines(&cmd).await })
             }
             Contender::Engine => {
-                let our = self.heard.clone();
+                let our = self.handled.clone();
                 in_task(&self.runtime, async move {
                     engine::output(&our, &cmd).await;
                 });
-                self.tells.recv().expect("the counter is there")
+                self.counts.recv().expect("the counter is there")
             }
             Contender::Reference => {
                 in_task(&self.runtime, engine::subscribed(self.quiet.clone(), cmd))

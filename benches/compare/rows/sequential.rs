@@ -15,10 +15,10 @@ const BATCH: usize = 5;
 
 fn measure(size: Size) -> Vec<Row> {
     let (runtime, our) = (runtime(), engine::engine(100));
-    let entry = |who: Contender| {
+    let entry = |contender: Contender| {
         let runtime = &runtime;
         let our = our.clone();
-        Entry::timed(who, move || work::run(runtime, &our, who, BATCH, 1))
+        Entry::timed(contender, move || work::run(runtime, &our, contender, BATCH, 1))
     };
     let samples = interleave(size.of(400, 20), Contender::COLUMNS.map(entry).into());
     let row = Row::new("sequential", "one at a time", Unit::Micros);
