@@ -407,7 +407,7 @@ async fn orphans(engine: ExecutionEngine, home: &Path) {
     }
     let level = engine.run(shell("true")).await.unwrap().containment.level;
     if level == ContainmentLevel::ProcessGroup {
-        // Processes in other sessions are out of reach; the sentinel ends them.
+        // Processes in other sessions are out of reach; the host guard ends them.
         drop(engine);
         return until("all are gone", || nobody_holds(home)).await;
     }
@@ -430,7 +430,7 @@ async fn orphans(engine: ExecutionEngine, home: &Path) {
         until("they are collected", || own_zombies() == 0).await;
     }
     drop(engine);
-    until("nor is the sentinel", || {
+    until("nor is the host guard", || {
         let me = Some(std::process::id());
         !processes().into_iter().any(|pid| parent(pid) == me)
     })
@@ -491,7 +491,7 @@ async fn delegated(engine: &ExecutionEngine, home: &Path) {
     let receipt = ended(engine, id).await.containment;
     assert_eq!((receipt.level, receipt.proven), (ContainmentLevel::Cgroup, true), "{receipt:?}");
     assert!(receipt.stopped >= 3, "{receipt:?}");
-    // The sentinel ends this one.
+    // The host guard ends this one.
     start_family(engine, home).await;
 }
 

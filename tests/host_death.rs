@@ -86,9 +86,9 @@ async fn dropped_runtime_ends_its_trees() {
     dies("ends_its_runtime", Host::resume).await;
 }
 
-/// The sentinel is a script for any `/bin/sh`.
+/// The host guard is a script for any `/bin/sh`.
 #[tokio::test]
-async fn sentinel_works_with_other_shells() {
+async fn host_guard_works_with_other_shells() {
     if !host::can_unshare(&["-m"]) {
         return announce("SKIPPED: other shells, for /bin/sh cannot be exchanged here");
     }
@@ -107,7 +107,7 @@ async fn sentinel_works_with_other_shells() {
 
 /// A small container may have a shell and few other programs.
 #[tokio::test]
-async fn sentinel_works_without_cat_and_grep() {
+async fn host_guard_works_without_cat_and_grep() {
     let tools = ["cat", "grep"].map(|tool| Path::new("/usr/bin").join(tool));
     if !host::can_unshare(&["-m"]) || !tools.iter().all(|tool| tool.is_file() && !tool.is_symlink())
     {
@@ -122,9 +122,9 @@ async fn sentinel_works_without_cat_and_grep() {
     dies_if(start, "waits", Host::kill).await;
 }
 
-/// A tree may have used up the process limit of its user, so that the sentinel cannot fork.
+/// A tree may have used up the process limit of its user, so that the host guard cannot fork.
 #[tokio::test]
-async fn sentinel_works_without_forking() {
+async fn host_guard_works_without_forking() {
     if !rustix::process::geteuid().is_root() || !levels().contains(&ContainmentLevel::ProcessTree) {
         return announce("SKIPPED: only root can become a user of its own");
     }
@@ -136,15 +136,15 @@ async fn sentinel_works_without_forking() {
     let mut host = Host::start(HOST, &format!("is_poor process_tree {}", home.path().display()));
     assert_eq!(host.next_line(), "it runs");
     host.resume();
-    assert_eq!(host.next_line(), "its sentinel cannot fork");
+    assert_eq!(host.next_line(), "its guard cannot fork");
     host.kill();
-    life.cut("after a sentinel that could not fork").await;
+    life.cut("after a guard that could not fork").await;
 }
 
 /// Containers show an uptime of their own (lxcfs), or none (`ProcSubset=pid` of systemd), and processes
 /// that started long after it.
 #[tokio::test]
-async fn sentinel_works_with_another_uptime() {
+async fn host_guard_works_with_another_uptime() {
     if !host::can_unshare(&["-m"]) {
         return announce("SKIPPED: another uptime, for /proc/uptime cannot be exchanged here");
     }
@@ -158,24 +158,23 @@ async fn sentinel_works_with_another_uptime() {
     }
 }
 
-/// A host and its sentinel that are killed together leave processes and a group. The next engine
+/// A host and its guard that are killed together leave processes and a group. The next engine
 /// removes both.
 #[tokio::test]
-async fn next_engine_sweeps_what_a_dead_sentinel_left() {
+async fn next_engine_sweeps_what_a_dead_host_guard_left() {
     if !levels().contains(&ContainmentLevel::Cgroup) {
         return;
     }
     let home = TempDir::new().unwrap();
     let life = Lifeline::new(home.path());
-    let mut host =
-        Host::start(HOST, &format!("tells_its_sentinel cgroup {}", home.path().display()));
+    let mut host = Host::start(HOST, &format!("tells_its_guard cgroup {}", home.path().display()));
     assert_eq!(host.next_line(), "it runs");
     host.resume();
-    let sentinel: i32 = host.next_line().parse().unwrap();
-    let sentinel = rustix::process::Pid::from_raw(sentinel).unwrap();
-    rustix::process::kill_process(sentinel, rustix::process::Signal::KILL).unwrap();
+    let guard: i32 = host.next_line().parse().unwrap();
+    let guard = rustix::process::Pid::from_raw(guard).unwrap();
+    rustix::process::kill_process(guard, rustix::process::Signal::KILL).unwrap();
     host.kill();
-    assert!(!life.is_cut(), "no sentinel was left to end them");
+    assert!(!life.is_cut(), "no guard was left to end them");
     let engine = ExecutionEngine::builder().containment(ContainmentLevel::Cgroup).build().unwrap();
     assert!(engine.run(shell("true")).await.unwrap().success);
     life.cut("what was swept").await;
@@ -218,12 +217,12 @@ fn play(words: &[String]) {
         "exits" => std::process::exit(3),
         "aborts" => std::process::abort(),
         "panics" => panic!("with an engine in scope"),
-        "tells_its_sentinel" => host::say(&sentinel().to_string()),
+        "tells_its_guard" => host::say(&guard().to_string()),
         "is_poor" => {
-            let sentinel = rustix::process::Pid::from_raw(sentinel().cast_signed());
+            let guard = rustix::process::Pid::from_raw(guard().cast_signed());
             let one = rustix::process::Rlimit { current: Some(1), maximum: Some(1) };
-            rustix::process::prlimit(sentinel, rustix::process::Resource::Nproc, one).unwrap();
-            host::say("its sentinel cannot fork");
+            rustix::process::prlimit(guard, rustix::process::Resource::Nproc, one).unwrap();
+            host::say("its guard cannot fork");
         }
         "drops" => drop(engine),
         "ends_its_runtime" => {
@@ -259,19 +258,19 @@ fn look(engine: &ExecutionEngine, runtime: &tokio::runtime::Runtime, before: &[S
     own.args(["-c", "read x; exit 7"]).stdin(std::process::Stdio::piped());
     let mut own = own.spawn().unwrap();
 
-    let sentinel = sentinel();
-    let stat = stat(sentinel);
+    let guard = guard();
+    let stat = stat(guard);
     assert_ne!(stat[3], self::stat(std::process::id())[3], "a session of its own");
     assert_ne!(stat[1], std::process::id().to_string(), "no child of the host");
-    runtime.block_on(until("it has gone to sleep", || !work_of(sentinel)[0].ends_with("\t0")));
-    let work = work_of(sentinel);
+    runtime.block_on(until("it has gone to sleep", || !work_of(guard)[0].ends_with("\t0")));
+    let work = work_of(guard);
     for number in 0..20 {
         let result = runtime.block_on(engine.run(shell(format!("exit {number}")))).unwrap();
         assert_eq!(result.exit_code, number, "{result:?}");
     }
-    assert_eq!(work_of(sentinel), work, "it sleeps while executions come and go");
-    assert_eq!(self::sentinel(), sentinel, "one for all of them");
-    let files = std::fs::read_dir(format!("/proc/{sentinel}/fd")).unwrap().flatten();
+    assert_eq!(work_of(guard), work, "it sleeps while executions come and go");
+    assert_eq!(self::guard(), guard, "one for all of them");
+    let files = std::fs::read_dir(format!("/proc/{guard}/fd")).unwrap().flatten();
     for file in files {
         let to = std::fs::read_link(file.path()).unwrap();
         let to = to.to_str().unwrap();
@@ -285,8 +284,8 @@ fn look(engine: &ExecutionEngine, runtime: &tokio::runtime::Runtime, before: &[S
     assert_eq!(signals(), before);
 }
 
-/// Finds the sentinel by its name and by the other end of a pipe of this process.
-fn sentinel() -> u32 {
+/// Finds the host guard by its name and by the other end of a pipe of this process.
+fn guard() -> u32 {
     let links = |pid: &str| -> Vec<PathBuf> {
         let files = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
         files.filter_map(|file| std::fs::read_link(file.path()).ok()).collect()
@@ -295,7 +294,7 @@ fn sentinel() -> u32 {
     let is_it = |pid: &u32| {
         let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let lifeline = std::fs::read_link(format!("/proc/{pid}/fd/3"));
-        line.contains("execution-sentinel") && lifeline.is_ok_and(|pipe| mine.contains(&pipe))
+        line.contains("execution-host-guard") && lifeline.is_ok_and(|pipe| mine.contains(&pipe))
     };
     let found: Vec<u32> = processes().into_iter().filter(is_it).collect();
     assert_eq!(found.len(), 1, "{found:?}");

@@ -58,7 +58,7 @@ async fn stop_inner_hosts() {
             assert_eq!(result.ending, Ending::Cancelled);
             let what = format!("{inner} inside of {outer}: {:?}", result.containment);
             if outer == ContainmentLevel::ProcessGroup {
-                // Out of reach of the outer engine; the sentinel of the inner one ends them.
+                // Out of reach of the outer engine; the host guard of the inner one ends them.
                 life.cut(&what).await;
             } else {
                 assert!(life.is_cut(), "{what}");

@@ -58,15 +58,15 @@ async fn unrelated_process_with_a_recycled_pid_outlives_the_host() {
     host.resume();
     assert_eq!(host.next_line(), "it died");
     left.cut("the tree of a host that has died").await;
-    // Once the sentinel has exited, it has looked around once more.
+    // Once the host guard has exited, it has looked around once more.
     let namespace = |pid: u32| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
     let of_stranger = strange.holders().first().and_then(|pid| namespace(*pid));
     assert!(of_stranger.is_some(), "the stranger is alive");
-    let is_sentinel = |pid: u32| {
+    let is_guard = |pid: u32| {
         let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        line.contains("execution-sentinel") && namespace(pid) == of_stranger
+        line.contains("execution-host-guard") && namespace(pid) == of_stranger
     };
-    until("the sentinel is done", || !processes().into_iter().any(is_sentinel)).await;
+    until("the host guard is done", || !processes().into_iter().any(is_guard)).await;
     assert!(!strange.is_cut(), "the stranger is alive");
 }
 
@@ -158,7 +158,7 @@ fn host_that_dies(tree: &Path, stranger: &Path) {
         if stranger.id() == number {
             break;
         }
-        // A thread of the engine or the sentinel has taken the id first.
+        // A thread of the engine or the host guard has taken the id first.
         stranger.kill().unwrap();
     }
     host::say("the number is taken");

@@ -117,8 +117,8 @@ async fn counted(runs: u32, level: ContainmentLevel) -> Option<Calls> {
     Some(added_up(&traces, &me))
 }
 
-/// Adds up the calls of the host's threads and those of its children. The sentinel is neither: how
-/// often it looks around depends on the scheduler.
+/// Adds up the calls of the host's threads and those of its children. The host guard is neither:
+/// how often it looks around depends on the scheduler.
 fn added_up(traces: &BTreeMap<String, String>, host: &str) -> Calls {
     let mut calls = BTreeMap::from([(Who::Host, BTreeMap::new()), (Who::Child, BTreeMap::new())]);
     let begins = format!("execve(\"{host}\"");

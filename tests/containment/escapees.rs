@@ -96,7 +96,7 @@ const fn escapee(kind: &'static str, means: Means) -> Escapee {
 /// Returns the expected result: the table of docs/containment.md.
 pub(crate) fn expected(part: Escapee, level: ContainmentLevel, end: End) -> Expected {
     let (level, end) = match (level, end) {
-        // The sentinel finds more than the group. With a dropped engine it comes after the main
+        // The host guard finds more than the group. With a dropped engine it comes after the main
         // program has ended.
         (ContainmentLevel::ProcessGroup, End::Drop) => (ContainmentLevel::ProcessTree, End::Exit),
         (ContainmentLevel::ProcessGroup, End::HostKilled) => (ContainmentLevel::ProcessTree, end),

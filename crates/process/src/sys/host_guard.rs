@@ -38,7 +38,7 @@ pub(super) fn start(
         "exec 3<&0 4<&1 0</dev/null 1>/dev/null 2>&1\n\
          {{\ntrap '' HUP INT QUIT TERM PIPE TSTP TTIN TTOU\n{script}}} &\n"
     );
-    launch.args = ["sh", "-c", &script, "execution-sentinel"].map(Into::into).to_vec();
+    launch.args = ["sh", "-c", &script, "execution-host-guard"].map(Into::into).to_vec();
     launch.args.push(argument.to_os_string());
     launch.env = vec![("PATH".into(), search_path())];
     // `posix_spawn` has no portable way to enter a directory.

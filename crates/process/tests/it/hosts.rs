@@ -43,9 +43,9 @@ fn without_streams() {
     }
 }
 
-/// The sentinel is started with the first child, and goes to the background by a fork of its own.
+/// The host guard is started with the first child, and goes to the background by a fork of its own.
 #[test]
-fn start_fails_as_transient_where_the_sentinel_cannot_fork() {
+fn start_fails_as_transient_where_the_host_guard_cannot_fork() {
     /// A user without processes.
     const USER: u32 = 60_123;
     if !rustix::process::geteuid().is_root() {
@@ -60,7 +60,7 @@ fn start_fails_as_transient_where_the_sentinel_cannot_fork() {
         limit(Resource::Nproc, Some(2));
         let refused = containment.spawn(&launch);
         limit(Resource::Nproc, before);
-        let error = refused.expect_err("there is no sentinel");
+        let error = refused.expect_err("there is no host guard");
         assert!(error.is_transient(), "{error}");
         containment.spawn(&launch).unwrap();
     });

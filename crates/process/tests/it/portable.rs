@@ -170,22 +170,22 @@ fn be_the_host(file: &Path) {
 }
 
 #[test]
-fn host_survives_the_end_of_its_sentinel() {
+fn host_survives_the_end_of_its_guard() {
     in_own_process(|| {
         // SAFETY: this process is for this alone.
         unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
         let containment = groups();
         drop(containment.spawn(&shell("true")).unwrap());
-        let sentinel = sentinel_of(std::process::id());
-        kill(sentinel);
-        until("it is gone", || !is_alive(sentinel));
+        let guard = guard_of(std::process::id());
+        kill(guard);
+        until("it is gone", || !is_alive(guard));
         let mut child = containment.spawn(&shell("exit 7")).unwrap().child;
         assert_eq!(wait_for_exit(&mut child), Exit::Code(7));
     });
 }
 
 /// Finds the shell that reads from the same pipe as this process could.
-fn sentinel_of(host: u32) -> u32 {
+fn guard_of(host: u32) -> u32 {
     let pipes = |pid: u32| -> Vec<PathBuf> {
         let files = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
         let aims = files.filter_map(|file| std::fs::read_link(file.path()).ok());
@@ -194,12 +194,12 @@ fn sentinel_of(host: u32) -> u32 {
     let own = pipes(host);
     let all = std::fs::read_dir("/proc").unwrap().flatten();
     let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let is_sentinel = |pid: &u32| {
+    let is_guard = |pid: &u32| {
         let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let lifeline = std::fs::read_link(format!("/proc/{pid}/fd/3"));
-        line.contains("execution-sentinel") && lifeline.is_ok_and(|pipe| own.contains(&pipe))
+        line.contains("execution-host-guard") && lifeline.is_ok_and(|pipe| own.contains(&pipe))
     };
-    pids.into_iter().find(is_sentinel).expect("it is there")
+    pids.into_iter().find(is_guard).expect("it is there")
 }
 
 #[test]

@@ -81,7 +81,7 @@ mod tests {
                      grep() { echo >>\"$searches\"; command grep \"$@\"; }; read -r go";
         let mut command = Command::new("setpriv");
         command.args([USER, "--clear-groups", "sh", "-c", &format!("{begin}\n{END_GROUPS}")]);
-        command.args(["execution-sentinel", "no-such-mark"]).env("searches", searches);
+        command.args(["execution-host-guard", "no-such-mark"]).env("searches", searches);
         command.stdin(Stdio::piped()).stderr(Stdio::null()).spawn()
     }
 
