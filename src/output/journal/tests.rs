@@ -129,7 +129,7 @@ fn rest(journal: &Journal, cursor: &mut JournalCursor) -> Vec<Told> {
             }
             JournalItem::Event { sequence, .. } => all.push(Told::Event { sequence }),
             JournalItem::Missed { sequence, bytes, .. } => {
-                all.push(Told::Missed { sequence, bytes })
+                all.push(Told::Missed { sequence, bytes });
             }
         }
     }
