@@ -205,10 +205,7 @@ impl OutputStream {
     pub(crate) const BOTH: [Self; 2] = [Self::Stdout, Self::Stderr];
 
     pub(crate) fn index(self) -> usize {
-        match self {
-            Self::Stdout => 0,
-            Self::Stderr => 1,
-        }
+        self as usize
     }
 }
 

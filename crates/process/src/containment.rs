@@ -87,7 +87,9 @@ impl Containment {
     /// # Errors
     /// [`SpawnError`] says where it failed. No process and no descriptor is left then.
     pub fn spawn(&self, launch: &Launch) -> Result<Spawned, SpawnError> {
-        self.inner.spawn(launch)
+        let (host, ends) = sys::open_pipes(launch)?;
+        let child = Child::new(self.inner.spawn(launch, &ends)?);
+        Ok(Spawned { child, stdin: host.stdin, stdout: host.stdout, stderr: host.stderr })
     }
 }
 

@@ -31,6 +31,7 @@ mod pipes;
 mod rusage;
 
 pub(crate) use common::hold_broken_pipe_signals;
+pub(crate) use pipes::open as open_pipes;
 
 #[cfg(all(target_os = "linux", not(execution_engine_portable)))]
 mod linux;

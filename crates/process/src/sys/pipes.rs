@@ -11,14 +11,14 @@ use crate::files::InputFile;
 use crate::{Launch, OutputMode, PipeReader, PipeWriter, Stdin};
 
 /// Host's ends: non-blocking, and closed when another child executes its program.
-pub(super) struct HostEnds {
-    pub(super) stdin: Option<PipeWriter>,
-    pub(super) stdout: PipeReader,
-    pub(super) stderr: Option<PipeReader>,
+pub(crate) struct HostEnds {
+    pub(crate) stdin: Option<PipeWriter>,
+    pub(crate) stdout: PipeReader,
+    pub(crate) stderr: Option<PipeReader>,
 }
 
 /// Child's ends, all above 2, so that giving them their numbers cannot overwrite one.
-pub(super) struct ChildEnds {
+pub(crate) struct ChildEnds {
     stdin: Input,
     stdout: OwnedFd,
     stderr: Option<OwnedFd>,
@@ -44,7 +44,7 @@ impl ChildEnds {
 }
 
 /// Opens the streams that a launch asks for.
-pub(super) fn open(launch: &Launch) -> Result<(HostEnds, ChildEnds), SpawnError> {
+pub(crate) fn open(launch: &Launch) -> Result<(HostEnds, ChildEnds), SpawnError> {
     open_ends(launch).map_err(|error| SpawnError::new(SpawnStage::Pipe, error))
 }
 

@@ -24,20 +24,21 @@ pub(super) fn tree(leader: &mut Leader) -> io::Result<Tree> {
         // Processes that have left the group cannot be found.
         return Ok(Tree::empty(false));
     }
+    // Zombies that their parent does not collect keep the group, too.
     let members = members(leader)?;
     Ok(Tree { occupied: members.is_occupied(), ..tree_of(&members.alive) })
 }
 
 /// Members of a group at one look.
-pub(super) struct GroupMembers {
-    pub(super) alive: Vec<Stat>,
+struct GroupMembers {
+    alive: Vec<Stat>,
     /// No member was met, and yet the group exists: a program lives on in one short-lived process
     /// after another, faster than /proc can be read.
     unseen: bool,
 }
 
 impl GroupMembers {
-    pub(super) fn is_occupied(&self) -> bool {
+    fn is_occupied(&self) -> bool {
         self.unseen || !self.alive.is_empty()
     }
 }
@@ -97,7 +98,7 @@ fn is_gone(leader: Pid) -> bool {
     test_kill_process_group(leader) == Err(Errno::SRCH)
 }
 
-pub(super) fn members(leader: &Leader) -> io::Result<GroupMembers> {
+fn members(leader: &Leader) -> io::Result<GroupMembers> {
     let group = proc::all(|stat| stat.group == leader.number())?;
     // Again, because the number may have passed to a stranger during the look at all processes.
     if is_lost(leader) {

@@ -33,10 +33,10 @@ use resources::Resources;
 
 use super::common::Shared;
 use super::exec_image::ExecImage;
-use super::pipes::{self, ChildEnds};
+use super::pipes::ChildEnds;
 use crate::error::{SpawnError, SpawnStage};
 use crate::limits::LimitUnavailable;
-use crate::{Child, Launch, Level, Limits, Spawned};
+use crate::{Launch, Level, Limits};
 
 /// Returns the reason why this host does not offer a level.
 pub(crate) fn available(level: Level) -> Result<(), String> {
@@ -71,32 +71,22 @@ impl Containment {
         if self.level == Level::Cgroup {
             return cgroup::check(limits);
         }
-        let requested = [
-            ("tree_memory_bytes", limits.tree_memory_bytes),
-            ("tree_processes", limits.tree_processes),
-        ];
-        match requested.into_iter().find(|(_, limit)| limit.is_some()) {
-            None => Ok(()),
-            Some((field, _)) => {
-                let reason = format!("a {} cannot enforce it; it needs a cgroup", self.level);
-                Err(LimitUnavailable { field, reason })
-            }
-        }
+        let of_tree = Limits {
+            tree_memory_bytes: limits.tree_memory_bytes,
+            tree_processes: limits.tree_processes,
+            ..Limits::default()
+        };
+        let Some(field) = of_tree.first() else { return Ok(()) };
+        let reason = format!("a {} cannot enforce it; it needs a cgroup", self.level);
+        Err(LimitUnavailable { field, reason })
     }
 
     /// Starts a program that leads a process group of its own, and has no terminal.
-    pub(crate) fn spawn(&self, launch: &Launch) -> Result<Spawned, SpawnError> {
-        let (host, child) = pipes::open(launch)?;
-        let process = match self.level {
-            Level::Cgroup => self.spawn_in_cgroup(launch, &child)?,
-            Level::ProcessGroup | Level::ProcessTree => self.spawn_listed(launch, &child)?,
-        };
-        Ok(Spawned {
-            child: Child::new(process),
-            stdin: host.stdin,
-            stdout: host.stdout,
-            stderr: host.stderr,
-        })
+    pub(crate) fn spawn(&self, launch: &Launch, ends: &ChildEnds) -> Result<Process, SpawnError> {
+        match self.level {
+            Level::Cgroup => self.spawn_in_cgroup(launch, ends),
+            Level::ProcessGroup | Level::ProcessTree => self.spawn_listed(launch, ends),
+        }
     }
 
     /// Starts a child that the host's death ends by the list of process ids and by its marker.

@@ -147,25 +147,23 @@ fn parse(pid: i32, line: &[u8]) -> Option<Stat> {
     let system: u64 = fields.next()?.parse().ok()?;
     let threads = fields.nth(4)?.parse().ok()?;
     let started = fields.nth(1)?.parse().ok()?;
-    let (cpu, is_exiting) = (user + system, flags & PF_EXITING != 0);
     // The end of the environment in the process's memory (env_end). An empty one has an end, too,
     // and the kernel's own threads have no memory.
     let has_environ = fields.nth(28) != Some("0");
     let is_in_exec = !has_environ && flags & (PF_EXITING | PF_KTHREAD) == 0;
-    let stat = Stat {
+    Some(Stat {
         pid,
         name,
         state,
         parent,
         group,
         session,
-        cpu,
+        cpu: user + system,
         threads,
-        is_exiting,
+        is_exiting: flags & PF_EXITING != 0,
         is_in_exec,
         started,
-    };
-    Some(stat)
+    })
 }
 
 /// Flag of a thread that is exiting.

@@ -180,14 +180,8 @@ impl Process {
 /// move itself to another control group can have left; that the main program or its process group
 /// did so can be seen.
 fn moved_out(leader: &mut Leader) -> io::Result<Tree> {
-    leader.reap()?;
-    if group::is_lost(leader) {
-        return Ok(Tree::empty(true));
-    }
-    // Zombies that their parent does not collect keep the process group, too.
-    let members = group::members(leader)?;
-    let occupied = members.is_occupied();
-    Ok(Tree { occupied, proven: !occupied, ..group::tree_of(&members.alive) })
+    let tree = group::tree(leader)?;
+    Ok(Tree { proven: tree.is_empty(), ..tree })
 }
 
 impl Drop for Process {

@@ -16,10 +16,10 @@ use leader::Leader;
 use waiter::WaiterThread;
 
 use super::common::Shared;
-use super::pipes;
+use super::pipes::ChildEnds;
 use crate::error::{SpawnError, SpawnStage};
 use crate::limits::LimitUnavailable;
-use crate::{Child, Launch, Level, Limits, Spawned};
+use crate::{Launch, Level, Limits};
 
 /// Returns the reason why this host does not offer a level.
 pub(crate) fn available(level: Level) -> Result<(), String> {
@@ -56,11 +56,10 @@ impl Containment {
 
     /// Starts a program in a process group of its own, in the session of the host: not all systems
     /// can create a session here.
-    pub(crate) fn spawn(&self, launch: &Launch) -> Result<Spawned, SpawnError> {
+    pub(crate) fn spawn(&self, launch: &Launch, ends: &ChildEnds) -> Result<Process, SpawnError> {
         if let Err(refused) = self.check(&launch.limits) {
             return Err(SpawnError::new(SpawnStage::Limits, io::Error::other(refused)));
         }
-        let (host, child) = pipes::open(launch)?;
         let guard = self
             .host_guard
             .get_or_make(HostGuard::start)
@@ -68,14 +67,9 @@ impl Containment {
         // Before the child: a start that is refused after the program runs could not be retried.
         let waiter =
             WaiterThread::start().map_err(|error| SpawnError::new(SpawnStage::Process, error))?;
-        let pid = spawn::start(launch, child.raw())?;
+        let pid = spawn::start(launch, ends.raw())?;
         let listed = ListedGroup::new(guard, pid);
         let leader = Leader::new(pid, waiter.watch(pid));
-        Ok(Spawned {
-            child: Child::new(Process::new(leader, listed, launch)),
-            stdin: host.stdin,
-            stdout: host.stdout,
-            stderr: host.stderr,
-        })
+        Ok(Process::new(leader, listed, launch))
     }
 }

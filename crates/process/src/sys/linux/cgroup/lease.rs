@@ -83,14 +83,11 @@ impl CgroupLease {
 
     /// Thaws the group; that costs nothing for one that was never frozen.
     pub(in crate::sys::linux) fn thaw(&mut self) -> io::Result<()> {
-        match self.group.as_mut().filter(|group| group.is_frozen) {
-            None => Ok(()),
-            Some(group) => {
-                std::fs::write(group.dir.join("cgroup.freeze"), "0")?;
-                group.is_frozen = false;
-                Ok(())
-            }
+        if let Some(group) = self.group.as_mut().filter(|group| group.is_frozen) {
+            std::fs::write(group.dir.join("cgroup.freeze"), "0")?;
+            group.is_frozen = false;
         }
+        Ok(())
     }
 
     pub(in crate::sys::linux) fn forbid_reuse(&mut self) {
