@@ -158,7 +158,7 @@ function containment(receipt: ContainmentReceipt): HTMLElement {
     ["Level", receipt.level.replaceAll("_", " ")],
     ["Nothing left", receipt.proven ? "proven" : "as far as could be seen"],
     ["Had to stop", receipt.stopped === 0 ? "nobody" : String(receipt.stopped)],
-    ["Last signal", receipt.signal && signal(receipt.signal)],
+    ["Last signal", receipt.signal === null ? null : signal(receipt.signal)],
     ["Took", receipt.stopped === 0 ? null : format.duration(receipt.took_ms)],
     ["Survivors", receipt.survivors.map(named).join(", ") || null],
     ["Left on purpose", receipt.left_running.map(named).join(", ") || null],

@@ -90,8 +90,8 @@ export class Screen {
         if (record.event.type === "output_missed") {
           this.#note(`${format.bytes(record.event.bytes)} of output are no longer there`);
         } else if (record.event.type === "retrying") {
-          const { attempt, ending, pause_ms } = record.event;
-          this.#note(`attempt ${attempt}: ${format.ending(ending)}; again in ${format.duration(pause_ms)}`);
+          const { attempt, ending, delay_ms } = record.event;
+          this.#note(`attempt ${attempt}: ${format.ending(ending)}; again in ${format.duration(delay_ms)}`);
         } else if (record.event.type === "failed" && record.sequence > 0) {
           this.#note(record.event.error);
         }

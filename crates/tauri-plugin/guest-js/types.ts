@@ -96,20 +96,20 @@ export type Jitter = "none" | "half" | "full";
 
 /** An ending after which there may be another attempt. */
 export type RetryOn =
-  | "any_exit_code"
-  | { exit_code: number }
-  | "signal"
-  | "timeout"
-  | "spawn_failure";
+  | { type: "any_exit_code" }
+  | { type: "exit_code"; code: number }
+  | { type: "signal" }
+  | { type: "timeout" }
+  | { type: "spawn_failure" };
 
 /** How often a program that has failed is started again, and after which pauses. */
-export interface Retry {
+export interface RetryPolicy {
   attempts?: number;
   initial_delay_ms?: number;
   multiplier?: number;
   max_delay_ms?: number;
   jitter?: Jitter;
-  on?: RetryOn[];
+  retry_on?: RetryOn[];
 }
 
 /** Settings of one execution beyond its request. */
@@ -127,7 +127,7 @@ export interface ExecutionOptions {
   /** Whether its two streams are kept apart, or are one in exact order. */
   output?: "separate" | "merged";
   /** Whether it is tried again when it has failed. */
-  retry?: Retry;
+  retry?: RetryPolicy;
   /** After how much silence an unfinished line is told as it is. */
   partial_lines_after_ms?: number;
 }
@@ -280,10 +280,13 @@ export type StepRef = number | string;
 /** What is taken off the ends of an output that is handed on. */
 export type Trim = "nothing" | "line_endings" | "white_space";
 
+/** Where the output of a step goes: standard input, or an environment variable. */
+export type InputTarget = { type: "stdin" } | { type: "env"; name: string };
+
 /** What an earlier step has printed, handed to another one. */
 export interface StepInput {
   from: StepRef;
-  to: "stdin" | { env: string };
+  to: InputTarget;
   trim?: Trim;
   max_bytes?: number;
 }
@@ -368,7 +371,7 @@ export type ExecutionEvent =
   | (Event<"stdout"> & { line: string })
   | (Event<"stderr"> & { line: string })
   | (Event<"status_changed"> & { from: ExecutionStatus; to: ExecutionStatus })
-  | (Event<"retrying"> & { attempt: number; ending: Ending; pause_ms: number })
+  | (Event<"retrying"> & { attempt: number; ending: Ending; delay_ms: number })
   | (Event<"lines_missed"> & { count: number })
   | (Event<"output_missed"> & { bytes: number })
   | { type: "executions_missed"; count: number }

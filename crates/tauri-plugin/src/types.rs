@@ -155,7 +155,7 @@ fn events() -> Vec<Value> {
         json!({ "type": "executions_missed", "count": 1 }),
         json!({
             "type": "retrying", "execution_id": ID, "attempt": 1, "ending": endings()[0],
-            "pause_ms": 1
+            "delay_ms": 1
         }),
         json!({
             "type": "progress", "plan_id": ID, "completed": 1, "total": 2, "step": step(),
@@ -233,15 +233,25 @@ fn options() -> Value {
 }
 
 fn step_options() -> Value {
-    let input = json!({ "from": 0, "to": "stdin" });
+    let input = json!({ "from": 0, "to": { "type": "stdin" } });
     json!({ "name": "build", "after": [0, "lint"], "inputs": [input], "options": options() })
 }
 
 fn retry() -> Value {
     json!({
         "attempts": 3, "initial_delay_ms": 1, "multiplier": 2, "max_delay_ms": 1, "jitter": "half",
-        "on": ["any_exit_code", { "exit_code": 75 }, "signal", "timeout", "spawn_failure"]
+        "retry_on": retry_on()
     })
+}
+
+fn retry_on() -> Vec<Value> {
+    vec![
+        json!({ "type": "any_exit_code" }),
+        json!({ "type": "exit_code", "code": 75 }),
+        json!({ "type": "signal" }),
+        json!({ "type": "timeout" }),
+        json!({ "type": "spawn_failure" }),
+    ]
 }
 
 fn attempt() -> Value {
@@ -279,7 +289,8 @@ fn samples() -> String {
         ],
     );
     all.add_words::<Jitter>("Jitter");
-    all.add::<RetryPolicy>("Retry", &[retry()]);
+    all.add::<RetryOn>("RetryOn", &retry_on());
+    all.add::<RetryPolicy>("RetryPolicy", &[retry()]);
     all.add::<ExecutionOptions>("ExecutionOptions", &[options()]);
     all.add_input::<LaunchRequest>(
         "LaunchRequest",
@@ -289,7 +300,7 @@ fn samples() -> String {
         })],
     );
     all.add::<PlanStep>("PlanStep", &[step()]);
-    all.add::<SkipReason>("NotRun", &not_run());
+    all.add::<SkipReason>("SkipReason", &not_run());
     all.add::<Ending>("Ending", &endings());
     all.add::<StreamStats>("StreamStats", &[json!({ "seen_bytes": 1, "kept_bytes": 1 })]);
     all.add::<TreeUsage>("TreeUsage", &[usage()["tree"].clone()]);
@@ -318,8 +329,8 @@ fn samples() -> String {
     all.add::<StepInput>(
         "StepInput",
         &[
-            json!({ "from": "build", "to": { "env": "A" }, "trim": "nothing", "max_bytes": 1 }),
-            json!({ "from": 0, "to": "stdin", "trim": "white_space", "max_bytes": 1 }),
+            json!({ "from": "build", "to": { "type": "env", "name": "A" }, "trim": "nothing", "max_bytes": 1 }),
+            json!({ "from": 0, "to": { "type": "stdin" }, "trim": "white_space", "max_bytes": 1 }),
         ],
     );
     all.add::<StepOptions>("StepOptions", &[step_options()]);

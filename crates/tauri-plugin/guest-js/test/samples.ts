@@ -97,21 +97,51 @@ export const stdinSource: Required<types.StdinSource>[] = [
 
 export const jitter: Record<Extract<types.Jitter, string>, true> = { full: true, half: true, none: true };
 
-export const retry: Required<types.Retry>[] = [
+export const retryOnTags: Record<Extract<types.RetryOn["type"], string>, true> = { any_exit_code: true, exit_code: true, signal: true, spawn_failure: true, timeout: true };
+
+export const retryOn: Required<types.RetryOn>[] = [
+  {
+    "type": "any_exit_code"
+  },
+  {
+    "code": 75,
+    "type": "exit_code"
+  },
+  {
+    "type": "signal"
+  },
+  {
+    "type": "timeout"
+  },
+  {
+    "type": "spawn_failure"
+  }
+];
+
+export const retryPolicy: Required<types.RetryPolicy>[] = [
   {
     "attempts": 3,
-    "multiplier": 2,
     "initial_delay_ms": 1,
     "jitter": "half",
     "max_delay_ms": 1,
-    "on": [
-      "any_exit_code",
+    "multiplier": 2,
+    "retry_on": [
       {
-        "exit_code": 75
+        "type": "any_exit_code"
       },
-      "signal",
-      "timeout",
-      "spawn_failure"
+      {
+        "code": 75,
+        "type": "exit_code"
+      },
+      {
+        "type": "signal"
+      },
+      {
+        "type": "timeout"
+      },
+      {
+        "type": "spawn_failure"
+      }
     ]
   }
 ];
@@ -138,18 +168,27 @@ export const executionOptions: Required<types.ExecutionOptions>[] = [
     "priority": 1,
     "retry": {
       "attempts": 3,
-      "multiplier": 2,
       "initial_delay_ms": 1,
       "jitter": "half",
       "max_delay_ms": 1,
-      "on": [
-        "any_exit_code",
+      "multiplier": 2,
+      "retry_on": [
         {
-          "exit_code": 75
+          "type": "any_exit_code"
         },
-        "signal",
-        "timeout",
-        "spawn_failure"
+        {
+          "code": 75,
+          "type": "exit_code"
+        },
+        {
+          "type": "signal"
+        },
+        {
+          "type": "timeout"
+        },
+        {
+          "type": "spawn_failure"
+        }
       ]
     },
     "stdin": {
@@ -197,9 +236,9 @@ export const planStep: Required<types.PlanStep>[] = [
   }
 ];
 
-export const notRunTags: Record<Extract<types.SkipReason["type"], string>, true> = { dependency_failed: true, engine_closed: true, input: true, plan_cancelled: true, plan_deadline: true, plan_stopped: true };
+export const skipReasonTags: Record<Extract<types.SkipReason["type"], string>, true> = { dependency_failed: true, engine_closed: true, input: true, plan_cancelled: true, plan_deadline: true, plan_stopped: true };
 
-export const notRun: Required<types.SkipReason>[] = [
+export const skipReason: Required<types.SkipReason>[] = [
   {
     "step": {
       "index": 1,
@@ -567,14 +606,17 @@ export const stepInput: Required<types.StepInput>[] = [
     "from": "build",
     "max_bytes": 1,
     "to": {
-      "env": "A"
+      "name": "A",
+      "type": "env"
     },
     "trim": "nothing"
   },
   {
     "from": 0,
     "max_bytes": 1,
-    "to": "stdin",
+    "to": {
+      "type": "stdin"
+    },
     "trim": "white_space"
   }
 ];
@@ -588,7 +630,9 @@ export const stepOptions: Required<types.StepOptions>[] = [
     "inputs": [
       {
         "from": 0,
-        "to": "stdin"
+        "to": {
+          "type": "stdin"
+        }
       }
     ],
     "name": "build",
@@ -613,18 +657,27 @@ export const stepOptions: Required<types.StepOptions>[] = [
       "priority": 1,
       "retry": {
         "attempts": 3,
-        "multiplier": 2,
         "initial_delay_ms": 1,
         "jitter": "half",
         "max_delay_ms": 1,
-        "on": [
-          "any_exit_code",
+        "multiplier": 2,
+        "retry_on": [
           {
-            "exit_code": 75
+            "type": "any_exit_code"
           },
-          "signal",
-          "timeout",
-          "spawn_failure"
+          {
+            "code": 75,
+            "type": "exit_code"
+          },
+          {
+            "type": "signal"
+          },
+          {
+            "type": "timeout"
+          },
+          {
+            "type": "spawn_failure"
+          }
         ]
       },
       "stdin": {
@@ -660,18 +713,27 @@ export const planOptions: Required<types.PlanOptions>[] = [
       "priority": 1,
       "retry": {
         "attempts": 3,
-        "multiplier": 2,
         "initial_delay_ms": 1,
         "jitter": "half",
         "max_delay_ms": 1,
-        "on": [
-          "any_exit_code",
+        "multiplier": 2,
+        "retry_on": [
           {
-            "exit_code": 75
+            "type": "any_exit_code"
           },
-          "signal",
-          "timeout",
-          "spawn_failure"
+          {
+            "code": 75,
+            "type": "exit_code"
+          },
+          {
+            "type": "signal"
+          },
+          {
+            "type": "timeout"
+          },
+          {
+            "type": "spawn_failure"
+          }
         ]
       },
       "stdin": {
@@ -694,7 +756,9 @@ export const planOptions: Required<types.PlanOptions>[] = [
         "inputs": [
           {
             "from": 0,
-            "to": "stdin"
+            "to": {
+              "type": "stdin"
+            }
           }
         ],
         "name": "build",
@@ -719,18 +783,27 @@ export const planOptions: Required<types.PlanOptions>[] = [
           "priority": 1,
           "retry": {
             "attempts": 3,
-            "multiplier": 2,
             "initial_delay_ms": 1,
             "jitter": "half",
             "max_delay_ms": 1,
-            "on": [
-              "any_exit_code",
+            "multiplier": 2,
+            "retry_on": [
               {
-                "exit_code": 75
+                "type": "any_exit_code"
               },
-              "signal",
-              "timeout",
-              "spawn_failure"
+              {
+                "code": 75,
+                "type": "exit_code"
+              },
+              {
+                "type": "signal"
+              },
+              {
+                "type": "timeout"
+              },
+              {
+                "type": "spawn_failure"
+              }
             ]
           },
           "stdin": {
@@ -799,7 +872,7 @@ export const planEnding: Required<types.PlanEnding>[] = [
   }
 ];
 
-export const executionStats: Required<types.PlanStats>[] = [
+export const planStats: Required<types.PlanStats>[] = [
   {
     "cancelled": 1,
     "completed": 1,
@@ -1001,12 +1074,12 @@ export const executionEvent: Required<types.ExecutionEvent>[] = [
   },
   {
     "attempt": 1,
+    "delay_ms": 1,
     "ending": {
       "code": 3,
       "type": "exited"
     },
     "execution_id": "00000000-0000-0000-0000-000000000001",
-    "pause_ms": 1,
     "type": "retrying"
   },
   {

@@ -1,5 +1,5 @@
 use execution_engine::{EventRecord, ExecutionEvent, Uuid};
-use futures_util::{OutputStream, StreamExt, future::ready};
+use futures_util::{Stream, StreamExt, future::ready};
 use serde::Deserialize;
 use tauri::ipc::{Channel, InvokeResponseBody};
 use tauri::{Runtime, State, Webview};

@@ -99,6 +99,8 @@ impl Batch for Chunks {
                 self.bytes.extend_from_slice(bytes);
             }
             ChunkContent::Event(event) => entry.event = Some(event),
+            // A kind of content that the bindings do not know.
+            _ => return,
         }
         self.list.push(&entry);
     }

@@ -1,4 +1,4 @@
-use futures_util::{FutureExt, OutputStream, StreamExt};
+use futures_util::{FutureExt, Stream, StreamExt};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout_at};
 

@@ -190,7 +190,7 @@ fn allow(
         // A source that is not known here is not allowed here.
         _ => return Err((3, Refusal::Stdin { rule: name() })),
     };
-    if options.leftovers == Leftovers::Leave && rule.leftovers != Leaving::Leave {
+    if options.leftovers != Leftovers::Stop && rule.leftovers != Leaving::Leave {
         return Err((6, Refusal::Leftovers { rule: name() }));
     }
     Ok(Paths { script, working_dir, log, stdin })
@@ -207,13 +207,13 @@ fn allow_command(
     let no_rule = |field, needed| Err((0, Refusal::NoRule { field, needed }));
     match (&rule.what, command) {
         (What::Program { program, args }, Command::Exec { .. } | Command::AwsCli { .. }) => {
-            let (wanted, words) = words(command);
-            if !program.fits(wanted) {
+            let argv = command.argv();
+            if !program.fits(&argv[0]) {
                 return no_rule("command.program", "program");
             }
             let checked = match args {
-                Some(args) => args.check(&words),
-                None if words.is_empty() => Ok(()),
+                Some(args) => args.check(&argv[1..]),
+                None if argv.len() == 1 => Ok(()),
                 None => Err(Misfit(1)),
             };
             checked
@@ -240,6 +240,8 @@ fn allow_command(
         (_, Command::Exec { .. } | Command::AwsCli { .. }) => no_rule("command.program", "program"),
         (_, Command::Script { .. }) => no_rule("command.path", "scripts"),
         (_, Command::Shell { .. }) => no_rule("command.shell", "shell"),
+        // A kind of command that is not known here is not allowed here.
+        _ => no_rule("command.type", "program"),
     }
 }
 
@@ -248,8 +250,9 @@ fn allow_command(
 fn denies(rule: &Compiled, command: &Command, request: &LaunchRequest, files: &impl Files) -> bool {
     match (&rule.what, command) {
         (What::Program { program, args }, Command::Exec { .. } | Command::AwsCli { .. }) => {
-            let (wanted, words) = words(command);
-            program.fits(wanted) && args.as_ref().is_none_or(|args| args.check(&words).is_ok())
+            let argv = command.argv();
+            program.fits(&argv[0])
+                && args.as_ref().is_none_or(|args| args.check(&argv[1..]).is_ok())
         }
         (What::Scripts { places, interpreters }, Command::Script { path, interpreter }) => {
             let by = |word: &String| interpreters.iter().any(|denied| denied.fits(word));
@@ -258,25 +261,6 @@ fn denies(rule: &Compiled, command: &Command, request: &LaunchRequest, files: &i
         }
         (What::Shell { shell: denied }, Command::Shell { shell, .. }) => denied.fits(shell),
         _ => false,
-    }
-}
-
-/// The program of a command without a shell, and its arguments.
-pub(super) fn words(command: &Command) -> (&str, Vec<String>) {
-    match command {
-        Command::Exec { program, args } => (program, args.clone()),
-        Command::AwsCli { service, operation, args, profile, region } => {
-            let mut words = vec![service.clone(), operation.clone()];
-            for (flag, value) in [("--profile", profile), ("--region", region)] {
-                if let Some(value) = value {
-                    words.extend([flag.to_string(), value.clone()]);
-                }
-            }
-            words.extend(args.iter().cloned());
-            words.extend(["--output".to_string(), "json".to_string()]);
-            ("aws", words)
-        }
-        Command::Script { .. } | Command::Shell { .. } => ("", Vec::new()),
     }
 }
 

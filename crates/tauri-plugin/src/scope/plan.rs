@@ -1,14 +1,12 @@
-//! The decision about a plan: each of its commands must be allowed, with all that the plan gives it.
-
-use std::path::PathBuf;
+//! Decision on a plan: each of its commands must be allowed, with all that the plan adds to it.
 
 use execution_engine::{
     ExecutionOptions, ExecutionPlan, InputTarget, PlanOptions, StepOptions, Uuid,
 };
 
-use super::check::{Allowed, Ask, Files, Rules, check};
+use super::check::{Ask, Files, Rules, check};
 use super::refusal::Refusal;
-use crate::request::{LaunchRequest, PlanRequest};
+use crate::request::PlanRequest;
 
 /// A plan that may run.
 #[derive(Debug, PartialEq)]
@@ -34,30 +32,26 @@ pub(crate) fn check_plan(
     mut options: PlanOptions,
     files: &impl Files,
 ) -> Result<AllowedPlan, RefusedStep> {
-    let shared_env = std::mem::take(&mut options.env);
-    let shared_dir = options.working_dir.take();
-    let defaults = std::mem::take(&mut options.defaults);
-    if options.steps.len() < request.commands.len() {
-        options.steps.resize_with(request.commands.len(), StepOptions::default);
+    let mut steps = options.steps.clone();
+    if steps.len() < request.commands.len() {
+        steps.resize_with(request.commands.len(), StepOptions::default);
     }
     let mut commands = Vec::with_capacity(request.commands.len());
-    for (index, (mut command, step)) in
-        request.commands.into_iter().zip(&mut options.steps).enumerate()
-    {
-        for (name, value) in &shared_env {
-            command.env.entry(name.clone()).or_insert_with(|| value.clone());
-        }
-        command.working_dir = directory(&command, shared_dir.as_ref());
+    for (index, (mut command, step)) in request.commands.into_iter().zip(&mut steps).enumerate() {
+        options.apply_shared(&mut command.env, &mut command.working_dir);
         let ask = Ask {
             request: command,
-            options: step.options.take().unwrap_or_else(|| defaults.clone()),
-            handed: handed(step),
+            options: options.effective_options(index).clone(),
+            handed: handed(step).map_err(|refusal| RefusedStep { index, refusal })?,
         };
         let allowed = check(rules, ask, files).map_err(|refusal| RefusedStep { index, refusal })?;
-        let Allowed { request, options } = allowed;
-        commands.push(request);
-        step.options = (options != ExecutionOptions::default()).then_some(options);
+        commands.push(allowed.request);
+        step.options = (allowed.options != ExecutionOptions::default()).then_some(allowed.options);
     }
+    options.steps = steps;
+    options.env.clear();
+    options.working_dir = None;
+    options.defaults = ExecutionOptions::default();
     let plan = ExecutionPlan {
         id: request.id.unwrap_or_else(Uuid::new_v4),
         description: request.description,
@@ -68,19 +62,15 @@ pub(crate) fn check_plan(
     Ok(AllowedPlan { plan, options })
 }
 
-/// A step's own directory starts at that of the plan.
-fn directory(command: &LaunchRequest, shared: Option<&PathBuf>) -> Option<PathBuf> {
-    match (&command.working_dir, shared) {
-        (Some(own), Some(shared)) => Some(shared.join(own)),
-        (own, shared) => own.as_ref().or(shared).cloned(),
-    }
-}
-
 /// The variables that a step gets from the output of others.
-fn handed(step: &StepOptions) -> Vec<String> {
-    let name = |to: &InputTarget| match to {
-        InputTarget::Stdin => None,
-        InputTarget::Env(name) => Some(name.clone()),
-    };
-    step.inputs.iter().filter_map(|input| name(&input.to)).collect()
+fn handed(step: &StepOptions) -> Result<Vec<String>, Refusal> {
+    let targets = step.inputs.iter().map(|input| &input.to);
+    targets
+        .filter(|to| **to != InputTarget::Stdin)
+        .map(|to| match to {
+            InputTarget::Env(name) => Ok(name.clone()),
+            // A target that is not known here is not allowed here.
+            _ => Err(Refusal::Input),
+        })
+        .collect()
 }

@@ -82,6 +82,9 @@ pub enum Refusal {
         /// The rule.
         rule: String,
     },
+    /// The output of another step goes to a target that no rule can allow.
+    #[error("options.steps.inputs: no rule can allow this target")]
+    Input,
     /// Processes may not be left alive.
     #[error("options.leftovers: `leave` needs `\"leftovers\": \"leave\"` in rule `{rule}`")]
     Leftovers {

@@ -404,9 +404,9 @@ fn output_that_is_handed_on_sets_no_variable_beside_the_list() {
         let options = json!({ "steps": [{}, { "inputs": [{ "from": 0, "to": to }] }] });
         ask_plan(&rules, plan(&[exec("a", &[]), exec("a", &[])]), options, &Tree::default())
     };
-    assert!(hand(json!({ "env": "VERSION" })).is_ok());
-    assert!(hand(json!("stdin")).is_ok());
-    let refused = hand(json!({ "env": "LD_PRELOAD" })).unwrap_err();
+    assert!(hand(json!({ "type": "env", "name": "VERSION" })).is_ok());
+    assert!(hand(json!({ "type": "stdin" })).is_ok());
+    let refused = hand(json!({ "type": "env", "name": "LD_PRELOAD" })).unwrap_err();
     assert_eq!(refused.index, 1);
     assert!(matches!(refused.refusal, Refusal::Variable { .. }));
 }
@@ -427,7 +427,7 @@ fn an_aws_operation_is_the_program_aws() {
 }
 
 #[test]
-fn the_words_of_an_aws_operation_are_those_that_run() {
+fn what_is_checked_of_an_aws_operation_is_what_runs() {
     let aws = Command::AwsCli {
         service: "s3api".into(),
         operation: "list-buckets".into(),
@@ -435,8 +435,17 @@ fn the_words_of_an_aws_operation_are_those_that_run() {
         profile: Some("p".into()),
         region: Some("r".into()),
     };
-    let (program, args) = check::words(&aws);
-    assert_eq!(Command::Exec { program: program.into(), args }.to_string(), aws.to_string());
+    let argv = aws.argv();
+    let allows = |args: &[String]| {
+        let rules = allow(&[json!({ "name": "aws", "program": argv[0], "args": args })]);
+        ask(&rules, json!({ "command": aws })).is_ok()
+    };
+    assert!(allows(&argv[1..]), "a rule with exactly the arguments that run");
+    for missing in 1..argv.len() {
+        let mut fewer = argv[1..].to_vec();
+        fewer.remove(missing - 1);
+        assert!(!allows(&fewer), "without argument {missing}");
+    }
 }
 
 #[test]
