@@ -1,7 +1,8 @@
-//! Makes a permission for each command, and the schema that capability files are checked with.
+//! Generates a permission for each command, and the schema that editors check capability files
+//! with.
 
 #[path = "src/scope/rule.rs"]
-#[expect(unreachable_pub, reason = "it is public in the plugin")]
+#[expect(unreachable_pub, reason = "public in the plugin")]
 mod rule;
 
 /// The same list as in `src/commands/mod.rs`.
@@ -31,7 +32,7 @@ const COMMANDS: &[&str] = &[
     "subscribe",
     "subscribe_all",
     "subscribe_plan",
-    "confirm",
+    "ack",
     "unsubscribe",
     "subscriptions",
 ];

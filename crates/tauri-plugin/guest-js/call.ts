@@ -1,27 +1,30 @@
+// Calls of the plugin's commands, and arguments that several of them have.
+
 import { invoke } from "@tauri-apps/api/core";
 
-import { failure } from "./error.js";
+import { toExecutionError } from "./error.js";
 import type { Batch } from "./subscription.js";
 import type { EventRecord } from "./types.js";
 
-/** Calls a command of the plugin. */
+/** Calls a command of the plugin. Throws an {@link ExecutionError}. */
 export async function call<T>(command: string, args: Record<string, unknown>): Promise<T> {
   try {
     return await invoke<T>(`plugin:execution-engine|${command}`, args);
   } catch (error) {
-    throw failure(error);
+    throw toExecutionError(error);
   }
 }
 
-/** Batches of records are what they are. */
+/** Decodes a batch of event records, which need no decoding. */
 export function readRecords(raw: Batch<EventRecord>): Batch<EventRecord> {
   return raw;
 }
 
-/** Whether the text of both streams comes with a result. It may be large. */
-export interface Texts {
+/** Parts of a result. */
+export interface ResultOptions {
+  /** Whether the result includes the text of both streams, which may be large. Default: include. */
   output?: "include" | "omit";
 }
 
-/** What a subscription is about: output, too, or beginnings and endings only. */
-export type About = "everything" | "progress";
+/** Events of a subscription: all of them, or all but output. */
+export type EventFilter = "everything" | "progress";

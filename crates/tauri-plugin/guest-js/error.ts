@@ -1,20 +1,22 @@
-/** Why a call failed. */
+// The error of all calls.
+
+/** Error of a call. */
 export class ExecutionError extends Error {
   override readonly name = "ExecutionError";
 
   constructor(
-    /** A stable name: `refused`, `not_found`, `concurrency_limit_reached` .. */
+    /** Stable name to compare: `refused`, `not_found`, `concurrency_limit_reached`, ... */
     readonly code: string,
     message: string,
-    /** Whether the same call may succeed later without any change. */
+    /** `true` if the same call may succeed later without any change. */
     readonly retryable: boolean,
   ) {
     super(message);
   }
 }
 
-/** An error of the plugin as an {@link ExecutionError}; Tauri's own refusals have the code `denied`. */
-export function failure(error: unknown): ExecutionError {
+/** Converts an error of `invoke`. A call that Tauri itself denies gets the code `denied`. */
+export function toExecutionError(error: unknown): ExecutionError {
   if (error instanceof ExecutionError) return error;
   if (typeof error === "object" && error !== null && "code" in error && "message" in error) {
     const { code, message } = error as { code: unknown; message: unknown };

@@ -1,8 +1,10 @@
+// One execution, and calls about all of them.
+
 import { invoke } from "@tauri-apps/api/core";
 
-import { call, readRecords, type About, type Texts } from "./call.js";
+import { call, readRecords, type EventFilter, type ResultOptions } from "./call.js";
 import { readChunks, type ChunkRecord } from "./chunk.js";
-import { failure } from "./error.js";
+import { toExecutionError } from "./error.js";
 import { Subscription } from "./subscription.js";
 import type {
   EventRecord,
@@ -15,14 +17,14 @@ import type {
   Signal,
 } from "./types.js";
 
-/** Where a subscription begins. */
-export interface From {
-  /** Only what comes after this sequence number; from the beginning if it is left out. */
+/** Start of a subscription. */
+export interface SubscribeOptions {
+  /** Delivers only what follows this sequence number. Default: everything from the beginning. */
   after?: number;
 }
 
 /**
- * One execution.
+ * Handle of an execution.
  *
  * ```ts
  * const execution = await Execution.start({ rule: "report", args: ["--month", "2026-10"] });
@@ -35,41 +37,38 @@ export interface From {
 export class Execution implements AsyncIterable<EventRecord> {
   #result: Promise<ExecutionResult> | undefined;
 
-  private constructor(
-    /** Its id. */
-    readonly id: ExecutionId,
-  ) {}
+  private constructor(readonly id: ExecutionId) {}
 
-  /** Starts one. */
+  /** Starts an execution. A rule of the scope must allow it. */
   static async start(request: LaunchRequest, options?: ExecutionOptions): Promise<Execution> {
     return new Execution(await call<ExecutionId>("execute", { request, options }));
   }
 
-  /** One that exists already. */
+  /** Returns a handle of an existing execution. */
   static attach(id: ExecutionId): Execution {
     return new Execution(id);
   }
 
-  /** What comes of it, whichever way it ends. */
+  /** The result, as soon as the execution has ended, in whatever way. */
   get result(): Promise<ExecutionResult> {
     this.#result ??= this.wait();
     return this.#result;
   }
 
-  /** The same, asked anew, and without the text of its output if that is not needed. */
-  wait(texts: Texts = {}): Promise<ExecutionResult> {
-    return call("wait", { id: this.id, ...texts });
+  /** Waits for the result. Unlike {@link result}, each call asks the engine again. */
+  wait(options: ResultOptions = {}): Promise<ExecutionResult> {
+    return call("wait", { id: this.id, ...options });
   }
 
-  /** Lines and events, what there is already and then live, up to the end. */
-  async records(from: From = {}): Promise<Subscription<EventRecord>> {
-    const args = { id: this.id, after: from.after ?? null, form: "lines" };
+  /** Subscribes to lines and events: replays earlier ones, then continues live up to the end. */
+  async records(options: SubscribeOptions = {}): Promise<Subscription<EventRecord>> {
+    const args = { id: this.id, after: options.after ?? null, format: "lines" };
     return Subscription.open("subscribe", args, readRecords);
   }
 
-  /** The same with output as bytes, as it came: for terminals. */
-  async chunks(from: From = {}): Promise<Subscription<ChunkRecord>> {
-    const args = { id: this.id, after: from.after ?? null, form: "chunks" };
+  /** Like {@link records}, but with output as bytes, as it was read: for terminals. */
+  async chunks(options: SubscribeOptions = {}): Promise<Subscription<ChunkRecord>> {
+    const args = { id: this.id, after: options.after ?? null, format: "chunks" };
     return Subscription.open("subscribe", args, readChunks);
   }
 
@@ -77,42 +76,42 @@ export class Execution implements AsyncIterable<EventRecord> {
     yield* await this.records();
   }
 
-  /** Where it stands. */
+  /** Returns the current status. */
   status(): Promise<ExecutionStatus> {
     return call("status", { id: this.id });
   }
 
-  /** Its log so far. */
+  /** Returns the log so far. */
   logs(): Promise<string> {
     return call("logs", { id: this.id });
   }
 
-  /** The file of its log, if it has one. */
+  /** Returns the path of the log file, or null if there is none. */
   logPath(): Promise<string | null> {
     return call("log_path", { id: this.id });
   }
 
-  /** Stops its process tree: politely, and for good after the grace. */
+  /** Stops the process tree: with the stop signal, and after a grace period with the final one. */
   cancel(): Promise<void> {
     return call("cancel", { id: this.id });
   }
 
-  /** Sends a signal to all its processes and says how many got it. */
+  /** Sends a signal to all of its processes and returns how many received it. */
   signal(signal: Signal): Promise<number> {
     return call("signal", { id: this.id, signal });
   }
 
-  /** Lets its processes stand still; its timeout does not run meanwhile. */
+  /** Pauses its processes. The timeout is paused, too. */
   pause(): Promise<void> {
     return call("pause", { id: this.id });
   }
 
-  /** Lets it go on. */
+  /** Resumes its processes. */
   resume(): Promise<void> {
     return call("resume", { id: this.id });
   }
 
-  /** Writes to its standard input, which its options must have made `piped`. */
+  /** Writes to its standard input. It must have been started with `{ stdin: { type: "piped" } }`. */
   async write(data: string | Uint8Array): Promise<number> {
     const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
     try {
@@ -120,42 +119,42 @@ export class Execution implements AsyncIterable<EventRecord> {
         headers: { "execution-id": this.id },
       });
     } catch (error) {
-      throw failure(error);
+      throw toExecutionError(error);
     }
   }
 
-  /** Ends its standard input. */
+  /** Closes its standard input. */
   closeStdin(): Promise<void> {
     return call("close_stdin", { id: this.id });
   }
 
-  /** Forgets it, once it has ended. */
+  /** Removes its record. It must have ended. */
   remove(): Promise<void> {
     return call("remove", { id: this.id });
   }
 }
 
-/** Runs something and waits for its result. */
+/** Runs a command and waits for its result. */
 export function run(request: LaunchRequest, options?: ExecutionOptions): Promise<ExecutionResult> {
   return call("run", { request, options });
 }
 
-/** All executions that are running or remembered, oldest first. */
+/** Returns all executions that are active or remembered, oldest first. */
 export function list(): Promise<ExecutionSummary[]> {
   return call("list", {});
 }
 
-/** The result of an execution, or null while it runs. */
-export function result(id: ExecutionId, texts: Texts = {}): Promise<ExecutionResult | null> {
-  return call("result", { id, ...texts });
+/** Returns the result of an execution, or null if it has not ended. */
+export function result(id: ExecutionId, options: ResultOptions = {}): Promise<ExecutionResult | null> {
+  return call("result", { id, ...options });
 }
 
-/** The events of all executions from now on. */
-export function watch(about: About = "everything"): Promise<Subscription<EventRecord>> {
-  return Subscription.open("subscribe_all", { about }, readRecords);
+/** Subscribes to the events of all executions from now on. */
+export function watch(filter: EventFilter = "everything"): Promise<Subscription<EventRecord>> {
+  return Subscription.open("subscribe_all", { filter }, readRecords);
 }
 
-/** How many subscriptions this page has open. */
+/** Returns the number of open subscriptions of this page. */
 export function subscriptions(): Promise<number> {
   return call("subscriptions", {});
 }

@@ -1,4 +1,6 @@
-import { call, readRecords, type About, type Texts } from "./call.js";
+// One plan, and calls about all of them.
+
+import { call, readRecords, type EventFilter, type ResultOptions } from "./call.js";
 import { Subscription } from "./subscription.js";
 import type {
   EventRecord,
@@ -10,7 +12,7 @@ import type {
 } from "./types.js";
 
 /**
- * One plan.
+ * Handle of a plan: several commands as one piece of work.
  *
  * ```ts
  * const plan = await Plan.start({
@@ -23,59 +25,56 @@ import type {
 export class Plan {
   #result: Promise<PlanExecutionResult> | undefined;
 
-  private constructor(
-    /** Its id. */
-    readonly id: string,
-  ) {}
+  private constructor(readonly id: string) {}
 
-  /** Starts one. Each of its commands must be allowed by the scope of `execute_plan`. */
+  /** Starts a plan. A rule of the scope must allow each of its commands. */
   static async start(plan: PlanRequest, options?: PlanOptions): Promise<Plan> {
     return new Plan(await call<string>("execute_plan", { plan, options }));
   }
 
-  /** One that exists already. */
+  /** Returns a handle of an existing plan. */
   static attach(id: string): Plan {
     return new Plan(id);
   }
 
-  /** What comes of it, whichever way it ends. */
+  /** The result, as soon as the plan has ended, in whatever way. */
   get result(): Promise<PlanExecutionResult> {
     this.#result ??= this.wait();
     return this.#result;
   }
 
-  /** The same, asked anew, and without the text of its output if that is not needed. */
-  wait(texts: Texts = {}): Promise<PlanExecutionResult> {
-    return call("wait_for_plan", { id: this.id, ...texts });
+  /** Waits for the result. Unlike {@link result}, each call asks the engine again. */
+  wait(options: ResultOptions = {}): Promise<PlanExecutionResult> {
+    return call("wait_for_plan", { id: this.id, ...options });
   }
 
-  /** Its progress and the events of its executions, from the beginning on, up to its end. */
-  records(about: About = "everything"): Promise<Subscription<EventRecord>> {
-    return Subscription.open("subscribe_plan", { id: this.id, about }, readRecords);
+  /** Subscribes to its progress and to the events of its executions, from beginning to end. */
+  records(filter: EventFilter = "everything"): Promise<Subscription<EventRecord>> {
+    return Subscription.open("subscribe_plan", { id: this.id, filter }, readRecords);
   }
 
-  /** Where it stands. */
+  /** Returns the current status. */
   status(): Promise<ExecutionStatus> {
     return call("plan_status", { id: this.id });
   }
 
-  /** Stops it: nothing new is started, and what runs is cancelled. */
+  /** Cancels the plan: starts no further command and cancels those that run. */
   cancel(): Promise<void> {
     return call("cancel_plan", { id: this.id });
   }
 
-  /** Forgets it, once it has ended. */
+  /** Removes its record. It must have ended. */
   remove(): Promise<void> {
     return call("remove_plan", { id: this.id });
   }
 }
 
-/** All plans that are running or remembered, oldest first. */
+/** Returns all plans that are active or remembered, oldest first. */
 export function listPlans(): Promise<PlanSummary[]> {
   return call("list_plans", {});
 }
 
-/** The result of a plan, or null while it runs. */
-export function planResult(id: string, texts: Texts = {}): Promise<PlanExecutionResult | null> {
-  return call("plan_result", { id, ...texts });
+/** Returns the result of a plan, or null if it has not ended. */
+export function planResult(id: string, options: ResultOptions = {}): Promise<PlanExecutionResult | null> {
+  return call("plan_result", { id, ...options });
 }

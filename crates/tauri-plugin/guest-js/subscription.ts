@@ -1,78 +1,80 @@
+// The stream of records of one subscription, with flow control.
+
 import { Channel, invoke } from "@tauri-apps/api/core";
 
-import { failure } from "./error.js";
+import { toExecutionError } from "./error.js";
 
-/** What a batch is once it is read. */
+/** A decoded batch. */
 export interface Batch<T> {
   records: T[];
-  /** Whether it is the last one. */
+  /** `true` for the last one. */
   end: boolean;
 }
 
 /**
- * Records as they come, for `for await`. The engine is held back while the loop is busy: what has
- * not been read stays there, and what it cannot hold is told by an `output_missed` event.
+ * Stream of records, for `for await`. While the loop is busy, further records stay in the engine;
+ * an `output_missed` event reports those that it had to discard.
  *
- * Leaving the loop ends the subscription.
+ * Leaving the loop closes the subscription.
  */
 export class Subscription<T> implements AsyncIterableIterator<T> {
-  #number: number | undefined;
-  #waiting: Batch<T>[] = [];
-  #taken = 0;
+  #id: number | undefined;
+  #batches: Batch<T>[] = [];
+  #position = 0;
   #ended = false;
-  #readers: (() => void)[] = [];
+  #pending: (() => void)[] = [];
 
   private constructor() {}
 
-  /** Opens a subscription with a command of the plugin. */
+  /** Opens a subscription with a command of the plugin. `read` decodes a batch. */
   static async open<T, Raw>(
     command: string,
     args: Record<string, unknown>,
     read: (raw: Raw) => Batch<T>,
   ): Promise<Subscription<T>> {
     const subscription = new Subscription<T>();
-    const channel = new Channel<Raw>((raw) => subscription.#arrived(read(raw)));
+    const channel = new Channel<Raw>((raw) => subscription.#receive(read(raw)));
     try {
-      subscription.#number = await invoke<number>(`plugin:execution-engine|${command}`, {
+      subscription.#id = await invoke<number>(`plugin:execution-engine|${command}`, {
         ...args,
         channel,
       });
     } catch (error) {
-      throw failure(error);
+      throw toExecutionError(error);
     }
     return subscription;
   }
 
-  /** The next record; done when the execution has ended and all has been read. */
+  /** Returns the next record; done when the execution has ended and all records are read. */
   async next(): Promise<IteratorResult<T>> {
     for (;;) {
-      const batch = this.#waiting[0];
-      if (batch && this.#taken < batch.records.length) {
-        return { done: false, value: batch.records[this.#taken++]! };
+      const batch = this.#batches[0];
+      if (batch && this.#position < batch.records.length) {
+        return { done: false, value: batch.records[this.#position++]! };
       }
       if (batch) {
-        this.#waiting.shift();
-        this.#taken = 0;
+        this.#batches.shift();
+        this.#position = 0;
         if (batch.end) this.#ended = true;
-        else this.#confirm();
+        else this.#ack();
         continue;
       }
       if (this.#ended) return { done: true, value: undefined };
-      await new Promise<void>((resolve) => this.#readers.push(resolve));
+      await new Promise<void>((resolve) => this.#pending.push(resolve));
     }
   }
 
-  /** Ends the subscription; the execution goes on. */
+  /** Closes the subscription. The execution continues. */
   async return(): Promise<IteratorResult<T>> {
-    const open = !this.#ended && !this.#waiting.some((batch) => batch.end);
+    const open = !this.#ended && !this.#batches.some((batch) => batch.end);
     this.#ended = true;
-    this.#waiting = [];
+    this.#batches = [];
     this.#wake();
-    if (open) await this.#tell("unsubscribe");
+    if (open) await this.#send("unsubscribe");
     return { done: true, value: undefined };
   }
 
-  /** Ends the subscription. */
+  /** Like {@link return}. */
   async close(): Promise<void> {
     await this.return();
   }
@@ -81,22 +83,22 @@ export class Subscription<T> implements AsyncIterableIterator<T> {
     return this;
   }
 
-  #arrived(batch: Batch<T>): void {
+  #receive(batch: Batch<T>): void {
     if (this.#ended) return;
-    this.#waiting.push(batch);
+    this.#batches.push(batch);
     this.#wake();
   }
 
   #wake(): void {
-    for (const reader of this.#readers.splice(0)) reader();
+    for (const resume of this.#pending.splice(0)) resume();
   }
 
-  #confirm(): void {
-    // Nobody waits for it: the next batch is the answer.
-    this.#tell("confirm").catch(console.error);
+  #ack(): void {
+    // Not awaited: the reader waits for the next batch, not for the answer to this call.
+    this.#send("ack").catch(console.error);
   }
 
-  async #tell(command: string): Promise<void> {
-    await invoke(`plugin:execution-engine|${command}`, { subscription: this.#number });
+  async #send(command: string): Promise<void> {
+    await invoke(`plugin:execution-engine|${command}`, { subscription: this.#id });
   }
 }

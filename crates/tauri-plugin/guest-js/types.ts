@@ -1,13 +1,13 @@
-// The words of the engine, as they travel in JSON. `test/samples.ts` is made by the Rust types and
-// checked against these, in both directions.
+// Data types of the engine in their JSON form. `test/samples.ts` is generated from the Rust types
+// and checked against these, in both directions.
 
-/** The id of an execution: a UUID. */
+/** Id of an execution: a UUID. */
 export type ExecutionId = string;
 
-/** One of the two output streams of a program. */
+/** Output stream of a program. */
 export type OutputStream = "stdout" | "stderr";
 
-/** Where an execution stands. */
+/** Status of an execution or a plan. */
 export type ExecutionStatus =
   | "pending"
   | "running"
@@ -16,7 +16,7 @@ export type ExecutionStatus =
   | "cancelled"
   | "timeout";
 
-/** A signal to a process tree. */
+/** Signal, by name or by number. */
 export type Signal =
   | "hangup"
   | "interrupt"
@@ -31,7 +31,7 @@ export type Signal =
   | "file_size_limit"
   | number;
 
-/** What to run. */
+/** Command of an execution. */
 export type Command =
   | { type: "script"; path: string; interpreter?: string | null }
   | { type: "exec"; program: string; args?: string[] }
@@ -45,32 +45,32 @@ export type Command =
       region?: string | null;
     };
 
-/** Notes on an execution. */
+/** Notes on an execution, for the app. The engine does not interpret them. */
 export interface ExecutionMetadata {
   description?: string;
   tags?: string[];
   labels?: Record<string, string>;
 }
 
-/** One piece of work. Give a `command`, or a `rule` of the scope with its `args`, or both. */
+/** Request to run a command. Give a `command`, or a `rule` of the scope with its `args`, or both. */
 export interface LaunchRequest {
-  /** Yours to choose; a new one is made if it is left out. */
+  /** Default: a new one. */
   id?: ExecutionId;
-  /** The rule of the scope to run by. A shell line must name it. */
+  /** Rule of the scope that allows it. A shell line must name one. */
   rule?: string;
-  /** The arguments of the rule's program, where there is no `command`. */
+  /** Arguments of the program of the rule, if there is no `command`. */
   args?: string[];
   command?: Command;
-  /** Added to the environment of the app. */
+  /** Variables to add to the environment of the app. */
   env?: Record<string, string>;
   working_dir?: string | null;
   timeout_ms?: number | null;
-  /** A file that gets both streams as they come. */
+  /** File to write both streams to, as they are read. */
   output_log_path?: string | null;
   metadata?: ExecutionMetadata;
 }
 
-/** What a program may use. */
+/** Resource limits of a program. */
 export interface Limits {
   cpu_seconds?: number | null;
   address_space_bytes?: number | null;
@@ -84,17 +84,17 @@ export interface Limits {
   tree_processes?: number | null;
 }
 
-/** Where a program reads from. */
+/** Standard input of a program. */
 export type StdinSource =
   | { type: "null" }
   | { type: "bytes"; data: string | number[] }
   | { type: "file"; path: string }
   | { type: "piped" };
 
-/** How much of a pause is left to chance. */
+/** How much of a retry delay is random. */
 export type Jitter = "none" | "half" | "full";
 
-/** An ending after which there may be another attempt. */
+/** Ending after which there may be another attempt. */
 export type RetryOn =
   | { type: "any_exit_code" }
   | { type: "exit_code"; code: number }
@@ -102,7 +102,7 @@ export type RetryOn =
   | { type: "timeout" }
   | { type: "spawn_failure" };
 
-/** How often a program that has failed is started again, and after which pauses. */
+/** Rule by which a program that failed is started again. */
 export interface RetryPolicy {
   attempts?: number;
   initial_delay_ms?: number;
@@ -119,29 +119,29 @@ export interface ExecutionOptions {
   final_signal?: Signal;
   leftovers?: "stop" | "leave";
   limits?: Limits;
-  /** Who goes first where executions wait: the higher number. */
+  /** Priority in the queue: the higher number goes first. */
   priority?: number;
-  /** The group whose limit counts for it, too. */
+  /** Group whose limit applies, too. */
   group?: string;
   stdin?: StdinSource;
-  /** Whether its two streams are kept apart, or are one in exact order. */
+  /** Whether both streams are captured separately, or merged into stdout in the order of writes. */
   output?: "separate" | "merged";
-  /** Whether it is tried again when it has failed. */
+  /** When a failed program is started again. Default: never. */
   retry?: RetryPolicy;
-  /** After how much silence an unfinished line is told as it is. */
+  /** Silence after which an unfinished line is delivered as it is. */
   partial_lines_after_ms?: number;
 }
 
-/** A limit whose breach the system tells. */
+/** Resource limit that can end an execution. */
 export type ResourceLimit = "cpu_time" | "file_size" | "tree_memory";
 
-/** A step of a plan. */
+/** Step of a plan. */
 export interface PlanStep {
   index: number;
   name?: string;
 }
 
-/** Why a command of a plan never ran. */
+/** Reason why a step of a plan never ran. */
 export type SkipReason =
   | { type: "dependency_failed"; step: PlanStep }
   | { type: "plan_stopped"; step: PlanStep }
@@ -150,7 +150,7 @@ export type SkipReason =
   | { type: "engine_closed" }
   | { type: "input"; from: PlanStep; reason: string };
 
-/** The one thing that ended an execution. */
+/** Cause that ended an execution. */
 export type Ending =
   | { type: "exited"; code: number }
   | { type: "signaled"; signal: number; core_dumped: boolean }
@@ -166,20 +166,20 @@ export type Ending =
   | { type: "engine_closed" }
   | { type: "engine_failed"; reason: string };
 
-/** How many bytes a stream had. */
+/** Number of bytes of a stream. */
 export interface StreamStats {
   seen_bytes: number;
   kept_bytes: number;
 }
 
-/** What a whole process tree used. */
+/** Resources that a whole process tree used. */
 export interface TreeUsage {
   user_ms: number;
   system_ms: number;
   peak_memory_bytes: number | null;
 }
 
-/** What an execution used. */
+/** Resources that an execution used. */
 export interface ResourceUsage {
   user_ms: number;
   system_ms: number;
@@ -189,17 +189,17 @@ export interface ResourceUsage {
   tree: TreeUsage | null;
 }
 
-/** A process that is still alive after its execution has ended. */
+/** Process that is still alive after its execution has ended. */
 export interface Survivor {
   pid: number;
   name: string;
   reason: string;
 }
 
-/** How firmly a process tree is held. */
+/** Strength of a containment, weakest first. */
 export type ContainmentLevel = "process_group" | "process_tree" | "cgroup";
 
-/** What was done so that nothing outlives an execution. */
+/** Receipt of a containment: what was done so that no process outlives the execution. */
 export interface ContainmentReceipt {
   level: ContainmentLevel;
   proven: boolean;
@@ -210,7 +210,7 @@ export interface ContainmentReceipt {
   left_running: Survivor[];
 }
 
-/** One attempt to run a program. */
+/** Attempt to run a program that was followed by another one. */
 export interface Attempt {
   number: number;
   ending: Ending;
@@ -220,7 +220,7 @@ export interface Attempt {
   containment: ContainmentReceipt;
 }
 
-/** What came of an execution. */
+/** Result of an execution. */
 export interface ExecutionResult {
   id: ExecutionId;
   status: ExecutionStatus;
@@ -229,7 +229,7 @@ export interface ExecutionResult {
   stdout: string;
   stderr: string;
   duration_ms: number;
-  /** How long it waited in the queue before. */
+  /** Time in the queue before the start. */
   waited_ms: number;
   started_at: string;
   completed_at: string;
@@ -244,11 +244,11 @@ export interface ExecutionResult {
   containment: ContainmentReceipt;
   output_error: string | null;
   lines_missed: number;
-  /** The attempts that failed before, with `retry`. */
+  /** Earlier attempts that failed, with `retry`. */
   earlier_attempts?: Attempt[];
 }
 
-/** One line of the list of executions. */
+/** Entry of the list of executions. */
 export interface ExecutionSummary {
   id: ExecutionId;
   status: ExecutionStatus;
@@ -259,13 +259,13 @@ export interface ExecutionSummary {
   metadata: ExecutionMetadata;
 }
 
-/** Which command of a plan may start when. */
+/** Order in which the commands of a plan may start. */
 export type ExecutionStrategy =
   | { type: "serial"; stop_on_error: boolean }
   | { type: "parallel"; max_concurrency?: number }
   | { type: "dependency_graph"; dependencies: Record<string, number[]> };
 
-/** Many commands as one piece of work. Each must be allowed by the scope. */
+/** Plan: several commands as one piece of work. The scope must allow each of them. */
 export interface PlanRequest {
   id?: string;
   description?: string | null;
@@ -274,16 +274,16 @@ export interface PlanRequest {
   metadata?: ExecutionMetadata;
 }
 
-/** A step, by the index of its command or by its name. */
+/** Reference to a step: the index of its command, or its name. */
 export type StepRef = number | string;
 
-/** What is taken off the ends of an output that is handed on. */
+/** Part that is removed from the ends of an output. */
 export type Trim = "nothing" | "line_endings" | "white_space";
 
-/** Where the output of a step goes: standard input, or an environment variable. */
+/** Target of the output of another step. */
 export type InputTarget = { type: "stdin" } | { type: "env"; name: string };
 
-/** What an earlier step has printed, handed to another one. */
+/** Standard output of one step as an input of another. */
 export interface StepInput {
   from: StepRef;
   to: InputTarget;
@@ -291,10 +291,10 @@ export interface StepInput {
   max_bytes?: number;
 }
 
-/** What there is to say about one step of a plan. */
+/** Settings of one step of a plan. */
 export interface StepOptions {
   name?: string;
-  /** What it waits for, beside what the strategy says. */
+  /** Steps it waits for, in addition to those of the strategy. */
   after?: StepRef[];
   inputs?: StepInput[];
   options?: ExecutionOptions;
@@ -318,7 +318,7 @@ export interface PlanOptions {
   defaults?: ExecutionOptions;
 }
 
-/** The one thing that ended a plan. */
+/** Cause that ended a plan. */
 export type PlanEnding =
   | { type: "completed" }
   | { type: "failed"; step: PlanStep }
@@ -327,7 +327,7 @@ export type PlanEnding =
   | { type: "engine_closed" }
   | { type: "engine_failed"; reason: string };
 
-/** How many commands of a plan ended how. */
+/** Number of commands of a plan, by ending. */
 export interface PlanStats {
   total: number;
   completed: number;
@@ -337,7 +337,7 @@ export interface PlanStats {
   not_run: number;
 }
 
-/** What came of a plan: one result for each command, in their order. */
+/** Result of a plan, with one result for each command, in their order. */
 export interface PlanExecutionResult {
   plan_id: string;
   status: ExecutionStatus;
@@ -348,7 +348,7 @@ export interface PlanExecutionResult {
   started_at: string;
 }
 
-/** One line of the list of plans. */
+/** Entry of the list of plans. */
 export interface PlanSummary {
   id: string;
   status: ExecutionStatus;
@@ -365,7 +365,7 @@ interface Event<Type extends string> {
   execution_id: ExecutionId;
 }
 
-/** What happens to an execution. */
+/** Event of an execution or a plan. */
 export type ExecutionEvent =
   | (Event<"started"> & { command: string; pid: number })
   | (Event<"stdout"> & { line: string })
@@ -391,15 +391,15 @@ export type ExecutionEvent =
   | (Event<"cancelled"> & { duration_ms: number })
   | (Event<"timeout"> & { timeout_ms: number; duration_ms: number });
 
-/** An event with its place in the life of its execution. */
+/** Event with its position in the sequence of its execution. */
 export interface EventRecord {
-  /** Grows within an execution; resume after the last one you have. */
+  /** Grows within an execution. To resume, pass the last one that you have as `after`. */
   sequence: number;
   timestamp: string;
   execution_id: ExecutionId;
-  /** Whether a line goes on in the next record of its stream. */
+  /** `true` if the line continues in the next record of its stream. */
   partial: boolean;
   event: ExecutionEvent;
-  /** With the last event: what was done so that nothing outlives the execution. */
+  /** Receipt of the containment, with the last event of an execution. */
   containment?: ContainmentReceipt;
 }

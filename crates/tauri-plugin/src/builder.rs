@@ -1,3 +1,5 @@
+//! Builds the plugin: its engine, its rules, and what happens when a page or the app ends.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,16 +9,16 @@ use tauri::webview::PageLoadEvent;
 use tauri::{AppHandle, Manager, RunEvent, Runtime, WindowEvent};
 
 use crate::commands;
-use crate::delivery::{Pace, Subscriptions};
-use crate::scope::{Compiled, Rule, Rules};
+use crate::scope::{CompiledRule, Rule, ScopeRules};
+use crate::streaming::{FlowControl, Subscriptions};
 
-/// The plugin with the engine's defaults; rules come from capability files.
+/// Creates the plugin with the engine's defaults; rules come from capability files.
 #[must_use]
 pub fn init<R: Runtime>() -> TauriPlugin<R> {
     Builder::new().build()
 }
 
-/// Makes the plugin.
+/// Builder of the plugin.
 ///
 /// ```
 /// use std::time::Duration;
@@ -34,16 +36,16 @@ pub fn init<R: Runtime>() -> TauriPlugin<R> {
 /// ```
 #[must_use]
 pub struct Builder {
-    engine: Source,
+    engine: EngineSource,
     exit_grace: Duration,
     allow: Vec<Rule>,
     deny: Vec<Rule>,
 }
 
-/// Where the engine comes from.
-enum Source {
-    New(Box<EngineBuilder>),
-    Given(Arc<ExecutionEngine>),
+/// Engine to use, or to build when the app starts.
+enum EngineSource {
+    Build(Box<EngineBuilder>),
+    Existing(Arc<ExecutionEngine>),
 }
 
 impl Default for Builder {
@@ -53,54 +55,55 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// The defaults of the engine, and no rules.
+    /// Creates a builder with the defaults of the engine and no rules.
     pub fn new() -> Self {
         Self {
-            engine: Source::New(Box::new(ExecutionEngine::builder())),
+            engine: EngineSource::Build(Box::new(ExecutionEngine::builder())),
             exit_grace: Duration::from_secs(2),
             allow: Vec::new(),
             deny: Vec::new(),
         }
     }
 
-    /// The configuration of the engine.
+    /// Sets the configuration of the engine.
     pub fn config(self, config: ExecutionConfig) -> Self {
         self.engine_builder(ExecutionEngine::builder().config(config))
     }
 
-    /// An engine with settings beyond its configuration. Made when the app starts, which fails if
-    /// they make no sense.
+    /// Sets an engine builder, for settings beyond the configuration. The engine is built when the
+    /// app starts; if the settings are invalid, the app does not start.
     pub fn engine_builder(mut self, engine: EngineBuilder) -> Self {
-        self.engine = Source::New(Box::new(engine));
+        self.engine = EngineSource::Build(Box::new(engine));
         self
     }
 
-    /// An engine that exists already, for an app that shares it.
+    /// Uses an existing engine, for an app that shares it with its own commands.
     pub fn engine(mut self, engine: Arc<ExecutionEngine>) -> Self {
-        self.engine = Source::Given(engine);
+        self.engine = EngineSource::Existing(engine);
         self
     }
 
-    /// How long executions have between the polite signal and the final one when the app ends.
-    /// Default: 2 s.
+    /// Sets the time between the first and the final signal to running executions when the app
+    /// ends. Default: 2 s.
     pub fn exit_grace(mut self, grace: Duration) -> Self {
         self.exit_grace = grace;
         self
     }
 
-    /// Adds a rule for all windows that may execute, beside those of the capability files.
+    /// Adds a rule for all windows that may start something, in addition to those of the capability
+    /// files.
     pub fn allow(mut self, rule: Rule) -> Self {
         self.allow.push(rule);
         self
     }
 
-    /// Adds a rule about what no window may run, whatever is allowed elsewhere.
+    /// Adds a rule for what no window may run, whatever other rules allow.
     pub fn deny(mut self, rule: Rule) -> Self {
         self.deny.push(rule);
         self
     }
 
-    /// The plugin, for [`tauri::Builder::plugin`].
+    /// Builds the plugin, for [`tauri::Builder::plugin`].
     #[must_use]
     pub fn build<R: Runtime>(self) -> TauriPlugin<R> {
         let Self { engine, exit_grace, allow, deny } = self;
@@ -108,60 +111,62 @@ impl Builder {
             .invoke_handler(commands::handler())
             .setup(move |app, _| {
                 let engine = match engine {
-                    Source::New(builder) => Arc::new(builder.build()?),
-                    Source::Given(engine) => engine,
+                    EngineSource::Build(builder) => Arc::new(builder.build()?),
+                    EngineSource::Existing(engine) => engine,
                 };
-                Arc::clone(&engine).start_cleanup_task();
-                app.manage(Plugin {
+                engine.start_cleanup_task();
+                app.manage(PluginState {
                     engine,
-                    base: Rules { allow: compile(allow, app)?, deny: compile(deny, app)? },
+                    base: ScopeRules { allow: compile(allow, app)?, deny: compile(deny, app)? },
                     subscriptions: Subscriptions::default(),
-                    pace: Pace::default(),
+                    flow: FlowControl::default(),
                 });
                 Ok(())
             })
             .on_page_load(|webview, page| {
-                // What the last page had subscribed to goes with it. A new page has not run yet.
+                // No script of the new page has run yet, so all subscriptions are of the old one.
                 if page.event() == PageLoadEvent::Started {
-                    webview.state::<Plugin>().subscriptions.page_left(webview.label());
+                    webview.state::<PluginState>().subscriptions.page_left(webview.label());
                 }
             })
             .on_event(move |app, event| match event {
                 RunEvent::WindowEvent { label, event: WindowEvent::Destroyed, .. } => {
-                    app.state::<Plugin>().subscriptions.window_closed(label);
+                    app.state::<PluginState>().subscriptions.window_closed(label);
                 }
-                RunEvent::Exit => end_all(app, exit_grace),
+                RunEvent::Exit => shut_down(app, exit_grace),
                 _ => {}
             })
             .build()
     }
 }
 
-/// What the plugin keeps in the app.
-pub(crate) struct Plugin {
+/// State of the plugin, managed by the app.
+pub(crate) struct PluginState {
     pub(crate) engine: Arc<ExecutionEngine>,
-    pub(crate) base: Rules,
+    /// Rules of the builder, for all windows.
+    pub(crate) base: ScopeRules,
     pub(crate) subscriptions: Subscriptions,
-    pub(crate) pace: Pace,
+    pub(crate) flow: FlowControl,
 }
 
-/// The process exits right after this event, and an engine in a process that is gone stops nothing.
-fn end_all<R: Runtime>(app: &AppHandle<R>, grace: Duration) {
-    let engine = Arc::clone(&app.state::<Plugin>().engine);
+/// Stops all executions and waits for that. The process exits right after this event, and then only
+/// the host guard would stop them, without a grace period.
+fn shut_down<R: Runtime>(app: &AppHandle<R>, grace: Duration) {
+    let engine = Arc::clone(&app.state::<PluginState>().engine);
     let report = tauri::async_runtime::block_on(async move { engine.shutdown(grace).await });
     for survivor in &report.survivors {
-        tracing::warn!(pid = survivor.pid, name = survivor.name, "a process could not be stopped");
+        tracing::warn!(pid = survivor.pid, name = survivor.name, "could not stop a process");
     }
 }
 
 fn compile<R: Runtime>(
     rules: Vec<Rule>,
     app: &AppHandle<R>,
-) -> Result<Vec<Arc<Compiled>>, crate::InvalidRule> {
-    rules.into_iter().map(|rule| Compiled::for_app(rule, app).map(Arc::new)).collect()
+) -> Result<Vec<Arc<CompiledRule>>, crate::InvalidRule> {
+    rules.into_iter().map(|rule| CompiledRule::for_app(rule, app).map(Arc::new)).collect()
 }
 
-/// The engine of an app, from its handle, a window or whatever else manages its state.
+/// Access to the engine from an app, its handle, or a window.
 ///
 /// ```no_run
 /// use tauri_plugin_execution_engine::ExecutionEngineExt;
@@ -175,12 +180,12 @@ fn compile<R: Runtime>(
 /// }
 /// ```
 pub trait ExecutionEngineExt<R: Runtime> {
-    /// The engine that this app's windows use.
+    /// Returns the engine that the windows of this app use.
     fn execution_engine(&self) -> Arc<ExecutionEngine>;
 }
 
 impl<R: Runtime, T: Manager<R>> ExecutionEngineExt<R> for T {
     fn execution_engine(&self) -> Arc<ExecutionEngine> {
-        Arc::clone(&self.state::<Plugin>().engine)
+        Arc::clone(&self.state::<PluginState>().engine)
     }
 }

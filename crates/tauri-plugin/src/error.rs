@@ -1,37 +1,43 @@
+//! Error of the plugin's commands.
+
 use execution_engine::ExecutionError;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use crate::scope::{Refusal, RefusedStep};
 
-/// Why a command of this plugin failed. A window gets it as
+/// Error of a command of this plugin. A window receives it as
 /// `{ "code": .., "message": .., "retryable": .. }`.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The engine refused or failed.
+    /// The engine refused the request, or it failed.
     #[error(transparent)]
     Engine(#[from] ExecutionError),
-    /// The scope does not allow it.
+    /// The scope does not allow the request.
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The scope does not allow a command of a plan.
     #[error("commands[{index}]: {refusal}")]
+    #[non_exhaustive]
     RefusedStep {
-        /// The index of the command.
+        /// Index of the command.
         index: usize,
-        /// Why.
+        /// Reason.
         refusal: Refusal,
     },
-    /// What was sent does not have the shape it should. It names the place and never what is there.
-    #[error("{place}: unknown, missing or of a wrong type")]
+    /// An argument cannot be read. The error has the path of the value and never the value, which
+    /// may be a secret.
+    #[error("{path}: unknown or missing field, or wrong type")]
+    #[non_exhaustive]
     Malformed {
-        /// The place, from the name of the argument on.
-        place: String,
+        /// Path of the value, starting with the name of the argument.
+        path: String,
     },
 }
 
 impl Error {
-    /// A stable name, as [`ExecutionError::error_code`].
+    /// Returns a stable name for programs to compare: `refused`, `malformed`, or that of
+    /// [`ExecutionError::error_code`].
     pub fn code(&self) -> &'static str {
         match self {
             Self::Engine(error) => error.error_code(),
@@ -40,7 +46,7 @@ impl Error {
         }
     }
 
-    /// Whether the same call may succeed later without any change.
+    /// Returns `true` if the same call may succeed later without any change.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Engine(error) => error.is_retryable(),

@@ -1,5 +1,5 @@
-//! A Tauri 2 plugin around [`execution_engine`]: a window runs commands, watches them live and ends
-//! them, as far as its capabilities allow. Nothing may be run until a scope says so.
+//! Tauri 2 plugin for [`execution_engine`]: windows run commands, follow them live and stop them,
+//! as far as their capabilities allow. Everything is denied until a scope allows it.
 //!
 //! ```no_run
 //! tauri::Builder::default()
@@ -8,32 +8,34 @@
 //! # // .run(tauri::generate_context!())
 //! ```
 //!
-//! Rust code of the same app reaches the engine with [`ExecutionEngineExt::execution_engine`]. The
-//! rules of the scope are for windows; Rust code does as it likes.
+//! Rust code of the same app uses the engine through [`ExecutionEngineExt::execution_engine`]. The
+//! rules of the scope apply to windows only.
 //!
 //! # Theory of operation
 //!
-//! A call from a window passes Tauri's permission for the command, then the scope: [`Rule`]s from
-//! capability files and from [`Builder::allow`]. The decision is pure; what it lets pass goes to
-//! the engine with its paths made real, so that what was checked is what runs.
+//! A call from a window is checked twice: by Tauri's permission for the command, then by the scope,
+//! the [`Rule`]s of capability files and of [`Builder::allow`]. The decision is pure. An allowed
+//! request goes to the engine with canonical paths, and its arguments are compared in the form of
+//! [`Command::argv`](execution_engine::Command::argv), so what was checked is what runs.
 //!
-//! A subscription is a task that brings records from the engine to the window in batches, at most
-//! one in 16 ms, and waits when the window has not confirmed the last few. It ends with the
-//! execution, or when the page is left, loaded anew or closed. Since every record has a sequence
-//! number, the next page goes on where the last one was.
+//! A subscription is a task that forwards records from the engine to the window in batches, at most
+//! one per 16 ms, and waits while the page has not acknowledged the last four. It ends with the
+//! execution, or when the page is left, reloaded or closed. Every record has a sequence number, so
+//! the next page can continue after the last record that it knows.
 //!
-//! When the app ends, all executions are ended, each within the grace.
+//! When the app ends, all executions are stopped first, each with the grace period of
+//! [`Builder::exit_grace`].
 
+#[cfg(test)]
+mod bindings;
 mod builder;
 mod commands;
-mod delivery;
 mod error;
 mod request;
 mod scope;
-#[cfg(test)]
-mod types;
+mod streaming;
 
 pub use builder::{Builder, ExecutionEngineExt, init};
 pub use error::Error;
 pub use execution_engine;
-pub use scope::{Any, Arg, Args, InvalidRule, Leaving, Pattern, Refusal, Rule, Times};
+pub use scope::{AnyArgs, Arg, ArgPattern, Args, InvalidRule, LeftoversRule, Refusal, Rule, Times};

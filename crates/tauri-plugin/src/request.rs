@@ -1,4 +1,4 @@
-//! What a window asks for.
+//! Requests and plans as a window sends them.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -6,10 +6,8 @@ use std::path::PathBuf;
 use execution_engine::{Command, ExecutionMetadata, ExecutionRequest, ExecutionStrategy, Uuid};
 use serde::Deserialize;
 
-/// An [`ExecutionRequest`] as it comes from a window: the id may be left out, and a rule of the
-/// scope can be asked for by its name.
-///
-/// With a rule and no command it runs the program of that rule, with `args`.
+/// [`ExecutionRequest`] of a window: the id may be left out, and the request can name a rule of the
+/// scope. With a rule and no command it runs the program of that rule, with `args`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LaunchRequest {
@@ -34,7 +32,7 @@ pub(crate) struct LaunchRequest {
 }
 
 impl LaunchRequest {
-    /// The request for the engine, once it is settled what is run.
+    /// Returns the request for the engine, with the command that was checked.
     pub(crate) fn with_command(self, command: Command) -> ExecutionRequest {
         ExecutionRequest {
             id: self.id.unwrap_or_else(Uuid::new_v4),
@@ -48,7 +46,7 @@ impl LaunchRequest {
     }
 }
 
-/// An [`ExecutionPlan`](execution_engine::ExecutionPlan) as it comes from a window.
+/// [`ExecutionPlan`](execution_engine::ExecutionPlan) of a window.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PlanRequest {

@@ -12,22 +12,22 @@ function frame(header: object, bytes: number[]): ArrayBuffer {
   return all.buffer;
 }
 
-test("a batch of chunks has each chunk's own bytes, and its events", () => {
-  const place = { timestamp: "2026-01-02T03:04:05Z", execution_id: "1" };
+test("a frame is decoded into chunks with their bytes, and events", () => {
+  const common = { timestamp: "2026-01-02T03:04:05Z", execution_id: "1" };
   const event = { type: "cancelled", execution_id: "1", duration_ms: 1 } as const;
   const header = {
     records: [
-      { ...place, sequence: 2, stream: "stdout", length: 2 },
-      { ...place, sequence: 3, stream: "stderr", length: 1 },
-      { ...place, sequence: 4, event },
+      { ...common, sequence: 2, stream: "stdout", length: 2 },
+      { ...common, sequence: 3, stream: "stderr", length: 1 },
+      { ...common, sequence: 4, event },
     ],
     end: true,
   };
   const batch = readChunks(frame(header, [255, 10, 7]));
   assert.equal(batch.end, true);
   assert.deepEqual(batch.records, [
-    { ...place, sequence: 2, stream: "stdout", bytes: new Uint8Array([255, 10]) },
-    { ...place, sequence: 3, stream: "stderr", bytes: new Uint8Array([7]) },
-    { ...place, sequence: 4, event },
+    { ...common, sequence: 2, stream: "stdout", bytes: new Uint8Array([255, 10]) },
+    { ...common, sequence: 3, stream: "stderr", bytes: new Uint8Array([7]) },
+    { ...common, sequence: 4, event },
   ]);
 });

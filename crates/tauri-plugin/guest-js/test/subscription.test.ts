@@ -1,4 +1,4 @@
-// Against a stand-in for the other side of Tauri's IPC, which keeps what it was told.
+// Subscriptions and calls, against a stand-in for Tauri's IPC that records all calls.
 
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
@@ -33,83 +33,83 @@ beforeEach(() => {
   Object.assign(globalThis, { window: { __TAURI_INTERNALS__: internals } });
 });
 
-/** A batch from the other side. */
-function arrive(lines: string[], end = false): void {
+/** Delivers a batch. */
+function deliver(lines: string[], end = false): void {
   const records = lines.map((line, at) => ({ sequence: at, event: { type: "stdout", line } }));
   callbacks.get(1)!({ message: { records, end }, index: sent++ });
 }
 
-const told = (command: string) => calls.filter((call) => call.command === command).length;
+const count = (command: string) => calls.filter((call) => call.command === command).length;
 const line = (record: { event: object }) => (record.event as { line: string }).line;
 
-test("records come in order and end with the last batch", async () => {
+test("records are delivered in order up to the last batch", async () => {
   const records = await Execution.attach("id-1").records({ after: 7 });
   assert.deepEqual(calls[0]!.args["after"], 7);
-  arrive(["a", "b"]);
-  arrive(["c"]);
-  arrive([], true);
+  deliver(["a", "b"]);
+  deliver(["c"]);
+  deliver([], true);
   const lines: string[] = [];
   for await (const record of records) lines.push(line(record));
   assert.deepEqual(lines, ["a", "b", "c"]);
 });
 
-test("a batch is confirmed when it has been read, and not before", async () => {
+test("a batch is acknowledged when it has been read, and not before", async () => {
   const records = await Execution.attach("id-1").records();
-  arrive(["a", "b"]);
+  deliver(["a", "b"]);
   await records.next();
   await records.next();
-  assert.equal(told("confirm"), 0);
+  assert.equal(count("ack"), 0);
   const third = records.next();
   await new Promise((resolve) => setImmediate(resolve));
-  assert.equal(told("confirm"), 1);
+  assert.equal(count("ack"), 1);
   assert.deepEqual(calls.at(-1)!.args, { subscription: 5 });
-  arrive(["c"]);
+  deliver(["c"]);
   assert.equal(line((await third).value!), "c");
 });
 
-test("leaving the loop ends the subscription once", async () => {
+test("leaving the loop closes the subscription once", async () => {
   const records = await watch();
-  arrive(["a", "b"]);
+  deliver(["a", "b"]);
   for await (const record of records) {
     assert.equal(line(record), "a");
     break;
   }
   await records.close();
-  assert.equal(told("unsubscribe"), 1);
-  arrive(["late"]);
+  assert.equal(count("unsubscribe"), 1);
+  deliver(["late"]);
   assert.equal((await records.next()).done, true);
 });
 
-test("one that has ended by itself is not ended again", async () => {
+test("closing a subscription that has ended sends nothing", async () => {
   const records = await watch();
-  arrive(["a"], true);
+  deliver(["a"], true);
   for await (const _ of records);
   await records.close();
-  assert.equal(told("unsubscribe"), 0);
+  assert.equal(count("unsubscribe"), 0);
 });
 
-test("a reader that waits is let go when the subscription is closed", async () => {
+test("closing a subscription ends a pending read", async () => {
   const records = await watch();
   const waiting = records.next();
   await records.close();
   assert.equal((await waiting).done, true);
 });
 
-test("each of several readers gets the next record, or the end", async () => {
+test("each of several readers receives the next record, or the end", async () => {
   const records = await watch();
   const both = Promise.all([records.next(), records.next()]);
-  arrive(["a"], true);
+  deliver(["a"], true);
   const [first, second] = await both;
   assert.equal(line(first.value!), "a");
   assert.equal(second.done, true);
 });
 
-test("the result is asked for once", async () => {
+test("the result is requested once", async () => {
   answers["wait"] = () => ({ success: true });
   const execution = await Execution.start({ rule: "r" });
   assert.equal(execution.result, execution.result);
   assert.equal((await execution.result).success, true);
-  assert.equal(told("wait"), 1);
+  assert.equal(count("wait"), 1);
 });
 
 test("text is written as bytes", async () => {
@@ -117,7 +117,7 @@ test("text is written as bytes", async () => {
   assert.equal(await Execution.attach("id-1").write("é\n"), 3);
 });
 
-test("errors have the code of the plugin, and Tauri's refusals one of their own", async () => {
+test("errors have the code of the plugin, and denials of Tauri the code `denied`", async () => {
   answers["execute"] = () => {
     throw { code: "refused", message: "no rule", retryable: false };
   };

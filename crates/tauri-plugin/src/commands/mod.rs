@@ -1,8 +1,9 @@
-//! The commands that windows may be allowed to call.
+//! Commands that a window can call if its capabilities allow it. Those that start something pass
+//! through the [scope](crate::scope) first; all others only call the engine.
 
 mod plans;
 mod stdin;
-mod watch;
+mod subscribe;
 
 use std::path::PathBuf;
 
@@ -13,14 +14,14 @@ use serde_json::Value;
 use tauri::ipc::{CommandScope, GlobalScope};
 use tauri::{Runtime, State};
 
-use crate::builder::Plugin;
+use crate::builder::PluginState;
 use crate::error::Error;
 use crate::request::LaunchRequest;
-use crate::scope::{Allowed, Ask, Compiled, Disk, Rules, check};
+use crate::scope::{AllowedLaunch, CompiledRule, LaunchCheck, RealFileSystem, ScopeRules, check};
 
 type Result<T> = std::result::Result<T, Error>;
 
-/// All of them, for the plugin. The build script has the same list.
+/// Returns the handler of all commands. `build.rs` has the same list.
 pub(crate) fn handler<R: Runtime>() -> impl Fn(tauri::ipc::Invoke<R>) -> bool + Send + Sync + 'static
 {
     tauri::generate_handler![
@@ -46,32 +47,32 @@ pub(crate) fn handler<R: Runtime>() -> impl Fn(tauri::ipc::Invoke<R>) -> bool + 
         plans::remove_plan,
         stdin::write_stdin,
         stdin::close_stdin,
-        watch::subscribe,
-        watch::subscribe_all,
-        watch::subscribe_plan,
-        watch::confirm,
-        watch::unsubscribe,
-        watch::subscriptions,
+        subscribe::subscribe,
+        subscribe::subscribe_all,
+        subscribe::subscribe_plan,
+        subscribe::ack,
+        subscribe::unsubscribe,
+        subscribe::subscriptions,
     ]
 }
 
 #[tauri::command]
 async fn execute(
-    plugin: State<'_, Plugin>,
-    own: CommandScope<Compiled>,
-    all: GlobalScope<Compiled>,
+    plugin: State<'_, PluginState>,
+    own: CommandScope<CompiledRule>,
+    all: GlobalScope<CompiledRule>,
     request: Value,
     options: Option<Value>,
 ) -> Result<Uuid> {
-    let Allowed { request, options } = allowed(&plugin, &own, &all, request, options)?;
+    let AllowedLaunch { request, options } = check_launch(&plugin, &own, &all, request, options)?;
     Ok(plugin.engine.execute_with(request, options).await?)
 }
 
 #[tauri::command]
 async fn run(
-    plugin: State<'_, Plugin>,
-    own: CommandScope<Compiled>,
-    all: GlobalScope<Compiled>,
+    plugin: State<'_, PluginState>,
+    own: CommandScope<CompiledRule>,
+    all: GlobalScope<CompiledRule>,
     request: Value,
     options: Option<Value>,
 ) -> Result<ExecutionResult> {
@@ -79,17 +80,17 @@ async fn run(
     Ok(plugin.engine.wait_for_completion(id).await?)
 }
 
-/// Whether the text of both streams comes with a result. It may be large.
+/// Whether a result includes the text of both streams, which may be large.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Texts {
+enum OutputText {
     #[default]
     Include,
     Omit,
 }
 
-impl Texts {
-    fn of(self, mut result: ExecutionResult) -> ExecutionResult {
+impl OutputText {
+    fn apply(self, mut result: ExecutionResult) -> ExecutionResult {
         if self == Self::Omit {
             result.stdout = String::new();
             result.stderr = String::new();
@@ -100,93 +101,98 @@ impl Texts {
 
 #[tauri::command]
 async fn wait(
-    plugin: State<'_, Plugin>,
+    plugin: State<'_, PluginState>,
     id: Uuid,
-    output: Option<Texts>,
+    output: Option<OutputText>,
 ) -> Result<ExecutionResult> {
     let result = plugin.engine.wait_for_completion(id).await?;
-    Ok(output.unwrap_or_default().of(result))
+    Ok(output.unwrap_or_default().apply(result))
 }
 
 #[tauri::command]
-async fn cancel(plugin: State<'_, Plugin>, id: Uuid) -> Result<()> {
+async fn cancel(plugin: State<'_, PluginState>, id: Uuid) -> Result<()> {
     Ok(plugin.engine.cancel(id).await?)
 }
 
 #[tauri::command]
-async fn status(plugin: State<'_, Plugin>, id: Uuid) -> Result<ExecutionStatus> {
+async fn status(plugin: State<'_, PluginState>, id: Uuid) -> Result<ExecutionStatus> {
     Ok(plugin.engine.get_status(id).await?)
 }
 
 #[tauri::command]
 async fn result(
-    plugin: State<'_, Plugin>,
+    plugin: State<'_, PluginState>,
     id: Uuid,
-    output: Option<Texts>,
+    output: Option<OutputText>,
 ) -> Result<Option<ExecutionResult>> {
     let result = plugin.engine.get_result(id).await?;
-    Ok(result.map(|result| output.unwrap_or_default().of(result)))
+    Ok(result.map(|result| output.unwrap_or_default().apply(result)))
 }
 
 #[tauri::command]
-async fn list(plugin: State<'_, Plugin>) -> Result<Vec<ExecutionSummary>> {
+async fn list(plugin: State<'_, PluginState>) -> Result<Vec<ExecutionSummary>> {
     Ok(plugin.engine.list_executions().await)
 }
 
 #[tauri::command]
-async fn logs(plugin: State<'_, Plugin>, id: Uuid) -> Result<String> {
+async fn logs(plugin: State<'_, PluginState>, id: Uuid) -> Result<String> {
     Ok(plugin.engine.read_logs(id).await?)
 }
 
 #[tauri::command]
-async fn log_path(plugin: State<'_, Plugin>, id: Uuid) -> Result<Option<PathBuf>> {
+async fn log_path(plugin: State<'_, PluginState>, id: Uuid) -> Result<Option<PathBuf>> {
     Ok(plugin.engine.get_log_path(id).await?)
 }
 
 #[tauri::command]
-async fn remove(plugin: State<'_, Plugin>, id: Uuid) -> Result<()> {
+async fn remove(plugin: State<'_, PluginState>, id: Uuid) -> Result<()> {
     Ok(plugin.engine.remove_execution(id).await?)
 }
 
 #[tauri::command]
-async fn signal(plugin: State<'_, Plugin>, id: Uuid, signal: Signal) -> Result<u32> {
+async fn signal(plugin: State<'_, PluginState>, id: Uuid, signal: Signal) -> Result<u32> {
     Ok(plugin.engine.signal(id, signal).await?)
 }
 
 #[tauri::command]
-async fn pause(plugin: State<'_, Plugin>, id: Uuid) -> Result<()> {
+async fn pause(plugin: State<'_, PluginState>, id: Uuid) -> Result<()> {
     Ok(plugin.engine.pause(id).await?)
 }
 
 #[tauri::command]
-async fn resume(plugin: State<'_, Plugin>, id: Uuid) -> Result<()> {
+async fn resume(plugin: State<'_, PluginState>, id: Uuid) -> Result<()> {
     Ok(plugin.engine.resume(id).await?)
 }
 
-/// What a window wants to run, if the scopes allow it.
-fn allowed(
-    plugin: &Plugin,
-    own: &CommandScope<Compiled>,
-    all: &GlobalScope<Compiled>,
+/// Reads a request of a window and returns it if the scopes allow it.
+fn check_launch(
+    plugin: &PluginState,
+    own: &CommandScope<CompiledRule>,
+    all: &GlobalScope<CompiledRule>,
     request: Value,
     options: Option<Value>,
-) -> Result<Allowed> {
+) -> Result<AllowedLaunch> {
     let request: LaunchRequest = read("request", request)?;
     let options = read_options(options)?;
-    let ask = Ask { request, options, handed: Vec::new() };
-    Ok(check(&rules(plugin, own, all), ask, &Disk)?)
+    let launch = LaunchCheck { request, options, input_variables: Vec::new() };
+    Ok(check(&rules(plugin, own, all), launch, &RealFileSystem)?)
 }
 
-/// All rules that apply to a call.
-fn rules(plugin: &Plugin, own: &CommandScope<Compiled>, all: &GlobalScope<Compiled>) -> Rules {
+/// Collects the rules that apply to a call: those of its command, of the plugin, and of the
+/// builder.
+fn rules(
+    plugin: &PluginState,
+    own: &CommandScope<CompiledRule>,
+    all: &GlobalScope<CompiledRule>,
+) -> ScopeRules {
     let base = &plugin.base;
-    Rules {
+    ScopeRules {
         allow: [&base.allow, own.allows(), all.allows()].into_iter().flatten().cloned().collect(),
         deny: [&base.deny, own.denies(), all.denies()].into_iter().flatten().cloned().collect(),
     }
 }
 
-/// Options may be left out.
+/// Reads options, which may be left out.
 fn read_options<T: DeserializeOwned + Default>(options: Option<Value>) -> Result<T> {
     match options {
         None | Some(Value::Null) => Ok(T::default()),
@@ -194,9 +200,9 @@ fn read_options<T: DeserializeOwned + Default>(options: Option<Value>) -> Result
     }
 }
 
-/// Reads an argument. The errors of serde repeat the value that does not fit, which may be a
-/// secret, so only its place is told.
+/// Reads an argument. Serde's errors repeat the value that does not fit, which may be a secret, so
+/// the error has only its path.
 fn read<T: DeserializeOwned>(name: &str, value: Value) -> Result<T> {
     serde_path_to_error::deserialize(value)
-        .map_err(|error| Error::Malformed { place: format!("{name}.{}", error.path()) })
+        .map_err(|error| Error::Malformed { path: format!("{name}.{}", error.path()) })
 }

@@ -1,87 +1,86 @@
-//! The decision about one request.
+//! Decision on one request.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use execution_engine::{Command, ExecutionOptions, ExecutionRequest, Leftovers, StdinSource};
 
-use super::args::Misfit;
-use super::compiled::{Compiled, What, Word};
+use super::args::ArgMismatch;
+use super::compiled::{CompiledRule, NamePattern, RuleTarget};
+use super::paths::{FileSystem, existing_inside, file_inside};
 use super::refusal::Refusal;
-use super::rule::Leaving;
+use super::rule::LeftoversRule;
 use crate::request::LaunchRequest;
 
-/// The rules that apply to a call.
+/// Rules that apply to a call.
 #[derive(Debug, Default)]
-pub(crate) struct Rules {
-    pub(crate) allow: Vec<Arc<Compiled>>,
-    pub(crate) deny: Vec<Arc<Compiled>>,
+pub(crate) struct ScopeRules {
+    pub(crate) allow: Vec<Arc<CompiledRule>>,
+    pub(crate) deny: Vec<Arc<CompiledRule>>,
 }
 
-/// What is asked.
-pub(crate) struct Ask {
+/// Request to be checked.
+pub(crate) struct LaunchCheck {
     pub(crate) request: LaunchRequest,
     pub(crate) options: ExecutionOptions,
-    /// Variables that it gets besides, from the output of others.
-    pub(crate) handed: Vec<String>,
+    /// Environment variables that are set from the output of other steps of a plan.
+    pub(crate) input_variables: Vec<String>,
 }
 
-/// What may run.
+/// Request that may run.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Allowed {
+pub(crate) struct AllowedLaunch {
     pub(crate) request: ExecutionRequest,
     pub(crate) options: ExecutionOptions,
 }
 
-/// What the decision needs to know of the file system.
-pub(crate) trait Files {
-    /// The real path of something that exists, without links and `..`.
-    fn real(&self, path: &Path) -> Option<PathBuf>;
-    /// Whether there is something, be it a link that leads nowhere.
-    fn is_there(&self, path: &Path) -> bool;
-}
-
-/// The file system of this machine.
-pub(crate) struct Disk;
-
-impl Files for Disk {
-    fn real(&self, path: &Path) -> Option<PathBuf> {
-        path.canonicalize().ok()
-    }
-
-    fn is_there(&self, path: &Path) -> bool {
-        path.symlink_metadata().is_ok()
-    }
-}
-
-/// Lets a request pass, or says why not.
+/// Returns the request if a rule allows it and none denies it.
 ///
-/// The paths in what comes back are real paths, so that what was checked is what is run.
-pub(crate) fn check(rules: &Rules, ask: Ask, files: &impl Files) -> Result<Allowed, Refusal> {
-    let candidates = candidates(rules, &ask.request)?;
-    let (wanted, asked) = wanted(ask.request, &candidates)?;
-    let denied = rules.deny.iter().find(|rule| denies(rule, &wanted, &asked, files));
-    if let Some(rule) = denied {
+/// The paths of the returned request are canonical, so that what was checked is what runs.
+pub(crate) fn check(
+    rules: &ScopeRules,
+    launch: LaunchCheck,
+    files: &impl FileSystem,
+) -> Result<AllowedLaunch, Refusal> {
+    let LaunchCheck { request, options, input_variables } = launch;
+    let candidates = candidates(rules, &request)?;
+    let (command, request) = resolve_command(request, &candidates)?;
+    if let Some(rule) = rules.deny.iter().find(|rule| denies(rule, &command, &request, files)) {
         return Err(Refusal::Denied { rule: rule.name.clone() });
     }
-    let mut nearest: Option<(Depth, Refusal)> = None;
+    let asked = Asked { command: &command, request: &request, options: &options, input_variables };
+    let mut closest: Option<(MatchDepth, Refusal)> = None;
     for rule in candidates {
-        match allow(rule, &wanted, &asked, (&ask.options, &ask.handed), files) {
-            Ok(paths) => return Ok(paths.put_into(wanted, asked, ask.options)),
+        match asked.check_rule(rule, files) {
+            Ok(paths) => return Ok(paths.apply(command, request, options)),
             Err(refused) => {
-                if nearest.as_ref().is_none_or(|(depth, _)| refused.0 > *depth) {
-                    nearest = Some(refused);
+                if closest.as_ref().is_none_or(|(depth, _)| refused.0 > *depth) {
+                    closest = Some(refused);
                 }
             }
         }
     }
-    Err(nearest.map_or(Refusal::NoRules, |(_, refusal)| refusal))
+    Err(closest.map_or(Refusal::NoRules, |(_, refusal)| refusal))
 }
 
-/// How much of a rule fitted: the refusal of the rule that came closest is the one to tell.
-type Depth = u8;
+/// Number of the first part of a request that a rule does not allow. The refusal of the rule with
+/// the highest one is reported: most likely it is the rule that the author of the request had in
+/// mind.
+type MatchDepth = u8;
 
-fn candidates<'a>(rules: &'a Rules, request: &LaunchRequest) -> Result<Vec<&'a Compiled>, Refusal> {
+const OTHER_TARGET: MatchDepth = 0;
+const INTERPRETER: MatchDepth = 1;
+const ARGUMENTS: MatchDepth = 2;
+const DIRECTORIES: MatchDepth = 3;
+const VARIABLES: MatchDepth = 4;
+const LOG: MatchDepth = 5;
+const LEFTOVERS: MatchDepth = 6;
+
+/// Returns the rules that could allow a request: those of the name that it gives, or all.
+fn candidates<'a>(
+    rules: &'a ScopeRules,
+    request: &LaunchRequest,
+) -> Result<Vec<&'a CompiledRule>, Refusal> {
     if rules.allow.is_empty() {
         return Err(Refusal::NoRules);
     }
@@ -95,54 +94,54 @@ fn candidates<'a>(rules: &'a Rules, request: &LaunchRequest) -> Result<Vec<&'a C
     let named: Vec<_> = all.filter(|rule| rule.name == *name).collect();
     if named.is_empty() {
         let names = rules.allow.iter().map(|rule| rule.name.as_str());
-        return Err(Refusal::UnknownRule { known: list(names) });
+        return Err(Refusal::UnknownRule { known: quoted_list(names) });
     }
     Ok(named)
 }
 
-/// What is to be run. A request without a command takes the program of its rule.
-fn wanted(
+/// Returns the command of a request. One without a command takes the program of its rule.
+fn resolve_command(
     mut request: LaunchRequest,
-    candidates: &[&Compiled],
+    candidates: &[&CompiledRule],
 ) -> Result<(Command, LaunchRequest), Refusal> {
     let args = request.args.take();
     match (request.command.take(), args, &request.rule) {
         (Some(command), None, _) => Ok((command, request)),
-        (None, args, Some(_)) => {
-            let rule = candidates[0];
-            let What::Program { program: Word::Exactly(program), args: slots } = &rule.what else {
-                return Err(Refusal::CommandMissing { rule: rule.name.clone() });
-            };
-            let fixed = || match slots {
-                None => Some(Vec::new()),
-                Some(slots) => slots.fixed(),
-            };
-            let args = args
-                .or_else(fixed)
-                .ok_or_else(|| Refusal::ArgsMissing { rule: rule.name.clone() })?;
-            Ok((Command::Exec { program: program.clone(), args }, request))
-        }
+        (None, args, Some(_)) => Ok((command_of_rule(candidates[0], args)?, request)),
         _ => Err(Refusal::NothingAsked),
     }
 }
 
-/// The real paths of a request that may pass.
-struct Paths {
+/// Returns the command of a rule: its program, with the given arguments or the fixed ones.
+fn command_of_rule(rule: &CompiledRule, args: Option<Vec<String>>) -> Result<Command, Refusal> {
+    let name = || rule.name.clone();
+    let RuleTarget::Program { program: NamePattern::Exact(program), args: allowed } = &rule.target
+    else {
+        return Err(Refusal::CommandMissing { rule: name() });
+    };
+    let fixed = || allowed.as_ref().map_or(Some(Vec::new()), |allowed| allowed.fixed());
+    let args = args.or_else(fixed).ok_or_else(|| Refusal::ArgsMissing { rule: name() })?;
+    Ok(Command::Exec { program: program.clone(), args })
+}
+
+/// Canonical paths of a request that may run.
+struct CanonicalPaths {
     script: Option<PathBuf>,
     working_dir: Option<PathBuf>,
     log: Option<PathBuf>,
     stdin: Option<PathBuf>,
 }
 
-impl Paths {
-    fn put_into(
+impl CanonicalPaths {
+    /// Puts the paths into the request in place of those that were asked for.
+    fn apply(
         self,
         mut command: Command,
         request: LaunchRequest,
         mut options: ExecutionOptions,
-    ) -> Allowed {
-        if let (Command::Script { path, .. }, Some(real)) = (&mut command, self.script) {
-            *path = real;
+    ) -> AllowedLaunch {
+        if let (Command::Script { path, .. }, Some(script)) = (&mut command, self.script) {
+            *path = script;
         }
         let mut request = request.with_command(command);
         request.working_dir = self.working_dir;
@@ -150,148 +149,173 @@ impl Paths {
         if let Some(path) = self.stdin {
             options.stdin = StdinSource::File { path };
         }
-        Allowed { request, options }
+        AllowedLaunch { request, options }
     }
 }
 
-fn allow(
-    rule: &Compiled,
-    command: &Command,
-    request: &LaunchRequest,
-    (options, handed): (&ExecutionOptions, &[String]),
-    files: &impl Files,
-) -> Result<Paths, (Depth, Refusal)> {
-    let name = || rule.name.clone();
-    let script = allow_command(rule, command, request, files)?;
-    let inside = |path: &Path, dirs: &[PathBuf], field, needed| {
-        inside(path, dirs, files).ok_or((3, Refusal::Outside { field, needed, rule: name() }))
-    };
-    let working_dir = match &request.working_dir {
-        None => None,
-        Some(dir) => Some(inside(dir, &rule.working_dirs, "working_dir", "working_dirs")?),
-    };
-    if request.env.keys().chain(handed).any(|variable| !rule.allows_variable(variable)) {
-        let allowed = list(rule.env.iter().map(String::as_str));
-        return Err((4, Refusal::Variable { rule: name(), allowed }));
-    }
-    let log = match &request.output_log_path {
-        None => None,
-        Some(path) => Some(new_file(path, &rule.log_dirs, files).ok_or_else(|| {
-            let refusal =
-                Refusal::Outside { field: "output_log_path", needed: "log_dirs", rule: name() };
-            (5, refusal)
-        })?),
-    };
-    let stdin = match &options.stdin {
-        StdinSource::Null | StdinSource::Bytes { .. } | StdinSource::Piped => None,
-        StdinSource::File { path } => {
-            Some(inside(path, &rule.stdin_dirs, "options.stdin", "stdin_dirs")?)
-        }
-        // A source that is not known here is not allowed here.
-        _ => return Err((3, Refusal::Stdin { rule: name() })),
-    };
-    if options.leftovers != Leftovers::Stop && rule.leftovers != Leaving::Leave {
-        return Err((6, Refusal::Leftovers { rule: name() }));
-    }
-    Ok(Paths { script, working_dir, log, stdin })
+/// Request that is compared with one rule after another.
+struct Asked<'a> {
+    command: &'a Command,
+    request: &'a LaunchRequest,
+    options: &'a ExecutionOptions,
+    input_variables: Vec<String>,
 }
 
-/// Whether a rule is about this command; for a script its real path.
-fn allow_command(
-    rule: &Compiled,
+impl Asked<'_> {
+    /// Returns the canonical paths of the request if the rule allows all parts of it.
+    fn check_rule(
+        &self,
+        rule: &CompiledRule,
+        files: &impl FileSystem,
+    ) -> Result<CanonicalPaths, (MatchDepth, Refusal)> {
+        let name = || rule.name.clone();
+        let script = check_command(rule, self.command, self.request, files)?;
+        let outside = |field, needed| Refusal::Outside { field, needed, rule: name() };
+        let working_dir = (self.request.working_dir.as_deref())
+            .map(|dir| {
+                existing_inside(dir, &rule.working_dirs, files)
+                    .ok_or_else(|| (DIRECTORIES, outside("working_dir", "working_dirs")))
+            })
+            .transpose()?;
+        let stdin = self.check_stdin(rule, files)?;
+        let mut variables = self.request.env.keys().chain(&self.input_variables);
+        if variables.any(|variable| !rule.allows_variable(variable)) {
+            let allowed = quoted_list(rule.env.iter().map(String::as_str));
+            return Err((VARIABLES, Refusal::Variable { rule: name(), allowed }));
+        }
+        let log = (self.request.output_log_path.as_deref())
+            .map(|path| {
+                file_inside(path, &rule.log_dirs, files)
+                    .ok_or_else(|| (LOG, outside("output_log_path", "log_dirs")))
+            })
+            .transpose()?;
+        if self.options.leftovers != Leftovers::Stop && rule.leftovers != LeftoversRule::Leave {
+            return Err((LEFTOVERS, Refusal::Leftovers { rule: name() }));
+        }
+        Ok(CanonicalPaths { script, working_dir, log, stdin })
+    }
+
+    /// Returns the canonical path of the file that is used as standard input, if there is one.
+    fn check_stdin(
+        &self,
+        rule: &CompiledRule,
+        files: &impl FileSystem,
+    ) -> Result<Option<PathBuf>, (MatchDepth, Refusal)> {
+        let (field, needed) = ("options.stdin", "stdin_dirs");
+        match &self.options.stdin {
+            StdinSource::Null | StdinSource::Bytes { .. } | StdinSource::Piped => Ok(None),
+            StdinSource::File { path } => match existing_inside(path, &rule.stdin_dirs, files) {
+                Some(path) => Ok(Some(path)),
+                None => {
+                    Err((DIRECTORIES, Refusal::Outside { field, needed, rule: rule.name.clone() }))
+                }
+            },
+            // A source that was added to the engine later is denied until a rule can allow it.
+            _ => Err((DIRECTORIES, Refusal::Stdin { rule: rule.name.clone() })),
+        }
+    }
+}
+
+/// Checks a command against a rule. Returns the canonical path of a script.
+fn check_command(
+    rule: &CompiledRule,
     command: &Command,
     request: &LaunchRequest,
-    files: &impl Files,
-) -> Result<Option<PathBuf>, (Depth, Refusal)> {
-    let name = || rule.name.clone();
-    let no_rule = |field, needed| Err((0, Refusal::NoRule { field, needed }));
-    match (&rule.what, command) {
-        (What::Program { program, args }, Command::Exec { .. } | Command::AwsCli { .. }) => {
-            let argv = command.argv();
-            if !program.fits(&argv[0]) {
-                return no_rule("command.program", "program");
-            }
-            let checked = match args {
-                Some(args) => args.check(&argv[1..]),
-                None if argv.len() == 1 => Ok(()),
-                None => Err(Misfit(1)),
-            };
-            checked
-                .map(|()| None)
-                .map_err(|Misfit(number)| (2, Refusal::Argument { rule: name(), number }))
+    files: &impl FileSystem,
+) -> Result<Option<PathBuf>, (MatchDepth, Refusal)> {
+    match (&rule.target, command) {
+        (RuleTarget::Program { .. }, Command::Exec { .. } | Command::AwsCli { .. }) => {
+            check_program(rule, &command.argv()).map(|()| None)
         }
-        (What::Scripts { places, interpreters }, Command::Script { path, interpreter }) => {
-            let Some(real) = inside(&from(request, path), places, files) else {
-                return no_rule("command.path", "scripts");
+        (RuleTarget::Scripts { paths, interpreters }, Command::Script { path, interpreter }) => {
+            let Some(script) = existing_inside(&script_path(request, path), paths, files) else {
+                return Err(no_rule(command));
             };
-            let fits = match interpreter {
+            let allowed = match interpreter {
                 None => interpreters.is_empty(),
-                Some(word) => interpreters.iter().any(|allowed| allowed.fits(word)),
+                Some(name) => interpreters.iter().any(|allowed| allowed.matches(name)),
             };
-            if fits { Ok(Some(real)) } else { Err((1, Refusal::Interpreter { rule: name() })) }
-        }
-        (What::Shell { shell: allowed }, Command::Shell { shell, .. }) => {
-            if allowed.fits(shell) {
-                Ok(None)
+            if allowed {
+                Ok(Some(script))
             } else {
-                no_rule("command.shell", "shell")
+                Err((INTERPRETER, Refusal::Interpreter { rule: rule.name.clone() }))
             }
         }
-        (_, Command::Exec { .. } | Command::AwsCli { .. }) => no_rule("command.program", "program"),
-        (_, Command::Script { .. }) => no_rule("command.path", "scripts"),
-        (_, Command::Shell { .. }) => no_rule("command.shell", "shell"),
-        // A kind of command that is not known here is not allowed here.
-        _ => no_rule("command.type", "program"),
+        (RuleTarget::Shell { shell: allowed }, Command::Shell { shell, .. })
+            if allowed.matches(shell) =>
+        {
+            Ok(None)
+        }
+        _ => Err(no_rule(command)),
     }
 }
 
-/// Whether a rule of the deny list is about this command. It is about all arguments and
-/// interpreters where it names none.
-fn denies(rule: &Compiled, command: &Command, request: &LaunchRequest, files: &impl Files) -> bool {
-    match (&rule.what, command) {
-        (What::Program { program, args }, Command::Exec { .. } | Command::AwsCli { .. }) => {
+/// Checks the program and the arguments that will run, those that the engine adds included.
+fn check_program(rule: &CompiledRule, argv: &[String]) -> Result<(), (MatchDepth, Refusal)> {
+    let (RuleTarget::Program { program, args: allowed }, [name, args @ ..]) = (&rule.target, argv)
+    else {
+        return Err((OTHER_TARGET, NO_PROGRAM));
+    };
+    if !program.matches(name) {
+        return Err((OTHER_TARGET, NO_PROGRAM));
+    }
+    let checked = match allowed {
+        Some(allowed) => allowed.check(args),
+        None if args.is_empty() => Ok(()),
+        None => Err(ArgMismatch { number: 1 }),
+    };
+    checked.map_err(|ArgMismatch { number }| {
+        (ARGUMENTS, Refusal::Argument { rule: rule.name.clone(), number })
+    })
+}
+
+const NO_PROGRAM: Refusal = Refusal::NoRule { field: "command.program", needed: "program" };
+
+/// Returns the refusal of a rule that is about other commands.
+fn no_rule(command: &Command) -> (MatchDepth, Refusal) {
+    let refusal = match command {
+        Command::Script { .. } => Refusal::NoRule { field: "command.path", needed: "scripts" },
+        Command::Shell { .. } => Refusal::NoRule { field: "command.shell", needed: "shell" },
+        _ => NO_PROGRAM,
+    };
+    (OTHER_TARGET, refusal)
+}
+
+/// Returns `true` if a rule of the deny list is about this command. A rule without arguments or
+/// interpreters is about all of them.
+fn denies(
+    rule: &CompiledRule,
+    command: &Command,
+    request: &LaunchRequest,
+    files: &impl FileSystem,
+) -> bool {
+    match (&rule.target, command) {
+        (RuleTarget::Program { program, args }, Command::Exec { .. } | Command::AwsCli { .. }) => {
             let argv = command.argv();
-            program.fits(&argv[0])
+            program.matches(&argv[0])
                 && args.as_ref().is_none_or(|args| args.check(&argv[1..]).is_ok())
         }
-        (What::Scripts { places, interpreters }, Command::Script { path, interpreter }) => {
-            let by = |word: &String| interpreters.iter().any(|denied| denied.fits(word));
-            inside(&from(request, path), places, files).is_some()
+        (RuleTarget::Scripts { paths, interpreters }, Command::Script { path, interpreter }) => {
+            let by = |name: &String| interpreters.iter().any(|denied| denied.matches(name));
+            existing_inside(&script_path(request, path), paths, files).is_some()
                 && (interpreters.is_empty() || interpreter.as_ref().is_some_and(by))
         }
-        (What::Shell { shell: denied }, Command::Shell { shell, .. }) => denied.fits(shell),
+        (RuleTarget::Shell { shell: denied }, Command::Shell { shell, .. }) => {
+            denied.matches(shell)
+        }
         _ => false,
     }
 }
 
-/// A script's path as the engine reads it: relative ones start at the working directory.
-fn from(request: &LaunchRequest, path: &Path) -> PathBuf {
+/// Returns the path of a script as the engine resolves it: relative to the working directory.
+fn script_path(request: &LaunchRequest, path: &Path) -> PathBuf {
     match &request.working_dir {
         Some(dir) => dir.join(path),
         None => path.to_path_buf(),
     }
 }
 
-/// The real path, if it is one of these places or below one.
-fn inside(path: &Path, places: &[PathBuf], files: &impl Files) -> Option<PathBuf> {
-    let real = files.real(path)?;
-    let within = |place: &PathBuf| files.real(place).is_some_and(|place| real.starts_with(place));
-    places.iter().any(within).then_some(real)
-}
-
-/// The same for a file that may not exist yet, in a directory that does.
-fn new_file(path: &Path, places: &[PathBuf], files: &impl Files) -> Option<PathBuf> {
-    if let Some(real) = inside(path, places, files) {
-        return Some(real);
-    }
-    let name = path.file_name()?;
-    // A link that leads nowhere yet would be followed when the file is made.
-    let parent = inside(path.parent()?, places, files)?;
-    let file = parent.join(name);
-    (!files.is_there(&file)).then_some(file)
-}
-
-fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+fn quoted_list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
     if names.is_empty() { "nothing".to_string() } else { names.join(", ") }
 }

@@ -1,128 +1,109 @@
-use std::path::{Path, PathBuf};
+//! Rules in the form that requests are compared with: validated, with compiled patterns and
+//! absolute paths.
+
+use std::path::{Component, Path, PathBuf};
 
 use tauri::utils::acl::Value;
 use tauri::{AppHandle, Manager, Runtime, ipc::ScopeObject};
 
 use super::InvalidRule;
-use super::args::Arguments;
-use super::rule::{Leaving, Rule};
+use super::args::AllowedArgs;
+use super::rule::{LeftoversRule, Rule};
 
-/// A rule, checked and ready to compare with.
+/// Validated rule.
 #[derive(Debug)]
-pub(crate) struct Compiled {
+pub(crate) struct CompiledRule {
     pub(super) name: String,
-    pub(super) what: What,
+    pub(super) target: RuleTarget,
     pub(super) working_dirs: Vec<PathBuf>,
     pub(super) env: Vec<String>,
     pub(super) log_dirs: Vec<PathBuf>,
     pub(super) stdin_dirs: Vec<PathBuf>,
-    pub(super) leftovers: Leaving,
+    pub(super) leftovers: LeftoversRule,
 }
 
-/// What a rule is about.
+/// Commands that a rule is about.
 #[derive(Debug)]
-pub(super) enum What {
-    Program { program: Word, args: Option<Arguments> },
-    Scripts { places: Vec<PathBuf>, interpreters: Vec<Word> },
-    Shell { shell: Word },
+pub(super) enum RuleTarget {
+    Program { program: NamePattern, args: Option<AllowedArgs> },
+    Scripts { paths: Vec<PathBuf>, interpreters: Vec<NamePattern> },
+    Shell { shell: NamePattern },
 }
 
-/// A name that must be the same, or any.
+/// Name of a program, or any.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Word {
+pub(super) enum NamePattern {
     Any,
-    Exactly(String),
+    Exact(String),
 }
 
-impl Word {
-    fn of(text: String) -> Self {
-        if text == "*" { Self::Any } else { Self::Exactly(text) }
+impl NamePattern {
+    fn new(text: String) -> Self {
+        if text == "*" { Self::Any } else { Self::Exact(text) }
     }
 
-    pub(super) fn fits(&self, text: &str) -> bool {
+    pub(super) fn matches(&self, name: &str) -> bool {
         match self {
             Self::Any => true,
-            Self::Exactly(word) => word == text,
+            Self::Exact(exact) => exact == name,
         }
     }
 }
 
-impl Compiled {
-    /// Checks a rule. `locate` puts values in place of Tauri's variables in paths.
+impl CompiledRule {
+    /// Validates and compiles a rule. `resolve` replaces Tauri's variables in paths.
     pub(crate) fn new(
         rule: Rule,
-        locate: impl Fn(&Path) -> Result<PathBuf, InvalidRule>,
+        resolve: impl Fn(&Path) -> Result<PathBuf, InvalidRule>,
     ) -> Result<Self, InvalidRule> {
         if rule.name.trim().is_empty() {
-            return Err(InvalidRule::Field("name", "is empty; refusals speak of rules by name"));
+            return Err(InvalidRule::Field("name", "must not be empty; refusals refer to it"));
         }
-        let all = |paths: &[PathBuf]| {
-            paths.iter().map(|path| place(path, &locate)).collect::<Result<Vec<_>, _>>()
+        let absolute = |paths: &[PathBuf]| {
+            paths.iter().map(|path| absolute_path(path, &resolve)).collect::<Result<Vec<_>, _>>()
         };
-        let what = match (rule.program, rule.scripts.is_empty(), rule.shell) {
-            (Some(program), true, None) => {
-                let args = rule.args.as_ref().map(Arguments::of).transpose()?;
-                What::Program { program: program_word(program)?, args }
-            }
-            (None, false, None) => {
-                let interpreters = rule.interpreters.iter().cloned().map(Word::of).collect();
-                What::Scripts { places: all(&rule.scripts)?, interpreters }
-            }
-            (None, true, Some(shell)) => What::Shell { shell: Word::of(shell) },
-            _ => {
-                let why = "a rule needs exactly one of `program`, `scripts` and `shell`";
-                return Err(InvalidRule::Field("program", why));
-            }
-        };
-        if rule.args.is_some() && !matches!(what, What::Program { .. }) {
-            return Err(InvalidRule::Field("args", "belongs to a rule with `program`"));
+        let target = rule_target(&rule, absolute)?;
+        if rule.args.is_some() && !matches!(target, RuleTarget::Program { .. }) {
+            return Err(InvalidRule::Field("args", "is only valid in a rule with `program`"));
         }
-        if !rule.interpreters.is_empty() && !matches!(what, What::Scripts { .. }) {
-            return Err(InvalidRule::Field("interpreters", "belongs to a rule with `scripts`"));
+        if !rule.interpreters.is_empty() && !matches!(target, RuleTarget::Scripts { .. }) {
+            return Err(InvalidRule::Field(
+                "interpreters",
+                "is only valid in a rule with `scripts`",
+            ));
         }
         Ok(Self {
-            what,
-            working_dirs: all(&rule.working_dirs)?,
-            log_dirs: all(&rule.log_dirs)?,
-            stdin_dirs: all(&rule.stdin_dirs)?,
+            target,
+            working_dirs: absolute(&rule.working_dirs)?,
+            log_dirs: absolute(&rule.log_dirs)?,
+            stdin_dirs: absolute(&rule.stdin_dirs)?,
             name: rule.name,
             env: rule.env,
             leftovers: rule.leftovers,
         })
     }
 
+    /// Compiles a rule with the directories of this app.
+    pub(crate) fn for_app<R: Runtime>(rule: Rule, app: &AppHandle<R>) -> Result<Self, InvalidRule> {
+        Self::new(rule, |path| {
+            // Tauri would remove a `..` silently and leave an unknown variable as it is.
+            if path.components().any(|part| part == Component::ParentDir) {
+                return Err(InvalidRule::Field("a path", "must not contain `..`"));
+            }
+            Ok(app.path().parse(path)?)
+        })
+    }
+
+    /// Returns `true` if a request may set this environment variable.
     pub(super) fn allows_variable(&self, name: &str) -> bool {
         self.env.iter().any(|allowed| match allowed.strip_suffix('*') {
-            Some(beginning) => name.starts_with(beginning),
+            Some(prefix) => name.starts_with(prefix),
             None => name == allowed,
         })
     }
 }
 
-/// A relative path with a directory in it would depend on the working directory, which the request
-/// may choose.
-fn program_word(program: String) -> Result<Word, InvalidRule> {
-    let path = Path::new(&program);
-    if path.components().count() != 1 && !path.is_absolute() {
-        let why = "must be a name or an absolute path; a relative path would depend on the request";
-        return Err(InvalidRule::Field("program", why));
-    }
-    Ok(Word::of(program))
-}
-
-fn place(
-    path: &Path,
-    locate: impl Fn(&Path) -> Result<PathBuf, InvalidRule>,
-) -> Result<PathBuf, InvalidRule> {
-    let path = locate(path)?;
-    if !path.is_absolute() {
-        let why = "must be absolute or start with a variable such as $HOME or $RESOURCE";
-        return Err(InvalidRule::Field("a path", why));
-    }
-    Ok(path)
-}
-
-impl ScopeObject for Compiled {
+impl ScopeObject for CompiledRule {
     type Error = InvalidRule;
 
     fn deserialize<R: Runtime>(app: &AppHandle<R>, raw: Value) -> Result<Self, InvalidRule> {
@@ -131,15 +112,48 @@ impl ScopeObject for Compiled {
     }
 }
 
-impl Compiled {
-    /// Checks a rule with the directories of this app.
-    pub(crate) fn for_app<R: Runtime>(rule: Rule, app: &AppHandle<R>) -> Result<Self, InvalidRule> {
-        Self::new(rule, |path| {
-            // Tauri would take a `..` out quietly and leave an unknown variable as it is.
-            if path.components().any(|part| part == std::path::Component::ParentDir) {
-                return Err(InvalidRule::Field("a path", "must not contain `..`"));
-            }
-            Ok(app.path().parse(path)?)
-        })
+fn rule_target(
+    rule: &Rule,
+    absolute: impl Fn(&[PathBuf]) -> Result<Vec<PathBuf>, InvalidRule>,
+) -> Result<RuleTarget, InvalidRule> {
+    match (&rule.program, rule.scripts.is_empty(), &rule.shell) {
+        (Some(program), true, None) => {
+            let args = rule.args.as_ref().map(AllowedArgs::new).transpose()?;
+            Ok(RuleTarget::Program { program: program_pattern(program)?, args })
+        }
+        (None, false, None) => {
+            let interpreters = rule.interpreters.iter().cloned().map(NamePattern::new).collect();
+            Ok(RuleTarget::Scripts { paths: absolute(&rule.scripts)?, interpreters })
+        }
+        (None, true, Some(shell)) => {
+            Ok(RuleTarget::Shell { shell: NamePattern::new(shell.clone()) })
+        }
+        _ => {
+            let reason = "a rule needs exactly one of `program`, `scripts` and `shell`";
+            Err(InvalidRule::Field("program", reason))
+        }
     }
+}
+
+/// Returns the pattern of a program. A relative path with a directory in it is an error, because it
+/// would depend on the working directory, which the request may choose.
+fn program_pattern(program: &str) -> Result<NamePattern, InvalidRule> {
+    let path = Path::new(program);
+    if path.components().count() != 1 && !path.is_absolute() {
+        let reason = "must be a name or an absolute path; a relative path depends on the request";
+        return Err(InvalidRule::Field("program", reason));
+    }
+    Ok(NamePattern::new(program.to_string()))
+}
+
+fn absolute_path(
+    path: &Path,
+    resolve: impl Fn(&Path) -> Result<PathBuf, InvalidRule>,
+) -> Result<PathBuf, InvalidRule> {
+    let path = resolve(path)?;
+    if !path.is_absolute() {
+        let reason = "must be absolute or start with a variable such as $HOME or $RESOURCE";
+        return Err(InvalidRule::Field("a path", reason));
+    }
+    Ok(path)
 }

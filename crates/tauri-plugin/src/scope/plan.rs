@@ -1,36 +1,38 @@
-//! Decision on a plan: each of its commands must be allowed, with all that the plan adds to it.
+//! Decision on a plan: each of its commands must be allowed, with everything that the plan adds to
+//! it.
 
 use execution_engine::{
     ExecutionOptions, ExecutionPlan, InputTarget, PlanOptions, StepOptions, Uuid,
 };
 
-use super::check::{Ask, Files, Rules, check};
+use super::check::{LaunchCheck, ScopeRules, check};
+use super::paths::FileSystem;
 use super::refusal::Refusal;
 use crate::request::PlanRequest;
 
-/// A plan that may run.
+/// Plan that may run.
 #[derive(Debug, PartialEq)]
 pub(crate) struct AllowedPlan {
     pub(crate) plan: ExecutionPlan,
     pub(crate) options: PlanOptions,
 }
 
-/// The first step that may not run.
+/// First step that may not run.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct RefusedStep {
     pub(crate) index: usize,
     pub(crate) refusal: Refusal,
 }
 
-/// Lets a plan pass, or says which step may not.
+/// Returns the plan if all of its steps are allowed.
 ///
-/// What the plan says for all of its steps is said for each of them in what comes back, so that
-/// nothing reaches a step beside what was checked.
+/// In the returned plan, what all steps share is part of each step, with its paths canonical, and
+/// the shared settings are empty. So the engine has nothing to add to a step that was not checked.
 pub(crate) fn check_plan(
-    rules: &Rules,
+    rules: &ScopeRules,
     request: PlanRequest,
     mut options: PlanOptions,
-    files: &impl Files,
+    files: &impl FileSystem,
 ) -> Result<AllowedPlan, RefusedStep> {
     let mut steps = options.steps.clone();
     if steps.len() < request.commands.len() {
@@ -38,13 +40,14 @@ pub(crate) fn check_plan(
     }
     let mut commands = Vec::with_capacity(request.commands.len());
     for (index, (mut command, step)) in request.commands.into_iter().zip(&mut steps).enumerate() {
+        let refused = |refusal| RefusedStep { index, refusal };
         options.apply_shared(&mut command.env, &mut command.working_dir);
-        let ask = Ask {
+        let launch = LaunchCheck {
             request: command,
             options: options.effective_options(index).clone(),
-            handed: handed(step).map_err(|refusal| RefusedStep { index, refusal })?,
+            input_variables: input_variables(step).map_err(refused)?,
         };
-        let allowed = check(rules, ask, files).map_err(|refusal| RefusedStep { index, refusal })?;
+        let allowed = check(rules, launch, files).map_err(refused)?;
         commands.push(allowed.request);
         step.options = (allowed.options != ExecutionOptions::default()).then_some(allowed.options);
     }
@@ -62,15 +65,16 @@ pub(crate) fn check_plan(
     Ok(AllowedPlan { plan, options })
 }
 
-/// The variables that a step gets from the output of others.
-fn handed(step: &StepOptions) -> Result<Vec<String>, Refusal> {
-    let targets = step.inputs.iter().map(|input| &input.to);
-    targets
-        .filter(|to| **to != InputTarget::Stdin)
-        .map(|to| match to {
-            InputTarget::Env(name) => Ok(name.clone()),
-            // A target that is not known here is not allowed here.
-            _ => Err(Refusal::Input),
-        })
-        .collect()
+/// Returns the environment variables that a step receives from the output of other steps.
+fn input_variables(step: &StepOptions) -> Result<Vec<String>, Refusal> {
+    let mut variables = Vec::new();
+    for input in &step.inputs {
+        match &input.to {
+            InputTarget::Stdin => {}
+            InputTarget::Env(name) => variables.push(name.clone()),
+            // A target that was added to the engine later is denied until a rule can allow it.
+            _ => return Err(Refusal::Input),
+        }
+    }
+    Ok(variables)
 }

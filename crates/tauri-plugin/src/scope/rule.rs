@@ -1,5 +1,5 @@
-//! A rule as it is written in a capability file. The build script reads this file too, for the
-//! JSON schema that editors check capability files with.
+//! Rules as they are written in capability files. `build.rs` includes this file, too, for the JSON
+//! schema that editors check capability files with; so it uses nothing else of the crate.
 
 use std::path::PathBuf;
 
@@ -8,115 +8,115 @@ use serde::{Deserialize, Serialize};
 
 /// One thing that may be run, and how.
 ///
-/// Exactly one of `program`, `scripts` and `shell` says what. Whatever else a request can ask for
-/// is refused unless the rule allows it.
+/// Exactly one of `program`, `scripts` and `shell` is required. Everything else that a request can
+/// ask for is refused unless the rule allows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
-    /// The name of the rule. Requests can ask for it, refusals speak of it.
+    /// Name of the rule. Requests can ask for it, and refusals refer to it.
     pub name: String,
     /// A program: a name that is looked up in PATH, or an absolute path. `*` is any program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program: Option<String>,
-    /// The arguments of the program. Without this field it gets none.
+    /// Arguments of the program. Without this field it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub args: Option<Args>,
-    /// Script files, or directories whose scripts may be run. They may start with a variable of
-    /// Tauri's: `$RESOURCE/scripts`, `$HOME/bin`.
+    /// Script files, or directories whose scripts may be run. Paths may start with a variable of
+    /// Tauri: `$RESOURCE/scripts`, `$HOME/bin`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scripts: Vec<PathBuf>,
-    /// The interpreters that may run these scripts. `*` is any; without this field the scripts
-    /// are run by themselves.
+    /// Interpreters that may run these scripts. `*` is any interpreter. Without this field a
+    /// request must not name one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub interpreters: Vec<String>,
-    /// A shell, `/bin/sh` for instance, that may run any line. `*` is any shell. A request must
-    /// ask for this rule by its name.
+    /// A shell that may run any line, for instance `/bin/sh`. `*` is any shell. A request must name
+    /// the rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shell: Option<String>,
-    /// Directories in which, or below which, it may run. Without this field it runs where the app
-    /// does.
+    /// Directories that a request may run in, or below. Without this field it runs in the working
+    /// directory of the app.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub working_dirs: Vec<PathBuf>,
-    /// Names of environment variables that a request may set. `REPORT_*` is all that begin so,
-    /// `*` is any.
+    /// Names of environment variables that a request may set. `REPORT_*` matches all names with
+    /// this prefix, `*` all names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<String>,
-    /// Directories in which a request may have its output logged.
+    /// Directories that a request may write its output log to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub log_dirs: Vec<PathBuf>,
     /// Directories with files that a request may use as standard input.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stdin_dirs: Vec<PathBuf>,
     /// What a request may do with processes that its program leaves behind.
-    #[serde(default, skip_serializing_if = "Leaving::is_stop")]
-    pub leftovers: Leaving,
+    #[serde(default, skip_serializing_if = "LeftoversRule::is_stop")]
+    pub leftovers: LeftoversRule,
 }
 
-/// Whether processes may be left running when their program has ended.
+/// What a request may do with processes that its program leaves behind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Leaving {
+pub enum LeftoversRule {
     /// They are always stopped.
     #[default]
     Stop,
-    /// A request may ask to leave them alive.
+    /// A request may leave them running.
     Leave,
 }
 
-impl Leaving {
+impl LeftoversRule {
     fn is_stop(&self) -> bool {
         *self == Self::Stop
     }
 }
 
-/// Which arguments a program may get.
+/// Arguments that a program may have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Args {
-    /// `"any"`: whatever the request says.
-    Any(Any),
+    /// `"any"`: any arguments.
+    Any(AnyArgs),
     /// One entry for each argument, in order.
-    Each(Vec<Arg>),
+    List(Vec<Arg>),
 }
 
 /// The word `any`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Any {
-    /// Whatever the request says.
+pub enum AnyArgs {
+    /// Any arguments.
     Any,
 }
 
-/// What one argument may be.
+/// One argument.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Arg {
     /// Exactly this text.
     Fixed(String),
-    /// A text that a regular expression matches.
-    Pattern(Pattern),
+    /// A text that matches a regular expression.
+    Pattern(ArgPattern),
 }
 
-/// A regular expression for an argument.
+/// Regular expression for one or more arguments.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Pattern {
-    /// It must match the whole argument.
+pub struct ArgPattern {
+    /// The expression. It must match the whole argument.
     pub regex: String,
-    /// Whether it stands for one argument, or for all that are left.
+    /// Number of arguments that it applies to.
     #[serde(default)]
     pub times: Times,
 }
 
-/// For how many arguments a pattern stands.
+/// Number of arguments that a pattern applies to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Times {
-    /// For one.
+    /// One.
     #[default]
     Once,
-    /// For none or one; allowed at the end of the list.
+    /// None or one; only required entries before it.
     Optional,
-    /// For all that are left, or none; allowed as the last of the list.
+    /// All remaining arguments, or none; only as the last entry.
     Rest,
 }

@@ -1,0 +1,186 @@
+//! Sample values, as JSON. Types that other types contain have a function of their own.
+
+use serde_json::{Value, json};
+
+pub(super) const ID: &str = "00000000-0000-0000-0000-000000000001";
+pub(super) const TIME: &str = "2026-01-02T03:04:05.006Z";
+
+pub(super) fn survivor() -> Value {
+    json!({ "pid": 7, "name": "sleep", "reason": "" })
+}
+
+pub(super) fn metadata() -> Value {
+    json!({ "description": "d", "tags": ["t"], "labels": { "a": "b" } })
+}
+
+pub(super) fn endings() -> Vec<Value> {
+    vec![
+        json!({ "type": "exited", "code": 3 }),
+        json!({ "type": "signaled", "signal": 9, "core_dumped": false }),
+        json!({ "type": "timed_out", "timeout_ms": 5 }),
+        json!({ "type": "cancelled" }),
+        json!({ "type": "output_limit", "stream": "stdout", "limit": 5 }),
+        json!({ "type": "output_lost", "stream": "stderr", "reason": "disk full" }),
+        json!({ "type": "spawn_failed", "reason": "r", "os_error": 8 }),
+        json!({ "type": "resource_limit", "limit": "cpu_time" }),
+        json!({ "type": "status_unknown" }),
+        json!({ "type": "plan_deadline", "deadline_ms": 5 }),
+        json!({ "type": "not_run", "reason": skip_reasons()[0] }),
+        json!({ "type": "engine_closed" }),
+        json!({ "type": "engine_failed", "reason": "r" }),
+    ]
+}
+
+pub(super) fn stdin_sources() -> Vec<Value> {
+    vec![
+        json!({ "type": "null" }),
+        json!({ "type": "bytes", "data": "a" }),
+        json!({ "type": "bytes", "data": [255, 0] }),
+        json!({ "type": "file", "path": "/a" }),
+        json!({ "type": "piped" }),
+    ]
+}
+
+pub(super) fn launch_request() -> Value {
+    json!({
+        "id": ID, "rule": "r", "args": ["a"], "command": commands()[0], "env": { "A": "b" },
+        "working_dir": "/", "timeout_ms": 1, "output_log_path": "/log", "metadata": metadata()
+    })
+}
+
+pub(super) fn commands() -> Vec<Value> {
+    vec![
+        json!({ "type": "script", "path": "a.py", "interpreter": "python3" }),
+        json!({ "type": "exec", "program": "ls", "args": ["-l"] }),
+        json!({ "type": "shell", "command": "ls", "shell": "/bin/sh" }),
+        json!({
+            "type": "aws_cli", "service": "s3api", "operation": "list-buckets", "args": [],
+            "profile": "p", "region": "r"
+        }),
+    ]
+}
+
+pub(super) fn events() -> Vec<Value> {
+    vec![
+        json!({ "type": "started", "execution_id": ID, "command": "ls", "pid": 7 }),
+        json!({ "type": "stdout", "execution_id": ID, "line": "a" }),
+        json!({ "type": "stderr", "execution_id": ID, "line": "a" }),
+        json!({ "type": "status_changed", "execution_id": ID, "from": "pending", "to": "running" }),
+        json!({ "type": "lines_missed", "execution_id": ID, "count": 1 }),
+        json!({ "type": "output_missed", "execution_id": ID, "bytes": 1 }),
+        json!({ "type": "executions_missed", "count": 1 }),
+        json!({
+            "type": "retrying", "execution_id": ID, "attempt": 1, "ending": endings()[0],
+            "delay_ms": 1
+        }),
+        json!({
+            "type": "progress", "plan_id": ID, "completed": 1, "total": 2, "step": step(),
+            "execution_id": ID, "status": "running", "current_command": "ls"
+        }),
+        json!({ "type": "plan_ended", "plan_id": ID, "status": "completed", "duration_ms": 1 }),
+        json!({
+            "type": "completed", "execution_id": ID, "success": true, "exit_code": 0,
+            "duration_ms": 1
+        }),
+        json!({ "type": "failed", "execution_id": ID, "error": "e", "duration_ms": 1 }),
+        json!({ "type": "cancelled", "execution_id": ID, "duration_ms": 1 }),
+        json!({ "type": "timeout", "execution_id": ID, "timeout_ms": 1, "duration_ms": 1 }),
+    ]
+}
+
+pub(super) fn step() -> Value {
+    json!({ "index": 1, "name": "build" })
+}
+
+pub(super) fn skip_reasons() -> Vec<Value> {
+    vec![
+        json!({ "type": "dependency_failed", "step": step() }),
+        json!({ "type": "plan_stopped", "step": step() }),
+        json!({ "type": "plan_cancelled" }),
+        json!({ "type": "plan_deadline" }),
+        json!({ "type": "engine_closed" }),
+        json!({ "type": "input", "from": step(), "reason": "r" }),
+    ]
+}
+
+pub(super) fn limits() -> Value {
+    json!({
+        "cpu_seconds": 1, "address_space_bytes": 1, "open_files": 1, "file_size_bytes": 1,
+        "processes": 1, "core_bytes": 1, "nice": 1, "umask": 63, "tree_memory_bytes": 1,
+        "tree_processes": 1
+    })
+}
+
+pub(super) fn usage() -> Value {
+    json!({
+        "user_ms": 1, "system_ms": 1, "peak_memory_bytes": 1, "voluntary_switches": 1,
+        "involuntary_switches": 1,
+        "tree": { "user_ms": 1, "system_ms": 1, "peak_memory_bytes": null }
+    })
+}
+
+pub(super) fn receipt() -> Value {
+    json!({
+        "level": "cgroup", "proven": true, "stopped": 1, "signal": "terminate", "took_ms": 1,
+        "survivors": [survivor()], "left_running": [survivor()]
+    })
+}
+
+pub(super) fn result() -> Value {
+    json!({
+        "id": ID, "status": "failed", "success": false, "exit_code": 3, "stdout": "a",
+        "stderr": "", "duration_ms": 1, "waited_ms": 0, "started_at": TIME, "completed_at": TIME, "error": null,
+        "stdout_overflow_file": "/a", "stderr_overflow_file": null,
+        "ending": { "type": "exited", "code": 3 }, "signal": null, "usage": usage(),
+        "stdout_stats": { "seen_bytes": 1, "kept_bytes": 1 },
+        "stderr_stats": { "seen_bytes": 0, "kept_bytes": 0 },
+        "containment": receipt(), "output_error": null, "lines_missed": 0,
+        "earlier_attempts": [attempt()]
+    })
+}
+
+pub(super) fn options() -> Value {
+    json!({
+        "stop_grace_ms": 1, "stop_signal": "interrupt", "final_signal": 40,
+        "leftovers": "leave", "limits": limits(), "stdin": { "type": "piped" },
+        "output": "merged", "partial_lines_after_ms": 100, "priority": 1, "group": "g",
+        "retry": retry_policy()
+    })
+}
+
+pub(super) fn input_targets() -> [Value; 2] {
+    [json!({ "type": "stdin" }), json!({ "type": "env", "name": "A" })]
+}
+
+pub(super) fn step_options() -> Value {
+    let input = json!({ "from": 0, "to": input_targets()[0] });
+    json!({ "name": "build", "after": [0, "lint"], "inputs": [input], "options": options() })
+}
+
+pub(super) fn retry_policy() -> Value {
+    json!({
+        "attempts": 3, "initial_delay_ms": 1, "multiplier": 2, "max_delay_ms": 1, "jitter": "half",
+        "retry_on": retry_on()
+    })
+}
+
+pub(super) fn retry_on() -> Vec<Value> {
+    vec![
+        json!({ "type": "any_exit_code" }),
+        json!({ "type": "exit_code", "code": 75 }),
+        json!({ "type": "signal" }),
+        json!({ "type": "timeout" }),
+        json!({ "type": "spawn_failure" }),
+    ]
+}
+
+pub(super) fn attempt() -> Value {
+    json!({
+        "number": 1, "ending": endings()[0], "started_at": TIME, "duration_ms": 1,
+        "usage": usage(), "containment": receipt()
+    })
+}
+
+pub(super) fn stats() -> Value {
+    json!({ "total": 6, "completed": 1, "failed": 1, "cancelled": 1, "timeout": 1, "not_run": 2 })
+}
