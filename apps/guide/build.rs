@@ -1,4 +1,4 @@
-//! Puts the window's page and the app's settings into the program.
+//! Embeds the page and the settings of the app.
 
 fn main() {
     tauri_build::build();

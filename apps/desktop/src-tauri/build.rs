@@ -1,4 +1,4 @@
-//! Puts the page, the settings and the capabilities into the program.
+//! Embeds the page, the settings and the capabilities.
 
 fn main() {
     tauri_build::build();

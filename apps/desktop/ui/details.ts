@@ -1,4 +1,4 @@
-// What came of the chosen execution: its ending, what it used, and the receipt of its containment.
+// The right column: ending, resources and containment receipt of the selected execution or plan.
 
 import {
   Execution,
@@ -38,7 +38,7 @@ export class Details {
     if (key === this.#shown) return;
     this.#shown = key;
     if (!execution) {
-      this.#root.replaceChildren(h("p", { class: "empty" }, "Run something, and what came of it is shown here."));
+      this.#root.replaceChildren(h("p", { class: "empty" }, "The result of the selected execution is shown here."));
       return;
     }
     if (!execution.ending) {
@@ -46,7 +46,7 @@ export class Details {
       return;
     }
     try {
-      // The texts of a result may be large, and the screen has them already.
+      // The text of the output may be large, and the terminal has it already.
       const result = await Execution.attach(execution.id).wait({ output: "omit" });
       if (this.#shown === key) this.#root.replaceChildren(...ended(execution, result));
     } catch (error) {
@@ -108,8 +108,8 @@ function ended(execution: ExecutionSummary, result: ExecutionResult): HTMLElemen
     facts("Output", [
       ["stdout", stream(result.stdout_stats)],
       ["stderr", stream(result.stderr_stats)],
-      ["Overflow", result.stdout_overflow_file ?? result.stderr_overflow_file],
-      ["Not kept", result.output_error],
+      ["Overflow file", result.stdout_overflow_file ?? result.stderr_overflow_file],
+      ["Output error", result.output_error],
     ]),
   ];
   if (usage) {
@@ -117,9 +117,9 @@ function ended(execution: ExecutionSummary, result: ExecutionResult): HTMLElemen
       facts("Resources", [
         ["CPU, user", format.duration(usage.user_ms)],
         ["CPU, system", format.duration(usage.system_ms)],
-        // Null is less than the app itself has taken; Linux cannot tell more.
+        // Null if it was not above the peak of the app: Linux does not tell the two apart then.
         ["Peak memory", usage.peak_memory_bytes === null ? null : format.bytes(usage.peak_memory_bytes)],
-        ["Switches", `${usage.voluntary_switches} own, ${usage.involuntary_switches} forced`],
+        ["Context switches", `${usage.voluntary_switches} voluntary, ${usage.involuntary_switches} involuntary`],
         ["Tree, CPU", usage.tree && format.duration(usage.tree.user_ms + usage.tree.system_ms)],
       ]),
     );
@@ -131,10 +131,10 @@ function ended(execution: ExecutionSummary, result: ExecutionResult): HTMLElemen
 function planEnded(result: PlanExecutionResult): HTMLElement[] {
   const { ending, stats } = result;
   const step = ending.type === "failed" ? ending.step : undefined;
-  const why = step ? `${step.name ?? `step ${step.index}`} failed first` : "";
+  const reason = step ? `${step.name ?? `step ${step.index}`} failed first` : "";
   const count = (number: number) => (number === 0 ? null : String(number));
   return [
-    headline(result.status, format.status(result.status), why),
+    headline(result.status, format.status(result.status), reason),
     facts("Plan", [
       ["Duration", format.duration(result.total_duration_ms)],
       ["Started", format.time(result.started_at)],
@@ -156,12 +156,12 @@ function containment(receipt: ContainmentReceipt): HTMLElement {
     `${name} (${pid})${reason ? `: ${reason}` : ""}`;
   return facts("Containment receipt", [
     ["Level", receipt.level.replaceAll("_", " ")],
-    ["Nothing left", receipt.proven ? "proven" : "as far as could be seen"],
-    ["Had to stop", receipt.stopped === 0 ? "nobody" : String(receipt.stopped)],
+    ["No process left", receipt.proven ? "proven" : "not proven"],
+    ["Processes stopped", receipt.stopped === 0 ? "none" : String(receipt.stopped)],
     ["Last signal", receipt.signal === null ? null : signal(receipt.signal)],
-    ["Took", receipt.stopped === 0 ? null : format.duration(receipt.took_ms)],
+    ["Stopping took", receipt.stopped === 0 ? null : format.duration(receipt.took_ms)],
     ["Survivors", receipt.survivors.map(named).join(", ") || null],
-    ["Left on purpose", receipt.left_running.map(named).join(", ") || null],
+    ["Left running", receipt.left_running.map(named).join(", ") || null],
   ]);
 }
 
@@ -174,24 +174,24 @@ function endingTitle({ ending }: ExecutionResult): string {
     case "timed_out":
       return `Timed out after ${format.duration(ending.timeout_ms)}`;
     case "spawn_failed":
-      return "Could not be started";
+      return "Could not start";
     default: {
-      const words = format.ending(ending);
-      return words[0]!.toUpperCase() + words.slice(1);
+      const text = format.ending(ending);
+      return text[0]!.toUpperCase() + text.slice(1);
     }
   }
 }
 
-function headline(look: string, title: string, why: string): HTMLElement {
-  return h("header", { class: `headline ${look}` },
+function headline(style: string, title: string, reason: string): HTMLElement {
+  return h("header", { class: `headline ${style}` },
     h("h2", { id: "ending" }, h("span", { class: "dot" }), title),
-    why && why.toLowerCase() !== title.toLowerCase() ? h("p", { class: "why" }, why) : null,
+    reason && reason.toLowerCase() !== title.toLowerCase() ? h("p", { class: "reason" }, reason) : null,
   );
 }
 
 type Fact = [name: string, value: string | HTMLElement | null | undefined];
 
-/** A titled list; facts without a value are left out. */
+/** Creates a titled list, without the facts that have no value. */
 function facts(title: string, all: Fact[]): HTMLElement {
   const list = h("dl");
   for (const [name, value] of all) {

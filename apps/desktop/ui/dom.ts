@@ -1,9 +1,9 @@
-// Making elements, in one line each.
+// Creates elements and icons.
 
 type Child = Node | string | null | undefined | false;
 type Props = Record<string, unknown>;
 
-/** An element. `class`, `on..` handlers, `data-` and `aria-` attributes and plain properties. */
+/** Creates an element. Props are `class`, `on..` handlers, `data-` and `aria-` attributes, and properties. */
 export function h<K extends keyof HTMLElementTagNameMap>(
   tag: K,
   props: Props = {},
@@ -23,7 +23,7 @@ export function h<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
-/** An icon from the few that are drawn here, 16 units wide. */
+/** Creates one of the icons below, 16 units wide. */
 export function icon(name: keyof typeof PATHS): SVGSVGElement {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   svg.setAttribute("viewBox", "0 0 16 16");

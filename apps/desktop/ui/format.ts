@@ -1,4 +1,4 @@
-// Numbers and endings in words.
+// Formats numbers and endings, and parses what is typed into the run bar.
 
 import type { Ending, ExecutionStatus } from "tauri-plugin-execution-engine-api";
 
@@ -40,7 +40,7 @@ export function status(status: ExecutionStatus): string {
   return STATUS[status];
 }
 
-/** The ending, short enough for a list. */
+/** Returns an ending in words, short enough for a list. */
 export function ending(ending: Ending): string {
   switch (ending.type) {
     case "exited":
@@ -72,7 +72,7 @@ export function ending(ending: Ending): string {
   }
 }
 
-/** Splits a line into words as a shell would, quotes and backslashes included, and nothing else. */
+/** Splits a line into words like a shell, with quotes and backslashes, but expands nothing. */
 export function words(line: string): string[] {
   const all: string[] = [];
   let word: string | undefined;
@@ -98,13 +98,13 @@ export function words(line: string): string[] {
   return all;
 }
 
-/** Lines of `NAME=value`. */
+/** Parses lines of `NAME=value`. */
 export function variables(text: string): Record<string, string> {
   const all: Record<string, string> = {};
   for (const line of text.split("\n")) {
     const at = line.indexOf("=");
     if (at > 0) all[line.slice(0, at).trim()] = line.slice(at + 1);
-    else if (line.trim() !== "") throw new Error(`environment: “${line.trim()}” is not NAME=value`);
+    else if (line.trim() !== "") throw new Error(`environment: “${line.trim()}” must be NAME=value`);
   }
   return all;
 }

@@ -1,4 +1,4 @@
-// The executions, newest first.
+// The left column: executions and plans, newest first.
 
 import type { ExecutionSummary, PlanSummary } from "tauri-plugin-execution-engine-api";
 
@@ -7,8 +7,8 @@ import * as format from "./format.ts";
 import { elapsed, isLive, type Store } from "./store.ts";
 
 const TICK_MS = 200;
-/** More rows than anybody reads would only cost time; the filter finds the others. */
-const SHOWN = 300;
+/** Maximum number of rows, so that drawing stays fast. The filter searches all entries. */
+const MAX_ROWS = 300;
 
 type Entry = ExecutionSummary | PlanSummary;
 
@@ -32,12 +32,12 @@ export class List {
     setInterval(() => this.#tick(), TICK_MS);
   }
 
-  /** Chooses the one above or below. */
+  /** Selects the entry below (1) or above (-1). */
   step(by: 1 | -1): void {
     const shown = this.#shown();
-    const at = shown.findIndex(({ id }) => id === this.#store.chosen);
+    const at = shown.findIndex(({ id }) => id === this.#store.selected);
     const next = shown[Math.min(shown.length - 1, Math.max(0, at + by))];
-    this.#store.choose(next?.id);
+    this.#store.select(next?.id);
     if (next) this.#byId.get(next.id)?.row.scrollIntoView({ block: "nearest" });
   }
 
@@ -46,10 +46,10 @@ export class List {
   }
 
   #shown(): Entry[] {
-    const wanted = this.#filter.value.trim().toLowerCase();
-    const fits = (entry: Entry) =>
-      title(entry).toLowerCase().includes(wanted) || entry.status.includes(wanted);
-    return this.#store.all().filter(fits).slice(-SHOWN).reverse();
+    const text = this.#filter.value.trim().toLowerCase();
+    const matches = (entry: Entry) =>
+      title(entry).toLowerCase().includes(text) || entry.status.includes(text);
+    return this.#store.all().filter(matches).slice(-MAX_ROWS).reverse();
   }
 
   #draw(): void {
@@ -58,11 +58,11 @@ export class List {
     const ids = new Set(shown.map(({ id }) => id));
     for (const id of this.#byId.keys()) if (!ids.has(id)) this.#byId.delete(id);
     if (rows.length === 0) {
-      const empty = this.#store.all().length === 0 ? "Nothing has run yet." : "No match.";
+      const empty = this.#store.all().length === 0 ? "No executions yet." : "No match.";
       this.#rows.replaceChildren(h("li", { class: "empty" }, empty));
       return;
     }
-    // Rows that stay where they are are left alone, so that a click on one is never lost.
+    // A row that is inserted again loses a click that has only begun, so rows in place are kept.
     rows.forEach((row, at) => {
       if (this.#rows.children[at] !== row) this.#rows.insertBefore(row, this.#rows.children[at] ?? null);
     });
@@ -70,27 +70,27 @@ export class List {
   }
 
   #row(execution: Entry): HTMLLIElement {
-    const chosen = execution.id === this.#store.chosen;
+    const selected = execution.id === this.#store.selected;
     const paused = this.#store.paused.has(execution.id);
-    const look = paused ? "paused" : execution.status;
-    const words = outcome(execution, paused);
-    const shown = `${look} ${chosen} ${title(execution)} ${words}`;
+    const style = paused ? "paused" : execution.status;
+    const text = outcome(execution, paused);
+    const shown = `${style} ${selected} ${title(execution)} ${text}`;
     let known = this.#byId.get(execution.id);
     if (!known) {
       const row = h("li", { role: "option", "data-id": execution.id });
-      row.addEventListener("pointerdown", () => this.#store.choose(execution.id));
+      row.addEventListener("pointerdown", () => this.#store.select(execution.id));
       known = { row, shown: "", time: h("span", { class: "duration" }) };
       this.#byId.set(execution.id, known);
     }
     known.time.textContent = format.duration(elapsed(execution));
     if (known.shown === shown) return known.row;
     known.shown = shown;
-    known.row.className = `row ${look}${"command" in execution ? "" : " of-plan"}`;
-    known.row.setAttribute("aria-selected", String(chosen));
+    known.row.className = `row ${style}${"command" in execution ? "" : " of-plan"}`;
+    known.row.setAttribute("aria-selected", String(selected));
     known.row.replaceChildren(
       h("span", { class: "dot", title: format.status(execution.status) }),
       h("span", { class: "command", title: title(execution) }, title(execution)),
-      h("span", { class: "outcome" }, words),
+      h("span", { class: "outcome" }, text),
       known.time,
       h("span", { class: "when" }, format.time(execution.started_at)),
     );
@@ -117,7 +117,7 @@ function title(entry: Entry): string {
   return "command" in entry ? entry.command : (entry.description ?? `Plan of ${entry.total}`);
 }
 
-/** How it stands, or how it has ended. */
+/** Returns the ending of an entry, or its status if it has not ended. */
 function outcome(entry: Entry, paused: boolean): string {
   if (!("command" in entry)) return `plan, ${entry.ended} of ${entry.total}`;
   if (entry.ending) return format.ending(entry.ending);

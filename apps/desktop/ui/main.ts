@@ -1,4 +1,4 @@
-// Puts the app together.
+// Creates the parts of the window and connects the keyboard.
 
 import "@fontsource-variable/inter";
 import "@fontsource-variable/jetbrains-mono";
@@ -16,23 +16,23 @@ import { isLive, Store } from "./store.ts";
 import { applyScheme, toggleScheme } from "./theme.ts";
 import { View } from "./view.ts";
 
-const at = (id: string) => document.getElementById(id)!;
+const byId = (id: string) => document.getElementById(id)!;
 
 const store = new Store();
-const bar = new RunBar(at("run-bar"), (asked) =>
-  "plan" in asked ? store.startPlan(asked) : store.start(asked),
+const bar = new RunBar(byId("run-bar"), (input) =>
+  "plan" in input ? store.startPlan(input) : store.start(input),
 );
-const list = new List(at("list"), store);
-const view = new View(at("view"), store, (error) => bar.fail(error));
-new Details(at("details"), store);
+const list = new List(byId("list"), store);
+const view = new View(byId("view"), store, (error) => bar.fail(error));
+new Details(byId("details"), store);
 
 const counts = h("span", { id: "counts" });
 const recolour = () => view.screen.retheme();
-at("status-bar").append(
+byId("status-bar").append(
   counts,
   h("span", { class: "gap" }),
-  h("button", { type: "button", id: "theme", class: "quiet", title: "Light or dark", "aria-label": "Light or dark", onclick: () => toggleScheme(recolour) }, icon("sun")),
-  h("button", { type: "button", id: "help", class: "quiet", title: "Keys (F1)", "aria-label": "Keys", onclick: showHelp }, icon("help")),
+  h("button", { type: "button", id: "theme", class: "quiet", title: "Switch between light and dark", "aria-label": "Switch between light and dark", onclick: () => toggleScheme(recolour) }, icon("sun")),
+  h("button", { type: "button", id: "help", class: "quiet", title: "Keyboard shortcuts (F1)", "aria-label": "Keyboard shortcuts", onclick: showHelp }, icon("help")),
 );
 applyScheme(recolour);
 store.onChange(() => {
@@ -43,11 +43,11 @@ store.onChange(() => {
 document.addEventListener("keydown", (event) => {
   const typing = event.target instanceof HTMLInputElement || event.target instanceof HTMLTextAreaElement;
   const terminal = event.target instanceof HTMLElement && event.target.closest("#screen") !== null;
-  const act = shortcut(event, typing && !terminal);
-  if (!act) return;
+  const action = shortcut(event, typing && !terminal);
+  if (!action) return;
   event.preventDefault();
   event.stopPropagation();
-  act();
+  action();
 }, { capture: true });
 
 function shortcut(event: KeyboardEvent, typing: boolean): (() => void) | undefined {
@@ -94,7 +94,7 @@ function shortcut(event: KeyboardEvent, typing: boolean): (() => void) | undefin
   return undefined;
 }
 
-// For those who test the app from outside.
+// For the window tests.
 Object.assign(window, { app: { store, screen: view.screen, Execution, subscriptions } });
 
 bar.focus();

@@ -1,51 +1,50 @@
-// Two streams on one screen. Each has its colours, and standard error a colour of its own beneath
-// them, so that one can tell them apart. Neither may break the other: an escape sequence or a
-// character that is cut between two chunks waits for its rest, and colours that one stream has set
-// do not run into the other.
+// Merges two streams for one terminal. Standard error is red unless it sets its own colours. Neither
+// stream may break the other: an escape sequence or a character that is cut between two chunks is
+// held back until it is complete, and colours of one stream do not apply to the other.
 
 import type { OutputStream } from "tauri-plugin-execution-engine-api";
 
 const ESC = 0x1b;
-/** Red, and what undoes it. */
+/** Sequences that switch to the default colour of a stream. */
 const BASE: Record<OutputStream, string> = { stdout: "\x1b[0m", stderr: "\x1b[0;31m" };
-/** The longest sequence that is waited for; anything longer is no sequence that sets a colour. */
-const LONGEST = 128;
-/** So many settings of colours are remembered until a reset. */
-const MOST = 32;
+/** Maximum length of a sequence that is held back. Sequences that set colours are shorter. */
+const MAX_SEQUENCE = 128;
+/** Maximum number of colour settings that are remembered since the last reset. */
+const MAX_SETTINGS = 32;
 
 interface Pen {
-  /** What has been set since the last reset. */
-  set: string[];
-  /** The beginning of something that is not complete. */
-  rest: Uint8Array;
+  /** Colour settings since the last reset. */
+  settings: string[];
+  /** Beginning of an incomplete character or sequence. */
+  incomplete: Uint8Array;
 }
 
 export class Painter {
   #pens: Record<OutputStream, Pen> = { stdout: pen(), stderr: pen() };
   #last: OutputStream = "stdout";
 
-  /** What to write on the screen for a chunk of a stream. */
+  /** Returns what to write to the terminal for a chunk of a stream. */
   paint(stream: OutputStream, chunk: Uint8Array): Uint8Array[] {
     const pen = this.#pens[stream];
-    const all = join(pen.rest, chunk);
+    const all = join(pen.incomplete, chunk);
     const end = complete(all);
-    pen.rest = all.slice(end);
+    pen.incomplete = all.slice(end);
     const out: Uint8Array[] = [];
     if (stream !== this.#last) {
-      out.push(encode(BASE[stream] + pen.set.join("")));
+      out.push(encode(BASE[stream] + pen.settings.join("")));
       this.#last = stream;
     }
-    this.#follow(stream, all.subarray(0, end), out);
+    this.#trackColours(stream, all.subarray(0, end), out);
     return out;
   }
 
-  /** What is left when there is no more to come. */
+  /** Returns what was held back, at the end of both streams. */
   finish(): Uint8Array[] {
-    return [this.#pens.stdout.rest, this.#pens.stderr.rest, encode(BASE.stdout)];
+    return [this.#pens.stdout.incomplete, this.#pens.stderr.incomplete, encode(BASE.stdout)];
   }
 
-  /** Remembers the colours that are set, and puts the colour of the stream back after a reset. */
-  #follow(stream: OutputStream, bytes: Uint8Array, out: Uint8Array[]): void {
+  /** Remembers colour settings, and restores the colour of the stream after a reset. */
+  #trackColours(stream: OutputStream, bytes: Uint8Array, out: Uint8Array[]): void {
     const pen = this.#pens[stream];
     let from = 0;
     let at = bytes.indexOf(ESC);
@@ -54,10 +53,10 @@ export class Painter {
       if (end !== undefined && bytes[at + 1] === 0x5b && bytes[end - 1] === 0x6d) {
         const codes = decode(bytes.subarray(at + 2, end - 1));
         const { all, foreground } = resets(codes);
-        if (all) pen.set = [];
-        if (codes !== "" && codes !== "0") pen.set = [...pen.set, `\x1b[${codes}m`].slice(-MOST);
+        if (all) pen.settings = [];
+        if (codes !== "" && codes !== "0") pen.settings = [...pen.settings, `\x1b[${codes}m`].slice(-MAX_SETTINGS);
         if (stream === "stderr" && (all || foreground)) {
-          out.push(bytes.subarray(from, end), encode(BASE.stderr + pen.set.join("")));
+          out.push(bytes.subarray(from, end), encode(BASE.stderr + pen.settings.join("")));
           from = end;
         }
       }
@@ -67,7 +66,7 @@ export class Painter {
   }
 }
 
-/** Whether these codes take back everything, or the colour of the text. */
+/** Returns whether these codes reset everything, or the colour of the text. */
 function resets(codes: string): { all: boolean; foreground: boolean } {
   const parts = codes.split(/[;:]/).map(Number);
   let all = false;
@@ -83,18 +82,18 @@ function resets(codes: string): { all: boolean; foreground: boolean } {
 }
 
 function pen(): Pen {
-  return { set: [], rest: new Uint8Array() };
+  return { settings: [], incomplete: new Uint8Array() };
 }
 
-/** Up to where there are whole characters and whole sequences. */
+/** Returns the end of the last complete character and sequence. */
 function complete(bytes: Uint8Array): number {
-  const tail = Math.max(0, bytes.length - LONGEST);
+  const tail = Math.max(0, bytes.length - MAX_SEQUENCE);
   const at = bytes.lastIndexOf(ESC);
   if (at >= tail && sequenceEnd(bytes, at) === undefined) return at;
   return characterEnd(bytes);
 }
 
-/** Where the sequence that begins here ends; undefined if it is not there yet. */
+/** Returns the end of the sequence that starts at `at`, or undefined if it is incomplete. */
 function sequenceEnd(bytes: Uint8Array, at: number): number | undefined {
   const kind = bytes[at + 1];
   if (kind === undefined) return undefined;
@@ -107,7 +106,7 @@ function sequenceEnd(bytes: Uint8Array, at: number): number | undefined {
   return undefined;
 }
 
-/** The end without a UTF-8 character that is not complete. */
+/** Returns the end of the last complete UTF-8 character. */
 function characterEnd(bytes: Uint8Array): number {
   for (let back = 1; back <= Math.min(3, bytes.length); back++) {
     const byte = bytes[bytes.length - back]!;

@@ -1,23 +1,24 @@
-// A plan as it is typed: a step a line, `name: shell line`, or `name after other, another: ..`.
+// Parses a plan: one step per line, `name: shell line`, or `name after other, another: shell line`.
 
 import type { LaunchRequest, PlanOptions, PlanRequest } from "tauri-plugin-execution-engine-api";
 
 export interface Step {
   name: string;
   line: string;
-  /** The indices of the steps that it waits for. */
+  /** Indices of the steps that it waits for. */
   after: number[];
 }
 
+/** Parses the text of a plan. */
 export function steps(text: string): Step[] {
   const lines = text.split("\n").map((line) => line.trim());
   const parsed = lines.filter((line) => line !== "" && !line.startsWith("#")).map((line) => {
     const found = /^([\w.-]+)(?:\s+after\s+([^:]+))?\s*:\s*(.+)$/.exec(line);
-    if (!found) throw new Error(`plan: “${line}” is not “name: line” or “name after other: line”`);
+    if (!found) throw new Error(`plan: “${line}” must be “name: line” or “name after other: line”`);
     const [, name = "", after = "", shell = ""] = found;
     return { name, line: shell, after: after.split(",").map((other) => other.trim()).filter(Boolean) };
   });
-  if (parsed.length === 0) throw new Error("plan: it has no steps");
+  if (parsed.length === 0) throw new Error("plan: no steps");
   const index = new Map(parsed.map(({ name }, at) => [name, at]));
   if (index.size < parsed.length) throw new Error("plan: two steps have the same name");
   return parsed.map(({ name, line, after }) => ({
@@ -25,13 +26,13 @@ export function steps(text: string): Step[] {
     line,
     after: after.map((other) => {
       const at = index.get(other);
-      if (at === undefined) throw new Error(`plan: ${name} waits for ${other}, which there is not`);
+      if (at === undefined) throw new Error(`plan: ${name} waits for unknown step ${other}`);
       return at;
     }),
   }));
 }
 
-/** The plan for the engine; each step is a line for a shell, by this rule of the scope. */
+/** Returns the plan for the engine. Each step is a shell line, allowed by this rule of the scope. */
 export function request(all: Step[], rule: string, common: Partial<LaunchRequest>): { plan: PlanRequest; options: PlanOptions } {
   const dependencies = Object.fromEntries(all.map(({ after }, at) => [at, after]));
   return {
@@ -49,13 +50,13 @@ export function request(all: Step[], rule: string, common: Partial<LaunchRequest
 }
 
 /**
- * In which row each step stands: below all that it waits for. One that waits for nothing stands just
- * above the first that waits for it, so that no line runs past steps it has nothing to do with.
+ * Returns the row of each step in the graph: below all steps that it waits for. A step that waits for
+ * none is placed directly above the first one that waits for it, which keeps the edges short.
  */
 export function rows(all: Step[]): number[] {
   const known: (number | undefined)[] = all.map(() => undefined);
   const row = (at: number, path: number[]): number => {
-    // The engine refuses a circle; a picture of one must not go round for ever.
+    // The engine refuses a cycle, but it may be drawn before that.
     if (path.includes(at)) return 0;
     known[at] ??= Math.max(-1, ...(all[at]?.after ?? []).map((other) => row(other, [...path, at]))) + 1;
     return known[at];

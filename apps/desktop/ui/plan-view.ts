@@ -1,4 +1,4 @@
-// A plan as a picture: its steps in rows, each below those that it waits for, and how they do.
+// The graph of a plan: its steps in rows, each below those that it waits for, with their status.
 
 import { Plan, type EventRecord, type ExecutionId, type ExecutionStatus, type Subscription } from "tauri-plugin-execution-engine-api";
 
@@ -34,9 +34,9 @@ export class PlanView {
     this.element.hidden = id === undefined;
     if (id === this.#shown) return;
     this.#shown = id;
-    const last = this.#records;
+    const previous = this.#records;
     this.#records = undefined;
-    void last?.close();
+    void previous?.close();
     if (!id) return;
     this.#draw(this.#store.stepsOf(id));
     const records = await Plan.attach(id).records("progress");
@@ -46,7 +46,7 @@ export class PlanView {
       if (this.#shown !== id) return;
       if (event.type !== "progress") continue;
       const { index, name } = event.step;
-      this.#mark(index, name ?? `step ${index}`, event.current_command, event.execution_id, event.status);
+      this.#update(index, name ?? `step ${index}`, event.current_command, event.execution_id, event.status);
     }
   }
 
@@ -59,10 +59,10 @@ export class PlanView {
       const x = (filled[y] = (filled[y] ?? -1) + 1);
       return { left: MARGIN + x * (WIDTH + ACROSS), top: MARGIN + y * (HEIGHT + DOWN) };
     });
-    const most = Math.max(0, ...filled.map((last) => last + 1));
+    const columns = Math.max(0, ...filled.map((last) => last + 1));
     const edges = steps.flatMap(({ after }, at) => after.map((from) => edge(place[from]!, place[at]!)));
     this.element.replaceChildren(
-      picture(edges, most * (WIDTH + ACROSS) + MARGIN, filled.length * (HEIGHT + DOWN) + MARGIN),
+      picture(edges, columns * (WIDTH + ACROSS) + MARGIN, filled.length * (HEIGHT + DOWN) + MARGIN),
     );
     steps.forEach((step, at) => this.#node(at, step.name, step.line, place[at]!));
   }
@@ -76,7 +76,7 @@ export class PlanView {
       title: line,
       onclick: () => {
         const known = this.#nodes[at]?.execution;
-        if (known) this.#store.choose(known);
+        if (known) this.#store.select(known);
       },
     }, h("span", { class: "name" }, h("span", { class: "dot" }), name), state);
     box.style.left = `${place.left}px`;
@@ -85,12 +85,12 @@ export class PlanView {
     return (this.#nodes[at] = { box, state });
   }
 
-  /** One whose plan was not made here has a step when it is first heard of. */
-  #mark(at: number, name: string, line: string, execution: ExecutionId, status: ExecutionStatus): void {
+  /** Shows the status of a step. If the plan was not started here, its steps are added as they report. */
+  #update(at: number, name: string, line: string, execution: ExecutionId, status: ExecutionStatus): void {
     const below = { left: MARGIN, top: MARGIN + at * (HEIGHT + DOWN) };
     const node = this.#nodes[at] ?? this.#node(at, name, line, below);
     node.box.className = `node ${status}`;
-    // One that is cancelled before anything else was heard of it has no execution.
+    // A step that is cancelled before it reported anything else has never run.
     if (status === "cancelled" && !node.execution) {
       node.state.textContent = "never ran";
       return;

@@ -1,25 +1,25 @@
-// What to run: a script, a program or a shell line.
+// The run bar: a script, a program, a shell line or a plan, with its options.
 
 import { ExecutionError, type Command } from "tauri-plugin-execution-engine-api";
 
 import { h, icon } from "./dom.ts";
 import { variables, words } from "./format.ts";
 import { request as planRequest, steps } from "./plan-text.ts";
-import type { Asked, AskedPlan } from "./store.ts";
+import type { ExecutionInput, PlanInput } from "./store.ts";
 
 type Kind = "script" | "program" | "shell" | "plan";
 
 const KINDS: Record<Kind, { label: string; prompt: string }> = {
-  script: { label: "Script", prompt: "Path of a script, and its arguments" },
-  program: { label: "Program", prompt: "Program and arguments; no shell reads them" },
-  shell: { label: "Shell", prompt: "A line for /bin/sh: pipes, redirections, &&" },
+  script: { label: "Script", prompt: "Path of a script, and arguments" },
+  program: { label: "Program", prompt: "Program and arguments, without a shell" },
+  shell: { label: "Shell", prompt: "Line for /bin/sh: pipes, redirections, &&" },
   plan: { label: "Plan", prompt: "build: make\ntest after build: make test\npackage after test: make package" },
 };
 
-/** The rules of this app's scope, by name: see `capabilities/main.json`. */
+/** Names of the rules in `capabilities/main.json`. */
 const RULES: Record<Kind, string> = { script: "scripts", program: "programs", shell: "shells", plan: "shells" };
 
-/** The field for a plan grows with it, so far. */
+/** Height of the field for a plan, in lines. It grows with the text. */
 const MIN_ROWS = 3;
 const MAX_ROWS = 12;
 
@@ -43,12 +43,12 @@ export class RunBar {
       const lines = this.#steps.value.split("\n").length;
       this.#steps.rows = Math.min(MAX_ROWS, Math.max(MIN_ROWS, lines));
     },
-    "aria-label": "Steps, one a line: name after others: shell line",
+    "aria-label": "Steps, one per line: name after others: shell line",
     hidden: true,
   });
-  #interpreter = h("input", { id: "interpreter", placeholder: "as the file says", value: "python3", spellcheck: false });
-  #directory = h("input", { id: "directory", placeholder: "where the app runs", spellcheck: false });
-  #environment = h("textarea", { id: "environment", rows: 2, placeholder: "NAME=value, one a line", spellcheck: false });
+  #interpreter = h("input", { id: "interpreter", placeholder: "from the #! line", value: "python3", spellcheck: false });
+  #directory = h("input", { id: "directory", placeholder: "working directory of the app", spellcheck: false });
+  #environment = h("textarea", { id: "environment", rows: 2, placeholder: "NAME=value, one per line", spellcheck: false });
   #timeout = h("input", { id: "timeout", type: "number", min: "0.1", step: "any", placeholder: "300" });
   #stdin = h("input", { id: "piped", type: "checkbox" });
   #more = h("div", { id: "more", class: "more", hidden: true });
@@ -56,15 +56,15 @@ export class RunBar {
     type: "button",
     id: "more-button",
     class: "quiet",
-    title: "Directory, environment, timeout (Ctrl+O)",
+    title: "Options: directory, environment, timeout (Ctrl+O)",
     "aria-expanded": "false",
     onclick: () => this.toggleMore(),
   }, icon("options"), "Options");
-  #hint = h("span", { class: "hint", hidden: true }, "One step a line: name: shell line, or name after others: shell line. Ctrl+Enter runs it.");
+  #hint = h("span", { class: "hint", hidden: true }, "One step per line: name: shell line, or name after others: shell line. Ctrl+Enter runs the plan.");
   #error = h("p", { id: "error", class: "error", role: "alert", hidden: true });
   #tabs = h("div", { class: "segmented", role: "radiogroup", "aria-label": "What to run" });
 
-  constructor(root: HTMLElement, run: (asked: Asked | AskedPlan) => Promise<unknown>) {
+  constructor(root: HTMLElement, run: (input: ExecutionInput | PlanInput) => Promise<unknown>) {
     for (const kind of Object.keys(KINDS) as Kind[]) {
       this.#tabs.append(
         h("button", {
@@ -82,7 +82,7 @@ export class RunBar {
       field("Directory", this.#directory, "wide"),
       field("Environment", this.#environment, "wide"),
       field("Timeout, s", this.#timeout, "narrow"),
-      h("label", { class: "check" }, this.#stdin, "Keep stdin open"),
+      h("label", { class: "check" }, this.#stdin, "Open standard input"),
     );
     const form = h("form", { id: "form" },
       h("div", { class: "bar" },
@@ -100,7 +100,7 @@ export class RunBar {
       event.preventDefault();
       void this.#submit(run);
     });
-    // Enter in the list of variables is a new line; with Ctrl it runs, from anywhere.
+    // Enter adds a line in a field of several lines, so Ctrl+Enter submits from every field.
     form.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && event.ctrlKey) {
         event.preventDefault();
@@ -135,7 +135,7 @@ export class RunBar {
     this.#moreButton.setAttribute("aria-expanded", String(open));
   }
 
-  /** Shows why something could not be started, or takes that away. */
+  /** Shows an error, or without one hides the last. */
   fail(error?: unknown): void {
     this.#error.hidden = error === undefined;
     if (error === undefined) return;
@@ -148,16 +148,16 @@ export class RunBar {
     );
   }
 
-  async #submit(run: (asked: Asked | AskedPlan) => Promise<unknown>): Promise<void> {
+  async #submit(run: (input: ExecutionInput | PlanInput) => Promise<unknown>): Promise<void> {
     try {
-      await run(this.#asked());
+      await run(this.#input());
       this.fail();
     } catch (error) {
       this.fail(error);
     }
   }
 
-  #asked(): Asked | AskedPlan {
+  #input(): ExecutionInput | PlanInput {
     const seconds = this.#timeout.value.trim();
     const common = {
       env: variables(this.#environment.value),
@@ -168,11 +168,11 @@ export class RunBar {
       const all = steps(this.#steps.value);
       return { ...planRequest(all, RULES.plan, common), steps: all };
     }
-    const request = { ...this.#what(), ...common };
+    const request = { ...this.#command(), ...common };
     return { request, options: this.#stdin.checked ? { stdin: { type: "piped" } } : {} };
   }
 
-  #what(): { rule: string; command: Command } {
+  #command(): { rule: string; command: Command } {
     const line = this.#line.value.trim();
     if (this.#kind === "shell") {
       return { rule: RULES.shell, command: { type: "shell", command: line, shell: "/bin/sh" } };
@@ -186,7 +186,7 @@ export class RunBar {
       const rule = interpreter ? RULES.script : "executables";
       return { rule, command: { type: "script", path: first, interpreter: interpreter || null } };
     }
-    // A script with arguments is a program with arguments.
+    // A script command has no arguments, so a script with arguments runs as a program.
     const [program, ...rest] = interpreter ? [interpreter, first, ...args] : [first, ...args];
     return { rule: RULES.program, command: { type: "exec", program: program!, args: rest } };
   }

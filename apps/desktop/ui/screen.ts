@@ -1,4 +1,4 @@
-// The output of one execution, on a terminal.
+// The terminal with the output of one execution.
 
 import { FitAddon } from "@xterm/addon-fit";
 import { SearchAddon } from "@xterm/addon-search";
@@ -11,12 +11,12 @@ import { matchColours, theme } from "./theme.ts";
 import * as format from "./format.ts";
 
 const FONT = '"JetBrains Mono Variable"';
-/** Lines that can be scrolled back to. */
-const LINES = 500_000;
-/** Bytes that may wait for the screen before the engine is held back. */
-const AHEAD = 512 * 1024;
+/** Maximum number of lines to scroll back to. */
+const MAX_LINES = 500_000;
+/** Bytes that xterm may buffer before reading pauses, which makes the engine hold the rest. */
+const MAX_BUFFERED = 512 * 1024;
 
-/** How many matches a search has, and which is shown. */
+/** Matches of a search: their number, and the position of the current one. */
 export interface Matches {
   at: number;
   count: number;
@@ -24,7 +24,7 @@ export interface Matches {
 
 export class Screen {
   readonly #terminal = new Terminal({
-    scrollback: LINES,
+    scrollback: MAX_LINES,
     convertEol: true,
     disableStdin: true,
     cursorStyle: "bar",
@@ -48,7 +48,7 @@ export class Screen {
     this.#terminal.loadAddon(this.#search);
     this.#terminal.open(root);
     new ResizeObserver(() => this.#fit.fit()).observe(root);
-    // Measured before its font is there, a cell has the size of another font.
+    // If the cells are measured before the font is loaded, they have the size of another font.
     void document.fonts.load(`${this.#terminal.options.fontSize}px ${FONT}`).then(() => {
       this.#terminal.options.fontFamily = `${FONT}, monospace`;
       this.#fit.fit();
@@ -60,13 +60,13 @@ export class Screen {
     );
   }
 
-  /** Shows the output of this execution from its beginning, and what is still to come. */
+  /** Shows the output of an execution: from the beginning, then live. */
   async show(id: ExecutionId | undefined): Promise<void> {
     if (id === this.#shown) return;
     this.#shown = id;
-    const last = this.#subscription;
+    const previous = this.#subscription;
     this.#subscription = undefined;
-    void last?.close();
+    void previous?.close();
     this.#terminal.reset();
     this.follow(true);
     if (!id) return;
@@ -82,29 +82,29 @@ export class Screen {
 
   async #play(id: ExecutionId, chunks: Subscription<ChunkRecord>): Promise<void> {
     const painter = new Painter();
-    let waiting = 0;
-    let room: (() => void) | undefined;
+    let buffered = 0;
+    let resume: (() => void) | undefined;
     for await (const record of chunks) {
       if (this.#shown !== id) return;
       if ("event" in record) {
         if (record.event.type === "output_missed") {
-          this.#note(`${format.bytes(record.event.bytes)} of output are no longer there`);
+          this.#note(`${format.bytes(record.event.bytes)} of output are no longer available`);
         } else if (record.event.type === "retrying") {
           const { attempt, ending, delay_ms } = record.event;
-          this.#note(`attempt ${attempt}: ${format.ending(ending)}; again in ${format.duration(delay_ms)}`);
+          this.#note(`attempt ${attempt}: ${format.ending(ending)}; retry in ${format.duration(delay_ms)}`);
         } else if (record.event.type === "failed" && record.sequence > 0) {
           this.#note(record.event.error);
         }
         continue;
       }
       for (const piece of painter.paint(record.stream, record.bytes)) {
-        waiting += piece.length;
+        buffered += piece.length;
         this.#terminal.write(piece, () => {
-          waiting -= piece.length;
-          if (waiting < AHEAD) room?.();
+          buffered -= piece.length;
+          if (buffered < MAX_BUFFERED) resume?.();
         });
       }
-      if (waiting >= AHEAD) await new Promise<void>((resolve) => (room = resolve));
+      if (buffered >= MAX_BUFFERED) await new Promise<void>((resolve) => (resume = resolve));
     }
     if (this.#shown !== id) return;
     for (const piece of painter.finish()) this.#terminal.write(piece);
@@ -135,14 +135,14 @@ export class Screen {
       this.onMatches({ at: 0, count: 0 });
       return;
     }
-    const { found, shown } = matchColours();
+    const { match, current } = matchColours();
     const options = {
       incremental: typing,
       decorations: {
-        matchBackground: found,
-        matchOverviewRuler: shown,
-        activeMatchBackground: shown,
-        activeMatchColorOverviewRuler: shown,
+        matchBackground: match,
+        matchOverviewRuler: current,
+        activeMatchBackground: current,
+        activeMatchColorOverviewRuler: current,
       },
     };
     if (direction === "next") this.#search.findNext(text, options);
@@ -154,10 +154,10 @@ export class Screen {
     this.#terminal.clearSelection();
   }
 
-  /** What is selected, else all that is on the screen. */
+  /** Returns the selection, or else all text. */
   text(): string {
-    const chosen = this.#terminal.getSelection();
-    if (chosen) return chosen;
+    const selection = this.#terminal.getSelection();
+    if (selection) return selection;
     const buffer = this.#terminal.buffer.active;
     const lines: string[] = [];
     for (let y = 0; y < buffer.length; y++) {
@@ -170,12 +170,13 @@ export class Screen {
     return `${lines.join("\n").trimEnd()}\n`;
   }
 
-  /** How many lines there are, and one of them: for those who look from outside. */
+  /** Number of lines, for the window tests. */
   get lines(): number {
     const { baseY, cursorY } = this.#terminal.buffer.active;
     return baseY + cursorY;
   }
 
+  /** Returns one line, for the window tests. */
   line(at: number): string | undefined {
     return this.#terminal.buffer.active.getLine(at)?.translateToString(true);
   }

@@ -1,5 +1,5 @@
-// What the app knows: the executions of the engine, the one that is looked at, and the requests
-// that were made here, so that they can be made again.
+// State of the app: the executions and plans of the engine, the selected one, and the input of those
+// that were started here, so that they can be run again.
 
 import {
   Execution,
@@ -19,14 +19,14 @@ import {
 
 import type { Step } from "./plan-text.ts";
 
-/** What was asked for, as the run bar shows it. */
-export interface Asked {
+/** Input of an execution, from the run bar. */
+export interface ExecutionInput {
   request: LaunchRequest;
   options: ExecutionOptions;
 }
 
-/** A plan, and its steps as they were typed. */
-export interface AskedPlan {
+/** Input of a plan, with its steps as they were typed. */
+export interface PlanInput {
   plan: PlanRequest;
   options: PlanOptions;
   steps: Step[];
@@ -35,80 +35,80 @@ export interface AskedPlan {
 type Listener = () => void;
 
 const REFRESH_MS = 150;
-const REMEMBERED = 200;
-const ASKED = "asked";
+const MAX_INPUTS = 200;
+const EXECUTIONS = "executions";
 const PLANS = "plans";
-const CHOSEN = "chosen";
+const SELECTED = "selected";
 
 export class Store {
   executions: ExecutionSummary[] = [];
   plans: PlanSummary[] = [];
-  chosen: ExecutionId | undefined = sessionStorage.getItem(CHOSEN) ?? undefined;
-  /** Paused from here; the engine has no status for it. */
+  selected: ExecutionId | undefined = sessionStorage.getItem(SELECTED) ?? undefined;
+  /** Executions that were paused here. The engine has no status for that. */
   readonly paused = new Set<ExecutionId>();
-  #asked = new Memory<Asked>(ASKED);
-  #plans = new Memory<AskedPlan>(PLANS);
+  #inputs = new SessionMap<ExecutionInput>(EXECUTIONS);
+  #planInputs = new SessionMap<PlanInput>(PLANS);
   #listeners = new Set<Listener>();
   #refresh: Promise<void> | undefined;
   #again = false;
 
-  /** Follows the engine for as long as the page lives. */
+  /** Refreshes the list after each event of the engine, as long as the page is open. */
   async follow(): Promise<void> {
     const events = await watch("progress");
     await this.refresh();
-    if (!this.current && !this.currentPlan) this.choose(this.executions.at(-1)?.id);
+    if (!this.current && !this.currentPlan) this.select(this.executions.at(-1)?.id);
     for await (const _ of events) void this.refresh();
   }
 
-  /** The execution that is looked at. */
+  /** The selected execution. */
   get current(): ExecutionSummary | undefined {
-    return this.executions.find(({ id }) => id === this.chosen);
+    return this.executions.find(({ id }) => id === this.selected);
   }
 
-  /** The plan that is looked at. */
+  /** The selected plan. */
   get currentPlan(): PlanSummary | undefined {
-    return this.plans.find(({ id }) => id === this.chosen);
+    return this.plans.find(({ id }) => id === this.selected);
   }
 
   onChange(listener: Listener): void {
     this.#listeners.add(listener);
   }
 
-  choose(id: ExecutionId | undefined): void {
-    if (id === this.chosen) return;
-    this.chosen = id;
-    if (id) sessionStorage.setItem(CHOSEN, id);
-    else sessionStorage.removeItem(CHOSEN);
+  select(id: ExecutionId | undefined): void {
+    if (id === this.selected) return;
+    this.selected = id;
+    if (id) sessionStorage.setItem(SELECTED, id);
+    else sessionStorage.removeItem(SELECTED);
     this.#changed();
   }
 
-  async start(asked: Asked): Promise<ExecutionId> {
-    const { id } = await Execution.start(asked.request, asked.options);
-    this.#asked.set(id, asked);
+  async start(input: ExecutionInput): Promise<ExecutionId> {
+    const { id } = await Execution.start(input.request, input.options);
+    this.#inputs.set(id, input);
     await this.refresh();
-    this.choose(id);
+    this.select(id);
     return id;
   }
 
-  async startPlan(asked: AskedPlan): Promise<string> {
-    const { id } = await Plan.start(asked.plan, asked.options);
-    this.#plans.set(id, asked);
+  async startPlan(input: PlanInput): Promise<string> {
+    const { id } = await Plan.start(input.plan, input.options);
+    this.#planInputs.set(id, input);
     await this.refresh();
-    this.choose(id);
+    this.select(id);
     return id;
   }
 
-  /** The steps of a plan that was made here. */
+  /** Returns the steps of a plan that was started here. */
   stepsOf(id: string): Step[] {
-    return this.#plans.get(id)?.steps ?? [];
+    return this.#planInputs.get(id)?.steps ?? [];
   }
 
-  askedPlan(id: string): AskedPlan | undefined {
-    return this.#plans.get(id);
+  planInput(id: string): PlanInput | undefined {
+    return this.#planInputs.get(id);
   }
 
-  asked(id: ExecutionId): Asked | undefined {
-    return this.#asked.get(id);
+  input(id: ExecutionId): ExecutionInput | undefined {
+    return this.#inputs.get(id);
   }
 
   async pause(id: ExecutionId): Promise<void> {
@@ -138,15 +138,15 @@ export class Store {
     const at = all.findIndex((entry) => entry.id === id);
     const next = all[at - 1] ?? all[at + 1];
     await this.refresh();
-    if (this.chosen === id) this.choose(next?.id);
+    if (this.selected === id) this.select(next?.id);
   }
 
-  /** Executions and plans, oldest first. */
+  /** Returns executions and plans, oldest first. */
   all(): (ExecutionSummary | PlanSummary)[] {
     return [...this.executions, ...this.plans].sort((a, b) => a.started_at.localeCompare(b.started_at));
   }
 
-  /** Asks for the list; many wishes within a moment are one question. */
+  /** Reads the list again. Calls within a short time are combined. */
   refresh(): Promise<void> {
     if (this.#refresh) {
       this.#again = true;
@@ -169,8 +169,8 @@ export class Store {
   }
 }
 
-/** What was asked for, by id, for as long as the window lives. */
-class Memory<T> {
+/** Map by id in the session storage, so that it survives a reload of the page. */
+class SessionMap<T> {
   #key: string;
   #all: Map<string, T>;
 
@@ -185,13 +185,13 @@ class Memory<T> {
 
   set(id: string, value: T): void {
     this.#all.set(id, value);
-    const kept = [...this.#all].slice(-REMEMBERED);
+    const kept = [...this.#all].slice(-MAX_INPUTS);
     this.#all = new Map(kept);
     sessionStorage.setItem(this.#key, JSON.stringify(kept));
   }
 }
 
-/** How long an execution took, or has been running by now. */
+/** Returns how long an execution took, or has been running so far. */
 export function elapsed(entry: ExecutionSummary | PlanSummary): number {
   if (!isLive(entry)) return entry.duration_ms;
   return Math.max(entry.duration_ms, Date.now() - Date.parse(entry.started_at));

@@ -1,4 +1,4 @@
-// Light and dark: as the system has it, or as chosen here.
+// Light and dark colours: those of the system, or as chosen here.
 
 import type { ITheme } from "@xterm/xterm";
 
@@ -13,7 +13,7 @@ export function scheme(): Scheme {
   return system.matches ? "dark" : "light";
 }
 
-/** Puts the scheme on the page, now and whenever the system changes its mind. */
+/** Applies the scheme, now and after each change of the system. */
 export function applyScheme(changed: () => void): void {
   const apply = () => {
     document.documentElement.dataset.theme = scheme();
@@ -79,9 +79,9 @@ export function theme(): ITheme {
   return scheme() === "dark" ? DARK : LIGHT;
 }
 
-/** The colours of what a search has found, and of the one that is shown. */
-export function matchColours(): { found: string; shown: string } {
+/** Returns the colours of the matches of a search, and of the current one. */
+export function matchColours(): { match: string; current: string } {
   return scheme() === "dark"
-    ? { found: "#5c4a12", shown: "#a87b10" }
-    : { found: "#f6e3a8", shown: "#ffc14d" };
+    ? { match: "#5c4a12", current: "#a87b10" }
+    : { match: "#f6e3a8", current: "#ffc14d" };
 }

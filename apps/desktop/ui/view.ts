@@ -1,4 +1,4 @@
-// The middle: what the chosen execution is, what can be done with it, and its output.
+// The middle column: title, controls and output of the selected execution or plan.
 
 import { Execution, Plan, type PlanSummary } from "tauri-plugin-execution-engine-api";
 
@@ -8,7 +8,7 @@ import { Screen, type Matches } from "./screen.ts";
 import { PlanView } from "./plan-view.ts";
 import { isLive, type Store } from "./store.ts";
 
-/** A pause in typing that starts a search. */
+/** Pause in typing after which a search starts. */
 const TYPING_MS = 120;
 
 export class View {
@@ -22,7 +22,7 @@ export class View {
   #needle = h("input", { id: "needle", placeholder: "Find", "aria-label": "Find in output", spellcheck: false });
   #matches = h("output", { id: "matches" });
   #input: HTMLFormElement;
-  #inputLine = h("input", { id: "stdin", placeholder: "Standard input: Enter sends a line", "aria-label": "Standard input", spellcheck: false, autocomplete: "off" });
+  #inputLine = h("input", { id: "stdin", placeholder: "Standard input; Enter sends the line", "aria-label": "Standard input", spellcheck: false, autocomplete: "off" });
   #plan: PlanView;
   #stage: HTMLElement;
   #shown = "";
@@ -44,7 +44,7 @@ export class View {
     this.#input = h("form", { class: "stdin", hidden: true },
       h("span", { "aria-hidden": "true" }, "›"),
       this.#inputLine,
-      h("button", { type: "button", id: "eof", class: "quiet", title: "Close standard input (Ctrl+D)", onclick: () => this.#closeStdin() }, "End"),
+      h("button", { type: "button", id: "eof", class: "quiet", title: "Close standard input (Ctrl+D)", onclick: () => this.#closeStdin() }, "Close"),
     );
     this.#plan = new PlanView(store);
     this.#stage = h("div", { class: "stage" }, box, this.#search);
@@ -63,7 +63,7 @@ export class View {
     this.#search.addEventListener("submit", (event) => event.preventDefault());
     let typed: ReturnType<typeof setTimeout> | undefined;
     this.#needle.addEventListener("input", () => {
-      // Half a million lines take a moment, which is not to be had for every letter.
+      // A search through half a million lines is too slow to run for each letter.
       clearTimeout(typed);
       typed = setTimeout(() => this.screen.find(this.#needle.value, "next", true), TYPING_MS);
     });
@@ -104,18 +104,18 @@ export class View {
       this.#input.hidden = true;
       return;
     }
-    const look = paused ? "paused" : execution.status;
-    this.#chip.className = `chip ${look}`;
+    const style = paused ? "paused" : execution.status;
+    this.#chip.className = `chip ${style}`;
     this.#chip.textContent = paused ? "Paused" : format.status(execution.status);
     const live = !execution.ending;
-    const asked = this.#store.asked(execution.id);
-    this.#input.hidden = !live || asked?.options.stdin?.type !== "piped";
+    const input = this.#store.input(execution.id);
+    this.#input.hidden = !live || input?.options.stdin?.type !== "piped";
     this.#buttons.replaceChildren(
-      ...this.#control(live, paused, asked !== undefined),
+      ...this.#controls(live, paused, input !== undefined),
       h("span", { class: "gap" }),
-      this.#button("follow", "follow", "Follow (End)", () => this.screen.follow(true), this.#following),
-      this.#button("find", "search", "Find (Ctrl+F)", () => this.startSearch()),
-      this.#button("copy", "copy", "Copy the selection, or all (Ctrl+Shift+C)", () => void this.copy()),
+      this.#button("follow", "follow", "Follow the output (End)", () => this.screen.follow(true), this.#following),
+      this.#button("find", "search", "Find in the output (Ctrl+F)", () => this.startSearch()),
+      this.#button("copy", "copy", "Copy the selection, or all output (Ctrl+Shift+C)", () => void this.copy()),
     );
   }
 
@@ -130,24 +130,24 @@ export class View {
     this.#input.hidden = true;
     const buttons = isLive(plan)
       ? [this.#button("cancel", "stop", "Cancel (Ctrl+.)", () => this.cancel(), undefined, "Cancel")]
-      : [this.#button("remove", "trash", "Forget it (Del)", () => this.remove())];
-    if (!isLive(plan) && this.#store.askedPlan(plan.id)) {
+      : [this.#button("remove", "trash", "Remove (Del)", () => this.remove())];
+    if (!isLive(plan) && this.#store.planInput(plan.id)) {
       buttons.unshift(this.#button("rerun", "rerun", "Run again (Ctrl+Shift+Enter)", () => this.rerun(), undefined, "Run again"));
     }
     this.#buttons.replaceChildren(...buttons);
   }
 
-  #control(live: boolean, paused: boolean, known: boolean): HTMLElement[] {
+  #controls(live: boolean, paused: boolean, canRerun: boolean): HTMLElement[] {
     if (live) {
       return [
         paused
-          ? this.#button("resume", "play", "Go on (Ctrl+P)", () => this.togglePause(), undefined, "Resume")
-          : this.#button("pause", "pause", "Stand still (Ctrl+P)", () => this.togglePause(), undefined, "Pause"),
+          ? this.#button("resume", "play", "Resume (Ctrl+P)", () => this.togglePause(), undefined, "Resume")
+          : this.#button("pause", "pause", "Pause (Ctrl+P)", () => this.togglePause(), undefined, "Pause"),
         this.#button("cancel", "stop", "Cancel (Ctrl+.)", () => this.cancel(), undefined, "Cancel"),
       ];
     }
-    const all = [this.#button("remove", "trash", "Forget it (Del)", () => this.remove())];
-    if (known) all.unshift(this.#button("rerun", "rerun", "Run again (Ctrl+Shift+Enter)", () => this.rerun(), undefined, "Run again"));
+    const all = [this.#button("remove", "trash", "Remove (Del)", () => this.remove())];
+    if (canRerun) all.unshift(this.#button("rerun", "rerun", "Run again (Ctrl+Shift+Enter)", () => this.rerun(), undefined, "Run again"));
     return all;
   }
 
@@ -175,11 +175,11 @@ export class View {
 
   rerun(): void {
     const plan = this.#store.currentPlan;
-    const askedPlan = plan && this.#store.askedPlan(plan.id);
-    if (askedPlan) return this.#try(this.#store.startPlan(askedPlan));
+    const planInput = plan && this.#store.planInput(plan.id);
+    if (planInput) return this.#try(this.#store.startPlan(planInput));
     const execution = this.#store.current;
-    const asked = execution && this.#store.asked(execution.id);
-    if (asked) this.#try(this.#store.start(asked));
+    const input = execution && this.#store.input(execution.id);
+    if (input) this.#try(this.#store.start(input));
   }
 
   remove(): void {
@@ -243,7 +243,7 @@ export class View {
   }
 }
 
-/** Where the page has no clipboard. */
+/** Copies a text in a page without access to the clipboard. */
 function copyThroughSelection(text: string): void {
   const area = h("textarea", { value: text });
   document.body.append(area);

@@ -1,5 +1,5 @@
-//! The guide's own way: the app manages an `Arc<ExecutionEngine>` and has commands of its own, with
-//! no plugin between them.
+//! The app of the guide: it manages an `Arc<ExecutionEngine>` and has its own Tauri commands,
+//! without the plugin.
 
 use execution_engine::*;
 
@@ -68,7 +68,7 @@ mod tests {
             .unwrap()
     }
 
-    /// Calls a command as a window does: by name, with JSON.
+    /// Calls a command like a window: by name, with JSON.
     fn call(app: &tauri::App<MockRuntime>, command: &str, args: Value) -> Result<Value, Value> {
         let label = "main";
         let window = app.get_webview_window(label).unwrap_or_else(|| {
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_runs_a_script_and_asks_for_its_status() {
+    fn a_window_can_run_a_script_and_query_its_status() {
         let app = app();
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../test-scripts/demo.py");
         let id = call(&app, "execute_python_script", json!({ "scriptPath": script })).unwrap();
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_that_is_not_there_is_an_error_in_words() {
+    fn a_missing_script_is_reported_with_its_path() {
         let app = app();
         let args = json!({ "scriptPath": "/nowhere/missing.py" });
         let error = call(&app, "execute_python_script", args).unwrap_err();

@@ -1,4 +1,4 @@
-//! The app of the guide, as the guide writes it.
+//! The app of the guide.
 
 mod support;
 

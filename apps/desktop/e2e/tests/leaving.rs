@@ -1,11 +1,11 @@
-//! What an app leaves when it ends, whichever way: nothing.
+//! The app leaves no process behind, in whatever way it ends.
 
 mod support;
 
-use support::{App, SLEEPERS, gone, is_alive, kill};
+use support::{App, SLEEPERS, is_alive, kill, until_exited};
 
 #[tokio::test]
-async fn closing_the_window_ends_what_runs() {
+async fn closing_the_window_stops_all_executions() {
     let app = App::open().await;
     let host = app.pid().await;
     app.start("shell", SLEEPERS).await;
@@ -14,17 +14,20 @@ async fn closing_the_window_ends_what_runs() {
     pids.extend(app.pids().await);
     assert!(pids.iter().all(|pid| is_alive(*pid)));
     app.ctrl("q").await;
-    gone(&[host]).await;
-    assert!(!pids.iter().any(|pid| is_alive(*pid)), "the app ends after its executions");
+    until_exited(&[host]).await;
+    assert!(
+        !pids.iter().any(|pid| is_alive(*pid)),
+        "the app exits after its executions have ended"
+    );
 }
 
 #[tokio::test]
-async fn a_crash_of_the_app_leaves_nothing() {
+async fn a_crash_of_the_app_leaves_no_process() {
     let app = App::open().await;
     let host = app.pid().await;
     app.start("shell", SLEEPERS).await;
     let pids = app.pids().await;
     assert!(pids.iter().all(|pid| is_alive(*pid)));
     kill(host);
-    gone(&pids).await;
+    until_exited(&pids).await;
 }

@@ -1,12 +1,12 @@
-//! The pictures of the README, made from the real thing: `SCREENSHOTS=directory` says where to.
+//! Takes the screenshots of the README. `SCREENSHOTS=directory` writes them there.
 
 mod support;
 
 use serde_json::json;
 use support::{App, ENTER, file, until};
 
-/// An app in this scheme, with some history.
-async fn furnished(scheme: &str) -> App {
+/// Opens the app in a colour scheme, with some ended executions.
+async fn app_with_history(scheme: &str) -> App {
     let app = App::open().await;
     app.js("localStorage.setItem('theme', arguments[0])", &[json!(scheme)]).await;
     app.page.refresh().await.unwrap();
@@ -24,8 +24,8 @@ async fn furnished(scheme: &str) -> App {
 }
 
 #[tokio::test]
-async fn light() {
-    let app = furnished("light").await;
+async fn light_screenshots() {
+    let app = app_with_history("light").await;
     app.start("script", "test-scripts/demo.py --verbose --pause 0.25").await;
     app.shows("read  12 of 24 rows").await;
     app.picture("running").await;
@@ -36,8 +36,8 @@ async fn light() {
 }
 
 #[tokio::test]
-async fn plan() {
-    let app = furnished("light").await;
+async fn plan_screenshot() {
+    let app = app_with_history("light").await;
     app.click("[data-kind=plan]").await;
     let steps = [
         "version: echo 1.4.0",
@@ -61,8 +61,8 @@ async fn plan() {
 }
 
 #[tokio::test]
-async fn dark() {
-    let app = furnished("dark").await;
+async fn dark_screenshots() {
+    let app = app_with_history("dark").await;
     app.click("#more-button").await;
     app.fill("#directory", &file("apps/desktop/e2e/tests/support")).await;
     app.start("program", "sh build.sh --all").await;
@@ -78,7 +78,7 @@ async fn dark() {
     app.click("#more-button").await;
     app.element("#directory").await.clear().await.unwrap();
     app.picture("denied").await;
-    // The choice outlives the app, and other tests want the system's.
+    // The scheme is stored, and other tests expect that of the system.
     app.js("localStorage.clear()", &[]).await;
     app.quit().await;
 }

@@ -1,8 +1,8 @@
-//! A plan and its graph.
+//! Plans and their graph.
 
 mod support;
 
-use support::{App, ENTER, gone, is_alive, until};
+use support::{App, ENTER, is_alive, until, until_exited};
 
 impl App {
     /// Waits until a step of the shown plan has this state.
@@ -11,6 +11,7 @@ impl App {
         until(&format!("{name} is {state}"), async || self.text(&css).await == state).await;
     }
 
+    /// Enters and starts a plan.
     async fn plan(&self, steps: &[&str]) {
         self.click("[data-kind=plan]").await;
         self.fill("#steps", &steps.join(ENTER)).await;
@@ -20,7 +21,7 @@ impl App {
 }
 
 #[tokio::test]
-async fn a_plan_shows_how_its_steps_do() {
+async fn the_graph_shows_the_status_of_each_step() {
     let app = App::open().await;
     let steps = [
         "fetch: echo fetched",
@@ -45,7 +46,7 @@ async fn a_plan_shows_how_its_steps_do() {
 }
 
 #[tokio::test]
-async fn a_plan_is_still_there_when_the_page_is_loaded_anew() {
+async fn a_plan_survives_a_reload_of_the_page() {
     let app = App::open().await;
     app.plan(&["first: true", "second after first: sleep 1000", "third after second: true"]).await;
     app.step("second", "running").await;
@@ -73,22 +74,22 @@ async fn cancelling_a_plan_leaves_no_process() {
     assert!(pids.len() == 2 && pids.iter().all(|pid| is_alive(*pid)));
     app.click("#cancel").await;
     app.status("Cancelled").await;
-    gone(&pids).await;
+    until_exited(&pids).await;
     app.quit().await;
 }
 
 #[tokio::test]
-async fn a_plan_that_makes_no_sense_says_why() {
+async fn an_invalid_plan_is_refused_with_the_reason() {
     let app = App::open().await;
     app.click("[data-kind=plan]").await;
     app.fill("#steps", "build after nothing: make").await;
     app.click("#run").await;
     let error = app.text("#error").await;
-    assert!(error.contains("build waits for nothing"), "{error}");
+    assert!(error.contains("build waits for unknown step nothing"), "{error}");
 
     app.fill("#steps", &["a after b: true", "b after a: true"].join(ENTER)).await;
     app.click("#run").await;
-    until("the engine has refused the circle", async || app.text("#error").await.contains("plan_"))
+    until("the engine has refused the cycle", async || app.text("#error").await.contains("plan_"))
         .await;
     app.quit().await;
 }

@@ -1,4 +1,4 @@
-//! A page that is loaded anew in the middle of things.
+//! Reloads of the page while an execution runs.
 
 mod support;
 
@@ -7,13 +7,13 @@ use support::{App, until};
 
 const HALF: u64 = 20_000;
 
-/// Prints half of its lines, waits for a word, and prints the others.
+/// Returns a shell line that prints half of its lines, waits for input, and prints the others.
 fn in_two_halves() -> String {
     format!("seq 1 {HALF}; read word; seq {} {}", HALF + 1, 2 * HALF)
 }
 
 #[tokio::test]
-async fn the_screen_goes_on_without_a_gap() {
+async fn the_output_continues_without_a_gap() {
     let app = App::open().await;
     app.click("#more-button").await;
     app.click("#piped").await;
@@ -31,7 +31,7 @@ async fn the_screen_goes_on_without_a_gap() {
 }
 
 #[tokio::test]
-async fn a_subscription_resumes_behind_the_last_record() {
+async fn a_subscription_resumes_after_the_last_record() {
     let app = App::open().await;
     let begin = "const execution = await app.Execution.start(
         { rule: 'shells', command: { type: 'shell', command: args[0], shell: '/bin/sh' } },
@@ -42,7 +42,7 @@ async fn a_subscription_resumes_behind_the_last_record() {
     let seen = app.async_js(begin, &[json!(in_two_halves())]).await;
     app.page.refresh().await.unwrap();
     app.element("#line").await;
-    let goes_on = "const execution = app.Execution.attach(args[0].id);
+    let resume = "const execution = app.Execution.attach(args[0].id);
       const records = await execution.records({ after: args[0].sequence });
       await execution.write('go\\n');
       const lines = [];
@@ -53,7 +53,7 @@ async fn a_subscription_resumes_behind_the_last_record() {
       }
       const gap = lines.findIndex((line, at) => line !== 15001 + at);
       return { first: lines[0], count: lines.length, gap, last };";
-    let rest = app.async_js(goes_on, &[seen]).await;
+    let rest = app.async_js(resume, &[seen]).await;
     let wanted = json!({
         "first": 15001, "count": 2 * HALF - 15000, "gap": -1, "last": "completed"
     });
@@ -62,22 +62,24 @@ async fn a_subscription_resumes_behind_the_last_record() {
 }
 
 #[tokio::test]
-async fn a_page_that_leaves_takes_its_subscriptions_with_it() {
+async fn a_reload_closes_the_subscriptions_of_the_old_page() {
     let app = App::open().await;
     app.start("shell", "echo here; sleep 1000").await;
     app.shows("here").await;
     let count = "return await app.subscriptions()";
     let own = app.async_js(count, &[]).await;
-    // One of the list, one of the screen, and some that nobody reads.
+    // Those of the list and the terminal, and some that are never read.
     let more =
-        "for (let i = 0; i < 5; i++) await app.Execution.attach(app.store.chosen).records();";
+        "for (let i = 0; i < 5; i++) await app.Execution.attach(app.store.selected).records();";
     app.async_js(more, &[]).await;
     let all = app.async_js(count, &[]).await;
     assert_eq!(all.as_u64().unwrap(), own.as_u64().unwrap() + 5);
     app.page.refresh().await.unwrap();
     app.shows("here").await;
-    until("the new page has its own and no others", async || app.async_js(count, &[]).await == own)
-        .await;
+    until("only the subscriptions of the new page are open", async || {
+        app.async_js(count, &[]).await == own
+    })
+    .await;
     app.click("#cancel").await;
     app.status("Cancelled").await;
     app.quit().await;

@@ -1,24 +1,24 @@
-//! Running things: output while it comes, cancelling, refusals, and what fails to start.
+//! Running commands: live output, control, refusals, and failures to start.
 
 mod support;
 
 use std::os::unix::fs::PermissionsExt;
 
 use serde_json::json;
-use support::{App, SLEEPERS, file, gone, is_alive};
+use support::{App, SLEEPERS, file, is_alive, until_exited};
 
 #[tokio::test]
-async fn demo_shows_its_lines_while_it_runs() {
+async fn output_is_shown_while_the_program_runs() {
     let app = App::open().await;
     app.click("#more-button").await;
     app.fill("#directory", &file("")).await;
     app.start("script", "test-scripts/demo.py --verbose --pause 0.5").await;
     app.shows("read   6 of 24 rows").await;
-    assert_eq!(app.text("#chip").await, "Running", "its first line is there before its end");
+    assert_eq!(app.text("#chip").await, "Running", "its first line is shown before it ends");
     app.status("Completed").await;
     app.element("#details .headline.completed").await;
     let details = app.text("#details").await;
-    for fact in ["Exit code", "Duration", "CPU, user", "Containment receipt", "nobody"] {
+    for fact in ["Exit code", "Duration", "CPU, user", "Containment receipt", "Processes stopped"] {
         assert!(details.contains(fact), "{fact} is missing in {details}");
     }
     app.quit().await;
@@ -33,19 +33,22 @@ async fn cancelling_leaves_no_process() {
     assert!(pids.iter().all(|pid| is_alive(*pid)));
     app.click("#cancel").await;
     app.status("Cancelled").await;
-    assert!(!pids.iter().any(|pid| is_alive(*pid)), "an ending comes after the tree is gone");
+    assert!(
+        !pids.iter().any(|pid| is_alive(*pid)),
+        "the ending is reported after the whole tree has exited"
+    );
     app.element("#details .headline.cancelled").await;
     app.quit().await;
 }
 
 #[tokio::test]
-async fn what_is_denied_is_refused_with_its_rule() {
+async fn a_denied_command_is_refused_with_the_name_of_the_rule() {
     let app = App::open().await;
     app.run("program", "sudo --askpass hunter2").await;
     let error = app.text("#error").await;
     assert!(error.contains("refused") && error.contains("denied by rule `no-sudo`"), "{error}");
-    assert!(!error.contains("hunter2"), "a refusal repeats nothing");
-    // A shell that the scope does not name, and a command that no capability allows.
+    assert!(!error.contains("hunter2"), "a refusal repeats nothing of the request");
+    // A shell that no rule allows, and a command of Tauri that no capability allows.
     let bash = "await app.Execution.start({ rule: 'shells',
         command: { type: 'shell', command: 'true', shell: '/bin/bash' } })";
     let refused = app.async_js(bash, &[]).await;
@@ -58,7 +61,7 @@ async fn what_is_denied_is_refused_with_its_rule() {
 }
 
 #[tokio::test]
-async fn a_program_that_cannot_be_started_says_why() {
+async fn a_program_that_cannot_start_shows_the_reason() {
     let dir = tempfile::tempdir().unwrap();
     let broken = dir.path().join("broken");
     std::fs::write(&broken, [0x7f, b'E', b'L', b'F', 0, 0]).unwrap();
@@ -68,7 +71,7 @@ async fn a_program_that_cannot_be_started_says_why() {
     app.start("program", broken.to_str().unwrap()).await;
     app.status("Failed").await;
     app.element("#details .headline.failed").await;
-    assert!(app.text("#ending").await.contains("Could not be started"));
+    assert!(app.text("#ending").await.contains("Could not start"));
 
     app.run("program", "no-such-program-anywhere").await;
     let error = app.text("#error").await;
@@ -77,7 +80,7 @@ async fn a_program_that_cannot_be_started_says_why() {
 }
 
 #[tokio::test]
-async fn what_is_typed_reaches_the_program() {
+async fn typed_lines_reach_the_program() {
     let app = App::open().await;
     app.click("#more-button").await;
     app.click("#piped").await;
@@ -91,7 +94,7 @@ async fn what_is_typed_reaches_the_program() {
 }
 
 #[tokio::test]
-async fn pausing_and_running_again() {
+async fn an_execution_can_be_paused_resumed_and_run_again() {
     let app = App::open().await;
     app.start("shell", "echo pids: $$; sleep 1000").await;
     let first = app.pids().await;
@@ -106,6 +109,6 @@ async fn pausing_and_running_again() {
     assert_ne!(first, second);
     app.click("#cancel").await;
     app.status("Cancelled").await;
-    gone(&second).await;
+    until_exited(&second).await;
     app.quit().await;
 }

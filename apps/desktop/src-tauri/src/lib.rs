@@ -1,5 +1,5 @@
-//! A desktop app that runs commands and shows what they do. All of it is the plugin and a page:
-//! what the page may run stands in `capabilities/main.json`.
+//! Desktop app that runs commands and shows their progress. It consists of the plugin and a page;
+//! `capabilities/main.json` has the rules for what the page may run.
 
 use std::time::Duration;
 
@@ -7,16 +7,16 @@ use tauri::{Context, Runtime};
 use tauri_plugin_execution_engine::Builder;
 use tauri_plugin_execution_engine::execution_engine::ExecutionConfig;
 
-/// Output kept of each stream, so that all of half a million lines can be shown again.
-const KEPT_BYTES: usize = 48 * 1024 * 1024;
-/// Ended executions that are remembered. Together with the line above it bounds what the app needs.
-const REMEMBERED: usize = 50;
+/// Output to keep of each stream: enough to show half a million lines again.
+const MAX_OUTPUT_BYTES: usize = 48 * 1024 * 1024;
+/// Number of ended executions to remember. Together with the limit above it bounds the memory.
+const MAX_EXECUTIONS: usize = 50;
 
-/// The app on this builder: the plugin with the settings of this app.
+/// Adds the plugin with the settings of this app to a builder.
 pub fn app<R: Runtime>(builder: tauri::Builder<R>) -> tauri::Builder<R> {
     let config = ExecutionConfig {
-        max_output_size_bytes: KEPT_BYTES,
-        max_in_memory_executions: REMEMBERED,
+        max_output_size_bytes: MAX_OUTPUT_BYTES,
+        max_in_memory_executions: MAX_EXECUTIONS,
         max_timeout_ms: u64::MAX,
         execution_retention_secs: u64::MAX,
         ..ExecutionConfig::default()
@@ -24,7 +24,7 @@ pub fn app<R: Runtime>(builder: tauri::Builder<R>) -> tauri::Builder<R> {
     builder.plugin(Builder::new().config(config).exit_grace(Duration::from_secs(2)).build())
 }
 
-/// The page, the settings and the capabilities that were built in.
+/// Returns the page, the settings and the capabilities that were built in.
 pub fn context<R: Runtime>() -> Context<R> {
     tauri::generate_context!()
 }

@@ -1,4 +1,4 @@
-//! Capabilities as Tauri reads them: what a window may call, and what its scope lets pass.
+//! Capabilities as Tauri applies them: which commands a window may call, and what its scope allows.
 
 use serde_json::{Value, json};
 use tauri::ipc::{CallbackFn, InvokeBody};
@@ -10,14 +10,14 @@ fn app() -> App<MockRuntime> {
     execution_desktop::app(mock_builder()).build(execution_desktop::context()).unwrap()
 }
 
-/// A window with these permissions.
+/// Creates a window with these permissions.
 fn window(app: &App<MockRuntime>, label: &str, permissions: Value) -> WebviewWindow<MockRuntime> {
     let capability = json!({ "identifier": label, "windows": [label], "permissions": permissions });
     app.add_capability(capability.to_string()).unwrap();
     WebviewWindowBuilder::new(app, label, WebviewUrl::default()).build().unwrap()
 }
 
-/// Calls a command of the plugin as a page does.
+/// Calls a command of the plugin like a page.
 fn call(window: &WebviewWindow<MockRuntime>, command: &str, args: Value) -> Result<Value, Value> {
     let request = InvokeRequest {
         cmd: format!("plugin:execution-engine|{command}"),
@@ -36,7 +36,7 @@ fn exec(program: &str) -> Value {
 }
 
 #[test]
-fn without_a_capability_nothing_may_be_called() {
+fn a_window_without_capabilities_can_call_nothing() {
     let app = app();
     let window = window(&app, "bare", json!([]));
     for command in ["list", "execute", "subscribe", "cancel"] {
@@ -71,18 +71,18 @@ fn the_default_set_only_reads() {
     let unknown = json!({ "id": "00000000-0000-0000-0000-000000000000" });
     for command in ["status", "result", "wait", "logs", "log_path"] {
         let error = call(&window, command, unknown.clone()).unwrap_err();
-        assert_eq!(error["code"], "not_found", "{command} is allowed and has an answer");
+        assert_eq!(error["code"], "not_found", "{command} is allowed and answers");
     }
     for command in ["plan_status", "plan_result", "wait_for_plan"] {
         let error = call(&window, command, unknown.clone()).unwrap_err();
-        assert_eq!(error["code"], "plan_not_found", "{command} is allowed and has an answer");
+        assert_eq!(error["code"], "plan_not_found", "{command} is allowed and answers");
     }
     assert_eq!(call(&window, "list_plans", json!({})), Ok(json!([])));
     assert_eq!(call(&window, "subscriptions", json!({})), Ok(json!(0)));
 }
 
 #[test]
-fn a_permission_without_a_scope_runs_nothing() {
+fn a_launch_permission_without_rules_runs_nothing() {
     let app = app();
     let window = window(&app, "unscoped", json!(["execution-engine:allow-run"]));
     let refused = call(&window, "run", exec("true")).unwrap_err();
@@ -91,7 +91,7 @@ fn a_permission_without_a_scope_runs_nothing() {
 }
 
 #[test]
-fn a_scope_lets_pass_what_it_names() {
+fn a_scope_allows_what_its_rules_name() {
     let app = app();
     let scope = json!([{
         "identifier": "execution-engine:allow-run",
@@ -107,7 +107,7 @@ fn a_scope_lets_pass_what_it_names() {
 }
 
 #[test]
-fn a_scope_of_one_window_is_none_of_another() {
+fn a_scope_applies_to_its_own_window_only() {
     let app = app();
     let scope = json!([{
         "identifier": "execution-engine:allow-run", "allow": [{ "name": "ok", "program": "true" }]
@@ -119,7 +119,7 @@ fn a_scope_of_one_window_is_none_of_another() {
 }
 
 #[test]
-fn a_scope_of_its_own_is_for_all_that_may_run() {
+fn the_global_scope_applies_to_all_launch_commands() {
     let app = app();
     let everywhere = json!([
         "execution-engine:allow-run",
@@ -130,7 +130,7 @@ fn a_scope_of_its_own_is_for_all_that_may_run() {
 }
 
 #[test]
-fn a_plan_runs_if_each_of_its_commands_may() {
+fn a_plan_runs_if_each_of_its_commands_is_allowed() {
     let app = app();
     let launch = json!([
         "execution-engine:default",
@@ -162,7 +162,7 @@ fn a_plan_runs_if_each_of_its_commands_may() {
 }
 
 #[test]
-fn variables_of_tauri_stand_for_directories() {
+fn variables_of_tauri_are_resolved_in_rules() {
     let app = app();
     let scope = json!([{
         "identifier": "execution-engine:allow-run",
@@ -180,26 +180,26 @@ fn variables_of_tauri_stand_for_directories() {
 }
 
 #[test]
-fn what_has_no_shape_is_refused_without_its_values() {
+fn a_malformed_request_is_reported_without_its_values() {
     let app = app();
-    let window = window(&app, "odd", json!(["execution-engine:allow-run"]));
-    let odd =
+    let window = window(&app, "malformed", json!(["execution-engine:allow-run"]));
+    let malformed =
         json!({ "request": { "command": { "type": "exec", "program": "ls" }, "env": "hunter2" } });
-    let error = call(&window, "run", odd).unwrap_err();
+    let error = call(&window, "run", malformed).unwrap_err();
     assert_eq!(error["code"], "malformed");
     let message = error["message"].as_str().unwrap();
     assert!(message.contains("request.env") && !message.contains("hunter2"), "{message}");
 }
 
 #[test]
-fn rust_code_of_the_app_has_the_same_engine() {
+fn rust_code_of_the_app_uses_the_same_engine() {
     use tauri_plugin_execution_engine::ExecutionEngineExt;
     use tauri_plugin_execution_engine::execution_engine::ExecutionRequest;
 
     let app = app();
     let window = window(&app, "shared", json!(["execution-engine:default"]));
     let engine = app.execution_engine();
-    let run = engine.run(ExecutionRequest::exec("true", [""; 0]).description("from Rust"));
+    let run = engine.run(ExecutionRequest::program("true").description("from Rust"));
     let result = tauri::async_runtime::block_on(run).unwrap();
     let list = call(&window, "list", json!({})).unwrap();
     assert_eq!(list[0]["id"], json!(result.id));

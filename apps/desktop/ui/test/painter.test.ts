@@ -5,7 +5,7 @@ import { Painter } from "../painter.ts";
 
 type Piece = ["out" | "err", string | number[]];
 
-/** What the screen gets for these chunks. */
+/** Returns the output for these chunks. */
 function painted(...pieces: Piece[]): string {
   const painter = new Painter();
   const all = pieces.flatMap(([stream, content]) => {
@@ -18,47 +18,47 @@ function painted(...pieces: Piece[]): string {
 const RED = "\x1b[0;31m";
 const PLAIN = "\x1b[0m";
 
-test("standard output is passed on as it is", () => {
+test("standard output is unchanged", () => {
   assert.equal(painted(["out", "a\r\n\x1b[32mb\x1b[0m"]), "a\r\n\x1b[32mb\x1b[0m");
 });
 
-test("standard error is red, and only it", () => {
+test("standard error is red, standard output is not", () => {
   assert.equal(painted(["out", "a\n"], ["err", "b\n"], ["out", "c\n"]), `a\n${RED}b\n${PLAIN}c\n`);
 });
 
-test("a reset on standard error goes back to its own colour", () => {
+test("a reset on standard error restores red", () => {
   assert.equal(painted(["err", "\x1b[1mb\x1b[0mc"]), `${RED}\x1b[1mb\x1b[0m${RED}c`);
   assert.equal(painted(["err", "\x1b[mc"]), `${RED}\x1b[m${RED}c`);
   assert.equal(painted(["err", "\x1b[32mb\x1b[39mc"]), `${RED}\x1b[32mb\x1b[39m${RED}\x1b[32m\x1b[39mc`);
 });
 
-test("a colour of one stream does not run into the other, and comes back", () => {
+test("a colour of one stream does not apply to the other, and is restored", () => {
   assert.equal(
     painted(["out", "\x1b[34mblue"], ["err", "e"], ["out", "blue"]),
     `\x1b[34mblue${RED}e${PLAIN}\x1b[34mblue`,
   );
 });
 
-test("a zero within a colour is no reset", () => {
+test("a zero in a colour code is not a reset", () => {
   assert.equal(
     painted(["out", "\x1b[38;5;0mx\x1b[48;2;0;0;0my"], ["err", "e"], ["out", "z"]),
     `\x1b[38;5;0mx\x1b[48;2;0;0;0my${RED}e${PLAIN}\x1b[38;5;0m\x1b[48;2;0;0;0mz`,
   );
 });
 
-test("what is cut between two chunks waits for its rest", () => {
+test("a sequence or character that is cut between two chunks is held back", () => {
   assert.equal(painted(["out", "a\x1b[3"], ["err", "e"], ["out", "4mb"]), `a${RED}e${PLAIN}\x1b[34mb`);
   assert.equal(painted(["out", [0xe2, 0x82]], ["err", "e"], ["out", [0xac]]), `${RED}e${PLAIN}€`);
 });
 
-test("bytes that are no text do not wait for ever", () => {
+test("bytes that are not UTF-8 are not held back for ever", () => {
   const painter = new Painter();
   painter.paint("stdout", new Uint8Array([0xff, 0xfe, 0x80, 0x80, 0x80, 0x80]));
   const pieces = painter.paint("stdout", new TextEncoder().encode("a"));
   assert.equal(Buffer.concat(pieces).toString("latin1").at(-1), "a");
 });
 
-test("however the bytes are cut, all of them arrive in order", () => {
+test("all bytes are written in order, wherever they are cut", () => {
   const text = "a\x1b[1;31mré\x1b[0m€\x1b]0;title\x07\x1b[2K𝄞\n";
   const bytes = new TextEncoder().encode(text);
   for (let cut = 0; cut <= bytes.length; cut++) {

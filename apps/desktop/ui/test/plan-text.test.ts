@@ -11,7 +11,7 @@ lint: make lint
 package after build, lint: tar cf out.tar: build
 `;
 
-test("a plan is read line by line", () => {
+test("a plan has one step per line", () => {
   assert.deepEqual(steps(TEXT), [
     { name: "version", line: "git describe", after: [] },
     { name: "build", line: "make", after: [0] },
@@ -20,20 +20,20 @@ test("a plan is read line by line", () => {
   ]);
 });
 
-test("what is wrong is said", () => {
+test("an invalid plan is reported with the reason", () => {
   assert.throws(() => steps("# nothing"), /no steps/);
-  assert.throws(() => steps("make"), /“make” is not/);
+  assert.throws(() => steps("make"), /“make” must be/);
   assert.throws(() => steps("a: x\na: y"), /same name/);
-  assert.throws(() => steps("a after b: x"), /a waits for b/);
+  assert.throws(() => steps("a after b: x"), /a waits for unknown step b/);
 });
 
-test("a step stands below all that it waits for, and near what waits for it", () => {
+test("a step is below all steps that it waits for, and close to those that wait for it", () => {
   assert.deepEqual(rows(steps(TEXT)), [0, 1, 1, 2]);
   assert.deepEqual(rows(steps("a: x\nb: y")), [0, 0]);
   assert.equal(rows(steps("a after b: x\nb after a: y")).length, 2);
 });
 
-test("the request has names and dependencies", () => {
+test("the request has the names and dependencies of the steps", () => {
   const { plan, options } = request(steps(TEXT), "shells", { timeout_ms: 5 });
   assert.deepEqual(plan.strategy, {
     type: "dependency_graph",

@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# Prints what a build prints: colours, a line that is written over, and both streams.
+# Prints the output of a build: colours, a line that is overwritten, and both streams.
 printf '\033[1mBuilding 3 parts\033[0m\n'
 for part in parser runner report; do
     printf '\033[32m   Compiling\033[0m %s\n' "$part"

@@ -1,14 +1,14 @@
-//! An app in a window of its own, driven as a user would. Needs a display (`xvfb-run`),
+//! Runs an app in a window and drives it through a WebDriver. Needs a display (`xvfb-run`),
 //! `tauri-driver`, `WebKitWebDriver` and the built apps; see `apps/desktop/test`.
 //!
-//! Tests wait for what is on the screen, with a generous deadline.
+//! Tests wait for what the window shows, with a generous deadline.
 
 #![allow(
     dead_code,
     unreachable_pub,
     clippy::allow_attributes,
     clippy::disallowed_methods,
-    reason = "each test binary uses a part of it; what is tested here is not its own tool"
+    reason = "each test binary uses a part of it; helpers of tests may start processes directly"
 )]
 
 use std::net::{TcpListener, TcpStream};
@@ -22,13 +22,14 @@ use fantoccini::key::Key;
 use fantoccini::{Client, ClientBuilder, Locator};
 use serde_json::{Map, Value, json};
 
-/// Longer than anything takes on a machine that is very busy.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+/// Longer than any step takes on a very busy machine.
+pub const DEADLINE: Duration = Duration::from_secs(120);
 /// The Enter key; a newline is not typed.
 pub const ENTER: &str = "\u{e007}";
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Ends a driver with SIGTERM: killed, it would leave its WebKitWebDriver behind.
+/// The `tauri-driver` process. Stopped with SIGTERM, because after a SIGKILL its WebKitWebDriver
+/// would keep running.
 struct Driver(Child);
 
 impl Drop for Driver {
@@ -45,14 +46,14 @@ pub struct App {
 }
 
 impl App {
-    /// The desktop app, ready to use.
+    /// Starts the desktop app and waits until it is ready.
     pub async fn open() -> Self {
         let app = Self::launch("execution-desktop").await;
         app.element("#line").await;
         app
     }
 
-    /// One of the apps of this workspace.
+    /// Starts an app of this workspace.
     pub async fn launch(name: &str) -> Self {
         let program = built(name);
         let (port, native) = (free_port(), free_port());
@@ -61,7 +62,7 @@ impl App {
             .spawn()
             .expect("tauri-driver: cargo install tauri-driver --version '^2' --locked");
         let driver = Driver(driver);
-        // The first one takes calls before the one behind it does, and fails them.
+        // tauri-driver accepts calls before WebKitWebDriver does, and fails them.
         until("both drivers listen", async || {
             [port, native].iter().all(|port| TcpStream::connect(("127.0.0.1", *port)).is_ok())
         })
@@ -80,28 +81,30 @@ impl App {
 
     /// Waits for an element.
     pub async fn element(&self, css: &str) -> Element {
-        self.look(&format!("the element {css}"), async || self.page.find(Locator::Css(css)).await)
+        self.retry(&format!("the element {css}"), async || self.page.find(Locator::Css(css)).await)
             .await
     }
 
-    /// Asks for what changes nothing until it is answered. Two drivers lie between this and the page,
-    /// and that one of them breaks off one look of hundreds tells nothing about the app.
-    async fn look<T>(&self, what: &str, mut ask: impl AsyncFnMut() -> Result<T, CmdError>) -> T {
-        let begun = Instant::now();
+    /// Repeats a query until it is answered. It must not change anything. There are two drivers
+    /// between the test and the page, and either may fail a call once in some hundred, which says
+    /// nothing about the app.
+    async fn retry<T>(&self, what: &str, mut query: impl AsyncFnMut() -> Result<T, CmdError>) -> T {
+        let start = Instant::now();
         loop {
-            let error = match ask().await {
+            let error = match query().await {
                 Ok(answer) => return answer,
                 Err(error) => error,
             };
-            let is_final = error.is_javascript_error() || begun.elapsed() > PATIENCE;
+            let is_final = error.is_javascript_error() || start.elapsed() > DEADLINE;
             assert!(!is_final, "{what}: {error}");
             if !error.is_no_such_element() {
-                println!("looking again for {what}: {error}");
+                println!("retrying {what}: {error}");
             }
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::time::sleep(RETRY_INTERVAL).await;
         }
     }
 
+    /// Clicks an element.
     pub async fn click(&self, css: &str) {
         self.element(css).await.click().await.unwrap();
     }
@@ -113,56 +116,57 @@ impl App {
         field.send_keys(text).await.unwrap();
     }
 
-    /// Presses a key together with Ctrl, wherever the focus is. The window may be gone before this
-    /// is answered.
+    /// Presses a key together with Ctrl in the focused element. The answer is ignored, because the
+    /// key may close the window.
     pub async fn ctrl(&self, key: &str) {
         let focused = self.page.active_element().await.unwrap();
         let keys = format!("{}{key}{}", char::from(Key::Control), char::from(Key::Null));
         let _answer = focused.send_keys(&keys).await;
     }
 
+    /// Returns the text of an element.
     pub async fn text(&self, css: &str) -> String {
-        // In one piece: a page may put another element in its place before its text is read.
-        self.look(&format!("the text of {css}"), async || {
+        // Found and read in one query: the page may replace the element in between.
+        self.retry(&format!("the text of {css}"), async || {
             self.page.find(Locator::Css(css)).await?.text().await
         })
         .await
     }
 
-    /// Chooses a kind and runs a line of it.
+    /// Enters a line of this kind in the run bar and runs it.
     pub async fn run(&self, kind: &str, line: &str) {
         self.click(&format!("[data-kind={kind}]")).await;
         self.fill("#line", line).await;
         self.click("#run").await;
     }
 
-    /// Runs something and waits until it is the one that is shown.
+    /// Like [`run`](Self::run), but waits until the new execution is shown.
     pub async fn start(&self, kind: &str, line: &str) {
-        let before = self.js("return app.store.chosen ?? null", &[]).await;
+        let before = self.js("return app.store.selected ?? null", &[]).await;
         self.run(kind, line).await;
         until("the new execution is shown", async || {
-            self.js("return app.store.chosen ?? null", &[]).await != before
+            self.js("return app.store.selected ?? null", &[]).await != before
         })
         .await;
     }
 
-    /// Waits until the chosen execution has this status.
+    /// Waits until the selected execution has this status.
     pub async fn status(&self, wanted: &str) {
         until(&format!("status {wanted}"), async || self.text("#chip").await == wanted).await;
     }
 
-    /// A line of the screen; empty where there is none.
+    /// Returns a line of the terminal; empty if there is none.
     pub async fn line(&self, at: u64) -> String {
         let line = self.js("return app.screen.line(arguments[0]) ?? ''", &[json!(at)]).await;
         line.as_str().unwrap().to_string()
     }
 
-    /// How many lines are on the screen.
+    /// Returns the number of lines on the terminal.
     pub async fn lines(&self) -> u64 {
         self.js("return app.screen.lines", &[]).await.as_u64().unwrap()
     }
 
-    /// Waits until a text is on the screen.
+    /// Waits until the terminal shows a text.
     pub async fn shows(&self, text: &str) {
         let script = "return app.screen.text().includes(arguments[0])";
         until(&format!("the screen shows {text:?}"), async || {
@@ -171,17 +175,17 @@ impl App {
         .await;
     }
 
-    /// All that is on the screen.
+    /// Returns all text on the terminal.
     pub async fn screen(&self) -> String {
         self.js("return app.screen.text()", &[]).await.as_str().unwrap().to_string()
     }
 
-    /// Runs a script in the page. It may run twice, so it does nothing that would matter.
+    /// Runs a script in the page. It may run more than once, so it must be idempotent.
     pub async fn js(&self, script: &str, args: &[Value]) -> Value {
-        self.look(script, async || self.page.execute(script, args.to_vec()).await).await
+        self.retry(script, async || self.page.execute(script, args.to_vec()).await).await
     }
 
-    /// Runs an async function in the page and gives its value, or `{ "error": .. }`.
+    /// Runs an async function in the page and returns its value, or `{ "error": .. }`.
     pub async fn async_js(&self, body: &str, args: &[Value]) -> Value {
         let script = format!(
             "const done = arguments[arguments.length - 1];
@@ -191,7 +195,7 @@ impl App {
         self.page.execute_async(&script, args.to_vec()).await.unwrap()
     }
 
-    /// The process id of the app, as a child of it sees it.
+    /// Returns the process id of the app, as reported by a child process.
     pub async fn pid(&self) -> u32 {
         let body = "const e = await app.Execution.start({ rule: 'shells',
             command: { type: 'shell', command: 'echo $PPID', shell: '/bin/sh' } });
@@ -199,7 +203,7 @@ impl App {
         self.async_js(body, &[]).await.as_str().unwrap().trim().parse().unwrap()
     }
 
-    /// The process ids that the execution has printed as `pids: 1 2 3`.
+    /// Returns the process ids that the execution has printed as `pids: 1 2 3`.
     pub async fn pids(&self) -> Vec<u32> {
         self.shows("pids:").await;
         let screen = self.screen().await;
@@ -207,9 +211,9 @@ impl App {
         line.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
     }
 
-    /// Keeps a picture of the window, in the target directory and where `SCREENSHOTS` says.
+    /// Saves a screenshot of the window, in the target directory and in that of `SCREENSHOTS`.
     pub async fn picture(&self, name: &str) {
-        // The first one may still show what was there before the last change.
+        // The first screenshot may still show the state before the last change.
         let frames = "await document.fonts.ready; await new Promise((drawn) =>
             requestAnimationFrame(() => requestAnimationFrame(drawn)));";
         self.async_js(frames, &[]).await;
@@ -217,23 +221,24 @@ impl App {
         self.async_js(frames, &[]).await;
         let png = self.page.screenshot().await.unwrap();
         assert!(png.len() > 10_000, "the picture {name} is blank");
-        let mut places = vec![PathBuf::from(env!("CARGO_TARGET_TMPDIR"))];
-        places.extend(std::env::var_os("SCREENSHOTS").map(PathBuf::from));
-        for place in places {
-            std::fs::write(place.join(format!("{name}.png")), &png).unwrap();
+        let mut dirs = vec![PathBuf::from(env!("CARGO_TARGET_TMPDIR"))];
+        dirs.extend(std::env::var_os("SCREENSHOTS").map(PathBuf::from));
+        for dir in dirs {
+            std::fs::write(dir.join(format!("{name}.png")), &png).unwrap();
         }
     }
 
-    /// Ends the session, which ends the app.
+    /// Ends the session, which closes the app.
     pub async fn quit(self) {
         self.page.close().await.unwrap();
     }
 }
 
-/// A shell line of three sleepers, one of them in a session of its own, which tells their ids.
+/// Shell line that starts three background processes, one of them in its own session, and prints
+/// their ids.
 pub const SLEEPERS: &str = "sleep 1000 & a=$!; (sleep 1000 & sleep 1000 & wait) & b=$!; setsid sleep 1000 & c=$!; echo pids: $$ $a $b $c; wait";
 
-/// A program of this workspace.
+/// Returns the path of a program of this workspace.
 fn built(name: &str) -> PathBuf {
     // .../debug/deps/test-1234
     let here = std::env::current_exe().unwrap();
@@ -242,7 +247,7 @@ fn built(name: &str) -> PathBuf {
     program
 }
 
-/// A file of this repository.
+/// Returns the path of a file of this repository.
 pub fn file(path: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
     root.canonicalize().unwrap().join(path).to_str().unwrap().to_string()
@@ -252,25 +257,25 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// Waits for something that rings no bell.
-pub async fn until(what: &str, mut fact: impl AsyncFnMut() -> bool) {
-    let begun = Instant::now();
-    while !fact().await {
-        assert!(begun.elapsed() < PATIENCE, "waited too long: {what}");
-        tokio::time::sleep(LOOK_AGAIN).await;
+/// Waits until a condition holds that can only be polled.
+pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let start = Instant::now();
+    while !condition().await {
+        assert!(start.elapsed() < DEADLINE, "deadline exceeded: {what}");
+        tokio::time::sleep(RETRY_INTERVAL).await;
     }
 }
 
-/// Whether a process can still do anything: it is there and no zombie.
+/// Returns `true` if a process exists and is not a zombie.
 pub fn is_alive(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
     !matches!(state, None | Some('Z' | 'X'))
 }
 
-/// Waits until none of these processes is alive.
-pub async fn gone(pids: &[u32]) {
-    until(&format!("the processes {pids:?} are gone"), async || {
+/// Waits until all of these processes have exited.
+pub async fn until_exited(pids: &[u32]) {
+    until(&format!("the processes {pids:?} have exited"), async || {
         !pids.iter().any(|pid| is_alive(*pid))
     })
     .await;
