@@ -213,7 +213,7 @@ impl PlanBackend for EngineBackend {
         request: &ExecutionRequest,
         options: &ExecutionOptions,
     ) -> Result<GroupId, ValidationError> {
-        prepare::check(request, options, &self.0.rules()).map(|known| known.group)
+        prepare::check(request, options, &self.0.rules()).map(|(_, group)| group)
     }
 
     fn limit(&self) -> usize {

@@ -85,7 +85,7 @@ pub enum ExecutionError {
     #[error("execution {0} has no log; set log_dir or the request's output_log_path")]
     NoLog(Uuid),
     /// A log could not be opened or read.
-    #[error("log {path} cannot be opened or read: {source}", path = .path.display())]
+    #[error("log {path} cannot be opened or read: {source}")]
     #[non_exhaustive]
     Log {
         /// The file.
@@ -117,7 +117,7 @@ pub enum ExecutionError {
         stream: OutputStream,
     },
     /// An overflow file could not be moved; it is still where it was.
-    #[error("the overflow file could not be moved to {path}: {source}", path = .path.display())]
+    #[error("the overflow file could not be moved to {path}: {source}")]
     #[non_exhaustive]
     Overflow {
         /// Where it was to go.

@@ -30,31 +30,33 @@ pub enum ValidationError {
         name: String,
     },
     /// The script does not exist.
-    #[error("script {path} does not exist; check the path (a relative one starts at working_dir)", path = .path.display())]
+    #[error("script {path} does not exist; check the path (a relative one starts at working_dir)")]
     ScriptNotFound {
         /// Where it was looked for.
         path: PathBuf,
     },
     /// The script is a directory or a special file.
-    #[error("script {path} is not a regular file; check the path", path = .path.display())]
+    #[error("script {path} is not a regular file; check the path")]
     ScriptNotAFile {
         /// The path.
         path: PathBuf,
     },
     /// No interpreter was named, and the script is neither executable nor starts with `#!`.
-    #[error("script {path} is not executable and has no #! line; name an interpreter, add a #! line or make it executable", path = .path.display())]
+    #[error(
+        "script {path} is not executable and has no #! line; name an interpreter, add a #! line or make it executable"
+    )]
     ScriptNotRunnable {
         /// The path.
         path: PathBuf,
     },
     /// The working directory does not exist.
-    #[error("working_dir {path} does not exist; create it or check the path", path = .path.display())]
+    #[error("working_dir {path} does not exist; create it or check the path")]
     WorkingDirNotFound {
         /// The path.
         path: PathBuf,
     },
     /// The working directory is not a directory.
-    #[error("working_dir {path} is not a directory; check the path", path = .path.display())]
+    #[error("working_dir {path} is not a directory; check the path")]
     WorkingDirNotADirectory {
         /// The path.
         path: PathBuf,
@@ -68,7 +70,7 @@ pub enum ValidationError {
         program: String,
     },
     /// A file or directory exists, but this user may not run, read or enter it.
-    #[error("{field}: no permission for {path}; check its mode and owner", path = .path.display())]
+    #[error("{field}: no permission for {path}; check its mode and owner")]
     PermissionDenied {
         /// The field that names it.
         field: &'static str,
@@ -76,7 +78,7 @@ pub enum ValidationError {
         path: PathBuf,
     },
     /// A path could not be examined.
-    #[error("{field}: {path} cannot be used: {source}", path = .path.display())]
+    #[error("{field}: {path} cannot be used: {source}")]
     #[non_exhaustive]
     Inaccessible {
         /// The field that names it.

@@ -45,24 +45,18 @@ pub(crate) struct RequestRules<'a> {
     pub(crate) permits: &'a ConcurrencyLimiter,
 }
 
-/// Values of a request that are valid whatever the files of this host are.
-pub(crate) struct ValidatedRequest {
-    /// None is unlimited.
-    pub(crate) timeout: Option<Duration>,
-    pub(crate) group: GroupId,
-}
-
-/// Checks what cannot turn out differently later: everything but files.
+/// Checks what cannot turn out differently later: everything but files. Returns the timeout, which
+/// may be unlimited, and the group.
 pub(crate) fn check(
     request: &ExecutionRequest,
     options: &ExecutionOptions,
     rules: &RequestRules<'_>,
-) -> Result<ValidatedRequest, ValidationError> {
+) -> Result<(Option<Duration>, GroupId), ValidationError> {
     validate::fields(request)?;
     validate::options(options, rules.containment)?;
     let group = validate::group(options.group.as_deref(), rules.permits)?;
     let timeout = validate::timeout(request.timeout_ms, rules.config)?;
-    Ok(ValidatedRequest { timeout, group })
+    Ok((timeout, group))
 }
 
 /// Checks a request and resolves its program, directory, environment and paths.
@@ -71,7 +65,7 @@ pub(crate) fn prepare(
     options: &ExecutionOptions,
     rules: &RequestRules<'_>,
 ) -> Result<PreparedRequest, ValidationError> {
-    let ValidatedRequest { timeout, group } = check(request, options, rules)?;
+    let (timeout, group) = check(request, options, rules)?;
     stdin::check_stdin(&options.stdin)?;
     let working_dir = request.working_dir.as_deref().map(paths::working_dir).transpose()?;
     let env = environment::child_env(&request.env);

@@ -104,7 +104,11 @@ impl<E> Registry<E> {
         request: AdmissionRequest,
     ) -> Result<Admitted> {
         let mut state = self.lock_open()?;
-        if !state.is_available(id, origin) {
+        let is_available = match origin {
+            Origin::Caller => !state.slots.contains_key(&id),
+            Origin::Step(plan) => state.is_reserved(id, plan),
+        };
+        if !is_available {
             return Err(ExecutionError::DuplicateId(id));
         }
         let admitted = self.permits.admit(request)?;
@@ -145,7 +149,14 @@ impl<E> Registry<E> {
     }
 
     pub(crate) fn get(&self, id: Uuid) -> Option<ExecutionEntry<E>> {
-        self.lock().execution(id)
+        let state = self.lock();
+        match state.slots.get(&id)? {
+            Slot::ActiveExecution(active) => Some(ExecutionEntry::Active(Arc::clone(active))),
+            Slot::EndedExecution(number) => {
+                state.executions.get(*number).cloned().map(ExecutionEntry::Ended)
+            }
+            Slot::Reserved(_) | Slot::ActivePlan(_) | Slot::EndedPlan(_) => None,
+        }
     }
 
     pub(crate) fn plan(&self, id: Uuid) -> Option<Arc<ActivePlan>> {
@@ -266,26 +277,9 @@ impl<E> Registry<E> {
 }
 
 impl<E> RegistryState<E> {
-    fn is_available(&self, id: Uuid, origin: Origin<'_>) -> bool {
-        match origin {
-            Origin::Caller => !self.slots.contains_key(&id),
-            Origin::Step(plan) => self.is_reserved(id, plan),
-        }
-    }
-
     fn is_reserved(&self, id: Uuid, for_plan: &Arc<ActivePlan>) -> bool {
         let slot = self.slots.get(&id);
         matches!(slot, Some(Slot::Reserved(plan)) if Arc::ptr_eq(plan, for_plan))
-    }
-
-    fn execution(&self, id: Uuid) -> Option<ExecutionEntry<E>> {
-        match self.slots.get(&id)? {
-            Slot::ActiveExecution(active) => Some(ExecutionEntry::Active(Arc::clone(active))),
-            Slot::EndedExecution(number) => {
-                self.executions.get(*number).cloned().map(ExecutionEntry::Ended)
-            }
-            Slot::Reserved(_) | Slot::ActivePlan(_) | Slot::EndedPlan(_) => None,
-        }
     }
 
     fn active_executions(&self) -> impl Iterator<Item = Arc<E>> {

@@ -56,19 +56,19 @@ pub enum LookupError {
     #[error("the program was not found")]
     NotFound,
     /// The best match may not be executed.
-    #[error("no permission for {}", .path.display())]
+    #[error("no permission for {path}")]
     NotExecutable {
         /// The match.
         path: PathBuf,
     },
     /// The path names a directory.
-    #[error("{} is a directory, not a program", .path.display())]
+    #[error("{path} is a directory, not a program")]
     IsDirectory {
         /// The path.
         path: PathBuf,
     },
     /// The path could not be examined.
-    #[error("{}: {source}", .path.display())]
+    #[error("{path}: {source}")]
     Inaccessible {
         /// The path.
         path: PathBuf,
