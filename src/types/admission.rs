@@ -27,6 +27,7 @@ pub enum Admission {
 }
 
 json_form! {
+    #[serde(deny_unknown_fields)]
     AdmissionJson for Admission {
         Reject {} = Reject {};
         Queue { max_waiting: usize } = Queue { max_waiting };

@@ -66,13 +66,14 @@ pub(crate) mod text_or_numbers {
 /// serde cannot tag a variant that is a bare value. It refuses unknown fields beside a tag only in
 /// variants that could have fields, so those without any have braces here.
 macro_rules! json_form {
-    ($json:ident for $plain:ident {
+    ($(#[$form:meta])* $json:ident for $plain:ident {
         $($tag:ident {
             $($(#[$attribute:meta])* $field:ident: $type:ty),*
         } = $variant:ident $data:tt;)*
     }) => {
         #[derive(serde::Serialize, serde::Deserialize)]
-        #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+        #[serde(tag = "type", rename_all = "snake_case")]
+        $(#[$form])*
         enum $json {
             $($tag { $($(#[$attribute])* $field: $type),* }),*
         }

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{ContainmentReceipt, ExecutionEvent, OutputStream, text_or_numbers};
+use super::{ContainmentReceipt, ExecutionEvent, OutputStream, json_form, text_or_numbers};
 
 /// Event of an execution with its position in the sequence of events.
 ///
@@ -70,35 +70,15 @@ pub enum ChunkContent {
     Event(ExecutionEvent),
 }
 
-/// JSON form of [`ChunkContent`]: an event has a `type` of its own, so it needs a field.
-#[derive(Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum ChunkContentJson {
-    Output {
-        stream: OutputStream,
-        #[serde(with = "text_or_numbers")]
-        data: Bytes,
-    },
-    Event {
-        event: ExecutionEvent,
-    },
-}
-
-impl From<ChunkContentJson> for ChunkContent {
-    fn from(json: ChunkContentJson) -> Self {
-        match json {
-            ChunkContentJson::Output { stream, data } => Self::Output { stream, bytes: data },
-            ChunkContentJson::Event { event } => Self::Event(event),
-        }
-    }
-}
-
-impl From<ChunkContent> for ChunkContentJson {
-    fn from(content: ChunkContent) -> Self {
-        match content {
-            ChunkContent::Output { stream, bytes } => Self::Output { stream, data: bytes },
-            ChunkContent::Event(event) => Self::Event { event },
-        }
+// An event has a `type` of its own, so it needs a field.
+json_form! {
+    ChunkContentJson for ChunkContent {
+        Output {
+            stream: OutputStream,
+            #[serde(with = "text_or_numbers")]
+            data: Bytes
+        } = Output { stream, bytes: data };
+        Event { event: ExecutionEvent } = Event(event);
     }
 }
 

@@ -87,6 +87,7 @@ pub enum RetryOn {
 }
 
 json_form! {
+    #[serde(deny_unknown_fields)]
     RetryOnJson for RetryOn {
         AnyExitCode {} = AnyExitCode {};
         ExitCode { code: i32 } = ExitCode(code);

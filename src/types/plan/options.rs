@@ -119,6 +119,7 @@ pub enum InputTarget {
 }
 
 json_form! {
+    #[serde(deny_unknown_fields)]
     InputTargetJson for InputTarget {
         Stdin {} = Stdin {};
         Env { name: String } = Env(name);
