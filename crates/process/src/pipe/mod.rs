@@ -129,7 +129,6 @@ mod on_tokio {
     use std::pin::Pin;
     use std::task::{Context, Poll, ready};
 
-    use rustix::param::page_size;
     use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
     use super::*;
@@ -167,14 +166,12 @@ mod on_tokio {
             buffer: &mut Vec<u8>,
         ) -> Poll<io::Result<usize>> {
             buffer.reserve_exact(self.read_size());
-            let room = buffer.capacity() - buffer.len();
-            self.poll_with(cx, room, |fd| rustix::io::read(fd, spare_capacity(buffer)))
+            self.poll_with(cx, |fd| rustix::io::read(fd, spare_capacity(buffer)))
         }
 
         fn poll_with(
             &mut self,
             cx: &mut Context<'_>,
-            room: usize,
             mut read: impl FnMut(&OwnedFd) -> rustix::io::Result<usize>,
         ) -> Poll<io::Result<usize>> {
             self.register()?;
@@ -188,14 +185,9 @@ mod on_tokio {
                     Err(Errno::INTR) => {}
                     Err(error) => return Poll::Ready(Err(error.into())),
                     Ok(found) => {
-                        // A short read has emptied the pipe, so the call that would only say
-                        // EAGAIN is saved. But a pipe of packets (O_DIRECT, which a child may turn
-                        // on) gives one packet at a time, and the reactor reports no more of those
-                        // that are left; no packet is longer than a page. The end is not lost
-                        // either: tokio never clears it.
-                        if found < room && found > page_size() {
-                            ready.clear_ready();
-                        }
+                        // The readiness stays, although this read may have emptied the pipe: only
+                        // EAGAIN says so. A read ends at a packet (O_DIRECT, which a child may
+                        // turn on), and the reactor reports no more of the packets behind it.
                         sizing.record_read(fd, found);
                         return Poll::Ready(Ok(found));
                     }
@@ -211,9 +203,8 @@ mod on_tokio {
             buffer: &mut ReadBuf<'_>,
         ) -> Poll<io::Result<()>> {
             let unfilled = buffer.initialize_unfilled();
-            let room = unfilled.len();
             let read = |fd: &OwnedFd| rustix::io::read(fd, &mut *unfilled);
-            let found = ready!(self.get_mut().poll_with(cx, room, read))?;
+            let found = ready!(self.get_mut().poll_with(cx, read))?;
             buffer.advance(found);
             Poll::Ready(Ok(()))
         }
