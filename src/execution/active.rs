@@ -233,6 +233,11 @@ impl ActiveExecution {
         reply.await.ok()
     }
 
+    /// Lets [`woken`](Self::woken) return at once, for what came before it was called.
+    pub(super) fn wake(&self) {
+        self.wake.notify_one();
+    }
+
     /// Waits until the ending was decided from outside or a request is in the inbox. Cancel safe.
     pub(super) async fn woken(&self) {
         self.wake.notified().await;

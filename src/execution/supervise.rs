@@ -35,6 +35,8 @@ enum Wakeup {
 
 async fn wait_for_exit(cx: &PhaseContext, child: &mut Child, timing: &TimeLimits) -> Option<Exit> {
     let mut deadline = PausableDeadline::new(cx.attempt_start(), timing.timeout, timing.max_pause);
+    // The wake-up of what came while the start was retried is used up, so it is not waited for.
+    cx.active.wake();
     loop {
         // Ties are decided by this order. A stop from outside has already decided the ending in the
         // state machine, so it comes first. An exit at the deadline is an exit: the program has

@@ -400,3 +400,24 @@ async fn terminal_record_has_the_receipt() {
         }
     }
 }
+
+#[tokio::test]
+async fn requests_are_answered_that_came_while_the_start_was_retried() {
+    let home = TempDir::new().unwrap();
+    let program = home.path().join("program");
+    std::fs::copy("/bin/sleep", &program).unwrap();
+    // The system does not start a file that is open for writing.
+    let writer = std::fs::OpenOptions::new().append(true).open(&program).unwrap();
+    let engine = engine();
+    let running = engine.start(exec(&program).arg("1000")).await.unwrap();
+    assert_eq!(running.status().await, Ok(ExecutionStatus::Pending));
+    let asked = tokio::spawn({
+        let running = running.clone();
+        async move { running.signal(Signal::Terminate).await }
+    });
+    pause(Duration::from_millis(20)).await;
+    drop(writer);
+    assert_eq!(soon("the answer", asked).await.unwrap(), Ok(1));
+    let result = soon("its end", running.wait()).await.unwrap();
+    assert!(matches!(result.ending, Ending::Signaled { .. }), "{:?}", result.ending);
+}
