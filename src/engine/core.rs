@@ -14,14 +14,14 @@ use crate::error::{ExecutionError, Result};
 use crate::events::{HandlerPool, HandlerSet, Publisher};
 use crate::execution::{
     self, ActiveExecution, AttemptSpec, CompletionGuard, ExecutionContext, ExecutionParams,
-    PhaseContext, QueuedExecution, RetryContext, StdinWriter, StopSequence, TimeLimits, stdin_pair,
+    PhaseContext, QueuedExecution, RetryContext, StopSequence, stdin_pair,
 };
 use crate::output::{
     ExcessPolicy, Journal, JournalLimits, KeepPolicy, LogTargets, OutputSettings, View,
 };
 use crate::prepare::{self, PreparedRequest, RequestRules};
 use crate::store::{ExecutionInfo, Origin, RequestNotes};
-use crate::types::{ExecutionOptions, ExecutionRequest, StdinSource};
+use crate::types::{ExecutionOptions, ExecutionRequest};
 
 /// What all clones of an engine share.
 pub(super) struct EngineCore {
@@ -99,10 +99,12 @@ impl EngineCore {
         let command = Arc::clone(&info.command);
         let journal = Arc::new(Journal::new(info.owner(), command, self.journal_limits()));
         let publisher = self.publisher(Arc::clone(&journal))?;
-        let (stdin, params) = self.params(prepared.timeout, prepared.stdin, options);
+        let (stdin, feed) = stdin_pair(&prepared.stdin);
+        let params = self.params(prepared.timeout, options);
         let partial_after = options.partial_lines_after_ms.map(Duration::from_millis);
         let output = self.output_settings(Arc::clone(&journal), partial_after);
-        let spec = AttemptSpec { launch: prepared.launch, output, params };
+        let PreparedRequest { launch, stdin: source, .. } = prepared;
+        let spec = AttemptSpec { launch, stdin: source, feed, output, params };
         let retry = options.retry.clone().map(|policy| {
             let mut spec = spec.for_another_attempt();
             spec.stay_in_current_dir();
@@ -179,13 +181,8 @@ impl EngineCore {
         }
     }
 
-    /// Returns the callers' end of the input, and the parameters of the phases.
-    fn params(
-        &self,
-        timeout: Option<Duration>,
-        source: StdinSource,
-        options: &ExecutionOptions,
-    ) -> (StdinWriter, ExecutionParams) {
+    /// Returns the parameters of the phases: the options, or else the settings of the engine.
+    fn params(&self, timeout: Option<Duration>, options: &ExecutionOptions) -> ExecutionParams {
         let EngineSettings { stop, drain, max_pause, .. } = self.settings;
         let grace = options.stop_grace_ms.map(Duration::from_millis);
         let stop = StopSequence {
@@ -193,15 +190,14 @@ impl EngineCore {
             grace: grace.unwrap_or(stop.grace),
             kill_signal: options.final_signal.unwrap_or(stop.kill_signal),
         };
-        let (stdin, feed) = stdin_pair(&source);
-        let params = ExecutionParams {
-            timing: TimeLimits { timeout, stop, drain, max_pause },
+        ExecutionParams {
+            timeout,
+            stop,
+            drain,
+            max_pause,
             leftovers: options.leftovers,
             limits: (!options.limits.is_empty()).then(|| Box::new(options.limits)),
-            stdin: source,
-            feed,
-        };
-        (stdin, params)
+        }
     }
 
     fn output_settings(

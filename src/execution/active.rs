@@ -2,13 +2,12 @@
 //! record.
 
 use std::io;
-use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, SetOnce};
 use uuid::Uuid;
 
 use super::control::{ControlAction, ControlInbox, ControlRefusal};
@@ -40,9 +39,7 @@ pub(crate) struct ActiveExecution {
     /// Notified when the ending was decided from outside, or a request is in the inbox.
     wake: Notify,
     /// None is an execution that was refused after all.
-    record: OnceLock<Option<Arc<Record>>>,
-    /// Notified when the record is there.
-    ended: Notify,
+    record: SetOnce<Option<Arc<Record>>>,
     accepted: Instant,
     permit_granted: OnceLock<Instant>,
     /// Never set if it got its permit at once.
@@ -66,8 +63,7 @@ impl ActiveExecution {
             abandoned: AtomicBool::new(false),
             accelerate: Notify::new(),
             wake: Notify::new(),
-            record: OnceLock::new(),
-            ended: Notify::new(),
+            record: SetOnce::new(),
             accepted: Instant::now(),
             permit_granted: OnceLock::new(),
             queue_slot: OnceLock::new(),
@@ -267,15 +263,7 @@ impl ActiveExecution {
     /// Waits for the record. Whatever retention does meanwhile, a waiter gets it. None if the
     /// execution was refused after all. Cancel safe.
     pub(crate) async fn ended(&self) -> Option<Arc<Record>> {
-        loop {
-            let mut ended = pin!(self.ended.notified());
-            // Enabled before the record is looked at, so that a wake-up in between is not lost.
-            ended.as_mut().enable();
-            if let Some(record) = self.record.get() {
-                return record.clone();
-            }
-            ended.await;
-        }
+        self.record.wait().await.clone()
     }
 
     /// Wakes all waiters with the record; None says that the execution was refused after all.
@@ -284,9 +272,7 @@ impl ActiveExecution {
         if record.is_none() {
             self.journal.close();
         }
-        if self.record.set(record).is_ok() {
-            self.ended.notify_waiters();
-        }
+        let _once = self.record.set(record);
     }
 
     pub(crate) fn summary(&self) -> ExecutionSummary {

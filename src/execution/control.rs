@@ -40,37 +40,27 @@ pub(super) struct ControlRequest {
 #[derive(Debug, Default)]
 pub(super) struct ControlInbox(Mutex<InboxState>);
 
-#[derive(Debug)]
-enum InboxState {
-    Open(Vec<ControlRequest>),
-    Closed,
-}
-
-impl Default for InboxState {
-    fn default() -> Self {
-        Self::Open(Vec::new())
-    }
+#[derive(Debug, Default)]
+struct InboxState {
+    requests: Vec<ControlRequest>,
+    is_closed: bool,
 }
 
 impl ControlInbox {
     /// Adds a request and returns the channel for its result. None if the inbox is closed.
     pub(super) fn put(&self, action: ControlAction) -> Option<oneshot::Receiver<io::Result<u32>>> {
-        match &mut *self.lock() {
-            InboxState::Closed => None,
-            InboxState::Open(requests) => {
-                let (reply, answer) = oneshot::channel();
-                requests.push(ControlRequest { action, reply });
-                Some(answer)
-            }
+        let mut inbox = self.lock();
+        if inbox.is_closed {
+            return None;
         }
+        let (reply, answer) = oneshot::channel();
+        inbox.requests.push(ControlRequest { action, reply });
+        Some(answer)
     }
 
     /// Takes all requests out.
     pub(super) fn take(&self) -> Vec<ControlRequest> {
-        match &mut *self.lock() {
-            InboxState::Closed => Vec::new(),
-            InboxState::Open(requests) => std::mem::take(requests),
-        }
+        std::mem::take(&mut self.lock().requests)
     }
 
     /// Takes requests again, for another attempt.
@@ -81,7 +71,7 @@ impl ControlInbox {
     /// Turns requests away from now on. Those that are inside get no reply, which their callers see
     /// as an execution that has ended.
     pub(super) fn close(&self) {
-        *self.lock() = InboxState::Closed;
+        *self.lock() = InboxState { is_closed: true, ..InboxState::default() };
     }
 
     fn lock(&self) -> MutexGuard<'_, InboxState> {

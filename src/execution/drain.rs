@@ -45,11 +45,11 @@ pub(super) async fn read_while<T>(
 /// Handlers that are behind do not hold this up: what pipes can hold fits beside their queues. They
 /// do hold up a survivor that writes on and on.
 pub(super) async fn drain(cx: &PhaseContext, program: &mut RunningProgram) {
-    let RunningProgram { reader, timing, .. } = program;
+    let RunningProgram { reader, params, .. } = program;
     let first = reader.step_now();
     if first.is_some() || reader.has_files() {
         // Most programs leave nothing.
-        boxed(drain_within(cx, reader, first, timing.drain)).await;
+        boxed(drain_within(cx, reader, first, params.drain)).await;
     }
 }
 

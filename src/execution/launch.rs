@@ -1,7 +1,6 @@
 //! Launch: starts the program on the caller's thread, and again on a worker if the system refuses
 //! it for the moment.
 
-use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -28,37 +27,32 @@ const RETRY_DELAYS_MS: [u64; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 /// Everything that one attempt needs.
 pub(crate) struct AttemptSpec {
     pub(crate) launch: Launch,
+    pub(crate) stdin: StdinSource,
+    pub(crate) feed: StdinFeed,
     pub(crate) output: OutputSettings,
     pub(crate) params: ExecutionParams,
 }
 
 /// What the options of one execution ask of its phases.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ExecutionParams {
-    pub(crate) timing: TimeLimits,
-    pub(crate) leftovers: Leftovers,
-    /// None without limits, which is most executions.
-    pub(crate) limits: Option<Box<Limits>>,
-    pub(crate) stdin: StdinSource,
-    pub(crate) feed: StdinFeed,
-}
-
-/// The time limits of one execution.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct TimeLimits {
     /// None is unlimited.
     pub(crate) timeout: Option<Duration>,
     pub(crate) stop: StopSequence,
-    /// For reading what is left in the pipes when everything has ended.
+    /// Limit for reading what is left in the pipes when everything has ended.
     pub(crate) drain: Duration,
-    /// All pauses together.
+    /// Limit for all pauses together.
     pub(crate) max_pause: Duration,
+    pub(crate) leftovers: Leftovers,
+    /// None without limits, which is most executions.
+    pub(crate) limits: Option<Box<Limits>>,
 }
 
 /// A program that was launched, and what its supervision needs.
 pub(crate) struct LaunchedProgram {
     outcome: LaunchOutcome,
     logs: ExecutionLogs,
+    feed: StdinFeed,
     output: OutputSettings,
     params: ExecutionParams,
 }
@@ -77,32 +71,27 @@ pub(super) struct RunningProgram {
     pub(super) child: Child,
     pub(super) reader: OutputReader,
     pub(super) feeder: Option<StdinFeeder>,
-    pub(super) timing: TimeLimits,
-    pub(super) leftovers: Leftovers,
-    pub(super) limits: Option<Box<Limits>>,
+    pub(super) params: ExecutionParams,
 }
 
-/// Why there is no program to supervise.
-#[expect(clippy::large_enum_variant, reason = "it is rare, and boxed")]
-pub(super) enum FailedLaunch {
-    /// It could not be started.
-    NotStarted { logs: ExecutionLogs, ending: Ending },
-    /// It runs, but its descriptors could not be registered with the reactor.
-    NotRegistered { child: Child, stop: StopSequence, logs: ExecutionLogs, error: io::Error },
+/// An attempt without a program to supervise.
+pub(super) struct FailedLaunch {
+    ending: Ending,
+    logs: ExecutionLogs,
+    /// A program that runs, but whose descriptors could not be registered with the reactor.
+    unsupervised: Option<(Child, StopSequence)>,
 }
 
 impl AttemptSpec {
     /// Returns a copy for another attempt, with an input of its own.
     pub(crate) fn for_another_attempt(&self) -> Self {
-        let ExecutionParams { timing, leftovers, limits, stdin, .. } = &self.params;
-        let params = ExecutionParams {
-            timing: *timing,
-            leftovers: *leftovers,
-            limits: limits.clone(),
-            stdin: stdin.clone(),
-            feed: stdin_pair(stdin).1,
-        };
-        Self { launch: self.launch.clone(), output: self.output.clone(), params }
+        Self {
+            launch: self.launch.clone(),
+            stdin: self.stdin.clone(),
+            feed: stdin_pair(&self.stdin).1,
+            output: self.output.clone(),
+            params: self.params.clone(),
+        }
     }
 
     /// Fixes the working directory for a program that starts later: the host may be elsewhere by
@@ -123,8 +112,8 @@ pub(crate) fn launch(
     logs: ExecutionLogs,
 ) -> Box<LaunchedProgram> {
     cx.begin_attempt();
-    let AttemptSpec { mut launch, output, params } = spec;
-    let outcome = match prepare::open_stdin(&params.stdin) {
+    let AttemptSpec { mut launch, stdin, feed, output, params } = spec;
+    let outcome = match prepare::open_stdin(&stdin) {
         Ok(stdin) => {
             launch.stdin = stdin;
             first_try(&cx.engine.containment, launch)
@@ -134,7 +123,7 @@ pub(crate) fn launch(
         }
     };
     outcome.publish(cx);
-    Box::new(LaunchedProgram { outcome, logs, output, params })
+    Box::new(LaunchedProgram { outcome, logs, feed, output, params })
 }
 
 fn first_try(containment: &Containment, launch: Launch) -> LaunchOutcome {
@@ -194,18 +183,18 @@ impl LaunchOutcome {
 
 impl RunningProgram {
     fn register(launched: LaunchedProgram) -> Result<Box<Self>, Box<FailedLaunch>> {
-        let LaunchedProgram { outcome, logs, output, params } = launched;
-        let Spawned { mut child, stdin, mut stdout, mut stderr } = match outcome {
-            LaunchOutcome::Running(spawned) => spawned,
-            LaunchOutcome::Failed(ending) => {
-                return Err(Box::new(FailedLaunch::NotStarted { logs, ending }));
-            }
-            LaunchOutcome::Refused(launch, error) => {
-                let ending = spawn_failed(&error, &launch);
-                return Err(Box::new(FailedLaunch::NotStarted { logs, ending }));
+        let LaunchedProgram { outcome, logs, feed, output, params } = launched;
+        let started = match outcome {
+            LaunchOutcome::Running(spawned) => Ok(spawned),
+            LaunchOutcome::Failed(ending) => Err(ending),
+            LaunchOutcome::Refused(launch, error) => Err(spawn_failed(&error, &launch)),
+        };
+        let Spawned { mut child, stdin, mut stdout, mut stderr } = match started {
+            Ok(spawned) => spawned,
+            Err(ending) => {
+                return Err(Box::new(FailedLaunch { ending, logs, unsupervised: None }));
             }
         };
-        let ExecutionParams { timing, leftovers, limits, feed, .. } = params;
         let registered = child
             .register()
             .and_then(|()| stdout.register())
@@ -214,11 +203,12 @@ impl RunningProgram {
         match registered {
             Ok(feeder) => {
                 let reader = OutputReader::new([Some(stdout), stderr], logs, output);
-                Ok(Box::new(Self { child, reader, feeder, timing, leftovers, limits }))
+                Ok(Box::new(Self { child, reader, feeder, params }))
             }
             Err(error) => {
-                let stop = timing.stop;
-                Err(Box::new(FailedLaunch::NotRegistered { child, stop, logs, error }))
+                let ending = Ending::EngineFailed { reason: error.to_string() };
+                let unsupervised = Some((child, params.stop));
+                Err(Box::new(FailedLaunch { ending, logs, unsupervised }))
             }
         }
     }
@@ -230,19 +220,14 @@ pub(super) async fn finish_failed_launch(
     cx: &PhaseContext,
     failed: Box<FailedLaunch>,
 ) -> (ExecutionLogs, AttemptOutcome) {
-    let nothing = cx.nothing_to_stop();
-    match *failed {
-        FailedLaunch::NotStarted { logs, ending } => {
-            cx.decide(ending);
-            (logs, AttemptOutcome::without_program(nothing))
-        }
-        FailedLaunch::NotRegistered { mut child, stop, logs, error } => {
-            cx.decide(Ending::EngineFailed { reason: error.to_string() });
-            let tree = termination::look(&mut child);
-            let receipt = stop_tree(&mut child, tree, nothing, stop, &cx.active).await;
-            (logs, AttemptOutcome::without_program(receipt))
-        }
+    let FailedLaunch { ending, logs, unsupervised } = *failed;
+    cx.decide(ending);
+    let mut receipt = cx.nothing_to_stop();
+    if let Some((mut child, stop)) = unsupervised {
+        let tree = termination::look(&mut child);
+        receipt = stop_tree(&mut child, tree, receipt, stop, &cx.active).await;
     }
+    (logs, AttemptOutcome::without_program(receipt))
 }
 
 fn spawn_failed(error: &SpawnError, launch: &Launch) -> Ending {

@@ -54,7 +54,7 @@ async fn run_attempt(
         // event the reactor reported first. The ending is open until then: a cancel that comes
         // during this drain wins over the exit.
         drain(cx, &mut program).await;
-        cx.decide(classify_exit(exit, program.limits.as_deref(), &program.child));
+        cx.decide(classify_exit(exit, program.params.limits.as_deref(), &program.child));
     }
     // Not before the ending is decided: a control request that is turned away reports that ending.
     // And not later: from here on nothing would answer it.

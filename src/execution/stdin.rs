@@ -11,16 +11,10 @@ use tokio::task::JoinHandle;
 
 use crate::types::StdinSource;
 
-/// The callers' end of a program's input.
+/// The callers' end of a program's input: the channel to the task that feeds the program, or the
+/// reason why there is none.
 #[derive(Debug)]
-pub(crate) struct StdinWriter(Mutex<WriterState>);
-
-#[derive(Debug)]
-enum WriterState {
-    NotPiped,
-    Open(mpsc::Sender<StdinChunk>),
-    Closed,
-}
+pub(crate) struct StdinWriter(Mutex<Result<mpsc::Sender<StdinChunk>, StdinUnavailable>>);
 
 /// Reason why nothing can be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,53 +31,44 @@ pub(crate) enum StdinFeed {
     Chunks(mpsc::Receiver<StdinChunk>),
 }
 
-/// Bytes on their way to the program.
+/// Bytes on their way to the program. Dropped, also half-way, it reports how many were written.
 #[derive(Debug)]
 pub(crate) struct StdinChunk {
     bytes: Bytes,
-    written: WriteReport,
-}
-
-/// Reports how much of a chunk was written, also when the chunk is dropped half-way.
-#[derive(Debug)]
-struct WriteReport {
-    count: usize,
+    written: usize,
     reply: Option<oneshot::Sender<usize>>,
 }
 
-impl Drop for WriteReport {
+impl Drop for StdinChunk {
     fn drop(&mut self) {
         if let Some(reply) = self.reply.take() {
             // The caller may have dropped its future.
-            let _unread = reply.send(self.count);
+            let _unread = reply.send(self.written);
         }
     }
 }
 
 /// Returns both ends for a source.
 pub(crate) fn stdin_pair(source: &StdinSource) -> (StdinWriter, StdinFeed) {
-    let (end, feed) = match source {
-        StdinSource::Null | StdinSource::File { .. } => (WriterState::NotPiped, StdinFeed::Nothing),
-        StdinSource::Bytes { data } => (WriterState::NotPiped, StdinFeed::Bytes(data.clone())),
+    let not_piped = Err(StdinUnavailable::NotPiped);
+    let (channel, feed) = match source {
+        StdinSource::Null | StdinSource::File { .. } => (not_piped, StdinFeed::Nothing),
+        StdinSource::Bytes { data } => (not_piped, StdinFeed::Bytes(data.clone())),
         StdinSource::Piped => {
             let (sender, receiver) = mpsc::channel(1);
-            (WriterState::Open(sender), StdinFeed::Chunks(receiver))
+            (Ok(sender), StdinFeed::Chunks(receiver))
         }
     };
-    (StdinWriter(Mutex::new(end)), feed)
+    (StdinWriter(Mutex::new(channel)), feed)
 }
 
 impl StdinWriter {
     /// Writes bytes and returns how many of them the program's pipe took: all, unless the program
     /// reads no more. Dropped half-way, they may be written all the same.
     pub(crate) async fn write(&self, bytes: Bytes) -> Result<usize, StdinUnavailable> {
-        let sender = match &*self.lock() {
-            WriterState::Open(sender) => sender.clone(),
-            WriterState::NotPiped => return Err(StdinUnavailable::NotPiped),
-            WriterState::Closed => return Err(StdinUnavailable::Closed),
-        };
+        let sender = self.lock().clone()?;
         let (reply, answer) = oneshot::channel();
-        let chunk = StdinChunk { bytes, written: WriteReport { count: 0, reply: Some(reply) } };
+        let chunk = StdinChunk { bytes, written: 0, reply: Some(reply) };
         let sent = sender.send(chunk).await;
         // A sender keeps the input open, and a future may be kept and not polled any more, as
         // `select!` does with one that it has borrowed.
@@ -96,18 +81,13 @@ impl StdinWriter {
 
     /// Closes the input: the program reads what was written, and then the end.
     pub(crate) fn close(&self) -> Result<(), StdinUnavailable> {
-        let mut end = self.lock();
-        match *end {
-            WriterState::NotPiped => Err(StdinUnavailable::NotPiped),
-            WriterState::Closed => Err(StdinUnavailable::Closed),
-            WriterState::Open(_) => {
-                *end = WriterState::Closed;
-                Ok(())
-            }
-        }
+        let mut channel = self.lock();
+        channel.as_ref().map_err(|reason| *reason)?;
+        *channel = Err(StdinUnavailable::Closed);
+        Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, WriterState> {
+    fn lock(&self) -> MutexGuard<'_, Result<mpsc::Sender<StdinChunk>, StdinUnavailable>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -153,8 +133,8 @@ impl StdinFeed {
 
 impl StdinChunk {
     async fn write(&mut self, pipe: &mut PipeWriter) -> io::Result<()> {
-        while self.written.count < self.bytes.len() {
-            self.written.count += pipe.write(&self.bytes[self.written.count..]).await?;
+        while self.written < self.bytes.len() {
+            self.written += pipe.write(&self.bytes[self.written..]).await?;
         }
         Ok(())
     }

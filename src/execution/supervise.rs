@@ -11,15 +11,15 @@ use super::context::PhaseContext;
 use super::control::{apply_control, resume_paused};
 use super::deadline::PausableDeadline;
 use super::drain::read_while;
-use super::launch::{RunningProgram, TimeLimits};
+use super::launch::{ExecutionParams, RunningProgram};
 use crate::time;
 use crate::types::Ending;
 
 /// Waits for the program to exit by itself, and returns how. None if the ending was decided
 /// otherwise: by the deadline here, or from outside.
 pub(super) async fn supervise(cx: &PhaseContext, program: &mut RunningProgram) -> Option<Exit> {
-    let RunningProgram { child, reader, timing, .. } = program;
-    let exit = pin!(wait_for_exit(cx, child, timing));
+    let RunningProgram { child, reader, params, .. } = program;
+    let exit = pin!(wait_for_exit(cx, child, params));
     // The program must never block on a full pipe while it is waited for.
     read_while(cx, reader, exit).await
 }
@@ -33,8 +33,12 @@ enum Wakeup {
     Deadline,
 }
 
-async fn wait_for_exit(cx: &PhaseContext, child: &mut Child, timing: &TimeLimits) -> Option<Exit> {
-    let mut deadline = PausableDeadline::new(cx.attempt_start(), timing.timeout, timing.max_pause);
+async fn wait_for_exit(
+    cx: &PhaseContext,
+    child: &mut Child,
+    &ExecutionParams { timeout, max_pause, .. }: &ExecutionParams,
+) -> Option<Exit> {
+    let mut deadline = PausableDeadline::new(cx.attempt_start(), timeout, max_pause);
     // The wake-up of what came while the start was retried is used up, so it is not waited for.
     cx.active.wake();
     loop {
@@ -73,8 +77,8 @@ async fn wait_for_exit(cx: &PhaseContext, child: &mut Child, timing: &TimeLimits
                 resume_paused(child, &mut deadline);
             }
             Wakeup::Deadline => {
-                let timeout = timing.timeout.unwrap_or_default();
-                let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+                let timeout_ms = timeout.unwrap_or_default().as_millis();
+                let timeout_ms = u64::try_from(timeout_ms).unwrap_or(u64::MAX);
                 cx.decide(Ending::TimedOut { timeout_ms });
                 return None;
             }

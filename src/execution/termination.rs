@@ -16,13 +16,13 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use execution_engine_process::{Child, Leftovers, Level, Member, Signal, Tree};
-use tokio::time::timeout_at;
 
 use super::active::ActiveExecution;
 use super::context::PhaseContext;
 use super::drain::read_while;
 use super::launch::RunningProgram;
 use super::run::boxed;
+use crate::time;
 use crate::types::{ContainmentReceipt, Survivor};
 
 /// The longest grace of a tree whose engine was dropped.
@@ -73,7 +73,7 @@ pub(super) async fn terminate(
     cx: &PhaseContext,
     program: &mut RunningProgram,
 ) -> ContainmentReceipt {
-    if program.leftovers == Leftovers::Leave
+    if program.params.leftovers == Leftovers::Leave
         && may_leave(&cx.active)
         && let Some(receipt) = leave_tree(&mut program.child, cx.engine.containment.level())
     {
@@ -96,8 +96,8 @@ fn may_leave(active: &ActiveExecution) -> bool {
 }
 
 async fn stop(cx: &PhaseContext, program: &mut RunningProgram, tree: Tree) -> ContainmentReceipt {
-    let RunningProgram { child, reader, timing, .. } = program;
-    let stop = pin!(stop_tree(child, tree, cx.nothing_to_stop(), timing.stop, &cx.active));
+    let RunningProgram { child, reader, params, .. } = program;
+    let stop = pin!(stop_tree(child, tree, cx.nothing_to_stop(), params.stop, &cx.active));
     // A process that blocks on a full pipe could not act on the signal.
     read_while(cx, reader, stop).await
 }
@@ -157,16 +157,10 @@ async fn wait_until_empty(child: &mut Child, deadline: Option<Instant>) -> Tree 
         if tree.is_empty() {
             return tree;
         }
-        let change = tree.changed();
-        let timed_out = match deadline {
-            Some(deadline) => timeout_at(deadline.into(), change).await.is_err(),
-            None => {
-                change.await;
-                false
-            }
-        };
-        if timed_out {
-            return look(child);
+        tokio::select! {
+            biased;
+            () = tree.changed() => {}
+            () = time::sleep_until(deadline) => return look(child),
         }
     }
 }
