@@ -53,7 +53,7 @@ struct Delivery {
     state: HandlerState,
     cursor: JournalCursor,
     /// Events that the cursor passed while lines were counted as missed.
-    passed_events: VecDeque<ExecutionEvent>,
+    passed_events: VecDeque<JournalItem>,
     missed: u64,
 }
 
@@ -74,12 +74,6 @@ impl Iterator for LineEvents {
     }
 }
 
-/// What a handler is called with.
-enum HandlerCall {
-    Event(ExecutionEvent),
-    Lines(JournalLines),
-}
-
 impl HandlerQueue {
     pub(super) fn new(
         journal: Arc<Journal>,
@@ -88,13 +82,9 @@ impl HandlerQueue {
         pool: Arc<HandlerPool>,
     ) -> Arc<Self> {
         let pin = (view == View::Lines).then(|| journal.pin());
-        let cursor = journal.reader(view, 0);
         let delivery = Delivery {
             state: HandlerState::Delivering(ThreadUse::Idle),
-            cursor: match pin {
-                Some(pin) => cursor.pinned(pin),
-                None => cursor,
-            },
+            cursor: journal.reader(view, 0).pinned(pin),
             passed_events: VecDeque::new(),
             missed: 0,
         };
@@ -164,10 +154,10 @@ impl HandlerQueue {
             // What waits may be one long unfinished line, for which no thread was woken.
             self.wake();
             let state = self.lock().state;
-            let patience = self.pool.stall_limit.saturating_sub(self.stalled_for(state));
+            let left = self.pool.stall_limit.saturating_sub(self.stalled_for(state));
             tokio::select! {
                 () = changed => {}
-                () = time::sleep_until(Instant::now().checked_add(patience)) => {
+                () = time::sleep_until(Instant::now().checked_add(left)) => {
                     self.cut_off_if(|state| self.stalled_for(state) >= self.pool.stall_limit);
                 }
             }
@@ -220,19 +210,21 @@ impl HandlerQueue {
     /// Calls the handler until everything is delivered, or until it is the turn of other queues.
     fn deliver(self: &Arc<Self>, runtime: &Handle) {
         let turn = CoarseInstant::now();
-        while let Some(call) = self.take() {
+        while let Some(item) = self.take() {
             // What was taken waits no more, so that the supervisor can read more meanwhile.
             if self.pin.is_some_and(|pin| self.journal.behind(pin) < RESUME_AT_BYTES) {
                 self.room.notify_one();
             }
-            match call {
-                HandlerCall::Event(event) => {
+            match item {
+                JournalItem::Event { event, .. } => {
                     let missed = event.is_terminal().then(|| self.missed_event()).flatten();
                     self.call(runtime, missed.into_iter().chain([event]));
                 }
-                HandlerCall::Lines(lines) => {
+                JournalItem::Lines(lines) => {
                     self.call(runtime, LineEvents { execution_id: self.execution_id(), lines });
                 }
+                // A pinned reader of lines gets neither.
+                JournalItem::Chunk { .. } | JournalItem::Missed { .. } => {}
             }
             if self.pool.has_waiters() && turn.elapsed() >= MIN_TURN {
                 self.lock().state.give_up_thread();
@@ -243,27 +235,20 @@ impl HandlerQueue {
         self.room.notify_one();
     }
 
-    fn take(&self) -> Option<HandlerCall> {
-        let mut delivery = self.lock();
+    fn take(&self) -> Option<JournalItem> {
+        let delivery = &mut *self.lock();
         if delivery.state.is_cut_off() {
             delivery.pass_over(&self.journal);
         }
-        if let Some(event) = delivery.passed_events.pop_front() {
-            return Some(HandlerCall::Event(event));
+        let passed = delivery.passed_events.pop_front();
+        let next = passed.or_else(|| self.journal.next(&mut delivery.cursor, u64::MAX));
+        if next.is_none() {
+            // In this order, and under the lock: a wake in between would be admitted first and
+            // forgotten here.
+            self.handler.forget(self);
+            delivery.state.finish();
         }
-        while let Some(item) = self.journal.next(&mut delivery.cursor, u64::MAX) {
-            match item {
-                JournalItem::Event { event, .. } => return Some(HandlerCall::Event(event)),
-                JournalItem::Lines(lines) => return Some(HandlerCall::Lines(lines)),
-                // A pinned reader of lines gets neither.
-                JournalItem::Chunk { .. } | JournalItem::Missed { .. } => {}
-            }
-        }
-        // In this order, and under the lock: a wake in between would be admitted first and
-        // forgotten here.
-        self.handler.forget(self);
-        delivery.state.finish();
-        None
+        next
     }
 
     fn missed_event(&self) -> Option<ExecutionEvent> {
@@ -332,9 +317,8 @@ impl Delivery {
     fn pass_over(&mut self, journal: &Journal) {
         while let Some(item) = journal.next(&mut self.cursor, u64::MAX) {
             match item {
-                JournalItem::Event { event, .. } => self.passed_events.push_back(event),
                 JournalItem::Lines(lines) => self.missed += lines.count(),
-                JournalItem::Chunk { .. } | JournalItem::Missed { .. } => {}
+                event => self.passed_events.push_back(event),
             }
         }
     }

@@ -18,4 +18,5 @@ pub(crate) use broadcast::Broadcaster;
 pub use handler::{EventHandler, LoggingEventHandler, MultiEventHandler, NoopEventHandler};
 pub(crate) use handler_pool::{HandlerPool, forbid_user_code};
 pub(crate) use publisher::{HandlerSet, Publisher};
+pub(crate) use subscription::record_stream;
 pub use subscription::{ChunkSubscription, Subscription};

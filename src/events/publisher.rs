@@ -10,8 +10,7 @@ use super::EventHandler;
 use super::broadcast::{Broadcaster, Update};
 use super::handler_pool::{HandlerPool, RegisteredHandler};
 use super::handler_queue::HandlerQueue;
-use crate::output::{Journal, View};
-use crate::types::{ContainmentReceipt, ExecutionEvent, ExecutionStatus};
+use crate::output::{EventPayload, Journal, View};
 
 /// Journal of one execution, with the readers to wake: a queue for each handler that the engine had
 /// when the execution started, and the subscriptions to all executions. The journal itself wakes
@@ -60,29 +59,9 @@ impl Publisher {
         &self.journal
     }
 
-    pub(crate) fn started(&self, pid: u32) {
-        self.journal.started(pid);
-        self.wake_readers();
-    }
-
-    pub(crate) fn status(&self, at: DateTime<Utc>, from: ExecutionStatus, to: ExecutionStatus) {
-        self.journal.status(at, from, to);
-        self.wake_readers();
-    }
-
-    pub(crate) fn event(&self, at: DateTime<Utc>, event: ExecutionEvent) {
+    /// Publishes an event. Nothing may follow a terminal one.
+    pub(crate) fn event(&self, at: DateTime<Utc>, event: impl Into<EventPayload>) {
         self.journal.event(at, event);
-        self.wake_readers();
-    }
-
-    /// Publishes the terminal event.
-    pub(crate) fn last(
-        &self,
-        at: DateTime<Utc>,
-        event: ExecutionEvent,
-        receipt: ContainmentReceipt,
-    ) {
-        self.journal.last(at, event, receipt);
         self.wake_readers();
     }
 

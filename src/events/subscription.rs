@@ -16,6 +16,42 @@ use super::handler_queue::line_event;
 use crate::output::{Journal, JournalCursor, JournalItem, JournalLines, View};
 use crate::types::{ChunkContent, ChunkRecord, EventRecord, ExecutionEvent};
 
+/// Makes a subscription a stream of what its `poll_record` returns; `has_ended` is its end.
+macro_rules! record_stream {
+    ($subscription:ty, $record:ty) => {
+        impl $subscription {
+            /// Waits for the next record. Returns `None` after the last.
+            ///
+            /// # Cancel safety
+            /// Cancel safe: a record is either returned or still there for the next call.
+            pub async fn next(&mut self) -> Option<$record> {
+                poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+            }
+        }
+
+        impl Stream for $subscription {
+            type Item = $record;
+
+            fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<$record>> {
+                // A long replay is always ready. tokio's budget makes it pending now and then, or a
+                // loop over it would keep its thread from all other tasks.
+                let budget = ready!(coop::poll_proceed(cx));
+                let next = ready!(self.poll_record(cx));
+                budget.made_progress();
+                self.has_ended = next.is_none();
+                Poll::Ready(next)
+            }
+        }
+
+        impl FusedStream for $subscription {
+            fn is_terminated(&self) -> bool {
+                self.has_ended
+            }
+        }
+    };
+}
+pub(crate) use record_stream;
+
 /// The records of one execution, or of all: see [`subscribe`](crate::ExecutionEngine::subscribe)
 /// and [`subscribe_all`](crate::ExecutionEngine::subscribe_all).
 ///
@@ -71,14 +107,6 @@ impl Subscription {
         Self { source, lines: None, has_ended: false }
     }
 
-    /// Waits for the next record. Returns `None` after the last.
-    ///
-    /// # Cancel safety
-    /// Cancel safe: a record is either returned or still there for the next call.
-    pub async fn next(&mut self) -> Option<EventRecord> {
-        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
-    }
-
     fn poll_record(&mut self, cx: &mut Context<'_>) -> Poll<Option<EventRecord>> {
         loop {
             if let Some((execution_id, lines)) = &mut self.lines
@@ -113,14 +141,6 @@ impl Subscription {
 impl ChunkSubscription {
     pub(crate) fn to(journal: Arc<Journal>, after: u64) -> Self {
         Self { reader: JournalReader::new(journal, View::Chunks, after), has_ended: false }
-    }
-
-    /// Waits for the next record. Returns `None` after the last.
-    ///
-    /// # Cancel safety
-    /// Cancel safe: a record is either returned or still there for the next call.
-    pub async fn next(&mut self) -> Option<ChunkRecord> {
-        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 
     fn poll_record(&mut self, cx: &mut Context<'_>) -> Poll<Option<ChunkRecord>> {
@@ -172,43 +192,8 @@ impl Drop for JournalReader {
     }
 }
 
-impl Stream for Subscription {
-    type Item = EventRecord;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<EventRecord>> {
-        // A long replay is always ready. tokio's budget makes it pending now and then, or a loop
-        // over it would keep its thread from all other tasks.
-        let budget = ready!(coop::poll_proceed(cx));
-        let next = ready!(self.poll_record(cx));
-        budget.made_progress();
-        self.has_ended = next.is_none();
-        Poll::Ready(next)
-    }
-}
-
-impl FusedStream for Subscription {
-    fn is_terminated(&self) -> bool {
-        self.has_ended
-    }
-}
-
-impl Stream for ChunkSubscription {
-    type Item = ChunkRecord;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<ChunkRecord>> {
-        let budget = ready!(coop::poll_proceed(cx));
-        let next = ready!(self.poll_record(cx));
-        budget.made_progress();
-        self.has_ended = next.is_none();
-        Poll::Ready(next)
-    }
-}
-
-impl FusedStream for ChunkSubscription {
-    fn is_terminated(&self) -> bool {
-        self.has_ended
-    }
-}
+record_stream!(Subscription, EventRecord);
+record_stream!(ChunkSubscription, ChunkRecord);
 
 impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -13,11 +13,11 @@ use uuid::Uuid;
 use super::EventHandler;
 use super::handler_pool::{HandlerPool, RegisteredHandler};
 use super::handler_queue::HandlerQueue;
-use crate::output::{Journal, JournalLimits, JournalOwner, KeepPolicy, View};
+use crate::output::{EventPayload, Journal, JournalLimits, JournalOwner, KeepPolicy, View};
 use crate::types::{ExecutionEvent, OutputStream};
 
 /// Longer than anything takes on a machine that is very busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 /// Passes events on, after calling a function with them.
 struct Forwards<F>(Mutex<Sender<ExecutionEvent>>, F);
@@ -53,7 +53,7 @@ impl Scene {
     }
 
     fn next(&self) -> ExecutionEvent {
-        self.received.recv_timeout(PATIENCE).expect("it takes too long")
+        self.received.recv_timeout(TIME_LIMIT).expect("it takes too long")
     }
 }
 
@@ -62,6 +62,10 @@ fn journal() -> Arc<Journal> {
     let limits =
         JournalLimits { limit: 1 << 20, keep: KeepPolicy::First, window: 0, max_line_bytes: 1000 };
     Arc::new(Journal::new(owner, "test".into(), limits))
+}
+
+fn started(journal: &Journal) {
+    journal.event(Utc::now(), EventPayload::Started { pid: 1 });
 }
 
 fn line(journal: &Journal) {
@@ -86,7 +90,7 @@ fn an_execution_that_waits_for_a_thread_is_not_stuck() {
         }
     });
     let busy = journal();
-    busy.started(1);
+    started(&busy);
     scene.queue(&busy).wake();
 
     let journals: Vec<_> = (0..OTHERS).map(|_| journal()).collect();
@@ -118,7 +122,7 @@ fn a_handler_that_never_finishes_one_execution_gets_events_of_others() {
     let (journal, id) = (Arc::clone(&endless), endless.id());
     let continues = Arc::new(AtomicBool::new(true));
     let more = Arc::clone(&continues);
-    let scene = Scene::new(PATIENCE, move |event| {
+    let scene = Scene::new(TIME_LIMIT, move |event| {
         if event.execution_id() == id && more.load(Ordering::Acquire) {
             line(&journal);
         }
@@ -131,7 +135,7 @@ fn a_handler_that_never_finishes_one_execution_gets_events_of_others() {
     scene.queue(&other).wake();
     let begun = Instant::now();
     while !scene.next().is_terminal() {
-        assert!(begun.elapsed() < PATIENCE, "it never has its turn");
+        assert!(begun.elapsed() < TIME_LIMIT, "it never has its turn");
     }
     continues.store(false, Ordering::Release);
     end(&endless);
@@ -174,7 +178,7 @@ fn a_cut_off_is_logged_without_the_lock_of_the_queue() {
     let scene = Scene::new(Duration::ZERO, move |_| gate.lock().unwrap().recv().unwrap());
     let journal = journal();
     let queue = scene.queue(&journal);
-    journal.started(1);
+    started(&journal);
     queue.wake();
     let (sender, asked) = channel();
     let (sender, logged) = (Mutex::new(sender), Arc::clone(&queue));
@@ -182,7 +186,7 @@ fn a_cut_off_is_logged_without_the_lock_of_the_queue() {
         let (queue, sender) = (Arc::clone(&logged), sender.lock().unwrap().clone());
         let asks = std::thread::spawn(move || sender.send(queue.missed()).unwrap());
         let begun = Instant::now();
-        while !asks.is_finished() && begun.elapsed() < PATIENCE {
+        while !asks.is_finished() && begun.elapsed() < TIME_LIMIT {
             std::thread::yield_now();
         }
         assert!(asks.is_finished(), "the lock is held");
@@ -191,7 +195,7 @@ fn a_cut_off_is_logged_without_the_lock_of_the_queue() {
     let begun = Instant::now();
     tracing::subscriber::with_default(on_log, || {
         while !queue.cut_off_if_stuck() {
-            assert!(begun.elapsed() < PATIENCE, "it never runs");
+            assert!(begun.elapsed() < TIME_LIMIT, "it never runs");
         }
     });
     assert_eq!(asked.try_recv(), Ok(1), "the line is counted before the log says so");

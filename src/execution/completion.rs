@@ -10,7 +10,7 @@ use super::classify::usage;
 use super::context::PhaseContext;
 use super::state::StateInput;
 use crate::admission::Admitted;
-use crate::output::ExecutionLogs;
+use crate::output::{EventPayload, ExecutionLogs};
 use crate::store::{Outcome, Record};
 use crate::types::{ContainmentReceipt, Ending};
 
@@ -72,15 +72,15 @@ impl CompletionGuard {
     /// event finds result, status and permit.
     fn complete_once(&mut self, outcome: AttemptOutcome) {
         self.is_completed = true;
-        let status_before = self.active.status();
+        let from = self.active.status();
         // Only if this guard was dropped early: otherwise the ending has been decided.
         let reason = "internal error: the supervisor task ended unexpectedly".to_string();
         self.decide(Ending::EngineFailed { reason });
         let Some(ending) = self.active.decision() else { return };
         let outcome = self.seal(ending, outcome);
         let info = self.active.info();
-        let (at, status) = (outcome.completed_at(info), outcome.ending.status());
-        let (terminal, receipt) = (outcome.terminal_event(info), outcome.containment.clone());
+        let (at, to) = (outcome.completed_at(info), outcome.ending.status());
+        let last = Box::new((outcome.terminal_event(info), outcome.containment.clone()));
 
         let record = Arc::new(Record::new(info.clone(), outcome));
         let now = Instant::now();
@@ -90,8 +90,8 @@ impl CompletionGuard {
         // Not before the record is there: a caller that sees a terminal status may ask for the
         // result.
         let _closed = self.active.apply(StateInput::Closed);
-        self.publisher.status(at, status_before, status);
-        self.publisher.last(at, terminal, receipt);
+        self.publisher.event(at, EventPayload::Status { from, to });
+        self.publisher.event(at, EventPayload::Last(last));
         self.engine.ended.notify_one();
         // Last, because it may remove files.
         self.engine.forget(&evicted.executions);

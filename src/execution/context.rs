@@ -12,10 +12,10 @@ use super::active::ActiveExecution;
 use super::state::StateInput;
 use crate::error::ExecutionError;
 use crate::events::{Broadcaster, Publisher};
-use crate::output::{ExecutionLogs, LogHeader, LogTargets, OverflowDir};
+use crate::output::{EventPayload, ExecutionLogs, LogTargets, OverflowDir};
 use crate::runtime::EngineRuntime;
 use crate::store::{Record, Registry, RetentionPolicy};
-use crate::types::{Attempt, ContainmentReceipt, Ending, ExecutionEvent};
+use crate::types::{Attempt, ContainmentReceipt, Ending};
 
 /// Most executions that write a log at a time although they ended in the queue.
 pub(crate) const MAX_LATE_LOGS: usize = 64;
@@ -64,12 +64,7 @@ impl ExecutionContext {
             dir.map(|dir| dir.lock().unwrap_or_else(PoisonError::into_inner))
         };
         let mut logs = ExecutionLogs::open(targets, info.id, lock_removal)?;
-        logs.header(&LogHeader {
-            id: info.id,
-            command: &info.command,
-            working_dir,
-            started_at: info.started_at(active.waited()),
-        });
+        logs.header(info.id, &info.command, working_dir, info.started_at(active.waited()));
         Ok(logs)
     }
 
@@ -125,15 +120,11 @@ impl PhaseContext {
         if self.active.apply(StateInput::Started).is_err() {
             return;
         }
-        self.publisher.started(pid);
+        self.publisher.event(Utc::now(), EventPayload::Started { pid });
         let to = self.active.status();
         if from != to {
-            self.publisher.status(Utc::now(), from, to);
+            self.publisher.event(Utc::now(), EventPayload::Status { from, to });
         }
-    }
-
-    pub(super) fn publish_event(&self, event: ExecutionEvent) {
-        self.publisher.event(Utc::now(), event);
     }
 
     /// Decides the ending unless it is decided. The first cause wins, so coming second is no

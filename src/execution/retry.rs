@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use chrono::Utc;
+
 use super::classify::usage;
 use super::completion::AttemptOutcome;
 use super::context::PhaseContext;
@@ -40,7 +42,8 @@ pub(super) async fn backoff(
     logs.note(&format!("attempt {attempt} of {attempts}: {ending}; the next one in {delay:?}"));
     note_attempt(cx, ending.clone(), outcome);
     let execution_id = cx.active.info().id;
-    cx.publish_event(ExecutionEvent::Retrying { execution_id, attempt, ending, delay });
+    let event = ExecutionEvent::Retrying { execution_id, attempt, ending, delay };
+    cx.publisher.event(Utc::now(), event);
     tokio::select! {
         biased;
         () = cx.active.ending_decided() => {}

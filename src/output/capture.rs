@@ -28,7 +28,7 @@ pub(crate) enum KeepPolicy {
 /// Collects what is kept of a stream during one attempt.
 #[derive(Debug)]
 pub(super) struct Capture {
-    buffer: CaptureBuffer,
+    pub(super) buffer: Buffer,
     /// How much of the buffer is kept: it ends with a whole character.
     kept: usize,
     /// Most bytes in the buffer.
@@ -41,10 +41,12 @@ pub(super) struct Capture {
     overflow: Option<Arc<OverflowFile>>,
 }
 
-#[derive(Debug)]
-enum CaptureBuffer {
+/// Output in memory.
+#[derive(Debug, Clone)]
+pub(super) enum Buffer {
+    /// More output may join it.
     Growing(Vec<u8>),
-    Sealed(Bytes),
+    Complete(Bytes),
 }
 
 /// The last bytes of a stream, never more than a limit.
@@ -77,7 +79,7 @@ impl Capture {
     /// Creates a capture that is complete already.
     pub(super) fn of(captured: &CapturedOutput) -> Self {
         let length = captured.bytes.len();
-        let buffer = CaptureBuffer::Sealed(captured.bytes.clone());
+        let buffer = Buffer::Complete(captured.bytes.clone());
         Self {
             buffer,
             kept: length,
@@ -93,7 +95,7 @@ impl Capture {
 
     fn empty(limit: usize, last: Option<usize>, base: u64) -> Self {
         let tail = last.map(|limit| Box::new(Tail { bytes: VecDeque::new(), limit, lent: 0 }));
-        let buffer = CaptureBuffer::Growing(Vec::new());
+        let buffer = Buffer::Growing(Vec::new());
         Self { buffer, kept: 0, limit, base, seen: 0, tail, overflow: None }
     }
 
@@ -107,14 +109,6 @@ impl Capture {
         self.base + self.kept as u64
     }
 
-    /// Returns a part of the buffer, which is shared where it grows no more.
-    pub(super) fn part(&self, from: usize, to: usize) -> Bytes {
-        match &self.buffer {
-            CaptureBuffer::Growing(bytes) => Bytes::copy_from_slice(&bytes[from..to]),
-            CaptureBuffer::Sealed(bytes) => bytes.slice(from..to),
-        }
-    }
-
     /// Keeps what fits of a chunk.
     pub(super) fn take(&mut self, chunk: &[u8]) -> CaptureSplit {
         // The first byte beyond the limit closes the buffer, also if characters are taken back
@@ -122,7 +116,7 @@ impl Capture {
         let is_open = self.seen <= self.limit as u64;
         self.seen += chunk.len() as u64;
         let (mut stored, mut taken_back) = (0, Vec::new());
-        if let (true, CaptureBuffer::Growing(bytes)) = (is_open, &mut self.buffer) {
+        if let (true, Buffer::Growing(bytes)) = (is_open, &mut self.buffer) {
             stored = chunk.len().min(self.limit - bytes.len());
             bytes.extend_from_slice(&chunk[..stored]);
             self.kept = bytes.len();
@@ -147,10 +141,10 @@ impl Capture {
 
     /// Ends keeping, and returns what is kept.
     pub(super) fn seal(&mut self) -> CapturedOutput {
-        if let CaptureBuffer::Growing(bytes) = &mut self.buffer {
+        if let Buffer::Growing(bytes) = &mut self.buffer {
             let mut bytes = std::mem::take(bytes);
             bytes.shrink_to_fit();
-            self.buffer = CaptureBuffer::Sealed(Bytes::from(bytes));
+            self.buffer = Buffer::Complete(Bytes::from(bytes));
         }
         let rest = match (self.overflow.take(), self.tail.take()) {
             (Some(file), _) => Remainder::File(file),
@@ -161,7 +155,22 @@ impl Capture {
             }
             _ => Remainder::Dropped,
         };
-        CapturedOutput { bytes: self.part(0, self.kept), base: self.base, seen: self.seen, rest }
+        CapturedOutput {
+            bytes: self.buffer.part(0, self.kept),
+            base: self.base,
+            seen: self.seen,
+            rest,
+        }
+    }
+}
+
+impl Buffer {
+    /// Returns a part of it, which is shared where the buffer grows no more.
+    pub(super) fn part(&self, from: usize, to: usize) -> Bytes {
+        match self {
+            Self::Growing(bytes) => Bytes::copy_from_slice(&bytes[from..to]),
+            Self::Complete(bytes) => bytes.slice(from..to),
+        }
     }
 }
 

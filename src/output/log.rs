@@ -53,14 +53,6 @@ pub(crate) struct LogTargets {
     pub(crate) max_line_bytes: usize,
 }
 
-/// First lines of the readable log. Environment variables are no part of it: they may be secrets.
-pub(crate) struct LogHeader<'a> {
-    pub(crate) id: Uuid,
-    pub(crate) command: &'a str,
-    pub(crate) working_dir: Option<&'a Path>,
-    pub(crate) started_at: DateTime<Utc>,
-}
-
 impl ExecutionLogs {
     /// Opens the logs, and creates missing directories. The guard that `lock` returns is held
     /// while the readable log is opened, because its name may belong to an execution that is being
@@ -105,17 +97,25 @@ impl ExecutionLogs {
         std::fs::read(path)
     }
 
-    pub(crate) fn header(&mut self, header: &LogHeader<'_>) {
+    /// Adds the first lines of the readable log. Environment variables are no part of them: they may
+    /// be secrets.
+    pub(crate) fn header(
+        &mut self,
+        id: Uuid,
+        command: &str,
+        working_dir: Option<&Path>,
+        started_at: DateTime<Utc>,
+    ) {
         self.readable_text(|text| {
             // Without one of its own, the child inherits the directory of the host.
-            let directory = match header.working_dir {
+            let directory = match working_dir {
                 Some(dir) => dir.to_path_buf(),
                 None => std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
             };
-            writeln!(text, "# execution {}", header.id)?;
-            writeln!(text, "# command   {}", header.command.replace('\n', "\n#           "))?;
+            writeln!(text, "# execution {id}")?;
+            writeln!(text, "# command   {}", command.replace('\n', "\n#           "))?;
             writeln!(text, "# directory {}", directory.display())?;
-            writeln!(text, "# started   {}", timestamp(header.started_at))
+            writeln!(text, "# started   {}", timestamp(started_at))
         });
     }
 

@@ -20,10 +20,10 @@ mod text;
 
 pub(crate) use capture::{CapturedOutput, KeepPolicy};
 pub(crate) use journal::{
-    Journal, JournalCursor, JournalItem, JournalLimits, JournalLines, JournalOwner, SealedJournal,
-    View,
+    EventPayload, Journal, JournalCursor, JournalItem, JournalLimits, JournalLines, JournalOwner,
+    SealedJournal, View,
 };
-pub(crate) use log::{ExecutionLogs, LogHeader, LogTargets};
+pub(crate) use log::{ExecutionLogs, LogTargets};
 pub(crate) use overflow::OverflowDir;
 pub(crate) use reader::{ExcessPolicy, OutputFailure, OutputReader, OutputSettings, ReadStep};
 pub(crate) use text::text;

@@ -221,7 +221,8 @@ impl OutputReader {
         // A program that writes without end must not keep its thread to itself.
         let turn = ready!(coop::poll_proceed(cx));
         for index in self.order() {
-            if let Poll::Ready(read) = self.streams[index].poll_read(cx, buffer) {
+            let Some(pipe) = &mut self.streams[index].pipe else { continue };
+            if let Poll::Ready(read) = pipe.poll_read(cx, buffer) {
                 turn.made_progress();
                 return Poll::Ready(self.accept(index, read, buffer));
             }
@@ -229,7 +230,7 @@ impl OutputReader {
         Poll::Pending
     }
 
-    /// Hands on the result of a read. All output passes here, once.
+    /// Hands on the result of a read; 0 bytes are the end. All output passes here, once.
     fn accept(&mut self, index: usize, read: io::Result<usize>, buffer: &mut Vec<u8>) -> ReadStep {
         let reader = &mut self.streams[index];
         let journal = &self.settings.journal;
@@ -284,14 +285,6 @@ impl OutputReader {
 }
 
 impl StreamReader {
-    /// Reads a chunk into `buffer`, which is empty; 0 bytes are the end.
-    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut Vec<u8>) -> Poll<io::Result<usize>> {
-        match &mut self.pipe {
-            Some(pipe) => pipe.poll_read(cx, buffer),
-            None => Poll::Pending,
-        }
-    }
-
     fn close(&mut self) {
         self.pipe = None;
         self.silent_since = None;

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_util::stream::{FusedStream, SelectAll, Stream, StreamExt as _};
+use tokio::task::coop;
 
-use crate::events::{JournalLookup, Subscription};
+use crate::events::{JournalLookup, Subscription, record_stream};
 use crate::output::View;
 use crate::types::{EventRecord, ExecutionEvent};
 
@@ -35,14 +36,6 @@ impl PlanSubscription {
     pub(crate) fn new(own: Subscription, journals: Arc<dyn JournalLookup>, view: View) -> Self {
         let (steps, known) = (SelectAll::new(), HashSet::new());
         Self { own, steps, known, journals, view, last: None, has_ended: false }
-    }
-
-    /// Waits for the next record. Returns `None` after the last.
-    ///
-    /// # Cancel safety
-    /// Cancel safe: a record is either returned or still there for the next call.
-    pub async fn next(&mut self) -> Option<EventRecord> {
-        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 
     fn poll_record(&mut self, cx: &mut Context<'_>) -> Poll<Option<EventRecord>> {
@@ -77,21 +70,7 @@ impl PlanSubscription {
     }
 }
 
-impl Stream for PlanSubscription {
-    type Item = EventRecord;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<EventRecord>> {
-        let next = ready!(self.poll_record(cx));
-        self.has_ended = next.is_none();
-        Poll::Ready(next)
-    }
-}
-
-impl FusedStream for PlanSubscription {
-    fn is_terminated(&self) -> bool {
-        self.has_ended
-    }
-}
+record_stream!(PlanSubscription, EventRecord);
 
 impl fmt::Debug for PlanSubscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::info::ExecutionInfo;
 use super::outcome::Outcome;
-use crate::output::{CapturedOutput, Journal, SealedJournal};
+use crate::output::{CapturedOutput, EventPayload, Journal, SealedJournal};
 use crate::types::{
     ContainmentReceipt, Ending, ExecutionResult, ExecutionStatus, ExecutionSummary, OutputStream,
     Survivor,
@@ -83,9 +83,11 @@ impl Record {
     pub(crate) fn journal(&self) -> Arc<Journal> {
         let Self { info, outcome } = self;
         let journal = Journal::revive(info.owner(), Arc::clone(&info.command), &outcome.published);
-        let (at, from) = (outcome.completed_at(info), outcome.published.status_before_the_end());
-        journal.status(at, from, outcome.ending.status());
-        journal.last(at, outcome.terminal_event(info), outcome.containment.clone());
+        let (from, to) = (outcome.published.status_before_the_end(), outcome.ending.status());
+        let last = Box::new((outcome.terminal_event(info), outcome.containment.clone()));
+        let at = outcome.completed_at(info);
+        journal.event(at, EventPayload::Status { from, to });
+        journal.event(at, EventPayload::Last(last));
         Arc::new(journal)
     }
 }

@@ -155,10 +155,9 @@ impl JournalCursor {
         }
     }
 
-    /// Makes the writer wait for it, by this pin of the journal.
-    pub(crate) fn pinned(mut self, pin: usize) -> Self {
-        self.pin = Some(pin);
-        self
+    /// Makes the writer wait for it, by this pin of the journal if there is one.
+    pub(crate) fn pinned(self, pin: Option<usize>) -> Self {
+        Self { pin, ..self }
     }
 
     /// Starts in the middle of a line of this length; `held` is the line so far.

@@ -1,9 +1,9 @@
 //! What a journal consists of: entries in the order of publication, each with the exact position
 //! where it starts.
 
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
+use crate::output::capture::Buffer;
 use crate::types::{ContainmentReceipt, ExecutionEvent, ExecutionStatus, OutputStream};
 
 /// A place between two bytes or entries: an exact count of everything before it.
@@ -41,7 +41,7 @@ pub(super) enum EntryKind {
 
 /// An event. The two that every journal has are small; all others are on the heap.
 #[derive(Debug, Clone)]
-pub(super) enum EventPayload {
+pub(crate) enum EventPayload {
     Started {
         pid: u32,
     },
@@ -54,12 +54,21 @@ pub(super) enum EventPayload {
     Last(Box<(ExecutionEvent, ContainmentReceipt)>),
 }
 
-/// The bytes of evictable output.
-#[derive(Debug, Clone)]
-pub(super) enum Buffer {
-    /// A small one, which later output may join.
-    Growing(Vec<u8>),
-    Complete(Bytes),
+impl From<ExecutionEvent> for EventPayload {
+    fn from(event: ExecutionEvent) -> Self {
+        Self::Event(Box::new(event))
+    }
+}
+
+impl EventPayload {
+    /// Returns `true` if nothing follows it.
+    pub(super) fn is_terminal(&self) -> bool {
+        match self {
+            Self::Started { .. } | Self::Status { .. } => false,
+            Self::Event(event) => event.is_terminal(),
+            Self::Last(_) => true,
+        }
+    }
 }
 
 impl JournalPosition {
@@ -105,16 +114,6 @@ impl JournalEntry {
 
     pub(super) fn timestamp(&self) -> DateTime<Utc> {
         DateTime::from_timestamp_micros(self.at).unwrap_or_default()
-    }
-}
-
-impl Buffer {
-    /// Returns a part of it, which is shared where the buffer grows no more.
-    pub(super) fn part(&self, from: usize, to: usize) -> Bytes {
-        match self {
-            Self::Growing(bytes) => Bytes::copy_from_slice(&bytes[from..to]),
-            Self::Complete(bytes) => bytes.slice(from..to),
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::cursor::{JournalCursor, Output, View};
+use super::cursor::{JournalCursor, JournalItem, Output, View};
 use super::entry::{EntryKind, EventPayload, to_index};
 use super::state::{JournalState, LONGEST_PORTION};
 use crate::types::OutputStream;
@@ -18,11 +18,7 @@ pub(super) enum Lookup {
         end: u64,
         at: DateTime<Utc>,
     },
-    Gap {
-        end: u64,
-        at: DateTime<Utc>,
-        bytes: u64,
-    },
+    Missed(JournalItem),
     Event {
         end: u64,
         at: DateTime<Utc>,
@@ -55,7 +51,8 @@ impl JournalState {
                 EntryKind::Gap => {
                     let bytes = cursor.pass_gap(next, self.unfinished(index + 1));
                     if bytes > 0 {
-                        return Some(Lookup::Gap { end: next.sequence(), at, bytes });
+                        let sequence = next.sequence();
+                        return Some(Lookup::Missed(JournalItem::Missed { sequence, at, bytes }));
                     }
                 }
                 EntryKind::Partial(stream) => {
@@ -120,7 +117,7 @@ impl JournalState {
             EntryKind::Kept(stream) => {
                 let capture = &self.streams[stream.index()].capture;
                 let start = entry.start.bytes[stream.index()] - capture.base();
-                (*stream, capture.part(to_index(start + from), to_index(start + to)))
+                (*stream, capture.buffer.part(to_index(start + from), to_index(start + to)))
             }
             EntryKind::Evictable(stream, buffer) => {
                 (*stream, buffer.part(to_index(from), to_index(to)))

@@ -51,7 +51,8 @@ use super::lines::PartialFlush;
 use super::overflow::OverflowFile;
 use crate::types::{ContainmentReceipt, ExecutionEvent, ExecutionStatus, OutputStream};
 pub(crate) use cursor::{JournalCursor, JournalItem, JournalLines, View};
-use entry::{EntryKind, EventPayload, JournalEntry, JournalPosition};
+pub(crate) use entry::EventPayload;
+use entry::{EntryKind, JournalEntry, JournalPosition};
 use lookup::Lookup;
 use state::JournalState;
 
@@ -168,32 +169,12 @@ impl Journal {
         self.write(|state| state.closed = true);
     }
 
-    pub(crate) fn started(&self, pid: u32) {
-        self.write(|state| state.push_event(Utc::now(), EventPayload::Started { pid }));
-    }
-
-    pub(crate) fn status(&self, at: DateTime<Utc>, from: ExecutionStatus, to: ExecutionStatus) {
-        self.write(|state| state.push_event(at, EventPayload::Status { from, to }));
-    }
-
     /// Publishes an event, and closes the journal behind a terminal one.
-    pub(crate) fn event(&self, at: DateTime<Utc>, event: ExecutionEvent) {
+    pub(crate) fn event(&self, at: DateTime<Utc>, event: impl Into<EventPayload>) {
+        let event = event.into();
         self.write(|state| {
             state.closed |= event.is_terminal();
-            state.push_event(at, EventPayload::Event(Box::new(event)));
-        });
-    }
-
-    /// Publishes the terminal event with the receipt, and closes the journal.
-    pub(crate) fn last(
-        &self,
-        at: DateTime<Utc>,
-        event: ExecutionEvent,
-        receipt: ContainmentReceipt,
-    ) {
-        self.write(|state| {
-            state.closed = true;
-            state.push_event(at, EventPayload::Last(Box::new((event, receipt))));
+            state.push_event(at, event);
         });
     }
 
@@ -307,9 +288,7 @@ impl Journal {
         match found {
             Lookup::Output(output) => cursor.read(output),
             Lookup::Partial { stream, length, end, at } => cursor.flush(stream, length, end, at),
-            Lookup::Gap { end, at, bytes } => {
-                Some(JournalItem::Missed { sequence: end, at, bytes })
-            }
+            Lookup::Missed(item) => Some(item),
             Lookup::Event { end, at, payload } => {
                 let (event, receipt) = self.event_of(payload);
                 Some(JournalItem::Event { sequence: end, at, event, receipt })

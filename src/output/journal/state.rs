@@ -6,11 +6,9 @@ use std::task::Waker;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
-use super::entry::{
-    Buffer, EntryKind, EventPayload, JournalEntry, JournalPosition, to_index, to_length,
-};
+use super::entry::{EntryKind, EventPayload, JournalEntry, JournalPosition, to_index, to_length};
 use super::{Appended, SealedJournal};
-use crate::output::capture::{Capture, CaptureSplit};
+use crate::output::capture::{Buffer, Capture, CaptureSplit};
 use crate::output::lines::{LineSplitter, PartialFlush};
 use crate::types::OutputStream;
 
@@ -145,7 +143,7 @@ impl JournalState {
             let capture = &old[stream.index()];
             let [start, end] = [index, index + 1]
                 .map(|index| to_index(self.position(index).bytes[stream.index()] - capture.base()));
-            let buffer = Box::new(Buffer::Complete(capture.part(start, end)));
+            let buffer = Box::new(Buffer::Complete(capture.buffer.part(start, end)));
             self.evictable_bytes += end - start;
             self.entries[index].kind = EntryKind::Evictable(stream, buffer);
         }

@@ -50,6 +50,10 @@ fn journal(holding: JournalLimits) -> Journal {
     Journal::new(JournalOwner::default(), "test".into(), holding)
 }
 
+fn started(journal: &Journal) {
+    journal.event(Utc::now(), EventPayload::Started { pid: 1 });
+}
+
 fn act(journal: &Journal, act: &Act) {
     match act {
         Act::Append(stream, bytes) => {
@@ -58,7 +62,7 @@ fn act(journal: &Journal, act: &Act) {
         Act::Cut(stream) => {
             journal.flush_partial(*stream, PartialFlush::WholeCharacters);
         }
-        Act::Event => journal.started(1),
+        Act::Event => started(journal),
         Act::StartOver => {
             cut_both(journal);
             journal.start_over();
@@ -308,7 +312,7 @@ proptest! {
         for lens in [View::Lines, View::Chunks] {
             let journal = &journal(holding);
             // Events stay, so they leave room for a few others.
-            (0..state::MAX_ENTRIES - 8).for_each(|_| journal.started(1));
+            (0..state::MAX_ENTRIES - 8).for_each(|_| started(journal));
             accounts_for_everything(journal, lens, &acts, &reads)?;
         }
     }
@@ -326,7 +330,7 @@ proptest! {
         let later: u64 = lines.iter().filter(|told| told.sequence() > after).map(Told::bytes).sum();
 
         let journal = journal(limits);
-        (0..state::MAX_ENTRIES - 8).for_each(|_| journal.started(1));
+        (0..state::MAX_ENTRIES - 8).for_each(|_| started(&journal));
         let begin = journal.end();
         acts.iter().for_each(|one| act(&journal, one));
         cut_both(&journal);
@@ -385,7 +389,7 @@ proptest! {
     #[test]
     fn nothing_is_let_go_that_a_pinned_reader_needs(acts in acts(), holding in any_holding()) {
         let journal = journal(holding);
-        let mut pinned = journal.reader(View::Lines, 0).pinned(journal.pin());
+        let mut pinned = journal.reader(View::Lines, 0).pinned(Some(journal.pin()));
         acts.iter().for_each(|one| act(&journal, one));
         prop_assert_eq!(journal.behind(0), journal.end());
         let told = rest(&journal, &mut pinned);
@@ -464,7 +468,7 @@ fn resuming_in_a_gap_with_flushed_pieces_takes_the_flushes_to_come_first() {
 #[test]
 fn what_was_told_unfinished_while_a_reader_slept_is_missed_and_no_part_of_what_follows() {
     let journal = journal(ROOMY);
-    (0..state::MAX_ENTRIES - 3).for_each(|_| journal.started(1));
+    (0..state::MAX_ENTRIES - 3).for_each(|_| started(&journal));
     let begin = journal.end();
     let mut cursor = journal.reader(View::Lines, begin);
     journal.append(OutputStream::Stdout, &mut b"a".to_vec());
