@@ -56,7 +56,7 @@ impl ExecutionEngine {
             return;
         }
         match self.core.shared.runtime.start() {
-            Ok(()) => self.core.cleanup.start(&self.core),
+            Ok(_) => self.core.cleanup.start(&self.core),
             Err(error) => tracing::error!(%error, "the cleanup task could not be started"),
         }
     }

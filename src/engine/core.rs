@@ -158,7 +158,7 @@ impl EngineCore {
     pub(super) fn publisher(&self, journal: Arc<Journal>) -> Result<Publisher> {
         let handlers = self.handlers.read().unwrap_or_else(PoisonError::into_inner).clone();
         if !handlers.is_empty() {
-            self.handler_pool.ready().map_err(no_threads)?;
+            self.handler_pool.start().map_err(no_threads)?;
         }
         let broadcaster = Arc::clone(&self.shared.broadcaster);
         Ok(handlers.publisher(journal, self.view(), &self.handler_pool, broadcaster))

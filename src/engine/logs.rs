@@ -23,8 +23,7 @@ impl ExecutionEngine {
     pub async fn read_logs(&self, id: Uuid) -> Result<String> {
         let path = self.get_log_path(id).await?.ok_or(ExecutionError::NoLog(id))?;
         let file = path.clone();
-        let read = self.core.shared.runtime.blocking(move || ExecutionLogs::read(&file)).await;
-        match read.and_then(|read| read) {
+        match self.core.shared.runtime.blocking(move || ExecutionLogs::read(&file)).await {
             Ok(bytes) => Ok(text(&bytes)),
             Err(error) => Err(ExecutionError::Log { path, source: error.into() }),
         }
@@ -70,7 +69,7 @@ impl ExecutionEngine {
             Some(file) => file.take(&target),
             None => Ok(None),
         };
-        match self.core.shared.runtime.blocking(take).await.and_then(|taken| taken) {
+        match self.core.shared.runtime.blocking(take).await {
             Ok(Some(bytes)) => Ok(bytes),
             Ok(None) => Err(ExecutionError::NoOverflow { id, stream }),
             Err(error) => Err(ExecutionError::Overflow { path, source: error.into() }),

@@ -1,19 +1,19 @@
 //! Threads for event handlers. A handler is code of the user: it may block, panic or never return,
 //! so it runs on threads of its own with a tokio context, never on those of executions.
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use std::{io, mem, thread};
 
 use execution_engine_process::CoarseInstant;
-use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::runtime::{Builder, Handle};
 
 use super::handler::{EventHandler, NoopEventHandler};
 use super::handler_queue::HandlerQueue;
 use crate::output::JournalOwner;
+use crate::runtime::{LazyRuntime, is_worker};
 
 /// Stuck calls of one handler at which it gets no more executions. Each holds a thread that nothing
 /// can free, so this bounds what a handler that blocks for ever costs.
@@ -24,7 +24,7 @@ const MAX_THREADS: usize = 512;
 
 /// Handler threads of an engine: the blocking pool of a runtime, started with the first handler.
 pub(crate) struct HandlerPool {
-    runtime: OnceLock<Runtime>,
+    runtime: LazyRuntime,
     threads: usize,
     /// Queues that wait for a thread.
     waiters: AtomicUsize,
@@ -48,7 +48,7 @@ impl HandlerPool {
 
     pub(super) fn with_threads(threads: usize, stall_limit: Duration) -> Self {
         Self {
-            runtime: OnceLock::new(),
+            runtime: LazyRuntime::default(),
             threads,
             waiters: AtomicUsize::new(0),
             last_call: CoarseInstant::now(),
@@ -57,20 +57,11 @@ impl HandlerPool {
     }
 
     /// Starts the runtime unless it runs.
-    pub(crate) fn ready(&self) -> io::Result<()> {
-        if self.runtime.get().is_none() {
-            let runtime = Builder::new_multi_thread()
-                .worker_threads(1)
-                .max_blocking_threads(self.threads)
-                .thread_name("execution-handler")
-                .thread_keep_alive(Duration::from_secs(1))
-                .enable_all()
-                .build()?;
-            if let Err(second) = self.runtime.set(runtime) {
-                second.shutdown_background();
-            }
-        }
-        Ok(())
+    pub(crate) fn start(&self) -> io::Result<()> {
+        let configure = |builder: &mut Builder| {
+            builder.worker_threads(1).max_blocking_threads(self.threads);
+        };
+        self.runtime.start("execution-handler", configure).map(drop)
     }
 
     /// Runs `work` on a thread that may block, as soon as one is free.
@@ -103,31 +94,12 @@ impl HandlerPool {
     }
 }
 
-impl Drop for HandlerPool {
-    fn drop(&mut self) {
-        // Dropping a runtime inside async code panics, and waits for a stuck handler for ever.
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
-thread_local! {
-    static USER_CODE_FORBIDDEN: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Forbids this thread to run code of the user, for as long as it lives.
-pub(crate) fn forbid_user_code() {
-    USER_CODE_FORBIDDEN.set(true);
-}
-
 /// The last reference to a handler is often that of an execution that has just ended. Dropping the
 /// handler is code of the user: it may block, panic, or end a runtime, which panics inside async
 /// code. So threads of executions leave it to a thread of its own.
 impl Drop for RegisteredHandler {
     fn drop(&mut self) {
-        // A thread that is ending has lost its thread-locals; no execution runs there any more.
-        if !USER_CODE_FORBIDDEN.try_with(Cell::get).unwrap_or(false) {
+        if !is_worker() {
             return;
         }
         let handler = mem::replace(&mut self.handler, Arc::new(NoopEventHandler));

@@ -16,7 +16,7 @@ mod tests;
 pub(crate) use all_executions::JournalLookup;
 pub(crate) use broadcast::Broadcaster;
 pub use handler::{EventHandler, LoggingEventHandler, MultiEventHandler, NoopEventHandler};
-pub(crate) use handler_pool::{HandlerPool, forbid_user_code};
+pub(crate) use handler_pool::HandlerPool;
 pub(crate) use publisher::{HandlerSet, Publisher};
 pub(crate) use subscription::record_stream;
 pub use subscription::{ChunkSubscription, Subscription};

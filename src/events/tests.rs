@@ -41,7 +41,7 @@ impl Scene {
     fn new(stall_limit: Duration, also: impl Fn(&ExecutionEvent) + Send + Sync + 'static) -> Self {
         let (sender, received) = channel();
         let pool = Arc::new(HandlerPool::with_threads(1, stall_limit));
-        pool.ready().unwrap();
+        pool.start().unwrap();
         let handler =
             Arc::new(RegisteredHandler::new(Arc::new(Forwards(Mutex::new(sender), also))));
         Self { pool, handler, received }

@@ -1,15 +1,15 @@
 //! Picture of a plan as text for [Mermaid](https://mermaid.js.org). Draws plans that validation
 //! refuses as well, because a picture may show what is wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::dependencies::{self, Edge};
+use super::dependencies::{RawDependency, raw_dependencies};
 use super::validate::label;
 use crate::types::{
     Ending, ExecutionPlan, ExecutionResult, ExecutionStatus, InputTarget, PlanExecutionResult,
-    PlanOptions,
+    PlanOptions, StepRef,
 };
 
 /// Characters of a command that are shown.
@@ -95,11 +95,22 @@ fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
     let _ok = writeln!(text, "    {line}");
 }
 
-/// Returns the arrows in order, each with a label that names the inputs along it.
+/// Returns the arrows between steps that exist, in order, each with a label that names the inputs
+/// along it.
 fn edges(plan: &ExecutionPlan, options: &PlanOptions) -> BTreeMap<(usize, usize), Option<String>> {
+    let names = options.steps.iter().enumerate();
+    let names: HashMap<&str, usize> =
+        names.filter_map(|(index, step)| Some((step.name.as_deref()?, index))).collect();
     let mut all = BTreeMap::<_, Option<String>>::new();
-    for Edge { from, to, input } in dependencies::edges(plan, options) {
-        let edge = all.entry((from, to)).or_default();
+    for RawDependency { step, on, input } in raw_dependencies(plan, options) {
+        let from = match &*on {
+            StepRef::Index(index) => Some(*index),
+            StepRef::Name(name) => names.get(&**name).copied(),
+        };
+        let Some(from) = from.filter(|from| step.max(*from) < plan.commands.len()) else {
+            continue;
+        };
+        let edge = all.entry((from, step)).or_default();
         let name = match input {
             None => continue,
             Some(InputTarget::Stdin) => "stdin",

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::backend::PlanBackend;
-use super::dependencies::{RawDependency, StepKey, raw_dependencies};
+use super::dependencies::{RawDependency, raw_dependencies};
 use super::graph::{Fault, Graph};
 use super::inputs::ResolvedInput;
 use super::schedule::{ConcurrencyLimits, StepSlot};
@@ -12,7 +12,7 @@ use crate::error::PlanError;
 use crate::prepare::env_name;
 use crate::types::{
     ExecutionPlan, ExecutionRequest, ExecutionStrategy, FailurePolicy, InputTarget, PlanOptions,
-    PlanSpec, PlanStep, StepOptions,
+    PlanSpec, PlanStep, StepOptions, StepRef,
 };
 
 /// What an executor needs of a plan that has passed every check.
@@ -170,7 +170,7 @@ impl<'a> PlanValidator<'a> {
         for (index, step) in self.steps().filter(|(_, step)| !step.inputs.is_empty()) {
             let mut inputs: Vec<ResolvedInput> = Vec::with_capacity(step.inputs.len());
             for input in &step.inputs {
-                let from = self.find(index, (&input.from).into())?;
+                let from = self.find(index, &input.from)?;
                 let bad = |reason: String| PlanError::InvalidInput {
                     step: self.label(index),
                     from: self.label(from),
@@ -190,18 +190,18 @@ impl<'a> PlanValidator<'a> {
     }
 
     /// Returns the index of the step that the dependency or input of step `of` names.
-    fn find(&self, of: usize, on: StepKey<'_>) -> Result<usize, PlanError> {
+    fn find(&self, of: usize, on: &StepRef) -> Result<usize, PlanError> {
         let commands = self.plan.commands.len();
         let found = match on {
-            StepKey::Index(index) => Some(index).filter(|&index| index < commands),
-            StepKey::Name(name) => self.names.get(name).copied(),
+            StepRef::Index(index) => Some(*index).filter(|&index| index < commands),
+            StepRef::Name(name) => self.names.get(&**name).copied(),
         };
         found.ok_or_else(|| {
             let (named, hint) = match on {
-                StepKey::Index(index) => {
+                StepRef::Index(index) => {
                     (index.to_string(), format!("there are {commands}, counted from 0"))
                 }
-                StepKey::Name(name) => (format!("{name:?}"), self.all_names()),
+                StepRef::Name(name) => (format!("{name:?}"), self.all_names()),
             };
             PlanError::UnknownStep { step: self.label(of), named, hint }
         })
@@ -228,7 +228,7 @@ impl<'a> PlanValidator<'a> {
             return Err(PlanError::NoSuchCommand { index, commands });
         }
         for RawDependency { step, on, .. } in raw_dependencies(self.plan, self.options) {
-            all[step].push(self.find(step, on)?);
+            all[step].push(self.find(step, &on)?);
         }
         Ok(all)
     }
