@@ -79,8 +79,10 @@ impl LazyRuntime {
         configure(&mut builder);
         let mut new = Some(builder.build()?);
         let runtime = self.0.get_or_init(|| new.take().expect("it is called once"));
-        // Another thread was faster.
-        new.map(Runtime::shutdown_background);
+        if let Some(second) = new {
+            // Another thread was faster.
+            second.shutdown_background();
+        }
         Ok(runtime)
     }
 

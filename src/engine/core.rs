@@ -9,16 +9,14 @@ use chrono::Utc;
 
 use super::cleanup;
 use crate::admission::{AdmissionRequest, Admitted, Permit, QueuePolicy, Ticket};
-use crate::config::{ExecutionConfig, LogRetention, OversizedOutputStrategy};
+use crate::config::{ExecutionConfig, LogRetention};
 use crate::error::{ExecutionError, Result};
 use crate::events::{HandlerPool, HandlerSet, Publisher};
 use crate::execution::{
     self, ActiveExecution, AttemptSpec, CompletionGuard, ExecutionContext, ExecutionParams,
     PhaseContext, QueuedExecution, RetryContext, StopSequence, stdin_pair,
 };
-use crate::output::{
-    ExcessPolicy, Journal, JournalLimits, KeepPolicy, LogTargets, OutputSettings, View,
-};
+use crate::output::{Journal, JournalLimits, LogTargets, OutputSettings, View};
 use crate::prepare::{self, PreparedRequest, RequestRules};
 use crate::store::{ExecutionInfo, Origin, RequestNotes};
 use crate::types::{ExecutionOptions, ExecutionRequest};
@@ -101,8 +99,13 @@ impl EngineCore {
         let publisher = self.publisher(Arc::clone(&journal))?;
         let (stdin, feed) = stdin_pair(&prepared.stdin);
         let params = self.params(prepared.timeout, options);
-        let partial_after = options.partial_lines_after_ms.map(Duration::from_millis);
-        let output = self.output_settings(Arc::clone(&journal), partial_after);
+        let output = OutputSettings {
+            journal: Arc::clone(&journal),
+            limit: self.config.max_output_size_bytes,
+            oversized: self.config.oversized_output_strategy,
+            overflow_dir: Arc::clone(&self.shared.overflow_dir),
+            partial_after: options.partial_lines_after_ms.map(Duration::from_millis),
+        };
         let PreparedRequest { launch, stdin: source, .. } = prepared;
         let spec = AttemptSpec { launch, stdin: source, feed, output, params };
         let retry = options.retry.clone().map(|policy| {
@@ -172,10 +175,7 @@ impl EngineCore {
     pub(super) fn journal_limits(&self) -> JournalLimits {
         JournalLimits {
             limit: self.config.max_output_size_bytes,
-            keep: match self.config.oversized_output_strategy {
-                OversizedOutputStrategy::KeepHeadAndTail => KeepPolicy::FirstAndLast,
-                _ => KeepPolicy::First,
-            },
+            oversized: self.config.oversized_output_strategy,
             window: self.settings.replay_window,
             max_line_bytes: self.settings.max_line_bytes,
         }
@@ -197,25 +197,6 @@ impl EngineCore {
             max_pause,
             leftovers: options.leftovers,
             limits: (!options.limits.is_empty()).then(|| Box::new(options.limits)),
-        }
-    }
-
-    fn output_settings(
-        &self,
-        journal: Arc<Journal>,
-        partial_after: Option<Duration>,
-    ) -> OutputSettings {
-        OutputSettings {
-            journal,
-            limit: self.config.max_output_size_bytes,
-            excess: match self.config.oversized_output_strategy {
-                OversizedOutputStrategy::TruncateWithWarning
-                | OversizedOutputStrategy::KeepHeadAndTail => ExcessPolicy::Drop,
-                OversizedOutputStrategy::FailExecution => ExcessPolicy::Stop,
-                OversizedOutputStrategy::StreamToFile => ExcessPolicy::Spill,
-            },
-            overflow_dir: Arc::clone(&self.shared.overflow_dir),
-            partial_after,
         }
     }
 }

@@ -13,7 +13,8 @@ use uuid::Uuid;
 use super::EventHandler;
 use super::handler_pool::{HandlerPool, RegisteredHandler};
 use super::handler_queue::HandlerQueue;
-use crate::output::{EventPayload, Journal, JournalLimits, JournalOwner, KeepPolicy, View};
+use crate::config::OversizedOutputStrategy;
+use crate::output::{EventPayload, Journal, JournalLimits, JournalOwner, View};
 use crate::types::{ExecutionEvent, OutputStream};
 
 /// Longer than anything takes on a machine that is very busy.
@@ -59,8 +60,12 @@ impl Scene {
 
 fn journal() -> Arc<Journal> {
     let owner = JournalOwner { id: Uuid::new_v4(), ..JournalOwner::default() };
-    let limits =
-        JournalLimits { limit: 1 << 20, keep: KeepPolicy::First, window: 0, max_line_bytes: 1000 };
+    let limits = JournalLimits {
+        limit: 1 << 20,
+        oversized: OversizedOutputStrategy::TruncateWithWarning,
+        window: 0,
+        max_line_bytes: 1000,
+    };
     Arc::new(Journal::new(owner, "test".into(), limits))
 }
 

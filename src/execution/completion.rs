@@ -59,12 +59,6 @@ impl CompletionGuard {
         self.complete_once(outcome);
     }
 
-    /// Completes an execution that has no process. Its ending must be decided.
-    pub(super) fn complete_without_program(self) {
-        let nothing = AttemptOutcome::without_program(self.nothing_to_stop());
-        self.complete(nothing);
-    }
-
     /// Stores the record, returns the permit, wakes the waiters and publishes the terminal event.
     ///
     /// Each step is one that the next one's observer relies on: an execution that gets the permit

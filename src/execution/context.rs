@@ -45,8 +45,8 @@ pub(crate) struct PhaseContext {
     pub(super) active: Arc<ActiveExecution>,
     pub(super) engine: Arc<ExecutionContext>,
     pub(super) publisher: Publisher,
-    /// Start of the current attempt; None between attempts.
-    pub(super) attempt_start: Option<Instant>,
+    /// Start of the current attempt, or of the last one.
+    pub(super) attempt_start: Instant,
     pub(super) earlier_attempts: Vec<Attempt>,
 }
 
@@ -98,19 +98,15 @@ impl PhaseContext {
         engine: Arc<ExecutionContext>,
         publisher: Publisher,
     ) -> Self {
-        Self { active, engine, publisher, attempt_start: None, earlier_attempts: Vec::new() }
+        let attempt_start = active.run_start();
+        Self { active, engine, publisher, attempt_start, earlier_attempts: Vec::new() }
     }
 
     /// Starts the clock of an attempt. That of the first attempt has run since the permit was
     /// granted, so that its timeout includes opening the logs.
     pub(super) fn begin_attempt(&mut self) {
         let is_first = self.earlier_attempts.is_empty();
-        self.attempt_start = Some(if is_first { self.active.run_start() } else { Instant::now() });
-    }
-
-    /// Returns the start of the current attempt.
-    pub(super) fn attempt_start(&self) -> Instant {
-        self.attempt_start.unwrap_or_else(|| self.active.run_start())
+        self.attempt_start = if is_first { self.active.run_start() } else { Instant::now() };
     }
 
     /// Publishes that the program runs. An execution that was stopped before keeps its ending; the

@@ -9,7 +9,7 @@ use super::completion::FILE_LIMIT;
 use super::context::PhaseContext;
 use super::launch::RunningProgram;
 use super::run::boxed;
-use crate::output::{ExecutionLogs, OutputFailure, OutputReader, ReadStep};
+use crate::output::{ExecutionLogs, OutputReader, ReadStep};
 use crate::types::Ending;
 
 /// Bytes that the pipes of a program may hold at its end, if it has made them as large as a user
@@ -78,7 +78,7 @@ async fn drain_pipes(
     cx: &PhaseContext,
     reader: &mut OutputReader,
     first: Option<ReadStep>,
-) -> Option<OutputFailure> {
+) -> Option<Ending> {
     let start = cx.publisher.journal().end();
     let mut next = first;
     while let Some(step) = next {
@@ -101,18 +101,14 @@ pub(super) async fn complete_output(
     cx: &PhaseContext,
     reader: &mut OutputReader,
 ) -> Option<String> {
-    if reader.has_files() && !boxed(files_completed(reader)).await {
+    // What goes wrong here the reader counts as a loss.
+    if reader.has_files() && boxed(timeout(FILE_LIMIT, reader.complete_files())).await.is_err() {
         return Some("the disk did not answer in time".to_string());
     }
     match cx.active.decision() {
         Some(Ending::OutputLost { .. }) => None,
         _ => reader.loss(),
     }
-}
-
-async fn files_completed(reader: &mut OutputReader) -> bool {
-    // What goes wrong here the reader counts as a loss.
-    timeout(FILE_LIMIT, reader.complete_files()).await.is_ok()
 }
 
 /// Closes the pipes and publishes what is left of the last line. Returns the logs for their last
@@ -133,11 +129,7 @@ fn accept(cx: &PhaseContext, step: ReadStep) {
 }
 
 /// Stops the execution for its output. This wakes the supervision, which waits beside the reading.
-fn stop_for(cx: &PhaseContext, failure: OutputFailure) {
-    let ending = match failure {
-        OutputFailure::Limit { stream, limit } => Ending::OutputLimit { stream, limit },
-        OutputFailure::Lost { stream, reason } => Ending::OutputLost { stream, reason },
-    };
+fn stop_for(cx: &PhaseContext, ending: Ending) {
     // Coming second is no failure.
     let _first = cx.active.decide(ending);
 }

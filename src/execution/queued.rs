@@ -37,7 +37,8 @@ impl QueuedExecution {
                 // Another attempt would run without the log that was asked for.
                 guard.active.forbid_retry();
                 guard.decide(Ending::SpawnFailed { reason: error.to_string(), os_error: None });
-                guard.complete_without_program();
+                let outcome = AttemptOutcome::without_program(guard.nothing_to_stop());
+                guard.complete(outcome);
             }
         }
     }

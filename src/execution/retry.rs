@@ -68,8 +68,7 @@ pub(super) fn launch_again(
 
 /// Keeps what the result says of an attempt that is over.
 fn note_attempt(cx: &mut PhaseContext, ending: Ending, outcome: AttemptOutcome) {
-    let start = cx.attempt_start();
-    cx.attempt_start = None;
+    let start = cx.attempt_start;
     cx.earlier_attempts.push(Attempt {
         number: cx.active.attempt(),
         ending,

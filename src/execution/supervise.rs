@@ -38,7 +38,7 @@ async fn wait_for_exit(
     child: &mut Child,
     &ExecutionParams { timeout, max_pause, .. }: &ExecutionParams,
 ) -> Option<Exit> {
-    let mut deadline = PausableDeadline::new(cx.attempt_start(), timeout, max_pause);
+    let mut deadline = PausableDeadline::new(cx.attempt_start, timeout, max_pause);
     // The wake-up of what came while the start was retried is used up, so it is not waited for.
     cx.active.wake();
     loop {

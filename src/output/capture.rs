@@ -10,20 +10,11 @@ use bytes::Bytes;
 use super::lines::complete_characters;
 use super::overflow::OverflowFile;
 use super::text::text;
+use crate::config::OversizedOutputStrategy;
 use crate::types::StreamStats;
 
 #[cfg(test)]
 mod tests;
-
-/// The part of a stream that is kept when it is longer than the limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum KeepPolicy {
-    /// The first bytes.
-    #[default]
-    First,
-    /// The first half of the limit and the last.
-    FirstAndLast,
-}
 
 /// Collects what is kept of a stream during one attempt.
 #[derive(Debug)]
@@ -68,11 +59,9 @@ pub(super) struct CaptureSplit {
 }
 
 impl Capture {
-    pub(super) fn new(limit: usize, keep: KeepPolicy) -> Self {
-        let last = match keep {
-            KeepPolicy::First => None,
-            KeepPolicy::FirstAndLast => Some(limit / 2),
-        };
+    pub(super) fn new(limit: usize, oversized: OversizedOutputStrategy) -> Self {
+        let keeps_tail = oversized == OversizedOutputStrategy::KeepHeadAndTail;
+        let last = keeps_tail.then_some(limit / 2);
         Self::empty(limit - last.unwrap_or(0), last, 0)
     }
 

@@ -18,12 +18,12 @@ mod overflow;
 mod reader;
 mod text;
 
-pub(crate) use capture::{CapturedOutput, KeepPolicy};
+pub(crate) use capture::CapturedOutput;
 pub(crate) use journal::{
     EventPayload, Journal, JournalCursor, JournalItem, JournalLimits, JournalLines, JournalOwner,
     SealedJournal, View,
 };
 pub(crate) use log::{ExecutionLogs, LogTargets};
 pub(crate) use overflow::OverflowDir;
-pub(crate) use reader::{ExcessPolicy, OutputFailure, OutputReader, OutputSettings, ReadStep};
+pub(crate) use reader::{OutputReader, OutputSettings, ReadStep};
 pub(crate) use text::text;

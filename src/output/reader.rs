@@ -17,24 +17,14 @@ use super::journal::{Appended, Journal};
 use super::lines::PartialFlush;
 use super::log::ExecutionLogs;
 use super::overflow::{OverflowDir, OverflowFile};
+use crate::config::OversizedOutputStrategy;
 use crate::time;
-use crate::types::OutputStream;
+use crate::types::{Ending, OutputStream};
 
 thread_local! {
     // One buffer serves all executions of a worker thread: what is read is handed on before
     // anything is awaited, and an execution without output holds no buffer.
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// What happens to output beyond the limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ExcessPolicy {
-    /// It is dropped.
-    Drop,
-    /// It ends the execution.
-    Stop,
-    /// It is written to an overflow file.
-    Spill,
 }
 
 /// Where the output of an execution goes.
@@ -43,19 +33,10 @@ pub(crate) struct OutputSettings {
     pub(crate) journal: Arc<Journal>,
     /// Bytes kept per stream.
     pub(crate) limit: usize,
-    pub(crate) excess: ExcessPolicy,
+    pub(crate) oversized: OversizedOutputStrategy,
     pub(crate) overflow_dir: Arc<OverflowDir>,
     /// Silence after which an unfinished line is published; None waits for its end.
     pub(crate) partial_after: Option<Duration>,
-}
-
-/// Reason to stop the execution.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum OutputFailure {
-    /// The stream is longer than allowed.
-    Limit { stream: OutputStream, limit: usize },
-    /// Output could not be read, or not be written to its overflow file.
-    Lost { stream: OutputStream, reason: String },
 }
 
 /// Result of one step.
@@ -63,7 +44,8 @@ pub(crate) enum OutputFailure {
 pub(crate) struct ReadStep {
     /// The journal has new lines.
     pub(crate) has_lines: bool,
-    pub(crate) stop: Option<OutputFailure>,
+    /// The ending of an execution that is to be stopped for its output.
+    pub(crate) stop: Option<Ending>,
 }
 
 /// Reader of both streams of one execution.
@@ -162,7 +144,7 @@ impl OutputReader {
     ///
     /// # Cancel safety
     /// Nothing is lost or written twice.
-    pub(crate) async fn write_pending(&mut self) -> Option<OutputFailure> {
+    pub(crate) async fn write_pending(&mut self) -> Option<Ending> {
         self.logs.write_pending().await;
         for reader in &mut self.streams {
             if let Some((writer, _)) = reader.overflow.as_deref_mut()
@@ -183,7 +165,7 @@ impl OutputReader {
     ///
     /// # Cancel safety
     /// Nothing is lost or written twice.
-    pub(crate) async fn complete_files(&mut self) -> Option<OutputFailure> {
+    pub(crate) async fn complete_files(&mut self) -> Option<Ending> {
         let mut stop = None;
         for reader in &mut self.streams {
             if let Some((writer, _)) = reader.overflow.as_deref_mut()
@@ -290,14 +272,17 @@ impl StreamReader {
         self.silent_since = None;
     }
 
-    fn exceed(&mut self, excess: &[Bytes; 2], settings: &OutputSettings) -> Option<OutputFailure> {
-        match settings.excess {
-            ExcessPolicy::Drop => None,
-            ExcessPolicy::Stop => {
-                Some(OutputFailure::Limit { stream: self.stream, limit: settings.limit })
+    fn exceed(&mut self, excess: &[Bytes; 2], settings: &OutputSettings) -> Option<Ending> {
+        match settings.oversized {
+            OversizedOutputStrategy::TruncateWithWarning
+            | OversizedOutputStrategy::KeepHeadAndTail => None,
+            OversizedOutputStrategy::FailExecution => {
+                Some(Ending::OutputLimit { stream: self.stream, limit: settings.limit })
             }
-            ExcessPolicy::Spill if self.loss.is_some() => None,
-            ExcessPolicy::Spill => self.spill(excess, settings).err().map(|error| self.lost(error)),
+            OversizedOutputStrategy::StreamToFile if self.loss.is_some() => None,
+            OversizedOutputStrategy::StreamToFile => {
+                self.spill(excess, settings).err().map(|error| self.lost(error))
+            }
         }
     }
 
@@ -319,17 +304,17 @@ impl StreamReader {
     }
 
     /// Notes that writing to the overflow file has failed.
-    fn write_failed(&mut self, error: io::Error) -> OutputFailure {
+    fn write_failed(&mut self, error: io::Error) -> Ending {
         if let Some((_, file)) = self.overflow.as_deref() {
             file.write_failed();
         }
         self.lost(error)
     }
 
-    fn lost(&mut self, error: io::Error) -> OutputFailure {
+    fn lost(&mut self, error: io::Error) -> Ending {
         let reason = error.to_string();
         self.loss.get_or_insert(error);
-        OutputFailure::Lost { stream: self.stream, reason }
+        Ending::OutputLost { stream: self.stream, reason }
     }
 }
 

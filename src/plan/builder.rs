@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::validate::resolve_dependencies;
 use crate::error::{PlanError, Result};
+use crate::setters::setters;
 use crate::types::{
     ExecutionMetadata, ExecutionOptions, ExecutionPlan, ExecutionRequest, ExecutionStrategy,
     FailurePolicy, PlanOptions, PlanSpec, StepInput, StepOptions, StepRef,
@@ -94,16 +95,21 @@ impl PlanBuilder {
         self.last("options", |last| last.options = Some(options))
     }
 
-    /// Sets what happens after a failure. Default: [`FailurePolicy::FinishIndependent`].
-    pub fn failure_policy(mut self, policy: FailurePolicy) -> Self {
-        self.options.failure_policy = Some(policy);
-        self
-    }
-
-    /// Limits how many steps run or wait for the engine at a time.
-    pub fn max_concurrency(mut self, limit: usize) -> Self {
-        self.options.max_concurrency = Some(limit);
-        self
+    setters! {
+        /// Sets what happens after a failure. Default: [`FailurePolicy::FinishIndependent`].
+        failure_policy(policy: FailurePolicy) => options.failure_policy = Some(policy);
+        /// Limits how many steps run or wait for the engine at a time.
+        max_concurrency(limit: usize) => options.max_concurrency = Some(limit);
+        /// Sets the working directory of all steps.
+        working_dir(dir: impl Into<PathBuf>) => options.working_dir = Some(dir.into());
+        /// Sets the options of steps that have none of their own.
+        defaults(options: ExecutionOptions) => options.defaults = options;
+        /// Sets the id of the plan. Default: a random one.
+        id(id: Uuid) => id = Some(id);
+        /// Sets a description of the plan, for people.
+        description(text: impl Into<String>) => description = Some(text.into());
+        /// Sets metadata of the plan, which the engine stores and returns.
+        metadata(metadata: ExecutionMetadata) => metadata = metadata;
     }
 
     /// Limits how long the whole plan may take.
@@ -115,36 +121,6 @@ impl PlanBuilder {
     /// Sets an environment variable of all steps.
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.options = self.options.env(name, value);
-        self
-    }
-
-    /// Sets the working directory of all steps.
-    pub fn working_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.options.working_dir = Some(dir.into());
-        self
-    }
-
-    /// Sets the options of steps that have none of their own.
-    pub fn defaults(mut self, options: ExecutionOptions) -> Self {
-        self.options.defaults = options;
-        self
-    }
-
-    /// Sets the id of the plan. Default: a random one.
-    pub fn id(mut self, id: Uuid) -> Self {
-        self.id = Some(id);
-        self
-    }
-
-    /// Sets a description of the plan, for people.
-    pub fn description(mut self, text: impl Into<String>) -> Self {
-        self.description = Some(text.into());
-        self
-    }
-
-    /// Sets metadata of the plan, which the engine stores and returns.
-    pub fn metadata(mut self, metadata: ExecutionMetadata) -> Self {
-        self.metadata = metadata;
         self
     }
 

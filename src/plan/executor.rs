@@ -108,7 +108,7 @@ impl PlanExecutor {
     /// tasks of their own.
     async fn run_steps(self: Arc<Self>, mut step: usize) {
         loop {
-            let guard = StepGuard { plan: &self, step, is_finished: false };
+            let mut guard = StepGuard { plan: &self, step, is_finished: false };
             let (record, command) = self.run_step(step).await;
             guard.finish(record, command);
             let Some(next) = self.next_ready_step() else { return };
@@ -165,7 +165,7 @@ impl PlanExecutor {
     /// held. The publisher's is, but no task ever waits for it: the one that has it publishes also
     /// what others leave meanwhile.
     fn publish(&self) {
-        while self.lock().has_events() {
+        while !self.lock().events.is_empty() {
             let publisher = match self.publisher.try_lock() {
                 Ok(publisher) => publisher,
                 Err(TryLockError::Poisoned(publisher)) => publisher.into_inner(),
@@ -178,7 +178,7 @@ impl PlanExecutor {
     }
 
     fn next_event(&self) -> Option<(DateTime<Utc>, ExecutionEvent)> {
-        self.lock().next_event()
+        self.lock().events.pop_front()
     }
 
     /// Completes the plan if all of its steps are over. In this order: ended in the registry,
@@ -194,7 +194,6 @@ impl PlanExecutor {
         // First: a plan whose ending can be seen can be removed.
         self.backend.plan_ended(&self.active);
         self.active.close(ending, steps.collect());
-        self.active.wake();
         let plan_id = self.active.info().id;
         let PlanSummary { status, duration, .. } = self.active.summary();
         self.lock().report(ExecutionEvent::PlanEnded { plan_id, status, duration });
@@ -215,11 +214,7 @@ impl PlanExecutor {
 }
 
 impl StepGuard<'_> {
-    fn finish(mut self, record: StepRecord, command: String) {
-        self.finish_once(record, command);
-    }
-
-    fn finish_once(&mut self, record: StepRecord, command: String) {
+    fn finish(&mut self, record: StepRecord, command: String) {
         self.is_finished = true;
         self.plan.lock().finish_step(self.plan, self.step, record, command);
         self.plan.publish();
@@ -235,7 +230,7 @@ impl Drop for StepGuard<'_> {
         let reason = "internal error: the task of a step ended unexpectedly".to_string();
         self.plan.active.decide(PlanEnding::EngineFailed { reason });
         self.plan.lock().stop(self.plan, &Ending::EngineClosed);
-        self.finish_once(self.plan.active.lost(self.plan.ids[self.step]), String::new());
+        self.finish(self.plan.active.lost(self.plan.ids[self.step]), String::new());
     }
 }
 
@@ -246,9 +241,10 @@ mod tests {
 
     use super::*;
     use crate::admission::GroupId;
+    use crate::config::OversizedOutputStrategy;
     use crate::error::ValidationError;
     use crate::events::{Broadcaster, HandlerPool, HandlerSet};
-    use crate::output::{Journal, JournalLimits, JournalOwner, KeepPolicy, View};
+    use crate::output::{Journal, JournalLimits, JournalOwner, View};
     use crate::plan::validate;
     use crate::store::PlanInfo;
     use crate::types::{ExecutionMetadata, ExecutionOptions, ExecutionPlan};
@@ -306,8 +302,12 @@ mod tests {
             begun: std::time::Instant::now(),
             level: Level::ProcessGroup,
         };
-        let limits =
-            JournalLimits { limit: 1, keep: KeepPolicy::First, window: 0, max_line_bytes: 100 };
+        let limits = JournalLimits {
+            limit: 1,
+            oversized: OversizedOutputStrategy::TruncateWithWarning,
+            window: 0,
+            max_line_bytes: 100,
+        };
         let journal = Arc::new(Journal::new(JournalOwner::default(), "".into(), limits));
         let pool = Arc::new(HandlerPool::new(Duration::from_secs(1)));
         let publisher = HandlerSet::default().publisher(

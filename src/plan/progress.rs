@@ -32,7 +32,7 @@ pub(super) struct PlanProgress {
     stop: Option<Ending>,
     first_failure: Option<usize>,
     /// Events that have not been published, in order.
-    events: VecDeque<(DateTime<Utc>, ExecutionEvent)>,
+    pub(super) events: VecDeque<(DateTime<Utc>, ExecutionEvent)>,
 }
 
 impl PlanProgress {
@@ -207,14 +207,6 @@ impl PlanProgress {
     /// Leaves an event to be published.
     pub(super) fn report(&mut self, event: ExecutionEvent) {
         self.events.push_back((Utc::now(), event));
-    }
-
-    pub(super) fn has_events(&self) -> bool {
-        !self.events.is_empty()
-    }
-
-    pub(super) fn next_event(&mut self) -> Option<(DateTime<Utc>, ExecutionEvent)> {
-        self.events.pop_front()
     }
 }
 

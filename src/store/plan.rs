@@ -1,14 +1,13 @@
 //! One plan as all its observers share it, before and after its end. It is here and not beside the
 //! executor because the registry holds it.
 
-use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use execution_engine_process::Level;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, SetOnce};
 use uuid::Uuid;
 
 use super::record::Record;
@@ -40,10 +39,8 @@ pub(crate) struct ActivePlan {
     steps_over: AtomicUsize,
     /// Notified when a caller has cancelled it.
     cancelled: Notify,
-    record: OnceLock<PlanRecord>,
+    record: SetOnce<PlanRecord>,
     journal: Arc<Journal>,
-    /// Notified when the record is there.
-    ended: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -77,9 +74,8 @@ impl ActivePlan {
             state: Mutex::default(),
             steps_over: AtomicUsize::new(0),
             cancelled: Notify::new(),
-            record: OnceLock::new(),
+            record: SetOnce::new(),
             journal,
-            ended: Notify::new(),
         }
     }
 
@@ -116,12 +112,7 @@ impl ActivePlan {
 
     /// Waits until the result is there. Cancel safe.
     pub(crate) async fn ended(&self) {
-        let mut ended = pin!(self.ended.notified());
-        // Enabled before the record is looked at, so that a wake-up in between is not lost.
-        ended.as_mut().enable();
-        if self.record.get().is_none() {
-            ended.await;
-        }
+        self.record.wait().await;
     }
 
     /// Cancels the plan: its executor starts nothing more and stops what runs. Returns the status
@@ -175,8 +166,8 @@ impl ActivePlan {
         self.steps_over.store(over, Ordering::Relaxed);
     }
 
-    /// Stores the record with this ending, unless another one has been decided. From now on the
-    /// plan cannot be cancelled.
+    /// Stores the record with this ending, unless another one has been decided, and wakes all
+    /// waiters. From now on the plan cannot be cancelled.
     pub(crate) fn close(&self, ending: PlanEnding, steps: Box<[StepRecord]>) {
         let ending = {
             let mut state = self.lock();
@@ -185,11 +176,6 @@ impl ActivePlan {
         };
         let duration = self.info.begun.elapsed();
         let _once = self.record.set(PlanRecord { ending, duration, steps });
-    }
-
-    /// Wakes all waiters. The record must be there.
-    pub(crate) fn wake(&self) {
-        self.ended.notify_waiters();
     }
 
     fn lock(&self) -> MutexGuard<'_, ActivePlanState> {

@@ -10,8 +10,9 @@ use uuid::Uuid;
 
 use super::*;
 use crate::admission::{AdmissionRequest, Admitted, ConcurrencyLimiter, GroupId, QueuePolicy};
+use crate::config::OversizedOutputStrategy;
 use crate::error::{ExecutionError, Result};
-use crate::output::{Journal, JournalLimits, JournalOwner, KeepPolicy};
+use crate::output::{Journal, JournalLimits, JournalOwner};
 use crate::types::{Admission, ExecutionMetadata};
 
 type TestRegistry = Registry<()>;
@@ -36,8 +37,12 @@ fn plan(id: Uuid, total: usize) -> Arc<ActivePlan> {
         begun: Instant::now(),
         level: Level::ProcessGroup,
     };
-    let limits =
-        JournalLimits { limit: 1, keep: KeepPolicy::First, window: 0, max_line_bytes: 100 };
+    let limits = JournalLimits {
+        limit: 1,
+        oversized: OversizedOutputStrategy::TruncateWithWarning,
+        window: 0,
+        max_line_bytes: 100,
+    };
     let owner = JournalOwner { id, ..JournalOwner::default() };
     Arc::new(ActivePlan::new(info, Arc::new(Journal::new(owner, "".into(), limits))))
 }

@@ -46,9 +46,10 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::capture::{Capture, CapturedOutput, KeepPolicy};
+use super::capture::{Capture, CapturedOutput};
 use super::lines::PartialFlush;
 use super::overflow::OverflowFile;
+use crate::config::OversizedOutputStrategy;
 use crate::types::{ContainmentReceipt, ExecutionEvent, ExecutionStatus, OutputStream};
 pub(crate) use cursor::{JournalCursor, JournalItem, JournalLines, View};
 pub(crate) use entry::EventPayload;
@@ -61,7 +62,7 @@ use state::JournalState;
 pub(crate) struct JournalLimits {
     /// Bytes kept per stream.
     pub(crate) limit: usize,
-    pub(crate) keep: KeepPolicy,
+    pub(crate) oversized: OversizedOutputStrategy,
     /// Bytes of output held beyond what is kept.
     pub(crate) window: usize,
     /// Longest line that is published in one piece, in bytes.
@@ -119,8 +120,8 @@ impl SealedJournal {
 
 impl Journal {
     pub(crate) fn new(owner: JournalOwner, command: Arc<str>, limits: JournalLimits) -> Self {
-        let JournalLimits { limit, keep, window, max_line_bytes } = limits;
-        let captures = [Capture::new(limit, keep), Capture::new(limit, keep)];
+        let JournalLimits { limit, oversized, window, max_line_bytes } = limits;
+        let captures = [Capture::new(limit, oversized), Capture::new(limit, oversized)];
         let state = JournalState::new(captures, window, max_line_bytes);
         Self { owner, command, max_line_bytes, state: Mutex::new(state) }
     }
@@ -240,26 +241,22 @@ impl Journal {
         cx: &mut Context<'_>,
     ) -> Poll<Option<JournalItem>> {
         loop {
-            if let Some(item) = cursor.rest() {
+            if let Some(item) = self.next(cursor, u64::MAX) {
                 return Poll::Ready(Some(item));
             }
-            let found = {
-                let mut state = self.lock();
-                match state.find(cursor, u64::MAX) {
-                    Some(found) => found,
-                    None if state.closed => return Poll::Ready(None),
-                    None => {
-                        let before = state.wakers.insert(reader, cx.waker().clone());
-                        // Dropped without the lock: a foreign task may end with it, and read here.
-                        drop(state);
-                        drop(before);
-                        return Poll::Pending;
-                    }
-                }
-            };
-            if let Some(item) = self.item(cursor, found) {
-                return Poll::Ready(Some(item));
+            let mut state = self.lock();
+            if cursor.position != state.end {
+                // Published before the lock was taken again.
+                continue;
             }
+            if state.closed {
+                return Poll::Ready(None);
+            }
+            let before = state.wakers.insert(reader, cx.waker().clone());
+            // Dropped without the lock: a foreign task may end with it, and read here.
+            drop(state);
+            drop(before);
+            return Poll::Pending;
         }
     }
 

@@ -43,8 +43,12 @@ impl Told {
     }
 }
 
-const ROOMY: JournalLimits =
-    JournalLimits { limit: usize::MAX, keep: KeepPolicy::First, window: 0, max_line_bytes: 16 };
+const ROOMY: JournalLimits = JournalLimits {
+    limit: usize::MAX,
+    oversized: OversizedOutputStrategy::TruncateWithWarning,
+    window: 0,
+    max_line_bytes: 16,
+};
 
 fn journal(holding: JournalLimits) -> Journal {
     Journal::new(JournalOwner::default(), "test".into(), holding)
@@ -204,11 +208,14 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 }
 
 fn any_holding() -> impl Strategy<Value = JournalLimits> {
-    let keep = prop_oneof![Just(KeepPolicy::First), Just(KeepPolicy::FirstAndLast)];
-    (0..200_usize, 0..100_usize, keep, 4..20_usize).prop_map(
-        |(limit, window, keep, max_line_bytes)| JournalLimits {
+    let oversized = prop_oneof![
+        Just(OversizedOutputStrategy::TruncateWithWarning),
+        Just(OversizedOutputStrategy::KeepHeadAndTail)
+    ];
+    (0..200_usize, 0..100_usize, oversized, 4..20_usize).prop_map(
+        |(limit, window, oversized, max_line_bytes)| JournalLimits {
             limit,
-            keep,
+            oversized,
             window,
             max_line_bytes,
         },
