@@ -72,11 +72,11 @@ impl EngineBuilder {
         /// Replaces the configuration.
         config(config: ExecutionConfig) => config = config;
 
-        /// Sets the time between the polite signal and the final one when a process tree is
+        /// Sets the time between the stop signal and the final signal when a process tree is
         /// stopped. Default: 2 s. [`ExecutionOptions`](crate::ExecutionOptions) can override it.
         stop_grace(grace: Duration) => settings.stop.grace = grace;
 
-        /// Sets the polite signal, which a process tree gets first when it is stopped. Default:
+        /// Sets the stop signal, which a process tree gets first when it is stopped. Default:
         /// SIGTERM.
         stop_signal(signal: Signal) => settings.stop.term_signal = signal;
 
@@ -118,7 +118,7 @@ impl EngineBuilder {
         max_line_bytes(bytes: usize) => settings.max_line_bytes = bytes;
 
         /// Sets how many bytes of output beyond what is kept are held of a running execution for
-        /// [subscriptions](ExecutionEngine::subscribe) that come late or are behind. What is kept
+        /// [subscriptions](ExecutionEngine::subscribe) that start late or fall behind. What is kept
         /// is held anyway. The oldest bytes are dropped in the portions in which they were read: up
         /// to 64 KiB, or 256 KiB where an [earlier attempt](crate::ExecutionOptions::retry) had
         /// kept them. Default: 1 MiB.

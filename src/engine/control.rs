@@ -77,7 +77,7 @@ impl ExecutionEngine {
     }
 
     /// Ends the engine: refuses new executions and plans from now on, stops those that run, each
-    /// with this grace between the polite signal and the final one, and waits for their ends.
+    /// with this grace between the stop signal and the final signal, and waits for their ends.
     ///
     /// Results remain available. Calling it again waits for what is left.
     ///

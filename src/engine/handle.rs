@@ -11,7 +11,7 @@ use super::control;
 use crate::error::{ExecutionError, Result};
 use crate::events::{ChunkSubscription, Subscription};
 use crate::execution::{ActiveExecution, ControlAction, StdinUnavailable};
-use crate::output::View;
+use crate::output::{Journal, View};
 use crate::prepare;
 use crate::store::Record;
 use crate::types::{ExecutionResult, ExecutionStatus};
@@ -100,7 +100,7 @@ impl Execution {
     /// # Errors
     /// None today.
     pub async fn events(&self) -> Result<Subscription> {
-        Ok(Subscription::to(self.active.journal(), self.view, 0))
+        Ok(Subscription::to(self.journal(), self.view, 0))
     }
 
     /// Subscribes to the execution with its output as it was read, like
@@ -109,7 +109,7 @@ impl Execution {
     /// # Errors
     /// None today.
     pub async fn chunks(&self) -> Result<ChunkSubscription> {
-        Ok(ChunkSubscription::to(self.active.journal(), 0))
+        Ok(ChunkSubscription::to(self.journal(), 0))
     }
 
     /// Stops the execution, like [`ExecutionEngine::cancel`](crate::ExecutionEngine::cancel).
@@ -134,6 +134,11 @@ impl Execution {
     pub async fn signal(&self, signal: Signal) -> Result<u32> {
         prepare::signal("signal", Some(signal))?;
         control::control(&self.active, ControlAction::Signal(signal)).await
+    }
+
+    fn journal(&self) -> Arc<Journal> {
+        // After the end the replay is that of the record, as for a caller without a handle.
+        self.active.record().map_or_else(|| self.active.journal(), Record::journal)
     }
 
     /// Returns the standard input of the execution, which can be written to if its

@@ -34,12 +34,12 @@ use crate::store::ExecutionEntry;
 /// Runs commands and remembers how they ended.
 ///
 /// Clones share one engine. When the last one is dropped, what still runs is stopped: with the
-/// polite signal first, with SIGKILL after at most 400 ms. Dropping never blocks, and is allowed
+/// stop signal first, with SIGKILL after at most 400 ms. Dropping never blocks, and is allowed
 /// inside async code.
 ///
 /// Its methods may be called from any thread and any async runtime, tokio or not; executions do not
 /// run on the caller's. Methods about executions are async although few of them wait, because an
-/// engine is to stand for other machines, too. Where dropping a future matters, the method has a
+/// engine will also stand for other machines. Where dropping a future matters, the method has a
 /// section about cancel safety; elsewhere nothing is left half-done.
 ///
 /// ```

@@ -67,7 +67,9 @@ pub enum ExecutionError {
     #[error("id {0} is already in use; give each request its own id (Uuid::new_v4())")]
     DuplicateId(Uuid),
     /// No execution has this id, or retention has removed it.
-    #[error("no execution has the id {0}; it was never started here, or retention has removed it")]
+    #[error(
+        "no execution has the id {0}; it was never started here, retention has removed it, or it is the id of a plan"
+    )]
     NotFound(Uuid),
     /// The execution or the plan has ended, or its ending is decided, so there is nothing left to
     /// cancel.
@@ -117,7 +119,9 @@ pub enum ExecutionError {
         stream: OutputStream,
     },
     /// An overflow file could not be moved; it is still where it was.
-    #[error("the overflow file could not be moved to {path}: {source}")]
+    #[error(
+        "the overflow file could not be moved to {path}: {source}; choose a path that does not exist yet"
+    )]
     #[non_exhaustive]
     Overflow {
         /// Where it was to go.
@@ -171,7 +175,9 @@ pub enum ExecutionError {
     #[error("the program reached its limit of {0}; raise it in ExecutionOptions::limits")]
     ResourceLimit(ResourceLimit),
     /// No plan has this id, or retention has removed it.
-    #[error("no plan has the id {0}; it was never accepted here, or retention has removed it")]
+    #[error(
+        "no plan has the id {0}; it was never accepted here, retention has removed it, or it is the id of an execution"
+    )]
     PlanNotFound(Uuid),
     /// The command of a plan never ran.
     #[error("it never ran: {0}")]

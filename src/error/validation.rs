@@ -78,7 +78,7 @@ pub enum ValidationError {
         path: PathBuf,
     },
     /// A path could not be examined.
-    #[error("{field}: {path} cannot be used: {source}")]
+    #[error("{field}: {path} cannot be used: {source}; check the path and its permissions")]
     #[non_exhaustive]
     Inaccessible {
         /// The field that names it.

@@ -72,6 +72,7 @@ pub enum ChunkContent {
 
 // An event has a `type` of its own, so it needs a field.
 json_form! {
+    #[serde(rename = "ChunkContent")]
     ChunkContentJson for ChunkContent {
         Output {
             stream: OutputStream,

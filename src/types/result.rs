@@ -167,7 +167,7 @@ pub struct ResourceUsage {
     #[serde(rename = "system_ms", with = "millis")]
     pub system: Duration,
     /// Peak resident memory in bytes. None if it was not above the peak of the host process: Linux
-    /// does not tell the two apart then.
+    /// cannot distinguish the two then.
     pub peak_memory_bytes: Option<u64>,
     /// Number of voluntary context switches.
     pub voluntary_switches: u64,

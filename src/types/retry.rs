@@ -87,7 +87,7 @@ pub enum RetryOn {
 }
 
 json_form! {
-    #[serde(deny_unknown_fields)]
+    #[serde(deny_unknown_fields, rename = "RetryOn")]
     RetryOnJson for RetryOn {
         AnyExitCode {} = AnyExitCode {};
         ExitCode { code: i32 } = ExitCode(code);

@@ -48,7 +48,7 @@ pub enum StdinSource {
 }
 
 json_form! {
-    #[serde(deny_unknown_fields)]
+    #[serde(deny_unknown_fields, rename = "StdinSource")]
     StdinSourceJson for StdinSource {
         Null {} = Null {};
         Bytes { #[serde(with = "text_or_numbers")] data: Bytes } = Bytes { data };

@@ -8,7 +8,7 @@ fn already_ended<T>(id: Uuid, status: ExecutionStatus) -> Result<T> {
 }
 
 #[tokio::test]
-async fn a_handle_waits_for_its_execution_and_so_does_its_clone() {
+async fn handle_and_its_clone_wait_for_the_same_execution() {
     let engine = engine();
     let request = shell("echo hello; exit 3");
     let id = request.id;
@@ -25,7 +25,7 @@ async fn a_handle_waits_for_its_execution_and_so_does_its_clone() {
 }
 
 #[tokio::test]
-async fn a_refused_start_gives_no_handle_and_leaves_nothing_behind() {
+async fn refused_start_leaves_nothing_behind() {
     let engine = engine();
     let refused = engine.start(ExecutionRequest::exec("no-such-program", ["x"])).await;
     assert!(matches!(refused, Err(ExecutionError::Validation(_))), "{refused:?}");
@@ -33,7 +33,7 @@ async fn a_refused_start_gives_no_handle_and_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn dropping_a_handle_stops_nothing() {
+async fn dropped_handle_stops_nothing() {
     let engine = engine();
     let execution = engine.start(shell("sleep 0.2; echo done")).await.unwrap();
     let id = execution.id();
@@ -43,7 +43,7 @@ async fn dropping_a_handle_stops_nothing() {
 }
 
 #[tokio::test]
-async fn a_handle_does_not_keep_its_engine_alive() {
+async fn handle_does_not_keep_its_engine_alive() {
     let engine = engine();
     let execution = engine.start(shell("sleep 60")).await.unwrap();
     drop(engine);
@@ -52,7 +52,7 @@ async fn a_handle_does_not_keep_its_engine_alive() {
 }
 
 #[tokio::test]
-async fn a_handle_is_usable_when_its_execution_is_forgotten() {
+async fn handle_outlives_retention() {
     let engine = engine_with(|config| config.max_in_memory_executions = 1);
     let execution = engine.start(shell("echo first")).await.unwrap();
     soon("its end", execution.wait()).await.unwrap();
@@ -76,7 +76,7 @@ async fn lines(mut records: Subscription) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn events_and_chunks_of_a_handle_are_those_of_its_execution() {
+async fn handle_streams_events_and_chunks() {
     let engine = engine();
     let execution = engine.start(shell("echo one; echo two")).await.unwrap();
     let records = execution.events().await.unwrap();
@@ -92,7 +92,7 @@ async fn events_and_chunks_of_a_handle_are_those_of_its_execution() {
 }
 
 #[tokio::test]
-async fn a_handle_signals_and_cancels_until_there_is_an_ending() {
+async fn handle_signals_and_cancels_until_the_ending() {
     let engine = engine();
     let execution = engine.start(ExecutionRequest::exec("sleep", ["60"])).await.unwrap();
     assert_eq!(soon("the signal", execution.signal(Signal::Continue)).await, Ok(1));
@@ -107,14 +107,14 @@ async fn a_handle_signals_and_cancels_until_there_is_an_ending() {
 }
 
 #[tokio::test]
-async fn a_signal_that_does_not_exist_is_refused() {
+async fn unknown_signal_is_refused() {
     let execution = engine().start(shell("true")).await.unwrap();
     let refused = execution.signal(Signal::Other(-1)).await;
     assert!(matches!(refused, Err(ExecutionError::Validation(_))), "{refused:?}");
 }
 
 #[tokio::test]
-async fn the_input_of_a_handle_is_written_and_closed() {
+async fn handle_writes_and_closes_stdin() {
     let engine = engine();
     let options = ExecutionOptions::default().stdin(StdinSource::Piped);
     let execution = engine.start_with(shell("cat"), options).await.unwrap();
@@ -130,7 +130,7 @@ async fn the_input_of_a_handle_is_written_and_closed() {
 }
 
 #[tokio::test]
-async fn an_input_that_is_not_piped_says_so() {
+async fn write_to_unpiped_stdin_is_refused() {
     let engine = engine();
     let execution = engine.start(shell("sleep 60")).await.unwrap();
     let id = execution.id();
@@ -140,7 +140,7 @@ async fn an_input_that_is_not_piped_says_so() {
 }
 
 #[tokio::test]
-async fn run_with_takes_options() {
+async fn run_with_applies_options() {
     let options = ExecutionOptions::default().output(OutputMode::Merged);
     let engine = engine();
     let result = engine.run_with(shell("echo one; echo two >&2"), options).await.unwrap();
@@ -151,7 +151,7 @@ async fn run_with_takes_options() {
 }
 
 #[tokio::test]
-async fn a_handler_that_is_added_to_a_clone_hears_of_all() {
+async fn handler_added_to_a_clone_receives_all_executions() {
     let engine = engine();
     let recorder = Recorder::new();
     engine.clone().add_event_handler(recorder.clone());
@@ -159,4 +159,27 @@ async fn a_handler_that_is_added_to_a_clone_hears_of_all() {
     soon("its end", execution.wait()).await.unwrap();
     let events = recorder.all_of(execution.id()).await;
     assert!(events.last().is_some_and(ExecutionEvent::is_terminal), "{events:?}");
+}
+
+#[tokio::test]
+async fn handle_events_after_the_end_equal_a_subscription() {
+    let engine = ExecutionEngine::new(ExecutionConfig {
+        max_output_size_bytes: 20,
+        ..ExecutionConfig::default()
+    })
+    .unwrap();
+    let execution = engine.start(ExecutionRequest::shell("seq 1 1000")).await.unwrap();
+    soon("the end", execution.wait()).await.unwrap();
+    let (mut by_handle, mut by_id) =
+        (execution.events().await.unwrap(), engine.subscribe(execution.id()).await.unwrap());
+    let mut records = 0;
+    loop {
+        let expected = soon("a record", by_id.next()).await;
+        assert_eq!(soon("a record", by_handle.next()).await, expected);
+        records += 1;
+        if expected.is_none() {
+            break;
+        }
+    }
+    assert!((5..100).contains(&records), "{records}");
 }

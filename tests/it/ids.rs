@@ -56,7 +56,7 @@ fn an_execution_and_a_step_never_get_the_same_id() {
 }
 
 #[tokio::test]
-async fn a_step_that_waits_keeps_its_id_and_one_that_is_skipped_gives_it_back() {
+async fn waiting_step_reserves_its_id_until_it_is_skipped() {
     let engine = engine();
     let [first, second] = [shell("sleep 60"), shell("echo never")];
     let (running, waiting) = (first.id, second.id);
@@ -87,7 +87,7 @@ async fn until_started(records: &mut Subscription, id: Uuid) {
 }
 
 #[tokio::test]
-async fn the_id_of_a_step_that_could_not_be_started_is_free_again() {
+async fn id_of_a_step_that_failed_to_start_is_free_again() {
     let engine = engine();
     let request = ExecutionRequest::exec("/no/such/program", ["x"]);
     let id = request.id;

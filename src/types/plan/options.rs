@@ -119,7 +119,7 @@ pub enum InputTarget {
 }
 
 json_form! {
-    #[serde(deny_unknown_fields)]
+    #[serde(deny_unknown_fields, rename = "InputTarget")]
     InputTargetJson for InputTarget {
         Stdin {} = Stdin {};
         Env { name: String } = Env(name);
