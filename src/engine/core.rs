@@ -45,8 +45,7 @@ pub(super) struct EngineSettings {
 
 /// A prepared execution that is not admitted yet.
 struct NewExecution {
-    active: Arc<ActiveExecution>,
-    publisher: Publisher,
+    cx: PhaseContext,
     spec: AttemptSpec,
     logs: LogTargets,
     retry: Option<Box<RetryContext>>,
@@ -72,7 +71,7 @@ impl EngineCore {
         let execution = self.assemble(request, options, prepared)?;
         self.shared.runtime.start().map_err(no_threads)?;
         // From here on the id is taken. What is refused before has left nothing behind.
-        let active = Arc::clone(&execution.active);
+        let active = Arc::clone(&execution.cx.active);
         let registry = &self.shared.registry;
         match registry.admit(active.info().id, &active, origin, ask)? {
             Admitted::Permit(permit) => self.launch(execution, permit)?,
@@ -120,19 +119,19 @@ impl EngineCore {
             dir: self.config.log_dir.clone(),
             max_line_bytes: self.settings.max_line_bytes,
         };
-        Ok(NewExecution { active, publisher, spec, logs, retry })
+        let cx = PhaseContext::new(active, Arc::clone(&self.shared), publisher);
+        Ok(NewExecution { cx, spec, logs, retry })
     }
 
     /// Starts the program of an admitted execution and hands it to a worker.
     fn launch(&self, execution: NewExecution, permit: Permit) -> Result<()> {
-        let NewExecution { active, publisher, spec, logs, retry } = execution;
-        let logs = self.shared.open_logs(&logs, &active, spec.launch.working_dir.as_deref());
+        let NewExecution { cx, spec, logs, retry } = execution;
+        let logs = self.shared.open_logs(&logs, &cx.active, spec.launch.working_dir.as_deref());
         let logs = logs.inspect_err(|_| {
             // Refused after all. The permit goes back with this function.
-            self.shared.registry.discard(active.info().id);
-            active.publish_record(None);
+            self.shared.registry.discard(cx.active.info().id);
+            cx.active.publish_record(None);
         })?;
-        let cx = PhaseContext::new(active, Arc::clone(&self.shared), publisher);
         let mut guard = CompletionGuard::new(cx, Admitted::Permit(permit));
         let launched = execution::launch(&mut guard, spec, logs);
         self.shared.runtime.spawn(execution::run(guard, launched, retry));
@@ -141,11 +140,10 @@ impl EngineCore {
 
     /// Lets an execution wait for its permit on a worker.
     fn enqueue(&self, execution: NewExecution, ticket: Box<Ticket>) {
-        let NewExecution { active, publisher, mut spec, logs, retry } = execution;
-        active.set_queue_slot(ticket.slot());
+        let NewExecution { cx, mut spec, logs, retry } = execution;
+        cx.active.set_queue_slot(ticket.slot());
         spec.stay_in_current_dir();
         let spec = Box::new(spec);
-        let cx = PhaseContext::new(active, Arc::clone(&self.shared), publisher);
         let guard = CompletionGuard::new(cx, Admitted::Ticket(ticket));
         self.shared.runtime.spawn(QueuedExecution { guard, spec, logs, retry }.run());
     }

@@ -216,12 +216,9 @@ impl PlanBackend for EngineBackend {
         prepare::check(request, options, &self.0.rules()).map(|(_, group)| group)
     }
 
-    fn limit(&self) -> usize {
-        self.0.config.max_concurrent_executions
-    }
-
-    fn group_limits(&self) -> Vec<usize> {
-        self.0.shared.registry.permits().group_limits()
+    fn limits(&self) -> (usize, Vec<usize>) {
+        let groups = self.0.shared.registry.permits().group_limits();
+        (self.0.config.max_concurrent_executions, groups)
     }
 
     fn start(

@@ -26,16 +26,10 @@ pub(super) struct AllExecutionsReader {
     journals: Arc<dyn JournalLookup>,
     view: View,
     /// The executions that have been begun, without those that were read to their last record.
-    followed: HashMap<JournalOwner, FollowedJournal>,
+    /// Their journals are held: an execution may be forgotten before its last record is read.
+    followed: HashMap<JournalOwner, (Arc<Journal>, JournalCursor)>,
     /// The execution that is being read, and up to where.
     current: Option<(JournalOwner, u64)>,
-}
-
-/// Journal that has been begun. It is held, because the execution may be forgotten before its last
-/// record is read.
-struct FollowedJournal {
-    journal: Arc<Journal>,
-    cursor: JournalCursor,
 }
 
 impl AllExecutionsReader {
@@ -84,14 +78,14 @@ impl AllExecutionsReader {
                 return false;
             };
             let cursor = journal.reader(self.view, update.from);
-            self.followed.insert(owner, FollowedJournal { journal, cursor });
+            self.followed.insert(owner, (journal, cursor));
         }
         self.current = Some((owner, update.to));
         true
     }
 
     fn read(&mut self, owner: JournalOwner, to: u64) -> Option<JournalItem> {
-        let FollowedJournal { journal, cursor } = self.followed.get_mut(&owner)?;
+        let (journal, cursor) = self.followed.get_mut(&owner)?;
         let item = journal.next(cursor, to)?;
         if matches!(&item, JournalItem::Event { event, .. } if event.is_terminal()) {
             self.followed.remove(&owner);

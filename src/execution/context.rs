@@ -42,7 +42,7 @@ pub(crate) struct ExecutionContext {
 
 /// One execution as its phases see it.
 pub(crate) struct PhaseContext {
-    pub(super) active: Arc<ActiveExecution>,
+    pub(crate) active: Arc<ActiveExecution>,
     pub(super) engine: Arc<ExecutionContext>,
     pub(super) publisher: Publisher,
     /// Start of the current attempt, or of the last one.

@@ -86,21 +86,19 @@ pub(super) fn apply_control(
     deadline: &mut PausableDeadline,
 ) {
     let done = match request.action {
-        ControlAction::Signal(signal) => child.signal(signal).inspect(|_| {
-            // It ends a pause, whatever the pause was made of.
-            if signal == Signal::Continue {
-                deadline.resume(Instant::now());
-            }
-        }),
-        ControlAction::Pause => child.pause().map(|()| {
-            deadline.pause(Instant::now());
-            0
-        }),
-        ControlAction::Resume => child.resume().map(|()| {
-            deadline.resume(Instant::now());
-            0
-        }),
+        ControlAction::Signal(signal) => child.signal(signal),
+        ControlAction::Pause => child.pause().map(|()| 0),
+        ControlAction::Resume => child.resume().map(|()| 0),
     };
+    match request.action {
+        _ if done.is_err() => {}
+        ControlAction::Pause => deadline.pause(Instant::now()),
+        // SIGCONT ends a pause, whatever the pause was made of.
+        ControlAction::Resume | ControlAction::Signal(Signal::Continue) => {
+            deadline.resume(Instant::now());
+        }
+        ControlAction::Signal(_) => {}
+    }
     // The caller may have dropped its future.
     let _unread = request.reply.send(done);
 }

@@ -168,11 +168,10 @@ async fn wait_until_empty(child: &mut Child, deadline: Option<Instant>) -> Tree 
 /// Leaves the processes of a tree running, on purpose. None if the system does not let them go.
 fn leave_tree(child: &mut Child, level: Level) -> Option<ContainmentReceipt> {
     let tree = look(child);
-    let mut receipt =
-        ContainmentReceipt { proven: tree.proven, ..ContainmentReceipt::nothing(level) };
-    receipt.left_running = tree.members.into_iter().map(|member| survivor(member, LEFT)).collect();
+    let left_running = tree.members.into_iter().map(|member| survivor(member, LEFT)).collect();
+    let nothing = ContainmentReceipt::nothing(level);
     match child.leave() {
-        Ok(()) => Some(receipt),
+        Ok(()) => Some(ContainmentReceipt { proven: tree.proven, left_running, ..nothing }),
         Err(error) => {
             tracing::warn!(%error, "processes could not be left running and are stopped");
             None

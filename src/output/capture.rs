@@ -24,8 +24,8 @@ pub(super) struct Capture {
     kept: usize,
     /// Most bytes in the buffer.
     limit: usize,
-    /// Bytes of the stream in earlier attempts.
-    base: u64,
+    /// Bytes of the stream in earlier attempts: the offset where the buffer begins.
+    pub(super) base: u64,
     /// Bytes of the stream in this attempt.
     seen: u64,
     tail: Option<Box<Tail>>,
@@ -86,11 +86,6 @@ impl Capture {
         let tail = last.map(|limit| Box::new(Tail { bytes: VecDeque::new(), limit, lent: 0 }));
         let buffer = Buffer::Growing(Vec::new());
         Self { buffer, kept: 0, limit, base, seen: 0, tail, overflow: None }
-    }
-
-    /// Returns the offset in the stream where the buffer begins.
-    pub(super) fn base(&self) -> u64 {
-        self.base
     }
 
     /// Returns the offset in the stream up to which it is kept, if nothing more comes.

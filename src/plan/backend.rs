@@ -20,11 +20,8 @@ pub(crate) trait PlanBackend: Send + Sync + 'static {
         options: &ExecutionOptions,
     ) -> Result<GroupId, ValidationError>;
 
-    /// Returns how many executions may be active at a time.
-    fn limit(&self) -> usize;
-
-    /// Returns how many executions of each group may be active at a time.
-    fn group_limits(&self) -> Vec<usize>;
+    /// Returns how many executions may be active at a time: in all, and of each group.
+    fn limits(&self) -> (usize, Vec<usize>);
 
     /// Starts a step as an execution, or queues it, for however long that takes.
     fn start(

@@ -261,12 +261,8 @@ mod tests {
             Ok(GroupId::NONE)
         }
 
-        fn limit(&self) -> usize {
-            2
-        }
-
-        fn group_limits(&self) -> Vec<usize> {
-            Vec::new()
+        fn limits(&self) -> (usize, Vec<usize>) {
+            (2, Vec::new())
         }
 
         fn start(

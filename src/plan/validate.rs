@@ -12,7 +12,7 @@ use crate::error::PlanError;
 use crate::prepare::env_name;
 use crate::types::{
     ExecutionPlan, ExecutionRequest, ExecutionStrategy, FailurePolicy, InputTarget, PlanOptions,
-    PlanSpec, PlanStep, StepOptions, StepRef,
+    PlanSpec, PlanStep, StepRef,
 };
 
 /// What an executor needs of a plan that has passed every check.
@@ -38,7 +38,7 @@ pub(crate) fn validate(
     let graph = validator.graph(validator.resolve_dependencies()?)?;
     validator.check_shared()?;
     let slots = validator.check_steps(backend)?;
-    let (engine, groups) = (backend.limit(), backend.group_limits());
+    let (engine, groups) = backend.limits();
     // Steps beyond these limits could only wait in the engine's queue, in front of other
     // executions. Each group has a limit of its own, so that steps that wait for a full group keep
     // no other step from starting.
@@ -115,10 +115,6 @@ impl<'a> PlanValidator<'a> {
         label(self.options, index)
     }
 
-    fn steps(&self) -> impl Iterator<Item = (usize, &'a StepOptions)> {
-        self.options.steps.iter().enumerate()
-    }
-
     fn check_ids(&self) -> Result<(), PlanError> {
         let mut seen = HashMap::with_capacity(self.plan.commands.len());
         for (index, request) in self.plan.commands.iter().enumerate() {
@@ -167,7 +163,8 @@ impl<'a> PlanValidator<'a> {
 
     fn resolve_inputs(&self) -> Result<HashMap<usize, Vec<ResolvedInput>>, PlanError> {
         let mut all = HashMap::new();
-        for (index, step) in self.steps().filter(|(_, step)| !step.inputs.is_empty()) {
+        let steps = self.options.steps.iter().enumerate();
+        for (index, step) in steps.filter(|(_, step)| !step.inputs.is_empty()) {
             let mut inputs: Vec<ResolvedInput> = Vec::with_capacity(step.inputs.len());
             for input in &step.inputs {
                 let from = self.find(index, &input.from)?;

@@ -116,7 +116,7 @@ impl JournalState {
         let (stream, bytes) = match &entry.kind {
             EntryKind::Kept(stream) => {
                 let capture = &self.streams[stream.index()].capture;
-                let start = entry.start.bytes[stream.index()] - capture.base();
+                let start = entry.start.bytes[stream.index()] - capture.base;
                 (*stream, capture.buffer.part(to_index(start + from), to_index(start + to)))
             }
             EntryKind::Evictable(stream, buffer) => {

@@ -142,7 +142,7 @@ impl JournalState {
             let EntryKind::Kept(stream) = self.entries[index].kind else { continue };
             let capture = &old[stream.index()];
             let [start, end] = [index, index + 1]
-                .map(|index| to_index(self.position(index).bytes[stream.index()] - capture.base()));
+                .map(|index| to_index(self.position(index).bytes[stream.index()] - capture.base));
             let buffer = Box::new(Buffer::Complete(capture.buffer.part(start, end)));
             self.evictable_bytes += end - start;
             self.entries[index].kind = EntryKind::Evictable(stream, buffer);
