@@ -170,7 +170,7 @@ impl ExecutionStdin {
     /// rest may still be written. A future that is kept without being polled blocks later writes.
     pub async fn write(&self, bytes: impl Into<Bytes>) -> Result<usize> {
         self.refuse_ended()?;
-        let written = self.active.stdin().write(bytes.into()).await;
+        let written = self.active.stdin.write(bytes.into()).await;
         written.map_err(|error| self.unavailable(error))
     }
 
@@ -180,7 +180,7 @@ impl ExecutionStdin {
     /// Those of [`write`](Self::write).
     pub async fn close(&self) -> Result<()> {
         self.refuse_ended()?;
-        self.active.stdin().close().map_err(|error| self.unavailable(error))
+        self.active.stdin.close().map_err(|error| self.unavailable(error))
     }
 
     fn refuse_ended(&self) -> Result<()> {

@@ -16,7 +16,7 @@ use crate::output::{EventPayload, Journal, View};
 /// when the execution started, and the subscriptions to all executions. The journal itself wakes
 /// those that watch this execution alone.
 pub(crate) struct Publisher {
-    journal: Arc<Journal>,
+    pub(crate) journal: Arc<Journal>,
     queues: Box<[Arc<HandlerQueue>]>,
     broadcaster: Arc<Broadcaster>,
     /// Up to where the broadcaster has sent updates.
@@ -55,10 +55,6 @@ impl HandlerSet {
 }
 
 impl Publisher {
-    pub(crate) fn journal(&self) -> &Arc<Journal> {
-        &self.journal
-    }
-
     /// Publishes an event. Nothing may follow a terminal one.
     pub(crate) fn event(&self, at: DateTime<Utc>, event: impl Into<EventPayload>) {
         self.journal.event(at, event);

@@ -27,9 +27,9 @@ use crate::types::{Ending, ExecutionStatus, ExecutionSummary, RetryPolicy};
 pub(crate) struct ActiveExecution {
     info: ExecutionInfo,
     journal: Arc<Journal>,
-    stdin: StdinWriter,
+    pub(crate) stdin: StdinWriter,
     state: Mutex<ExecutionState>,
-    inbox: ControlInbox,
+    pub(super) inbox: ControlInbox,
     /// Overrides the grace of its stop sequence: the shortest that a shutdown asked for.
     grace: Mutex<Option<Duration>>,
     /// True once its engine was dropped.
@@ -134,10 +134,6 @@ impl ActiveExecution {
 
     pub(crate) fn journal(&self) -> Arc<Journal> {
         Arc::clone(&self.journal)
-    }
-
-    pub(crate) fn stdin(&self) -> &StdinWriter {
-        &self.stdin
     }
 
     pub(crate) fn status(&self) -> ExecutionStatus {
@@ -249,10 +245,6 @@ impl ActiveExecution {
     /// Returns the wall-clock time of an instant.
     pub(super) fn time_of(&self, instant: Instant) -> DateTime<Utc> {
         self.info.started_at(instant.saturating_duration_since(self.accepted))
-    }
-
-    pub(super) fn inbox(&self) -> &ControlInbox {
-        &self.inbox
     }
 
     /// Returns the record, once there is one.

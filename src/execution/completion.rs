@@ -41,7 +41,7 @@ pub(super) async fn complete_logs(
     outcome: &mut AttemptOutcome,
 ) {
     if let Some(ending) = cx.active.decision() {
-        let seen = cx.publisher.journal().seen();
+        let seen = cx.publisher.journal.seen();
         logs.footer(&ending, cx.active.run_start().elapsed(), seen);
     }
     if let Some(error) = logs.finish(FILE_LIMIT).await {
@@ -104,7 +104,7 @@ impl CompletionGuard {
             duration: self.active.run_start().elapsed(),
             signal,
             usage: reaped.map(|reaped| usage(&reaped.usage, tree_usage)),
-            published: self.publisher.journal().seal(),
+            published: self.publisher.journal.seal(),
             containment,
             output_error: output_error.map(String::into_boxed_str),
             lines_missed: self.publisher.missed(),

@@ -64,8 +64,8 @@ async fn drain_within(
         // The files were not written in time. That costs none of what the pipes hold, which is not
         // much: it is read without writing them.
         Err(_) => {
-            let enough = cx.publisher.journal().end() + MAX_IN_PIPES;
-            while cx.publisher.journal().end() < enough
+            let enough = cx.publisher.journal.end() + MAX_IN_PIPES;
+            while cx.publisher.journal.end() < enough
                 && let Some(step) = reader.step_now()
             {
                 accept(cx, step);
@@ -79,14 +79,14 @@ async fn drain_pipes(
     reader: &mut OutputReader,
     first: Option<ReadStep>,
 ) -> Option<Ending> {
-    let start = cx.publisher.journal().end();
+    let start = cx.publisher.journal.end();
     let mut next = first;
     while let Some(step) = next {
         accept(cx, step);
         if let Some(failure) = reader.write_pending().await {
             stop_for(cx, failure);
         }
-        if cx.publisher.journal().end() - start > MAX_IN_PIPES {
+        if cx.publisher.journal.end() - start > MAX_IN_PIPES {
             cx.publisher.wait_for_room().await;
         }
         // A survivor may write on and on, and other executions share this worker.

@@ -36,7 +36,7 @@ pub(super) async fn backoff(
         return Err(outcome);
     }
     // An attempt that could not be launched has left it open.
-    cx.active.inbox().close();
+    cx.active.inbox.close();
     let (attempt, attempts) = (cx.active.attempt(), retry.policy.attempts);
     let delay = retry.policy.delay(attempt, fastrand::u64(..));
     logs.note(&format!("attempt {attempt} of {attempts}: {ending}; the next one in {delay:?}"));
@@ -61,8 +61,8 @@ pub(super) fn launch_again(
     retry: &RetryContext,
     logs: ExecutionLogs,
 ) -> Box<LaunchedProgram> {
-    cx.active.inbox().open();
-    cx.publisher.journal().start_over();
+    cx.active.inbox.open();
+    cx.publisher.journal.start_over();
     launch(cx, retry.spec.for_another_attempt(), logs)
 }
 

@@ -58,7 +58,7 @@ async fn run_attempt(
     }
     // Not before the ending is decided: a control request that is turned away reports that ending.
     // And not later: from here on nothing would answer it.
-    cx.active.inbox().close();
+    cx.active.inbox.close();
     let receipt = terminate(cx, &mut program).await;
     // Once the tree is gone, all that it has written is in the pipes.
     drain(cx, &mut program).await;

@@ -55,7 +55,7 @@ async fn wait_for_exit(
         match wakeup {
             Wakeup::Called => {
                 // Requests that came before a stop are carried out before it.
-                let requests = cx.active.inbox().take();
+                let requests = cx.active.inbox.take();
                 requests.into_iter().for_each(|it| apply_control(child, it, &mut deadline));
                 if cx.active.decision().is_some() {
                     // A stopped process does not act on the signals that end it.

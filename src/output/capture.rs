@@ -29,7 +29,8 @@ pub(super) struct Capture {
     /// Bytes of the stream in this attempt.
     seen: u64,
     tail: Option<Box<Tail>>,
-    overflow: Option<Arc<OverflowFile>>,
+    /// The file that has the rest.
+    pub(super) overflow: Option<Arc<OverflowFile>>,
 }
 
 /// Output in memory.
@@ -116,11 +117,6 @@ impl Capture {
             tail.push(&chunk[stored..]);
         }
         CaptureSplit { stored, taken_back }
-    }
-
-    /// Notes the file that has the rest.
-    pub(super) fn overflows_into(&mut self, file: Arc<OverflowFile>) {
-        self.overflow = Some(file);
     }
 
     /// Ends keeping, and returns what is kept.

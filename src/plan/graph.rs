@@ -46,10 +46,6 @@ impl Graph {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.nodes.len()
-    }
-
     pub(super) fn waits_for(&self, node: usize) -> usize {
         self.nodes[node].waits_for
     }

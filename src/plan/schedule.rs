@@ -70,7 +70,7 @@ impl Schedule {
         };
         let steps: Box<[ScheduledStep]> = slots.iter().enumerate().map(step).collect();
         let ready = AdmissionQueue::new(limits.all, limits.ungrouped, limits.groups);
-        let unfinished = graph.len();
+        let unfinished = steps.len();
         let mut schedule = Self { graph, policy, steps, ready, unfinished, stopped: false };
         let first = |node: &usize| schedule.steps[*node].phase == StepPhase::Waits(0);
         let first: Vec<usize> = (0..unfinished).filter(first).collect();

@@ -181,7 +181,7 @@ impl Journal {
 
     /// Notes the file that has the rest of a stream.
     pub(crate) fn overflows_into(&self, stream: OutputStream, file: Arc<OverflowFile>) {
-        self.lock().stream(stream).capture.overflows_into(file);
+        self.lock().stream(stream).capture.overflow = Some(file);
     }
 
     /// Begins keeping anew, for another attempt. What was kept so far is held only as long as other
