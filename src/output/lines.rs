@@ -280,7 +280,7 @@ mod tests {
                 rest.advance(taken);
                 batches.extend(batch);
             }
-            assert_eq!(twin.advance(chunk), batches.len() > before, "both tell of lines");
+            assert_eq!(twin.advance(chunk), batches.len() > before, "both complete a line");
             assert_eq!(twin.unfinished, splitter.unfinished, "both hold back the same");
         }
         batches.extend(splitter.finish());

@@ -168,7 +168,7 @@ impl ExecutionLogs {
     /// Writes what is pending to the files.
     ///
     /// # Cancel safety
-    /// Nothing is lost or written twice: the next call goes on.
+    /// Nothing is lost or written twice: the next call continues.
     pub(crate) async fn write_pending(&mut self) {
         for log in both(&mut self.raw, &mut self.readable) {
             let written = log.writer.write_pending().await;

@@ -3,26 +3,26 @@ use proptest::prelude::*;
 use super::*;
 use crate::output::lines::Line;
 
-/// What a writer does.
+/// One act of a writer.
 #[derive(Debug, Clone)]
 enum Act {
     Append(OutputStream, Vec<u8>),
-    Cut(OutputStream),
+    Flush(OutputStream),
     Event,
     /// Another attempt begins.
     StartOver,
 }
 
-/// What a reader was told, in a form that can be compared.
+/// An item that a reader has seen, in a form that can be compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Told {
+enum Seen {
     Line { sequence: u64, stream: OutputStream, text: String, is_partial: bool },
     Chunk { sequence: u64, stream: OutputStream, bytes: Vec<u8> },
     Event { sequence: u64 },
     Missed { sequence: u64, bytes: u64 },
 }
 
-impl Told {
+impl Seen {
     fn sequence(&self) -> u64 {
         match self {
             Self::Line { sequence, .. }
@@ -32,7 +32,7 @@ impl Told {
         }
     }
 
-    /// How many bytes of output this accounts for.
+    /// Returns how many bytes of output this accounts for.
     fn bytes(&self) -> u64 {
         match self {
             Self::Line { text, is_partial, .. } => text.len() as u64 + u64::from(!is_partial),
@@ -50,8 +50,8 @@ const ROOMY: JournalLimits = JournalLimits {
     max_line_bytes: 16,
 };
 
-fn journal(holding: JournalLimits) -> Journal {
-    Journal::new(JournalOwner::default(), "test".into(), holding)
+fn journal(limits: JournalLimits) -> Journal {
+    Journal::new(JournalOwner::default(), "test".into(), limits)
 }
 
 fn started(journal: &Journal) {
@@ -63,12 +63,12 @@ fn act(journal: &Journal, act: &Act) {
         Act::Append(stream, bytes) => {
             journal.append(*stream, &mut bytes.clone());
         }
-        Act::Cut(stream) => {
+        Act::Flush(stream) => {
             journal.flush_partial(*stream, PartialFlush::WholeCharacters);
         }
         Act::Event => started(journal),
         Act::StartOver => {
-            cut_both(journal);
+            flush_both(journal);
             journal.start_over();
         }
     }
@@ -99,7 +99,8 @@ fn assert_well_formed(state: &JournalState) {
     }
 }
 
-/// How many bytes of output a reader misses that resumes behind `after`, before what is held.
+/// Returns how many bytes of output are missed by a reader that resumes behind `after`, before what
+/// is held.
 fn lost_behind(journal: &Journal, after: u64) -> u64 {
     let state = journal.lock();
     let around = |index: &usize| {
@@ -113,14 +114,14 @@ fn lost_behind(journal: &Journal, after: u64) -> u64 {
     })
 }
 
-fn cut_both(journal: &Journal) {
+fn flush_both(journal: &Journal) {
     for stream in OutputStream::BOTH {
         journal.flush_partial(stream, PartialFlush::Everything);
     }
 }
 
-/// Everything that a reader has not been told yet.
-fn rest(journal: &Journal, cursor: &mut JournalCursor) -> Vec<Told> {
+/// Returns everything that a reader has not seen yet.
+fn rest(journal: &Journal, cursor: &mut JournalCursor) -> Vec<Seen> {
     assert_well_formed(&journal.lock());
     let mut all = Vec::new();
     while let Some(piece) = journal.next(cursor, u64::MAX) {
@@ -129,22 +130,22 @@ fn rest(journal: &Journal, cursor: &mut JournalCursor) -> Vec<Told> {
                 let stream = lines.stream();
                 while let Some((sequence, line)) = lines.next() {
                     let Line { text, is_partial, .. } = line;
-                    all.push(Told::Line { sequence, stream, text, is_partial });
+                    all.push(Seen::Line { sequence, stream, text, is_partial });
                 }
             }
             JournalItem::Chunk { sequence, stream, bytes, .. } => {
-                all.push(Told::Chunk { sequence, stream, bytes: bytes.to_vec() });
+                all.push(Seen::Chunk { sequence, stream, bytes: bytes.to_vec() });
             }
-            JournalItem::Event { sequence, .. } => all.push(Told::Event { sequence }),
+            JournalItem::Event { sequence, .. } => all.push(Seen::Event { sequence }),
             JournalItem::Missed { sequence, bytes, .. } => {
-                all.push(Told::Missed { sequence, bytes });
+                all.push(Seen::Missed { sequence, bytes });
             }
         }
     }
     all
 }
 
-/// What was written to a stream.
+/// Returns what was written to a stream.
 fn written(acts: &[Act], of: OutputStream) -> Vec<u8> {
     let bytes = |act: &Act| match act {
         Act::Append(stream, bytes) if *stream == of => bytes.clone(),
@@ -157,30 +158,30 @@ fn output_bytes(acts: &[Act]) -> u64 {
     OutputStream::BOTH.iter().map(|stream| written(acts, *stream).len() as u64).sum()
 }
 
-fn strictly_grows(told: &[Told]) -> bool {
-    told.is_sorted_by(|one, next| one.sequence() < next.sequence())
+fn strictly_grows(seen: &[Seen]) -> bool {
+    seen.is_sorted_by(|one, next| one.sequence() < next.sequence())
 }
 
 fn any_stream() -> impl Strategy<Value = OutputStream> {
     prop_oneof![Just(OutputStream::Stdout), Just(OutputStream::Stderr)]
 }
 
-/// Text without carriage returns, so that lines put together are exactly what was written.
+/// Generates text without carriage returns, so that lines put together are exactly what was written.
 fn any_act() -> impl Strategy<Value = Act> {
     prop_oneof![
         6 => (any_stream(), "[abé€\n]{1,24}").prop_map(|(stream, text)| Act::Append(stream, text.into())),
         1 => (any_stream(), "[ab]{20,60}").prop_map(|(stream, text)| Act::Append(stream, text.into())),
-        1 => any_stream().prop_map(Act::Cut),
+        1 => any_stream().prop_map(Act::Flush),
         1 => Just(Act::Event),
     ]
 }
 
-/// Text in which each byte is a character, so that bytes can be counted in what became text.
+/// Generates text in which each byte is a character, so that bytes can be counted in what became text.
 fn plain_acts() -> impl Strategy<Value = Vec<Act>> {
     plain(any_act())
 }
 
-/// Like [`plain_acts`], in several attempts.
+/// Generates acts like [`plain_acts`], in several attempts.
 fn plain_attempts() -> impl Strategy<Value = Vec<Act>> {
     plain(any_act_or_attempt())
 }
@@ -207,7 +208,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     prop::collection::vec(any_act(), 0..40)
 }
 
-fn any_holding() -> impl Strategy<Value = JournalLimits> {
+fn any_limits() -> impl Strategy<Value = JournalLimits> {
     let oversized = prop_oneof![
         Just(OversizedOutputStrategy::TruncateWithWarning),
         Just(OversizedOutputStrategy::KeepHeadAndTail)
@@ -226,30 +227,30 @@ fn whole_lines(limits: JournalLimits) -> JournalLimits {
     JournalLimits { max_line_bytes: usize::MAX, ..limits }
 }
 
-/// Whether one who reads now and then, and one who comes late, are told or said to miss all that
-/// is put out from now on.
+/// Checks that a reader that reads now and then, and one that comes late, see or miss exactly all
+/// output from now on.
 fn accounts_for_everything(
     journal: &Journal,
-    lens: View,
+    view: View,
     acts: &[Act],
     reads: &[bool],
 ) -> Result<(), TestCaseError> {
     let begin = journal.end();
-    let mut cursor = journal.reader(lens, begin);
-    let mut told = Vec::new();
+    let mut cursor = journal.reader(view, begin);
+    let mut seen = Vec::new();
     for (one, reads) in acts.iter().zip(reads) {
         act(journal, one);
         if *reads {
-            told.extend(rest(journal, &mut cursor));
+            seen.extend(rest(journal, &mut cursor));
         }
     }
-    cut_both(journal);
-    told.extend(rest(journal, &mut cursor));
-    prop_assert!(strictly_grows(&told), "{told:?}");
-    let late = rest(journal, &mut journal.reader(lens, begin));
-    for told in [told, late] {
-        let accounted: u64 = told.iter().map(Told::bytes).sum();
-        prop_assert_eq!(accounted, output_bytes(acts), "{:?}", told);
+    flush_both(journal);
+    seen.extend(rest(journal, &mut cursor));
+    prop_assert!(strictly_grows(&seen), "{seen:?}");
+    let late = rest(journal, &mut journal.reader(view, begin));
+    for seen in [seen, late] {
+        let accounted: u64 = seen.iter().map(Seen::bytes).sum();
+        prop_assert_eq!(accounted, output_bytes(acts), "{:?}", seen);
     }
     Ok(())
 }
@@ -259,19 +260,19 @@ proptest! {
     fn lines_put_together_are_the_streams(acts in acts()) {
         let journal = journal(ROOMY);
         let mut cursor = journal.reader(View::Lines, 0);
-        let mut told = Vec::new();
+        let mut seen = Vec::new();
         for (number, one) in acts.iter().enumerate() {
             act(&journal, one);
             if number % 3 == 0 {
-                told.extend(rest(&journal, &mut cursor));
+                seen.extend(rest(&journal, &mut cursor));
             }
         }
-        cut_both(&journal);
-        told.extend(rest(&journal, &mut cursor));
-        prop_assert!(strictly_grows(&told), "{told:?}");
+        flush_both(&journal);
+        seen.extend(rest(&journal, &mut cursor));
+        prop_assert!(strictly_grows(&seen), "{seen:?}");
         for of in OutputStream::BOTH {
-            let text: String = told.iter().filter_map(|told| match told {
-                Told::Line { stream, text, is_partial, .. } if *stream == of => {
+            let text: String = seen.iter().filter_map(|seen| match seen {
+                Seen::Line { stream, text, is_partial, .. } if *stream == of => {
                     Some(text.clone() + if *is_partial { "" } else { "\n" })
                 }
                 _ => None,
@@ -279,141 +280,141 @@ proptest! {
             prop_assert_eq!(text.into_bytes(), written(&acts, of));
         }
         let late = rest(&journal, &mut journal.reader(View::Lines, 0));
-        prop_assert_eq!(&late, &told, "who comes late is told the same");
+        prop_assert_eq!(&late, &seen, "a late reader sees the same");
     }
 
     #[test]
     fn a_reader_resumes_behind_any_record(
         (acts, limits) in prop_oneof![
             (attempts(), Just(ROOMY)),
-            (attempts(), any_holding().prop_map(whole_lines)),
+            (attempts(), any_limits().prop_map(whole_lines)),
             // Where a piece was cut inside a gap is known only if each byte is a character.
-            (plain_attempts(), any_holding()),
+            (plain_attempts(), any_limits()),
         ]
     ) {
         let journal = journal(limits);
         acts.iter().for_each(|one| act(&journal, one));
         for view in [View::Lines, View::Chunks] {
             let all = rest(&journal, &mut journal.reader(view, 0));
-            for (index, told) in all.iter().enumerate() {
-                let resumed = rest(&journal, &mut journal.reader(view, told.sequence()));
-                prop_assert_eq!(&resumed[..], &all[index + 1..], "behind {:?}", told);
+            for (index, seen) in all.iter().enumerate() {
+                let resumed = rest(&journal, &mut journal.reader(view, seen.sequence()));
+                prop_assert_eq!(&resumed[..], &all[index + 1..], "behind {:?}", seen);
             }
         }
     }
 
     #[test]
-    fn what_is_told_and_what_is_missed_is_everything(
-        acts in plain_acts(), holding in any_holding(), reads in prop::collection::vec(any::<bool>(), 40)
+    fn everything_is_read_or_reported_as_missed(
+        acts in plain_acts(), limits in any_limits(), reads in prop::collection::vec(any::<bool>(), 40)
     ) {
-        for lens in [View::Lines, View::Chunks] {
-            let journal = &journal(holding);
-            accounts_for_everything(journal, lens, &acts, &reads)?;
+        for view in [View::Lines, View::Chunks] {
+            let journal = &journal(limits);
+            accounts_for_everything(journal, view, &acts, &reads)?;
         }
     }
 
     #[test]
-    fn so_it_is_where_there_are_more_entries_than_are_held(
-        acts in plain_acts(), holding in any_holding(), reads in prop::collection::vec(any::<bool>(), 40)
+    fn everything_is_read_or_missed_with_more_entries_than_are_held(
+        acts in plain_acts(), limits in any_limits(), reads in prop::collection::vec(any::<bool>(), 40)
     ) {
-        for lens in [View::Lines, View::Chunks] {
-            let journal = &journal(holding);
+        for view in [View::Lines, View::Chunks] {
+            let journal = &journal(limits);
             // Events stay, so they leave room for a few others.
             (0..state::MAX_ENTRIES - 8).for_each(|_| started(journal));
-            accounts_for_everything(journal, lens, &acts, &reads)?;
+            accounts_for_everything(journal, view, &acts, &reads)?;
         }
     }
 
     #[test]
     fn resuming_anywhere_among_more_entries_than_are_held_accounts_for_the_rest(
-        acts in plain_acts(), limits in any_holding(), after in 0..400_u64
+        acts in plain_acts(), limits in any_limits(), after in 0..400_u64
     ) {
         let all = journal(JournalLimits { max_line_bytes: limits.max_line_bytes, ..ROOMY });
         acts.iter().for_each(|one| act(&all, one));
-        cut_both(&all);
-        let sum = |told: &[Told]| told.iter().map(Told::bytes).sum::<u64>();
+        flush_both(&all);
+        let sum = |seen: &[Seen]| seen.iter().map(Seen::bytes).sum::<u64>();
         let exact = |after| sum(&rest(&all, &mut all.reader(View::Chunks, after)));
         let lines = rest(&all, &mut all.reader(View::Lines, 0));
-        let later: u64 = lines.iter().filter(|told| told.sequence() > after).map(Told::bytes).sum();
+        let later: u64 = lines.iter().filter(|seen| seen.sequence() > after).map(Seen::bytes).sum();
 
         let journal = journal(limits);
         (0..state::MAX_ENTRIES - 8).for_each(|_| started(&journal));
         let begin = journal.end();
         acts.iter().for_each(|one| act(&journal, one));
-        cut_both(&journal);
+        flush_both(&journal);
         let lost = lost_behind(&journal, begin + after);
-        let told = rest(&journal, &mut journal.reader(View::Chunks, begin + after));
-        let expected = match told.first() {
-            Some(Told::Missed { sequence, bytes }) if lost > 0 => {
+        let seen = rest(&journal, &mut journal.reader(View::Chunks, begin + after));
+        let expected = match seen.first() {
+            Some(Seen::Missed { sequence, bytes }) if lost > 0 => {
                 prop_assert_eq!(*bytes, lost);
                 lost + exact(sequence - begin)
             }
             _ => exact(after),
         };
-        prop_assert_eq!(sum(&told), expected, "{:?}", told);
-        let told = rest(&journal, &mut journal.reader(View::Lines, begin + after));
+        prop_assert_eq!(sum(&seen), expected, "{:?}", seen);
+        let seen = rest(&journal, &mut journal.reader(View::Lines, begin + after));
         let most = later + expected - exact(after);
-        prop_assert!((expected..=most).contains(&sum(&told)), "{told:?}");
-        prop_assert!(strictly_grows(&told));
-        prop_assert!(told.iter().all(|told| told.sequence() > begin + after));
+        prop_assert!((expected..=most).contains(&sum(&seen)), "{seen:?}");
+        prop_assert!(strictly_grows(&seen));
+        prop_assert!(seen.iter().all(|seen| seen.sequence() > begin + after));
     }
 
     #[test]
-    fn who_takes_up_anywhere_is_told_lines_that_were_there_and_accounts_for_the_rest(
+    fn resuming_anywhere_reads_whole_lines_and_accounts_for_the_rest(
         acts in plain_attempts(),
-        holding in prop_oneof![any_holding(), any_holding().prop_map(whole_lines)],
+        limits in prop_oneof![any_limits(), any_limits().prop_map(whole_lines)],
         after in 0..400_u64,
     ) {
-        let max_line_bytes = holding.max_line_bytes;
-        let (journal, all) = (journal(holding), journal(JournalLimits { max_line_bytes, ..ROOMY }));
+        let max_line_bytes = limits.max_line_bytes;
+        let (journal, all) = (journal(limits), journal(JournalLimits { max_line_bytes, ..ROOMY }));
         let mut live = all.reader(View::Lines, 0);
         let mut lines = Vec::new();
         for one in &acts {
             act(&journal, one);
             act(&all, one);
-            // Before another attempt lets go of it.
+            // Before another attempt makes it evictable.
             lines.extend(rest(&all, &mut live));
         }
-        cut_both(&journal);
-        cut_both(&all);
+        flush_both(&journal);
+        flush_both(&all);
         lines.extend(rest(&all, &mut live));
-        let sum = |told: &[Told]| told.iter().map(Told::bytes).sum::<u64>();
-        let later = lines.iter().filter(|told| told.sequence() > after).map(Told::bytes).sum();
+        let sum = |seen: &[Seen]| seen.iter().map(Seen::bytes).sum::<u64>();
+        let later = lines.iter().filter(|seen| seen.sequence() > after).map(Seen::bytes).sum();
         let exact = sum(&rest(&all, &mut all.reader(View::Chunks, after)));
 
-        let told = rest(&journal, &mut journal.reader(View::Chunks, after));
-        prop_assert_eq!(sum(&told), exact, "{:?}", told);
-        let told = rest(&journal, &mut journal.reader(View::Lines, after));
+        let seen = rest(&journal, &mut journal.reader(View::Chunks, after));
+        prop_assert_eq!(sum(&seen), exact, "{:?}", seen);
+        let seen = rest(&journal, &mut journal.reader(View::Lines, after));
         // A line that was unfinished there comes as a whole, if its beginning is held.
-        prop_assert!((exact..=later).contains(&sum(&told)), "{told:?}");
-        prop_assert!(strictly_grows(&told) && told.iter().all(|told| told.sequence() > after));
-        let is_line = |told: &&Told| matches!(told, Told::Line { .. });
-        for line in told.iter().filter(is_line) {
+        prop_assert!((exact..=later).contains(&sum(&seen)), "{seen:?}");
+        prop_assert!(strictly_grows(&seen) && seen.iter().all(|seen| seen.sequence() > after));
+        let is_line = |seen: &&Seen| matches!(seen, Seen::Line { .. });
+        for line in seen.iter().filter(is_line) {
             prop_assert!(lines.contains(line), "{line:?} never was");
         }
     }
 
     #[test]
-    fn nothing_is_let_go_that_a_pinned_reader_needs(acts in acts(), holding in any_holding()) {
-        let journal = journal(holding);
+    fn nothing_is_evicted_that_a_pinned_reader_needs(acts in acts(), limits in any_limits()) {
+        let journal = journal(limits);
         let mut pinned = journal.reader(View::Lines, 0).pinned(Some(journal.pin()));
         acts.iter().for_each(|one| act(&journal, one));
         prop_assert_eq!(journal.behind(0), journal.end());
-        let told = rest(&journal, &mut pinned);
-        let missed = told.iter().any(|told| matches!(told, Told::Missed { .. }));
-        prop_assert!(!missed, "{told:?}");
+        let seen = rest(&journal, &mut pinned);
+        let missed = seen.iter().any(|seen| matches!(seen, Seen::Missed { .. }));
+        prop_assert!(!missed, "{seen:?}");
         prop_assert_eq!(journal.behind(0), 0);
     }
 
     #[test]
-    fn a_revived_journal_tells_the_same(acts in acts()) {
+    fn a_revived_journal_has_the_same_items(acts in acts()) {
         let journal = journal(ROOMY);
         acts.iter().for_each(|one| act(&journal, one));
         let sealed = journal.seal();
         let revived = Journal::revive(JournalOwner::default(), "test".into(), &sealed);
-        for lens in [View::Lines, View::Chunks, View::Events] {
-            let before = rest(&journal, &mut journal.reader(lens, 0));
-            prop_assert_eq!(before, rest(&revived, &mut revived.reader(lens, 0)));
+        for view in [View::Lines, View::Chunks, View::Events] {
+            let before = rest(&journal, &mut journal.reader(view, 0));
+            prop_assert_eq!(before, rest(&revived, &mut revived.reader(view, 0)));
         }
         for of in OutputStream::BOTH {
             prop_assert_eq!(&sealed.output[of.index()].bytes()[..], &written(&acts, of)[..]);
@@ -421,12 +422,12 @@ proptest! {
     }
 
     #[test]
-    fn places_that_never_were_are_taken_for_the_nearest(acts in acts(), after in any::<u64>()) {
+    fn sequences_beyond_the_journal_are_taken_for_the_nearest(acts in acts(), after in any::<u64>()) {
         let journal = journal(ROOMY);
         acts.iter().for_each(|one| act(&journal, one));
-        for lens in [View::Lines, View::Chunks] {
-            let told = rest(&journal, &mut journal.reader(lens, after));
-            prop_assert!(told.iter().all(|told| told.sequence() > after));
+        for view in [View::Lines, View::Chunks] {
+            let seen = rest(&journal, &mut journal.reader(view, after));
+            prop_assert!(seen.iter().all(|seen| seen.sequence() > after));
         }
     }
 }
@@ -439,8 +440,8 @@ fn many_small_portions_of_both_streams_take_bounded_memory() {
         journal.append(OutputStream::Stderr, &mut b"b".to_vec());
     }
     assert!(journal.lock().entries.len() <= 5000, "{}", journal.lock().entries.len());
-    let told = rest(&journal, &mut journal.reader(View::Chunks, 0));
-    assert_eq!(told.iter().map(Told::bytes).sum::<u64>(), 40_000);
+    let seen = rest(&journal, &mut journal.reader(View::Chunks, 0));
+    assert_eq!(seen.iter().map(Seen::bytes).sum::<u64>(), 40_000);
 }
 
 #[test]
@@ -460,12 +461,12 @@ fn resuming_in_a_gap_with_flushed_pieces_takes_the_flushes_to_come_first() {
         let left = PIECES - pieces;
         let taken_to_be_passed = (after / 2).min(gap.sequence().saturating_sub(after) / 2);
         for view in [View::Lines, View::Chunks] {
-            let told = rest(&journal, &mut journal.reader(view, after));
-            let accounted: u64 = told.iter().map(Told::bytes).sum();
+            let seen = rest(&journal, &mut journal.reader(view, after));
+            let accounted: u64 = seen.iter().map(Seen::bytes).sum();
             // Nothing has finished a line.
-            let lines = told
+            let lines = seen
                 .iter()
-                .filter(|told| matches!(told, Told::Line { is_partial, .. } if !is_partial));
+                .filter(|seen| matches!(seen, Seen::Line { is_partial, .. } if !is_partial));
             let expected = left + taken_to_be_passed;
             assert_eq!((accounted, lines.count()), (expected, 0), "after {pieces}");
         }
@@ -473,7 +474,7 @@ fn resuming_in_a_gap_with_flushed_pieces_takes_the_flushes_to_come_first() {
 }
 
 #[test]
-fn what_was_told_unfinished_while_a_reader_slept_is_missed_and_no_part_of_what_follows() {
+fn pieces_evicted_before_a_reader_came_are_missed_and_no_part_of_what_follows() {
     let journal = journal(ROOMY);
     (0..state::MAX_ENTRIES - 3).for_each(|_| started(&journal));
     let begin = journal.end();
@@ -484,15 +485,15 @@ fn what_was_told_unfinished_while_a_reader_slept_is_missed_and_no_part_of_what_f
     // There is no room for more, so the oldest goes.
     journal.append(OutputStream::Stderr, &mut b"x\n".to_vec());
     journal.append(OutputStream::Stdout, &mut b"b".to_vec());
-    cut_both(&journal);
-    let line = |sequence, stream, text: &str, is_partial| Told::Line {
+    flush_both(&journal);
+    let line = |sequence, stream, text: &str, is_partial| Seen::Line {
         sequence: begin + sequence,
         stream,
         text: text.to_string(),
         is_partial,
     };
     let expected = [
-        Told::Missed { sequence: begin + 2, bytes: 1 },
+        Seen::Missed { sequence: begin + 2, bytes: 1 },
         line(4, OutputStream::Stderr, "x", false),
         line(6, OutputStream::Stdout, "b", true),
     ];
@@ -516,11 +517,11 @@ fn a_carriage_return_held_back_at_the_end_is_a_piece_of_its_own() {
     journal.append(OutputStream::Stdout, &mut b"abcd\r".to_vec());
     journal.append(OutputStream::Stderr, &mut b"x\n".to_vec());
     journal.flush_partial(OutputStream::Stdout, PartialFlush::Everything);
-    let told = rest(&journal, &mut journal.reader(View::Lines, 0));
-    let texts: Vec<_> = told
+    let seen = rest(&journal, &mut journal.reader(View::Lines, 0));
+    let texts: Vec<_> = seen
         .iter()
-        .map(|told| match told {
-            Told::Line { sequence, text, .. } => (*sequence, text.as_str()),
+        .map(|seen| match seen {
+            Seen::Line { sequence, text, .. } => (*sequence, text.as_str()),
             other => panic!("{other:?}"),
         })
         .collect();
@@ -528,7 +529,7 @@ fn a_carriage_return_held_back_at_the_end_is_a_piece_of_its_own() {
 }
 
 #[test]
-fn output_does_not_join_an_entry_across_what_was_let_go() {
+fn output_does_not_join_an_entry_across_a_gap() {
     let journal = journal(JournalLimits { limit: 4, window: 0, ..ROOMY });
     for (stream, bytes) in [
         (OutputStream::Stderr, &b"many bytes"[..]),
@@ -538,17 +539,17 @@ fn output_does_not_join_an_entry_across_what_was_let_go() {
     ] {
         journal.append(stream, &mut bytes.to_vec());
     }
-    let told = rest(&journal, &mut journal.reader(View::Chunks, 0));
+    let seen = rest(&journal, &mut journal.reader(View::Chunks, 0));
     let chunk =
-        |sequence, stream, bytes: &[u8]| Told::Chunk { sequence, stream, bytes: bytes.into() };
+        |sequence, stream, bytes: &[u8]| Seen::Chunk { sequence, stream, bytes: bytes.into() };
     let expected = [
         chunk(4, OutputStream::Stderr, b"many"),
-        Told::Missed { sequence: 10, bytes: 6 },
+        Seen::Missed { sequence: 10, bytes: 6 },
         chunk(11, OutputStream::Stdout, b"a"),
-        Told::Missed { sequence: 15, bytes: 4 },
+        Seen::Missed { sequence: 15, bytes: 4 },
         chunk(16, OutputStream::Stdout, b"b"),
     ];
-    assert_eq!(told, expected);
+    assert_eq!(seen, expected);
 }
 
 #[test]
@@ -558,11 +559,11 @@ fn what_an_earlier_attempt_has_kept_comes_in_chunks_like_all_else() {
     let whole: Vec<u8> = (0..4 * LONGEST + 1).map(|at| (at % 251) as u8).collect();
     journal.append(OutputStream::Stdout, &mut whole.clone());
     journal.start_over();
-    let told = rest(&journal, &mut journal.reader(View::Chunks, 0));
-    let chunks: Vec<_> = told
+    let seen = rest(&journal, &mut journal.reader(View::Chunks, 0));
+    let chunks: Vec<_> = seen
         .into_iter()
-        .map(|told| match told {
-            Told::Chunk { bytes, .. } => bytes,
+        .map(|seen| match seen {
+            Seen::Chunk { bytes, .. } => bytes,
             other => panic!("{other:?}"),
         })
         .collect();
@@ -573,9 +574,9 @@ fn what_an_earlier_attempt_has_kept_comes_in_chunks_like_all_else() {
 #[test]
 fn what_is_read_at_once_leaves_a_small_window_in_portions() {
     const PORTION: u64 = 64 * 1024;
-    let holding =
+    let limits =
         JournalLimits { limit: 0, window: 2 * PORTION as usize, max_line_bytes: 100, ..ROOMY };
-    let journal = journal(holding);
+    let journal = journal(limits);
     let line = "0123456789abcdef";
     for _ in 0..3 {
         let mut chunk = format!("{line}\n").repeat(16 * 1024).into_bytes();
@@ -583,13 +584,13 @@ fn what_is_read_at_once_leaves_a_small_window_in_portions() {
         assert!(length > 4 * PORTION);
         let begin = journal.end();
         journal.append(OutputStream::Stdout, &mut chunk);
-        let told = rest(&journal, &mut journal.reader(View::Lines, begin));
-        assert_eq!(told.iter().map(Told::bytes).sum::<u64>(), length);
-        let is_missed = |told: &Told| matches!(told, Told::Missed { .. });
-        let (missed, lines): (Vec<_>, Vec<_>) = told.into_iter().partition(is_missed);
+        let seen = rest(&journal, &mut journal.reader(View::Lines, begin));
+        assert_eq!(seen.iter().map(Seen::bytes).sum::<u64>(), length);
+        let is_missed = |seen: &Seen| matches!(seen, Seen::Missed { .. });
+        let (missed, lines): (Vec<_>, Vec<_>) = seen.into_iter().partition(is_missed);
         assert!(!missed.is_empty());
-        assert!(lines.iter().all(|told| matches!(told, Told::Line { text, .. } if text == line)));
-        let held: u64 = lines.iter().map(Told::bytes).sum();
+        assert!(lines.iter().all(|seen| matches!(seen, Seen::Line { text, .. } if text == line)));
+        let held: u64 = lines.iter().map(Seen::bytes).sum();
         assert!((PORTION..=2 * PORTION).contains(&held), "{held}, {missed:?}");
     }
 }
