@@ -153,3 +153,50 @@ fn rust_snippets_of_the_docs_are_doctests() {
         assert!(is_run || !text.contains("```rust\n"), "the snippets of {name} are not run");
     }
 }
+
+/// Returns the words in backticks of a text, without a trailing slash.
+fn code_words(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).map(|word| word.trim_end_matches('/')).collect()
+}
+
+/// Returns the Rust files of a module, which is a file or a folder.
+fn module_files(path: &Path) -> Vec<PathBuf> {
+    if !path.is_dir() {
+        return vec![path.with_extension("rs")];
+    }
+    let entries = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { module_files(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn modules_use_only_what_the_architecture_allows() {
+    /// Known to every module.
+    const PLAIN: [&str; 5] = ["types", "config", "error", "setters", "time"];
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let table = between(&text, "## Modules", "The desktop side").next().unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| `")).map(|line| {
+        let cells: Vec<_> = line.trim_matches('|').split(" | ").collect();
+        let [modules, _, uses] = cells[..] else { panic!("not three cells: {line}") };
+        (code_words(modules), uses)
+    });
+    let rows: Vec<_> = rows.filter(|(modules, _)| !modules[0].contains('/')).collect();
+    let all: Vec<&str> = rows.iter().flat_map(|(modules, _)| modules.clone()).collect();
+    assert!(all.len() >= 12, "the table has lost rows: {all:?}");
+    for (modules, uses) in rows {
+        for module in &modules {
+            for file in module_files(&root().join("src").join(module)) {
+                let source = fs::read_to_string(&file).unwrap();
+                for used in all.iter().filter(|used| source.contains(&format!("crate::{used}::"))) {
+                    let allowed = used == module
+                        || PLAIN.contains(used)
+                        || uses.contains("all below")
+                        || code_words(uses).contains(used);
+                    assert!(allowed, "{} uses {used}, which its row does not", file.display());
+                }
+                let uses_process = source.contains("execution_engine_process::");
+                let allowed = uses.contains("process") || uses.contains("all below");
+                assert!(!uses_process || allowed, "{} uses process", file.display());
+            }
+        }
+    }
+}
