@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 /// Arguments are text: one that is not UTF-8 cannot be passed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(expecting = "an object with a `type`")]
 #[non_exhaustive]
 pub enum Command {
     /// A script file.

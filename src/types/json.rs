@@ -39,7 +39,7 @@ pub(crate) mod text_or_numbers {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     #[derive(Deserialize)]
-    #[serde(untagged)]
+    #[serde(untagged, expecting = "expected a string, or a list of numbers from 0 to 255")]
     enum TextOrNumbers {
         Text(String),
         Numbers(Vec<u8>),
@@ -72,7 +72,7 @@ macro_rules! json_form {
         } = $variant:ident $data:tt;)*
     }) => {
         #[derive(serde::Serialize, serde::Deserialize)]
-        #[serde(tag = "type", rename_all = "snake_case")]
+        #[serde(tag = "type", rename_all = "snake_case", expecting = "an object with a `type`")]
         $(#[$form])*
         enum $json {
             $($tag { $($(#[$attribute])* $field: $type),* }),*

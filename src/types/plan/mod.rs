@@ -59,6 +59,7 @@ pub struct ExecutionPlan {
 /// `{"type":"dependency_graph","dependencies":{"2":[0,1]}}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(expecting = "an object with a `type`")]
 pub enum ExecutionStrategy {
     /// One after the other, in the order of the commands.
     Serial {

@@ -77,7 +77,7 @@ pub struct StepOptions {
 ///
 /// In JSON: a number or a string.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected the index or the name of a step")]
 pub enum StepRef {
     /// Index of its command, counted from 0.
     Index(usize),

@@ -64,6 +64,31 @@ async fn plans_round_trip_as_json() {
     assert!(error.to_string().contains("\"one\" is no index"), "{error}");
 }
 
+/// Returns the message for a JSON text that is no `T`.
+fn refusal<T: serde::de::DeserializeOwned + std::fmt::Debug>(json: &str) -> String {
+    serde_json::from_str::<T>(json).unwrap_err().to_string()
+}
+
+#[test]
+fn json_of_another_form_is_refused_with_the_form_that_is_expected() {
+    let tagged = "expected an object with a `type`";
+    for (error, expected) in [
+        (refusal::<RetryPolicy>(r#"{"retry_on": ["timeout"]}"#), tagged),
+        (refusal::<StepInput>(r#"{"from": 0, "to": "stdin"}"#), tagged),
+        (refusal::<ExecutionOptions>(r#"{"stdin": "text"}"#), tagged),
+        (refusal::<Admission>(r#""reject""#), tagged),
+        (refusal::<ExecutionRequest>(r#"{"command": "make"}"#), tagged),
+        (refusal::<PlanSpec>(r#"{"plan": {"strategy": "serial", "commands": []}}"#), tagged),
+        (refusal::<StepOptions>(r#"{"after": [-1]}"#), "the index or the name of a step"),
+        (
+            refusal::<ExecutionOptions>(r#"{"stdin": {"type": "bytes", "data": [256]}}"#),
+            "a string, or a list of numbers from 0 to 255",
+        ),
+    ] {
+        assert!(error.contains(expected) && !error.contains("enum"), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn mermaid_graph_after_a_run_shows_states_and_durations() {
     let PlanSpec { plan, options } = ExecutionPlan::builder()
