@@ -97,6 +97,7 @@ mod setters;
 mod store;
 mod time;
 mod types;
+mod waker;
 
 pub use config::{ExecutionConfig, LogRetention, OversizedOutputStrategy};
 pub use engine::{EngineBuilder, Execution, ExecutionEngine, ExecutionStdin};

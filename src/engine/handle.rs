@@ -15,6 +15,7 @@ use crate::output::{Journal, View};
 use crate::prepare;
 use crate::store::Record;
 use crate::types::{ExecutionResult, ExecutionStatus};
+use crate::waker;
 
 /// Handle of one execution, made by [`ExecutionEngine::start`](crate::ExecutionEngine::start).
 ///
@@ -170,7 +171,7 @@ impl ExecutionStdin {
     /// rest may still be written. A future that is kept without being polled blocks later writes.
     pub async fn write(&self, bytes: impl Into<Bytes>) -> Result<usize> {
         self.refuse_ended()?;
-        let written = self.active.stdin.write(bytes.into()).await;
+        let written = waker::catching(self.active.stdin.write(bytes.into())).await;
         written.map_err(|error| self.unavailable(error))
     }
 

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crate::output::JournalOwner;
+use crate::waker;
 
 /// Ended executions that wait in a mailbox; beyond, the oldest is missed. Active executions wait in
 /// addition, and the engine bounds their number.
@@ -146,7 +147,7 @@ impl Mailbox {
             state.waker.take()
         };
         if let Some(waker) = waker {
-            waker.wake();
+            waker::wake(waker);
         }
     }
 

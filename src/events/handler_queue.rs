@@ -5,7 +5,6 @@
 //! [room](HandlerQueue::wait_for_room) before it reads more, which slows the child down rather than
 //! lose a line.
 
-use std::any::Any;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,6 +22,7 @@ use super::handler_state::{HandlerState, ThreadUse};
 use crate::output::{Journal, JournalCursor, JournalItem, JournalLines, JournalOwner, View};
 use crate::time;
 use crate::types::{ExecutionEvent, OutputStream};
+use crate::waker::discard;
 
 /// Undelivered bytes of output at which the child is held back. More than a pipe holds, so that a
 /// handler does not wait for the child either.
@@ -321,14 +321,6 @@ impl Delivery {
                 event => self.passed_events.push_back(event),
             }
         }
-    }
-}
-
-/// Drops the payload of a panic. That is code of the user and may panic as well; the payload of
-/// that second panic is leaked, or there would be no end to it.
-fn discard(panic: Box<dyn Any + Send>) {
-    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
-        std::mem::forget(another);
     }
 }
 

@@ -18,6 +18,7 @@ use crate::events::JournalLookup;
 use crate::output::{Journal, JournalOwner};
 use crate::store::{ExecutionEntry, ExecutionInfo, Record, Registry};
 use crate::types::{Ending, ExecutionStatus, ExecutionSummary, RetryPolicy};
+use crate::waker;
 
 /// Shared handle of an execution that has not ended.
 ///
@@ -222,7 +223,7 @@ impl ActiveExecution {
         let reply = self.inbox.put(action)?;
         self.wake.notify_one();
         // A request that came between the decision and the closing of the inbox gets no reply.
-        reply.await.ok()
+        waker::catching(reply).await.ok()
     }
 
     /// Lets [`woken`](Self::woken) return at once, for what came before it was called.
@@ -255,7 +256,7 @@ impl ActiveExecution {
     /// Waits for the record. Whatever retention does meanwhile, a waiter gets it. None if the
     /// execution was refused after all. Cancel safe.
     pub(crate) async fn ended(&self) -> Option<Arc<Record>> {
-        self.record.wait().await.clone()
+        waker::catching(self.record.wait()).await.clone()
     }
 
     /// Wakes all waiters with the record; None says that the execution was refused after all.

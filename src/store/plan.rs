@@ -16,6 +16,7 @@ use crate::types::{
     Ending, ExecutionMetadata, ExecutionStatus, PlanEnding, PlanExecutionResult, PlanStats,
     PlanSummary, SkipReason,
 };
+use crate::waker;
 
 /// What is known of a plan from the moment it is accepted.
 #[derive(Debug)]
@@ -112,7 +113,7 @@ impl ActivePlan {
 
     /// Waits until the result is there. Cancel safe.
     pub(crate) async fn ended(&self) {
-        self.record.wait().await;
+        waker::catching(self.record.wait()).await;
     }
 
     /// Cancels the plan: its executor starts nothing more and stops what runs. Returns the status

@@ -51,6 +51,7 @@ use super::lines::PartialFlush;
 use super::overflow::OverflowFile;
 use crate::config::OversizedOutputStrategy;
 use crate::types::{ContainmentReceipt, ExecutionEvent, ExecutionStatus, OutputStream};
+use crate::waker;
 pub(crate) use cursor::{JournalCursor, JournalItem, JournalLines, View};
 pub(crate) use entry::EventPayload;
 use entry::{EntryKind, JournalEntry, JournalPosition};
@@ -320,7 +321,7 @@ impl Journal {
         }
         let wakers = std::mem::take(&mut state.wakers);
         drop(state);
-        wakers.into_values().for_each(std::task::Waker::wake);
+        wakers.into_values().for_each(waker::wake);
         changed
     }
 

@@ -105,3 +105,56 @@ async fn queued_execution_can_be_subscribed() {
     assert_in_order(&records);
     assert_eq!(lines(&records, OutputStream::Stdout), ["second"]);
 }
+
+/// A waker of a host that is broken.
+struct PanickingWaker;
+
+impl Wake for PanickingWaker {
+    fn wake(self: Arc<Self>) {
+        panic!("this waker panics, as it should in this test");
+    }
+}
+
+/// Polls a future once, which leaves its waker behind.
+fn leave_waker<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) {
+    let waker = Waker::from(Arc::new(PanickingWaker));
+    assert!(future.poll(&mut Context::from_waker(&waker)).is_pending());
+}
+
+#[tokio::test]
+async fn panicking_wakers_change_no_ending_and_delay_no_waiter() {
+    let dir = tempdir().unwrap();
+    let go = dir.path().join("go");
+    let engine = engine();
+    let line = format!("{}; echo done; exit 7", wait_for(&go));
+    let plan = ExecutionPlan::serial([shell(line.clone())]);
+    let plan = engine.execute_plan(plan).await.unwrap();
+    let running = engine.start(shell(line)).await.unwrap();
+    let mut all_executions = engine.subscribe_all().await;
+    leave_waker(pin!(all_executions.next()));
+    let mut records = engine.subscribe_from(running.id(), u64::MAX).await.unwrap();
+    leave_waker(pin!(records.next()));
+    let mut of_plan = pin!(engine.wait_for_plan(plan));
+    leave_waker(of_plan.as_mut());
+    let mut of_execution = pin!(running.wait());
+    leave_waker(of_execution.as_mut());
+    let others: Vec<_> = (0..3)
+        .map(|_| {
+            let (engine, running) = (engine.clone(), running.clone());
+            tokio::spawn(async move {
+                engine.wait_for_plan(plan).await.unwrap();
+                running.wait().await.unwrap()
+            })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    fs::write(go, "").unwrap();
+    for other in others {
+        let result = soon("the end", other).await.unwrap();
+        assert_eq!((result.ending, result.stdout.as_str()), (Ending::Exited { code: 7 }, "done\n"));
+    }
+    assert_eq!(soon("the plan", of_plan).await.unwrap().stats.failed, 1);
+    let events = all(running.events().await.unwrap());
+    assert!(soon("the events", events).await.last().unwrap().event.is_terminal());
+    assert_eq!(engine.available_permits(), engine.config().max_concurrent_executions);
+}
