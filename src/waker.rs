@@ -13,13 +13,19 @@ struct CaughtWaker(Waker);
 
 impl Wake for CaughtWaker {
     fn wake(self: Arc<Self>) {
-        wake(self.0.clone());
+        catch(move || self.0.wake_by_ref());
     }
 }
 
 /// Wakes a task of the host. A panic is logged and affects nothing else.
 pub(crate) fn wake(waker: Waker) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+    catch(move || waker.wake());
+}
+
+/// Runs code of the host, which also drops what it has captured: a waker may be the last owner of
+/// the task behind it.
+fn catch(code: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(code)) {
         tracing::warn!("a waker of the host panicked");
         discard(panic);
     }

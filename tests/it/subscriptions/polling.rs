@@ -106,23 +106,40 @@ async fn queued_execution_can_be_subscribed() {
     assert_eq!(lines(&records, OutputStream::Stdout), ["second"]);
 }
 
-/// A waker of a host that is broken.
-struct PanickingWaker;
+/// A waker that panics.
+struct PanicsInWake;
 
-impl Wake for PanickingWaker {
+impl Wake for PanicsInWake {
     fn wake(self: Arc<Self>) {
         panic!("this waker panics, as it should in this test");
     }
 }
 
-/// Polls a future once, which leaves its waker behind.
-fn leave_waker<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) {
-    let waker = Waker::from(Arc::new(PanickingWaker));
+/// A waker with a task that panics when it is dropped.
+struct PanicsInDrop;
+
+impl Wake for PanicsInDrop {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for PanicsInDrop {
+    fn drop(&mut self) {
+        panic!("this task panics, as it should in this test");
+    }
+}
+
+/// Polls a future once, which leaves this waker behind.
+fn leave_waker<T>(waker: Waker, future: std::pin::Pin<&mut impl Future<Output = T>>) {
     assert!(future.poll(&mut Context::from_waker(&waker)).is_pending());
 }
 
 #[tokio::test]
 async fn panicking_wakers_change_no_ending_and_delay_no_waiter() {
+    wakers_change_nothing(|| Waker::from(Arc::new(PanicsInWake))).await;
+    wakers_change_nothing(|| Waker::from(Arc::new(PanicsInDrop))).await;
+}
+
+async fn wakers_change_nothing(waker: fn() -> Waker) {
     let dir = tempdir().unwrap();
     let go = dir.path().join("go");
     let engine = engine();
@@ -131,13 +148,13 @@ async fn panicking_wakers_change_no_ending_and_delay_no_waiter() {
     let plan = engine.execute_plan(plan).await.unwrap();
     let running = engine.start(shell(line)).await.unwrap();
     let mut all_executions = engine.subscribe_all().await;
-    leave_waker(pin!(all_executions.next()));
+    leave_waker(waker(), pin!(all_executions.next()));
     let mut records = engine.subscribe_from(running.id(), u64::MAX).await.unwrap();
-    leave_waker(pin!(records.next()));
+    leave_waker(waker(), pin!(records.next()));
     let mut of_plan = pin!(engine.wait_for_plan(plan));
-    leave_waker(of_plan.as_mut());
+    leave_waker(waker(), of_plan.as_mut());
     let mut of_execution = pin!(running.wait());
-    leave_waker(of_execution.as_mut());
+    leave_waker(waker(), of_execution.as_mut());
     let others: Vec<_> = (0..3)
         .map(|_| {
             let (engine, running) = (engine.clone(), running.clone());
