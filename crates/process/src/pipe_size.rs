@@ -45,6 +45,12 @@ impl Default for PipeSizing {
 }
 
 impl PipeSizing {
+    /// Returns `true` if the pipe was made larger because its program is busy.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn is_grown(&self) -> bool {
+        matches!(self, Self::Grown(_))
+    }
+
     /// Returns the number of bytes to read at once.
     pub(crate) fn read_size(&self) -> usize {
         match self {

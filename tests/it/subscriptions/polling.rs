@@ -129,8 +129,8 @@ impl Drop for PanicsInDrop {
 }
 
 /// Polls a future once, which leaves this waker behind.
-fn leave_waker<T>(waker: Waker, future: std::pin::Pin<&mut impl Future<Output = T>>) {
-    assert!(future.poll(&mut Context::from_waker(&waker)).is_pending());
+fn leave_waker<T>(waker: &Waker, future: std::pin::Pin<&mut impl Future<Output = T>>) {
+    assert!(future.poll(&mut Context::from_waker(waker)).is_pending());
 }
 
 #[tokio::test]
@@ -148,13 +148,13 @@ async fn wakers_change_nothing(waker: fn() -> Waker) {
     let plan = engine.execute_plan(plan).await.unwrap();
     let running = engine.start(shell(line)).await.unwrap();
     let mut all_executions = engine.subscribe_all().await;
-    leave_waker(waker(), pin!(all_executions.next()));
+    leave_waker(&waker(), pin!(all_executions.next()));
     let mut records = engine.subscribe_from(running.id(), u64::MAX).await.unwrap();
-    leave_waker(waker(), pin!(records.next()));
+    leave_waker(&waker(), pin!(records.next()));
     let mut of_plan = pin!(engine.wait_for_plan(plan));
-    leave_waker(waker(), of_plan.as_mut());
+    leave_waker(&waker(), of_plan.as_mut());
     let mut of_execution = pin!(running.wait());
-    leave_waker(waker(), of_execution.as_mut());
+    leave_waker(&waker(), of_execution.as_mut());
     let others: Vec<_> = (0..3)
         .map(|_| {
             let (engine, running) = (engine.clone(), running.clone());
