@@ -39,9 +39,6 @@ pub(crate) struct EngineRuntime([LazyRuntime; MAX_WORKERS]);
 impl EngineRuntime {
     /// Starts the threads, unless they run. Returns the first of them.
     pub(crate) fn start(&self) -> io::Result<&Runtime> {
-        if let Some(last) = self.0[..workers()].last().and_then(LazyRuntime::get) {
-            return Ok(self.0[0].get().unwrap_or(last));
-        }
         for worker in &self.0[..workers()] {
             worker.start("execution-worker", |builder| {
                 builder.worker_threads(1).on_thread_start(|| {
