@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use execution_engine::*;
+use execution_engine_mermaid::diagram_after;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 type Failure = Box<dyn std::error::Error>;
@@ -46,9 +47,9 @@ async fn main() -> Result<ExitCode, Failure> {
     screen.follow(engine.subscribe_plan(id).await?).await;
 
     let result = engine.wait_for_plan(id).await?;
-    report(&result, &spec.options);
+    report(&result);
     if wants_picture {
-        println!("\n{}", spec.plan.to_mermaid_after(&spec.options, &result));
+        println!("\n{}", diagram_after(&spec, &result));
     }
     let is_good = result.status == ExecutionStatus::Completed;
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -114,14 +115,13 @@ fn name(step: &PlanStep) -> String {
     step.name.clone().unwrap_or_else(|| step.to_string())
 }
 
-fn report(result: &PlanExecutionResult, options: &PlanOptions) {
+fn report(result: &PlanExecutionResult) {
     println!();
-    for (index, step) in result.results.iter().enumerate() {
-        let name = options.steps.get(index).and_then(|step| step.name.clone());
-        let name = name.unwrap_or_else(|| format!("step {index}"));
-        let attempts = match step.earlier_attempts.len() {
-            0 => String::new(),
-            earlier => format!(", attempt {}", earlier + 1),
+    for (report, step) in result.steps.iter().zip(&result.results) {
+        let name = report.name.as_deref().unwrap_or("(no name)");
+        let attempts = match step.attempts {
+            0 | 1 => String::new(),
+            last => format!(", attempt {last}"),
         };
         println!("{name:<12} {:>8.1?}  {}{attempts}", step.duration, step.ending);
         let last_words = step.stdout.lines().last().or(step.stderr.lines().last());

@@ -94,6 +94,37 @@ pub enum LogRetention {
     WithRecord,
 }
 
+/// When a log in [`log_dir`](ExecutionConfig::log_dir) is continued in a new file, for
+/// [`EngineBuilder::log_rotation`](crate::EngineBuilder::log_rotation).
+///
+/// In JSON: `{"max_bytes":10485760,"kept_files":3}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogRotation {
+    /// Most bytes of one file. Only a line that is longer by itself makes one larger.
+    pub max_bytes: u64,
+    /// Number of older files that are kept beside the current one: `ID.log.1` is the newest of them.
+    pub kept_files: u32,
+}
+
+/// Clock of timeouts and of the deadlines of plans, for
+/// [`EngineBuilder::timeout_clock`](crate::EngineBuilder::timeout_clock).
+///
+/// In JSON: `"monotonic"`, `"boottime"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum TimeoutClock {
+    /// The clock stands still while the system sleeps: a program has all of its time when a laptop
+    /// wakes up.
+    #[default]
+    Monotonic,
+    /// The clock goes on while the system sleeps: what is due then is stopped when it wakes up.
+    /// Only Linux has it. It takes one more descriptor for each running execution that has a
+    /// timeout. Where no descriptor is left, that timeout runs on the other clock.
+    Boottime,
+}
+
 impl Default for ExecutionConfig {
     fn default() -> Self {
         Self {

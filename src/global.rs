@@ -1,6 +1,8 @@
 //! One engine for a whole process, for programs that do not want to pass one around.
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
+
+use parking_lot::Mutex;
 
 use crate::config::ExecutionConfig;
 use crate::engine::ExecutionEngine;
@@ -25,7 +27,7 @@ static SETTING: Mutex<()> = Mutex::new(());
 /// # Ok(()) }
 /// ```
 pub fn init_global(config: ExecutionConfig) -> Result<()> {
-    let _setting = SETTING.lock().unwrap_or_else(PoisonError::into_inner);
+    let _setting = SETTING.lock();
     if GLOBAL.get().is_some() {
         return Err(ExecutionError::GlobalAlreadyInitialised);
     }
@@ -42,7 +44,7 @@ pub fn global() -> &'static ExecutionEngine {
     if let Some(engine) = GLOBAL.get() {
         return engine;
     }
-    let _setting = SETTING.lock().unwrap_or_else(PoisonError::into_inner);
+    let _setting = SETTING.lock();
     // `init_global` may have been faster, so look again.
     GLOBAL.get_or_init(|| {
         ExecutionEngine::new(ExecutionConfig::default())

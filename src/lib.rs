@@ -70,36 +70,54 @@
 //! (`DateTime<Utc>`), [`futures-core`](https://docs.rs/futures-core) 0.3 (`Stream`),
 //! [`bytes`](https://docs.rs/bytes) 1 and [`uuid`](https://docs.rs/uuid) 1. A new major version of
 //! one of them is a new major version of this crate. `execution-engine-process`, whose [`Signal`],
-//! [`Limits`], [`Leftovers`], [`OutputMode`] and [`ContainmentLevel`] are exported here, has the
+//! [`Limits`], [`Leftovers`], [`Links`], [`OutputMode`] and [`ContainmentLevel`] are exported here, has the
 //! same version number as this crate and is released with it; use them through this crate.
 //!
-//! There are no cargo features: serde forms of the data types and `tracing` output are always on.
+//! Three cargo features are on by default, and can be left out of programs that do without:
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `plans` | [plans](PlanSpec): `execute_plan` and what belongs to it |
+//! | `logs` | [`log_dir`](ExecutionConfig::log_dir) and [`output_log_path`](ExecutionRequest::output_log_path), which are refused without it; `read_logs` |
+//! | `aws` | [`Command::AwsCli`] |
+//!
+//! Serde forms of the data types and `tracing` output are always on.
 //!
 //! The public data types read from and write to JSON in one style: an enum with data is an object
 //! with a `type` field, an enum without data is a snake_case string, durations are whole
 //! milliseconds in a field that ends in `_ms`.
 
+#![cfg_attr(
+    not(all(feature = "plans", feature = "logs")),
+    allow(dead_code, unused_imports, reason = "some of what they use has no other user")
+)]
 #![forbid(unsafe_code)]
 
 mod admission;
+pub mod blocking;
 mod config;
 mod engine;
 mod error;
 mod events;
 mod execution;
 mod global;
+mod login_shell;
 mod output;
+#[cfg(feature = "plans")]
 mod plan;
 pub mod prelude;
 mod prepare;
 mod runtime;
 mod setters;
 mod store;
+pub mod testing;
 mod time;
 mod types;
 mod waker;
 
-pub use config::{ExecutionConfig, LogRetention, OversizedOutputStrategy};
+pub use config::{
+    ExecutionConfig, LogRetention, LogRotation, OversizedOutputStrategy, TimeoutClock,
+};
 pub use engine::{EngineBuilder, Execution, ExecutionEngine, ExecutionStdin};
 pub use error::{ExecutionError, IoError, PlanError, Result, ValidationError};
 pub use events::{
@@ -107,18 +125,22 @@ pub use events::{
     Subscription,
 };
 pub use execution_engine_process::{
-    Leftovers, Level as ContainmentLevel, Limits, OutputMode, Signal,
+    Leftovers, Level as ContainmentLevel, Limits, Links, OutputMode, PassError, PassedDescriptors,
+    Signal, UserIds,
 };
 pub use global::{global, init_global};
+pub use login_shell::{LoginShell, LoginShellError};
+#[cfg(feature = "plans")]
 pub use plan::{PlanBuilder, PlanSubscription};
 pub use types::{
-    Admission, Attempt, ChunkContent, ChunkRecord, Command, ContainmentReceipt, Ending,
-    EventRecord, ExecutionEvent, ExecutionMetadata, ExecutionOptions, ExecutionPlan,
-    ExecutionRequest, ExecutionResult, ExecutionStatus, ExecutionStrategy, ExecutionSummary,
-    FailurePolicy, InputTarget, Jitter, OutputStream, PlanEnding, PlanExecutionResult, PlanOptions,
-    PlanSpec, PlanStats, PlanStep, PlanSummary, ResourceLimit, ResourceUsage, RetryOn, RetryPolicy,
-    ShutdownReport, SkipReason, StdinSource, StepInput, StepOptions, StepRef, StreamStats,
-    Survivor, TreeUsage, Trim,
+    Admission, Attempt, CancelReport, ChunkContent, ChunkRecord, Command, ContainmentReceipt,
+    Ending, EnvOptions, EnvVars, EventRecord, ExecutionEvent, ExecutionMetadata, ExecutionOptions,
+    ExecutionPlan, ExecutionRequest, ExecutionResult, ExecutionStatus, ExecutionStrategy,
+    ExecutionSummary, FailurePolicy, InheritEnv, InputTarget, Jitter, LogTail, OsText,
+    OutputCursor, OutputPage, OutputPart, OutputQuery, OutputStream, OutputWindow, PlanEnding,
+    PlanExecutionResult, PlanOptions, PlanSpec, PlanStats, PlanStep, PlanSummary, ResourceLimit,
+    ResourceUsage, RetryOn, RetryPolicy, ShutdownReport, SkipReason, StdinSource, StepCondition,
+    StepInput, StepOptions, StepRef, StepReport, StreamStats, Survivor, TreeUsage, Trim,
 };
 
 // One glob import is enough to write a request.
@@ -143,6 +165,8 @@ mod docs {
         readme: "../README.md",
         how_to_use: "../HOW-TO-USE.md",
         run: "../docs/run.md",
+        blocking: "../docs/blocking.md",
+        testing: "../docs/testing.md",
         stream: "../docs/stream.md",
         watch: "../docs/watch.md",
         input: "../docs/input.md",
@@ -154,5 +178,6 @@ mod docs {
         retry: "../docs/retry.md",
         errors: "../docs/errors.md",
         logs: "../docs/logs.md",
+        migration: "../docs/migration.md",
     }
 }

@@ -64,9 +64,12 @@ fn play(words: &[String]) {
             "inherits_orphans" => orphans(engine, &home).await,
             "no_descriptors_to_start" => no_descriptors_to_start(&engine).await,
             "few_descriptors_for_logs" => few_descriptors_for_logs(level, &home).await,
-            "no_descriptors_to_stop" => no_descriptors_to_stop(&engine, &home).await,
+            "no_descriptors_to_stop" => no_descriptors_to_stop(&engine, level, &home).await,
+            "no_descriptors_to_look" => no_descriptors_to_look(engine, level, &home).await,
             "too_many_processes" => too_many_processes(&engine).await,
             "no_null_device" => no_null_device(&engine).await,
+            "noexec_mount" => on_a_noexec_mount(&engine, &home).await,
+            "no_capability" => without_a_capability(&engine, &home).await,
             "delegated" => delegated(&engine, &home).await,
             "unprivileged" => unprivileged(&engine, &home).await,
             part => panic!("no such part: {part}"),
@@ -139,7 +142,8 @@ async fn few_descriptors_for_logs(level: ContainmentLevel, home: &Path) {
     soon("the end of all", engine.shutdown(Duration::ZERO)).await;
     for id in waiting {
         let result = ended(&engine, id).await;
-        assert_eq!((result.ending, result.output_error), (Ending::EngineClosed, None));
+        let never_ran = Ending::NotRun { reason: SkipReason::EngineClosed };
+        assert_eq!((result.ending, result.output_error), (never_ran, None));
         assert!(engine.read_logs(id).await.unwrap().contains("# ending"));
     }
 }
@@ -149,15 +153,56 @@ async fn host_without_descriptors_can_stop_executions() {
     at_each_level("no_descriptors_to_stop").await;
 }
 
-async fn no_descriptors_to_stop(engine: &ExecutionEngine, home: &Path) {
-    let id = start_family(engine, home).await;
-    let pid = main_program();
+async fn no_descriptors_to_stop(engine: &ExecutionEngine, level: ContainmentLevel, home: &Path) {
+    let id = start_scattered(engine, level, home).await;
     let files = use_up_descriptors();
     engine.cancel(id).await.unwrap();
     let result = ended(engine, id).await;
-    assert_eq!(result.ending, Ending::Cancelled);
     drop(files);
-    until("the program is gone", || !is_alive(pid)).await;
+    assert_eq!(result.ending, Ending::Cancelled);
+    assert!(nobody_holds(home) && result.containment.survivors.is_empty(), "{result:?}");
+}
+
+/// Starts a program and a child of it in a session of its own, where the level reaches that far.
+async fn start_scattered(engine: &ExecutionEngine, level: ContainmentLevel, home: &Path) -> Uuid {
+    let own = if level == ContainmentLevel::ProcessGroup { "" } else { "setsid" };
+    let line = holding(home, &format!("{own} sleep 300 & echo ready >ready; sleep 300"));
+    let id = engine.execute(shell(line).working_dir(home)).await.unwrap();
+    when_written(&home.join("ready")).await;
+    // The child has not left its session before it is `sleep`.
+    until("all are there", || {
+        holders(&home.join("life")).into_iter().filter(|pid| name(*pid) == "sleep").count() == 2
+    })
+    .await;
+    id
+}
+
+fn name(pid: u32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_string()
+}
+
+#[tokio::test]
+async fn tree_that_cannot_be_examined_is_named_as_a_survivor() {
+    at_each_level("no_descriptors_to_look").await;
+}
+
+async fn no_descriptors_to_look(engine: ExecutionEngine, level: ContainmentLevel, home: &Path) {
+    let id = start_scattered(&engine, level, home).await;
+    let pid = main_program();
+    let before = getrlimit(Resource::Nofile).current.unwrap();
+    set_limit(Resource::Nofile, 0);
+    engine.cancel(id).await.unwrap();
+    let result = ended(&engine, id).await;
+    set_limit(Resource::Nofile, before);
+    let receipt = &result.containment;
+    assert!(!is_alive(pid) && !receipt.proven, "{receipt:?}");
+    let named: Vec<_> = receipt.survivors.iter().map(|it| (it.pid, it.name.as_str())).collect();
+    match level {
+        // It is signalled, and gone, by its number.
+        ContainmentLevel::ProcessGroup => assert_eq!(named, [], "{receipt:?}"),
+        _ => assert_eq!(named, [(pid, "(process tree)")], "{receipt:?}"),
+    }
+    drop(engine);
     until("what is left is ended when there are descriptors again", || nobody_holds(home)).await;
 }
 
@@ -203,6 +248,74 @@ async fn no_null_device(engine: &ExecutionEngine) {
     let Ending::SpawnFailed { reason, os_error } = &result.ending else { panic!("{result:?}") };
     assert_eq!(*os_error, Some(libc::ENOENT));
     assert!(reason.contains("/dev/null"), "{reason}");
+}
+
+#[tokio::test]
+async fn program_on_a_noexec_mount_is_named_as_such() {
+    let kinds = ["-m"];
+    if !host::can_unshare(&kinds) {
+        return announce("SKIPPED: a mount with noexec, for nothing can be mounted here");
+    }
+    let home = TempDir::new().unwrap();
+    fs::create_dir(home.path().join("mount")).unwrap();
+    let part = format!("noexec_mount process_group {}", home.path().display());
+    let line = "mount -t tmpfs -o noexec,mode=755 none \"$0/mount\" && exec \"$@\"";
+    let host = Host::start_in(&kinds, line, home.path(), HOST, &part);
+    assert_eq!(host.next_line(), "all is well");
+    assert!(host.end().success());
+}
+
+async fn on_a_noexec_mount(engine: &ExecutionEngine, home: &Path) {
+    const SAYS: &str = "is on a file system that is mounted with noexec";
+    let tool = executable(home.join("mount/tool"), "#!/bin/sh\necho ran\n");
+    let path = tool.parent().unwrap().to_str().unwrap();
+    let plain = home.join("plain");
+    fs::write(&plain, format!("#!{}\n", tool.display())).unwrap();
+    for (field, request) in [
+        ("program", exec(&tool)),
+        ("program", exec("tool").env("PATH", path)),
+        ("shell", shell("true").interpreter(text(&tool))),
+        ("interpreter", ExecutionRequest::script(&plain).interpreter(text(&tool))),
+        ("path", ExecutionRequest::script(&plain)),
+    ] {
+        let refused = engine.execute(request).await.unwrap_err();
+        assert_eq!(refused.error_code(), "permission_denied", "{refused}");
+        let shown = refused.to_string();
+        assert!(shown.starts_with(field) && shown.contains(SAYS), "{shown}");
+    }
+    let script = executable(home.join("script"), format!("#!{}\n", tool.display()));
+    let result = run(engine, exec(&script)).await;
+    let Ending::SpawnFailed { reason, os_error } = &result.ending else { panic!("{result:?}") };
+    assert_eq!(*os_error, Some(libc::EACCES));
+    assert!(reason.contains("names the interpreter") && reason.contains(SAYS), "{reason}");
+    // Read by its interpreter, a script may be anywhere.
+    let result = run(engine, ExecutionRequest::script(&tool)).await;
+    assert_eq!(result.stdout, "ran\n", "{result:?}");
+}
+
+#[tokio::test]
+async fn program_with_capabilities_out_of_reach_is_named_as_such() {
+    let home = TempDir::new().unwrap();
+    let program = home.path().join("program");
+    fs::copy("/bin/true", &program).unwrap();
+    // Version 2 and "effective"; permitted is CAP_NET_RAW.
+    let attribute = [0x0200_0001_u32, 1 << 13, 0, 0, 0].map(u32::to_le_bytes).concat();
+    let flags = rustix::fs::XattrFlags::empty();
+    if rustix::fs::setxattr(&program, "security.capability", &attribute, flags).is_err() {
+        return announce("SKIPPED: file capabilities, for this user may not set them here");
+    }
+    let part = format!("no_capability process_group {}", home.path().display());
+    let line = "exec setpriv --bounding-set=-net_raw \"$@\"";
+    let host = Host::start_in(&[], line, home.path(), HOST, &part);
+    assert_eq!(host.next_line(), "all is well");
+    assert!(host.end().success());
+}
+
+async fn without_a_capability(engine: &ExecutionEngine, home: &Path) {
+    let result = run(engine, exec(home.join("program"))).await;
+    let Ending::SpawnFailed { reason, os_error } = &result.ending else { panic!("{result:?}") };
+    assert_eq!(*os_error, Some(libc::EPERM));
+    assert!(reason.contains("this process may not give it: NET_RAW"), "{reason}");
 }
 
 async fn too_many_processes(engine: &ExecutionEngine) {

@@ -35,6 +35,14 @@ fn family(home: &Path) -> ExecutionRequest {
     shell(holding(home, line)).working_dir(home)
 }
 
+/// Returns a program that writes all the time, with a child that has cleared its environment and is in a
+/// session of its own.
+fn chatterer(home: &Path) -> ExecutionRequest {
+    let line = "env -i setsid sh -c 'echo >child; exec sleep 300' & until [ -e child ]; do :; done; \
+                echo $$ >ready; exec yes";
+    shell(holding(home, line)).working_dir(home)
+}
+
 async fn dies(manner: &str, ends_with: impl Fn(&mut Host)) {
     dies_if(|role| Host::start(HOST, role), manner, ends_with).await;
 }
@@ -73,6 +81,30 @@ async fn abort_of_the_host_ends_its_trees() {
 #[tokio::test]
 async fn panic_of_the_host_ends_its_trees() {
     dies("panics", Host::resume).await;
+}
+
+/// A program that writes dies of SIGPIPE as soon as its host is dead, before the host guard can look at
+/// its children.
+#[tokio::test]
+async fn child_of_a_program_that_dies_with_its_host_is_ended() {
+    for level in levels() {
+        let home = TempDir::new().unwrap();
+        let life = Lifeline::new(home.path());
+        let role = format!("chatters {} {}", name_of(level), home.path().display());
+        let mut host = Host::start(HOST, &role);
+        assert_eq!(host.next_line(), "it runs");
+        host.resume();
+        let guard: i32 = host.next_line().parse().unwrap();
+        let guard = rustix::process::Pid::from_raw(guard).unwrap();
+        let program: u32 = host.next_line().parse().unwrap();
+        rustix::process::kill_process(guard, rustix::process::Signal::STOP).unwrap();
+        host.kill();
+        until("the program is gone", || !is_alive(program)).await;
+        // The groups of dead hosts are also removed by each engine that starts meanwhile.
+        assert!(level == ContainmentLevel::Cgroup || !life.is_cut(), "its child lives on");
+        rustix::process::kill_process(guard, rustix::process::Signal::CONT).unwrap();
+        life.cut(&format!("after a program that died with its host at {level}")).await;
+    }
 }
 
 /// Here and in the next test the host lives on without its engine.
@@ -172,6 +204,8 @@ async fn next_engine_sweeps_what_a_dead_host_guard_left() {
     host.resume();
     let guard: i32 = host.next_line().parse().unwrap();
     let guard = rustix::process::Pid::from_raw(guard).unwrap();
+    // A host that runs would start another guard.
+    host.stop();
     rustix::process::kill_process(guard, rustix::process::Signal::KILL).unwrap();
     host.kill();
     assert!(!life.is_cut(), "no guard was left to end them");
@@ -208,7 +242,8 @@ fn play(words: &[String]) {
     let engine = ExecutionEngine::builder().stop_grace(ENDLESS).containment(level).build().unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        engine.execute(family(&home)).await.unwrap();
+        let request = if words[0] == "chatters" { chatterer(&home) } else { family(&home) };
+        engine.execute(request).await.unwrap();
         when_written(&home.join("ready")).await;
     });
     host::say("it runs");
@@ -218,6 +253,10 @@ fn play(words: &[String]) {
         "aborts" => std::process::abort(),
         "panics" => panic!("with an engine in scope"),
         "tells_its_guard" => host::say(&guard().to_string()),
+        "chatters" => {
+            host::say(&guard().to_string());
+            host::say(std::fs::read_to_string(home.join("ready")).unwrap().trim());
+        }
         "is_poor" => {
             let guard = rustix::process::Pid::from_raw(guard().cast_signed());
             let one = rustix::process::Rlimit { current: Some(1), maximum: Some(1) };
@@ -284,19 +323,9 @@ fn look(engine: &ExecutionEngine, runtime: &tokio::runtime::Runtime, before: &[S
     assert_eq!(signals(), before);
 }
 
-/// Finds the host guard by its name and by the other end of a pipe of this process.
+/// Returns the one host guard of this process.
 fn guard() -> u32 {
-    let links = |pid: &str| -> Vec<PathBuf> {
-        let files = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-        files.filter_map(|file| std::fs::read_link(file.path()).ok()).collect()
-    };
-    let mine = links("self");
-    let is_it = |pid: &u32| {
-        let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let lifeline = std::fs::read_link(format!("/proc/{pid}/fd/3"));
-        line.contains("execution-host-guard") && lifeline.is_ok_and(|pipe| mine.contains(&pipe))
-    };
-    let found: Vec<u32> = processes().into_iter().filter(is_it).collect();
+    let found = host::guards();
     assert_eq!(found.len(), 1, "{found:?}");
     found[0]
 }

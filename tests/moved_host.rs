@@ -46,8 +46,10 @@ async fn relative_paths_are_fixed_when_they_are_given() {
     let second = engine.execute_with(fails, reading().retry(retry)).await.unwrap();
     let steps = [shell("exit 0"), shell("cat; pwd").working_dir("below").output_log("step")];
     let plan = ExecutionPlan::serial(steps);
-    let plan =
-        engine.execute_plan_with(plan, PlanOptions::default().defaults(reading())).await.unwrap();
+    let plan = engine
+        .execute_plan(PlanSpec::new(plan, PlanOptions::default().defaults(reading())))
+        .await
+        .unwrap();
     let programs = || {
         [
             ExecutionRequest::program("./program"),
@@ -66,7 +68,7 @@ async fn relative_paths_are_fixed_when_they_are_given() {
     let steps = engine.execute_plan(ExecutionPlan::serial(programs())).await.unwrap();
     let shared = PlanOptions::default().working_dir("below");
     let sharing = ExecutionPlan::serial([shell("pwd"), shell("pwd").working_dir("..")]);
-    let sharing = engine.execute_plan_with(sharing, shared).await.unwrap();
+    let sharing = engine.execute_plan(PlanSpec::new(sharing, shared)).await.unwrap();
 
     set_current_dir(&new).unwrap();
     fs::write(go, "").unwrap();

@@ -27,7 +27,9 @@ fn play(words: &[String]) {
         let line =
             "trap '' TERM; (setsid sleep 300 &); setsid sleep 300 & echo ready >ready; sleep 300";
         let request = shell(holding(&home, line)).working_dir(&home);
-        engine.execute(request).await.unwrap();
+        // It stays within the outer tree, whatever else it inherits.
+        let options = ExecutionOptions::default().env_clear();
+        engine.execute_with(request, options).await.unwrap();
         when_written(&home.join("ready")).await;
         if words[0] == "stays" {
             std::fs::write(home.join("inner"), "ready\n").unwrap();

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use execution_engine::*;
 use tempfile::TempDir;
+use test_support::levels::levels;
 use test_support::*;
 
 /// One test at a time: a process that changes its user looks like an orphan of another test that has
@@ -91,6 +92,60 @@ async fn inaccessible_paths_are_refused() {
     with_mode(&closed, 0o700);
 }
 
+/// What becomes so after the check is found out when the start has failed.
+#[tokio::test]
+async fn failed_start_names_what_this_user_may_not_do() {
+    if done_as_nobody("failed_start_names_what_this_user_may_not_do").await {
+        return;
+    }
+    let home = TempDir::new().unwrap();
+    let (closed, script) = (home.path().join("closed"), home.path().join("script"));
+    fs::create_dir(&closed).unwrap();
+    let inside = file(closed.join("inside"), 0o755);
+    fs::write(&script, format!("#!{}\n", inside.display())).unwrap();
+    with_mode(&script, 0o755);
+    let engine = ExecutionEngine::builder()
+        .config(ExecutionConfig { max_concurrent_executions: 1, ..ExecutionConfig::default() })
+        .admission(Admission::Queue { max_waiting: 9 })
+        .build()
+        .unwrap();
+    let holder = engine.execute(shell("sleep 300")).await.unwrap();
+    let mut ids = Vec::new();
+    for request in [exec(&inside), exec(&script), shell("true").working_dir(&closed)] {
+        ids.push(engine.execute(request).await.unwrap());
+    }
+    with_mode(&closed, 0o600);
+    engine.cancel(holder).await.unwrap();
+    let quoted = |path: &Path| format!("{path:?}");
+    let may_not_search = format!("this user may not search {}", quoted(&closed));
+    for (id, says) in ids.into_iter().zip([
+        [quoted(&inside), format!("it cannot be reached, for {may_not_search}")],
+        [quoted(&script), format!("which cannot be reached, for {may_not_search}")],
+        [quoted(&closed), "it may not be entered by this user (its mode is 0600)".to_string()],
+    ]) {
+        let result = soon("its end", engine.wait_for_completion(id)).await.unwrap();
+        let Ending::SpawnFailed { reason, os_error } = &result.ending else { panic!("{result:?}") };
+        assert_eq!(*os_error, Some(libc::EACCES), "{reason}");
+        assert!(says.iter().all(|says| reason.contains(says)), "{says:?} is not in {reason}");
+    }
+    with_mode(&closed, 0o700);
+}
+
+/// The kernel executes it all the same, and finds out what it is.
+#[tokio::test]
+async fn interpreter_that_cannot_be_read_is_left_to_the_kernel() {
+    if done_as_nobody("interpreter_that_cannot_be_read_is_left_to_the_kernel").await {
+        return;
+    }
+    let home = TempDir::new().unwrap();
+    let (interpreter, script) = (home.path().join("interpreter"), home.path().join("script"));
+    fs::copy("/bin/echo", &interpreter).unwrap();
+    with_mode(&interpreter, 0o111);
+    fs::write(&script, format!("#!{} -n\n", interpreter.display())).unwrap();
+    let result = soon("its end", engine().run(ExecutionRequest::script(&script))).await.unwrap();
+    assert_eq!(result.stdout, script.display().to_string(), "{result:?}");
+}
+
 #[tokio::test]
 async fn unsearchable_path_entry_is_skipped() {
     if done_as_nobody("unsearchable_path_entry_is_skipped").await {
@@ -110,9 +165,8 @@ async fn unsearchable_path_entry_is_skipped() {
 
     // Its existence is unknown, so it counts as not found.
     let refused = engine().execute(tool().env("PATH", text(&closed))).await.unwrap_err();
-    let expected =
-        ValidationError::ProgramNotFound { field: "program", program: "tool".to_string() };
-    assert_eq!(refused, ExecutionError::Validation(expected));
+    assert_eq!(refused.error_code(), "program_not_found", "{refused}");
+    assert!(refused.to_string().contains("\"tool\""), "{refused}");
     with_mode(&closed, 0o700);
 }
 
@@ -211,5 +265,75 @@ async fn effective_user_decides_access() {
         let id = engine.execute_with(request, input.clone()).await.unwrap();
         let result = soon("its end", engine.wait_for_completion(id)).await.unwrap();
         assert!(result.success && result.stdout.contains("ran"), "{result:?}");
+    }
+}
+
+/// Returns the words that a program prints as another user.
+async fn words_as(user: UserIds, level: ContainmentLevel, line: &str) -> Vec<String> {
+    let engine = ExecutionEngine::builder().containment(level).build().unwrap();
+    let options = ExecutionOptions::default().user(user);
+    let result = run_with(&engine, shell(line).working_dir("/"), options).await;
+    assert!(result.success, "{level}: {result:?}");
+    result.stdout.split_whitespace().map(str::to_string).collect()
+}
+
+#[tokio::test]
+async fn program_runs_as_another_user() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let _alone = ALONE.lock().await;
+    for level in levels() {
+        let user = UserIds::new(65534, 65533).groups([7, 9]);
+        let line = "sed -nE 's/^(Uid|Gid|Groups|CapEff)://p' /proc/self/status";
+        let words = words_as(user.clone(), level, line).await;
+        let expected = ["65534", "65533"].map(|id| vec![id; 4]).concat();
+        assert_eq!(words[..8], expected, "{level}");
+        assert_eq!(words[8..], ["7", "9", "0000000000000000"], "{level}");
+        assert_eq!(words_as(UserIds::new(1, 1), level, "id -G").await, ["1"], "{level}");
+        // The streams can be opened by name, and what is root's cannot.
+        let line = "echo named >/dev/stdout; cat /proc/1/environ 2>/dev/null || echo refused";
+        assert_eq!(words_as(user, level, line).await, ["named", "refused"], "{level}");
+    }
+}
+
+#[tokio::test]
+async fn tree_of_another_user_is_ended() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let _alone = ALONE.lock().await;
+    for level in levels() {
+        let engine = ExecutionEngine::builder().containment(level).build().unwrap();
+        let options = ExecutionOptions::default().user(UserIds::new(65534, 65534));
+        // More rights than the user has are those of the host.
+        let options = options.limits(Limits::default().nice(-3));
+        let line = "cut -d ' ' -f 19 /proc/self/stat; sleep 300 & sleep 300";
+        let request = shell(line).working_dir("/").timeout(Duration::from_millis(500));
+        let result = run_with(&engine, request, options).await;
+        assert!(matches!(result.ending, Ending::TimedOut { .. }), "{level}: {result:?}");
+        assert_eq!(result.stdout, "-3\n", "{level}");
+        assert!(result.containment.survivors.is_empty(), "{level}: {result:?}");
+    }
+}
+
+#[tokio::test]
+async fn host_without_the_right_cannot_change_the_user() {
+    if done_as_nobody("host_without_the_right_cannot_change_the_user").await {
+        return;
+    }
+    let options = ExecutionOptions::default().user(UserIds::new(1, 1));
+    let result = run_with(&engine(), shell("true"), options).await;
+    let Ending::SpawnFailed { reason, os_error } = &result.ending else { panic!("{result:?}") };
+    assert_eq!(*os_error, Some(libc::EPERM), "{result:?}");
+    assert!(reason.contains("as user 1 and group 1") && reason.contains("only root"), "{reason}");
+}
+
+#[tokio::test]
+async fn ids_that_mean_unchanged_are_refused() {
+    for user in [UserIds::new(u32::MAX, 1), UserIds::new(1, u32::MAX)] {
+        let options = ExecutionOptions::default().user(user);
+        let refused = engine().execute_with(shell("true"), options).await.unwrap_err();
+        assert_eq!(refused.error_code(), "invalid_option", "{refused}");
     }
 }

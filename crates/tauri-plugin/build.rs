@@ -1,9 +1,7 @@
 //! Generates a permission for each command, and the schema that editors check capability files
 //! with.
 
-#[path = "src/scope/rule.rs"]
-#[expect(unreachable_pub, reason = "public in the plugin")]
-mod rule;
+use tauri_plugin_execution_engine_rules::ScopeEntry;
 
 /// The same list as in `src/commands/mod.rs`.
 const COMMANDS: &[&str] = &[
@@ -12,6 +10,7 @@ const COMMANDS: &[&str] = &[
     "wait",
     "cancel",
     "status",
+    "summary",
     "result",
     "list",
     "logs",
@@ -29,6 +28,9 @@ const COMMANDS: &[&str] = &[
     "remove_plan",
     "write_stdin",
     "close_stdin",
+    "read_output",
+    "read_lines",
+    "search_output",
     "subscribe",
     "subscribe_all",
     "subscribe_plan",
@@ -39,6 +41,7 @@ const COMMANDS: &[&str] = &[
 
 fn main() {
     tauri_plugin::Builder::new(COMMANDS)
-        .global_scope_schema(schemars::schema_for!(rule::Rule))
+        .global_api_script_path("api-iife.js")
+        .global_scope_schema(schemars::schema_for!(ScopeEntry))
         .build();
 }

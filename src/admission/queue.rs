@@ -72,7 +72,7 @@ impl<T> AdmissionQueue<T> {
 
     /// Takes a slot if one is free for this group.
     pub(crate) fn take(&mut self, group: GroupId) -> bool {
-        let is_free = self.has_room() && self.groups[group.0].has_room();
+        let is_free = self.has_room_for(group);
         if is_free {
             self.groups[group.0].taken += 1;
             self.taken += 1;
@@ -136,6 +136,11 @@ impl<T> AdmissionQueue<T> {
 
     pub(crate) fn has_room(&self) -> bool {
         self.taken < self.limit
+    }
+
+    /// Returns `true` if a slot is free for this group.
+    pub(crate) fn has_room_for(&self, group: GroupId) -> bool {
+        self.has_room() && self.groups[group.0].has_room()
     }
 }
 

@@ -1,15 +1,18 @@
 //! Settings of an engine, their checks, and the wiring of its parts.
 
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use execution_engine_process::{Containment, Level, Signal};
+use execution_engine_process::{BootTimer, Containment, Level, Signal};
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, Semaphore};
 
 use super::core::{EngineCore, EngineSettings};
 use super::{EngineAlive, ExecutionEngine, cleanup};
-use crate::admission::{ConcurrencyLimiter, GroupLimit};
-use crate::config::{ExecutionConfig, LogRetention, OversizedOutputStrategy};
+use crate::admission::{ConcurrencyLimiter, DescriptorBudget, GroupLimit};
+use crate::config::{
+    ExecutionConfig, LogRetention, LogRotation, OversizedOutputStrategy, TimeoutClock,
+};
 use crate::error::{ExecutionError, Result, ValidationError};
 use crate::events::{Broadcaster, EventHandler, HandlerPool, HandlerSet};
 use crate::execution::{ExecutionContext, MAX_LATE_LOGS, StopSequence};
@@ -18,7 +21,8 @@ use crate::prepare;
 use crate::runtime::EngineRuntime;
 use crate::setters::setters;
 use crate::store::{Registry, RetentionPolicy};
-use crate::types::Admission;
+use crate::testing::Script;
+use crate::types::{Admission, EnvVars};
 
 /// Builder of an engine with settings beyond [`ExecutionConfig`].
 ///
@@ -42,6 +46,8 @@ pub struct EngineBuilder {
     handlers: HandlerSet,
     admission: Admission,
     groups: Vec<GroupLimit>,
+    base_env: Option<EnvVars>,
+    script: Option<Script>,
 }
 
 impl Default for EngineBuilder {
@@ -56,13 +62,17 @@ impl Default for EngineBuilder {
                 stop: StopSequence::default(),
                 drain: Duration::from_secs(2),
                 max_pause: Duration::from_secs(3600),
+                timeout_clock: TimeoutClock::default(),
+                log_rotation: None,
             },
             keep_head_and_tail: false,
-            stall_limit: Duration::from_secs(10),
+            stall_limit: Duration::from_secs(2),
             level: None,
             handlers: HandlerSet::default(),
             admission: Admission::default(),
             groups: Vec::new(),
+            base_env: None,
+            script: None,
         }
     }
 }
@@ -87,6 +97,10 @@ impl EngineBuilder {
         /// Sets how long an execution may be [paused](ExecutionEngine::pause), all its pauses
         /// together. Then it is resumed. Default: 1 hour.
         max_pause(limit: Duration) => settings.max_pause = limit;
+
+        /// Sets the clock of timeouts and of the deadlines of plans. All other limits of time are
+        /// on the monotonic clock. Default: [`TimeoutClock::Monotonic`].
+        timeout_clock(clock: TimeoutClock) => settings.timeout_clock = clock;
 
         /// Sets how long reading what is left in the pipes may take when a program has ended. It
         /// matters only if another process keeps writing to them. Default: 2 s.
@@ -113,8 +127,8 @@ impl EngineBuilder {
 
     setters! {
         /// Sets the longest line, in bytes, that is delivered in one piece. A longer one comes in
-        /// pieces, so that memory stays bounded. At least 4, so that no character is split.
-        /// Default: 64 KiB.
+        /// pieces, so that memory stays bounded. At least 4, so that no character is split; more
+        /// than 256 MiB means 256 MiB. Default: 64 KiB.
         max_line_bytes(bytes: usize) => settings.max_line_bytes = bytes;
 
         /// Sets how many bytes of output beyond what is kept are held of a running execution for
@@ -133,11 +147,20 @@ impl EngineBuilder {
         /// executions are forgotten. Default: [`LogRetention::Keep`].
         log_retention(retention: LogRetention) => settings.logs = retention;
 
+        /// Continues each log in [`log_dir`](ExecutionConfig::log_dir) in a new file before it grows
+        /// larger than this, and keeps so many of the older files. So the logs of an execution need
+        /// at most `max_bytes * (kept_files + 1)` bytes, however much it prints. Default: one file
+        /// that has everything.
+        log_rotation(rotation: LogRotation) => settings.log_rotation = Some(rotation);
+
         /// Sets how long an event handler may finish nothing before it gets no more lines of an
-        /// execution. Default: 10 s.
+        /// execution. The time for which a program is held back for handlers does not count against
+        /// its timeout, up to this limit. Default: 2 s.
         handler_stall_limit(limit: Duration) => stall_limit = limit;
 
-        /// Forces a containment level instead of the strongest that this host can offer.
+        /// Forces a containment level instead of the strongest that this host can offer. If the host
+        /// can no longer offer it when a program is to start, the execution ends with
+        /// [`Ending::SpawnFailed`](crate::Ending::SpawnFailed), whose text says what has changed.
         containment(level: Level) => level = Some(level);
 
         /// Sets what happens to an execution for which there is no permit. Default:
@@ -159,6 +182,21 @@ impl EngineBuilder {
         /// # Ok(()) }
         /// ```
         admission(admission: Admission) => admission = admission;
+
+        /// Sets the variables that programs inherit, in place of those of this process. Requests
+        /// and options add to them and choose from them.
+        ///
+        /// ```
+        /// use execution_engine::*;
+        /// # #[tokio::main] async fn main() -> Result<()> {
+        /// let mut env = EnvVars::of_this_process();
+        /// env.insert("LANG", "C");
+        /// let engine = ExecutionEngine::builder().base_env(env).build()?;
+        /// let result = engine.run(ExecutionRequest::shell("echo $LANG")).await?;
+        /// assert_eq!(result.stdout, "C\n");
+        /// # Ok(()) }
+        /// ```
+        base_env(env: EnvVars) => base_env = Some(env);
     }
 
     /// Adds a group: no more than `limit` executions whose
@@ -168,6 +206,13 @@ impl EngineBuilder {
         let group = GroupLimit { name: name.into(), limit };
         self.groups.retain(|other| other.name != group.name);
         self.groups.push(group);
+        self
+    }
+
+    /// Makes an engine that starts no process and plays the programs of a script instead: a [test
+    /// double](crate::testing).
+    pub fn scripted(mut self, script: Script) -> Self {
+        self.script = Some(script);
         self
     }
 
@@ -189,6 +234,10 @@ impl EngineBuilder {
             Some(level) => Containment::at(level)
                 .map_err(|unavailable| invalid("containment", &unavailable.to_string()))?,
         };
+        if self.settings.timeout_clock == TimeoutClock::Boottime {
+            let unavailable = |error: std::io::Error| invalid("timeout_clock", &error.to_string());
+            BootTimer::check().map_err(unavailable)?;
+        }
         // Made absolute now: the host may change its directory later.
         self.config.log_dir = self.config.log_dir.map(prepare::absolute);
         if self.keep_head_and_tail {
@@ -206,6 +255,13 @@ impl EngineBuilder {
         }
         if self.stall_limit.is_zero() {
             return Err(invalid("handler_stall_limit", "must be more than 0"));
+        }
+        if cfg!(not(feature = "logs")) && self.config.log_dir.is_some() {
+            let reason = "this build has no logs; enable the feature `logs` of execution-engine";
+            return Err(invalid("log_dir", reason));
+        }
+        if self.settings.log_rotation.is_some_and(|rotation| rotation.max_bytes == 0) {
+            return Err(invalid("log_rotation", "max_bytes must be at least 1"));
         }
         prepare::signal("stop_signal", Some(self.settings.stop.term_signal))?;
         prepare::signal("final_signal", Some(self.settings.stop.kill_signal))?;
@@ -227,7 +283,8 @@ impl EngineBuilder {
     /// Makes the parts of the engine from valid settings.
     fn wire(self, containment: Containment) -> ExecutionEngine {
         let limit = self.config.max_concurrent_executions;
-        let permits = ConcurrencyLimiter::new(limit, self.admission, self.groups);
+        let descriptors = DescriptorBudget::of_this_process();
+        let permits = ConcurrencyLimiter::new(limit, self.admission, self.groups, descriptors);
         let forgotten_logs = match self.settings.logs {
             LogRetention::Keep => None,
             LogRetention::WithRecord => self.config.log_dir.clone().map(Mutex::new),
@@ -246,7 +303,9 @@ impl EngineBuilder {
         let core = Arc::new(EngineCore {
             config: self.config,
             settings: self.settings,
+            base_env: self.base_env,
             shared: Arc::new(shared),
+            script: self.script,
             handler_pool: Arc::new(HandlerPool::new(self.stall_limit)),
             handlers: RwLock::new(self.handlers),
             cleanup: cleanup::CleanupTask::default(),

@@ -1,5 +1,6 @@
 //! Control of what runs: cancel, signal, pause, resume, and the end of the engine.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use execution_engine_process::Signal;
@@ -10,19 +11,55 @@ use crate::error::{ExecutionError, Result};
 use crate::execution::{ActiveExecution, ControlAction, ControlRefusal};
 use crate::prepare;
 use crate::store::ActiveEntries;
-use crate::types::{Ending, ShutdownReport};
+use crate::types::{CancelReport, ExecutionStatus, ShutdownReport};
+use crate::waker;
 
 impl ExecutionEngine {
     /// Stops an execution: its process tree gets SIGTERM, and SIGKILL after the grace.
     ///
-    /// Returns at once. From then on the ending is [`Ending::Cancelled`], whatever the program
-    /// does. Wait for the execution to know that the tree has exited.
+    /// Returns at once. From then on the ending is [`Ending::Cancelled`](crate::Ending::Cancelled),
+    /// whatever the program does. Wait for the execution to know that the tree has exited. One in
+    /// the queue has left it when this returns, and is never started.
     ///
     /// # Errors
     /// [`ExecutionError::NotFound`] for an unknown id, [`ExecutionError::AlreadyEnded`] if another
     /// ending came first.
     pub async fn cancel(&self, id: Uuid) -> Result<()> {
         cancel(&*self.active(id)?)
+    }
+
+    /// Cancels all that is queued or running, and leaves the engine open, for instance for a cleanup.
+    /// Returns at once, with the ids of what it has cancelled.
+    ///
+    /// Whatever was accepted before the call is cancelled, as by [`cancel`](Self::cancel) or
+    /// [`cancel_plan`](Self::cancel_plan): steps of plans that run [always](crate::StepOptions::always)
+    /// go on, until it is called again. What is accepted after the call has returned is not touched.
+    /// What is accepted meanwhile is either cancelled as a whole, and named, or not touched.
+    ///
+    /// ```
+    /// use execution_engine::*;
+    /// # #[tokio::main] async fn main() -> Result<()> {
+    /// let engine = ExecutionEngine::new(ExecutionConfig::default())?;
+    /// let id = engine.execute(ExecutionRequest::exec("sleep", ["60"])).await?;
+    /// assert_eq!(engine.cancel_all().await.executions, [id]);
+    /// let cleanup = engine.run(ExecutionRequest::shell("echo cleaned")).await?;
+    /// assert!(cleanup.success);
+    /// assert_eq!(engine.wait_for_completion(id).await?.ending, Ending::Cancelled);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Cancel safety
+    /// The future does all its work when it is first polled and never waits.
+    pub async fn cancel_all(&self) -> CancelReport {
+        let ActiveEntries { executions, plans } = self.core.shared.registry.active();
+        let executions = waiting_first(executions);
+        // What has ended meanwhile was not cancelled.
+        let plans = plans.iter().filter(|plan| plan.cancel().is_ok());
+        let executions = executions.iter().filter(|active| active.cancel().is_ok());
+        CancelReport {
+            plans: plans.map(|plan| plan.info().id).collect(),
+            executions: executions.map(|active| active.info().id).collect(),
+        }
     }
 
     /// Sends a signal to every process of an execution and returns how many received it. What they
@@ -77,7 +114,8 @@ impl ExecutionEngine {
     }
 
     /// Ends the engine: refuses new executions and plans from now on, stops those that run, each
-    /// with this grace between the stop signal and the final signal, and waits for their ends.
+    /// with this grace between the stop signal and the final signal, and waits for their ends. What
+    /// waits in the queue is never started.
     ///
     /// Results remain available. Calling it again waits for what is left.
     ///
@@ -97,7 +135,15 @@ impl ExecutionEngine {
     /// Once polled, the executions are stopped even if the future is dropped.
     pub async fn shutdown(&self, grace: Duration) -> ShutdownReport {
         let begun = Instant::now();
+        if self.core.check_process().is_err() {
+            return ShutdownReport {
+                ended: Vec::new(),
+                survivors: Vec::new(),
+                took: Duration::ZERO,
+            };
+        }
         let ActiveEntries { executions, plans } = self.core.shared.registry.close();
+        let executions = waiting_first(executions);
         // All are stopped before one is waited for, so that their graces run at the same time.
         executions.iter().for_each(|active| active.shut_down(grace));
         let mut ended = Vec::with_capacity(executions.len());
@@ -114,15 +160,72 @@ impl ExecutionEngine {
         ShutdownReport { ended, survivors, took: begun.elapsed() }
     }
 
+    /// Waits until the engine has nothing to do: no execution is queued or runs, no plan is carried
+    /// out, and the handlers have received all events. For the end of a program that wants to have
+    /// seen everything, also after a [`shutdown`](Self::shutdown), which does not wait for handlers.
+    ///
+    /// What is accepted meanwhile is waited for, too, so this may take for ever where others go on
+    /// submitting. A handler that finishes no call for twice the
+    /// [stall limit](crate::EngineBuilder::handler_stall_limit) is not waited for.
+    ///
+    /// ```
+    /// use execution_engine::*;
+    /// # #[tokio::main] async fn main() -> Result<()> {
+    /// let engine = ExecutionEngine::new(ExecutionConfig::default())?;
+    /// for line in ["sleep 0.1", "echo hello"] {
+    ///     engine.execute(ExecutionRequest::shell(line)).await?;
+    /// }
+    /// engine.wait_until_idle().await;
+    /// assert_eq!(engine.running_count().await, 0);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Cancel safety
+    /// Waiting changes nothing, so the future can be dropped at any point.
+    pub async fn wait_until_idle(&self) {
+        if self.core.check_process().is_err() {
+            return;
+        }
+        let pool = &self.core.handler_pool;
+        waker::catching(async {
+            loop {
+                let changed = pool.activity.changed();
+                if pool.activity.has_publishers() {
+                    changed.await;
+                    continue;
+                }
+                if !self.core.handlers.read().have_more() {
+                    return;
+                }
+                // A handler that is stuck tells nothing.
+                let later = Instant::now().checked_add(pool.stall_limit);
+                tokio::select! {
+                    () = changed => {}
+                    _over = self.core.shared.runtime.timer(later) => {}
+                }
+            }
+        })
+        .await;
+    }
+
     async fn control(&self, id: Uuid, action: ControlAction) -> Result<u32> {
         control(&*self.active(id)?, action).await
     }
 }
 
+/// Returns those first that wait in the queue: the end of one that is stopped before them would hand
+/// them its permit, and they would start.
+pub(super) fn waiting_first(
+    mut executions: Vec<Arc<ActiveExecution>>,
+) -> Vec<Arc<ActiveExecution>> {
+    executions.sort_by_cached_key(|active| active.status() != ExecutionStatus::Pending);
+    executions
+}
+
 pub(super) fn cancel(active: &ActiveExecution) -> Result<()> {
     let id = active.info().id;
-    let decided = active.decide(Ending::Cancelled);
-    decided.map_err(|ending| ExecutionError::AlreadyEnded { id, status: ending.status() })
+    let cancelled = active.cancel();
+    cancelled.map_err(|ending| ExecutionError::AlreadyEnded { id, status: ending.status() })
 }
 
 pub(super) async fn control(active: &ActiveExecution, action: ControlAction) -> Result<u32> {

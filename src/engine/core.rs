@@ -1,31 +1,42 @@
 //! The core that all clones of an engine share, and the start of an execution: prepare, admit,
 //! launch.
 
-use std::io;
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use chrono::Utc;
+use execution_engine_process::PassedDescriptors;
+use parking_lot::RwLock;
 
 use super::cleanup;
-use crate::admission::{AdmissionRequest, Admitted, Permit, QueuePolicy, Ticket};
-use crate::config::{ExecutionConfig, LogRetention};
+use crate::admission::{AdmissionRequest, Admitted, QueuePolicy};
+use crate::config::{
+    ExecutionConfig, LogRetention, LogRotation, OversizedOutputStrategy, TimeoutClock,
+};
 use crate::error::{ExecutionError, Result};
 use crate::events::{HandlerPool, HandlerSet, Publisher};
 use crate::execution::{
     self, ActiveExecution, AttemptSpec, CompletionGuard, ExecutionContext, ExecutionParams,
     PhaseContext, QueuedExecution, RetryContext, StopSequence, stdin_pair,
 };
-use crate::output::{Journal, JournalLimits, LogTargets, OutputSettings, View};
+use crate::output::{
+    Journal, JournalLimits, JournalOwner, LogTargets, OutputSettings, RawLog, View,
+};
 use crate::prepare::{self, PreparedRequest, RequestRules};
+use crate::runtime::Starter;
 use crate::store::{ExecutionInfo, Origin, RequestNotes};
-use crate::types::{ExecutionOptions, ExecutionRequest};
+use crate::testing::{Script, ScriptedStart};
+use crate::time::Deadline;
+use crate::types::{EnvVars, ExecutionOptions, ExecutionRequest};
 
 /// What all clones of an engine share.
 pub(super) struct EngineCore {
     pub(super) config: ExecutionConfig,
     pub(super) settings: EngineSettings,
     pub(super) shared: Arc<ExecutionContext>,
+    /// What programs inherit in place of the environment of this process.
+    pub(super) base_env: Option<EnvVars>,
+    /// What programs do, in an engine for tests.
+    pub(super) script: Option<Script>,
     pub(super) handler_pool: Arc<HandlerPool>,
     pub(super) handlers: RwLock<HandlerSet>,
     pub(super) cleanup: cleanup::CleanupTask,
@@ -38,29 +49,62 @@ pub(super) struct EngineSettings {
     pub(super) replay_window: usize,
     pub(super) overflow_disk_limit: u64,
     pub(super) logs: LogRetention,
+    pub(super) log_rotation: Option<LogRotation>,
     pub(super) stop: StopSequence,
     pub(super) drain: Duration,
     pub(super) max_pause: Duration,
+    pub(super) timeout_clock: TimeoutClock,
 }
 
 /// A prepared execution that is not admitted yet.
 struct NewExecution {
     cx: PhaseContext,
+    parts: ExecutionParts,
+}
+
+/// An execution that has its permit or its place in the queue. Dropped, it ends as failed.
+struct AdmittedExecution {
+    guard: CompletionGuard,
+    parts: ExecutionParts,
+}
+
+/// What starting an execution takes.
+struct ExecutionParts {
     spec: AttemptSpec,
     logs: LogTargets,
     retry: Option<Box<RetryContext>>,
 }
 
 impl EngineCore {
-    /// Starts an execution: it runs or is queued when this returns. A refused request leaves
-    /// nothing behind. What follows is described in [`crate::execution`].
+    /// Starts an execution: it runs or is queued when this returns; `admitted` learns of it before
+    /// its program is started. A refused request leaves nothing behind. What follows is described
+    /// in [`crate::execution`].
     pub(super) fn start(
         &self,
         request: &ExecutionRequest,
         options: &ExecutionOptions,
+        passed: PassedDescriptors,
         origin: Origin<'_>,
+        admitted: impl FnOnce(&Arc<ActiveExecution>),
     ) -> Result<Arc<ActiveExecution>> {
-        let prepared = prepare::prepare(request, options, &self.rules())?;
+        let execution = self.admit(request, options, passed, origin)?;
+        let active = Arc::clone(&execution.guard.active);
+        admitted(&active);
+        self.begin(execution)?;
+        Ok(active)
+    }
+
+    /// Prepares an execution and asks for its permit.
+    fn admit(
+        &self,
+        request: &ExecutionRequest,
+        options: &ExecutionOptions,
+        passed: PassedDescriptors,
+        origin: Origin<'_>,
+    ) -> Result<AdmittedExecution> {
+        self.check_process()?;
+        let mut prepared = prepare::prepare(request, options, &self.rules())?;
+        prepared.launch.passed = passed;
         let policy = match origin {
             Origin::Caller => QueuePolicy::AsConfigured,
             // A plan offers no more steps than could run, so they wait however full the queue is.
@@ -68,16 +112,78 @@ impl EngineCore {
         };
         let (group, priority) = (prepared.group, options.priority);
         let ask = AdmissionRequest { group, priority, policy };
-        let execution = self.assemble(request, options, prepared)?;
-        self.shared.runtime.start().map_err(no_threads)?;
+        self.start_threads()?;
+        let NewExecution { cx, parts } = self.assemble(request, options, prepared, origin)?;
         // From here on the id is taken. What is refused before has left nothing behind.
-        let active = Arc::clone(&execution.cx.active);
+        let active = &cx.active;
+        let note_place = |admitted: &Admitted| {
+            if let Admitted::Ticket(ticket) = admitted {
+                active.set_queue_place(ticket.place().clone());
+            }
+        };
         let registry = &self.shared.registry;
-        match registry.admit(active.info().id, &active, origin, ask)? {
-            Admitted::Permit(permit) => self.launch(execution, permit)?,
-            Admitted::Ticket(ticket) => self.enqueue(execution, ticket),
+        // Before, because it asks the system, which no lock may wait for.
+        registry.permits().refresh();
+        let admitted = registry.admit(active.info().id, active, origin, ask, note_place)?;
+        Ok(AdmittedExecution { guard: CompletionGuard::new(cx, admitted), parts })
+    }
+
+    /// Starts the program of an admitted execution and hands it to a worker, or lets it wait for
+    /// its permit there.
+    fn begin(&self, AdmittedExecution { mut guard, parts }: AdmittedExecution) -> Result<()> {
+        if guard.is_queued() {
+            return self.begin_later(guard, parts);
         }
-        Ok(active)
+        let working_dir = parts.spec.launch.working_dir.as_deref();
+        let logs = match self.shared.open_logs(&parts.logs, &guard.active, working_dir) {
+            Ok(logs) => logs,
+            Err(error) if error.is_open_file_limit() => {
+                guard.note_lack_of_descriptors();
+                return self.begin_later(guard, parts);
+            }
+            Err(error) => {
+                guard.refuse();
+                return Err(error);
+            }
+        };
+        let launched = execution::launch(&mut guard, parts.spec, logs);
+        self.shared.runtime.spawn(execution::run(guard, launched, parts.retry));
+        Ok(())
+    }
+
+    /// Lets an execution wait on a worker until it can be started.
+    fn begin_later(&self, guard: CompletionGuard, parts: ExecutionParts) -> Result<()> {
+        let ExecutionParts { mut spec, logs, retry } = parts;
+        spec.stay_in_current_dir();
+        let starter = match self.starter() {
+            Ok(starter) => starter,
+            Err(error) => {
+                guard.refuse();
+                return Err(error);
+            }
+        };
+        let spec = Box::new(spec);
+        self.shared.runtime.spawn(QueuedExecution { guard, spec, logs, retry, starter }.run());
+        self.shared.refresh_permits();
+        Ok(())
+    }
+
+    /// Starts the threads of executions, unless they run.
+    pub(super) fn start_threads(&self) -> Result<()> {
+        let runtime = &self.shared.runtime;
+        let may_overflow =
+            self.config.oversized_output_strategy == OversizedOutputStrategy::StreamToFile;
+        let started = runtime.start().and_then(|()| match may_overflow {
+            // Later there may be no room for one, and then output would be lost.
+            true => runtime.file_threads().start(),
+            false => Ok(()),
+        });
+        started.map_err(ExecutionError::no_threads)
+    }
+
+    /// Returns where later starts of what this thread submits happen.
+    pub(super) fn starter(&self) -> Result<Starter> {
+        self.shared.runtime.starter().map_err(ExecutionError::no_threads)
     }
 
     /// Makes everything that an execution needs. Nothing of it is visible yet.
@@ -86,66 +192,70 @@ impl EngineCore {
         request: &ExecutionRequest,
         options: &ExecutionOptions,
         prepared: PreparedRequest,
+        origin: Origin<'_>,
     ) -> Result<NewExecution> {
-        let info = ExecutionInfo {
-            id: request.id,
-            command: request.command.to_string().into(),
-            accepted_at: Utc::now(),
-            notes: RequestNotes::of(&request.metadata, prepared.output_log.as_deref()),
-        };
-        let command = Arc::clone(&info.command);
-        let journal = Arc::new(Journal::new(info.owner(), command, self.journal_limits()));
+        let number = self.shared.registry.next_number();
+        let owner = JournalOwner { id: request.id, number };
+        let command: Arc<str> = request.command.to_string().into();
+        let raw_log = prepared.output_log.map(|path| Arc::new(RawLog::new(path, options.links)));
+        let notes = RequestNotes::of(&request.metadata, raw_log.clone());
+        let info = ExecutionInfo::new(owner, Arc::clone(&command), notes);
+        let journal = Journal::new(owner, command, self.journal_limits());
+        let journal = Arc::new(journal.with_metadata(info.metadata()));
         let publisher = self.publisher(Arc::clone(&journal))?;
         let (stdin, feed) = stdin_pair(&prepared.stdin);
-        let params = self.params(prepared.timeout, options);
-        let output = OutputSettings {
-            journal: Arc::clone(&journal),
+        let params = self.params(options);
+        let idle_ms = options.idle_timeout_ms.filter(|idle_ms| *idle_ms != u64::MAX);
+        let idle = idle_ms.map(Duration::from_millis);
+        let deadline = self.deadline(prepared.timeout, 1).with_idle_limit(idle);
+        let output = self.output(options, Arc::clone(&journal));
+        let PreparedRequest { launch, stdin: source, script: file, .. } = prepared;
+        let script = self.script.clone();
+        let scripted = script.map(|script| Box::new(ScriptedStart::new(script, request)));
+        let spec =
+            AttemptSpec { launch, scripted, stdin: source, script: file, feed, output, params };
+        let retry = match options.retry.clone() {
+            Some(policy) => {
+                let mut spec = spec.for_another_attempt();
+                spec.stay_in_current_dir();
+                Some(Box::new(RetryContext { policy, spec, starter: self.starter()? }))
+            }
+            None => None,
+        };
+        let policy = options.retry.clone().map(Box::new);
+        let active = Arc::new(ActiveExecution::new(info, journal, stdin, deadline, policy));
+        let logs = LogTargets {
+            raw: raw_log,
+            dir: self.config.log_dir.clone(),
+            rotation: self.settings.log_rotation,
+            max_line_bytes: self.settings.max_line_bytes,
+        };
+        let plan = origin.plan().cloned();
+        let cx = PhaseContext::new(active, Arc::clone(&self.shared), publisher, plan);
+        Ok(NewExecution { cx, parts: ExecutionParts { spec, logs, retry } })
+    }
+
+    fn output(&self, options: &ExecutionOptions, journal: Arc<Journal>) -> OutputSettings {
+        OutputSettings {
+            journal,
             limit: self.config.max_output_size_bytes,
             oversized: self.config.oversized_output_strategy,
             overflow_dir: Arc::clone(&self.shared.overflow_dir),
+            file_threads: Arc::clone(self.shared.runtime.file_threads()),
             partial_after: options.partial_lines_after_ms.map(Duration::from_millis),
-        };
-        let PreparedRequest { launch, stdin: source, .. } = prepared;
-        let spec = AttemptSpec { launch, stdin: source, feed, output, params };
-        let retry = options.retry.clone().map(|policy| {
-            let mut spec = spec.for_another_attempt();
-            spec.stay_in_current_dir();
-            Box::new(RetryContext { policy, spec })
-        });
-        let policy = options.retry.clone().map(Box::new);
-        let active = Arc::new(ActiveExecution::new(info, journal, stdin, policy));
-        let logs = LogTargets {
-            raw: prepared.output_log,
-            dir: self.config.log_dir.clone(),
-            max_line_bytes: self.settings.max_line_bytes,
-        };
-        let cx = PhaseContext::new(active, Arc::clone(&self.shared), publisher);
-        Ok(NewExecution { cx, spec, logs, retry })
+        }
     }
 
-    /// Starts the program of an admitted execution and hands it to a worker.
-    fn launch(&self, execution: NewExecution, permit: Permit) -> Result<()> {
-        let NewExecution { cx, spec, logs, retry } = execution;
-        let logs = self.shared.open_logs(&logs, &cx.active, spec.launch.working_dir.as_deref());
-        let logs = logs.inspect_err(|_| {
-            // Refused after all. The permit goes back with this function.
-            self.shared.registry.discard(cx.active.info().id);
-            cx.active.publish_record(None);
-        })?;
-        let mut guard = CompletionGuard::new(cx, Admitted::Permit(permit));
-        let launched = execution::launch(&mut guard, spec, logs);
-        self.shared.runtime.spawn(execution::run(guard, launched, retry));
-        Ok(())
-    }
-
-    /// Lets an execution wait for its permit on a worker.
-    fn enqueue(&self, execution: NewExecution, ticket: Box<Ticket>) {
-        let NewExecution { cx, mut spec, logs, retry } = execution;
-        cx.active.set_queue_slot(ticket.slot());
-        spec.stay_in_current_dir();
-        let spec = Box::new(spec);
-        let guard = CompletionGuard::new(cx, Admitted::Ticket(ticket));
-        self.shared.runtime.spawn(QueuedExecution { guard, spec, logs, retry }.run());
+    /// Checks that this process is the one that has made the engine.
+    ///
+    /// # Errors
+    /// [`ExecutionError::ForkedHost`]: the threads of the engine are not here, so what they do would
+    /// be waited for in vain.
+    pub(super) fn check_process(&self) -> Result<()> {
+        match self.shared.containment.is_of_this_process() {
+            true => Ok(()),
+            false => Err(ExecutionError::ForkedHost),
+        }
     }
 
     pub(super) fn rules(&self) -> RequestRules<'_> {
@@ -153,13 +263,15 @@ impl EngineCore {
             config: &self.config,
             containment: &self.shared.containment,
             permits: self.shared.registry.permits(),
+            base_env: self.base_env.as_ref(),
+            is_scripted: self.script.is_some(),
         }
     }
 
     pub(super) fn publisher(&self, journal: Arc<Journal>) -> Result<Publisher> {
-        let handlers = self.handlers.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let handlers = self.handlers.read().clone();
         if !handlers.is_empty() {
-            self.handler_pool.start().map_err(no_threads)?;
+            self.handler_pool.start().map_err(ExecutionError::no_threads)?;
         }
         let broadcaster = Arc::clone(&self.shared.broadcaster);
         Ok(handlers.publisher(journal, self.view(), &self.handler_pool, broadcaster))
@@ -179,9 +291,16 @@ impl EngineCore {
         }
     }
 
+    /// Creates the deadline of something that starts now and runs this many programs.
+    pub(super) fn deadline(&self, timeout: Option<Duration>, programs: u32) -> Deadline {
+        let EngineSettings { timeout_clock, max_pause, .. } = self.settings;
+        let max_hold = self.handler_pool.stall_limit.saturating_mul(programs);
+        Deadline::new(timeout_clock, Instant::now(), timeout, max_pause, max_hold)
+    }
+
     /// Returns the parameters of the phases: the options, or else the settings of the engine.
-    fn params(&self, timeout: Option<Duration>, options: &ExecutionOptions) -> ExecutionParams {
-        let EngineSettings { stop, drain, max_pause, .. } = self.settings;
+    fn params(&self, options: &ExecutionOptions) -> ExecutionParams {
+        let EngineSettings { stop, drain, .. } = self.settings;
         let grace = options.stop_grace_ms.map(Duration::from_millis);
         let stop = StopSequence {
             term_signal: options.stop_signal.unwrap_or(stop.term_signal),
@@ -189,17 +308,11 @@ impl EngineCore {
             kill_signal: options.final_signal.unwrap_or(stop.kill_signal),
         };
         ExecutionParams {
-            timeout,
             stop,
             drain,
-            max_pause,
             leftovers: options.leftovers,
+            leftovers_wait: options.leftovers_wait_ms.map(Duration::from_millis),
             limits: (!options.limits.is_empty()).then(|| Box::new(options.limits)),
         }
     }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err takes")]
-pub(super) fn no_threads(error: io::Error) -> ExecutionError {
-    ExecutionError::Engine(format!("its threads could not be started: {error}"))
 }

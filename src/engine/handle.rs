@@ -1,20 +1,20 @@
 //! Handle of one execution, for callers that do not want to pass ids around.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use execution_engine_process::Signal;
 use uuid::Uuid;
 
-use super::control;
+use super::{control, output};
 use crate::error::{ExecutionError, Result};
 use crate::events::{ChunkSubscription, Subscription};
-use crate::execution::{ActiveExecution, ControlAction, StdinUnavailable};
+use crate::execution::{ActiveExecution, ControlAction, ExecutionContext, StdinUnavailable};
 use crate::output::{Journal, View};
 use crate::prepare;
 use crate::store::Record;
-use crate::types::{ExecutionResult, ExecutionStatus};
+use crate::types::{ExecutionResult, ExecutionStatus, ExecutionSummary, OutputPage, OutputQuery};
 use crate::waker;
 
 /// Handle of one execution, made by [`ExecutionEngine::start`](crate::ExecutionEngine::start).
@@ -43,6 +43,7 @@ use crate::waker;
 pub struct Execution {
     active: Arc<ActiveExecution>,
     view: View,
+    engine: Weak<ExecutionContext>,
 }
 
 /// Standard input of one execution, from [`Execution::stdin`].
@@ -65,8 +66,12 @@ pub struct ExecutionStdin {
 }
 
 impl Execution {
-    pub(super) fn new(active: Arc<ActiveExecution>, view: View) -> Self {
-        Self { active, view }
+    pub(super) fn new(
+        active: Arc<ActiveExecution>,
+        view: View,
+        engine: &Arc<ExecutionContext>,
+    ) -> Self {
+        Self { active, view, engine: Arc::downgrade(engine) }
     }
 
     /// Returns the id of the execution.
@@ -77,12 +82,16 @@ impl Execution {
     /// Waits for the execution to end, and returns its result. Any number of callers may wait.
     ///
     /// # Errors
-    /// None today. What the program does is not an error;
+    /// [`ExecutionError::ForkedHost`] alone. What the program does is not an error;
     /// [`into_result`](ExecutionResult::into_result) makes it one.
     ///
     /// # Cancel safety
     /// Dropping the future stops nothing; waiting can begin anew.
     pub async fn wait(&self) -> Result<ExecutionResult> {
+        let engine = self.engine.upgrade();
+        if engine.is_some_and(|engine| !engine.containment.is_of_this_process()) {
+            return Err(ExecutionError::ForkedHost);
+        }
         let record = self.active.ended().await.ok_or(ExecutionError::NotFound(self.id()))?;
         Ok(record.result())
     }
@@ -93,6 +102,15 @@ impl Execution {
     /// None today.
     pub async fn status(&self) -> Result<ExecutionStatus> {
         Ok(status(&self.active))
+    }
+
+    /// Returns what is known of it without its output, like
+    /// [`ExecutionEngine::get_summary`](crate::ExecutionEngine::get_summary). Never waits.
+    ///
+    /// # Errors
+    /// None today.
+    pub async fn summary(&self) -> Result<ExecutionSummary> {
+        Ok(self.active.summary())
     }
 
     /// Subscribes to the execution, like
@@ -111,6 +129,21 @@ impl Execution {
     /// None today.
     pub async fn chunks(&self) -> Result<ChunkSubscription> {
         Ok(ChunkSubscription::to(self.journal(), 0))
+    }
+
+    /// Reads output from a cursor on, like
+    /// [`ExecutionEngine::read_output`](crate::ExecutionEngine::read_output).
+    ///
+    /// # Errors
+    /// None today.
+    ///
+    /// # Cancel safety
+    /// Reading changes nothing, so the future can be dropped at any point.
+    pub async fn read_output(&self, query: OutputQuery) -> Result<OutputPage> {
+        // An engine that is gone has ended it, so there is nothing to wait for.
+        let engine = self.engine.upgrade();
+        let wait_over = engine.and_then(|engine| output::timer(&query, &engine.runtime));
+        Ok(output::read(&self.journal(), &query, wait_over).await)
     }
 
     /// Stops the execution, like [`ExecutionEngine::cancel`](crate::ExecutionEngine::cancel).

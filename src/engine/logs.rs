@@ -1,18 +1,20 @@
-//! Logs and overflow files of executions.
+//! Logs of executions.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use execution_engine_process::files::LogAccess;
 use uuid::Uuid;
 
 use super::ExecutionEngine;
 use crate::error::{ExecutionError, Result};
-use crate::output::{ExecutionLogs, text};
+use crate::output::{ExecutionLogs, WrittenLog, log_error, text};
 use crate::store::ExecutionEntry;
-use crate::types::OutputStream;
+use crate::types::LogTail;
 
 impl ExecutionEngine {
     /// Reads the log of an execution as far as it is written: the readable one of `log_dir`, else
-    /// what went to `output_log_path`. Bytes that are not UTF-8 are shown as U+FFFD.
+    /// what went to `output_log_path`, without what the file had before. Bytes that are not UTF-8 are shown as U+FFFD. Of a log that is
+    /// [rotated](crate::EngineBuilder::log_rotation) it reads all files that are kept.
     ///
     /// # Errors
     /// [`ExecutionError::NotFound`] for an unknown id, [`ExecutionError::NoLog`] if the request
@@ -21,11 +23,44 @@ impl ExecutionEngine {
     /// # Cancel safety
     /// Reading changes nothing, so the future can be dropped at any point.
     pub async fn read_logs(&self, id: Uuid) -> Result<String> {
-        let path = self.get_log_path(id).await?.ok_or(ExecutionError::NoLog(id))?;
-        let file = path.clone();
-        match self.core.shared.runtime.blocking(move || ExecutionLogs::read(&file)).await {
+        self.read_log(id, None).await
+    }
+
+    /// Reads the end of the log of an execution, like [`read_logs`](Self::read_logs), but not the
+    /// whole of it.
+    ///
+    /// ```
+    /// use execution_engine::*;
+    /// # #[tokio::main] async fn main() -> Result<()> {
+    /// # let dir = std::env::temp_dir().join(format!("tail-{}", Uuid::new_v4()));
+    /// let config = ExecutionConfig { log_dir: Some(dir.clone()), ..Default::default() };
+    /// let engine = ExecutionEngine::new(config)?;
+    /// let id = engine.run(ExecutionRequest::shell("seq 1 1000")).await?.id;
+    /// // The last line of output, and four lines about the ending.
+    /// let end = engine.read_logs_tail(id, LogTail::Lines(5)).await?;
+    /// assert!(end.lines().next().unwrap().ends_with(" out | 1000"));
+    /// # std::fs::remove_dir_all(dir).unwrap();
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`read_logs`](Self::read_logs).
+    ///
+    /// # Cancel safety
+    /// Like [`read_logs`](Self::read_logs).
+    pub async fn read_logs_tail(&self, id: Uuid, tail: LogTail) -> Result<String> {
+        self.read_log(id, Some(tail)).await
+    }
+
+    async fn read_log(&self, id: Uuid, tail: Option<LogTail>) -> Result<String> {
+        let log = self.log(id)?.ok_or(ExecutionError::NoLog(id))?;
+        let (path, access) = (log.path.clone(), log.access);
+        let read = move || ExecutionLogs::read(&log, tail);
+        match self.core.shared.runtime.blocking(read).await {
             Ok(bytes) => Ok(text(&bytes)),
-            Err(error) => Err(ExecutionError::Log { path, source: error.into() }),
+            Err(error) => {
+                Err(ExecutionError::Log { source: log_error(&path, access, &error), path })
+            }
         }
     }
 
@@ -34,45 +69,28 @@ impl ExecutionEngine {
     /// # Errors
     /// [`ExecutionError::NotFound`] for an unknown id.
     pub async fn get_log_path(&self, id: Uuid) -> Result<Option<PathBuf>> {
+        Ok(self.log(id)?.map(|log| log.path))
+    }
+
+    fn log(&self, id: Uuid) -> Result<Option<WrittenLog>> {
         let entry = self.entry(id)?;
+        if let Some(dir) = &self.core.config.log_dir {
+            return Ok(Some(WrittenLog {
+                path: ExecutionLogs::own_path(dir, id),
+                access: LogAccess::Private,
+                begin: 0,
+                is_rotated: self.core.settings.log_rotation.is_some(),
+            }));
+        }
         let raw_log = match &entry {
             ExecutionEntry::Active(active) => active.info().raw_log(),
             ExecutionEntry::Ended(record) => record.info().raw_log(),
         };
-        let log_dir = self.core.config.log_dir.as_deref();
-        let readable_log = log_dir.map(|dir| ExecutionLogs::own_path(dir, id));
-        Ok(readable_log.or_else(|| raw_log.map(Path::to_path_buf)))
-    }
-
-    /// Takes an overflow file: moves it to `to`, which must not exist yet, and returns its length
-    /// in bytes. The engine does not remove it any more.
-    ///
-    /// # Errors
-    /// [`ExecutionError::NotFound`] for an unknown id, [`ExecutionError::StillRunning`] for one
-    /// that has not ended, [`ExecutionError::NoOverflow`] if there is no such file or it was taken,
-    /// and [`ExecutionError::Overflow`] if it could not be moved; it is still there then.
-    ///
-    /// # Cancel safety
-    /// Once polled, the file is moved even if the future is dropped.
-    pub async fn take_overflow(
-        &self,
-        id: Uuid,
-        stream: OutputStream,
-        to: impl Into<PathBuf>,
-    ) -> Result<u64> {
-        let ExecutionEntry::Ended(record) = self.entry(id)? else {
-            return Err(ExecutionError::StillRunning(id));
-        };
-        let path = to.into();
-        let target = path.clone();
-        let take = move || match record.captured(stream).overflow() {
-            Some(file) => file.take(&target),
-            None => Ok(None),
-        };
-        match self.core.shared.runtime.blocking(take).await {
-            Ok(Some(bytes)) => Ok(bytes),
-            Ok(None) => Err(ExecutionError::NoOverflow { id, stream }),
-            Err(error) => Err(ExecutionError::Overflow { path, source: error.into() }),
-        }
+        Ok(raw_log.map(|log| WrittenLog {
+            path: log.path.clone(),
+            access: LogAccess::named_by_user(log.links),
+            begin: log.begin(),
+            is_rotated: false,
+        }))
     }
 }

@@ -9,15 +9,19 @@ mod cleanup;
 mod control;
 mod core;
 mod handle;
+#[cfg(feature = "logs")]
 mod logs;
+mod output;
+mod overflow;
+#[cfg(feature = "plans")]
 mod plans;
 mod query;
 mod run;
 mod stdin;
 mod subscribe;
 
-use std::fmt;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
+use std::{fmt, mem};
 
 use uuid::Uuid;
 
@@ -63,7 +67,12 @@ struct EngineAlive(Arc<EngineCore>);
 
 impl Drop for EngineAlive {
     fn drop(&mut self) {
-        self.0.shared.registry.close().executions.iter().for_each(|active| active.abandon());
+        if self.0.check_process().is_err() {
+            // The executions and the files of this copy are those of the host, which goes on.
+            return mem::forget(Arc::clone(&self.0));
+        }
+        let active = control::waiting_first(self.0.shared.registry.close().executions);
+        active.iter().for_each(|active| active.abandon());
         self.0.cleanup.stop();
     }
 }
@@ -93,7 +102,7 @@ impl ExecutionEngine {
     /// Adds a handler, which receives the events of every execution that starts from now on,
     /// whichever clone starts it.
     pub fn add_event_handler(&self, handler: Arc<dyn EventHandler>) {
-        let mut handlers = self.core.handlers.write().unwrap_or_else(PoisonError::into_inner);
+        let mut handlers = self.core.handlers.write();
         *handlers = handlers.with(handler);
     }
 
@@ -106,7 +115,9 @@ impl ExecutionEngine {
     }
 
     fn entry(&self, id: Uuid) -> Result<ExecutionEntry<ActiveExecution>> {
-        self.core.shared.registry.get(id).ok_or(ExecutionError::NotFound(id))
+        self.core.check_process()?;
+        let registry = &self.core.shared.registry;
+        registry.get(id).ok_or_else(|| registry.no_execution(id))
     }
 
     /// Returns an execution that has not ended.

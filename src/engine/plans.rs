@@ -1,25 +1,25 @@
 //! Methods about plans, and the engine as a plan uses it.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
+use execution_engine_process::PassedDescriptors;
 use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 use super::ExecutionEngine;
-use super::core::{EngineCore, no_threads};
+use super::core::EngineCore;
 use crate::admission::GroupId;
 use crate::error::{ExecutionError, Result, ValidationError};
-use crate::events::Subscription;
 use crate::execution::ActiveExecution;
 use crate::output::{Journal, JournalOwner};
 use crate::plan::{PlanBackend, PlanExecutor, PlanSubscription, validate};
 use crate::prepare;
+use crate::runtime::Starter;
 use crate::store::{ActivePlan, Origin, PlanInfo};
 use crate::types::{
-    ExecutionOptions, ExecutionPlan, ExecutionRequest, ExecutionStatus, PlanExecutionResult,
-    PlanOptions, PlanSpec, PlanSummary,
+    ExecutionOptions, ExecutionRequest, ExecutionStatus, PlanExecutionResult, PlanSpec, PlanSummary,
 };
 
 impl ExecutionEngine {
@@ -63,33 +63,53 @@ impl ExecutionEngine {
     /// # Cancel safety
     /// Like [`execute`](Self::execute).
     pub async fn execute_plan(&self, plan: impl Into<PlanSpec>) -> Result<Uuid> {
-        self.start_plan(plan.into())
+        Ok(self.start_plan(plan.into())?.info().id)
     }
 
-    /// Like [`execute_plan`](Self::execute_plan), but with names, a failure policy, a deadline and
-    /// whatever else [`PlanOptions`] has.
+    /// Starts a plan and waits for its end.
+    ///
+    /// ```
+    /// use execution_engine::*;
+    /// # #[tokio::main] async fn main() -> Result<()> {
+    /// let engine = ExecutionEngine::new(ExecutionConfig::default())?;
+    /// let plan = ExecutionPlan::builder()
+    ///     .step("build", ExecutionRequest::shell("echo building"))
+    ///     .step("test", ExecutionRequest::shell("exit 3"))
+    ///     .after("build")
+    ///     .build()?;
+    /// let result = engine.run_plan(plan).await?;
+    /// assert_eq!(result.status, ExecutionStatus::Failed);
+    /// assert_eq!(result.step("test").map(|step| step.exit_code), Some(3));
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// Those of [`execute_plan`](Self::execute_plan).
-    pub async fn execute_plan_with(
-        &self,
-        plan: ExecutionPlan,
-        options: PlanOptions,
-    ) -> Result<Uuid> {
-        self.start_plan(PlanSpec::new(plan, options))
+    /// Those of [`execute_plan`](Self::execute_plan). Whatever the commands do is not an error of
+    /// this call.
+    ///
+    /// # Cancel safety
+    /// Dropping the future does not stop the plan. Keep its id to
+    /// [cancel](Self::cancel_plan) it.
+    pub async fn run_plan(&self, plan: impl Into<PlanSpec>) -> Result<PlanExecutionResult> {
+        // Not by its id, which retention may have forgotten by the time it has ended.
+        ended(&*self.start_plan(plan.into())?).await
     }
 
-    fn start_plan(&self, mut spec: PlanSpec) -> Result<Uuid> {
-        let backend = EngineBackend(Arc::clone(&self.core));
+    fn start_plan(&self, mut spec: PlanSpec) -> Result<Arc<ActivePlan>> {
+        self.core.check_process()?;
+        let core = Arc::clone(&self.core);
+        let mut backend = EngineBackend { core, starter: Starter::Worker };
         let validated = validate(&spec, &backend)?;
         prepare::absolute_plan(&mut spec);
+        self.core.start_threads()?;
+        backend.starter = self.core.starter()?;
         let PlanSpec { plan, .. } = &spec;
         let id = plan.id;
         let started_at = Utc::now();
-        let owner = JournalOwner { id, accepted_at: started_at };
-        let journal = Arc::new(Journal::new(owner, "".into(), self.core.journal_limits()));
+        let owner = JournalOwner { id, number: self.core.shared.registry.next_number() };
+        let journal = Journal::new(owner, "".into(), self.core.journal_limits());
+        let journal = Arc::new(journal.with_metadata(plan.metadata.shared()));
         let publisher = self.core.publisher(Arc::clone(&journal))?;
-        self.core.shared.runtime.start().map_err(no_threads)?;
 
         let info = PlanInfo {
             id,
@@ -100,11 +120,16 @@ impl ExecutionEngine {
             begun: Instant::now(),
             level: self.core.shared.containment.level(),
         };
-        let active = Arc::new(ActivePlan::new(info, journal));
+        let time_limit = spec.options.deadline_ms.map(Duration::from_millis);
+        let steps = u32::try_from(plan.commands.len()).unwrap_or(u32::MAX);
+        let deadline = self.core.deadline(time_limit, steps);
+        let active = Arc::new(ActivePlan::new(info, journal, deadline));
         let steps: Vec<_> = plan.commands.iter().map(|request| request.id).collect();
-        self.core.shared.registry.admit_plan(&active, &steps)?;
-        PlanExecutor::new(Box::new(backend), active, publisher, spec, validated).run();
-        Ok(id)
+        let plan = Arc::clone(&active);
+        let executor = PlanExecutor::new(Box::new(backend), active, publisher, spec, validated);
+        self.core.shared.registry.admit_plan(&plan, &steps)?;
+        executor.run();
+        Ok(plan)
     }
 
     /// Waits for a plan to end, and returns its result.
@@ -116,9 +141,7 @@ impl ExecutionEngine {
     /// # Cancel safety
     /// Dropping the future stops nothing; waiting can begin anew.
     pub async fn wait_for_plan(&self, id: Uuid) -> Result<PlanExecutionResult> {
-        let plan = self.plan(id)?;
-        plan.ended().await;
-        plan.result().ok_or(ExecutionError::PlanNotFound(id))
+        ended(&*self.plan(id)?).await
     }
 
     /// Returns the status of a plan: `Running` until it has ended. Never waits.
@@ -137,11 +160,16 @@ impl ExecutionEngine {
         Ok(self.plan(id)?.result())
     }
 
-    /// Stops a plan: nothing new is started, and what runs is cancelled. Returns at once.
+    /// Stops a plan: nothing new is started, and what runs is cancelled. Returns at once. Steps in
+    /// the queue have left it then, and are never started.
+    ///
+    /// Steps that run [always](crate::StepOptions::always) are not stopped and still start, bounded
+    /// by their own timeouts. Calling it again stops these, too.
     ///
     /// # Errors
-    /// [`ExecutionError::PlanNotFound`] for an unknown id, [`ExecutionError::AlreadyEnded`] if it
-    /// has ended.
+    /// [`ExecutionError::PlanNotFound`] for an unknown id, [`ExecutionError::AlreadyEnded`] if
+    /// there is nothing left to stop: it has ended, is being stopped already, or all of its steps
+    /// have just ended by themselves, but for those that the first call does not stop.
     pub async fn cancel_plan(&self, id: Uuid) -> Result<()> {
         let plan = self.plan(id)?;
         plan.cancel().map_err(|status| ExecutionError::AlreadyEnded { id, status })
@@ -152,7 +180,8 @@ impl ExecutionEngine {
     /// record is [`PlanEnded`](crate::ExecutionEvent::PlanEnded).
     ///
     /// The records of one execution come in order, and after the record that says that its step has
-    /// been started.
+    /// been started. A plan has the records of its steps for as long as it is remembered, also of
+    /// those that retention has forgotten.
     ///
     /// ```
     /// use execution_engine::*;
@@ -176,17 +205,13 @@ impl ExecutionEngine {
     /// # Errors
     /// [`ExecutionError::PlanNotFound`] for an unknown id.
     pub async fn subscribe_plan(&self, id: Uuid) -> Result<PlanSubscription> {
-        let view = self.core.view();
-        let own = Subscription::to(Arc::clone(self.plan(id)?.journal()), view, 0);
-        Ok(PlanSubscription::new(own, self.core.journals(), view))
+        Ok(PlanSubscription::new(self.plan(id)?, self.core.view()))
     }
 
-    /// Returns all plans that are running or remembered, oldest first. Copies no output.
+    /// Returns all plans that are running or remembered, in the order in which they were accepted.
+    /// Copies no output.
     pub async fn list_plans(&self) -> Vec<PlanSummary> {
-        let plans = self.core.shared.registry.plans();
-        let mut all: Vec<_> = plans.iter().map(|plan| plan.summary()).collect();
-        all.sort_by_key(|summary| summary.started_at);
-        all
+        self.core.shared.registry.plans().iter().map(|plan| plan.summary()).collect()
     }
 
     /// Forgets one ended plan and the results of its steps.
@@ -199,13 +224,24 @@ impl ExecutionEngine {
     }
 
     fn plan(&self, id: Uuid) -> Result<Arc<ActivePlan>> {
-        self.core.shared.registry.plan(id).ok_or(ExecutionError::PlanNotFound(id))
+        self.core.check_process()?;
+        let registry = &self.core.shared.registry;
+        registry.plan(id).ok_or_else(|| registry.no_plan(id))
     }
+}
+
+/// Waits for a plan to end, and returns its result.
+async fn ended(plan: &ActivePlan) -> Result<PlanExecutionResult> {
+    plan.ended().await;
+    plan.result().ok_or(ExecutionError::PlanNotFound(plan.info().id))
 }
 
 /// The engine as a plan uses it. It keeps the core, and not the engine alive: when the last clone
 /// of the engine is dropped, the next step is refused.
-struct EngineBackend(Arc<EngineCore>);
+struct EngineBackend {
+    core: Arc<EngineCore>,
+    starter: Starter,
+}
 
 impl PlanBackend for EngineBackend {
     fn check(
@@ -213,12 +249,16 @@ impl PlanBackend for EngineBackend {
         request: &ExecutionRequest,
         options: &ExecutionOptions,
     ) -> Result<GroupId, ValidationError> {
-        prepare::check(request, options, &self.0.rules()).map(|(_, group)| group)
+        prepare::check(request, options, &self.core.rules()).map(|(_, group)| group)
     }
 
     fn limits(&self) -> (usize, Vec<usize>) {
-        let groups = self.0.shared.registry.permits().group_limits();
-        (self.0.config.max_concurrent_executions, groups)
+        let groups = self.core.shared.registry.permits().group_limits();
+        (self.core.config.max_concurrent_executions, groups)
+    }
+
+    fn starter(&self) -> &Starter {
+        &self.starter
     }
 
     fn start(
@@ -226,23 +266,23 @@ impl PlanBackend for EngineBackend {
         plan: &Arc<ActivePlan>,
         request: ExecutionRequest,
         options: &ExecutionOptions,
+        admitted: &mut dyn FnMut(&Arc<ActiveExecution>),
     ) -> Result<Arc<ActiveExecution>> {
-        // Starting a program blocks this worker for as long as `vfork` does. The executions on it
-        // go to another thread for that time.
-        tokio::task::block_in_place(|| self.0.start(&request, options, Origin::Step(plan)))
+        let passed = PassedDescriptors::new();
+        self.core.start(&request, options, passed, Origin::Step(plan), admitted)
     }
 
     fn release(&self, plan: &Arc<ActivePlan>, step: Uuid) {
-        self.0.shared.registry.release(plan, step);
+        self.core.shared.registry.release(plan, step);
     }
 
     fn spawn(&self, task: BoxFuture<'static, ()>) {
-        self.0.shared.runtime.spawn(task);
+        self.core.shared.runtime.spawn(task);
     }
 
-    fn plan_ended(&self, plan: &Arc<ActivePlan>) {
-        let shared = &self.0.shared;
-        let evicted = shared.registry.end_plan(plan, Instant::now(), shared.retention);
+    fn plan_ended(&self, plan: &Arc<ActivePlan>, publish: Box<dyn FnOnce() + '_>) {
+        let shared = &self.core.shared;
+        let evicted = shared.registry.end_plan(plan, Instant::now(), shared.retention, publish);
         shared.ended.notify_one();
         shared.forget(&evicted.executions);
     }

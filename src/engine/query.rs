@@ -4,24 +4,36 @@ use uuid::Uuid;
 
 use super::ExecutionEngine;
 use crate::error::Result;
+use crate::execution::ActiveExecution;
 use crate::store::ExecutionEntry;
 use crate::types::ExecutionSummary;
 
 impl ExecutionEngine {
-    /// Returns all executions that are running or remembered, oldest first; after them those in the
-    /// queue, oldest first. Copies no output.
+    /// Returns all executions that are running or remembered, in the order in which they were
+    /// accepted; after them those in the queue, in the same order. Copies no output.
     pub async fn list_executions(&self) -> Vec<ExecutionSummary> {
-        let entries = self.core.shared.registry.executions();
-        let mut all: Vec<_> = entries
-            .into_iter()
-            .map(|entry| match entry {
-                ExecutionEntry::Active(active) => (active.queued_since(), active.summary()),
-                ExecutionEntry::Ended(record) => (None, record.summary()),
-            })
-            .collect();
-        // Queued ones have not started, so the start time alone would not order them.
-        all.sort_by_key(|(queued_since, summary)| (*queued_since, summary.started_at));
-        all.into_iter().map(|(_, summary)| summary).collect()
+        in_order(self.core.shared.registry.executions())
+    }
+
+    /// Returns what is known of an execution without its output: status, process id, times, attempts,
+    /// and how much it has written. Never waits, and copies no output.
+    ///
+    /// ```
+    /// use execution_engine::*;
+    /// # #[tokio::main] async fn main() -> Result<()> {
+    /// let engine = ExecutionEngine::new(ExecutionConfig::default())?;
+    /// let id = engine.execute(ExecutionRequest::shell("echo hello")).await?;
+    /// engine.wait_for_completion(id).await?;
+    /// let summary = engine.get_summary(id).await?;
+    /// assert_eq!((summary.stdout_stats.seen_bytes, summary.attempts), (6, 1));
+    /// assert!(summary.pid.is_some() && !summary.truncated);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ExecutionError::NotFound`](crate::ExecutionError::NotFound) for an unknown id.
+    pub async fn get_summary(&self, id: Uuid) -> Result<ExecutionSummary> {
+        Ok(summary(&self.entry(id)?))
     }
 
     /// Returns how many executions hold a permit.
@@ -52,7 +64,62 @@ impl ExecutionEngine {
     /// [`ExecutionError::NotFound`](crate::ExecutionError::NotFound) for an unknown id.
     pub async fn queue_position(&self, id: Uuid) -> Result<Option<usize>> {
         let ExecutionEntry::Active(active) = self.entry(id)? else { return Ok(None) };
-        let permits = self.core.shared.registry.permits();
-        Ok(active.queue_slot().and_then(|slot| permits.position(slot)))
+        Ok(active.queue_position())
+    }
+}
+
+/// Returns summaries in the order in which the executions were accepted, queued ones last. The
+/// system's clock does not tell that order: it may be set back.
+fn in_order(mut entries: Vec<ExecutionEntry<ActiveExecution>>) -> Vec<ExecutionSummary> {
+    entries.sort_by_cached_key(|entry| match entry {
+        ExecutionEntry::Active(active) => {
+            (active.queued_since().is_some(), active.info().owner().number)
+        }
+        ExecutionEntry::Ended(record) => (false, record.info().owner().number),
+    });
+    entries.iter().map(summary).collect()
+}
+
+fn summary(entry: &ExecutionEntry<ActiveExecution>) -> ExecutionSummary {
+    match entry {
+        ExecutionEntry::Active(active) => active.summary(),
+        ExecutionEntry::Ended(record) => record.summary(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::OversizedOutputStrategy;
+    use crate::execution::stdin_pair;
+    use crate::output::{Journal, JournalLimits, JournalOwner};
+    use crate::store::ExecutionInfo;
+    use crate::time::Deadline;
+    use crate::types::StdinSource;
+
+    #[test]
+    fn executions_are_listed_by_acceptance_also_if_the_clock_is_set_back() {
+        let limits = JournalLimits {
+            limit: 1,
+            oversized: OversizedOutputStrategy::TruncateWithWarning,
+            window: 0,
+            max_line_bytes: 100,
+        };
+        // A lower number with a later time, as after the clock was set back.
+        let entries = [2, 0, 1].map(|number| {
+            let owner = JournalOwner { id: Uuid::from_u128(number.into()), number };
+            let info = ExecutionInfo::new(owner, "test".into(), None);
+            let journal = Arc::new(Journal::new(owner, "test".into(), limits));
+            let (stdin, _) = stdin_pair(&StdinSource::Null);
+            let deadline = Deadline::never();
+            let active = ActiveExecution::new(info, journal, stdin, deadline, None);
+            ExecutionEntry::Active(Arc::new(active))
+        });
+        let listed = in_order(entries.into());
+        let ids: Vec<_> = listed.iter().map(|summary| summary.id.as_u128()).collect();
+        assert_eq!(ids, [0, 1, 2]);
+        assert!(listed[0].started_at >= listed[2].started_at, "the clock says otherwise");
     }
 }

@@ -1,5 +1,6 @@
 //! Starting executions, and asking what became of them.
 
+use execution_engine_process::PassedDescriptors;
 use uuid::Uuid;
 
 use super::{Execution, ExecutionEngine};
@@ -69,8 +70,41 @@ impl ExecutionEngine {
         request: ExecutionRequest,
         options: ExecutionOptions,
     ) -> Result<Execution> {
-        let active = self.core.start(&request, &options, Origin::Caller)?;
-        Ok(Execution::new(active, self.core.view()))
+        self.start_passing(request, options, PassedDescriptors::new()).await
+    }
+
+    /// Like [`start_with`](Self::start_with), with descriptors of this process that the program
+    /// gets beside its standard streams. Unix only.
+    ///
+    /// This process keeps them until the execution has ended, because another attempt gets them,
+    /// too. So a pipe whose writing end is passed on ends for its reader when the execution does.
+    ///
+    /// ```
+    /// use execution_engine::*;
+    /// # #[cfg(unix)] #[tokio::main] async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
+    /// let engine = ExecutionEngine::new(ExecutionConfig::default())?;
+    /// let file = std::fs::File::open("Cargo.toml")?;
+    /// let passed = PassedDescriptors::new().pass(3, file)?;
+    /// let request = ExecutionRequest::shell("cat <&3");
+    /// let execution = engine.start_passing(request, ExecutionOptions::default(), passed).await?;
+    /// assert!(execution.wait().await?.stdout.contains("[package]"));
+    /// # Ok(()) }
+    /// # #[cfg(not(unix))] fn main() {}
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`execute`](Self::execute).
+    ///
+    /// # Cancel safety
+    /// Like [`execute`](Self::execute).
+    pub async fn start_passing(
+        &self,
+        request: ExecutionRequest,
+        options: ExecutionOptions,
+        passed: PassedDescriptors,
+    ) -> Result<Execution> {
+        let active = self.core.start(&request, &options, passed, Origin::Caller, |_| ())?;
+        Ok(Execution::new(active, self.core.view(), &self.core.shared))
     }
 
     /// Starts an execution and waits for its end.

@@ -44,13 +44,13 @@ impl ExecutionEngine {
     /// Writes everything that `reader` yields, at the program's pace, and returns how many bytes
     /// the program's pipe has taken.
     ///
-    /// It returns at the end of the reader, with the execution, or when the program reads no more,
-    /// which is noticed at the next write. The input stays open; close it with
-    /// [`close_stdin`](Self::close_stdin).
+    /// It returns at the end of the reader, with the execution, or when the program reads no more
+    /// or its input is [closed](Self::close_stdin), which is noticed at the next write. Otherwise
+    /// the input stays open.
     ///
     /// # Errors
-    /// Those of [`write_stdin`](Self::write_stdin), and [`ExecutionError::StdinSource`] if reading
-    /// fails.
+    /// Those of [`write_stdin`](Self::write_stdin) if nothing has been written, and
+    /// [`ExecutionError::StdinSource`] with the number of bytes written so far if reading fails.
     ///
     /// # Cancel safety
     /// Not cancel safe: what was read from the reader may be lost or only written in part.
@@ -70,8 +70,11 @@ impl ExecutionEngine {
                 _ended = stdin.active().ended() => return Ok(total),
                 read = reader.read_buf(&mut chunk) => read,
             };
-            let count =
-                read.map_err(|error| ExecutionError::StdinSource { id, source: error.into() })?;
+            let count = read.map_err(|error| ExecutionError::StdinSource {
+                id,
+                written: total,
+                source: error.into(),
+            })?;
             if count == 0 {
                 return Ok(total);
             }
@@ -79,6 +82,8 @@ impl ExecutionEngine {
                 Ok(written) => written,
                 // It ended between the read and the write.
                 Err(ExecutionError::AlreadyEnded { .. }) => return Ok(total),
+                // Closed half-way: the caller needs the count of what was written before.
+                Err(ExecutionError::StdinClosed(_)) if total > 0 => return Ok(total),
                 Err(error) => return Err(error),
             };
             total += written as u64;

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::ExecutionEngine;
 use super::core::EngineCore;
-use crate::error::{ExecutionError, Result};
+use crate::error::Result;
 use crate::events::{ChunkSubscription, JournalLookup, Subscription};
 use crate::output::Journal;
 
@@ -38,7 +38,7 @@ impl ExecutionEngine {
     /// ```
     ///
     /// # Errors
-    /// [`ExecutionError::NotFound`] for an unknown id.
+    /// [`ExecutionError::NotFound`](crate::ExecutionError::NotFound) for an unknown id.
     pub async fn subscribe(&self, id: Uuid) -> Result<Subscription> {
         self.subscribe_from(id, 0).await
     }
@@ -109,8 +109,10 @@ impl ExecutionEngine {
         Subscription::to_all(broadcaster, self.core.journals(), self.core.view())
     }
 
-    fn journal(&self, id: Uuid) -> Result<Arc<Journal>> {
-        self.core.shared.registry.journal_of_execution(id).ok_or(ExecutionError::NotFound(id))
+    pub(super) fn journal(&self, id: Uuid) -> Result<Arc<Journal>> {
+        self.core.check_process()?;
+        let registry = &self.core.shared.registry;
+        registry.journal_of_execution(id).ok_or_else(|| registry.no_execution(id))
     }
 }
 

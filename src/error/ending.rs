@@ -19,6 +19,7 @@ impl Ending {
             Self::Exited { code } => ExecutionError::ExitCode(code),
             Self::Signaled { signal, .. } => ExecutionError::Signaled(signal),
             Self::TimedOut { timeout_ms } => ExecutionError::TimedOut(timeout_ms),
+            Self::IdleTimedOut { idle_timeout_ms } => ExecutionError::IdleTimedOut(idle_timeout_ms),
             Self::PlanDeadline { deadline_ms } => ExecutionError::TimedOut(deadline_ms),
             Self::NotRun { reason } => ExecutionError::NotRun(reason),
             Self::Cancelled => ExecutionError::Cancelled,
@@ -50,9 +51,6 @@ impl ExecutionResult {
     /// # Ok(()) }
     /// ```
     pub fn into_result(self) -> Result<Self> {
-        match self.ending.error() {
-            None => Ok(self),
-            Some(error) => Err(error),
-        }
+        self.ending.error().map_or(Ok(self), Err)
     }
 }

@@ -1,6 +1,8 @@
 //! I/O errors that can be cloned and compared, as the source of the engine's errors.
 
-use std::{fmt, io};
+use std::io;
+
+use crate::types::OneLine;
 
 /// I/O error as plain data.
 ///
@@ -15,7 +17,8 @@ use std::{fmt, io};
 /// assert_eq!(error.kind, std::io::ErrorKind::NotFound);
 /// assert_eq!(error.os_error, Some(2));
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", OneLine(.message))]
 #[non_exhaustive]
 pub struct IoError {
     /// Category, the same on all platforms.
@@ -37,11 +40,3 @@ impl From<io::Error> for IoError {
         Self::from(&error)
     }
 }
-
-impl fmt::Display for IoError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for IoError {}

@@ -2,7 +2,9 @@
 //! environment.
 
 mod ending;
+mod hints;
 mod io;
+mod json;
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -12,8 +14,9 @@ use std::path::PathBuf;
 
 use uuid::Uuid;
 
-use crate::types::{ExecutionStatus, OutputStream, ResourceLimit, SkipReason};
+use crate::types::{ExecutionStatus, OneLine, OutputStream, ResourceLimit, SkipReason};
 
+pub(crate) use hints::{listed, unexpanded};
 pub use io::IoError;
 pub use plan::PlanError;
 pub use validation::ValidationError;
@@ -63,14 +66,37 @@ pub enum ExecutionError {
     /// The queue is full (the number is its limit); nothing was started.
     #[error("the queue is full ({0} executions are waiting); try again when one has started")]
     QueueFull(usize),
+    /// This process has too few descriptors left for another execution; nothing was started.
+    #[error(
+        "the limit of open files leaves no room for another execution: {in_use} of {limit} are in use or about to be; raise it (ulimit -n), or try again when an execution has ended"
+    )]
+    OpenFileLimitReached {
+        /// Descriptors of this process that are open, or will be in a moment.
+        in_use: u64,
+        /// The limit of open files of this process.
+        limit: u64,
+    },
+    /// The system has no room for a thread that the engine needs; nothing was started.
+    #[error(
+        "a thread of the engine could not be started: {source}; raise the limit of processes (ulimit -u, pids.max) or of open files (ulimit -n), whichever the system names, or try again when some have ended"
+    )]
+    #[non_exhaustive]
+    NoThreads {
+        /// The system's error.
+        source: IoError,
+    },
     /// The id of the request is already in use; nothing was started.
     #[error("id {0} is already in use; give each request its own id (Uuid::new_v4())")]
     DuplicateId(Uuid),
     /// No execution has this id, or retention has removed it.
-    #[error(
-        "no execution has the id {0}; it was never started here, retention has removed it, or it is the id of a plan"
-    )]
+    #[error("no execution has the id {0}; it was never started here, or retention has removed it")]
     NotFound(Uuid),
+    /// The id of a plan was given to a method for executions. Its code is that of
+    /// [`NotFound`](Self::NotFound).
+    #[error(
+        "no execution has the id {0}, it is the id of a plan; use a method for plans, such as wait_for_plan, get_plan_status, cancel_plan or subscribe_plan"
+    )]
+    IdOfPlan(Uuid),
     /// The execution or the plan has ended, or its ending is decided, so there is nothing left to
     /// cancel.
     #[error("{id} has already ended ({status}); nothing was changed")]
@@ -87,7 +113,7 @@ pub enum ExecutionError {
     #[error("execution {0} has no log; set log_dir or the request's output_log_path")]
     NoLog(Uuid),
     /// A log could not be opened or read.
-    #[error("log {path} cannot be opened or read: {source}")]
+    #[error("log {} cannot be opened or read: {source}", OneLine(.path.display()))]
     #[non_exhaustive]
     Log {
         /// The file.
@@ -102,11 +128,15 @@ pub enum ExecutionError {
     #[error("the stdin of execution {0} is closed; nothing more can be written")]
     StdinClosed(Uuid),
     /// The reader given to [`pipe_stdin`](crate::ExecutionEngine::pipe_stdin) failed.
-    #[error("the input for execution {id} could not be read: {source}")]
+    #[error(
+        "the input for execution {id} could not be read ({written} bytes were written): {source}"
+    )]
     #[non_exhaustive]
     StdinSource {
         /// The execution.
         id: Uuid,
+        /// Bytes that the program's pipe had taken before.
+        written: u64,
         /// The reader's error.
         source: IoError,
     },
@@ -120,7 +150,8 @@ pub enum ExecutionError {
     },
     /// An overflow file could not be moved; it is still where it was.
     #[error(
-        "the overflow file could not be moved to {path}: {source}; choose a path that does not exist yet"
+        "the overflow file could not be moved to {}: {source}; choose a path that does not exist yet",
+        OneLine(.path.display())
     )]
     #[non_exhaustive]
     Overflow {
@@ -130,7 +161,7 @@ pub enum ExecutionError {
         source: IoError,
     },
     /// The program could not be started although the request was valid.
-    #[error("the program could not be started: {reason}")]
+    #[error("the program could not be started: {}", OneLine(.reason))]
     #[non_exhaustive]
     SpawnFailed {
         /// What failed, and what to do about it.
@@ -147,6 +178,9 @@ pub enum ExecutionError {
     /// The execution reached its timeout (milliseconds).
     #[error("timed out after {0} ms")]
     TimedOut(u64),
+    /// The execution wrote nothing for its idle timeout (milliseconds).
+    #[error("stopped after {0} ms without output")]
+    IdleTimedOut(u64),
     /// The execution was cancelled.
     #[error("cancelled")]
     Cancelled,
@@ -158,7 +192,7 @@ pub enum ExecutionError {
     OutputSizeExceeded(usize),
     /// Output could not be read or stored, so the execution was stopped rather than lose it
     /// silently.
-    #[error("the output on {stream} could not be stored: {reason}")]
+    #[error("the output on {stream} could not be stored: {}", OneLine(.reason))]
     #[non_exhaustive]
     OutputLost {
         /// The stream.
@@ -175,18 +209,22 @@ pub enum ExecutionError {
     #[error("the program reached its limit of {0}; raise it in ExecutionOptions::limits")]
     ResourceLimit(ResourceLimit),
     /// No plan has this id, or retention has removed it.
-    #[error(
-        "no plan has the id {0}; it was never accepted here, retention has removed it, or it is the id of an execution"
-    )]
+    #[error("no plan has the id {0}; it was never accepted here, or retention has removed it")]
     PlanNotFound(Uuid),
-    /// The command of a plan never ran.
+    /// The id of an execution was given to a method for plans. Its code is that of
+    /// [`PlanNotFound`](Self::PlanNotFound).
+    #[error(
+        "no plan has the id {0}, it is the id of an execution; use a method for executions, such as wait_for_completion, get_status, cancel or subscribe"
+    )]
+    IdOfExecution(Uuid),
+    /// The program was never started.
     #[error("it never ran: {0}")]
     NotRun(SkipReason),
     /// The engine is shutting down or was dropped: it starts nothing new and stops what runs.
     #[error("the engine is shutting down; create a new one")]
     ShuttingDown,
     /// A signal, a pause or a resume could not be carried out; the execution continues.
-    #[error("execution {id} cannot be controlled: {reason}")]
+    #[error("execution {id} cannot be controlled: {}", OneLine(.reason))]
     #[non_exhaustive]
     Control {
         /// The execution.
@@ -194,8 +232,19 @@ pub enum ExecutionError {
         /// What prevents it.
         reason: String,
     },
-    /// The engine itself failed: its threads could not be started, or it lost track of a program.
-    #[error("the engine failed: {0}")]
+    /// A [blocking](crate::blocking) call was made on a thread that runs executions; it did nothing.
+    #[error(
+        "this thread runs executions, so it cannot wait for one; call it on a thread of your own"
+    )]
+    OnEngineThread,
+    /// This process is a fork of the one that made the engine; nothing was done. Engines live on
+    /// threads, which a fork does not have.
+    #[error(
+        "this process is a fork of the one that made the engine; make an engine after the fork"
+    )]
+    ForkedHost,
+    /// The engine itself failed: it lost track of a program.
+    #[error("the engine failed: {}", OneLine(.0))]
     Engine(String),
     /// The process-wide engine exists already, so it can no longer be configured.
     #[error("the global engine is already in use; call init_global before the first global()")]
@@ -203,15 +252,36 @@ pub enum ExecutionError {
 }
 
 impl ExecutionError {
+    pub(crate) fn no_threads(error: std::io::Error) -> Self {
+        Self::NoThreads { source: error.into() }
+    }
+
+    /// Returns the number of the system's error behind this one, if there is one that an ending has.
+    pub(crate) fn os_error(&self) -> Option<i32> {
+        match self {
+            Self::Log { source, .. } | Self::NoThreads { source } => source.os_error,
+            _ => None,
+        }
+    }
+
+    /// Returns `true` if a log could not be opened for lack of descriptors.
+    pub(crate) fn is_open_file_limit(&self) -> bool {
+        let Self::Log { source, .. } = self else { return false };
+        source.os_error.is_some_and(execution_engine_process::is_open_file_limit)
+    }
+
     /// Returns `true` if the same call may succeed later without any change.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::ConcurrencyLimitReached(_)
             | Self::GroupLimitReached { .. }
             | Self::QueueFull(_)
+            | Self::OpenFileLimitReached { .. }
             | Self::StillRunning(_)
-            | Self::TimedOut(_) => true,
-            Self::SpawnFailed { os_error, .. } => {
+            | Self::TimedOut(_)
+            | Self::IdleTimedOut(_) => true,
+            Self::SpawnFailed { os_error, .. }
+            | Self::NoThreads { source: IoError { os_error, .. } } => {
                 os_error.is_some_and(execution_engine_process::is_transient_os_error)
             }
             _ => false,
@@ -222,8 +292,8 @@ impl ExecutionError {
     /// [`execute`](crate::ExecutionEngine::execute) and its siblings it means that nothing was
     /// started and nothing is left behind.
     ///
-    /// [`ShuttingDown`](Self::ShuttingDown) and [`Engine`](Self::Engine) refuse requests and end
-    /// executions, so they are in both groups.
+    /// [`ShuttingDown`](Self::ShuttingDown) refuses requests and ends executions, so it is in both
+    /// groups.
     pub fn is_rejection(&self) -> bool {
         matches!(
             self,
@@ -231,16 +301,22 @@ impl ExecutionError {
                 | Self::ConcurrencyLimitReached(_)
                 | Self::GroupLimitReached { .. }
                 | Self::QueueFull(_)
+                | Self::OpenFileLimitReached { .. }
+                | Self::NoThreads { .. }
                 | Self::DuplicateId(_)
                 | Self::Log { .. }
+                | Self::OnEngineThread
+                | Self::ForkedHost
                 | Self::ShuttingDown
-                | Self::Engine(_)
         )
     }
 
     /// Returns `true` if no execution or no plan has the id that was asked for.
     pub fn is_lookup(&self) -> bool {
-        matches!(self, Self::NotFound(_) | Self::PlanNotFound(_))
+        matches!(
+            self,
+            Self::NotFound(_) | Self::IdOfPlan(_) | Self::PlanNotFound(_) | Self::IdOfExecution(_)
+        )
     }
 
     /// Returns `true` for an error that [`Ending::error`](crate::Ending::error) returns: it says
@@ -252,6 +328,7 @@ impl ExecutionError {
                 | Self::ExitCode(_)
                 | Self::Signaled(_)
                 | Self::TimedOut(_)
+                | Self::IdleTimedOut(_)
                 | Self::Cancelled
                 | Self::OutputSizeExceeded(_)
                 | Self::OutputLost { .. }
@@ -270,8 +347,10 @@ impl ExecutionError {
             Self::ConcurrencyLimitReached(_) => "concurrency_limit_reached",
             Self::GroupLimitReached { .. } => "group_limit_reached",
             Self::QueueFull(_) => "queue_full",
+            Self::OpenFileLimitReached { .. } => "open_file_limit_reached",
+            Self::NoThreads { .. } => "no_threads",
             Self::DuplicateId(_) => "duplicate_id",
-            Self::NotFound(_) => "not_found",
+            Self::NotFound(_) | Self::IdOfPlan(_) => "not_found",
             Self::AlreadyEnded { .. } => "already_ended",
             Self::StillRunning(_) => "still_running",
             Self::NoLog(_) => "no_log",
@@ -285,15 +364,18 @@ impl ExecutionError {
             Self::ExitCode(_) => "exit_code",
             Self::Signaled(_) => "signaled",
             Self::TimedOut(_) => "timed_out",
+            Self::IdleTimedOut(_) => "idle_timed_out",
             Self::Cancelled => "cancelled",
             Self::OutputSizeExceeded(_) => "output_size_exceeded",
             Self::OutputLost { .. } => "output_lost",
             Self::StatusUnknown => "status_unknown",
             Self::ResourceLimit(_) => "resource_limit",
-            Self::PlanNotFound(_) => "plan_not_found",
+            Self::PlanNotFound(_) | Self::IdOfExecution(_) => "plan_not_found",
             Self::NotRun(_) => "not_run",
             Self::ShuttingDown => "shutting_down",
             Self::Control { .. } => "control_failed",
+            Self::OnEngineThread => "on_engine_thread",
+            Self::ForkedHost => "forked_host",
             Self::Engine(_) => "engine_failed",
             Self::GlobalAlreadyInitialised => "global_already_initialised",
         }

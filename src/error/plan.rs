@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::ValidationError;
-use crate::types::PlanStep;
+use crate::types::{OneLine, PlanStep};
 
 /// Reason why a plan is invalid: the step and the rule it breaks. Nothing has been started.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -13,7 +13,7 @@ pub enum PlanError {
     #[error("plan: it has no commands; add at least one")]
     Empty,
     /// A dependency or an input refers to an unknown step.
-    #[error("plan: {step} refers to unknown step {named}; {hint}")]
+    #[error("plan: {step} refers to unknown step {}; {}", OneLine(.named), OneLine(.hint))]
     #[non_exhaustive]
     UnknownStep {
         /// The step that has the dependency or input.
@@ -105,7 +105,7 @@ pub enum PlanError {
         error: Box<ValidationError>,
     },
     /// An input of a step is invalid.
-    #[error("plan: {step}: input from {from}: {reason}")]
+    #[error("plan: {step}: input from {from}: {}", OneLine(.reason))]
     #[non_exhaustive]
     InvalidInput {
         /// The step.
@@ -115,8 +115,17 @@ pub enum PlanError {
         /// What is wrong with it, and the fix.
         reason: String,
     },
+    /// A condition of a step is invalid.
+    #[error("plan: {step}: only_if: {reason}")]
+    #[non_exhaustive]
+    InvalidCondition {
+        /// The step.
+        step: PlanStep,
+        /// What is wrong with it, and the fix.
+        reason: &'static str,
+    },
     /// A value of the plan's strategy or options is invalid.
-    #[error("plan: {field}: {reason}")]
+    #[error("plan: {field}: {}", OneLine(.reason))]
     #[non_exhaustive]
     InvalidOption {
         /// The field.
@@ -147,6 +156,7 @@ impl PlanError {
             Self::TooManySteps { .. } => "plan_too_many_steps",
             Self::InvalidStep { error, .. } => error.error_code(),
             Self::InvalidInput { .. } => "plan_invalid_input",
+            Self::InvalidCondition { .. } => "plan_invalid_condition",
             Self::InvalidOption { .. } => "plan_invalid_option",
             Self::NoStepYet { .. } => "plan_no_step_yet",
         }

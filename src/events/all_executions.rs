@@ -8,6 +8,7 @@ use chrono::Utc;
 use uuid::Uuid;
 
 use super::broadcast::{Broadcaster, Mailbox, Message, Update};
+use super::records::RecordSource;
 use crate::output::{Journal, JournalCursor, JournalItem, JournalOwner, View};
 use crate::types::ExecutionEvent;
 
@@ -42,11 +43,14 @@ impl AllExecutionsReader {
         Self { broadcaster, mailbox, journals, view, followed: HashMap::new(), current: None }
     }
 
-    pub(super) fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<(Uuid, JournalItem)>> {
+    pub(super) fn poll_item(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<(RecordSource, JournalItem)>> {
         loop {
             if let Some((owner, to)) = self.current {
-                if let Some(item) = self.read(owner, to) {
-                    return Poll::Ready(Some((owner.id, item)));
+                if let Some(found) = self.read(owner, to) {
+                    return Poll::Ready(Some(found));
                 }
                 self.current = None;
             }
@@ -56,14 +60,14 @@ impl AllExecutionsReader {
                     // One that was forgotten in between is missed, which is counted once: at its
                     // end.
                     if !self.turn_to(owner, update) && update.is_last {
-                        return Poll::Ready(Some((Uuid::nil(), missed(1))));
+                        return Poll::Ready(Some((RecordSource::default(), missed(1))));
                     }
                 }
                 Some(Message::Missed(count)) => {
                     let Self { followed, journals, mailbox, .. } = self;
                     // The last update of those that have ended and are not in the mailbox is lost.
                     followed.retain(|owner, _| journals.is_alive(*owner) || mailbox.has(*owner));
-                    return Poll::Ready(Some((Uuid::nil(), missed(count))));
+                    return Poll::Ready(Some((RecordSource::default(), missed(count))));
                 }
             }
         }
@@ -84,13 +88,14 @@ impl AllExecutionsReader {
         true
     }
 
-    fn read(&mut self, owner: JournalOwner, to: u64) -> Option<JournalItem> {
+    fn read(&mut self, owner: JournalOwner, to: u64) -> Option<(RecordSource, JournalItem)> {
         let (journal, cursor) = self.followed.get_mut(&owner)?;
         let item = journal.next(cursor, to)?;
+        let source = RecordSource::of(journal);
         if matches!(&item, JournalItem::Event { event, .. } if event.is_terminal()) {
             self.followed.remove(&owner);
         }
-        Some(item)
+        Some((source, item))
     }
 }
 

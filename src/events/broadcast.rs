@@ -4,9 +4,11 @@
 
 use std::collections::hash_map::{Entry, HashMap};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+
+use parking_lot::Mutex;
 
 use crate::output::JournalOwner;
 use crate::waker;
@@ -69,9 +71,9 @@ impl Broadcaster {
     /// Opens an empty mailbox.
     pub(super) fn open(&self) -> Arc<Mailbox> {
         let mailbox = Arc::new(Mailbox::default());
-        let mut mailboxes = self.lock();
+        let mut mailboxes = self.mailboxes.lock();
         if mailboxes.closed {
-            mailbox.lock().closed = true;
+            mailbox.0.lock().closed = true;
         } else {
             mailboxes.open.push(Arc::clone(&mailbox));
             self.count.store(mailboxes.open.len(), Ordering::Release);
@@ -81,7 +83,7 @@ impl Broadcaster {
 
     /// Stops sending to this mailbox.
     pub(super) fn close_one(&self, mailbox: &Arc<Mailbox>) {
-        let mut mailboxes = self.lock();
+        let mut mailboxes = self.mailboxes.lock();
         mailboxes.open.retain(|other| !Arc::ptr_eq(other, mailbox));
         self.count.store(mailboxes.open.len(), Ordering::Release);
     }
@@ -89,7 +91,7 @@ impl Broadcaster {
     /// Ends all mailboxes, once what they hold is read.
     pub(crate) fn close(&self) {
         let open = {
-            let mut mailboxes = self.lock();
+            let mut mailboxes = self.mailboxes.lock();
             mailboxes.closed = true;
             self.count.store(0, Ordering::Release);
             std::mem::take(&mut mailboxes.open)
@@ -97,24 +99,27 @@ impl Broadcaster {
         open.iter().for_each(|mailbox| mailbox.change(|state| state.closed = true));
     }
 
-    /// Sends an update of this journal to all mailboxes.
+    /// Sends an update of this journal to all mailboxes. Their readers are not woken yet.
     pub(super) fn send(&self, owner: JournalOwner, update: Update) {
-        if self.count.load(Ordering::Acquire) == 0 {
-            return;
+        if self.count.load(Ordering::Acquire) > 0 {
+            let mailboxes = self.mailboxes.lock();
+            mailboxes.open.iter().for_each(|mailbox| mailbox.0.lock().put(owner, update));
         }
-        let open = self.lock().open.clone();
-        open.iter().for_each(|mailbox| mailbox.change(|state| state.put(owner, update)));
     }
 
-    fn lock(&self) -> MutexGuard<'_, Mailboxes> {
-        self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Wakes the readers of all mailboxes that have something.
+    pub(super) fn wake(&self) {
+        if self.count.load(Ordering::Acquire) > 0 {
+            let open = self.mailboxes.lock().open.clone();
+            open.iter().for_each(|mailbox| mailbox.change(|_| ()));
+        }
     }
 }
 
 impl Mailbox {
     /// Takes the next message. Ready(None) after the last.
     pub(super) fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Option<Message>> {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         if state.missed > 0 {
             return Poll::Ready(Some(Message::Missed(std::mem::take(&mut state.missed))));
         }
@@ -136,23 +141,20 @@ impl Mailbox {
 
     /// Returns `true` if an update of this execution waits.
     pub(super) fn has(&self, owner: JournalOwner) -> bool {
-        self.lock().numbers.contains_key(&owner)
+        self.0.lock().numbers.contains_key(&owner)
     }
 
-    /// Changes the state, then wakes the reader without the lock.
+    /// Changes the state, then wakes the reader without the lock if there is something for it.
     fn change(&self, change: impl FnOnce(&mut MailboxState)) {
         let waker = {
-            let mut state = self.lock();
+            let mut state = self.0.lock();
             change(&mut state);
-            state.waker.take()
+            let is_empty = state.updates.is_empty() && state.missed == 0 && !state.closed;
+            if is_empty { None } else { state.waker.take() }
         };
         if let Some(waker) = waker {
             waker::wake(waker);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, MailboxState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -235,7 +237,7 @@ mod tests {
         assert_eq!(take(&mailbox), Poll::Ready(Some(next)));
         broadcaster.close_one(&mailbox);
         broadcaster.send(owner(0), last(1, 2));
-        assert_eq!(mailbox.lock().updates.len(), MAX_ENDED - 1, "it gets no more updates");
+        assert_eq!(mailbox.0.lock().updates.len(), MAX_ENDED - 1, "it gets no more updates");
     }
 
     #[test]
@@ -258,6 +260,6 @@ mod tests {
             assert_eq!(take(&mailbox), Poll::Ready(Some(next)));
         }
         assert!(take(&mailbox).is_pending());
-        assert!(mailbox.lock().ended.is_empty());
+        assert!(mailbox.0.lock().ended.is_empty());
     }
 }

@@ -2,18 +2,20 @@
 //! so it runs on threads of its own with a tokio context, never on those of executions.
 
 use std::collections::HashMap;
+use std::mem::{self, ManuallyDrop};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
-use std::{io, mem, thread};
+use std::{io, thread};
 
 use execution_engine_process::CoarseInstant;
-use tokio::runtime::{Builder, Handle};
+use parking_lot::Mutex;
 
+use super::activity::Activity;
 use super::handler::{EventHandler, NoopEventHandler};
 use super::handler_queue::HandlerQueue;
 use crate::output::JournalOwner;
-use crate::runtime::{LazyRuntime, is_worker};
+use crate::runtime::{BlockingPool, RuntimeThread, is_worker};
 
 /// Stuck calls of one handler at which it gets no more executions. Each holds a thread that nothing
 /// can free, so this bounds what a handler that blocks for ever costs.
@@ -22,15 +24,17 @@ const MAX_STUCK_CALLS: usize = 16;
 /// Handler threads of an engine. Queues beyond wait for one.
 const MAX_THREADS: usize = 512;
 
-/// Handler threads of an engine: the blocking pool of a runtime, started with the first handler.
+/// Handler threads of an engine, started with the first handler.
 pub(crate) struct HandlerPool {
-    runtime: LazyRuntime,
-    threads: usize,
+    threads: BlockingPool,
+    /// Runs timers, I/O and tasks of the handlers' tokio context.
+    context: OnceLock<RuntimeThread>,
     /// Queues that wait for a thread.
     waiters: AtomicUsize,
     /// When a call of any handler last returned while a queue waited.
     last_call: CoarseInstant,
-    pub(super) stall_limit: Duration,
+    pub(crate) stall_limit: Duration,
+    pub(crate) activity: Arc<Activity>,
 }
 
 /// One handler of an engine.
@@ -48,32 +52,36 @@ impl HandlerPool {
 
     pub(super) fn with_threads(threads: usize, stall_limit: Duration) -> Self {
         Self {
-            runtime: LazyRuntime::default(),
-            threads,
+            threads: BlockingPool::new("execution-handler", threads, || {}),
+            context: OnceLock::new(),
             waiters: AtomicUsize::new(0),
             last_call: CoarseInstant::now(),
             stall_limit,
+            activity: Arc::default(),
         }
     }
 
-    /// Starts the runtime unless it runs.
+    /// Starts the threads, unless they run.
+    ///
+    /// # Errors
+    /// The system's error. What was started stays for the next time.
     pub(crate) fn start(&self) -> io::Result<()> {
-        let configure = |builder: &mut Builder| {
-            builder.worker_threads(1).max_blocking_threads(self.threads);
-        };
-        self.runtime.start("execution-handler", configure).map(drop)
+        if self.context.get().is_none() {
+            // If another thread was faster, the second one ends.
+            drop(self.context.set(RuntimeThread::start("execution-handler", || {})?));
+        }
+        self.threads.start()
     }
 
     /// Runs `work` on a thread that may block, as soon as one is free.
-    pub(super) fn run(self: &Arc<Self>, work: impl FnOnce(&Handle) + Send + 'static) {
-        if let Some(runtime) = self.runtime.get() {
-            let (pool, handle) = (Arc::clone(self), runtime.handle().clone());
-            self.waiters.fetch_add(1, Ordering::Relaxed);
-            runtime.spawn_blocking(move || {
-                pool.waiters.fetch_sub(1, Ordering::Relaxed);
-                work(&handle);
-            });
-        }
+    pub(super) fn run(self: &Arc<Self>, work: impl FnOnce() + Send + 'static) {
+        let pool = Arc::clone(self);
+        self.waiters.fetch_add(1, Ordering::Relaxed);
+        self.threads.run(move || {
+            pool.waiters.fetch_sub(1, Ordering::Relaxed);
+            let _context = pool.context.get().map(|context| context.handle().enter());
+            work();
+        });
     }
 
     /// Returns `true` if a queue waits for a thread.
@@ -103,9 +111,11 @@ impl Drop for RegisteredHandler {
             return;
         }
         let handler = mem::replace(&mut self.handler, Arc::new(NoopEventHandler));
+        // Without a thread it is leaked, and not dropped here.
+        let handler = ManuallyDrop::new(handler);
         let thread = thread::Builder::new().name("execution-handler".to_string());
-        if let Err(error) = thread.spawn(move || drop(handler)) {
-            tracing::warn!(%error, "no thread could be started to drop an event handler");
+        if let Err(error) = thread.spawn(move || drop(ManuallyDrop::into_inner(handler))) {
+            tracing::warn!(%error, "there was no thread to drop an event handler on; it is leaked");
         }
     }
 }
@@ -119,11 +129,18 @@ impl RegisteredHandler {
         &*self.handler
     }
 
+    /// Returns `true` if one of its queues has more to deliver, and is not stuck for good.
+    pub(super) fn has_more(&self) -> bool {
+        let queues: Vec<_> = self.active.lock().values().filter_map(Weak::upgrade).collect();
+        // Without our lock, because a queue takes it while holding its own.
+        queues.iter().any(|queue| !queue.is_stuck_for_good())
+    }
+
     /// Notes that `queue` is active. Returns `false` if it must not be, because too many calls of
     /// this handler are stuck.
     pub(super) fn admit(&self, queue: &Arc<HandlerQueue>) -> bool {
         let others: Vec<_> = {
-            let active = self.active();
+            let active = self.active.lock();
             let may_be_stuck = active.len() >= MAX_STUCK_CALLS;
             active.values().filter(|_| may_be_stuck).filter_map(Weak::upgrade).collect()
         };
@@ -131,16 +148,12 @@ impl RegisteredHandler {
         if others.iter().filter(|queue| queue.cut_off_if_stuck()).count() >= MAX_STUCK_CALLS {
             return false;
         }
-        self.active().insert(queue.owner(), Arc::downgrade(queue));
+        self.active.lock().insert(queue.owner(), Arc::downgrade(queue));
         true
     }
 
     /// Notes that `queue` is no longer active.
     pub(super) fn forget(&self, queue: &HandlerQueue) {
-        self.active().remove(&queue.owner());
-    }
-
-    fn active(&self) -> MutexGuard<'_, HashMap<JournalOwner, Weak<HandlerQueue>>> {
-        self.active.lock().unwrap_or_else(PoisonError::into_inner)
+        self.active.lock().remove(&queue.owner());
     }
 }

@@ -8,20 +8,22 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use execution_engine_process::CoarseInstant;
-use tokio::runtime::Handle;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::handler_pool::{HandlerPool, RegisteredHandler};
-use super::handler_state::{HandlerState, ThreadUse};
-use crate::output::{Journal, JournalCursor, JournalItem, JournalLines, JournalOwner, View};
+use super::handler_state::HandlerState;
+use super::records::{HandlerRecords, RecordSource};
+use crate::output::{Journal, JournalCursor, JournalItem, JournalOwner, View};
+use crate::runtime::block_on;
 use crate::time;
-use crate::types::{ExecutionEvent, OutputStream};
+use crate::types::{EventRecord, ExecutionEvent};
 use crate::waker::discard;
 
 /// Undelivered bytes of output at which the child is held back. More than a pipe holds, so that a
@@ -30,6 +32,9 @@ const MAX_PENDING_BYTES: u64 = 256 * 1024;
 /// Undelivered bytes at which reading resumes. Well below the maximum, so that handler and
 /// supervisor do not wake each other for every piece.
 const RESUME_AT_BYTES: u64 = MAX_PENDING_BYTES / 2;
+/// Events that are set aside for a handler that is cut off. There are more only with very many
+/// attempts, and then some in the middle are left out.
+const MAX_PASSED_EVENTS: usize = 200;
 /// How long a queue keeps its thread while other queues wait for one. It is given up only between
 /// two pieces of output, which may have many lines.
 const MIN_TURN: Duration = Duration::from_millis(100);
@@ -57,23 +62,6 @@ struct Delivery {
     missed: u64,
 }
 
-/// Lines as events. A type of its own, so that making an event becomes a part of the loop that
-/// calls the handler, and the event is made where it is needed: a line costs 11 % more otherwise.
-struct LineEvents {
-    execution_id: Uuid,
-    lines: JournalLines,
-}
-
-impl Iterator for LineEvents {
-    type Item = ExecutionEvent;
-
-    #[inline]
-    fn next(&mut self) -> Option<ExecutionEvent> {
-        let line = self.lines.next_text()?;
-        Some(line_event(self.execution_id, self.lines.stream(), line))
-    }
-}
-
 impl HandlerQueue {
     pub(super) fn new(
         journal: Arc<Journal>,
@@ -83,7 +71,7 @@ impl HandlerQueue {
     ) -> Arc<Self> {
         let pin = (view == View::Lines).then(|| journal.pin());
         let delivery = Delivery {
-            state: HandlerState::Delivering(ThreadUse::Idle),
+            state: HandlerState::default(),
             cursor: journal.reader(view, 0).pinned(pin),
             passed_events: VecDeque::new(),
             missed: 0,
@@ -102,8 +90,11 @@ impl HandlerQueue {
     /// Delivers what is new in the journal, on a pool thread. For a handler that is cut off, counts
     /// the new lines as missed.
     pub(super) fn wake(self: &Arc<Self>) {
+        // Nothing ends a call that blocks its thread, so what comes later tells that it is stuck,
+        // however much room there is.
+        self.cut_off_if_stuck();
         {
-            let mut delivery = self.lock();
+            let mut delivery = self.delivery.lock();
             if delivery.state.is_cut_off() {
                 delivery.pass_over(&self.journal);
             }
@@ -117,20 +108,20 @@ impl HandlerQueue {
             return self.request_thread();
         }
         self.cut_off_if(|_| true);
-        let mut delivery = self.lock();
+        let mut delivery = self.delivery.lock();
         delivery.state.finish();
         delivery.passed_events.clear();
     }
 
     fn request_thread(self: &Arc<Self>) {
         let queue = Arc::clone(self);
-        self.pool.run(move |runtime| {
+        self.pool.run(move || {
             {
-                let mut delivery = queue.lock();
+                let mut delivery = queue.delivery.lock();
                 queue.last_call.note();
                 delivery.state.start();
             }
-            queue.deliver(runtime);
+            queue.deliver();
         });
     }
 
@@ -153,7 +144,7 @@ impl HandlerQueue {
             }
             // What waits may be one long unfinished line, for which no thread was woken.
             self.wake();
-            let state = self.lock().state;
+            let state = self.delivery.lock().state;
             let left = self.pool.stall_limit.saturating_sub(self.stalled_for(state));
             tokio::select! {
                 () = changed => {}
@@ -166,7 +157,8 @@ impl HandlerQueue {
 
     /// Returns how many lines the handler has missed so far.
     pub(super) fn missed(&self) -> u64 {
-        self.lock().missed
+        self.cut_off_if_stuck();
+        self.delivery.lock().missed
     }
 
     pub(super) fn owner(&self) -> JournalOwner {
@@ -183,6 +175,13 @@ impl HandlerQueue {
         self.cut_off_if(|state| state.is_stuck(self.last_call.elapsed(), limit))
     }
 
+    /// Returns `true` if no call has returned for so long that it was cut off before, and would have
+    /// returned or been dropped since.
+    pub(super) fn is_stuck_for_good(&self) -> bool {
+        let state = self.delivery.lock().state;
+        self.stalled_for(state) >= self.pool.stall_limit.saturating_mul(2)
+    }
+
     fn stalled_for(&self, state: HandlerState) -> Duration {
         state.stalled_for(self.last_call.elapsed(), self.pool.since_any_call())
     }
@@ -190,7 +189,7 @@ impl HandlerQueue {
     /// Ends the delivery of lines if `is_due`. Returns what `is_due` did.
     fn cut_off_if(&self, is_due: impl FnOnce(HandlerState) -> bool) -> bool {
         let missed = {
-            let mut delivery = self.lock();
+            let mut delivery = self.delivery.lock();
             if !is_due(delivery.state) {
                 return false;
             }
@@ -208,7 +207,7 @@ impl HandlerQueue {
     }
 
     /// Calls the handler until everything is delivered, or until it is the turn of other queues.
-    fn deliver(self: &Arc<Self>, runtime: &Handle) {
+    fn deliver(self: &Arc<Self>) {
         let turn = CoarseInstant::now();
         while let Some(item) = self.take() {
             // What was taken waits no more, so that the supervisor can read more meanwhile.
@@ -216,18 +215,17 @@ impl HandlerQueue {
                 self.room.notify_one();
             }
             match item {
-                JournalItem::Event { event, .. } => {
-                    let missed = event.is_terminal().then(|| self.missed_event()).flatten();
-                    self.call(runtime, missed.into_iter().chain([event]));
-                }
                 JournalItem::Lines(lines) => {
-                    self.call(runtime, LineEvents { execution_id: self.execution_id(), lines });
+                    self.call(HandlerRecords::of_lines(RecordSource::of(&self.journal), lines));
                 }
-                // A pinned reader of lines gets neither.
-                JournalItem::Chunk { .. } | JournalItem::Missed { .. } => {}
+                // A pinned reader of lines gets neither chunks nor gaps.
+                item => {
+                    let record = RecordSource::of(&self.journal).event(item);
+                    self.call(HandlerRecords::of_event(self.lines_missed(record.as_ref()), record));
+                }
             }
             if self.pool.has_waiters() && turn.elapsed() >= MIN_TURN {
-                self.lock().state.give_up_thread();
+                self.delivery.lock().state.give_up_thread();
                 return self.request_thread();
             }
         }
@@ -236,7 +234,7 @@ impl HandlerQueue {
     }
 
     fn take(&self) -> Option<JournalItem> {
-        let delivery = &mut *self.lock();
+        let delivery = &mut *self.delivery.lock();
         if delivery.state.is_cut_off() {
             delivery.pass_over(&self.journal);
         }
@@ -247,19 +245,23 @@ impl HandlerQueue {
             // forgotten here.
             self.handler.forget(self);
             delivery.state.finish();
+            self.pool.activity.note_change();
         }
         next
     }
 
-    fn missed_event(&self) -> Option<ExecutionEvent> {
+    /// Returns the record of the lines that the handler has missed, if this is the last one.
+    fn lines_missed(&self, last: Option<&EventRecord>) -> Option<EventRecord> {
+        let last = last.filter(|last| last.event.is_terminal())?;
         let (execution_id, count) = (self.execution_id(), self.missed());
-        (count > 0).then_some(ExecutionEvent::LinesMissed { execution_id, count })
+        let event = ExecutionEvent::LinesMissed { execution_id, count };
+        (count > 0).then(|| EventRecord { event, containment: None, ..last.clone() })
     }
 
-    /// Calls the handler with each event. A panic costs the event that it met.
-    fn call(&self, runtime: &Handle, mut events: impl Iterator<Item = ExecutionEvent>) {
+    /// Calls the handler with each record. A panic costs the event that it met.
+    fn call(&self, mut records: HandlerRecords) {
         loop {
-            let calls = || runtime.block_on(self.call_each(&mut events));
+            let calls = || block_on(self.call_each(&mut records));
             match catch_unwind(AssertUnwindSafe(calls)) {
                 Ok(()) => return,
                 Err(panic) => {
@@ -272,27 +274,28 @@ impl HandlerQueue {
         }
     }
 
-    /// Calls the handler with each event until it is cut off. A call that waits beyond the stall
+    /// Calls the handler with each record until it is cut off. A call that waits beyond the stall
     /// limit is dropped, and the lines after it are missed.
-    async fn call_each(&self, events: &mut impl Iterator<Item = ExecutionEvent>) {
+    async fn call_each(&self, records: &mut HandlerRecords) {
         let mut is_cut_off = self.is_cut_off();
-        while let Some(event) = events.next() {
-            if is_cut_off && is_line(&event) {
-                let missed = 1 + events.count() as u64;
-                self.lock().missed += missed;
+        loop {
+            if is_cut_off && let Some(lines) = records.lines_left() {
+                self.delivery.lock().missed += lines;
                 return;
             }
-            let mut call = self.handler.user_handler().handle_event(event);
+            let Some(mut call) = self.handler.user_handler().handle_next(records) else { return };
             // Most calls return at once and need no timer.
             let at_once = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx).is_ready())).await;
             if !at_once && tokio::time::timeout(self.pool.stall_limit, call).await.is_err() {
                 is_cut_off = self.cut_off_if(|_| true);
             }
             // Others cut off only a call that is as long as the stall limit, so that a line needs
-            // no lock. If they do so while the call returns, it is seen at the next piece of
-            // output. The count stays exact: lines are either delivered here or counted there.
+            // no lock. A call that is longer ends the delivery whether they have seen it or not: it
+            // must not depend on when the next line comes. If they do so while the call returns, it
+            // is seen at the next piece of output. The count stays exact: lines are either
+            // delivered here or counted there.
             if self.note_call() >= self.pool.stall_limit {
-                is_cut_off = self.is_cut_off();
+                is_cut_off = self.cut_off_if(|_| true);
             }
         }
     }
@@ -304,11 +307,7 @@ impl HandlerQueue {
     }
 
     fn is_cut_off(&self) -> bool {
-        self.lock().state.is_cut_off()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Delivery> {
-        self.delivery.lock().unwrap_or_else(PoisonError::into_inner)
+        self.delivery.lock().state.is_cut_off()
     }
 }
 
@@ -320,18 +319,9 @@ impl Delivery {
                 JournalItem::Lines(lines) => self.missed += lines.count(),
                 event => self.passed_events.push_back(event),
             }
+            if self.passed_events.len() > MAX_PASSED_EVENTS {
+                self.passed_events.remove(MAX_PASSED_EVENTS / 2);
+            }
         }
     }
-}
-
-#[inline]
-pub(super) fn line_event(execution_id: Uuid, stream: OutputStream, line: String) -> ExecutionEvent {
-    match stream {
-        OutputStream::Stdout => ExecutionEvent::Stdout { execution_id, line },
-        OutputStream::Stderr => ExecutionEvent::Stderr { execution_id, line },
-    }
-}
-
-fn is_line(event: &ExecutionEvent) -> bool {
-    matches!(event, ExecutionEvent::Stdout { .. } | ExecutionEvent::Stderr { .. })
 }

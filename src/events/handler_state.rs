@@ -13,18 +13,18 @@
 use std::time::Duration;
 
 /// What becomes of the lines of an execution, and whether a pool thread is at work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum HandlerState {
-    /// The handler gets lines and events.
-    Delivering(ThreadUse),
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct HandlerState {
     /// The handler was stuck. It gets events only; its lines are counted as missed.
-    CutOff(ThreadUse),
+    is_cut_off: bool,
+    thread: ThreadUse,
 }
 
 /// Use of a pool thread by one queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ThreadUse {
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum ThreadUse {
     /// There is nothing to deliver.
+    #[default]
     Idle,
     /// There is something to deliver and no thread yet.
     Waiting,
@@ -36,44 +36,42 @@ impl HandlerState {
     /// Notes that there is something to deliver. Returns `true` if the caller has to request a
     /// thread.
     pub(super) fn wake(&mut self) -> bool {
-        let is_idle = self.thread() == ThreadUse::Idle;
+        let is_idle = self.thread == ThreadUse::Idle;
         if is_idle {
-            self.set_thread(ThreadUse::Waiting);
+            self.thread = ThreadUse::Waiting;
         }
         is_idle
     }
 
     /// Notes that the requested thread is there.
     pub(super) fn start(&mut self) {
-        debug_assert_eq!(self.thread(), ThreadUse::Waiting);
-        self.set_thread(ThreadUse::Running);
+        debug_assert_eq!(self.thread, ThreadUse::Waiting);
+        self.thread = ThreadUse::Running;
     }
 
     /// Notes that the thread is left to other queues, and that another one is requested.
     pub(super) fn give_up_thread(&mut self) {
-        debug_assert_eq!(self.thread(), ThreadUse::Running);
-        self.set_thread(ThreadUse::Waiting);
+        debug_assert_eq!(self.thread, ThreadUse::Running);
+        self.thread = ThreadUse::Waiting;
     }
 
     /// Notes that everything is delivered, or that no thread may be used.
     pub(super) fn finish(&mut self) {
-        self.set_thread(ThreadUse::Idle);
+        self.thread = ThreadUse::Idle;
     }
 
     /// Ends the delivery of lines. Returns `false` if it had ended before.
     pub(super) fn cut_off(&mut self) -> bool {
-        let was_delivering = !self.is_cut_off();
-        *self = Self::CutOff(self.thread());
-        was_delivering
+        !std::mem::replace(&mut self.is_cut_off, true)
     }
 
     pub(super) fn is_cut_off(self) -> bool {
-        matches!(self, Self::CutOff(_))
+        self.is_cut_off
     }
 
     /// Returns `true` if the current call has taken `limit` or longer, i.e. its thread may be lost.
     pub(super) fn is_stuck(self, since_last_call: Duration, limit: Duration) -> bool {
-        self.thread() == ThreadUse::Running && since_last_call >= limit
+        self.thread == ThreadUse::Running && since_last_call >= limit
     }
 
     /// Returns for how long nothing has moved that this queue depends on.
@@ -85,38 +83,33 @@ impl HandlerState {
         since_last_call: Duration,
         since_any_call: Duration,
     ) -> Duration {
-        match self.thread() {
+        match self.thread {
             ThreadUse::Idle => Duration::ZERO,
             ThreadUse::Waiting => since_last_call.min(since_any_call),
             ThreadUse::Running => since_last_call,
-        }
-    }
-
-    fn thread(self) -> ThreadUse {
-        match self {
-            Self::Delivering(thread) | Self::CutOff(thread) => thread,
-        }
-    }
-
-    fn set_thread(&mut self, to: ThreadUse) {
-        match self {
-            Self::Delivering(thread) | Self::CutOff(thread) => *thread = to,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::HandlerState::{CutOff, Delivering};
     use super::ThreadUse::{Idle, Running, Waiting};
     use super::*;
 
     const LIMIT: Duration = Duration::from_secs(10);
     const SHORT: Duration = Duration::from_secs(1);
 
+    fn delivering(thread: ThreadUse) -> HandlerState {
+        HandlerState { is_cut_off: false, thread }
+    }
+
+    fn cut_off(thread: ThreadUse) -> HandlerState {
+        HandlerState { is_cut_off: true, thread }
+    }
+
     #[test]
     fn one_thread_is_requested_until_everything_is_delivered() {
-        for idle in [Delivering(Idle), CutOff(Idle)] {
+        for idle in [delivering(Idle), cut_off(Idle)] {
             let mut state = idle;
             assert!(state.wake(), "an idle queue needs a thread");
             assert!(!state.wake(), "one request is enough");
@@ -134,12 +127,12 @@ mod tests {
     #[test]
     fn a_handler_is_cut_off_once_and_for_all() {
         for thread in [Idle, Waiting, Running] {
-            let mut state = Delivering(thread);
+            let mut state = delivering(thread);
             assert!(state.cut_off());
-            assert_eq!(state, CutOff(thread), "its thread is where it was");
+            assert_eq!(state, cut_off(thread), "its thread is where it was");
             assert!(!state.cut_off());
         }
-        let mut state = CutOff(Running);
+        let mut state = cut_off(Running);
         state.finish();
         state.wake();
         state.start();
@@ -149,15 +142,15 @@ mod tests {
     #[test]
     fn only_a_call_that_runs_is_stuck() {
         for (thread, is_stuck) in [(Idle, false), (Waiting, false), (Running, true)] {
-            assert_eq!(Delivering(thread).is_stuck(LIMIT, LIMIT), is_stuck, "{thread:?}");
-            assert_eq!(CutOff(thread).is_stuck(LIMIT, LIMIT), is_stuck, "{thread:?}");
-            assert!(!Delivering(thread).is_stuck(SHORT, LIMIT), "{thread:?}");
+            assert_eq!(delivering(thread).is_stuck(LIMIT, LIMIT), is_stuck, "{thread:?}");
+            assert_eq!(cut_off(thread).is_stuck(LIMIT, LIMIT), is_stuck, "{thread:?}");
+            assert!(!delivering(thread).is_stuck(SHORT, LIMIT), "{thread:?}");
         }
     }
 
     #[test]
     fn a_queue_that_waits_for_a_thread_stalls_only_with_all_others() {
-        let stalled_for = |thread, last, any| Delivering(thread).stalled_for(last, any);
+        let stalled_for = |thread, last, any| delivering(thread).stalled_for(last, any);
         assert_eq!(stalled_for(Idle, LIMIT, LIMIT), Duration::ZERO);
         assert_eq!(stalled_for(Waiting, LIMIT, SHORT), SHORT, "others return their threads");
         assert_eq!(stalled_for(Waiting, LIMIT, LIMIT), LIMIT, "no thread will be free");

@@ -2,6 +2,7 @@
 //! and to subscriptions, which never do and learn what they have missed. Both read the journals of
 //! [`output`](crate::output); nothing is copied for a reader that does not come.
 
+mod activity;
 mod all_executions;
 mod broadcast;
 mod handler;
@@ -9,6 +10,7 @@ mod handler_pool;
 mod handler_queue;
 mod handler_state;
 mod publisher;
+mod records;
 mod subscription;
 #[cfg(test)]
 mod tests;

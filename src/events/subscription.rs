@@ -8,13 +8,12 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::{FusedStream, Stream};
 use tokio::task::coop;
-use uuid::Uuid;
 
 use super::all_executions::{AllExecutionsReader, JournalLookup};
 use super::broadcast::Broadcaster;
-use super::handler_queue::line_event;
+use super::records::RecordSource;
 use crate::output::{Journal, JournalCursor, JournalItem, JournalLines, View};
-use crate::types::{ChunkContent, ChunkRecord, EventRecord, ExecutionEvent};
+use crate::types::{ChunkContent, ChunkRecord, EventRecord};
 
 /// Makes a subscription a stream of what its `poll_record` returns; `has_ended` is its end.
 macro_rules! record_stream {
@@ -57,13 +56,13 @@ pub(crate) use record_stream;
 ///
 /// It is a [`Stream`], and has a [`next`](Self::next) of its own, so that no further crate is
 /// needed. It may be polled on any runtime. It never slows an execution down: if it is slower than
-/// the output, it gets an [`ExecutionEvent::OutputMissed`] with the exact number of bytes that it
+/// the output, it gets an [`OutputMissed`](crate::ExecutionEvent::OutputMissed) with the exact number of bytes that it
 /// has not seen. Dropping it ends it.
 #[must_use = "it does nothing unless it is asked for the next record"]
 pub struct Subscription {
     source: SubscriptionSource,
     /// The rest of the lines that were taken from the journal last.
-    lines: Option<(Uuid, JournalLines)>,
+    lines: Option<(RecordSource, JournalLines)>,
     has_ended: bool,
 }
 
@@ -109,17 +108,10 @@ impl Subscription {
 
     fn poll_record(&mut self, cx: &mut Context<'_>) -> Poll<Option<EventRecord>> {
         loop {
-            if let Some((execution_id, lines)) = &mut self.lines
-                && let Some((sequence, line)) = lines.next()
+            if let Some((source, lines)) = &mut self.lines
+                && let Some(record) = source.line(lines)
             {
-                return Poll::Ready(Some(EventRecord {
-                    sequence,
-                    timestamp: lines.at,
-                    execution_id: *execution_id,
-                    partial: line.is_partial,
-                    event: line_event(*execution_id, lines.stream(), line.text),
-                    containment: None,
-                }));
+                return Poll::Ready(Some(record));
             }
             let next = match &mut self.source {
                 SubscriptionSource::One(reader) => reader.poll_item(cx),
@@ -127,9 +119,9 @@ impl Subscription {
             };
             match ready!(next) {
                 None => return Poll::Ready(None),
-                Some((id, JournalItem::Lines(lines))) => self.lines = Some((id, lines)),
-                Some((id, item)) => {
-                    if let Some(record) = event_record(id, item) {
+                Some((source, JournalItem::Lines(lines))) => self.lines = Some((source, lines)),
+                Some((source, item)) => {
+                    if let Some(record) = source.event(item) {
                         return Poll::Ready(Some(record));
                     }
                 }
@@ -146,31 +138,20 @@ impl ChunkSubscription {
     fn poll_record(&mut self, cx: &mut Context<'_>) -> Poll<Option<ChunkRecord>> {
         loop {
             let next = ready!(self.reader.poll_item(cx));
-            let Some((execution_id, item)) = next else { return Poll::Ready(None) };
+            let Some((source, item)) = next else { return Poll::Ready(None) };
             let record = match item {
                 JournalItem::Chunk { sequence, at, stream, bytes } => {
+                    let execution_id = self.reader.journal.id();
                     let content = ChunkContent::Output { stream, bytes };
                     Some(ChunkRecord { sequence, timestamp: at, execution_id, content })
                 }
-                item => event_record(execution_id, item).map(ChunkRecord::from),
+                item => source.event(item).map(ChunkRecord::from),
             };
             if record.is_some() {
                 return Poll::Ready(record);
             }
         }
     }
-}
-
-/// Returns the record of an item that is one record by itself; `None` for output.
-fn event_record(execution_id: Uuid, item: JournalItem) -> Option<EventRecord> {
-    let (sequence, timestamp, event, containment) = match item {
-        JournalItem::Event { sequence, at, event, receipt } => (sequence, at, event, receipt),
-        JournalItem::Missed { sequence, at, bytes } => {
-            (sequence, at, ExecutionEvent::OutputMissed { execution_id, bytes }, None)
-        }
-        JournalItem::Lines(_) | JournalItem::Chunk { .. } => return None,
-    };
-    Some(EventRecord { sequence, timestamp, execution_id, partial: false, event, containment })
 }
 
 impl JournalReader {
@@ -180,9 +161,9 @@ impl JournalReader {
         Self { journal, cursor, number }
     }
 
-    fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<(Uuid, JournalItem)>> {
+    fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<(RecordSource, JournalItem)>> {
         let item = ready!(self.journal.poll_next(&mut self.cursor, self.number, cx));
-        Poll::Ready(item.map(|item| (self.journal.id(), item)))
+        Poll::Ready(item.map(|item| (RecordSource::of(&self.journal), item)))
     }
 }
 

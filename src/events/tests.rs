@@ -1,13 +1,14 @@
 //! Handlers for which there are not enough threads: a pool of one thread instead of very many.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use chrono::Utc;
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::EventHandler;
@@ -27,7 +28,7 @@ struct Forwards<F>(Mutex<Sender<ExecutionEvent>>, F);
 impl<F: Fn(&ExecutionEvent) + Send + Sync + 'static> EventHandler for Forwards<F> {
     async fn handle_event(&self, event: ExecutionEvent) {
         (self.1)(&event);
-        self.0.lock().unwrap().send(event).unwrap();
+        self.0.lock().send(event).unwrap();
     }
 }
 
@@ -91,7 +92,7 @@ fn an_execution_that_waits_for_a_thread_is_not_stuck() {
     let gate = Mutex::new(gate);
     let scene = Scene::new(STALL_LIMIT, move |event| {
         if let ExecutionEvent::Started { .. } = event {
-            gate.lock().unwrap().recv().unwrap();
+            gate.lock().recv().unwrap();
         }
     });
     let busy = journal();
@@ -180,7 +181,7 @@ where
 fn a_cut_off_is_logged_without_the_lock_of_the_queue() {
     let (go, gate) = channel::<()>();
     let gate = Mutex::new(gate);
-    let scene = Scene::new(Duration::ZERO, move |_| gate.lock().unwrap().recv().unwrap());
+    let scene = Scene::new(Duration::ZERO, move |_| gate.lock().recv().unwrap());
     let journal = journal();
     let queue = scene.queue(&journal);
     started(&journal);
@@ -188,7 +189,7 @@ fn a_cut_off_is_logged_without_the_lock_of_the_queue() {
     let (sender, asked) = channel();
     let (sender, logged) = (Mutex::new(sender), Arc::clone(&queue));
     let on_log = OnLog(move || {
-        let (queue, sender) = (Arc::clone(&logged), sender.lock().unwrap().clone());
+        let (queue, sender) = (Arc::clone(&logged), sender.lock().clone());
         let asks = std::thread::spawn(move || sender.send(queue.missed()).unwrap());
         let begun = Instant::now();
         while !asks.is_finished() && begun.elapsed() < TIME_LIMIT {

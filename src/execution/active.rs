@@ -3,21 +3,23 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use tokio::sync::{Notify, SetOnce};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::control::{ControlAction, ControlInbox, ControlRefusal};
 use super::state::{ExecutionState, IllegalTransition, StateInput};
 use super::stdin::StdinWriter;
-use crate::admission::QueueSlot;
+use crate::admission::QueuePlace;
 use crate::events::JournalLookup;
 use crate::output::{Journal, JournalOwner};
-use crate::store::{ExecutionEntry, ExecutionInfo, Record, Registry};
-use crate::types::{Ending, ExecutionStatus, ExecutionSummary, RetryPolicy};
+use crate::store::{ExecutionEntry, ExecutionInfo, Progress, Record, Registry};
+use crate::time::Deadline;
+use crate::types::{Ending, ExecutionStatus, ExecutionSummary, RetryPolicy, SkipReason};
 use crate::waker;
 
 /// Shared handle of an execution that has not ended.
@@ -30,6 +32,8 @@ pub(crate) struct ActiveExecution {
     journal: Arc<Journal>,
     pub(crate) stdin: StdinWriter,
     state: Mutex<ExecutionState>,
+    /// That of its current attempt.
+    pub(super) deadline: Deadline,
     pub(super) inbox: ControlInbox,
     /// Overrides the grace of its stop sequence: the shortest that a shutdown asked for.
     grace: Mutex<Option<Duration>>,
@@ -40,11 +44,14 @@ pub(crate) struct ActiveExecution {
     /// Notified when the ending was decided from outside, or a request is in the inbox.
     wake: Notify,
     /// None is an execution that was refused after all.
-    record: SetOnce<Option<Arc<Record>>>,
+    record: OnceLock<Option<Arc<Record>>>,
+    /// Notified once there is a record.
+    ended: Notify,
     accepted: Instant,
-    permit_granted: OnceLock<Instant>,
+    /// When its time in the queue was over: it got its permit, or was stopped.
+    wait_over: OnceLock<Instant>,
     /// Never set if it got its permit at once.
-    queue_slot: OnceLock<QueueSlot>,
+    queue_place: OnceLock<QueuePlace>,
 }
 
 impl ActiveExecution {
@@ -52,6 +59,7 @@ impl ActiveExecution {
         info: ExecutionInfo,
         journal: Arc<Journal>,
         stdin: StdinWriter,
+        deadline: Deadline,
         retry: Option<Box<RetryPolicy>>,
     ) -> Self {
         Self {
@@ -59,31 +67,42 @@ impl ActiveExecution {
             journal,
             stdin,
             state: Mutex::new(ExecutionState::new(retry)),
+            deadline,
             inbox: ControlInbox::default(),
             grace: Mutex::default(),
             abandoned: AtomicBool::new(false),
             accelerate: Notify::new(),
             wake: Notify::new(),
-            record: SetOnce::new(),
+            record: OnceLock::new(),
+            ended: Notify::new(),
             accepted: Instant::now(),
-            permit_granted: OnceLock::new(),
-            queue_slot: OnceLock::new(),
+            wait_over: OnceLock::new(),
+            queue_place: OnceLock::new(),
         }
     }
 
     /// Notes that it has no permit yet and waits at this place in the queue.
-    pub(crate) fn set_queue_slot(&self, slot: QueueSlot) {
-        let _once = self.queue_slot.set(slot);
+    pub(crate) fn set_queue_place(&self, place: QueuePlace) {
+        let _once = self.queue_place.set(place);
     }
 
-    pub(crate) fn queue_slot(&self) -> Option<QueueSlot> {
-        self.queue_slot.get().copied()
+    /// Returns the position in the queue, the first being 1; None if it does not wait.
+    pub(crate) fn queue_position(&self) -> Option<usize> {
+        self.queue_place.get()?.position()
     }
 
     /// Returns since when it has waited for its permit; None if it does not wait.
     pub(crate) fn queued_since(&self) -> Option<Instant> {
-        let is_queued = self.queue_slot.get().is_some() && self.permit_granted.get().is_none();
+        let is_queued = self.queue_place.get().is_some() && self.wait_over.get().is_none();
         is_queued.then_some(self.accepted)
+    }
+
+    /// Leaves the queue, if it waits there.
+    fn leave_queue(&self) {
+        if let Some(place) = self.queue_place.get() {
+            self.wait_is_over();
+            place.leave();
+        }
     }
 
     /// Returns why it has no process now although it has not ended; None if that is not so.
@@ -109,18 +128,31 @@ impl ActiveExecution {
         self.with_state(|state| state.attempt())
     }
 
-    /// Notes that it has its permit. From now on its time runs.
-    pub(super) fn permit_granted(&self) {
-        let _once = self.permit_granted.set(Instant::now());
+    /// Returns in how many attempts the program was started, or was tried to be.
+    pub(super) fn attempts_made(&self) -> u32 {
+        self.with_state(|state| state.attempts_made())
     }
 
-    /// Returns from when its time runs: since it was accepted, or since the permit it had to wait
-    /// for.
+    /// Notes that it no longer waits in the queue. From now on its time runs.
+    pub(super) fn wait_is_over(&self) {
+        let _once = self.wait_over.set(Instant::now());
+    }
+
+    /// Returns from when its time runs: since it was accepted, or since its wait in the queue was
+    /// over.
     pub(super) fn run_start(&self) -> Instant {
-        match self.permit_granted.get() {
-            Some(granted) => *granted,
-            None if self.queue_slot.get().is_some() => Instant::now(),
+        match self.wait_over.get() {
+            Some(over) => *over,
+            None if self.queue_place.get().is_some() => Instant::now(),
             None => self.accepted,
+        }
+    }
+
+    /// Returns how long it has run; zero if it never came to a start.
+    pub(super) fn duration(&self) -> Duration {
+        match self.attempts_made() {
+            0 => Duration::ZERO,
+            _ => self.run_start().elapsed(),
         }
     }
 
@@ -150,24 +182,47 @@ impl ActiveExecution {
         self.with_state(|state| state.apply(input))
     }
 
-    /// Decides the ending from outside the task, which it wakes. Returns the ending that was
-    /// decided before, if there is one.
-    pub(crate) fn decide(&self, ending: Ending) -> Result<(), Ending> {
-        let decided =
-            self.with_state(|state| match state.apply(StateInput::Decide(ending.clone())) {
-                Ok(()) => Ok(()),
-                Err(IllegalTransition) => Err(state.decided().cloned().unwrap_or(ending)),
-            });
-        if decided.is_ok() {
-            self.wake.notify_one();
+    /// Decides the ending as cancelled. Returns the ending that was decided before, if there is one.
+    pub(crate) fn cancel(&self) -> Result<(), Ending> {
+        self.decide(Ending::Cancelled)
+    }
+
+    /// Decides the ending beside the task, which it wakes. Returns the ending that was decided
+    /// before, if there is one.
+    pub(super) fn decide(&self, ending: Ending) -> Result<(), Ending> {
+        self.end(StateInput::Decide(ending))
+    }
+
+    /// Stops it for a cause that is not about this execution alone: with this ending, or for this
+    /// reason if its program never ran. Returns the ending that was decided before, if there is one.
+    pub(crate) fn stop(&self, ending: Ending, reason: SkipReason) -> Result<(), Ending> {
+        self.end(StateInput::Stop(ending, reason))
+    }
+
+    fn end(&self, input: StateInput) -> Result<(), Ending> {
+        let before = self.with_state(|state| match state.apply(input) {
+            Ok(()) => None,
+            Err(IllegalTransition) => state.decided().cloned(),
+        });
+        // Also for a caller that comes second: the place is free when its call returns, too.
+        self.leave_queue();
+        match before {
+            Some(ending) => {
+                // It may wait for what its program has left behind.
+                self.accelerate.notify_one();
+                Err(ending)
+            }
+            None => {
+                self.wake.notify_one();
+                Ok(())
+            }
         }
-        decided
     }
 
     /// Ends the execution because its engine shuts down, within this grace. One that is being
     /// stopped already has no longer than that from now on.
     pub(crate) fn shut_down(&self, grace: Duration) {
-        let mut shortest = self.grace.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shortest = self.grace.lock();
         *shortest = Some(shortest.map_or(grace, |shortest| shortest.min(grace)));
         drop(shortest);
         self.engine_closed();
@@ -182,7 +237,8 @@ impl ActiveExecution {
     fn engine_closed(&self) {
         // Asked before: a failed attempt is being stopped although its ending can still be decided.
         let is_being_stopped = self.decision().is_some();
-        if self.decide(Ending::EngineClosed).is_err() || is_being_stopped {
+        let _late = self.stop(Ending::EngineClosed, SkipReason::EngineClosed);
+        if is_being_stopped {
             self.accelerate.notify_one();
         }
     }
@@ -192,7 +248,7 @@ impl ActiveExecution {
     }
 
     pub(super) fn grace(&self) -> Option<Duration> {
-        *self.grace.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.grace.lock()
     }
 
     /// Waits until the tree, which is being stopped already, has to end sooner. Cancel safe.
@@ -256,16 +312,37 @@ impl ActiveExecution {
     /// Waits for the record. Whatever retention does meanwhile, a waiter gets it. None if the
     /// execution was refused after all. Cancel safe.
     pub(crate) async fn ended(&self) -> Option<Arc<Record>> {
-        waker::catching(self.record.wait()).await.clone()
+        waker::catching(async {
+            loop {
+                let ended = self.ended.notified();
+                if let Some(record) = self.record.get() {
+                    return record.clone();
+                }
+                ended.await;
+            }
+        })
+        .await
     }
 
-    /// Wakes all waiters with the record; None says that the execution was refused after all.
-    pub(crate) fn publish_record(&self, record: Option<Arc<Record>>) {
+    /// Stores the record, and makes the status terminal. Waiters are not woken yet.
+    pub(super) fn set_record(&self, record: Arc<Record>) {
+        let _once = self.record.set(Some(record));
+        // Not before the record is there: a caller that sees a terminal status may ask for the
+        // result.
+        let _closed = self.apply(StateInput::Closed);
+    }
+
+    /// Wakes the waiters of [`ended`](Self::ended).
+    pub(super) fn wake_waiters(&self) {
+        self.ended.notify_waiters();
+    }
+
+    /// Tells all waiters that the execution was refused after all.
+    pub(super) fn refused(&self) {
         self.inbox.close();
-        if record.is_none() {
-            self.journal.close();
-        }
-        let _once = self.record.set(record);
+        let _once = self.record.set(None);
+        self.wake_waiters();
+        self.journal.close();
     }
 
     pub(crate) fn summary(&self) -> ExecutionSummary {
@@ -275,11 +352,18 @@ impl ActiveExecution {
         if let Some(record) = self.record() {
             return record.summary();
         }
-        self.info.summary(status, [self.waited(), self.run_start().elapsed()], None)
+        let progress = Progress {
+            status,
+            waited: self.waited(),
+            duration: self.run_start().elapsed(),
+            attempts: self.attempts_made(),
+            ending: None,
+        };
+        self.info.summary(progress, self.journal.totals())
     }
 
     fn with_state<T>(&self, f: impl FnOnce(&mut ExecutionState) -> T) -> T {
-        f(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+        f(&mut self.state.lock())
     }
 }
 

@@ -8,8 +8,7 @@ use execution_engine_process::{Exit, Reaped, TreeUsage};
 
 use super::classify::usage;
 use super::context::PhaseContext;
-use super::state::StateInput;
-use crate::admission::Admitted;
+use crate::admission::{Admitted, Permit};
 use crate::output::{EventPayload, ExecutionLogs};
 use crate::store::{Outcome, Record};
 use crate::types::{ContainmentReceipt, Ending};
@@ -41,8 +40,12 @@ pub(super) async fn complete_logs(
     outcome: &mut AttemptOutcome,
 ) {
     if let Some(ending) = cx.active.decision() {
+        if cx.active.attempts_made() == 0 {
+            let waited = cx.active.waited().as_secs_f64();
+            logs.note(&format!("waited    {waited:.3} s, never started"));
+        }
         let seen = cx.publisher.journal.seen();
-        logs.footer(&ending, cx.active.run_start().elapsed(), seen);
+        logs.footer(&ending, cx.active.duration(), seen);
     }
     if let Some(error) = logs.finish(FILE_LIMIT).await {
         outcome.output_error = Some(error);
@@ -54,16 +57,27 @@ impl CompletionGuard {
         Self { cx, admitted: Some(admitted), is_completed: false }
     }
 
+    /// Returns true if it waits for its permit.
+    pub(crate) fn is_queued(&self) -> bool {
+        self.admitted.as_ref().is_some_and(Admitted::is_queued)
+    }
+
     /// Completes the execution.
     pub(super) fn complete(mut self, outcome: AttemptOutcome) {
         self.complete_once(outcome);
     }
 
-    /// Stores the record, returns the permit, wakes the waiters and publishes the terminal event.
-    ///
-    /// Each step is one that the next one's observer relies on: an execution that gets the permit
-    /// finds this one ended, a waiter finds the record, and a subscriber who sees the terminal
-    /// event finds result, status and permit.
+    /// Refuses the execution after all: nothing of it is left.
+    pub(crate) fn refuse(mut self) {
+        self.is_completed = true;
+        let permit = self.take_permit();
+        self.engine.registry.discard(self.active.info().id, permit);
+        self.engine.refresh_permits();
+        self.active.refused();
+    }
+
+    /// Ends the execution for all of its observers in one moment, and wakes them after that: see
+    /// "Order of an ending" in ARCHITECTURE.md.
     fn complete_once(&mut self, outcome: AttemptOutcome) {
         self.is_completed = true;
         let from = self.active.status();
@@ -71,24 +85,32 @@ impl CompletionGuard {
         let reason = "internal error: the supervisor task ended unexpectedly".to_string();
         self.decide(Ending::EngineFailed { reason });
         let Some(ending) = self.active.decision() else { return };
+        self.active.inbox.close();
         let outcome = self.seal(ending, outcome);
         let info = self.active.info();
         let (at, to) = (outcome.completed_at(info), outcome.ending.status());
         let last = Box::new((outcome.terminal_event(info), outcome.containment.clone()));
 
         let record = Arc::new(Record::new(info.clone(), outcome));
-        let now = Instant::now();
-        let evicted = self.engine.registry.end(&record, now, self.engine.retention);
-        drop(self.admitted.take());
-        self.active.publish_record(Some(record));
-        // Not before the record is there: a caller that sees a terminal status may ask for the
-        // result.
-        let _closed = self.active.apply(StateInput::Closed);
-        self.publisher.event(at, EventPayload::Status { from, to });
-        self.publisher.event(at, EventPayload::Last(last));
-        self.engine.ended.notify_one();
+        let permit = self.take_permit();
+        let engine = &self.engine;
+        let publish = || {
+            self.active.set_record(Arc::clone(&record));
+            self.publisher.append(at, EventPayload::Status { from, to });
+            self.publisher.append(at, EventPayload::Last(last));
+        };
+        let evicted =
+            engine.registry.end(&record, permit, Instant::now(), engine.retention, publish);
+        engine.refresh_permits();
+        self.active.wake_waiters();
+        self.publisher.wake_after_append();
+        engine.ended.notify_one();
         // Last, because it may remove files.
-        self.engine.forget(&evicted.executions);
+        engine.forget(&evicted.executions);
+    }
+
+    fn take_permit(&mut self) -> Option<Permit> {
+        self.admitted.take().and_then(Admitted::into_permit)
     }
 
     /// Makes the outcome that is remembered. The journal takes no more output from here on.
@@ -101,13 +123,14 @@ impl CompletionGuard {
         Outcome {
             ending,
             waited: self.active.waited(),
-            duration: self.active.run_start().elapsed(),
+            duration: self.active.duration(),
             signal,
             usage: reaped.map(|reaped| usage(&reaped.usage, tree_usage)),
             published: self.publisher.journal.seal(),
             containment,
             output_error: output_error.map(String::into_boxed_str),
             lines_missed: self.publisher.missed(),
+            attempts: self.active.attempts_made(),
             earlier: std::mem::take(&mut self.earlier_attempts).into_boxed_slice(),
         }
     }

@@ -1,21 +1,27 @@
 //! What executions share: those of one engine among each other, and one among its phases.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use execution_engine_process::Containment;
+use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
 
 use super::active::ActiveExecution;
+use super::run::boxed;
 use super::state::StateInput;
+use crate::admission::{ConcurrencyLimiter, QueuePolicy};
 use crate::error::ExecutionError;
 use crate::events::{Broadcaster, Publisher};
 use crate::output::{EventPayload, ExecutionLogs, LogTargets, OverflowDir};
 use crate::runtime::EngineRuntime;
-use crate::store::{Record, Registry, RetentionPolicy};
+use crate::store::{ActivePlan, Record, Registry, RetentionPolicy};
 use crate::types::{Attempt, ContainmentReceipt, Ending};
+
+/// Pause between two looks at the descriptors while executions wait for some.
+const DESCRIPTOR_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Most executions that write a log at a time although they ended in the queue.
 pub(crate) const MAX_LATE_LOGS: usize = 64;
@@ -45,12 +51,25 @@ pub(crate) struct PhaseContext {
     pub(crate) active: Arc<ActiveExecution>,
     pub(super) engine: Arc<ExecutionContext>,
     pub(super) publisher: Publisher,
+    /// The plan of which it is a step.
+    plan: Option<Arc<ActivePlan>>,
     /// Start of the current attempt, or of the last one.
     pub(super) attempt_start: Instant,
     pub(super) earlier_attempts: Vec<Attempt>,
 }
 
 impl ExecutionContext {
+    /// Lets executions go on that have waited for descriptors, if there are some by now.
+    pub(crate) fn refresh_permits(&self) {
+        let permits = self.registry.permits();
+        if permits.lacks_descriptors() {
+            permits.refresh();
+        }
+        if permits.begin_watch() {
+            self.runtime.spawn(watch_descriptors(Arc::clone(permits)));
+        }
+    }
+
     /// Opens the logs of an execution that is about to start, or that ended in the queue.
     pub(crate) fn open_logs(
         &self,
@@ -59,12 +78,17 @@ impl ExecutionContext {
         working_dir: Option<&Path>,
     ) -> Result<ExecutionLogs, ExecutionError> {
         let info = active.info();
-        let lock_removal = || {
-            let dir = self.forgotten_logs.as_ref();
-            dir.map(|dir| dir.lock().unwrap_or_else(PoisonError::into_inner))
-        };
-        let mut logs = ExecutionLogs::open(targets, info.id, lock_removal)?;
-        logs.header(info.id, &info.command, working_dir, info.started_at(active.waited()));
+        if targets.is_empty() {
+            return Ok(ExecutionLogs::default());
+        }
+        let threads = self.runtime.file_threads();
+        threads.start().map_err(ExecutionError::no_threads)?;
+        let lock_removal = || self.forgotten_logs.as_ref().map(Mutex::lock);
+        let mut logs = ExecutionLogs::open(targets, threads, info.id, lock_removal)?;
+        // One that was stopped before is not started any more.
+        let will_start = active.decision().is_none();
+        let started_at = will_start.then(|| info.started_at(active.waited()));
+        logs.header(info.id, &info.command, working_dir, started_at);
         Ok(logs)
     }
 
@@ -72,16 +96,27 @@ impl ExecutionContext {
     pub(crate) fn forget(&self, records: &[Arc<Record>]) {
         let Some(dir) = &self.forgotten_logs else { return };
         for record in records {
-            let dir = dir.lock().unwrap_or_else(PoisonError::into_inner);
+            let dir = dir.lock();
             if self.registry.get(record.id()).is_some() {
                 continue;
             }
-            let log = ExecutionLogs::own_path(&dir, record.id());
-            if let Err(error) = std::fs::remove_file(&log) {
-                tracing::debug!(%error, log = %log.display(), "a log could not be removed");
-            }
+            ExecutionLogs::remove(&dir, record.id());
         }
     }
+}
+
+/// Refreshes the permits until no execution waits for descriptors any more.
+async fn watch_descriptors(permits: Arc<ConcurrencyLimiter>) {
+    while !permits.end_watch() {
+        descriptor_pause().await;
+        permits.refresh();
+    }
+}
+
+/// Waits until it is time to look at the descriptors again.
+#[expect(clippy::disallowed_methods, reason = "no event tells that the host has closed a file")]
+async fn descriptor_pause() {
+    tokio::time::sleep(DESCRIPTOR_INTERVAL).await;
 }
 
 impl Drop for ExecutionContext {
@@ -92,14 +127,57 @@ impl Drop for ExecutionContext {
     }
 }
 
+/// Puts off the deadlines of an execution and its plan, until it is dropped.
+struct Hold<'a>(&'a PhaseContext);
+
+impl<'a> Hold<'a> {
+    fn new(cx: &'a PhaseContext) -> Self {
+        cx.active.deadline.hold();
+        cx.plan.iter().for_each(|plan| plan.hold_deadline());
+        Self(cx)
+    }
+}
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        let PhaseContext { active, plan, .. } = self.0;
+        active.deadline.release();
+        // The supervision waits for a deadline that may be nearer now.
+        active.wake();
+        plan.iter().for_each(|plan| plan.release_deadline());
+    }
+}
+
 impl PhaseContext {
     pub(crate) fn new(
         active: Arc<ActiveExecution>,
         engine: Arc<ExecutionContext>,
         publisher: Publisher,
+        plan: Option<Arc<ActivePlan>>,
     ) -> Self {
         let attempt_start = active.run_start();
-        Self { active, engine, publisher, attempt_start, earlier_attempts: Vec::new() }
+        Self { active, engine, publisher, plan, attempt_start, earlier_attempts: Vec::new() }
+    }
+
+    /// Notes that the system has no descriptor for it: others wait in the queue.
+    pub(crate) fn note_lack_of_descriptors(&self) {
+        self.engine.registry.permits().doubt_descriptors();
+    }
+
+    /// Waits for a while after the system had no descriptor for it. Returns false if it is not to try
+    /// again: no other program runs, it may not wait, or it has been stopped.
+    pub(super) async fn may_try_descriptors_again(&self) -> bool {
+        let policy = match self.plan {
+            Some(_) => QueuePolicy::Unbounded,
+            None => QueuePolicy::AsConfigured,
+        };
+        if !self.engine.registry.permits().may_wait_for_descriptors(policy) {
+            return false;
+        }
+        tokio::select! {
+            () = self.active.ending_decided() => false,
+            () = descriptor_pause() => true,
+        }
     }
 
     /// Starts the clock of an attempt. That of the first attempt has run since the permit was
@@ -107,15 +185,30 @@ impl PhaseContext {
     pub(super) fn begin_attempt(&mut self) {
         let is_first = self.earlier_attempts.is_empty();
         self.attempt_start = if is_first { self.active.run_start() } else { Instant::now() };
+        self.active.deadline.restart(self.attempt_start);
     }
 
-    /// Publishes that the program runs. An execution that was stopped before keeps its ending; the
-    /// program is stopped as soon as it is supervised.
+    /// Waits until every handler can take more output, or is cut off. This time does not count
+    /// against the timeout, up to the limit of the deadline.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub(super) async fn wait_for_room(&self) {
+        if !self.publisher.has_room() {
+            // Boxed, because it is rare and would make the future of every execution larger.
+            boxed(async {
+                let _hold = Hold::new(self);
+                self.publisher.wait_for_room().await;
+            })
+            .await;
+        }
+    }
+
+    /// Publishes that the program runs. An execution that was stopped meanwhile keeps its ending;
+    /// the program is stopped as soon as it is supervised.
     pub(super) fn publish_started(&self, pid: u32) {
         let from = self.active.status();
-        if self.active.apply(StateInput::Started).is_err() {
-            return;
-        }
+        let _granted = self.active.apply(StateInput::Started);
         self.publisher.event(Utc::now(), EventPayload::Started { pid });
         let to = self.active.status();
         if from != to {

@@ -1,13 +1,12 @@
 //! Control requests: what a running execution can be asked for, beside ending it.
 
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use execution_engine_process::{Child, Signal};
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::deadline::PausableDeadline;
+use crate::time::Deadline;
 use crate::types::ExecutionStatus;
 
 /// Action on the process tree of an execution.
@@ -49,7 +48,7 @@ struct InboxState {
 impl ControlInbox {
     /// Adds a request and returns the channel for its result. None if the inbox is closed.
     pub(super) fn put(&self, action: ControlAction) -> Option<oneshot::Receiver<io::Result<u32>>> {
-        let mut inbox = self.lock();
+        let mut inbox = self.0.lock();
         if inbox.is_closed {
             return None;
         }
@@ -60,31 +59,23 @@ impl ControlInbox {
 
     /// Takes all requests out.
     pub(super) fn take(&self) -> Vec<ControlRequest> {
-        std::mem::take(&mut self.lock().requests)
+        std::mem::take(&mut self.0.lock().requests)
     }
 
     /// Takes requests again, for another attempt.
     pub(super) fn open(&self) {
-        *self.lock() = InboxState::default();
+        *self.0.lock() = InboxState::default();
     }
 
     /// Turns requests away from now on. Those that are inside get no reply, which their callers see
     /// as an execution that has ended.
     pub(super) fn close(&self) {
-        *self.lock() = InboxState { is_closed: true, ..InboxState::default() };
-    }
-
-    fn lock(&self) -> MutexGuard<'_, InboxState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.0.lock() = InboxState { is_closed: true, ..InboxState::default() };
     }
 }
 
 /// Carries out a request and replies with its result.
-pub(super) fn apply_control(
-    child: &mut Child,
-    request: ControlRequest,
-    deadline: &mut PausableDeadline,
-) {
+pub(super) fn apply_control(child: &mut Child, request: ControlRequest, deadline: &Deadline) {
     let done = match request.action {
         ControlAction::Signal(signal) => child.signal(signal),
         ControlAction::Pause => child.pause().map(|()| 0),
@@ -92,11 +83,9 @@ pub(super) fn apply_control(
     };
     match request.action {
         _ if done.is_err() => {}
-        ControlAction::Pause => deadline.pause(Instant::now()),
+        ControlAction::Pause => deadline.pause(),
         // SIGCONT ends a pause, whatever the pause was made of.
-        ControlAction::Resume | ControlAction::Signal(Signal::Continue) => {
-            deadline.resume(Instant::now());
-        }
+        ControlAction::Resume | ControlAction::Signal(Signal::Continue) => deadline.resume(),
         ControlAction::Signal(_) => {}
     }
     // The caller may have dropped its future.
@@ -104,12 +93,12 @@ pub(super) fn apply_control(
 }
 
 /// Ends a pause, if there is one.
-pub(super) fn resume_paused(child: &mut Child, deadline: &mut PausableDeadline) {
+pub(super) fn resume_paused(child: &mut Child, deadline: &Deadline) {
     if !deadline.is_paused() {
         return;
     }
     if let Err(error) = child.resume() {
         tracing::warn!(%error, "a paused tree could not be resumed");
     }
-    deadline.resume(Instant::now());
+    deadline.resume();
 }

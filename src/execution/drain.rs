@@ -25,7 +25,7 @@ pub(super) async fn read_while<T>(
     while reader.is_open() {
         let step = async {
             // A handler that is behind stops the reading: the pipe fills and the program waits.
-            cx.publisher.wait_for_room().await;
+            cx.wait_for_room().await;
             reader.step().await
         };
         tokio::select! {
@@ -87,7 +87,7 @@ async fn drain_pipes(
             stop_for(cx, failure);
         }
         if cx.publisher.journal.end() - start > MAX_IN_PIPES {
-            cx.publisher.wait_for_room().await;
+            cx.wait_for_room().await;
         }
         // A survivor may write on and on, and other executions share this worker.
         tokio::task::consume_budget().await;
@@ -120,6 +120,9 @@ pub(super) fn close_output(cx: &PhaseContext, reader: OutputReader) -> Execution
 }
 
 fn accept(cx: &PhaseContext, step: ReadStep) {
+    if step.has_output {
+        cx.active.deadline.note_output();
+    }
     if step.has_lines {
         cx.publisher.wake_readers();
     }

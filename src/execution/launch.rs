@@ -1,33 +1,35 @@
-//! Launch: starts the program on the caller's thread, and again on a worker if the system refuses
-//! it for the moment.
+//! Launch: starts the program on the thread that calls it, and tries again on the execution's starter
+//! if the system refuses it for the moment.
 
 use std::path::Path;
 use std::time::Duration;
 
 use execution_engine_process::{
-    Child, Containment, Launch, Leftovers, Limits, PipeReader, SpawnError, SpawnErrorKind,
-    SpawnStage, Spawned,
+    Child, Containment, Launch, Leftovers, Limits, PipeReader, Spawned, Stdin,
+    is_transient_os_error,
 };
 
-use super::active::ActiveExecution;
 use super::completion::AttemptOutcome;
 use super::context::PhaseContext;
+use super::pauses::StartPauses;
 use super::run::boxed;
+use super::state::StateInput;
 use super::stdin::{StdinFeed, StdinFeeder, stdin_pair};
 use super::termination::{self, StopSequence, stop_tree};
 use crate::output::{ExecutionLogs, OutputReader, OutputSettings};
 use crate::prepare;
+use crate::runtime::Starter;
+use crate::testing::{Player, ScriptedStart};
 use crate::types::{Ending, StdinSource};
-
-/// Delays between tries to start a program, some half a second in all. ETXTBSY lasts until another
-/// thread's child has closed the file that it inherited for writing; EAGAIN until a process of this
-/// user has exited.
-const RETRY_DELAYS_MS: [u64; 9] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
 
 /// Everything that one attempt needs.
 pub(crate) struct AttemptSpec {
     pub(crate) launch: Launch,
+    /// What is played instead, in an engine for tests.
+    pub(crate) scripted: Option<Box<ScriptedStart>>,
     pub(crate) stdin: StdinSource,
+    /// Script that is looked at before the start, where no link is followed.
+    pub(crate) script: Option<Box<Path>>,
     pub(crate) feed: StdinFeed,
     pub(crate) output: OutputSettings,
     pub(crate) params: ExecutionParams,
@@ -36,14 +38,12 @@ pub(crate) struct AttemptSpec {
 /// What the options of one execution ask of its phases.
 #[derive(Debug, Clone)]
 pub(crate) struct ExecutionParams {
-    /// None is unlimited.
-    pub(crate) timeout: Option<Duration>,
     pub(crate) stop: StopSequence,
     /// Limit for reading what is left in the pipes when everything has ended.
     pub(crate) drain: Duration,
-    /// Limit for all pauses together.
-    pub(crate) max_pause: Duration,
     pub(crate) leftovers: Leftovers,
+    /// How long these may go on before; None not at all.
+    pub(crate) leftovers_wait: Option<Duration>,
     /// None without limits, which is most executions.
     pub(crate) limits: Option<Box<Limits>>,
 }
@@ -60,10 +60,27 @@ pub(crate) struct LaunchedProgram {
 /// How starting a program went.
 #[expect(clippy::large_enum_variant, reason = "nearly all are the largest, and they are boxed")]
 enum LaunchOutcome {
-    Running(Spawned),
+    Running(Spawned, Option<Box<Player>>),
     /// The system has refused it, perhaps only for the moment.
-    Refused(Box<Launch>, SpawnError),
+    Refused(Box<RefusedStart>),
     Failed(Ending),
+    /// The execution was stopped before.
+    Stopped,
+}
+
+/// A start that the system has refused.
+struct RefusedStart {
+    start: ProgramStart,
+    failure: Ending,
+    starter: Starter,
+}
+
+/// What is tried: to open the input, unless an earlier try has, and to start the program.
+struct ProgramStart {
+    launch: Launch,
+    scripted: Option<Box<ScriptedStart>>,
+    stdin: StdinSource,
+    script: Option<Box<Path>>,
 }
 
 /// A running program, registered with the reactor of its worker.
@@ -76,7 +93,8 @@ pub(super) struct RunningProgram {
 
 /// An attempt without a program to supervise.
 pub(super) struct FailedLaunch {
-    ending: Ending,
+    /// None if another one was decided.
+    ending: Option<Ending>,
     logs: ExecutionLogs,
     /// A program that runs, but whose descriptors could not be registered with the reactor.
     unsupervised: Option<(Child, StopSequence)>,
@@ -87,7 +105,9 @@ impl AttemptSpec {
     pub(crate) fn for_another_attempt(&self) -> Self {
         Self {
             launch: self.launch.clone(),
+            scripted: self.scripted.clone(),
             stdin: self.stdin.clone(),
+            script: self.script.clone(),
             feed: stdin_pair(&self.stdin).1,
             output: self.output.clone(),
             params: self.params.clone(),
@@ -97,63 +117,128 @@ impl AttemptSpec {
     /// Fixes the working directory for a program that starts later: the host may be elsewhere by
     /// then.
     pub(crate) fn stay_in_current_dir(&mut self) {
-        let dir = self.launch.working_dir.take();
-        self.launch.working_dir = dir.or_else(prepare::current_dir);
+        stay_in_current_dir(&mut self.launch);
     }
+}
+
+fn stay_in_current_dir(launch: &mut Launch) {
+    let dir = launch.working_dir.take();
+    launch.working_dir = dir.or_else(prepare::current_dir);
 }
 
 /// Begins an attempt: starts its program, and publishes that it runs.
 ///
-/// This happens on the caller's thread, which it blocks for as long as `vfork` does. A single
-/// thread that starts all programs would be a queue in front of every caller.
+/// This happens on the calling thread, which it blocks for as long as `vfork` does: that of the
+/// engine's caller, or the [`Starter`]. A single thread that starts all programs would be a queue in
+/// front of every caller.
 pub(crate) fn launch(
     cx: &mut PhaseContext,
     spec: AttemptSpec,
     logs: ExecutionLogs,
 ) -> Box<LaunchedProgram> {
     cx.begin_attempt();
-    let AttemptSpec { mut launch, stdin, feed, output, params } = spec;
-    let outcome = match prepare::open_stdin(&stdin) {
-        Ok(stdin) => {
-            launch.stdin = stdin;
-            first_try(&cx.engine.containment, launch)
-        }
-        Err(error) => {
-            LaunchOutcome::Failed(Ending::SpawnFailed { reason: error.to_string(), os_error: None })
-        }
+    let AttemptSpec { launch, scripted, stdin, script, feed, output, params } = spec;
+    let outcome = if may_start(cx) {
+        let outcome = first_try(cx, ProgramStart { launch, scripted, stdin, script });
+        tell(cx, outcome)
+    } else {
+        LaunchOutcome::Stopped
     };
-    outcome.publish(cx);
     Box::new(LaunchedProgram { outcome, logs, feed, output, params })
 }
 
-fn first_try(containment: &Containment, launch: Launch) -> LaunchOutcome {
-    match containment.spawn(&launch) {
-        Ok(spawned) => LaunchOutcome::Running(spawned),
-        Err(error) if error.is_transient() => LaunchOutcome::Refused(Box::new(launch), error),
-        Err(error) => LaunchOutcome::Failed(spawn_failed(&error, &launch)),
+/// Returns true if a start is granted: the execution has not been stopped. [`tell`] follows.
+fn may_start(cx: &PhaseContext) -> bool {
+    cx.active.apply(StateInput::Starting).is_ok()
+}
+
+/// Publishes that the program runs, or takes back the grant.
+fn tell(cx: &PhaseContext, outcome: LaunchOutcome) -> LaunchOutcome {
+    if let LaunchOutcome::Running(spawned, _) = &outcome {
+        cx.publish_started(spawned.child.id());
+    } else {
+        let _granted = cx.active.apply(StateInput::NotStarted);
+    }
+    outcome
+}
+
+fn first_try(cx: &PhaseContext, mut start: ProgramStart) -> LaunchOutcome {
+    match start.attempt(&cx.engine.containment) {
+        Ok((spawned, player)) => LaunchOutcome::Running(spawned, player),
+        Err(failure) if is_transient(&failure) => match cx.engine.runtime.starter() {
+            Ok(starter) => {
+                stay_in_current_dir(&mut start.launch);
+                LaunchOutcome::Refused(Box::new(RefusedStart { start, failure, starter }))
+            }
+            // There is no thread to try it again on.
+            Err(_) => LaunchOutcome::Failed(failure),
+        },
+        Err(failure) => LaunchOutcome::Failed(failure),
+    }
+}
+
+impl ProgramStart {
+    fn attempt(
+        &mut self,
+        containment: &Containment,
+    ) -> Result<(Spawned, Option<Box<Player>>), Ending> {
+        let launch = &mut self.launch;
+        // Kept once it is open: to close a FIFO would cost its writer the reader.
+        if !matches!(launch.stdin, Stdin::File(_)) {
+            launch.stdin = prepare::open_stdin(&self.stdin, launch.links)?;
+        }
+        if let Some(scripted) = &self.scripted {
+            let (spawned, player) = scripted.start(launch, containment.level())?;
+            return Ok((spawned, Some(player)));
+        }
+        if let Some(script) = &self.script {
+            prepare::check_script(script)?;
+        }
+        let failed = |error| prepare::spawn_failed(launch, &error);
+        let spawned = containment.spawn(launch).map_err(failed)?;
+        Ok((spawned, None))
     }
 }
 
 /// Tries again until it works, cannot work, or the execution has been stopped.
-#[expect(clippy::disallowed_methods, reason = "waits out a refusal that passes, such as ETXTBSY")]
-async fn try_again(
-    containment: &Containment,
-    launch: &Launch,
-    error: &mut SpawnError,
-    active: &ActiveExecution,
-) -> Option<LaunchOutcome> {
-    for delay in RETRY_DELAYS_MS {
-        tokio::select! {
-            () = active.ending_decided() => break,
-            () = tokio::time::sleep(Duration::from_millis(delay)) => {}
+async fn try_again(cx: &PhaseContext, refused: Box<RefusedStart>) -> LaunchOutcome {
+    let RefusedStart { mut start, mut failure, starter } = *refused;
+    let mut pauses = StartPauses::new();
+    while pauses.next(cx, os_error(&failure)).await {
+        if !may_start(cx) {
+            return LaunchOutcome::Stopped;
         }
-        match containment.spawn(launch) {
-            Ok(spawned) => return Some(LaunchOutcome::Running(spawned)),
-            Err(next) if next.is_transient() => *error = next,
-            Err(last) => return Some(LaunchOutcome::Failed(spawn_failed(&last, launch))),
-        }
+        let containment = cx.engine.containment.clone();
+        let tried = starter.run(move || (start.attempt(&containment), start)).await;
+        let outcome = match tried {
+            Some((Ok((spawned, player)), _)) => LaunchOutcome::Running(spawned, player),
+            Some((Err(next), again)) if is_transient(&next) => {
+                let _granted = cx.active.apply(StateInput::NotStarted);
+                (start, failure) = (again, next);
+                continue;
+            }
+            Some((Err(last), _)) => LaunchOutcome::Failed(last),
+            None => LaunchOutcome::Failed(lost()),
+        };
+        return tell(cx, outcome);
     }
-    None
+    LaunchOutcome::Failed(failure)
+}
+
+/// Returns the number of the system's error behind a failed start.
+fn os_error(failure: &Ending) -> Option<i32> {
+    if let Ending::SpawnFailed { os_error, .. } = failure { *os_error } else { None }
+}
+
+/// Returns true if the next try may work.
+fn is_transient(failure: &Ending) -> bool {
+    os_error(failure).is_some_and(is_transient_os_error)
+}
+
+/// Returns the ending of an execution whose starter has panicked.
+fn lost() -> Ending {
+    let reason = "internal error: the thread that was to start it ended unexpectedly".to_string();
+    Ending::EngineFailed { reason }
 }
 
 impl LaunchedProgram {
@@ -162,22 +247,10 @@ impl LaunchedProgram {
         mut self: Box<Self>,
         cx: &PhaseContext,
     ) -> Result<Box<RunningProgram>, Box<FailedLaunch>> {
-        if let LaunchOutcome::Refused(launch, error) = &mut self.outcome {
-            let retried = try_again(&cx.engine.containment, launch, error, &cx.active);
-            if let Some(outcome) = boxed(retried).await {
-                outcome.publish(cx);
-                self.outcome = outcome;
-            }
+        if let LaunchOutcome::Refused(refused) = self.outcome {
+            self.outcome = boxed(try_again(cx, refused)).await;
         }
         RunningProgram::register(*self)
-    }
-}
-
-impl LaunchOutcome {
-    fn publish(&self, cx: &PhaseContext) {
-        if let Self::Running(spawned) = self {
-            cx.publish_started(spawned.child.id());
-        }
     }
 }
 
@@ -185,33 +258,42 @@ impl RunningProgram {
     fn register(launched: LaunchedProgram) -> Result<Box<Self>, Box<FailedLaunch>> {
         let LaunchedProgram { outcome, logs, feed, output, params } = launched;
         let started = match outcome {
-            LaunchOutcome::Running(spawned) => Ok(spawned),
-            LaunchOutcome::Failed(ending) => Err(ending),
-            LaunchOutcome::Refused(launch, error) => Err(spawn_failed(&error, &launch)),
+            LaunchOutcome::Running(spawned, player) => Ok((spawned, player)),
+            LaunchOutcome::Failed(ending) => Err(Some(ending)),
+            LaunchOutcome::Refused(refused) => Err(Some(refused.failure)),
+            LaunchOutcome::Stopped => Err(None),
         };
-        let Spawned { mut child, stdin, mut stdout, mut stderr } = match started {
-            Ok(spawned) => spawned,
+        let (Spawned { mut child, stdin, mut stdout, mut stderr }, player) = match started {
+            Ok(started) => started,
             Err(ending) => {
                 return Err(Box::new(FailedLaunch { ending, logs, unsupervised: None }));
             }
         };
         let registered = child
             .register()
-            .and_then(|()| stdout.register())
-            .and_then(|()| stderr.as_mut().map_or(Ok(()), PipeReader::register))
+            .and_then(|()| register(&mut stdout))
+            .and_then(|()| register(&mut stderr))
             .and_then(|()| feed.start(stdin));
+        if let Some(player) = player {
+            tokio::spawn(player.run());
+        }
         match registered {
             Ok(feeder) => {
-                let reader = OutputReader::new([Some(stdout), stderr], logs, output);
+                let reader = OutputReader::new([stdout, stderr], logs, output);
                 Ok(Box::new(Self { child, reader, feeder, params }))
             }
             Err(error) => {
-                let ending = Ending::EngineFailed { reason: error.to_string() };
+                let reason = format!("the program cannot be watched: {error}");
+                let ending = Some(Ending::EngineFailed { reason });
                 let unsupervised = Some((child, params.stop));
                 Err(Box::new(FailedLaunch { ending, logs, unsupervised }))
             }
         }
     }
+}
+
+fn register(pipe: &mut Option<PipeReader>) -> std::io::Result<()> {
+    pipe.as_mut().map_or(Ok(()), PipeReader::register)
 }
 
 /// Decides the ending of an attempt that has no program to supervise, and stops one that runs all
@@ -221,53 +303,13 @@ pub(super) async fn finish_failed_launch(
     failed: Box<FailedLaunch>,
 ) -> (ExecutionLogs, AttemptOutcome) {
     let FailedLaunch { ending, logs, unsupervised } = *failed;
-    cx.decide(ending);
+    if let Some(ending) = ending {
+        cx.decide(ending);
+    }
     let mut receipt = cx.nothing_to_stop();
     if let Some((mut child, stop)) = unsupervised {
         let tree = termination::look(&mut child);
-        receipt = stop_tree(&mut child, tree, receipt, stop, &cx.active).await;
+        receipt = stop_tree(&mut child, tree, stop, &cx.active).await;
     }
     (logs, AttemptOutcome::without_program(receipt))
-}
-
-fn spawn_failed(error: &SpawnError, launch: &Launch) -> Ending {
-    let reason = match hint(error.kind()) {
-        // It existed when the request was checked.
-        Some(_) if error.stage == SpawnStage::Exec && !exists(launch) => {
-            format!("{error}; {} no longer exists", launch.program.display())
-        }
-        Some(hint) => format!("{error}; {hint}"),
-        None => error.to_string(),
-    };
-    Ending::SpawnFailed { reason, os_error: error.source.raw_os_error() }
-}
-
-fn exists(launch: &Launch) -> bool {
-    let base = launch.working_dir.as_deref().unwrap_or(Path::new(""));
-    base.join(&launch.program).exists()
-}
-
-/// Returns what to do about a failure, where the system's own message does not say it.
-fn hint(kind: SpawnErrorKind) -> Option<&'static str> {
-    Some(match kind {
-        SpawnErrorKind::NotExecutable => {
-            "not an executable for this platform, or a script without a #! line; set `interpreter`"
-        }
-        // The kernel reports a missing interpreter of a script as if the script were missing.
-        SpawnErrorKind::NotFound => "the interpreter that its #! line names may be missing",
-        SpawnErrorKind::TooLong => {
-            "the arguments and the environment together are too long; pass data in a file"
-        }
-        SpawnErrorKind::NoNullDevice => {
-            "this host has no /dev/null, which a program without input reads"
-        }
-        SpawnErrorKind::Busy => "the program file is still being written",
-        SpawnErrorKind::ProcessLimit => {
-            "the limit of processes is reached; raise it or run fewer at a time"
-        }
-        SpawnErrorKind::OpenFileLimit => {
-            "the limit of open files is reached; raise it or run fewer at a time"
-        }
-        _ => return None,
-    })
 }

@@ -13,21 +13,23 @@
 //! | terminate | `termination.rs` | nothing of the tree is left, or the receipt names it |
 //! | drain | `drain.rs` | everything that was written is read, in bounded time |
 //! | next attempt | `retry.rs` | a failed attempt is followed by another, if that was asked for |
-//! | complete | `completion.rs` | one record, permit returned, waiters woken, in this order |
+//! | complete | `completion.rs` | permit, record and last event in one moment, then waiters woken |
 //!
 //! One task owns an execution. Others see it as an [`ActiveExecution`] (`active.rs`): they decide
 //! its ending, send control requests (`control.rs`) and write to its standard input (`stdin.rs`).
 //! What may happen when is decided by a pure state machine (`state.rs`); time is kept by a deadline
-//! that pauses stop (`deadline.rs`). `context.rs` has what is shared between phases and executions.
+//! that pauses and slow handlers put off (`time/deadline.rs`). A start that the system refuses for the
+//! moment is tried again after the pauses of `pauses.rs`. `context.rs` has what is shared between
+//! phases and executions.
 
 mod active;
 mod classify;
 mod completion;
 mod context;
 mod control;
-mod deadline;
 mod drain;
 mod launch;
+mod pauses;
 mod queued;
 mod retry;
 mod run;

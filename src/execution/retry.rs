@@ -2,16 +2,23 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
 use chrono::Utc;
 
 use super::classify::usage;
-use super::completion::AttemptOutcome;
+use super::completion::{AttemptOutcome, CompletionGuard};
 use super::context::PhaseContext;
 use super::launch::{AttemptSpec, LaunchedProgram, launch};
 use super::state::StateInput;
-use crate::output::ExecutionLogs;
+use crate::output::{ExecutionLogs, text};
+use crate::runtime::Starter;
 use crate::time;
-use crate::types::{Attempt, Ending, ExecutionEvent, RetryPolicy};
+use crate::types::{Attempt, Ending, ExecutionEvent, RetryPolicy, StreamStats};
+
+/// How many of the first and of the last earlier attempts a result keeps.
+const KEPT_ATTEMPTS: usize = 10;
+/// How many of the last bytes of each stream of these it keeps.
+const KEPT_OUTPUT: usize = 4096;
 
 /// What another attempt needs.
 ///
@@ -21,6 +28,7 @@ use crate::types::{Attempt, Ending, ExecutionEvent, RetryPolicy};
 pub(crate) struct RetryContext {
     pub(crate) policy: RetryPolicy,
     pub(crate) spec: AttemptSpec,
+    pub(crate) starter: Starter,
 }
 
 /// Ends an attempt and waits for the time of the next one. Returns the outcome for the record if
@@ -55,20 +63,30 @@ pub(super) async fn backoff(
 }
 
 /// Launches the next attempt. It takes control requests again, and its output is kept from its
-/// beginning; the journal continues in one sequence.
-pub(super) fn launch_again(
-    cx: &mut PhaseContext,
+/// beginning; the journal continues in one sequence. `None` if the execution was lost.
+pub(super) async fn launch_again(
+    mut guard: CompletionGuard,
     retry: &RetryContext,
     logs: ExecutionLogs,
-) -> Box<LaunchedProgram> {
-    cx.active.inbox.open();
-    cx.publisher.journal.start_over();
-    launch(cx, retry.spec.for_another_attempt(), logs)
+) -> Option<(CompletionGuard, Box<LaunchedProgram>)> {
+    guard.active.inbox.open();
+    guard.publisher.journal.start_over();
+    let spec = Box::new(retry.spec.for_another_attempt());
+    let launch = move || {
+        let launched = launch(&mut guard, *spec, logs);
+        (guard, launched)
+    };
+    retry.starter.run(launch).await
 }
 
 /// Keeps what the result says of an attempt that is over.
 fn note_attempt(cx: &mut PhaseContext, ending: Ending, outcome: AttemptOutcome) {
     let start = cx.attempt_start;
+    let [stdout, stderr] = cx.publisher.journal.end_of_attempt(KEPT_OUTPUT);
+    let stats = |(bytes, written): &(Bytes, u64)| StreamStats {
+        seen_bytes: *written,
+        kept_bytes: bytes.len() as u64,
+    };
     cx.earlier_attempts.push(Attempt {
         number: cx.active.attempt(),
         ending,
@@ -76,5 +94,12 @@ fn note_attempt(cx: &mut PhaseContext, ending: Ending, outcome: AttemptOutcome) 
         duration: start.elapsed(),
         usage: outcome.reaped.map(|reaped| usage(&reaped.usage, outcome.tree_usage)),
         containment: outcome.containment,
+        stdout_stats: stats(&stdout),
+        stderr_stats: stats(&stderr),
+        stdout: text(&stdout.0),
+        stderr: text(&stderr.0),
     });
+    if cx.earlier_attempts.len() > 2 * KEPT_ATTEMPTS {
+        cx.earlier_attempts.remove(KEPT_ATTEMPTS);
+    }
 }

@@ -25,10 +25,14 @@ pub(crate) async fn run(
         let (mut logs, mut outcome) = run_attempt(&guard, launched).await;
         if let Some(retry) = &retry {
             match boxed(backoff(&mut guard, retry, &mut logs, outcome)).await {
-                Ok(()) => {
-                    launched = launch_again(&mut guard, retry, logs);
-                    continue;
-                }
+                Ok(()) => match boxed(launch_again(guard, retry, logs)).await {
+                    Some(again) => {
+                        (guard, launched) = again;
+                        continue;
+                    }
+                    // It has been completed as failed.
+                    None => return,
+                },
                 Err(last) => outcome = last,
             }
         }

@@ -1,10 +1,10 @@
 //! Standard input of a running program: given bytes, or what callers write while it runs.
 
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use execution_engine_process::PipeWriter;
+use parking_lot::Mutex;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -52,7 +52,9 @@ impl Drop for StdinChunk {
 pub(crate) fn stdin_pair(source: &StdinSource) -> (StdinWriter, StdinFeed) {
     let not_piped = Err(StdinUnavailable::NotPiped);
     let (channel, feed) = match source {
-        StdinSource::Null | StdinSource::File { .. } => (not_piped, StdinFeed::Nothing),
+        StdinSource::Null | StdinSource::File { .. } | StdinSource::Inherit => {
+            (not_piped, StdinFeed::Nothing)
+        }
         StdinSource::Bytes { data } => (not_piped, StdinFeed::Bytes(data.clone())),
         StdinSource::Piped => {
             let (sender, receiver) = mpsc::channel(1);
@@ -66,7 +68,7 @@ impl StdinWriter {
     /// Writes bytes and returns how many of them the program's pipe took: all, unless the program
     /// reads no more. Dropped half-way, they may be written all the same.
     pub(crate) async fn write(&self, bytes: Bytes) -> Result<usize, StdinUnavailable> {
-        let sender = self.lock().clone()?;
+        let sender = self.0.lock().clone()?;
         let (reply, answer) = oneshot::channel();
         let chunk = StdinChunk { bytes, written: 0, reply: Some(reply) };
         let sent = sender.send(chunk).await;
@@ -81,14 +83,10 @@ impl StdinWriter {
 
     /// Closes the input: the program reads what was written, and then the end.
     pub(crate) fn close(&self) -> Result<(), StdinUnavailable> {
-        let mut channel = self.lock();
+        let mut channel = self.0.lock();
         channel.as_ref().map_err(|reason| *reason)?;
         *channel = Err(StdinUnavailable::Closed);
         Ok(())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Result<mpsc::Sender<StdinChunk>, StdinUnavailable>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -15,7 +15,7 @@
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use execution_engine_process::{Child, Leftovers, Level, Member, Signal, Tree};
+use execution_engine_process::{Child, Leftovers, Member, Signal, Tree};
 
 use super::active::ActiveExecution;
 use super::context::PhaseContext;
@@ -36,8 +36,12 @@ const KILL_ROUND: Duration = Duration::from_millis(100);
 
 const SURVIVES: &str =
     "it was still alive after SIGKILL; it may hang in the kernel or belong to another user";
+const UNREACHED: &str = "it is still alive: SIGKILL could not be sent to it, or has not ended it; it may \
+                         belong to another user, or a sandbox may refuse the signal";
 const SUSPECT: &str = "it may belong to the tree, but it runs with the rights of another user, \
                        so it can be neither examined nor stopped";
+const UNKNOWN: &str =
+    "some of its processes may be left: the system lets the engine neither list nor count them";
 const LEFT: &str = "it was left running, as the options ask";
 
 /// The signals that end a tree, and the time between them.
@@ -73,15 +77,19 @@ pub(super) async fn terminate(
     cx: &PhaseContext,
     program: &mut RunningProgram,
 ) -> ContainmentReceipt {
-    if program.params.leftovers == Leftovers::Leave
-        && may_leave(&cx.active)
-        && let Some(receipt) = leave_tree(&mut program.child, cx.engine.containment.level())
+    let may_leave = may_leave(&cx.active);
+    if may_leave && let Some(longest) = program.params.leftovers_wait {
+        boxed(wait_for_leftovers(cx, program, longest)).await;
+    }
+    if may_leave
+        && program.params.leftovers == Leftovers::Leave
+        && let Some(receipt) = leave_tree(&mut program.child)
     {
         return receipt;
     }
     let tree = look(&mut program.child);
     if tree.is_empty() {
-        return with_survivors(tree, cx.nothing_to_stop());
+        return with_survivors(&program.child, tree, nothing_yet(&program.child), SURVIVES);
     }
     boxed(stop(cx, program, tree)).await
 }
@@ -95,9 +103,23 @@ fn may_leave(active: &ActiveExecution) -> bool {
     is_last && active.decision().is_some_and(|ending| ending.is_own())
 }
 
+/// Waits until what the program has left behind has ended, or is to be waited for no longer.
+async fn wait_for_leftovers(cx: &PhaseContext, program: &mut RunningProgram, longest: Duration) {
+    let RunningProgram { child, reader, .. } = program;
+    let end = Instant::now().checked_add(longest);
+    let wait = pin!(async {
+        tokio::select! {
+            biased;
+            () = cx.active.stop_accelerated() => {}
+            _left = wait_until_empty(child, end) => {}
+        }
+    });
+    read_while(cx, reader, wait).await;
+}
+
 async fn stop(cx: &PhaseContext, program: &mut RunningProgram, tree: Tree) -> ContainmentReceipt {
     let RunningProgram { child, reader, params, .. } = program;
-    let stop = pin!(stop_tree(child, tree, cx.nothing_to_stop(), params.stop, &cx.active));
+    let stop = pin!(stop_tree(child, tree, params.stop, &cx.active));
     // A process that blocks on a full pipe could not act on the signal.
     read_while(cx, reader, stop).await
 }
@@ -107,11 +129,11 @@ async fn stop(cx: &PhaseContext, program: &mut RunningProgram, tree: Tree) -> Co
 pub(super) async fn stop_tree(
     child: &mut Child,
     mut tree: Tree,
-    mut receipt: ContainmentReceipt,
     stop: StopSequence,
     active: &ActiveExecution,
 ) -> ContainmentReceipt {
     let start = Instant::now();
+    let mut receipt = nothing_yet(child);
     for step in [|stop: StopSequence| stop.term_signal, |stop: StopSequence| stop.kill_signal] {
         let signal = step(stop.current(active));
         // SIGKILL has rounds of its own, below.
@@ -126,12 +148,14 @@ pub(super) async fn stop_tree(
         tree = wait_for_grace(child, stop, active).await;
     }
     let limit = Instant::now() + KILL_LIMIT;
+    let mut reason = UNREACHED;
     while !tree.is_empty() && Instant::now() < limit {
-        send(child, Signal::Kill, &mut receipt);
+        let reached = send(child, Signal::Kill, &mut receipt);
+        reason = if reached < tree.members.len() { UNREACHED } else { SURVIVES };
         tree = wait_until_empty(child, Instant::now().checked_add(KILL_ROUND)).await;
     }
     receipt.took = if receipt.signal.is_some() { start.elapsed() } else { Duration::ZERO };
-    with_survivors(tree, receipt)
+    with_survivors(child, tree, receipt, reason)
 }
 
 /// Waits until the tree is empty or its grace is over. A shutdown may shorten the grace meanwhile.
@@ -166,10 +190,10 @@ async fn wait_until_empty(child: &mut Child, deadline: Option<Instant>) -> Tree 
 }
 
 /// Leaves the processes of a tree running, on purpose. None if the system does not let them go.
-fn leave_tree(child: &mut Child, level: Level) -> Option<ContainmentReceipt> {
+fn leave_tree(child: &mut Child) -> Option<ContainmentReceipt> {
     let tree = look(child);
     let left_running = tree.members.into_iter().map(|member| survivor(member, LEFT)).collect();
-    let nothing = ContainmentReceipt::nothing(level);
+    let nothing = nothing_yet(child);
     match child.leave() {
         Ok(()) => Some(ContainmentReceipt { proven: tree.proven, left_running, ..nothing }),
         Err(error) => {
@@ -179,17 +203,23 @@ fn leave_tree(child: &mut Child, level: Level) -> Option<ContainmentReceipt> {
     }
 }
 
-fn send(child: &mut Child, signal: Signal, receipt: &mut ContainmentReceipt) {
-    match child.signal(signal) {
-        Ok(0) => {}
-        Ok(reached) => {
-            receipt.stopped = receipt.stopped.max(reached);
-            receipt.signal = Some(signal);
-        }
-        Err(error) => {
-            tracing::warn!(%error, signal = %signal.name(), "a tree could not be signalled");
-        }
+/// Returns the receipt of a child of which nothing has been stopped. The level is that of the child:
+/// the engine may have chosen another one since.
+fn nothing_yet(child: &Child) -> ContainmentReceipt {
+    ContainmentReceipt::nothing(child.level())
+}
+
+/// Returns the number of processes that got the signal.
+fn send(child: &mut Child, signal: Signal, receipt: &mut ContainmentReceipt) -> usize {
+    let reached = child.signal(signal).unwrap_or_else(|error| {
+        tracing::warn!(%error, signal = %signal.name(), "a tree could not be signalled");
+        0
+    });
+    if reached > 0 {
+        receipt.stopped = receipt.stopped.max(reached);
+        receipt.signal = Some(signal);
     }
+    reached.try_into().unwrap_or(usize::MAX)
 }
 
 /// Examines the tree. One that cannot be examined counts as alive, and is stopped blindly.
@@ -201,10 +231,18 @@ pub(super) fn look(child: &mut Child) -> Tree {
 }
 
 /// Adds to the receipt the processes that are left when nothing more can be done.
-fn with_survivors(tree: Tree, receipt: ContainmentReceipt) -> ContainmentReceipt {
-    let members = tree.members.into_iter().map(|member| survivor(member, SURVIVES));
+fn with_survivors(
+    child: &Child,
+    tree: Tree,
+    receipt: ContainmentReceipt,
+    reason: &str,
+) -> ContainmentReceipt {
+    let is_unknown = !tree.is_empty() && tree.members.is_empty();
+    let unknown = is_unknown.then(|| Member { pid: child.id(), name: "(process tree)".into() });
+    let members = tree.members.into_iter().map(|member| survivor(member, reason));
     let suspects = tree.suspects.into_iter().map(|member| survivor(member, SUSPECT));
-    let survivors = members.chain(suspects).collect();
+    let unknown = unknown.map(|member| survivor(member, UNKNOWN));
+    let survivors = members.chain(suspects).chain(unknown).collect();
     ContainmentReceipt { proven: tree.proven, survivors, ..receipt }
 }
 

@@ -2,6 +2,7 @@
 //! missing.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -29,6 +30,8 @@ pub(super) struct Capture {
     /// Bytes of the stream in this attempt.
     seen: u64,
     tail: Option<Box<Tail>>,
+    /// The tail once nothing more comes.
+    sealed_tail: Option<Box<Bytes>>,
     /// The file that has the rest.
     pub(super) overflow: Option<Arc<OverflowFile>>,
 }
@@ -48,6 +51,14 @@ struct Tail {
     limit: usize,
     /// How many more it may have: those that the first part has not kept.
     lent: usize,
+}
+
+/// Sizes of a stream.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StreamTotals {
+    pub(crate) stats: StreamStats,
+    /// True if memory does not have all of it.
+    pub(crate) is_truncated: bool,
 }
 
 /// What became of a chunk.
@@ -70,10 +81,15 @@ impl Capture {
     pub(super) fn of(captured: &CapturedOutput) -> Self {
         let length = captured.bytes.len();
         let buffer = Buffer::Complete(captured.bytes.clone());
+        let sealed_tail = match &captured.rest {
+            Remainder::Tail(tail) => Some(tail.clone()),
+            Remainder::Dropped | Remainder::File(_) => None,
+        };
         Self {
             buffer,
             kept: length,
             seen: captured.seen,
+            sealed_tail,
             ..Self::empty(length, None, captured.base)
         }
     }
@@ -86,12 +102,38 @@ impl Capture {
     fn empty(limit: usize, last: Option<usize>, base: u64) -> Self {
         let tail = last.map(|limit| Box::new(Tail { bytes: VecDeque::new(), limit, lent: 0 }));
         let buffer = Buffer::Growing(Vec::new());
-        Self { buffer, kept: 0, limit, base, seen: 0, tail, overflow: None }
+        Self { buffer, kept: 0, limit, base, seen: 0, tail, sealed_tail: None, overflow: None }
     }
 
     /// Returns the offset in the stream up to which it is kept, if nothing more comes.
     pub(super) fn kept_until(&self) -> u64 {
         self.base + self.kept as u64
+    }
+
+    /// Returns what is kept in memory as two ranges of offsets in the stream: the first part and the
+    /// last.
+    pub(super) fn held(&self) -> [Range<u64>; 2] {
+        let end = self.base + self.seen;
+        let growing = || self.tail.as_ref().map_or(0, |tail| tail.bytes.len());
+        let tail = self.sealed_tail.as_ref().map_or_else(growing, |tail| tail.len());
+        [self.base..self.kept_until(), end - tail as u64..end]
+    }
+
+    /// Copies a part of what is kept.
+    pub(super) fn copy(&self, range: Range<u64>, to: &mut Vec<u8>) {
+        let [_, tail] = self.held();
+        let starts_in = |start: u64| {
+            let [from, to] = [range.start, range.end].map(|offset| to_index(offset - start));
+            from..to
+        };
+        if range.start < tail.start {
+            let Range { start, end } = starts_in(self.base);
+            to.extend_from_slice(&self.buffer.part(start, end));
+        } else if let Some(bytes) = &self.sealed_tail {
+            to.extend_from_slice(&bytes[starts_in(tail.start)]);
+        } else if let Some(growing) = &self.tail {
+            to.extend(growing.bytes.range(starts_in(tail.start)));
+        }
     }
 
     /// Keeps what fits of a chunk.
@@ -119,6 +161,15 @@ impl Capture {
         CaptureSplit { stored, taken_back }
     }
 
+    /// Returns how much it has had and keeps so far.
+    pub(super) fn totals(&self) -> StreamTotals {
+        let [head, tail] = self.held();
+        let in_memory = head.end - head.start + tail.end - tail.start;
+        let in_file = self.overflow.as_ref().map_or(0, |file| file.written());
+        let stats = StreamStats { seen_bytes: self.seen, kept_bytes: in_memory + in_file };
+        StreamTotals { stats, is_truncated: in_memory < self.seen }
+    }
+
     /// Ends keeping, and returns what is kept.
     pub(super) fn seal(&mut self) -> CapturedOutput {
         if let Buffer::Growing(bytes) = &mut self.buffer {
@@ -131,7 +182,9 @@ impl Capture {
             (None, Some(tail)) if !tail.bytes.is_empty() => {
                 let is_complete = (self.kept + tail.bytes.len()) as u64 == self.seen;
                 let tail = Bytes::from(Vec::from(tail.bytes));
-                Remainder::Tail(Box::new(if is_complete { tail } else { whole_characters(&tail) }))
+                let tail = Box::new(if is_complete { tail } else { whole_characters(&tail) });
+                self.sealed_tail = Some(tail.clone());
+                Remainder::Tail(tail)
             }
             _ => Remainder::Dropped,
         };
@@ -171,9 +224,14 @@ impl Tail {
 }
 
 /// Cuts off the end of a character whose beginning is missing.
-fn whole_characters(bytes: &Bytes) -> Bytes {
+pub(super) fn whole_characters(bytes: &Bytes) -> Bytes {
     let is_continuation = |byte: &&u8| **byte & 0b1100_0000 == 0b1000_0000;
     bytes.slice(bytes.iter().take(3).take_while(is_continuation).count()..)
+}
+
+/// Converts an offset that lies within memory.
+pub(super) fn to_index(offset: u64) -> usize {
+    usize::try_from(offset).unwrap_or(usize::MAX)
 }
 
 /// Captured output of one stream of an ended execution.
@@ -212,12 +270,18 @@ impl CapturedOutput {
     }
 
     pub(crate) fn stats(&self) -> StreamStats {
-        let beyond = match &self.rest {
-            Remainder::Dropped => 0,
-            Remainder::Tail(tail) => tail.len() as u64,
-            Remainder::File(file) => file.written(),
+        self.totals().stats
+    }
+
+    pub(crate) fn totals(&self) -> StreamTotals {
+        let (tail, in_file) = match &self.rest {
+            Remainder::Dropped => (0, 0),
+            Remainder::Tail(tail) => (tail.len(), 0),
+            Remainder::File(file) => (0, file.written()),
         };
-        StreamStats { seen_bytes: self.seen, kept_bytes: self.bytes.len() as u64 + beyond }
+        let in_memory = (self.bytes.len() + tail) as u64;
+        let stats = StreamStats { seen_bytes: self.seen, kept_bytes: in_memory + in_file };
+        StreamTotals { stats, is_truncated: in_memory < self.seen }
     }
 
     /// Returns what is kept in memory, byte for byte. Shared, unless it has two parts.

@@ -1,10 +1,15 @@
 //! Splits streams into lines. Bytes become text only where a reader takes a line.
 
+#[cfg(test)]
+mod tests;
+mod unfinished;
+
 use bytes::Bytes;
 use memchr::{memchr, memrchr};
 
 use super::text::text;
 use crate::types::OutputStream;
+pub(crate) use unfinished::{MissingPiece, UnfinishedLine};
 
 /// A newline may have a carriage return before it, which is no part of the line either.
 const LONGEST_ENDING: usize = 2;
@@ -43,6 +48,7 @@ impl LineBatch {
     }
 
     /// Returns the line that begins at `start`; None at the end of the batch.
+    #[inline]
     pub(crate) fn line_at(&self, start: usize) -> Option<Line> {
         let (line, length) = self.next_line(start)?;
         let is_partial = line.len() == length;
@@ -60,13 +66,6 @@ impl LineBatch {
             end: start + length,
             completed_at: start.saturating_add(completed_by),
         })
-    }
-
-    /// Returns the text of the line that begins at `start`, and its length with its ending.
-    #[inline]
-    pub(crate) fn text_at(&self, start: usize) -> Option<(String, usize)> {
-        let (line, length) = self.next_line(start)?;
-        Some((text(line), length))
     }
 
     /// Returns the number of lines from `start` on.
@@ -99,14 +98,23 @@ impl LineBatch {
     }
 }
 
-/// Returns where to cut a line that is too long: not inside a character.
+/// Returns the length of the first piece of a line.
 fn piece_of(bytes: &[u8], longest: usize) -> usize {
     if bytes.len() <= longest {
         return bytes.len();
     }
-    let is_continuation = |at: &usize| bytes[*at] & 0b1100_0000 == 0b1000_0000;
+    cut_of(longest, |at| is_continuation(bytes[at]))
+}
+
+/// Returns where to cut a line that is too long: not inside a character, i.e. not before a byte that
+/// continues one.
+fn cut_of(longest: usize, continues: impl Fn(usize) -> bool) -> usize {
     let shortest = longest.saturating_sub(3).max(1).min(longest);
-    (shortest..=longest).rev().find(|at| !is_continuation(at)).unwrap_or(longest)
+    (shortest..=longest).rev().find(|at| !continues(*at)).unwrap_or(longest)
+}
+
+fn is_continuation(byte: u8) -> bool {
+    byte & 0b1100_0000 == 0b1000_0000
 }
 
 /// Returns the length of `bytes` without a UTF-8 character that has only begun at its end.
@@ -145,12 +153,21 @@ pub(crate) struct LineSplitter {
 
 impl LineSplitter {
     pub(crate) fn new(stream: OutputStream, longest: usize) -> Self {
-        Self { stream, unfinished: Vec::new(), longest }
+        Self { stream, unfinished: Vec::new(), longest: longest.min(UnfinishedLine::MOST) }
     }
 
     /// Returns the length of the unfinished line.
     pub(crate) fn unfinished(&self) -> usize {
         self.unfinished.len()
+    }
+
+    pub(crate) fn unfinished_line(&self) -> UnfinishedLine {
+        UnfinishedLine::of(&self.unfinished)
+    }
+
+    /// Returns the length of the longest line that is not cut into pieces.
+    pub(crate) fn longest(&self) -> usize {
+        self.longest
     }
 
     /// Returns the next lines that a chunk completes, and how much of it is taken; the rest of it
@@ -218,18 +235,9 @@ impl LineSplitter {
         self.unfinished.drain(..length);
     }
 
-    /// Forgets what is unfinished; returns how many bytes that was.
-    pub(crate) fn discard_all(&mut self) -> usize {
-        std::mem::take(&mut self.unfinished).len()
-    }
-
-    /// Returns how much of `chunk` belongs to a line of which `begun` bytes came before it; None
-    /// if all does, and more may follow.
-    pub(crate) fn rest_of_line(&self, chunk: &[u8], begun: usize) -> Option<usize> {
-        let room = self.longest.saturating_sub(begun);
-        let window = &chunk[..chunk.len().min(room.saturating_add(LONGEST_ENDING))];
-        let line = memchr(b'\n', window).map(|end| end + 1);
-        line.or_else(|| (chunk.len() > room).then(|| piece_of(chunk, room)))
+    /// Forgets what is unfinished.
+    pub(crate) fn discard_all(&mut self) {
+        self.unfinished = Vec::new();
     }
 
     /// Returns the length of those pieces of the unfinished line that nothing can complete any
@@ -253,105 +261,4 @@ impl LineSplitter {
 /// Returns how much of a chunk is complete lines.
 fn complete_lines(chunk: &[u8]) -> usize {
     memrchr(b'\n', chunk).map_or(0, |end| end + 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use bytes::Buf as _;
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const LONGEST_LINE: usize = 64 * 1024;
-
-    fn split(chunks: &[&[u8]]) -> Vec<String> {
-        split_at(LONGEST_LINE, chunks).into_iter().map(|line| line.text).collect()
-    }
-
-    fn split_at(longest: usize, chunks: &[&[u8]]) -> Vec<Line> {
-        let mut splitter = LineSplitter::new(OutputStream::Stdout, longest);
-        let mut twin = LineSplitter::new(OutputStream::Stdout, longest);
-        let mut batches = Vec::new();
-        for chunk in chunks {
-            let mut rest = Bytes::copy_from_slice(chunk);
-            let before = batches.len();
-            while !rest.is_empty() {
-                let (batch, taken) = splitter.split(&rest);
-                rest.advance(taken);
-                batches.extend(batch);
-            }
-            assert_eq!(twin.advance(chunk), batches.len() > before, "both complete a line");
-            assert_eq!(twin.unfinished, splitter.unfinished, "both hold back the same");
-        }
-        batches.extend(splitter.finish());
-        let counted: u64 = batches.iter().map(|batch| batch.count_from(0)).sum();
-        let lines: Vec<_> = batches.iter().flat_map(LineBatch::lines).collect();
-        assert_eq!(counted, lines.len() as u64);
-        lines
-    }
-
-    #[test]
-    fn partial_lines_put_together_with_newlines_after_the_others_are_the_text() {
-        let text = "one\n\ntwo three\nfo\u{20ac}ur\nfive".repeat(3);
-        for longest in 1..=12 {
-            for at in 0..text.len() {
-                let (a, b) = text.as_bytes().split_at(at);
-                let lines = split_at(longest, &[a, b]);
-                let whole: String = lines
-                    .iter()
-                    .map(|line| line.text.clone() + if line.is_partial { "" } else { "\n" })
-                    .collect();
-                if longest >= 3 {
-                    assert_eq!(whole, text, "longest {longest}, cut at {at}");
-                }
-                assert!(lines.iter().all(|line| line.text.len() <= longest.max(9)));
-            }
-        }
-    }
-
-    #[test]
-    fn lines_are_put_together_across_chunks() {
-        assert_eq!(split(&[b"a\nb", b"c\r", b"\n\nd"]), ["a", "bc", "", "d"]);
-    }
-
-    #[test]
-    fn a_line_without_end_travels_in_pieces() {
-        let euros = "€".repeat(100_000);
-        let lines = split(&[euros.as_bytes()]);
-        assert!(lines.iter().all(|line| line.len() <= LONGEST_LINE && !line.contains('\u{fffd}')));
-        assert_eq!(lines.concat(), euros);
-    }
-
-    #[test]
-    fn an_ending_is_not_counted_wherever_a_line_of_the_longest_length_is_cut() {
-        let line = "x".repeat(LONGEST_LINE);
-        for text in [format!("{line}\n"), format!("{line}\r\n")] {
-            for at in [LONGEST_LINE - 1, LONGEST_LINE, LONGEST_LINE + 1] {
-                let (one, two) = text.as_bytes().split_at(at);
-                assert_eq!(split(&[one, two]), [line.as_str()]);
-            }
-        }
-        assert_eq!(split(&[line.as_bytes(), b"\r", b"y\n"]), [line.as_str(), "\ry"]);
-    }
-
-    proptest! {
-        #[test]
-        fn chunking_changes_nothing(
-            lines in prop::collection::vec("[a-zé\r]{0,12}", 0..40),
-            cuts in prop::collection::vec(1usize..9, 1..40),
-        ) {
-            let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-            let mut rest = text.as_bytes();
-            let mut chunks = Vec::new();
-            for cut in cuts.iter().cycle() {
-                if rest.is_empty() { break; }
-                let (chunk, left) = rest.split_at(rest.len().min(*cut));
-                chunks.push(chunk);
-                rest = left;
-            }
-            let expected: Vec<_> =
-                lines.iter().map(|line| line.strip_suffix('\r').unwrap_or(line)).collect();
-            prop_assert_eq!(split(&chunks), expected);
-        }
-    }
 }

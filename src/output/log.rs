@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
@@ -15,8 +16,11 @@ use uuid::Uuid;
 
 use super::file_writer::FileWriter;
 use super::lines::{LineBatch, LineSplitter};
-use crate::error::ExecutionError;
-use crate::types::{Ending, OutputStream};
+use super::log_targets::LogTargets;
+use super::rotation::{self, RotatingFile};
+use crate::error::{ExecutionError, IoError};
+use crate::runtime::BlockingPool;
+use crate::types::{Ending, LogTail, OneLine, OutputStream};
 
 /// The open logs of one execution: both, one, or none.
 #[derive(Debug, Default)]
@@ -25,6 +29,16 @@ pub(crate) struct ExecutionLogs {
     raw: Option<Box<LogFile>>,
     readable: Option<Box<ReadableLog>>,
     error: Option<String>,
+}
+
+/// A log that is read back.
+#[derive(Debug)]
+pub(crate) struct WrittenLog {
+    pub(crate) path: PathBuf,
+    pub(crate) access: LogAccess,
+    /// How many bytes at the beginning of its file belong to others.
+    pub(crate) begin: u64,
+    pub(crate) is_rotated: bool,
 }
 
 /// The log for people. A line is written when it is finished.
@@ -37,44 +51,48 @@ struct ReadableLog {
 #[derive(Debug)]
 struct LogFile {
     path: PathBuf,
+    access: LogAccess,
     writer: FileWriter,
     /// The file and the directories that were created for it, innermost first.
     created: Vec<PathBuf>,
 }
 
-/// Where the logs of an execution are to be.
-#[derive(Debug)]
-pub(crate) struct LogTargets {
-    /// File of the raw log.
-    pub(crate) raw: Option<PathBuf>,
-    /// Directory of the readable log.
-    pub(crate) dir: Option<PathBuf>,
-    /// Longest line that is written in one piece, in bytes.
-    pub(crate) max_line_bytes: usize,
-}
-
 impl ExecutionLogs {
-    /// Opens the logs, and creates missing directories. The guard that `lock` returns is held
-    /// while the readable log is opened, because its name may belong to an execution that is being
-    /// removed.
+    /// Opens the logs, which these threads write, and creates missing directories. The guard that
+    /// `lock` returns is held while the readable log is opened, because its name may belong to an
+    /// execution that is being removed.
     ///
     /// # Errors
     /// [`ExecutionError::Log`]; nothing that was created stays then.
     pub(crate) fn open<Guard>(
         targets: &LogTargets,
+        threads: &Arc<BlockingPool>,
         id: Uuid,
         lock: impl FnOnce() -> Guard,
     ) -> Result<Self, ExecutionError> {
         let raw = match &targets.raw {
-            Some(path) => Some(Box::new(LogFile::open(path.clone(), LogAccess::Umask)?)),
+            Some(log) => {
+                let plain = |file: File| {
+                    log.note_begin(file.metadata()?.len());
+                    Ok(FileWriter::new(file, threads))
+                };
+                let access = LogAccess::named_by_user(log.links);
+                Some(Box::new(LogFile::open(log.path.clone(), access, plain)?))
+            }
             None => None,
         };
         let Some(dir) = &targets.dir else {
             return Ok(Self { raw, ..Self::default() });
         };
         let _guard = lock();
-        let log = LogFile::open(Self::own_path(dir, id), LogAccess::Private);
-        let log = log.inspect_err(|_| raw.iter().for_each(|raw| remove_created(&raw.created)))?;
+        let path = Self::own_path(dir, id);
+        let log = LogFile::open(path.clone(), LogAccess::Private, |file| match targets.rotation {
+            None => Ok(FileWriter::new(file, threads)),
+            Some(rotation) => {
+                Ok(FileWriter::new(RotatingFile::new(file, path, id, rotation)?, threads))
+            }
+        });
+        let log = log.inspect_err(|_| raw.iter().for_each(|raw| raw.remove_created()))?;
         let lines =
             OutputStream::BOTH.map(|stream| LineSplitter::new(stream, targets.max_line_bytes));
         Ok(Self { raw, readable: Some(Box::new(ReadableLog { log, lines })), error: None })
@@ -85,16 +103,22 @@ impl ExecutionLogs {
         log_dir.join(format!("{id}.log"))
     }
 
-    /// Reads what is written so far.
+    /// Reads what is written so far, or the last part of it, from all files of a log that is
+    /// rotated.
     ///
     /// # Errors
-    /// The system's error. Also if it is a FIFO or a device, which gives nothing back: reading it
-    /// would wait for ever, or take what is meant for its reader.
-    pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
-        if !std::fs::metadata(path)?.is_file() {
-            return Err(io::Error::other("not a regular file, so it cannot be read back"));
+    /// The system's error, or that the file gives nothing back.
+    pub(crate) fn read(log: &WrittenLog, tail: Option<LogTail>) -> io::Result<Vec<u8>> {
+        rotation::read(log, tail)
+    }
+
+    /// Removes the readable log of an execution, and what came before it.
+    pub(crate) fn remove(log_dir: &Path, id: Uuid) {
+        let path = Self::own_path(log_dir, id);
+        if let Err(error) = std::fs::remove_file(&path) {
+            tracing::debug!(%error, ?path, "a log could not be removed");
         }
-        std::fs::read(path)
+        rotation::remove_rotated(&path);
     }
 
     /// Adds the first lines of the readable log. Environment variables are no part of them: they may
@@ -104,7 +128,7 @@ impl ExecutionLogs {
         id: Uuid,
         command: &str,
         working_dir: Option<&Path>,
-        started_at: DateTime<Utc>,
+        started_at: Option<DateTime<Utc>>,
     ) {
         self.readable_text(|text| {
             // Without one of its own, the child inherits the directory of the host.
@@ -113,9 +137,13 @@ impl ExecutionLogs {
                 None => std::env::current_dir().unwrap_or_else(|_| PathBuf::from(".")),
             };
             writeln!(text, "# execution {id}")?;
-            writeln!(text, "# command   {}", command.replace('\n', "\n#           "))?;
-            writeln!(text, "# directory {}", directory.display())?;
-            writeln!(text, "# started   {}", timestamp(started_at))
+            let mut heading = "command  ";
+            for line in command.split('\n') {
+                writeln!(text, "# {heading} {}", OneLine(line))?;
+                heading = "         ";
+            }
+            writeln!(text, "# directory {}", OneLine(directory.display()))?;
+            started_at.map_or(Ok(()), |at| writeln!(text, "# started   {}", timestamp(at)))
         });
     }
 
@@ -144,7 +172,7 @@ impl ExecutionLogs {
 
     /// Adds a remark to the readable log.
     pub(crate) fn note(&mut self, remark: &str) {
-        self.readable_text(|text| writeln!(text, "# {remark}"));
+        self.readable_text(|text| writeln!(text, "# {}", OneLine(remark)));
     }
 
     pub(crate) fn footer(
@@ -222,17 +250,32 @@ fn both<'a>(
 }
 
 impl LogFile {
-    fn open(path: PathBuf, access: LogAccess) -> Result<Self, ExecutionError> {
-        match open_or_create(&path, access) {
-            Ok((file, created)) => Ok(Self { path, writer: FileWriter::new(file), created }),
-            Err(error) => Err(ExecutionError::Log { path, source: error.into() }),
+    fn open(
+        path: PathBuf,
+        access: LogAccess,
+        writer: impl FnOnce(File) -> io::Result<FileWriter>,
+    ) -> Result<Self, ExecutionError> {
+        let opened = open_or_create(&path, access).and_then(|(file, created)| {
+            let writer = writer(file).inspect_err(|_| remove_created(&created, access))?;
+            Ok((writer, created))
+        });
+        match opened {
+            Ok((writer, created)) => Ok(Self { path, access, writer, created }),
+            Err(error) => {
+                Err(ExecutionError::Log { source: log_error(&path, access, &error), path })
+            }
         }
+    }
+
+    /// Removes what was created for it.
+    fn remove_created(&self) {
+        remove_created(&self.created, self.access);
     }
 
     /// Notes an error, unless there was one before. A log that fails changes no result.
     fn note(&self, result: io::Result<()>, first: &mut Option<String>) {
         if let Err(error) = result {
-            first.get_or_insert_with(|| format!("log {}: {error}", self.path.display()));
+            first.get_or_insert_with(|| format!("log {}: {error}", OneLine(self.path.display())));
         }
     }
 }
@@ -241,13 +284,17 @@ impl LogFile {
 fn open_or_create(path: &Path, access: LogAccess) -> io::Result<(File, Vec<PathBuf>)> {
     match files::open_log(path, access) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let is_missing = |dir: &&Path| !dir.as_os_str().is_empty() && !dir.exists();
+            // A link to nothing is not ours to remove.
+            let is_missing = |dir: &&Path| {
+                let found = dir.symlink_metadata();
+                !dir.as_os_str().is_empty() && found.is_err_and(|error| files::is_missing(&error))
+            };
             let missing = path.ancestors().skip(1).take_while(is_missing).map(Path::to_path_buf);
             let mut created: Vec<_> = missing.collect();
             let dirs = path.parent().map_or(Ok(()), |dir| files::create_log_dirs(dir, access));
             let file = dirs
                 .and_then(|()| files::create_log(path, access))
-                .inspect_err(|_| remove_created(&created))?;
+                .inspect_err(|_| remove_created(&created, access))?;
             created.insert(0, path.to_path_buf());
             Ok((file, created))
         }
@@ -256,14 +303,27 @@ fn open_or_create(path: &Path, access: LogAccess) -> io::Result<(File, Vec<PathB
 }
 
 /// Removes the file and the directories of a refused execution, up to one that is in use meanwhile.
-fn remove_created(created: &[PathBuf]) {
+fn remove_created(created: &[PathBuf], access: LogAccess) {
     for path in created {
-        let removed = std::fs::remove_file(path).or_else(|_| std::fs::remove_dir(path));
-        if let Err(error) = removed {
-            tracing::debug!(%error, path = %path.display(), "created for an unused log, and stays");
+        if let Err(error) = files::remove_log(path, access) {
+            tracing::debug!(%error, ?path, "created for an unused log, and stays");
             return;
         }
     }
+}
+
+/// Returns the error of a log that could not be opened or read; one of a link names it.
+pub(crate) fn log_error(path: &Path, access: LogAccess, error: &io::Error) -> IoError {
+    let link = match access {
+        LogAccess::Private => path.is_symlink().then(|| path.to_path_buf()),
+        LogAccess::Umask => None,
+        LogAccess::WithoutLinks => files::first_link(path),
+    };
+    let mut shown = IoError::from(error);
+    if let Some(link) = link.filter(|_| files::is_link_error(error)) {
+        shown.message = format!("{} is a link, which is not followed here", link.display());
+    }
+    shown
 }
 
 fn timestamp(at: DateTime<Utc>) -> String {

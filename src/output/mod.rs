@@ -7,23 +7,35 @@
 //! - [`lines`] splits a stream into lines, on the side of each journal reader.
 //! - [`overflow`] has the files for output beyond the limit, and their quota;
 //!   `StreamReader::spill` fills them.
-//! - [`log`] opens, writes and completes the logs, through [`file_writer`].
+//! - [`log`] opens, writes and completes the logs, through [`file_writer`]; [`rotation`] keeps the
+//!   readable one in several files.
 
 mod capture;
 mod file_writer;
 mod journal;
 mod lines;
+#[cfg(feature = "logs")]
 mod log;
+mod log_targets;
+#[cfg(not(feature = "logs"))]
+mod no_log;
 mod overflow;
 mod reader;
+#[cfg(feature = "logs")]
+mod rotation;
 mod text;
 
 pub(crate) use capture::CapturedOutput;
 pub(crate) use journal::{
     EventPayload, Journal, JournalCursor, JournalItem, JournalLimits, JournalLines, JournalOwner,
-    SealedJournal, View,
+    JournalTotals, SealedJournal, View,
 };
-pub(crate) use log::{ExecutionLogs, LogTargets};
+pub(crate) use lines::Line;
+#[cfg(feature = "logs")]
+pub(crate) use log::{ExecutionLogs, WrittenLog, log_error};
+pub(crate) use log_targets::{LogTargets, RawLog};
+#[cfg(not(feature = "logs"))]
+pub(crate) use no_log::ExecutionLogs;
 pub(crate) use overflow::OverflowDir;
 pub(crate) use reader::{OutputReader, OutputSettings, ReadStep};
 pub(crate) use text::text;

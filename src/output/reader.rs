@@ -12,14 +12,18 @@ use bytes::Bytes;
 use execution_engine_process::{PipeReader, ReadNow};
 use tokio::task::coop;
 
+use super::ExecutionLogs;
 use super::file_writer::FileWriter;
 use super::journal::{Appended, Journal};
 use super::lines::PartialFlush;
-use super::log::ExecutionLogs;
-use super::overflow::{OverflowDir, OverflowFile};
+use super::overflow::{OverflowDir, OverflowFile, WaitingOverflow, lacks_descriptor, not_created};
 use crate::config::OversizedOutputStrategy;
+use crate::runtime::BlockingPool;
 use crate::time;
 use crate::types::{Ending, OutputStream};
+
+/// Chunks of stdout that are read in a row before stderr has its turn.
+const STDOUT_IN_A_ROW: u8 = 2;
 
 thread_local! {
     // One buffer serves all executions of a worker thread: what is read is handed on before
@@ -35,6 +39,8 @@ pub(crate) struct OutputSettings {
     pub(crate) limit: usize,
     pub(crate) oversized: OversizedOutputStrategy,
     pub(crate) overflow_dir: Arc<OverflowDir>,
+    /// Threads that write overflow files.
+    pub(crate) file_threads: Arc<BlockingPool>,
     /// Silence after which an unfinished line is published; None waits for its end.
     pub(crate) partial_after: Option<Duration>,
 }
@@ -42,6 +48,8 @@ pub(crate) struct OutputSettings {
 /// Result of one step.
 #[derive(Debug, Default)]
 pub(crate) struct ReadStep {
+    /// Something was read.
+    pub(crate) has_output: bool,
     /// The journal has new lines.
     pub(crate) has_lines: bool,
     /// The ending of an execution that is to be stopped for its output.
@@ -53,8 +61,8 @@ pub(crate) struct OutputReader {
     streams: [StreamReader; 2],
     logs: ExecutionLogs,
     settings: OutputSettings,
-    /// The stream that is read first next time, so that a busy one does not starve the other.
-    first: usize,
+    /// Chunks of stdout that were read in a row.
+    stdout_in_a_row: u8,
 }
 
 /// One stream: its pipe while it is open, and its overflow file.
@@ -62,6 +70,8 @@ struct StreamReader {
     stream: OutputStream,
     pipe: Option<PipeReader>,
     overflow: Option<Box<(FileWriter, Arc<OverflowFile>)>>,
+    /// What the overflow file is to begin with, until there is a descriptor for it.
+    waiting: Option<Box<WaitingOverflow>>,
     /// The first error that lost output. Nothing is written to the file after it, so that the file
     /// has no hole.
     loss: Option<io::Error>,
@@ -80,12 +90,13 @@ impl OutputReader {
             stream,
             pipe,
             overflow: None,
+            waiting: None,
             loss: None,
             silent_since: None,
         };
         let [stdout, stderr] = pipes;
         let streams = [reader(OutputStream::Stdout, stdout), reader(OutputStream::Stderr, stderr)];
-        Self { streams, logs, settings, first: 0 }
+        Self { streams, logs, settings, stdout_in_a_row: 0 }
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -147,6 +158,9 @@ impl OutputReader {
     pub(crate) async fn write_pending(&mut self) -> Option<Ending> {
         self.logs.write_pending().await;
         for reader in &mut self.streams {
+            if let Err(error) = reader.open_waiting(&self.settings).await {
+                return Some(reader.lost(error));
+            }
             if let Some((writer, _)) = reader.overflow.as_deref_mut()
                 && let Err(error) = writer.write_pending().await
             {
@@ -158,7 +172,9 @@ impl OutputReader {
 
     /// Returns `true` if there are files to complete: logs, or an overflow file.
     pub(crate) fn has_files(&self) -> bool {
-        !self.logs.is_empty() || self.streams.iter().any(|reader| reader.overflow.is_some())
+        let has_file =
+            |reader: &StreamReader| reader.overflow.is_some() || reader.waiting.is_some();
+        !self.logs.is_empty() || self.streams.iter().any(has_file)
     }
 
     /// Waits until the overflow files have everything.
@@ -168,6 +184,9 @@ impl OutputReader {
     pub(crate) async fn complete_files(&mut self) -> Option<Ending> {
         let mut stop = None;
         for reader in &mut self.streams {
+            if let Err(error) = reader.open_waiting(&self.settings).await {
+                stop = Some(reader.lost(error));
+            }
             if let Some((writer, _)) = reader.overflow.as_deref_mut()
                 && let Err(error) = writer.finish().await
             {
@@ -194,9 +213,15 @@ impl OutputReader {
         self.logs
     }
 
+    /// Returns the order in which the pipes are asked. Stdout comes first: where both have output, most
+    /// programs have written it before they complained. After some chunks of it in a row it is the turn
+    /// of stderr, so that a busy stdout does not starve it.
     fn order(&mut self) -> [usize; 2] {
-        self.first = 1 - self.first;
-        [1 - self.first, self.first]
+        if self.stdout_in_a_row < STDOUT_IN_A_ROW {
+            return [0, 1];
+        }
+        self.stdout_in_a_row = 0;
+        [1, 0]
     }
 
     fn poll_chunk(&mut self, cx: &mut Context<'_>, buffer: &mut Vec<u8>) -> Poll<ReadStep> {
@@ -209,11 +234,13 @@ impl OutputReader {
                 return Poll::Ready(self.accept(index, read, buffer));
             }
         }
+        self.stdout_in_a_row = 0;
         Poll::Pending
     }
 
     /// Hands on the result of a read; 0 bytes are the end. All output passes here, once.
     fn accept(&mut self, index: usize, read: io::Result<usize>, buffer: &mut Vec<u8>) -> ReadStep {
+        self.stdout_in_a_row = if index == 0 { self.stdout_in_a_row + 1 } else { 0 };
         let reader = &mut self.streams[index];
         let journal = &self.settings.journal;
         match read {
@@ -226,7 +253,7 @@ impl OutputReader {
                 self.logs.end_of(reader.stream);
                 ReadStep {
                     has_lines: journal.flush_partial(reader.stream, PartialFlush::Everything),
-                    stop: None,
+                    ..ReadStep::default()
                 }
             }
             Ok(_) => {
@@ -237,7 +264,7 @@ impl OutputReader {
                     reader.silent_since = is_unfinished.then(Instant::now);
                 }
                 let stop = excess.and_then(|excess| reader.exceed(&excess, &self.settings));
-                ReadStep { has_lines, stop }
+                ReadStep { has_output: true, has_lines, stop }
             }
         }
     }
@@ -286,21 +313,37 @@ impl StreamReader {
         }
     }
 
-    fn spill(&mut self, parts: &[Bytes; 2], settings: &OutputSettings) -> io::Result<()> {
-        let (writer, file) = match &mut self.overflow {
-            Some(overflow) => &mut **overflow,
-            none => {
-                let (file, path) = settings.overflow_dir.create()?;
-                let path = Arc::new(path);
-                settings.journal.overflows_into(self.stream, Arc::clone(&path));
-                none.insert(Box::new((FileWriter::new(file), path)))
+    fn spill(&mut self, parts: &[Bytes], settings: &OutputSettings) -> io::Result<()> {
+        if self.overflow.is_none() && self.waiting.is_none() {
+            match open_overflow(self.stream, settings) {
+                Ok(opened) => self.overflow = Some(Box::new(opened)),
+                Err(error) if lacks_descriptor(&error) => {
+                    self.waiting = Some(Box::new(WaitingOverflow::new()));
+                }
+                Err(error) => return Err(not_created(&error)),
             }
-        };
-        for part in parts {
-            file.reserve(part.len() as u64)?;
-            writer.push(part);
+        }
+        if let Some(waiting) = &mut self.waiting {
+            waiting.push(parts);
+        } else if let Some((writer, file)) = self.overflow.as_deref_mut() {
+            for part in parts {
+                file.reserve(part.len() as u64)?;
+                writer.push(part);
+            }
         }
         Ok(())
+    }
+
+    /// Opens the overflow file if output waits for that.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    async fn open_waiting(&mut self, settings: &OutputSettings) -> io::Result<()> {
+        let Some(waiting) = &mut self.waiting else { return Ok(()) };
+        let opened = waiting.open(|| open_overflow(self.stream, settings)).await;
+        let parts = self.waiting.take().map(|waiting| waiting.into_parts());
+        self.overflow = Some(Box::new(opened.map_err(|error| not_created(&error))?));
+        self.spill(&parts.unwrap_or_default(), settings)
     }
 
     /// Notes that writing to the overflow file has failed.
@@ -318,6 +361,16 @@ impl StreamReader {
     }
 }
 
+fn open_overflow(
+    stream: OutputStream,
+    settings: &OutputSettings,
+) -> io::Result<(FileWriter, Arc<OverflowFile>)> {
+    let (writer, file) = settings.overflow_dir.create(&settings.file_threads)?;
+    let file = Arc::new(file);
+    settings.journal.overflows_into(stream, Arc::clone(&file));
+    Ok((writer, file))
+}
+
 /// Reads into the buffer of this thread, emptied.
 fn with_buffer<T>(read: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     BUFFER.with_borrow_mut(|buffer| {
@@ -325,3 +378,6 @@ fn with_buffer<T>(read: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         read(buffer)
     })
 }
+
+#[cfg(test)]
+mod tests;

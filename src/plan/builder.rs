@@ -11,7 +11,8 @@ use crate::error::{PlanError, Result};
 use crate::setters::setters;
 use crate::types::{
     ExecutionMetadata, ExecutionOptions, ExecutionPlan, ExecutionRequest, ExecutionStrategy,
-    FailurePolicy, PlanOptions, PlanSpec, StepInput, StepOptions, StepRef,
+    FailurePolicy, PlanOptions, PlanSpec, RetryPolicy, StepCondition, StepInput, StepOptions,
+    StepRef,
 };
 
 /// Builder for a plan whose steps have names.
@@ -44,6 +45,8 @@ pub struct PlanBuilder {
     metadata: ExecutionMetadata,
     commands: Vec<ExecutionRequest>,
     options: PlanOptions,
+    /// Retry policies, by the indices of their steps.
+    retries: Vec<(usize, RetryPolicy)>,
     /// The first mistake, which [`build`](Self::build) returns.
     fault: Option<PlanError>,
 }
@@ -90,9 +93,54 @@ impl PlanBuilder {
         self.last("input", |last| last.inputs.push(input))
     }
 
-    /// Sets the options of the last step's execution.
+    /// Lets the last step fail without failing the plan; the steps that depend on it run as if it had
+    /// succeeded.
+    pub fn allow_failure(self) -> Self {
+        self.last("allow_failure", |last| last.allow_failure = true)
+    }
+
+    /// Runs the last step when the steps that it waits for are over, whatever came of them, also
+    /// after a failure, a cancel or the deadline: see [`StepOptions::always`].
+    pub fn always(self) -> Self {
+        self.last("always", |last| last.always = true)
+    }
+
+    /// Runs the last step only if this is met, and all its other conditions are: see
+    /// [`StepOptions::only_if`]. The last step waits for the step of the condition.
+    ///
+    /// ```
+    /// use execution_engine::*;
+    /// # #[tokio::main] async fn main() -> Result<()> {
+    /// let plan = ExecutionPlan::builder()
+    ///     .step("deploy", ExecutionRequest::shell("exit 1"))
+    ///     .step("rollback", ExecutionRequest::shell("echo rolled back"))
+    ///     .only_if(StepCondition::failed("deploy"))
+    ///     .step("clean", ExecutionRequest::shell("echo cleaned"))
+    ///     .after_all(["deploy", "rollback"])
+    ///     .always()
+    ///     .build()?;
+    /// let engine = ExecutionEngine::new(ExecutionConfig::default())?;
+    /// let result = engine.run_plan(plan).await?;
+    /// assert_eq!(result.status, ExecutionStatus::Failed);
+    /// assert!(result.step("rollback").unwrap().success && result.step("clean").unwrap().success);
+    /// # Ok(()) }
+    /// ```
+    pub fn only_if(self, condition: StepCondition) -> Self {
+        self.last("only_if", |last| last.only_if.push(condition))
+    }
+
+    /// Sets the options of the last step's execution, instead of the [`defaults`](Self::defaults).
     pub fn options(self, options: ExecutionOptions) -> Self {
         self.last("options", |last| last.options = Some(options))
+    }
+
+    /// Sets the [retry policy](ExecutionOptions::retry) of the last step, in addition to its
+    /// options or to the [`defaults`](Self::defaults), in whatever order these are set.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        if let Some(last) = self.options.steps.len().checked_sub(1) {
+            self.retries.push((last, policy));
+        }
+        self.last("retry", |_| ())
     }
 
     setters! {
@@ -129,9 +177,13 @@ impl PlanBuilder {
     /// # Errors
     /// The [`PlanError`] of the first rule that the plan breaks.
     pub fn build(self) -> Result<PlanSpec> {
-        let Self { id, description, metadata, commands, mut options, fault } = self;
+        let Self { id, description, metadata, commands, mut options, retries, fault } = self;
         if let Some(fault) = fault {
             return Err(fault.into());
+        }
+        for (step, policy) in retries {
+            let with_retry = options.effective_options(step).clone().retry(policy);
+            options.steps[step].options = Some(with_retry);
         }
         let strategy = ExecutionStrategy::DependencyGraph { dependencies: HashMap::new() };
         let id = id.unwrap_or_else(Uuid::new_v4);

@@ -5,33 +5,31 @@
 //! has to wait for a central task.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
-use std::time::Duration;
+use std::sync::{Arc, Weak};
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
+use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::backend::PlanBackend;
 use super::inputs::ResolvedInput;
 use super::progress::PlanProgress;
-use super::schedule::Schedule;
-use super::validate::{ValidatedPlan, label};
+use super::schedule::{Schedule, StopLevel};
+use super::validate::ValidatedPlan;
 use crate::error::ExecutionError;
 use crate::events::Publisher;
 use crate::execution::ActiveExecution;
-use crate::store::{ActivePlan, StepRecord};
-use crate::time;
+use crate::store::{ActivePlan, CancelPlan, StepRecord};
 use crate::types::{
-    Ending, ExecutionEvent, ExecutionRequest, FailurePolicy, PlanEnding, PlanOptions, PlanSpec,
-    PlanSummary, SkipReason,
+    Ending, ExecutionEvent, ExecutionRequest, ExecutionStatus, FailurePolicy, PlanEnding,
+    PlanOptions, PlanSpec, SkipReason,
 };
 
 /// A plan that runs, shared by the tasks of its steps.
 pub(crate) struct PlanExecutor {
     backend: Box<dyn PlanBackend>,
     pub(super) active: Arc<ActivePlan>,
-    /// Only ever locked by `try_lock`: see [`publish`](Self::publish).
-    publisher: Mutex<Publisher>,
+    pub(super) publisher: Publisher,
     pub(super) options: PlanOptions,
     pub(super) policy: FailurePolicy,
     pub(super) inputs: HashMap<usize, Vec<ResolvedInput>>,
@@ -56,41 +54,51 @@ impl PlanExecutor {
         PlanSpec { plan, options }: PlanSpec,
         validated: ValidatedPlan,
     ) -> Arc<Self> {
-        let ValidatedPlan { graph, policy, limits, slots, inputs } = validated;
+        let ValidatedPlan { schedule, inputs } = validated;
         let ids = plan.commands.iter().map(|request| request.id).collect();
-        let schedule = Schedule::new(graph, policy, limits, &slots);
-        let progress = Mutex::new(PlanProgress::new(schedule, plan.commands));
-        let publisher = Mutex::new(publisher);
-        Arc::new(Self { backend, active, publisher, options, policy, inputs, ids, progress })
+        let policy = schedule.policy;
+        let progress = Mutex::new(PlanProgress::new(Schedule::new(schedule), plan.commands));
+        let new = Self { backend, active, publisher, options, policy, inputs, ids, progress };
+        let executor = Arc::new(new);
+        let weak: Weak<Self> = Arc::downgrade(&executor);
+        executor.active.set_executor(weak);
+        executor
     }
 
-    /// Starts the steps that wait for none, and a task that stops the plan when it has to.
+    /// Starts the steps that wait for none, and a task that stops the plan at its deadline.
     pub(crate) fn run(self: Arc<Self>) {
-        self.backend.spawn(Box::pin(Arc::clone(&self).stop_when_asked()));
+        if let Some(deadline_ms) = self.options.deadline_ms {
+            self.backend.spawn(Box::pin(Arc::clone(&self).stop_at_deadline(deadline_ms)));
+        }
         self.start_ready_steps();
     }
 
-    /// Waits for a cancel or the deadline, then stops the steps. Returns early if the plan ends.
-    async fn stop_when_asked(self: Arc<Self>) {
-        let begun = self.active.info().begun;
-        let time_limit = self.options.deadline_ms.map(Duration::from_millis);
-        let deadline = time_limit.and_then(|limit| begun.checked_add(limit));
-        let ending = tokio::select! {
-            () = self.active.ended() => return,
-            () = self.active.cancel_requested() => Ending::Cancelled,
-            () = time::sleep_until(deadline) => {
-                let deadline_ms = self.options.deadline_ms.unwrap_or_default();
-                // A cancel at the same moment may have been first; then that is the one account of
-                // it.
-                match self.active.decide(PlanEnding::DeadlineReached { deadline_ms }) {
-                    PlanEnding::Cancelled => Ending::Cancelled,
-                    _ => Ending::PlanDeadline { deadline_ms },
-                }
+    /// Waits for the deadline, then stops the steps. Returns early if the plan ends.
+    async fn stop_at_deadline(self: Arc<Self>, deadline_ms: u64) {
+        tokio::select! {
+            () = self.active.ended() => {}
+            () = self.active.deadline_reached() => {
+                let cause = PlanEnding::DeadlineReached { deadline_ms };
+                // Nothing may be left to stop.
+                let _late =
+                    self.stop(|progress| progress.stop(&self, StopLevel::Cancel, cause));
             }
-        };
-        self.lock().stop(&self, &ending);
-        self.publish();
+        }
+    }
+
+    /// Stops steps, and starts those that have waited for them and always run. Returns the status
+    /// that the plan ends with if there is nothing to stop.
+    fn stop(
+        self: &Arc<Self>,
+        stop: impl FnOnce(&mut PlanProgress) -> bool,
+    ) -> Result<(), ExecutionStatus> {
+        let stopped = self.update(|progress| match stop(progress) {
+            true => Ok(()),
+            false => Err(progress.ending_so_far(self).status()),
+        });
+        self.start_ready_steps();
         self.complete_if_over();
+        stopped
     }
 
     /// Starts a task for every step that may start.
@@ -101,7 +109,7 @@ impl PlanExecutor {
     }
 
     fn next_ready_step(&self) -> Option<usize> {
-        self.lock().schedule.next()
+        self.progress.lock().schedule.next()
     }
 
     /// Runs one step, then one after the other of those that may start because of it; the rest get
@@ -109,7 +117,7 @@ impl PlanExecutor {
     async fn run_steps(self: Arc<Self>, mut step: usize) {
         loop {
             let mut guard = StepGuard { plan: &self, step, is_finished: false };
-            let (record, command) = self.run_step(step).await;
+            let (record, command) = Arc::clone(&self).run_step(step).await;
             guard.finish(record, command);
             let Some(next) = self.next_ready_step() else { return };
             self.start_ready_steps();
@@ -118,13 +126,18 @@ impl PlanExecutor {
     }
 
     /// Starts a step and waits for its end. Returns its record and its command.
-    async fn run_step(&self, step: usize) -> (StepRecord, String) {
+    async fn run_step(self: Arc<Self>, step: usize) -> (StepRecord, String) {
         let id = self.ids[step];
-        let Some(request) = self.lock().requests[step].take() else {
+        let plan = Arc::clone(&self);
+        let started = self.backend.starter().run(move || {
+            let request = plan.progress.lock().requests[step].take()?;
+            let command = request.command.to_string();
+            Some((plan.start_step(step, request, &command), command))
+        });
+        let Some((started, command)) = started.await.flatten() else {
             return (self.active.lost(id), String::new());
         };
-        let command = request.command.to_string();
-        let record = match self.start_step(step, request, &command) {
+        let record = match started {
             Err(ending) => self.active.never(id, ending),
             Ok(active) => match active.ended().await {
                 Some(record) => StepRecord::Ran(record),
@@ -145,59 +158,47 @@ impl PlanExecutor {
         request: ExecutionRequest,
         command: &str,
     ) -> Result<Arc<ActiveExecution>, Ending> {
-        let prepared = self.lock().prepare_step(self, step, request);
+        let prepared = self.progress.lock().prepare_step(self, step, request);
         let (request, options) = prepared.map_err(|reason| Ending::NotRun { reason })?;
         let options = options.as_ref().unwrap_or_else(|| self.options.effective_options(step));
         // Without the lock: this starts a program.
-        let started = self.backend.start(&self.active, request, options);
+        let mut admitted =
+            |active: &Arc<ActiveExecution>| self.progress.lock().admitted(step, active);
+        let started = self.backend.start(&self.active, request, options, &mut admitted);
         let active = started.map_err(|error| match error {
             ExecutionError::ShuttingDown => Ending::NotRun { reason: SkipReason::EngineClosed },
-            error => Ending::SpawnFailed { reason: error.to_string(), os_error: None },
+            error => Ending::SpawnFailed { reason: error.to_string(), os_error: error.os_error() },
         })?;
-        self.lock().started(self, step, &active, command);
-        self.publish();
+        self.update(|progress| progress.report_started(self, step, &active, command));
         Ok(active)
     }
 
-    /// Publishes the events that the steps have left, in their order.
-    ///
-    /// Publishing wakes readers, which may be code of the host, so the lock of the steps is not
-    /// held. The publisher's is, but no task ever waits for it: the one that has it publishes also
-    /// what others leave meanwhile.
-    fn publish(&self) {
-        while !self.lock().events.is_empty() {
-            let publisher = match self.publisher.try_lock() {
-                Ok(publisher) => publisher,
-                Err(TryLockError::Poisoned(publisher)) => publisher.into_inner(),
-                Err(TryLockError::WouldBlock) => return,
-            };
-            while let Some((at, event)) = self.next_event() {
-                publisher.event(at, event);
-            }
-        }
+    /// Changes the state of the steps, and then wakes the readers of the events that this has
+    /// published. They may be code of the host, so that is done without the lock.
+    fn update<T>(&self, change: impl FnOnce(&mut PlanProgress) -> T) -> T {
+        let changed = change(&mut self.progress.lock());
+        self.publisher.wake_after_append();
+        changed
     }
 
-    fn next_event(&self) -> Option<(DateTime<Utc>, ExecutionEvent)> {
-        self.lock().events.pop_front()
-    }
-
-    /// Completes the plan if all of its steps are over. In this order: ended in the registry,
-    /// record stored, waiters awake, last event out.
+    /// Completes the plan if all of its steps are over: see "Order of an ending" in
+    /// ARCHITECTURE.md.
     fn complete_if_over(&self) {
-        let Some((first_failure, records)) = self.lock().take_records() else { return };
-        let ending = match first_failure {
-            Some(step) => PlanEnding::Failed { step: label(&self.options, step) },
-            None => PlanEnding::Completed,
-        };
+        let outcome = self.progress.lock().take_outcome(self);
+        let Some((ending, records, reports)) = outcome else { return };
         let steps = records.into_iter().zip(&self.ids);
         let steps = steps.map(|(record, id)| record.unwrap_or_else(|| self.active.lost(*id)));
-        // First: a plan whose ending can be seen can be removed.
-        self.backend.plan_ended(&self.active);
-        self.active.close(ending, steps.collect());
-        let plan_id = self.active.info().id;
-        let PlanSummary { status, duration, .. } = self.active.summary();
-        self.lock().report(ExecutionEvent::PlanEnded { plan_id, status, duration });
-        self.publish();
+        let steps = steps.collect();
+        let publish = || {
+            let status = ending.status();
+            let duration = self.active.close(ending, (steps, reports));
+            let plan_id = self.active.info().id;
+            let ended = ExecutionEvent::PlanEnded { plan_id, status, duration };
+            self.publisher.append(Utc::now(), ended);
+        };
+        self.backend.plan_ended(&self.active, Box::new(publish));
+        self.active.wake_waiters();
+        self.publisher.wake_after_append();
     }
 
     /// Gives back the id of a step that never ran.
@@ -206,19 +207,20 @@ impl PlanExecutor {
             self.backend.release(&self.active, record.record().id());
         }
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, PlanProgress> {
-        // What it guards is consistent between any two statements.
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+impl CancelPlan for PlanExecutor {
+    fn cancel(self: Arc<Self>) -> Result<(), ExecutionStatus> {
+        self.stop(|progress| progress.cancel(&self))
     }
 }
 
 impl StepGuard<'_> {
     fn finish(&mut self, record: StepRecord, command: String) {
         self.is_finished = true;
-        self.plan.lock().finish_step(self.plan, self.step, record, command);
-        self.plan.publish();
-        self.plan.complete_if_over();
+        let Self { plan, step, .. } = *self;
+        plan.update(|progress| progress.finish_step(plan, step, record, command));
+        plan.complete_if_over();
     }
 }
 
@@ -227,15 +229,15 @@ impl Drop for StepGuard<'_> {
         if self.is_finished {
             return;
         }
-        let reason = "internal error: the task of a step ended unexpectedly".to_string();
-        self.plan.active.decide(PlanEnding::EngineFailed { reason });
-        self.plan.lock().stop(self.plan, &Ending::EngineClosed);
+        self.plan.update(|progress| progress.fail(self.plan));
         self.finish(self.plan.active.lost(self.plan.ids[self.step]), String::new());
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use execution_engine_process::Level;
     use futures_util::future::BoxFuture;
 
@@ -246,7 +248,9 @@ mod tests {
     use crate::events::{Broadcaster, HandlerPool, HandlerSet};
     use crate::output::{Journal, JournalLimits, JournalOwner, View};
     use crate::plan::validate;
+    use crate::runtime::Starter;
     use crate::store::PlanInfo;
+    use crate::time::Deadline;
     use crate::types::{ExecutionMetadata, ExecutionOptions, ExecutionPlan};
 
     /// Engine in which every start panics.
@@ -265,11 +269,16 @@ mod tests {
             (2, Vec::new())
         }
 
+        fn starter(&self) -> &Starter {
+            &Starter::Worker
+        }
+
         fn start(
             &self,
             _: &Arc<ActivePlan>,
             _: ExecutionRequest,
             _: &ExecutionOptions,
+            _: &mut dyn FnMut(&Arc<ActiveExecution>),
         ) -> crate::error::Result<Arc<ActiveExecution>> {
             panic!("as it happens");
         }
@@ -280,7 +289,9 @@ mod tests {
 
         fn release(&self, _: &Arc<ActivePlan>, _: Uuid) {}
 
-        fn plan_ended(&self, _: &Arc<ActivePlan>) {}
+        fn plan_ended(&self, _: &Arc<ActivePlan>, publish: Box<dyn FnOnce() + '_>) {
+            publish();
+        }
     }
 
     #[tokio::test]
@@ -312,7 +323,7 @@ mod tests {
             &pool,
             Arc::<Broadcaster>::default(),
         );
-        let active = Arc::new(ActivePlan::new(info, journal));
+        let active = Arc::new(ActivePlan::new(info, journal, Deadline::never()));
         let ids: Vec<_> = plan.commands.iter().map(|request| request.id).collect();
         let backend = Box::new(Broken);
         PlanExecutor::new(backend, Arc::clone(&active), publisher, spec, validated).run();

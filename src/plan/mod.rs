@@ -3,11 +3,9 @@
 
 mod backend;
 mod builder;
-mod dependencies;
 mod executor;
 mod graph;
 mod inputs;
-mod mermaid;
 mod progress;
 mod schedule;
 mod subscription;

@@ -1,27 +1,25 @@
 //! Validation of a plan: resolves every name and checks every rule before anything starts. Pure,
 //! but for what the engine says about the single steps.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+
+use execution_engine_process::OutputMode;
 
 use super::backend::PlanBackend;
-use super::dependencies::{RawDependency, raw_dependencies};
 use super::graph::{Fault, Graph};
 use super::inputs::ResolvedInput;
-use super::schedule::{ConcurrencyLimits, StepSlot};
-use crate::error::PlanError;
+use super::schedule::{ConcurrencyLimits, Condition, ScheduleSpec, StepRule, StepSlot};
+use crate::error::{PlanError, listed};
 use crate::prepare::env_name;
 use crate::types::{
     ExecutionPlan, ExecutionRequest, ExecutionStrategy, FailurePolicy, InputTarget, PlanOptions,
-    PlanSpec, PlanStep, StepRef,
+    PlanSpec, PlanStep, StepCondition, StepRef,
 };
 
 /// What an executor needs of a plan that has passed every check.
 #[derive(Debug)]
 pub(crate) struct ValidatedPlan {
-    pub(super) graph: Graph,
-    pub(super) policy: FailurePolicy,
-    pub(super) limits: ConcurrencyLimits,
-    pub(super) slots: Vec<StepSlot>,
+    pub(super) schedule: ScheduleSpec,
     /// The inputs of the steps that have some.
     pub(super) inputs: HashMap<usize, Vec<ResolvedInput>>,
 }
@@ -38,6 +36,7 @@ pub(crate) fn validate(
     let graph = validator.graph(validator.resolve_dependencies()?)?;
     validator.check_shared()?;
     let slots = validator.check_steps(backend)?;
+    let rules = validator.rules(&graph, &inputs)?;
     let (engine, groups) = backend.limits();
     // Steps beyond these limits could only wait in the engine's queue, in front of other
     // executions. Each group has a limit of its own, so that steps that wait for a full group keep
@@ -47,8 +46,14 @@ pub(crate) fn validate(
         ungrouped: engine,
         groups: groups.into_iter().map(|group| group.min(engine)).collect(),
     };
-    let policy = failure_policy(&plan.strategy, options);
-    Ok(ValidatedPlan { graph, policy, limits, slots, inputs })
+    let schedule = ScheduleSpec {
+        graph,
+        policy: failure_policy(&plan.strategy, options),
+        is_serial: matches!(plan.strategy, ExecutionStrategy::Serial { .. }),
+        limits,
+        steps: slots.into_iter().zip(rules).collect(),
+    };
+    Ok(ValidatedPlan { schedule, inputs })
 }
 
 /// Checks all that needs no engine. Returns the dependencies of each step by index.
@@ -58,9 +63,9 @@ pub(super) fn resolve_dependencies(
 ) -> Result<Vec<Vec<usize>>, PlanError> {
     let validator = PlanValidator::new(plan, options)?;
     validator.concurrency_limit()?;
-    validator.resolve_inputs()?;
+    let inputs = validator.resolve_inputs()?;
     let dependencies = validator.resolve_dependencies()?;
-    validator.graph(dependencies.clone())?;
+    validator.rules(&validator.graph(dependencies.clone())?, &inputs)?;
     Ok(dependencies)
 }
 
@@ -150,7 +155,7 @@ impl<'a> PlanValidator<'a> {
             return Err(invalid("deadline_ms", "is 0; use at least 1, or None for no deadline"));
         }
         for (name, value) in env {
-            env_name(name).map_err(|error| invalid("env", &error.to_string()))?;
+            env_name(name.as_ref()).map_err(|error| invalid("env", &error.to_string()))?;
             if value.contains('\0') {
                 return Err(invalid("env", &format!("{name} contains a NUL byte; remove it")));
             }
@@ -174,7 +179,12 @@ impl<'a> PlanValidator<'a> {
                     reason,
                 };
                 if let InputTarget::Env(name) = &input.to {
-                    env_name(name).map_err(|error| bad(error.to_string()))?;
+                    env_name(name.as_ref()).map_err(|error| bad(error.to_string()))?;
+                }
+                if self.options.effective_options(from).output == OutputMode::Inherit {
+                    let reason = "its output goes to the streams of this process and is not read; \
+                                  let it be captured (options.output)";
+                    return Err(bad(reason.to_string()));
                 }
                 if inputs.iter().any(|other| other.to == input.to) {
                     return Err(bad("another input goes to the same place".to_string()));
@@ -205,27 +215,38 @@ impl<'a> PlanValidator<'a> {
     }
 
     fn all_names(&self) -> String {
-        const SHOWN: usize = 10;
         let names = self.options.steps.iter().filter_map(|step| step.name.as_deref());
-        let names: Vec<String> = names.map(|name| format!("{name:?}")).collect();
-        match names.len() {
-            0 => "no step has a name".to_string(),
-            1..=SHOWN => format!("the names are {}", names.join(", ")),
-            all => format!("the names are {} and {} more", names[..SHOWN].join(", "), all - SHOWN),
-        }
+        listed("names", names).unwrap_or_else(|| "no step has a name".to_string())
     }
 
     /// Returns what each step waits for.
     fn resolve_dependencies(&self) -> Result<Vec<Vec<usize>>, PlanError> {
         let commands = self.plan.commands.len();
         let mut all = vec![Vec::new(); commands];
-        if let ExecutionStrategy::DependencyGraph { dependencies } = &self.plan.strategy
-            && let Some(&index) = dependencies.keys().filter(|&&index| index >= commands).min()
-        {
-            return Err(PlanError::NoSuchCommand { index, commands });
+        match &self.plan.strategy {
+            ExecutionStrategy::Parallel { .. } => {}
+            ExecutionStrategy::Serial { .. } => {
+                (1..commands).for_each(|step| all[step].push(step - 1));
+            }
+            ExecutionStrategy::DependencyGraph { dependencies } => {
+                // Sorted, so that a plan with several mistakes gets the same error each time.
+                let sorted = BTreeMap::from_iter(dependencies.iter().map(|(&at, on)| (at, on)));
+                if let Some((&index, _)) = sorted.range(commands..).next() {
+                    return Err(PlanError::NoSuchCommand { index, commands });
+                }
+                for (step, on) in sorted {
+                    for &index in on {
+                        all[step].push(self.find(step, &StepRef::Index(index))?);
+                    }
+                }
+            }
         }
-        for RawDependency { step, on, .. } in raw_dependencies(self.plan, self.options) {
-            all[step].push(self.find(step, &on)?);
+        for (step, options) in self.options.steps.iter().enumerate() {
+            let inputs = options.inputs.iter().map(|input| &input.from);
+            let conditions = options.only_if.iter().filter_map(StepCondition::step);
+            for on in options.after.iter().chain(inputs).chain(conditions) {
+                all[step].push(self.find(step, on)?);
+            }
         }
         Ok(all)
     }
@@ -236,6 +257,51 @@ impl<'a> PlanValidator<'a> {
             Fault::Cycle(path) => {
                 PlanError::Cycle { path: path.into_iter().map(|index| self.label(index)).collect() }
             }
+        })
+    }
+
+    /// Returns when each step runs.
+    fn rules(
+        &self,
+        graph: &Graph,
+        inputs: &HashMap<usize, Vec<ResolvedInput>>,
+    ) -> Result<Vec<StepRule>, PlanError> {
+        let mut rules = vec![StepRule::default(); self.plan.commands.len()];
+        for (index, (step, rule)) in self.options.steps.iter().zip(&mut rules).enumerate() {
+            (rule.always, rule.allow_failure) = (step.always, step.allow_failure);
+            let conditions = step.only_if.iter();
+            let resolved = conditions.map(|it| self.condition(index, it, graph.waits_for(index)));
+            rule.conditions = resolved.collect::<Result<_, _>>()?;
+        }
+        for (index, inputs) in inputs {
+            rules[*index].takes_from = inputs.iter().map(|input| input.from).collect();
+        }
+        Ok(rules)
+    }
+
+    fn condition(
+        &self,
+        of: usize,
+        condition: &StepCondition,
+        waits_for: usize,
+    ) -> Result<Condition, PlanError> {
+        let invalid = |reason| PlanError::InvalidCondition { step: self.label(of), reason };
+        Ok(match condition {
+            StepCondition::Succeeded { step } => Condition::Succeeded(self.find(of, step)?),
+            StepCondition::Failed { step } => Condition::Failed(self.find(of, step)?),
+            StepCondition::Skipped { step } => Condition::Skipped(self.find(of, step)?),
+            StepCondition::ExitCode { codes, .. } if codes.is_empty() => {
+                return Err(invalid("exit_code has no codes; name at least one"));
+            }
+            StepCondition::ExitCode { step, codes } => {
+                Condition::ExitCode(self.find(of, step)?, codes.clone())
+            }
+            StepCondition::AnyFailed | StepCondition::NoneFailed if waits_for == 0 => {
+                let reason = "it waits for no step; name those that the condition is about (after)";
+                return Err(invalid(reason));
+            }
+            StepCondition::AnyFailed => Condition::AnyFailed,
+            StepCondition::NoneFailed => Condition::NoneFailed,
         })
     }
 

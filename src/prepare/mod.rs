@@ -6,6 +6,8 @@
 //! early, with a message that names the field.
 
 mod environment;
+mod links;
+mod not_found;
 mod paths;
 mod program;
 mod script;
@@ -13,7 +15,7 @@ mod stdin;
 mod validate;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use execution_engine_process::command_line::SearchPath;
@@ -22,8 +24,10 @@ use execution_engine_process::{Containment, Launch};
 use crate::admission::{ConcurrencyLimiter, GroupId};
 use crate::config::ExecutionConfig;
 use crate::error::ValidationError;
-use crate::types::{Command, ExecutionOptions, ExecutionRequest, StdinSource};
+use crate::types::{Command, EnvVars, ExecutionOptions, ExecutionRequest, OsText, StdinSource};
+pub(crate) use links::{check_script, spawn_failed};
 pub(crate) use paths::{absolute, absolute_plan, current_dir};
+use program::ProgramLookup;
 pub(crate) use stdin::open_stdin;
 pub(crate) use validate::{env_name, signal};
 
@@ -35,6 +39,8 @@ pub(crate) struct PreparedRequest {
     pub(crate) timeout: Option<Duration>,
     pub(crate) group: GroupId,
     pub(crate) stdin: StdinSource,
+    /// Script whose path is checked again before each start; None where links are followed.
+    pub(crate) script: Option<Box<Path>>,
     pub(crate) output_log: Option<PathBuf>,
 }
 
@@ -43,6 +49,10 @@ pub(crate) struct RequestRules<'a> {
     pub(crate) config: &'a ExecutionConfig,
     pub(crate) containment: &'a Containment,
     pub(crate) permits: &'a ConcurrencyLimiter,
+    /// What programs inherit in place of the environment of this process.
+    pub(crate) base_env: Option<&'a EnvVars>,
+    /// Programs are played, so neither they nor their directories need exist.
+    pub(crate) is_scripted: bool,
 }
 
 /// Checks what cannot turn out differently later: everything but files. Returns the timeout, which
@@ -54,6 +64,9 @@ pub(crate) fn check(
 ) -> Result<(Option<Duration>, GroupId), ValidationError> {
     validate::fields(request)?;
     validate::options(options, rules.containment)?;
+    validate::unread_output(request, options)?;
+    #[cfg(not(feature = "logs"))]
+    validate::no_logs(request)?;
     let group = validate::group(options.group.as_deref(), rules.permits)?;
     let timeout = validate::timeout(request.timeout_ms, rules.config)?;
     Ok((timeout, group))
@@ -66,27 +79,43 @@ pub(crate) fn prepare(
     rules: &RequestRules<'_>,
 ) -> Result<PreparedRequest, ValidationError> {
     let (timeout, group) = check(request, options, rules)?;
-    stdin::check_stdin(&options.stdin)?;
-    let working_dir = request.working_dir.as_deref().map(paths::working_dir).transpose()?;
-    let env = environment::child_env(&request.env);
+    stdin::check_stdin(&options.stdin, options.links)?;
+    let working_dir = match &request.working_dir {
+        Some(dir) if rules.is_scripted => Some(absolute(dir.clone())),
+        dir => dir.as_deref().map(|dir| paths::working_dir(dir, options.links)).transpose()?,
+    };
+    let env =
+        environment::child_env(rules.base_env, &request.env, &options.env, working_dir.as_deref());
     let search = SearchPath {
         path: environment::value(&env, "PATH"),
         extensions: environment::value(&env, "PATHEXT"),
         base: working_dir.as_deref(),
     };
-    let (program, args) = command_line(&request.command, &search)?;
+    let sets_path = environment::is_set_by(&request.env, &options.env, "PATH".as_ref());
+    let lookup = ProgramLookup { search, sets_path };
+    let mut script = None;
+    let (program, args) = if rules.is_scripted {
+        let argv = request.command.argv_os();
+        (PathBuf::from(&argv[0]), argv)
+    } else {
+        script = links::judged_script(&request.command, working_dir.as_deref(), options.links)?;
+        command_line(&request.command, &lookup)?
+    };
     let mut launch = Launch::new(program);
     launch.args = args;
     launch.env = env;
     launch.working_dir = working_dir;
+    launch.links = options.links;
     launch.limits = options.limits;
     launch.leftovers = options.leftovers;
     launch.output = options.output;
+    launch.user = options.user.clone();
     Ok(PreparedRequest {
         launch,
         timeout,
         group,
         stdin: paths::absolute_source(&options.stdin),
+        script,
         output_log: request.output_log_path.clone().map(absolute),
     })
 }
@@ -94,16 +123,21 @@ pub(crate) fn prepare(
 /// Returns the file to execute and the arguments, the first of which is the name that it sees.
 fn command_line(
     command: &Command,
-    search: &SearchPath<'_>,
+    lookup: &ProgramLookup<'_>,
 ) -> Result<(PathBuf, Vec<OsString>), ValidationError> {
     let field = match command {
         Command::Script { path, interpreter } => {
-            return script::command_line(path, interpreter.as_deref(), search);
+            return script::command_line(path, interpreter.as_deref(), lookup);
+        }
+        Command::ScriptWithArgs { path, interpreter, args } => {
+            let (program, mut argv) = script::command_line(path, interpreter.as_deref(), lookup)?;
+            argv.extend(args.iter().cloned().map(OsText::into_os_string));
+            return Ok((program, argv));
         }
         Command::Shell { .. } => "shell",
-        Command::Exec { .. } | Command::AwsCli { .. } => "program",
+        _ => "program",
     };
-    let argv = command.argv();
-    let program = program::find_program(search, field, &argv[0])?;
-    Ok((program, argv.into_iter().map(OsString::from).collect()))
+    let argv = command.argv_os();
+    let program = program::find_program(lookup, field, &argv[0])?;
+    Ok((program, argv))
 }

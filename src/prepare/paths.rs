@@ -4,10 +4,11 @@
 //! its next attempt or for its turn in a plan; and a log is read after the end. A path must mean
 //! the same then.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-use execution_engine_process::files;
+use execution_engine_process::{Links, files};
 
+use super::links::refuse_links;
 use super::program::path_error;
 use crate::error::ValidationError;
 use crate::types::{PlanSpec, StdinSource};
@@ -53,10 +54,11 @@ pub(crate) fn current_dir() -> Option<PathBuf> {
 }
 
 /// Checks that a working directory exists and can be entered, and returns it as an absolute path.
-pub(super) fn working_dir(dir: &Path) -> Result<PathBuf, ValidationError> {
+pub(super) fn working_dir(dir: &Path, links: Links) -> Result<PathBuf, ValidationError> {
     const FIELD: &str = "working_dir";
     // Unlike in `absolute`, a failure is one of the request.
     let path = std::path::absolute(dir).map_err(|error| path_error(FIELD, dir, &error))?;
+    refuse_links(FIELD, &path, links)?;
     match std::fs::metadata(&path) {
         Ok(meta) if !meta.is_dir() => Err(ValidationError::WorkingDirNotADirectory { path }),
         Ok(_) if files::can_execute(&path).is_err() => {
@@ -68,4 +70,14 @@ pub(super) fn working_dir(dir: &Path) -> Result<PathBuf, ValidationError> {
         }
         Err(error) => Err(path_error(FIELD, &path, &error)),
     }
+}
+
+/// Returns an absolute path without `.` and `..`, with which it is none for shells. Symbolic links
+/// are followed only for a `..`, which need not lead to what is written before it. None if it leads
+/// nowhere.
+pub(super) fn without_dots(path: &Path) -> Option<PathBuf> {
+    if path.components().any(|part| part == Component::ParentDir) {
+        return path.canonicalize().ok();
+    }
+    Some(path.components().collect())
 }

@@ -1,15 +1,19 @@
 //! Checks that need nothing but the request, its options and the engine's limits. They are done for
 //! all steps of a plan before any of them starts.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
 
-use execution_engine_process::{Containment, Signal};
+use execution_engine_process::{Containment, OutputMode, Signal, UserIds};
 
 use crate::admission::{ConcurrencyLimiter, GroupId};
 use crate::config::ExecutionConfig;
-use crate::error::ValidationError;
-use crate::types::{Command, ExecutionOptions, ExecutionRequest, RetryOn, StdinSource, shown_name};
+use crate::error::{ValidationError, listed};
+use crate::types::{
+    Command, EnvOptions, ExecutionOptions, ExecutionRequest, InheritEnv, RetryOn, StdinSource,
+    shown_name,
+};
 
 /// Result of a check that returns nothing.
 type Check = Result<(), ValidationError>;
@@ -19,8 +23,7 @@ type Check = Result<(), ValidationError>;
 pub(super) fn fields(request: &ExecutionRequest) -> Check {
     command(&request.command)?;
     for (name, value) in &request.env {
-        env_name(name)?;
-        no_nul(value, || format!("env {name}"))?;
+        env_variable(name.as_ref(), value.as_ref())?;
     }
     for (field, path) in
         [("working_dir", &request.working_dir), ("output_log_path", &request.output_log_path)]
@@ -34,30 +37,49 @@ pub(super) fn fields(request: &ExecutionRequest) -> Check {
 
 /// Checks the name of an environment variable. Errors show the name up to its `=`, and never a
 /// value.
-pub(crate) fn env_name(name: &str) -> Check {
-    if name.is_empty() || name.contains('=') {
-        return Err(ValidationError::EnvName { name: shown_name(name).to_string() });
+pub(crate) fn env_name(name: &OsStr) -> Check {
+    if name.is_empty() || name.as_encoded_bytes().contains(&b'=') {
+        return Err(ValidationError::EnvName {
+            name: shown_name(&name.to_string_lossy()).to_string(),
+        });
     }
     no_nul(name, || format!("the name of env {name:?}"))
 }
 
+fn env_variable(name: &OsStr, value: &OsStr) -> Check {
+    env_name(name)?;
+    no_nul(value, || format!("env {}", name.display()))
+}
+
+fn env(options: &EnvOptions) -> Check {
+    let listed = match &options.inherit {
+        InheritEnv::Only { names } => &names[..],
+        InheritEnv::All | InheritEnv::Nothing {} => &[],
+    };
+    listed.iter().chain(&options.remove).try_for_each(|name| env_name(name.as_ref()))?;
+    options.set.iter().try_for_each(|(name, value)| env_variable(name.as_ref(), value.as_ref()))
+}
+
 fn command(command: &Command) -> Check {
     match command {
-        Command::Script { path, interpreter } => {
-            non_empty_path("path", "name the script", path)?;
-            match interpreter {
-                Some(name) => word("interpreter", "name a program or use None", name),
-                None => Ok(()),
-            }
+        Command::Script { path, interpreter } => script(path, interpreter.as_deref()),
+        Command::ScriptWithArgs { path, interpreter, args } => {
+            script(path, interpreter.as_deref())?;
+            arguments(args)
         }
         Command::Exec { program, args } => {
-            word("program", "name the program to run", program)?;
+            word("program", NAME_PROGRAM, program)?;
+            arguments(args)
+        }
+        Command::ExecOs { program, args } => {
+            word("program", NAME_PROGRAM, &program.to_string())?;
             arguments(args)
         }
         Command::Shell { command, shell } => {
             word("command", "give the shell a line to run", command)?;
             word("shell", "name a shell such as /bin/sh", shell)
         }
+        #[cfg(feature = "aws")]
         Command::AwsCli { service, operation, args, profile, region } => {
             word("service", "name an AWS service such as s3api", service)?;
             word("operation", "name an operation such as list-buckets", operation)?;
@@ -71,26 +93,37 @@ fn command(command: &Command) -> Check {
     }
 }
 
-fn arguments(args: &[String]) -> Check {
-    args.iter().enumerate().try_for_each(|(i, arg)| no_nul(arg, || format!("args[{i}]")))
+/// How a request without a program is mended.
+const NAME_PROGRAM: &str = "name the program to run";
+
+fn script(path: &Path, interpreter: Option<&str>) -> Check {
+    non_empty_path("path", "name the script", path)?;
+    match interpreter {
+        Some(name) => word("interpreter", "name a program or use None", name),
+        None => Ok(()),
+    }
+}
+
+fn arguments<A: AsRef<OsStr>>(args: &[A]) -> Check {
+    args.iter().enumerate().try_for_each(|(i, arg)| no_nul(arg.as_ref(), || format!("args[{i}]")))
 }
 
 fn word(field: &'static str, fix: &'static str, value: &str) -> Check {
     if value.trim().is_empty() {
         return Err(ValidationError::Empty { field, fix });
     }
-    no_nul(value, || field.to_string())
+    no_nul(value.as_ref(), || field.to_string())
 }
 
 fn non_empty_path(field: &'static str, fix: &'static str, path: &Path) -> Check {
     if path.as_os_str().is_empty() {
         return Err(ValidationError::Empty { field, fix });
     }
-    no_nul(&path.to_string_lossy(), || field.to_string())
+    no_nul(path.as_os_str(), || field.to_string())
 }
 
-fn no_nul(value: &str, field: impl FnOnce() -> String) -> Check {
-    if value.contains('\0') {
+fn no_nul(value: &OsStr, field: impl FnOnce() -> String) -> Check {
+    if value.as_encoded_bytes().contains(&0) {
         return Err(ValidationError::NulByte { field: field() });
     }
     Ok(())
@@ -100,7 +133,10 @@ fn no_nul(value: &str, field: impl FnOnce() -> String) -> Check {
 pub(super) fn options(options: &ExecutionOptions, containment: &Containment) -> Check {
     signal("stop_signal", options.stop_signal)?;
     signal("final_signal", options.final_signal)?;
+    env(&options.env)?;
     stdin(&options.stdin)?;
+    idle_timeout(options.idle_timeout_ms)?;
+    user(options.user.as_ref())?;
     retry(options)?;
     containment.check(&options.limits).map_err(|unavailable| ValidationError::InvalidOption {
         field: "limits",
@@ -111,8 +147,56 @@ pub(super) fn options(options: &ExecutionOptions, containment: &Containment) -> 
 fn stdin(source: &StdinSource) -> Check {
     match source {
         StdinSource::File { path } => non_empty_path("stdin", "name a file or use Null", path),
-        StdinSource::Null | StdinSource::Bytes { .. } | StdinSource::Piped => Ok(()),
+        StdinSource::Null
+        | StdinSource::Bytes { .. }
+        | StdinSource::Piped
+        | StdinSource::Inherit => Ok(()),
     }
+}
+
+fn idle_timeout(idle_timeout_ms: Option<u64>) -> Check {
+    if idle_timeout_ms != Some(0) {
+        return Ok(());
+    }
+    let reason = "must be at least 1; use None for no limit".to_string();
+    Err(ValidationError::InvalidOption { field: "idle_timeout_ms", reason })
+}
+
+fn user(user: Option<&UserIds>) -> Check {
+    match user.filter(|user| !user.are_ids()) {
+        None => Ok(()),
+        Some(_) => {
+            let reason = "there is no user and no group 4294967295".to_string();
+            Err(ValidationError::InvalidOption { field: "user", reason })
+        }
+    }
+}
+
+/// Checks that nothing is asked for that needs output which is not read.
+pub(super) fn unread_output(request: &ExecutionRequest, options: &ExecutionOptions) -> Check {
+    let fault = match options.output {
+        OutputMode::Inherit if request.output_log_path.is_some() => {
+            "both streams are those of this process, so output_log_path would stay empty"
+        }
+        OutputMode::Inherit if options.idle_timeout_ms.is_some() => {
+            "both streams are those of this process, so idle_timeout_ms would run out in any case"
+        }
+        _ => return Ok(()),
+    };
+    let reason = format!("{fault}; leave one of the two out");
+    Err(ValidationError::InvalidOption { field: "output", reason })
+}
+
+/// Refuses a log, which a build without them could not write.
+#[cfg(not(feature = "logs"))]
+pub(super) fn no_logs(request: &ExecutionRequest) -> Check {
+    if request.output_log_path.is_none() {
+        return Ok(());
+    }
+    Err(ValidationError::InvalidOption {
+        field: "output_log_path",
+        reason: "this build has no logs; enable the feature `logs` of execution-engine".to_string(),
+    })
 }
 
 fn retry(options: &ExecutionOptions) -> Check {
@@ -148,9 +232,12 @@ pub(super) fn group(
     permits: &ConcurrencyLimiter,
 ) -> Result<GroupId, ValidationError> {
     let Some(name) = name else { return Ok(GroupId::NONE) };
-    permits.group(name).ok_or_else(|| ValidationError::InvalidOption {
-        field: "group",
-        reason: format!("there is no group {name:?}; add it with EngineBuilder::group"),
+    permits.group(name).ok_or_else(|| {
+        let others = listed("groups", permits.group_names());
+        let others = others.unwrap_or_else(|| "this engine has no groups".to_string());
+        let reason =
+            format!("there is no group {name:?}, {others}; add it with EngineBuilder::group");
+        ValidationError::InvalidOption { field: "group", reason }
     })
 }
 

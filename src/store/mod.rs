@@ -12,9 +12,9 @@ mod retention;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use info::{ExecutionInfo, RequestNotes};
+pub(crate) use info::{ExecutionInfo, Progress, RequestNotes};
 pub(crate) use outcome::Outcome;
-pub(crate) use plan::{ActivePlan, PlanInfo, StepRecord};
+pub(crate) use plan::{ActivePlan, CancelPlan, PlanInfo, StepRecord};
 pub(crate) use record::Record;
 pub(crate) use registry::{ActiveEntries, ExecutionEntry, Origin, Registry};
 pub(crate) use retention::RetentionPolicy;

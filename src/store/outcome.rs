@@ -10,7 +10,8 @@ use chrono::{DateTime, Utc};
 use super::info::ExecutionInfo;
 use crate::output::SealedJournal;
 use crate::types::{
-    Attempt, ContainmentReceipt, Ending, ExecutionEvent, ExecutionResult, RawOutput, ResourceUsage,
+    Attempt, ContainmentReceipt, Ending, ExecutionEvent, ExecutionResult, ExecutionStatus,
+    RawOutput, ResourceUsage,
 };
 
 /// What is known of an execution only once it has ended. What is rare (survivors, earlier attempts,
@@ -27,7 +28,9 @@ pub(crate) struct Outcome {
     pub(crate) containment: ContainmentReceipt,
     pub(crate) output_error: Option<Box<str>>,
     pub(crate) lines_missed: u64,
-    /// Attempts before the last.
+    /// In how many attempts the program was started, or was tried to be.
+    pub(crate) attempts: u32,
+    /// The first and the last of the attempts before the last.
     pub(crate) earlier: Box<[Attempt]>,
 }
 
@@ -35,6 +38,7 @@ impl Outcome {
     /// Makes the result, with its text from the bytes that are kept.
     pub(super) fn result(&self, info: &ExecutionInfo) -> ExecutionResult {
         let [stdout, stderr] = &self.published.output;
+        let [stdout_totals, stderr_totals] = self.published.totals().streams;
         ExecutionResult {
             id: info.id,
             status: self.ending.status(),
@@ -52,11 +56,13 @@ impl Outcome {
             ending: self.ending.clone(),
             signal: self.signal,
             usage: self.usage,
-            stdout_stats: stdout.stats(),
-            stderr_stats: stderr.stats(),
+            stdout_stats: stdout_totals.stats,
+            stderr_stats: stderr_totals.stats,
+            truncated: stdout_totals.is_truncated || stderr_totals.is_truncated,
             containment: self.containment.clone(),
             output_error: self.output_error.as_deref().map(str::to_string),
             lines_missed: self.lines_missed,
+            attempts: self.attempts,
             earlier_attempts: self.earlier.to_vec(),
             raw: RawOutput::of([stdout.bytes(), stderr.bytes()]),
         }
@@ -81,10 +87,16 @@ impl Outcome {
             Ending::TimedOut { timeout_ms } => {
                 ExecutionEvent::Timeout { execution_id, timeout_ms: *timeout_ms, duration }
             }
+            Ending::IdleTimedOut { idle_timeout_ms } => {
+                ExecutionEvent::Timeout { execution_id, timeout_ms: *idle_timeout_ms, duration }
+            }
             Ending::PlanDeadline { deadline_ms } => {
                 ExecutionEvent::Timeout { execution_id, timeout_ms: *deadline_ms, duration }
             }
             Ending::Cancelled | Ending::EngineClosed => {
+                ExecutionEvent::Cancelled { execution_id, duration }
+            }
+            Ending::NotRun { reason } if reason.status() == ExecutionStatus::Cancelled => {
                 ExecutionEvent::Cancelled { execution_id, duration }
             }
             Ending::OutputLimit { .. }

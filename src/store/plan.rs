@@ -1,20 +1,23 @@
 //! One plan as all its observers share it, before and after its end. It is here and not beside the
 //! executor because the registry holds it.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use execution_engine_process::Level;
-use tokio::sync::{Notify, SetOnce};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::record::Record;
 use crate::output::Journal;
+use crate::time::Deadline;
 use crate::types::{
     Ending, ExecutionMetadata, ExecutionStatus, PlanEnding, PlanExecutionResult, PlanStats,
-    PlanSummary, SkipReason,
+    PlanSummary, StepReport,
 };
 use crate::waker;
 
@@ -31,25 +34,39 @@ pub(crate) struct PlanInfo {
     pub(crate) level: Level,
 }
 
-/// A plan that is carried out, or has ended. Anyone may decide its ending; the first one counts.
+/// A plan that is carried out, or has ended.
 #[derive(Debug)]
 pub(crate) struct ActivePlan {
     info: PlanInfo,
-    state: Mutex<ActivePlanState>,
     /// Steps that have ended or will never run.
     steps_over: AtomicUsize,
-    /// Notified when a caller has cancelled it.
-    cancelled: Notify,
-    record: SetOnce<PlanRecord>,
+    deadline: Deadline,
+    /// Notified when the deadline may be nearer.
+    released: Notify,
+    /// What carries it out, while it does.
+    executor: OnceLock<Weak<dyn CancelPlan>>,
+    record: OnceLock<PlanRecord>,
+    /// Notified once there is a record.
+    ended: Notify,
     journal: Arc<Journal>,
+    /// Steps that were started, until the record has them.
+    steps: Mutex<HashMap<usize, StartedStep>>,
 }
 
-#[derive(Debug, Default)]
-struct ActivePlanState {
-    /// Decided before the steps that still run have ended.
-    ending: Option<PlanEnding>,
-    /// Set with the record: nothing can be decided any more.
-    closed: bool,
+/// A step that was started, whatever retention has done to its execution since.
+#[derive(Debug)]
+enum StartedStep {
+    Running(Arc<Journal>),
+    Ended(Arc<Record>),
+}
+
+/// What carries out a plan.
+pub(crate) trait CancelPlan: Send + Sync {
+    /// Stops the steps; the first time without those that run always.
+    ///
+    /// # Errors
+    /// The status that the plan ends with, if there is nothing to stop.
+    fn cancel(self: Arc<Self>) -> Result<(), ExecutionStatus>;
 }
 
 /// What came of a plan. It holds the records of its steps, whatever retention does to them
@@ -59,6 +76,7 @@ struct PlanRecord {
     ending: PlanEnding,
     duration: Duration,
     steps: Box<[StepRecord]>,
+    reports: Vec<StepReport>,
 }
 
 /// What came of a step.
@@ -69,14 +87,17 @@ pub(crate) enum StepRecord {
 }
 
 impl ActivePlan {
-    pub(crate) fn new(info: PlanInfo, journal: Arc<Journal>) -> Self {
+    pub(crate) fn new(info: PlanInfo, journal: Arc<Journal>, deadline: Deadline) -> Self {
         Self {
             info,
-            state: Mutex::default(),
             steps_over: AtomicUsize::new(0),
-            cancelled: Notify::new(),
-            record: SetOnce::new(),
+            deadline,
+            released: Notify::new(),
+            executor: OnceLock::new(),
+            record: OnceLock::new(),
+            ended: Notify::new(),
             journal,
+            steps: Mutex::default(),
         }
     }
 
@@ -113,38 +134,24 @@ impl ActivePlan {
 
     /// Waits until the result is there. Cancel safe.
     pub(crate) async fn ended(&self) {
-        waker::catching(self.record.wait()).await;
-    }
-
-    /// Cancels the plan: its executor starts nothing more and stops what runs. Returns the status
-    /// if the plan has ended already.
-    pub(crate) fn cancel(&self) -> Result<(), ExecutionStatus> {
-        let mut state = self.lock();
-        if state.closed {
-            let ending = state.ending.as_ref();
-            return Err(ending.map_or(ExecutionStatus::Failed, PlanEnding::status));
-        }
-        state.ending.get_or_insert(PlanEnding::Cancelled);
-        drop(state);
-        self.cancelled.notify_one();
-        Ok(())
-    }
-
-    /// Decides the ending unless it is decided. Returns the one that counts.
-    pub(crate) fn decide(&self, ending: PlanEnding) -> PlanEnding {
-        self.lock().ending.get_or_insert(ending).clone()
-    }
-
-    /// Returns the reason for which steps that have not started never will.
-    pub(crate) fn skip_reason(&self) -> SkipReason {
-        match &self.lock().ending {
-            Some(PlanEnding::DeadlineReached { .. }) => SkipReason::PlanDeadline,
-            Some(PlanEnding::Failed { step }) => SkipReason::PlanStopped { step: step.clone() },
-            Some(PlanEnding::EngineClosed | PlanEnding::EngineFailed { .. }) => {
-                SkipReason::EngineClosed
+        waker::catching(async {
+            let ended = self.ended.notified();
+            if self.record.get().is_none() {
+                ended.await;
             }
-            _ => SkipReason::PlanCancelled,
-        }
+        })
+        .await;
+    }
+
+    /// Notes what carries it out, before anyone can see the plan.
+    pub(crate) fn set_executor(&self, executor: Weak<dyn CancelPlan>) {
+        let _once = self.executor.set(executor);
+    }
+
+    /// Cancels the plan. Returns its status if there is nothing to stop any more.
+    pub(crate) fn cancel(&self) -> Result<(), ExecutionStatus> {
+        let executor = self.executor.get().and_then(Weak::upgrade);
+        executor.map_or_else(|| Err(self.status()), |executor| executor.cancel())
     }
 
     /// Returns the record of a step that never ran.
@@ -157,9 +164,50 @@ impl ActivePlan {
         self.never(step, Ending::EngineFailed { reason: "the step left no record".to_string() })
     }
 
-    /// Waits until a caller has cancelled it. Cancel safe.
-    pub(crate) async fn cancel_requested(&self) {
-        self.cancelled.notified().await;
+    /// Puts off the deadline until [`release_deadline`](Self::release_deadline), because one of its
+    /// programs is held back for a handler.
+    pub(crate) fn hold_deadline(&self) {
+        self.deadline.hold();
+    }
+
+    pub(crate) fn release_deadline(&self) {
+        self.deadline.release();
+        self.released.notify_one();
+    }
+
+    /// Waits for the deadline. Cancel safe.
+    pub(crate) async fn deadline_reached(&self) {
+        loop {
+            tokio::select! {
+                () = self.deadline.wakeup() => return,
+                () = self.released.notified() => {}
+            }
+        }
+    }
+
+    /// Notes that a step has been started, before anything is published of it.
+    pub(crate) fn step_started(&self, step: usize, journal: Arc<Journal>) {
+        self.steps.lock().insert(step, StartedStep::Running(journal));
+    }
+
+    /// Notes the record of a step that was started.
+    pub(crate) fn step_ended(&self, step: usize, record: Arc<Record>) {
+        self.steps.lock().insert(step, StartedStep::Ended(record));
+    }
+
+    /// Returns the journal of a step; None if it has not been started.
+    pub(crate) fn step_journal(&self, step: usize) -> Option<Arc<Journal>> {
+        let record = match self.steps.lock().get(&step) {
+            Some(StartedStep::Running(journal)) => return Some(Arc::clone(journal)),
+            Some(StartedStep::Ended(record)) => Some(Arc::clone(record)),
+            None => None,
+        };
+        // Not before the steps: they go away when the record is there.
+        let ended = || match self.record.get()?.steps.get(step)? {
+            StepRecord::Ran(record) => Some(Arc::clone(record)),
+            StepRecord::Never(_) => None,
+        };
+        record.or_else(ended).map(|record| record.journal())
     }
 
     /// Publishes how many steps have ended or will never run.
@@ -167,20 +215,22 @@ impl ActivePlan {
         self.steps_over.store(over, Ordering::Relaxed);
     }
 
-    /// Stores the record with this ending, unless another one has been decided, and wakes all
-    /// waiters. From now on the plan cannot be cancelled.
-    pub(crate) fn close(&self, ending: PlanEnding, steps: Box<[StepRecord]>) {
-        let ending = {
-            let mut state = self.lock();
-            state.closed = true;
-            state.ending.get_or_insert(ending).clone()
-        };
+    /// Stores the record, and returns how long the plan took. Waiters are not woken yet.
+    pub(crate) fn close(
+        &self,
+        ending: PlanEnding,
+        (steps, reports): (Box<[StepRecord]>, Vec<StepReport>),
+    ) -> Duration {
         let duration = self.info.begun.elapsed();
-        let _once = self.record.set(PlanRecord { ending, duration, steps });
+        let _once = self.record.set(PlanRecord { ending, duration, steps, reports });
+        // The record has them, too, so nothing is dropped here that owns a file.
+        self.steps.lock().clear();
+        duration
     }
 
-    fn lock(&self) -> MutexGuard<'_, ActivePlanState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Wakes the waiters of [`ended`](Self::ended).
+    pub(crate) fn wake_waiters(&self) {
+        self.ended.notify_waiters();
     }
 }
 
@@ -190,8 +240,9 @@ impl PlanRecord {
         PlanExecutionResult {
             plan_id: info.id,
             status: self.ending.status(),
-            stats: PlanStats::of(&results),
+            stats: PlanStats::of(&results, &self.reports),
             results,
+            steps: self.reports.clone(),
             total_duration: self.duration,
             ending: self.ending.clone(),
             started_at: info.started_at,

@@ -4,13 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
 use execution_engine_process::Level;
 use uuid::Uuid;
 
-use super::info::ExecutionInfo;
+use super::info::{ExecutionInfo, Progress};
 use super::outcome::Outcome;
-use crate::output::{CapturedOutput, EventPayload, Journal, SealedJournal};
+use crate::output::{CapturedOutput, EventPayload, Journal, JournalOwner, SealedJournal};
 use crate::types::{
     ContainmentReceipt, Ending, ExecutionResult, ExecutionStatus, ExecutionSummary, OutputStream,
     Survivor,
@@ -30,7 +29,8 @@ impl Record {
 
     /// Creates the record of a step that never ran.
     pub(super) fn without_program(id: Uuid, ending: Ending, level: Level) -> Self {
-        let info = ExecutionInfo { id, command: "".into(), accepted_at: Utc::now(), notes: None };
+        let owner = JournalOwner { id, ..JournalOwner::default() };
+        let info = ExecutionInfo::new(owner, "".into(), None);
         let outcome = Outcome {
             ending,
             waited: Duration::ZERO,
@@ -41,6 +41,7 @@ impl Record {
             containment: ContainmentReceipt::nothing(level),
             output_error: None,
             lines_missed: 0,
+            attempts: 0,
             earlier: Box::default(),
         };
         Self { info, outcome }
@@ -62,6 +63,11 @@ impl Record {
         self.outcome.ending.status()
     }
 
+    /// Returns `true` if its program was started, or was tried to be.
+    pub(crate) fn was_tried(&self) -> bool {
+        self.outcome.attempts > 0
+    }
+
     pub(crate) fn survivors(&self) -> &[Survivor] {
         &self.outcome.containment.survivors
     }
@@ -71,8 +77,15 @@ impl Record {
     }
 
     pub(crate) fn summary(&self) -> ExecutionSummary {
-        let Outcome { ending, waited, duration, .. } = &self.outcome;
-        self.info.summary(ending.status(), [*waited, *duration], Some(ending.clone()))
+        let Outcome { ending, waited, duration, attempts, published, .. } = &self.outcome;
+        let progress = Progress {
+            status: ending.status(),
+            waited: *waited,
+            duration: *duration,
+            attempts: *attempts,
+            ending: Some(ending.clone()),
+        };
+        self.info.summary(progress, published.totals())
     }
 
     pub(crate) fn result(&self) -> ExecutionResult {
@@ -82,7 +95,8 @@ impl Record {
     /// Returns the journal made again, for watchers that come after the end.
     pub(crate) fn journal(&self) -> Arc<Journal> {
         let Self { info, outcome } = self;
-        let journal = Journal::revive(info.owner(), Arc::clone(&info.command), &outcome.published);
+        let journal = Journal::revive(info.owner(), Arc::clone(&info.command), &outcome.published)
+            .with_metadata(info.metadata());
         let (from, to) = (outcome.published.status_before_the_end(), outcome.ending.status());
         let last = Box::new((outcome.terminal_event(info), outcome.containment.clone()));
         let at = outcome.completed_at(info);

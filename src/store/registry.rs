@@ -1,16 +1,19 @@
 //! Registry of all executions and plans: one id space under one short lock. No foreign code and no
-//! I/O runs under it, and nothing that owns a file is dropped under it.
+//! I/O runs under it, and nothing that owns a file is dropped under it. The locks of the limiter, of
+//! a journal and of the subscriptions may be taken under it, never the other way round.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use uuid::Uuid;
 
 use super::plan::ActivePlan;
 use super::record::Record;
 use super::retention::{EndedQueue, RetentionPolicy};
-use crate::admission::{AdmissionRequest, Admitted, ConcurrencyLimiter};
+use crate::admission::{AdmissionRequest, Admitted, ConcurrencyLimiter, Permit};
 use crate::error::{ExecutionError, Result};
 
 /// Executions and plans by id; `E` is the type of an active execution, which the store does not
@@ -19,6 +22,8 @@ use crate::error::{ExecutionError, Result};
 pub(crate) struct Registry<E> {
     state: Mutex<RegistryState<E>>,
     permits: Arc<ConcurrencyLimiter>,
+    /// How many numbers were given out.
+    numbers: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -39,7 +44,10 @@ enum Slot<E> {
     /// A step of this plan that has not started. Its id is taken, and there is nothing to see of it
     /// yet.
     Reserved(Arc<ActivePlan>),
-    ActiveExecution(Arc<E>),
+    ActiveExecution {
+        active: Arc<E>,
+        is_step: bool,
+    },
     /// Its number among the ended executions.
     EndedExecution(u64),
     ActivePlan(Arc<ActivePlan>),
@@ -63,7 +71,16 @@ pub(crate) enum Origin<'a> {
     Step(&'a Arc<ActivePlan>),
 }
 
-/// What was active when the registry was closed.
+impl<'a> Origin<'a> {
+    pub(crate) fn plan(self) -> Option<&'a Arc<ActivePlan>> {
+        match self {
+            Self::Caller => None,
+            Self::Step(plan) => Some(plan),
+        }
+    }
+}
+
+/// What is active.
 #[derive(Debug)]
 pub(crate) struct ActiveEntries<E> {
     pub(crate) executions: Vec<Arc<E>>,
@@ -87,21 +104,28 @@ impl<E> Registry<E> {
             active_executions: 0,
             closed: false,
         };
-        Self { state: Mutex::new(state), permits }
+        Self { state: Mutex::new(state), permits, numbers: AtomicU64::new(0) }
     }
 
-    pub(crate) fn permits(&self) -> &ConcurrencyLimiter {
+    pub(crate) fn permits(&self) -> &Arc<ConcurrencyLimiter> {
         &self.permits
     }
 
+    /// Returns the number of the next execution or plan that asks for admission. The number tells
+    /// which came first, which the system's clock does not: it may be set back.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// Registers an execution and gives it its permit or its place in the queue, or refuses it and
-    /// changes nothing.
+    /// changes nothing. `note` learns which before anyone can see the execution.
     pub(crate) fn admit(
         &self,
         id: Uuid,
         active: &Arc<E>,
         origin: Origin<'_>,
         request: AdmissionRequest,
+        note: impl FnOnce(&Admitted),
     ) -> Result<Admitted> {
         let mut state = self.lock_open()?;
         let is_available = match origin {
@@ -112,17 +136,23 @@ impl<E> Registry<E> {
             return Err(ExecutionError::DuplicateId(id));
         }
         let admitted = self.permits.admit(request)?;
-        state.slots.insert(id, Slot::ActiveExecution(Arc::clone(active)));
+        note(&admitted);
+        let (active, is_step) = (Arc::clone(active), matches!(origin, Origin::Step(_)));
+        state.slots.insert(id, Slot::ActiveExecution { active, is_step });
         state.active_executions += 1;
         Ok(admitted)
     }
 
-    /// Takes back an admission that came to nothing.
-    pub(crate) fn discard(&self, id: Uuid) {
-        let mut state = self.lock();
-        if let Some(Slot::ActiveExecution(_)) = state.slots.remove(&id) {
-            state.active_executions -= 1;
-        }
+    /// Takes back an admission that came to nothing, and the permit with it.
+    pub(crate) fn discard(&self, id: Uuid, permit: Option<Permit>) {
+        let returned = {
+            let mut state = self.state.lock();
+            if let Some(Slot::ActiveExecution { .. }) = state.slots.remove(&id) {
+                state.active_executions -= 1;
+            }
+            permit.map(Permit::give_back)
+        };
+        drop(returned);
     }
 
     /// Registers a plan and reserves the ids of its steps, or refuses it and changes nothing. The
@@ -142,16 +172,18 @@ impl<E> Registry<E> {
     /// Gives back the id of a step that will never start. Does nothing if the step does not hold
     /// it.
     pub(crate) fn release(&self, plan: &Arc<ActivePlan>, step: Uuid) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.is_reserved(step, plan) {
             state.slots.remove(&step);
         }
     }
 
     pub(crate) fn get(&self, id: Uuid) -> Option<ExecutionEntry<E>> {
-        let state = self.lock();
+        let state = self.state.lock();
         match state.slots.get(&id)? {
-            Slot::ActiveExecution(active) => Some(ExecutionEntry::Active(Arc::clone(active))),
+            Slot::ActiveExecution { active, .. } => {
+                Some(ExecutionEntry::Active(Arc::clone(active)))
+            }
             Slot::EndedExecution(number) => {
                 state.executions.get(*number).cloned().map(ExecutionEntry::Ended)
             }
@@ -160,34 +192,49 @@ impl<E> Registry<E> {
     }
 
     pub(crate) fn plan(&self, id: Uuid) -> Option<Arc<ActivePlan>> {
-        let state = self.lock();
+        let state = self.state.lock();
         match state.slots.get(&id)? {
             Slot::ActivePlan(plan) => Some(Arc::clone(plan)),
             Slot::EndedPlan(number) => state.plans.get(*number).cloned(),
-            Slot::Reserved(_) | Slot::ActiveExecution(_) | Slot::EndedExecution(_) => None,
+            Slot::Reserved(_) | Slot::ActiveExecution { .. } | Slot::EndedExecution(_) => None,
         }
     }
 
     pub(crate) fn executions(&self) -> Vec<ExecutionEntry<E>> {
-        let state = self.lock();
+        let state = self.state.lock();
         let ended = state.executions.iter().cloned().map(ExecutionEntry::Ended);
         ended.chain(state.active_executions().map(ExecutionEntry::Active)).collect()
     }
 
+    /// Returns the plans in the order of their acceptance.
     pub(crate) fn plans(&self) -> Vec<Arc<ActivePlan>> {
-        let state = self.lock();
-        state.plans.iter().cloned().chain(state.active_plans()).collect()
+        let mut plans: Vec<_> = {
+            let state = self.state.lock();
+            state.plans.iter().cloned().chain(state.active_plans()).collect()
+        };
+        plans.sort_by_key(|plan| plan.journal().owner().number);
+        plans
     }
 
     /// Returns how many executions are active or remembered.
     pub(crate) fn execution_count(&self) -> usize {
-        let state = self.lock();
+        let state = self.state.lock();
         state.active_executions + state.executions.len()
+    }
+
+    /// Returns what is active at this moment, without the executions that are steps of plans.
+    pub(crate) fn active(&self) -> ActiveEntries<E> {
+        let state = self.state.lock();
+        let submitted = state.slots.values().filter_map(|slot| match slot {
+            Slot::ActiveExecution { active, is_step: false } => Some(Arc::clone(active)),
+            _ => None,
+        });
+        ActiveEntries { executions: submitted.collect(), plans: state.active_plans().collect() }
     }
 
     /// Admits nothing from now on. Returns what is active.
     pub(crate) fn close(&self) -> ActiveEntries<E> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.closed = true;
         ActiveEntries {
             executions: state.active_executions().collect(),
@@ -196,27 +243,43 @@ impl<E> Registry<E> {
     }
 
     /// Replaces an active execution by its record. Returns what retention removes because of it.
+    ///
+    /// Its permit is returned and `publish` called under the lock, so that a caller that sees one part of
+    /// the ending finds the others. The next execution in the queue gets the permit after that.
     pub(crate) fn end(
         &self,
         record: &Arc<Record>,
+        permit: Option<Permit>,
         now: Instant,
         retention: Option<RetentionPolicy>,
+        publish: impl FnOnce(),
     ) -> Evicted {
-        let mut state = self.lock();
-        let number = state.executions.push(Arc::clone(record), 1, now);
-        let before = state.slots.insert(record.id(), Slot::EndedExecution(number));
-        state.active_executions -= usize::from(matches!(before, Some(Slot::ActiveExecution(_))));
-        state.evict(now, retention)
+        let (evicted, returned) = {
+            let mut state = self.state.lock();
+            let returned = permit.map(Permit::give_back);
+            publish();
+            let number = state.executions.push(Arc::clone(record), 1, now);
+            let before = state.slots.insert(record.id(), Slot::EndedExecution(number));
+            let was_active = matches!(before, Some(Slot::ActiveExecution { .. }));
+            state.active_executions -= usize::from(was_active);
+            // The caller has another reference to what is replaced here, so nothing is dropped.
+            (state.evict(now, retention), returned)
+        };
+        // Without the lock, because it wakes a task.
+        drop(returned);
+        evicted
     }
 
-    /// Moves an active plan to the ended ones. Returns what retention removes because of it.
+    /// Moves an active plan to the ended ones, like [`end`](Self::end).
     pub(crate) fn end_plan(
         &self,
         plan: &Arc<ActivePlan>,
         now: Instant,
         retention: Option<RetentionPolicy>,
+        publish: impl FnOnce(),
     ) -> Evicted {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
+        publish();
         let number = state.plans.push(Arc::clone(plan), plan.info().total, now);
         state.slots.insert(plan.info().id, Slot::EndedPlan(number));
         state.evict(now, retention)
@@ -224,16 +287,16 @@ impl<E> Registry<E> {
 
     /// Forgets what the policy says, and returns it.
     pub(crate) fn evict(&self, now: Instant, retention: RetentionPolicy) -> Evicted {
-        self.lock().evict(now, Some(retention))
+        self.state.lock().evict(now, Some(retention))
     }
 
     /// Forgets an ended execution and returns its record.
     pub(crate) fn remove(&self, id: Uuid) -> Result<Arc<Record>> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let number = match state.slots.get(&id) {
             Some(Slot::EndedExecution(number)) => *number,
-            Some(Slot::ActiveExecution(_)) => return Err(ExecutionError::StillRunning(id)),
-            _ => return Err(ExecutionError::NotFound(id)),
+            Some(Slot::ActiveExecution { .. }) => return Err(ExecutionError::StillRunning(id)),
+            slot => return Err(no_execution(id, slot)),
         };
         state.slots.remove(&id);
         state.executions.remove(number).ok_or(ExecutionError::NotFound(id))
@@ -241,11 +304,11 @@ impl<E> Registry<E> {
 
     /// Like [`remove`](Self::remove), for a plan.
     pub(crate) fn remove_plan(&self, id: Uuid) -> Result<Arc<ActivePlan>> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let number = match state.slots.get(&id) {
             Some(Slot::EndedPlan(number)) => *number,
             Some(Slot::ActivePlan(_)) => return Err(ExecutionError::StillRunning(id)),
-            _ => return Err(ExecutionError::PlanNotFound(id)),
+            slot => return Err(no_plan(id, slot)),
         };
         state.slots.remove(&id);
         state.plans.remove(number).ok_or(ExecutionError::PlanNotFound(id))
@@ -253,26 +316,47 @@ impl<E> Registry<E> {
 
     /// Moves the endings of all that is remembered into the past.
     pub(crate) fn age_ended(&self, by: Duration) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.executions.age(by);
         state.plans.age(by);
     }
 
     /// Returns when the oldest ended of what is remembered.
     pub(crate) fn oldest_ending(&self) -> Option<Instant> {
-        let state = self.lock();
+        let state = self.state.lock();
         [state.executions.oldest_ending(), state.plans.oldest_ending()].into_iter().flatten().min()
+    }
+
+    /// Returns the error for an id that no execution has.
+    pub(crate) fn no_execution(&self, id: Uuid) -> ExecutionError {
+        no_execution(id, self.state.lock().slots.get(&id))
+    }
+
+    /// Returns the error for an id that no plan has.
+    pub(crate) fn no_plan(&self, id: Uuid) -> ExecutionError {
+        no_plan(id, self.state.lock().slots.get(&id))
     }
 
     /// Locks the state for an admission.
     fn lock_open(&self) -> Result<MutexGuard<'_, RegistryState<E>>> {
-        let state = self.lock();
+        let state = self.state.lock();
         if state.closed { Err(ExecutionError::ShuttingDown) } else { Ok(state) }
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, RegistryState<E>> {
-        // No code that can panic half-way runs under the lock, so what it guards is whole.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+fn no_execution<E>(id: Uuid, slot: Option<&Slot<E>>) -> ExecutionError {
+    match slot {
+        Some(Slot::ActivePlan(_) | Slot::EndedPlan(_)) => ExecutionError::IdOfPlan(id),
+        _ => ExecutionError::NotFound(id),
+    }
+}
+
+fn no_plan<E>(id: Uuid, slot: Option<&Slot<E>>) -> ExecutionError {
+    match slot {
+        Some(Slot::ActiveExecution { .. } | Slot::EndedExecution(_)) => {
+            ExecutionError::IdOfExecution(id)
+        }
+        _ => ExecutionError::PlanNotFound(id),
     }
 }
 
@@ -284,7 +368,7 @@ impl<E> RegistryState<E> {
 
     fn active_executions(&self) -> impl Iterator<Item = Arc<E>> {
         self.slots.values().filter_map(|slot| match slot {
-            Slot::ActiveExecution(active) => Some(Arc::clone(active)),
+            Slot::ActiveExecution { active, .. } => Some(Arc::clone(active)),
             _ => None,
         })
     }

@@ -13,21 +13,27 @@ use crate::admission::{AdmissionRequest, Admitted, ConcurrencyLimiter, GroupId, 
 use crate::config::OversizedOutputStrategy;
 use crate::error::{ExecutionError, Result};
 use crate::output::{Journal, JournalLimits, JournalOwner};
+use crate::time::Deadline;
 use crate::types::{Admission, ExecutionMetadata};
 
 type TestRegistry = Registry<()>;
 
 fn registry() -> TestRegistry {
-    Registry::new(ConcurrencyLimiter::new(1000, Admission::Reject, Vec::new()))
+    Registry::new(ConcurrencyLimiter::new(1000, Admission::Reject, Vec::new(), Arc::default()))
 }
 
 fn admit(registry: &TestRegistry, id: Uuid, origin: Origin<'_>) -> Result<Admitted> {
     let request =
         AdmissionRequest { group: GroupId::NONE, priority: 0, policy: QueuePolicy::AsConfigured };
-    registry.admit(id, &Arc::new(()), origin, request)
+    registry.admit(id, &Arc::new(()), origin, request, |_| ())
 }
 
 fn plan(id: Uuid, total: usize) -> Arc<ActivePlan> {
+    numbered_plan(JournalOwner { id, ..JournalOwner::default() }, total)
+}
+
+fn numbered_plan(owner: JournalOwner, total: usize) -> Arc<ActivePlan> {
+    let id = owner.id;
     let info = PlanInfo {
         id,
         description: None,
@@ -43,8 +49,8 @@ fn plan(id: Uuid, total: usize) -> Arc<ActivePlan> {
         window: 0,
         max_line_bytes: 100,
     };
-    let owner = JournalOwner { id, ..JournalOwner::default() };
-    Arc::new(ActivePlan::new(info, Arc::new(Journal::new(owner, "".into(), limits))))
+    let journal = Arc::new(Journal::new(owner, "".into(), limits));
+    Arc::new(ActivePlan::new(info, journal, Deadline::never()))
 }
 
 fn duplicate<T>(id: Uuid) -> Result<T> {
@@ -119,7 +125,7 @@ fn the_id_of_a_step_is_its_plans_until_it_starts_or_never_will() {
     assert!(admit(&registry, steps[0], Origin::Step(&first)).is_ok());
     registry.release(&first, steps[0]);
     assert!(registry.get(steps[0]).is_some(), "a step that has started keeps its id");
-    registry.discard(steps[0]);
+    registry.discard(steps[0], None);
     assert!(admit(&registry, steps[0], Origin::Caller).is_ok());
     assert_eq!(registry.execution_count(), 2);
 }
@@ -130,7 +136,7 @@ fn a_closed_registry_reports_what_is_active_and_admits_nothing() {
     let [active, ended, late] = [1, 2, 3].map(|_| plan(Uuid::new_v4(), 0));
     registry.admit_plan(&active, &[]).unwrap();
     registry.admit_plan(&ended, &[]).unwrap();
-    drop(registry.end_plan(&ended, Instant::now(), None));
+    drop(registry.end_plan(&ended, Instant::now(), None, || ()));
     let _permit = admit(&registry, Uuid::new_v4(), Origin::Caller).unwrap();
 
     let ActiveEntries { executions, plans } = registry.close();
@@ -152,12 +158,26 @@ fn an_ended_plan_can_be_removed_or_evicted_and_its_id_used_again() {
         let still_active = registry.remove_plan(plan.info().id);
         assert_eq!(still_active.map(drop), Err(ExecutionError::StillRunning(plan.info().id)));
     }
-    let evicted = registry.end_plan(&plans[0], Instant::now(), Some(retention));
+    let evicted = registry.end_plan(&plans[0], Instant::now(), Some(retention), || ());
     assert!(evicted.plans.is_empty());
-    let evicted = registry.end_plan(&plans[1], Instant::now(), Some(retention));
+    let evicted = registry.end_plan(&plans[1], Instant::now(), Some(retention), || ());
     assert!(evicted.plans.len() == 1 && Arc::ptr_eq(&evicted.plans[0], &plans[0]));
     let unknown = Err(ExecutionError::PlanNotFound(ids[0]));
     assert_eq!(registry.remove_plan(ids[0]).map(drop), unknown);
     assert!(registry.remove_plan(ids[1]).is_ok());
     assert!(ids.iter().all(|id| admit(&registry, *id, Origin::Caller).is_ok()));
+}
+
+#[test]
+fn plans_are_listed_by_acceptance_also_if_the_clock_is_set_back() {
+    let registry = registry();
+    // A lower number with a later time, as after the clock was set back.
+    let plans = [2, 0, 1].map(|number| {
+        numbered_plan(JournalOwner { id: Uuid::from_u128(9 - u128::from(number)), number }, 1)
+    });
+    plans.iter().for_each(|plan| registry.admit_plan(plan, &[]).unwrap());
+    drop(registry.end_plan(&plans[2], Instant::now(), None, || ()));
+    let numbers: Vec<_> =
+        registry.plans().iter().map(|plan| plan.journal().owner().number).collect();
+    assert_eq!(numbers, [0, 1, 2]);
 }

@@ -7,14 +7,16 @@ use super::json_form;
 /// What happens to an execution when the limit of concurrent executions is reached, for
 /// [`EngineBuilder::admission`](crate::EngineBuilder::admission).
 ///
-/// In JSON: `{"type":"reject"}` or `{"type":"queue","max_waiting":100}`.
+/// In JSON: `{"type":"reject"}` (short `"reject"`) or `{"type":"queue","max_waiting":100}`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "AdmissionJson", into = "AdmissionJson")]
 #[non_exhaustive]
 pub enum Admission {
     /// It is refused, with
     /// [`ConcurrencyLimitReached`](crate::ExecutionError::ConcurrencyLimitReached) or
-    /// [`GroupLimitReached`](crate::ExecutionError::GroupLimitReached).
+    /// [`GroupLimitReached`](crate::ExecutionError::GroupLimitReached); with
+    /// [`OpenFileLimitReached`](crate::ExecutionError::OpenFileLimitReached) if it is the limit of
+    /// open files that is reached.
     #[default]
     Reject,
     /// It is accepted and waits as [`Pending`](crate::ExecutionStatus::Pending): higher

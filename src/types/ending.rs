@@ -6,7 +6,7 @@ use std::fmt;
 use execution_engine_process::signal_name;
 use serde::{Deserialize, Serialize};
 
-use super::{ExecutionStatus, SkipReason};
+use super::{ExecutionStatus, OneLine, SkipReason, padded};
 
 /// Cause that ended an execution. Status, success, exit code, error text and terminal event are all
 /// derived from it, so that they cannot contradict each other. The first cause wins.
@@ -45,6 +45,12 @@ pub enum Ending {
         /// The timeout in milliseconds.
         timeout_ms: u64,
     },
+    /// The execution wrote nothing for its
+    /// [idle timeout](crate::ExecutionOptions::idle_timeout_ms).
+    IdleTimedOut {
+        /// The idle timeout in milliseconds.
+        idle_timeout_ms: u64,
+    },
     /// [`cancel`](crate::ExecutionEngine::cancel) was called.
     Cancelled,
     /// A stream exceeded the limit under
@@ -79,7 +85,9 @@ pub enum Ending {
         /// The deadline in milliseconds.
         deadline_ms: u64,
     },
-    /// The command of a plan never ran.
+    /// The program was never started: a plan did not come to it, or it was stopped while it waited
+    /// in the queue. An execution that was cancelled itself has [`Cancelled`](Self::Cancelled)
+    /// instead.
     NotRun {
         /// Why.
         reason: SkipReason,
@@ -100,7 +108,9 @@ impl Ending {
     pub fn status(&self) -> ExecutionStatus {
         match self {
             Self::Exited { code: 0 } => ExecutionStatus::Completed,
-            Self::TimedOut { .. } | Self::PlanDeadline { .. } => ExecutionStatus::Timeout,
+            Self::TimedOut { .. } | Self::IdleTimedOut { .. } | Self::PlanDeadline { .. } => {
+                ExecutionStatus::Timeout
+            }
             Self::NotRun { reason } => reason.status(),
             Self::Cancelled | Self::EngineClosed => ExecutionStatus::Cancelled,
             _ => ExecutionStatus::Failed,
@@ -137,13 +147,16 @@ impl Ending {
 /// The ending in words: `exit code 3`, `killed by SIGSEGV`, `timed out after 5000 ms`.
 impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
+        padded(f, |f| match self {
             Self::Exited { code } => write!(f, "exit code {code}"),
             Self::Signaled { signal, core_dumped } => {
                 let core = if *core_dumped { " (core dumped)" } else { "" };
                 write!(f, "killed by {}{core}", signal_name(*signal))
             }
             Self::TimedOut { timeout_ms } => write!(f, "timed out after {timeout_ms} ms"),
+            Self::IdleTimedOut { idle_timeout_ms } => {
+                write!(f, "stopped after {idle_timeout_ms} ms without output")
+            }
             Self::PlanDeadline { deadline_ms } => {
                 write!(f, "stopped by the deadline of its plan ({deadline_ms} ms)")
             }
@@ -153,16 +166,18 @@ impl fmt::Display for Ending {
                 write!(f, "{stream} exceeded the output limit of {limit} bytes")
             }
             Self::OutputLost { stream, reason } => {
-                write!(f, "{stream} could not be kept: {reason}")
+                write!(f, "{stream} could not be kept: {}", OneLine(reason))
             }
-            Self::SpawnFailed { reason, .. } => write!(f, "could not be started: {reason}"),
+            Self::SpawnFailed { reason, .. } => {
+                write!(f, "could not be started: {}", OneLine(reason))
+            }
             Self::ResourceLimit { limit } => write!(f, "reached its limit of {limit}"),
             Self::StatusUnknown => {
                 f.write_str("ended, but other code in this process took its exit status")
             }
             Self::EngineClosed => f.write_str("stopped because the engine was closed"),
-            Self::EngineFailed { reason } => write!(f, "the engine failed: {reason}"),
-        }
+            Self::EngineFailed { reason } => write!(f, "the engine failed: {}", OneLine(reason)),
+        })
     }
 }
 
@@ -181,7 +196,7 @@ pub enum ResourceLimit {
 
 impl fmt::Display for ResourceLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             Self::CpuTime => "CPU time (cpu_seconds)",
             Self::FileSize => "file size (file_size_bytes)",
             Self::TreeMemory => "memory (tree_memory_bytes)",
@@ -211,7 +226,7 @@ impl OutputStream {
 
 impl fmt::Display for OutputStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             Self::Stdout => "stdout",
             Self::Stderr => "stderr",
         })

@@ -11,8 +11,8 @@ use super::{Ending, ExecutionStatus, PlanStep, millis};
 /// [`Subscription`](crate::Subscription) delivers it with a sequence number and a time.
 ///
 /// For each execution `Started` comes first, then its lines in order, and one terminal event
-/// (`Completed`, `Failed`, `Cancelled` or `Timeout`) comes last. An execution whose program could
-/// not be started has no `Started`.
+/// (`Completed`, `Failed`, `Cancelled` or `Timeout`) comes last. An execution whose program was not
+/// started has no `Started`.
 ///
 /// In JSON:
 ///
@@ -145,7 +145,7 @@ pub enum ExecutionEvent {
         #[serde(rename = "duration_ms", with = "millis")]
         duration: Duration,
     },
-    /// Stopped on request.
+    /// Stopped on request, or before it was started.
     Cancelled {
         /// The execution.
         execution_id: Uuid,

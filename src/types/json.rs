@@ -1,5 +1,5 @@
-//! Helpers for the JSON forms of the public types: enums with a `type` field, durations as
-//! milliseconds, bytes as text, and fields that are left out when they have their default.
+//! Helpers for the JSON forms of the public types: durations as milliseconds, bytes as text, and
+//! fields that are left out when they have their default.
 
 use std::time::Duration;
 
@@ -45,10 +45,10 @@ pub(crate) mod text_or_numbers {
         Numbers(Vec<u8>),
     }
 
-    pub(crate) fn serialize<S: Serializer>(bytes: &Bytes, to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
         match std::str::from_utf8(bytes) {
             Ok(text) => to.serialize_str(text),
-            Err(_) => bytes[..].serialize(to),
+            Err(_) => bytes.serialize(to),
         }
     }
 
@@ -59,41 +59,3 @@ pub(crate) mod text_or_numbers {
         })
     }
 }
-
-/// Defines the JSON form of an enum for `#[serde(from, into)]`: each variant as an object, and
-/// after the `=` as it is in Rust.
-///
-/// serde cannot tag a variant that is a bare value. It refuses unknown fields beside a tag only in
-/// variants that could have fields, so those without any have braces here.
-macro_rules! json_form {
-    ($(#[$form:meta])* $json:ident for $plain:ident {
-        $($tag:ident {
-            $($(#[$attribute:meta])* $field:ident: $type:ty),*
-        } = $variant:ident $data:tt;)*
-    }) => {
-        #[derive(serde::Serialize, serde::Deserialize)]
-        #[serde(tag = "type", rename_all = "snake_case", expecting = "an object with a `type`")]
-        $(#[$form])*
-        enum $json {
-            $($tag { $($(#[$attribute])* $field: $type),* }),*
-        }
-
-        impl From<$json> for $plain {
-            fn from(json: $json) -> Self {
-                match json {
-                    $($json::$tag { $($field),* } => Self::$variant $data),*
-                }
-            }
-        }
-
-        impl From<$plain> for $json {
-            fn from(plain: $plain) -> Self {
-                match plain {
-                    $($plain::$variant $data => Self::$tag { $($field),* }),*
-                }
-            }
-        }
-    };
-}
-
-pub(crate) use json_form;

@@ -8,9 +8,16 @@
 mod admission;
 mod command;
 mod ending;
+mod env;
+mod env_vars;
 mod event;
 mod json;
+mod log_tail;
+mod one_line;
 mod options;
+mod os_text;
+mod output;
+mod padded;
 mod plan;
 mod record;
 mod request;
@@ -18,6 +25,8 @@ mod result;
 mod retry;
 mod status;
 mod stdin;
+mod summary;
+mod tagged;
 #[cfg(test)]
 mod tests;
 
@@ -25,24 +34,31 @@ pub use admission::Admission;
 pub use command::Command;
 pub(crate) use command::script_argument;
 pub use ending::{Ending, OutputStream, ResourceLimit};
+pub use env::{EnvOptions, InheritEnv};
+pub use env_vars::EnvVars;
 pub use event::ExecutionEvent;
-pub(crate) use json::{
-    is_default, json_form, millis, millis_at_least, text_or_numbers, whole_millis,
-};
+pub(crate) use json::{is_default, millis, millis_at_least, text_or_numbers, whole_millis};
+pub use log_tail::LogTail;
+pub(crate) use one_line::OneLine;
 pub use options::ExecutionOptions;
+pub use os_text::OsText;
+pub use output::{OutputCursor, OutputPage, OutputPart, OutputQuery, OutputWindow};
+pub(crate) use padded::padded;
 pub use plan::{
     ExecutionPlan, ExecutionStrategy, FailurePolicy, InputTarget, PlanEnding, PlanExecutionResult,
-    PlanOptions, PlanSpec, PlanStats, PlanStep, PlanSummary, SkipReason, StepInput, StepOptions,
-    StepRef, Trim,
+    PlanOptions, PlanSpec, PlanStats, PlanStep, PlanSummary, SkipReason, StepCondition, StepInput,
+    StepOptions, StepRef, StepReport, Trim,
 };
 pub use record::{ChunkContent, ChunkRecord, EventRecord};
 pub(crate) use request::shown_name;
 pub use request::{ExecutionMetadata, ExecutionRequest};
 pub(crate) use result::RawOutput;
 pub use result::{
-    ContainmentReceipt, ExecutionResult, ExecutionSummary, ResourceUsage, ShutdownReport,
-    StreamStats, Survivor, TreeUsage,
+    CancelReport, ContainmentReceipt, ExecutionResult, ResourceUsage, ShutdownReport, StreamStats,
+    Survivor, TreeUsage,
 };
 pub use retry::{Attempt, Jitter, RetryOn, RetryPolicy};
 pub use status::ExecutionStatus;
 pub use stdin::StdinSource;
+pub use summary::ExecutionSummary;
+pub(crate) use tagged::{TaggedForm, json_form, read_tagged, tagged_form};

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use execution_engine_process::{Leftovers, Limits, OutputMode, Signal};
+use execution_engine_process::{Leftovers, Limits, Links, OutputMode, Signal, UserIds};
 use serde::{Deserialize, Serialize};
 
-use super::{RetryPolicy, StdinSource, is_default, whole_millis};
+use super::retry::policy_or_attempts;
+use super::{
+    EnvOptions, InheritEnv, OsText, RetryPolicy, StdinSource, is_default, millis_at_least,
+    whole_millis,
+};
 use crate::setters::setters;
 
 /// Settings of one execution beyond its request, for
@@ -48,6 +52,19 @@ pub struct ExecutionOptions {
     /// ([`EngineBuilder::final_signal`](crate::EngineBuilder::final_signal)).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub final_signal: Option<Signal>,
+    /// Longest time in milliseconds without output on either stream; then the execution is stopped
+    /// and ends as [`IdleTimedOut`](crate::Ending::IdleTimedOut). It runs from the start of each
+    /// attempt. None, or `u64::MAX`, is unlimited.
+    ///
+    /// Beside the timeout of the request, which applies, too. The same time does not count for both:
+    /// a pause, and while the program is held back for a handler.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_timeout_ms: Option<u64>,
+    /// Longest time in milliseconds to wait, once the program has exited by itself, until the
+    /// processes that it has left behind end by themselves, too. Their output is read meanwhile.
+    /// After it `leftovers` says what becomes of them. None does not wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leftovers_wait_ms: Option<u64>,
     /// What happens to processes that are still alive when the program has exited by itself.
     #[serde(skip_serializing_if = "is_default")]
     pub leftovers: Leftovers,
@@ -61,24 +78,91 @@ pub struct ExecutionOptions {
     /// [Group](crate::EngineBuilder::group) whose limit applies, too.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// Environment of the program, beside the variables of the request.
+    #[serde(skip_serializing_if = "is_default")]
+    pub env: EnvOptions,
     /// Standard input of the program.
     #[serde(skip_serializing_if = "is_default")]
     pub stdin: StdinSource,
-    /// Whether stdout and stderr are captured separately (default) or merged into
-    /// [`stdout`](crate::ExecutionResult::stdout), which preserves the order of writes.
+    /// Whether links in the paths of this execution are followed: in those of `working_dir`, of the
+    /// file for [`stdin`](Self::stdin), of `output_log_path` and of a script. With
+    /// [`Refuse`](Links::Refuse) each start opens them without links and uses what it has opened, so
+    /// a path that was judged is what is used, also after a wait in the queue, in another attempt,
+    /// and in a step of a plan. A script alone is looked at right before the start and then opened
+    /// by its interpreter. A log with a second name (a hard link) is refused, too.
+    ///
+    /// Paths are not made canonical, so one that leads through a link from the beginning is refused.
+    /// Programs, interpreters and [`log_dir`](crate::ExecutionConfig::log_dir) are looked up as
+    /// always. docs/run.md has more.
+    #[serde(skip_serializing_if = "is_default")]
+    pub links: Links,
+    /// Whether stdout and stderr are captured separately (default), merged into
+    /// [`stdout`](crate::ExecutionResult::stdout), which preserves the order of writes, or inherited
+    /// from this process and not captured.
     #[serde(skip_serializing_if = "is_default")]
     pub output: OutputMode,
+    /// User and groups that the program runs as; None is those of this process. Linux only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserIds>,
     /// Milliseconds of silence after which an unfinished line is delivered as it is, so that a
     /// prompt or a progress bar can be shown. None waits until the line is finished.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partial_lines_after_ms: Option<u64>,
     /// When a failed program is started again. The execution keeps its permit between attempts, and
     /// its result has the output of the last one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "policy_or_attempts")]
     pub retry: Option<RetryPolicy>,
 }
 
 impl ExecutionOptions {
+    /// Adds or replaces one environment variable. On Unix neither name nor value need be UTF-8.
+    ///
+    /// ```
+    /// use execution_engine::*;
+    /// # #[tokio::main] async fn main() -> Result<()> {
+    /// let engine = ExecutionEngine::new(ExecutionConfig::default())?;
+    /// let options = ExecutionOptions::default().env_clear().env("LANG", "C");
+    /// let result = engine.run_with(ExecutionRequest::shell("echo $LANG $HOME"), options).await?;
+    /// assert_eq!(result.stdout, "C\n");
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn env(mut self, name: impl Into<OsText>, value: impl Into<OsText>) -> Self {
+        self.env.set.insert(name.into(), value.into());
+        self
+    }
+
+    /// Removes an environment variable, whether this process, the plan or the request has it.
+    ///
+    /// ```
+    /// use execution_engine::*;
+    ///
+    /// let options = ExecutionOptions::default().env_remove("LD_LIBRARY_PATH");
+    /// assert_eq!(options.env.remove, [OsText::from("LD_LIBRARY_PATH")]);
+    /// ```
+    #[must_use]
+    pub fn env_remove(mut self, name: impl Into<OsText>) -> Self {
+        let name = name.into();
+        self.env.set.remove(&name);
+        self.env.remove.push(name);
+        self
+    }
+
+    /// Keeps the program from inheriting any environment variable of this process.
+    #[must_use]
+    pub fn env_clear(mut self) -> Self {
+        self.env.inherit = InheritEnv::Nothing {};
+        self
+    }
+
+    /// Lets the program inherit only these environment variables of this process.
+    #[must_use]
+    pub fn env_only<N: Into<OsText>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        let names = names.into_iter().map(Into::into).collect();
+        self.env.inherit = InheritEnv::Only { names };
+        self
+    }
+
     setters! {
         /// Sets [`stop_grace_ms`](Self::stop_grace_ms).
         stop_grace(grace: Duration) => stop_grace_ms = Some(whole_millis(grace));
@@ -88,6 +172,12 @@ impl ExecutionOptions {
 
         /// Sets [`final_signal`](Self::final_signal).
         final_signal(signal: Signal) => final_signal = Some(signal);
+
+        /// Sets [`idle_timeout_ms`](Self::idle_timeout_ms).
+        idle_timeout(longest: Duration) => idle_timeout_ms = Some(millis_at_least(longest));
+
+        /// Sets [`leftovers_wait_ms`](Self::leftovers_wait_ms).
+        leftovers_wait(longest: Duration) => leftovers_wait_ms = Some(whole_millis(longest));
 
         /// Sets [`leftovers`](Self::leftovers).
         leftovers(leftovers: Leftovers) => leftovers = leftovers;
@@ -106,6 +196,12 @@ impl ExecutionOptions {
 
         /// Sets [`stdin`](Self::stdin).
         stdin(source: StdinSource) => stdin = source;
+
+        /// Sets [`links`](Self::links).
+        links(links: Links) => links = links;
+
+        /// Sets [`user`](Self::user).
+        user(user: UserIds) => user = Some(user);
 
         /// Sets [`output`](Self::output).
         output(output: OutputMode) => output = output;

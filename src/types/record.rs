@@ -1,11 +1,15 @@
 //! Records of a subscription: an event or a piece of output with its sequence number and its time.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{ContainmentReceipt, ExecutionEvent, OutputStream, json_form, text_or_numbers};
+use super::{
+    ContainmentReceipt, ExecutionEvent, ExecutionMetadata, OutputStream, json_form, text_or_numbers,
+};
 
 /// Event of an execution with its position in the sequence of events.
 ///
@@ -30,6 +34,10 @@ pub struct EventRecord {
     pub partial: bool,
     /// What happened.
     pub event: ExecutionEvent,
+    /// Notes of the request, such as its tags, if it has any. All records of an execution share them,
+    /// and they are no part of the JSON: a [summary](crate::ExecutionSummary::metadata) has them.
+    #[serde(skip)]
+    pub metadata: Option<Arc<ExecutionMetadata>>,
     /// Receipt of the containment, with the last event of an execution.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub containment: Option<Box<ContainmentReceipt>>,
@@ -72,7 +80,6 @@ pub enum ChunkContent {
 
 // An event has a `type` of its own, so it needs a field.
 json_form! {
-    #[serde(rename = "ChunkContent")]
     ChunkContentJson for ChunkContent {
         Output {
             stream: OutputStream,

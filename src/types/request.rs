@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::command::default_shell;
-use super::{Command, millis_at_least};
+use super::{Command, OsText, millis_at_least};
 use crate::setters::setters;
 
 /// Request to run a command: what, where, with which environment, for how long.
@@ -39,8 +40,9 @@ use crate::setters::setters;
 /// assert_eq!(request.env["CI"], "1");
 /// ```
 ///
-/// Environment variables are text: one that is not UTF-8 can only be inherited. The `Debug` output
-/// shows the names of the variables and none of their values.
+/// Environment variables are text here; others are set with
+/// [`ExecutionOptions::env`](crate::ExecutionOptions::env). The `Debug` output shows the names of the
+/// variables and none of their values.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExecutionRequest {
@@ -84,6 +86,13 @@ pub struct ExecutionMetadata {
     pub labels: HashMap<String, String>,
 }
 
+impl ExecutionMetadata {
+    /// Returns a copy to share; `None` if there are no notes.
+    pub(crate) fn shared(&self) -> Option<Arc<Self>> {
+        (*self != Self::default()).then(|| Arc::new(self.clone()))
+    }
+}
+
 impl ExecutionRequest {
     /// Creates a request with a new id and nothing but the command.
     pub fn new(command: Command) -> Self {
@@ -112,8 +121,10 @@ impl ExecutionRequest {
     /// let request = ExecutionRequest::program("git").arg("status").args(["--short", "--branch"]);
     /// assert_eq!(request.command.to_string(), "git status --short --branch");
     /// ```
-    pub fn program(name: impl Into<String>) -> Self {
-        Self::new(Command::Exec { program: name.into(), args: Vec::new() })
+    ///
+    /// On Unix the words need not be UTF-8: paths and `OsString`s are passed on as they are.
+    pub fn program(name: impl Into<OsText>) -> Self {
+        Self::new(Command::program(name.into(), Vec::new()))
     }
 
     /// Creates a request for a program with its arguments; no shell is involved.
@@ -124,8 +135,8 @@ impl ExecutionRequest {
     /// let request = ExecutionRequest::exec("git", ["status", "--short"]);
     /// assert_eq!(request.command.to_string(), "git status --short");
     /// ```
-    pub fn exec<A: Into<String>>(
-        program: impl Into<String>,
+    pub fn exec<A: Into<OsText>>(
+        program: impl Into<OsText>,
         args: impl IntoIterator<Item = A>,
     ) -> Self {
         Self::program(program).args(args)
@@ -136,23 +147,25 @@ impl ExecutionRequest {
         Self::new(Command::Script { path: path.into(), interpreter: None })
     }
 
-    /// Adds one argument to a program or an AWS operation. Scripts and shell lines have no
-    /// arguments and stay as they are.
+    /// Adds one argument to a program, a script or an AWS operation. A shell line has none and
+    /// stays as it is.
+    ///
+    /// ```
+    /// use execution_engine::*;
+    ///
+    /// let request = ExecutionRequest::script("report.py").interpreter("python3").arg("--all");
+    /// assert_eq!(request.command.to_string(), "python3 report.py --all");
+    /// ```
     #[must_use]
-    pub fn arg(self, arg: impl Into<String>) -> Self {
+    pub fn arg(self, arg: impl Into<OsText>) -> Self {
         self.args([arg])
     }
 
-    /// Adds arguments to a program or an AWS operation. Scripts and shell lines have no arguments
-    /// and stay as they are.
+    /// Adds arguments to a program, a script or an AWS operation. A shell line has none and stays as
+    /// it is.
     #[must_use]
-    pub fn args<A: Into<String>>(mut self, more: impl IntoIterator<Item = A>) -> Self {
-        match &mut self.command {
-            Command::Exec { args, .. } | Command::AwsCli { args, .. } => {
-                args.extend(more.into_iter().map(Into::into));
-            }
-            Command::Script { .. } | Command::Shell { .. } => {}
-        }
+    pub fn args<A: Into<OsText>>(mut self, more: impl IntoIterator<Item = A>) -> Self {
+        self.command.add_args(more.into_iter().map(Into::into).collect());
         self
     }
 
@@ -162,9 +175,15 @@ impl ExecutionRequest {
     pub fn interpreter(mut self, name: impl Into<String>) -> Self {
         let name = name.into();
         match &mut self.command {
-            Command::Script { interpreter, .. } => *interpreter = Some(name),
+            Command::Script { interpreter, .. } | Command::ScriptWithArgs { interpreter, .. } => {
+                *interpreter = Some(name);
+            }
             Command::Shell { shell, .. } => *shell = name,
             Command::Exec { program, args } => args.insert(0, std::mem::replace(program, name)),
+            Command::ExecOs { program, args } => {
+                args.insert(0, std::mem::replace(program, name.into()));
+            }
+            #[cfg(feature = "aws")]
             Command::AwsCli { .. } => {}
         }
         self

@@ -10,7 +10,7 @@ use execution_engine_process::{Level, Signal};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Attempt, Ending, ExecutionMetadata, ExecutionStatus, OutputStream, millis};
+use super::{Attempt, Ending, ExecutionStatus, ExecutionSummary, OutputStream, millis};
 
 /// Result of an execution. Every ending has one, also a timeout or a program that could not be
 /// started. The `Debug` output is short however long the output was.
@@ -33,10 +33,11 @@ pub struct ExecutionResult {
     /// Time in the [queue](crate::Admission::Queue) before the start; in JSON as `waited_ms`.
     #[serde(rename = "waited_ms", with = "millis")]
     pub waited: Duration,
-    /// From the start to the ending; in JSON as `duration_ms`.
+    /// From the start to the ending, zero if no start was tried; in JSON as `duration_ms`.
     #[serde(rename = "duration_ms", with = "millis")]
     pub duration: Duration,
-    /// When the program was started, or should have been.
+    /// When the program was started, or should have been; when its wait was over, if no start was
+    /// tried.
     pub started_at: DateTime<Utc>,
     /// When the program had exited, its tree was stopped and its output read.
     pub completed_at: DateTime<Utc>,
@@ -59,6 +60,10 @@ pub struct ExecutionResult {
     pub stdout_stats: StreamStats,
     /// Sizes of standard error.
     pub stderr_stats: StreamStats,
+    /// `true` if `stdout` or `stderr` does not have all that was written, because it exceeded the
+    /// [limit](crate::ExecutionConfig::max_output_size_bytes). The rest may be in an overflow file.
+    #[serde(default)]
+    pub truncated: bool,
     /// What was done so that no process outlives it.
     pub containment: ContainmentReceipt,
     /// Reason why a log or an overflow file is incomplete, or a stream was not read to its end, if
@@ -66,9 +71,12 @@ pub struct ExecutionResult {
     pub output_error: Option<String>,
     /// Number of lines that event handlers had missed because they were stuck.
     pub lines_missed: u64,
-    /// Earlier attempts that failed, with [`retry`](crate::ExecutionOptions::retry). Output, usage
-    /// and containment of this result are those of the last attempt; its duration is that of all
-    /// attempts and the delays between them.
+    /// Number of attempts to run the program: 1 without [`retry`](crate::ExecutionOptions::retry),
+    /// and 0 if the execution was stopped before its program was first started.
+    pub attempts: u32,
+    /// Earlier attempts that failed, with [`retry`](crate::ExecutionOptions::retry): all of them,
+    /// or the first ten and the last ten. Output, usage and containment of this result are those of
+    /// the last attempt; its duration is that of all attempts and the delays between them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier_attempts: Vec<Attempt>,
     #[serde(skip)]
@@ -234,7 +242,10 @@ impl ContainmentReceipt {
     }
 }
 
-/// Process that is still alive after its execution has ended. On systems other than Linux one entry
+/// Process that is still alive after its execution has ended.
+///
+/// One entry with the name `(process tree)` and the id of the main program stands for what may be left
+/// where the system lets the engine neither list nor count it. On systems other than Linux one entry
 /// with the name `(process group)` and the id of the group stands for all processes left in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -245,6 +256,16 @@ pub struct Survivor {
     pub name: String,
     /// Reason why it is still alive.
     pub reason: String,
+}
+
+/// What a [`cancel_all`](crate::ExecutionEngine::cancel_all) has cancelled, in no particular order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct CancelReport {
+    /// Executions, without those that are steps of plans.
+    pub executions: Vec<Uuid>,
+    /// Plans.
+    pub plans: Vec<Uuid>,
 }
 
 /// Report of a [`shutdown`](crate::ExecutionEngine::shutdown).
@@ -258,25 +279,4 @@ pub struct ShutdownReport {
     /// Time that it took; in JSON as `took_ms`.
     #[serde(rename = "took_ms", with = "millis")]
     pub took: Duration,
-}
-
-/// Entry of [`list_executions`](crate::ExecutionEngine::list_executions).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct ExecutionSummary {
-    /// The execution.
-    pub id: Uuid,
-    /// Current status.
-    pub status: ExecutionStatus,
-    /// The command as one would type it.
-    pub command: String,
-    /// When it was started; the current time while it waits in the queue.
-    pub started_at: DateTime<Utc>,
-    /// From its start to its end, or to now; in JSON as `duration_ms`.
-    #[serde(rename = "duration_ms", with = "millis")]
-    pub duration: Duration,
-    /// Ending, if it has ended.
-    pub ending: Option<Ending>,
-    /// Notes of its request.
-    pub metadata: ExecutionMetadata,
 }

@@ -1,11 +1,16 @@
 //! When a program that failed is started again.
 
+use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, Error, MapAccess, Unexpected, Visitor};
 use serde::{Deserialize, Serialize};
 
-use super::{ContainmentReceipt, Ending, ResourceUsage, json_form, millis, whole_millis};
+use super::{
+    ContainmentReceipt, Ending, ResourceUsage, StreamStats, json_form, millis, whole_millis,
+};
 use crate::setters::setters;
 
 /// Rule by which a program that failed is started again, for
@@ -15,7 +20,8 @@ use crate::setters::setters;
 /// times as long, none longer than `max_delay_ms`.
 ///
 /// In JSON every field may be left out:
-/// `{"attempts":3,"jitter":"full","retry_on":[{"type":"exit_code","code":75},{"type":"timeout"}]}`.
+/// `{"attempts":3,"jitter":"full","retry_on":[{"type":"exit_code","code":75},"timeout"]}`. The
+/// option may be the number of attempts alone: `"retry": 3`.
 ///
 /// ```
 /// use execution_engine::*;
@@ -69,7 +75,8 @@ pub enum Jitter {
 /// engine are final.
 ///
 /// In JSON: `{"type":"any_exit_code"}`, `{"type":"exit_code","code":75}`, `{"type":"signal"}`,
-/// `{"type":"timeout"}`, `{"type":"spawn_failure"}`.
+/// `{"type":"timeout"}`, `{"type":"spawn_failure"}`; or short `"signal"` and the like for all but
+/// `exit_code`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "RetryOnJson", into = "RetryOnJson")]
 #[non_exhaustive]
@@ -80,14 +87,14 @@ pub enum RetryOn {
     ExitCode(i32),
     /// A signal that the engine did not send to stop the program.
     Signal,
-    /// The timeout, which starts anew with each attempt.
+    /// The timeout or the idle timeout, which start anew with each attempt.
     Timeout,
     /// The program could not be started.
     SpawnFailure,
 }
 
 json_form! {
-    #[serde(deny_unknown_fields, rename = "RetryOn")]
+    #[serde(deny_unknown_fields)]
     RetryOnJson for RetryOn {
         AnyExitCode {} = AnyExitCode {};
         ExitCode { code: i32 } = ExitCode(code);
@@ -95,6 +102,51 @@ json_form! {
         Timeout {} = Timeout {};
         SpawnFailure {} = SpawnFailure {};
     }
+}
+
+/// Reads the field of the options: a policy, or only its number of attempts.
+pub(super) fn policy_or_attempts<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<RetryPolicy>, D::Error> {
+    struct PolicyOrAttempts;
+
+    impl<'de> Visitor<'de> for PolicyOrAttempts {
+        type Value = Option<RetryPolicy>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a number of attempts, or an object with `attempts`")
+        }
+
+        fn visit_none<E: Error>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+            from.deserialize_any(self)
+        }
+
+        fn visit_u64<E: Error>(self, attempts: u64) -> Result<Self::Value, E> {
+            let too_many = |_| E::invalid_value(Unexpected::Unsigned(attempts), &self);
+            u32::try_from(attempts)
+                .map(|attempts| Some(RetryPolicy::new(attempts)))
+                .map_err(too_many)
+        }
+
+        fn visit_i64<E: Error>(self, attempts: i64) -> Result<Self::Value, E> {
+            let negative = |_| E::invalid_value(Unexpected::Signed(attempts), &self);
+            u64::try_from(attempts).map_err(negative).and_then(|attempts| self.visit_u64(attempts))
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+            RetryPolicy::deserialize(MapAccessDeserializer::new(map)).map(Some)
+        }
+    }
+
+    from.deserialize_any(PolicyOrAttempts)
 }
 
 /// Attempt to run a program that was followed by another one.
@@ -114,6 +166,19 @@ pub struct Attempt {
     pub usage: Option<ResourceUsage>,
     /// What was done so that nothing outlives it.
     pub containment: ContainmentReceipt,
+    /// The last 4 KiB of its standard output, as text like that of a
+    /// [result](crate::ExecutionResult::stdout).
+    #[serde(default)]
+    pub stdout: String,
+    /// Like `stdout`, but of standard error.
+    #[serde(default)]
+    pub stderr: String,
+    /// Number of bytes of its standard output, and how many of them are in `stdout`.
+    #[serde(default)]
+    pub stdout_stats: StreamStats,
+    /// Like `stdout_stats`, but of standard error.
+    #[serde(default)]
+    pub stderr_stats: StreamStats,
 }
 
 impl Default for RetryPolicy {
@@ -165,7 +230,7 @@ impl RetryPolicy {
             (RetryOn::AnyExitCode, Ending::Exited { code }) => *code != 0,
             (RetryOn::ExitCode(wanted), Ending::Exited { code }) => wanted == code && *code != 0,
             (RetryOn::Signal, Ending::Signaled { .. })
-            | (RetryOn::Timeout, Ending::TimedOut { .. })
+            | (RetryOn::Timeout, Ending::TimedOut { .. } | Ending::IdleTimedOut { .. })
             | (RetryOn::SpawnFailure, Ending::SpawnFailed { .. }) => true,
             _ => false,
         };

@@ -20,7 +20,7 @@ pub enum ExecutionStatus {
     /// The program exited with another code or was killed by a signal, could not be started, or
     /// exceeded a limit.
     Failed,
-    /// Stopped on request.
+    /// Stopped on request, or before it was started.
     Cancelled,
     /// Stopped by its timeout or by the deadline of its plan.
     Timeout,
@@ -35,7 +35,7 @@ impl ExecutionStatus {
 
 impl fmt::Display for ExecutionStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        f.pad(match self {
             Self::Pending => "pending",
             Self::Running => "running",
             Self::Completed => "completed",

@@ -11,7 +11,8 @@ use super::{json_form, text_or_numbers};
 /// Standard input of a program.
 ///
 /// In JSON: `{"type":"null"}`, `{"type":"bytes","data":"text"}` (or a list of numbers if the bytes
-/// are not UTF-8), `{"type":"file","path":"/a/file"}`, `{"type":"piped"}`.
+/// are not UTF-8), `{"type":"file","path":"/a/file"}`, `{"type":"piped"}`,
+/// `{"type":"inherit"}`; or short `"null"`, `"piped"`, `"inherit"`.
 ///
 /// ```
 /// use execution_engine::*;
@@ -45,15 +46,20 @@ pub enum StdinSource {
     /// [`pipe_stdin`](crate::ExecutionEngine::pipe_stdin) pass on, until
     /// [`close_stdin`](crate::ExecutionEngine::close_stdin).
     Piped,
+    /// The standard input of this process, which all programs that inherit it read together. If it
+    /// is a terminal, Ctrl-C there reaches this process alone, and the program cannot open
+    /// `/dev/tty`.
+    Inherit,
 }
 
 json_form! {
-    #[serde(deny_unknown_fields, rename = "StdinSource")]
+    #[serde(deny_unknown_fields)]
     StdinSourceJson for StdinSource {
         Null {} = Null {};
         Bytes { #[serde(with = "text_or_numbers")] data: Bytes } = Bytes { data };
         File { path: PathBuf } = File { path };
         Piped {} = Piped {};
+        Inherit {} = Inherit {};
     }
 }
 
@@ -77,6 +83,7 @@ impl fmt::Debug for StdinSource {
             Self::Bytes { data } => write!(f, "Bytes({} bytes)", data.len()),
             Self::File { path } => write!(f, "File({path:?})"),
             Self::Piped => f.write_str("Piped"),
+            Self::Inherit => f.write_str("Inherit"),
         }
     }
 }

@@ -1,8 +1,9 @@
-//! JSON forms: each value reads back as it was, and has the documented text.
+//! JSON forms: each value reads back as it was, and has the documented text. Texts in columns.
 
-use std::fmt::Debug;
+use std::fmt::{Debug, Display};
 
 use chrono::DateTime;
+use execution_engine_process::{Level, Signal};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -107,4 +108,39 @@ fn plan_spec_reads_without_options() {
     let mut json = serde_json::to_value(&spec).unwrap();
     json.as_object_mut().unwrap().remove("options");
     assert_eq!(serde_json::from_value::<PlanSpec>(json).unwrap(), spec);
+}
+
+#[test]
+fn texts_fit_into_columns() {
+    let step = || PlanStep { index: 1, name: Some("build".to_string()) };
+    let script = Command::Script { path: "a.py".into(), interpreter: None };
+    let shown: [&dyn Display; _] = [
+        &ExecutionStatus::Completed,
+        &Ending::Exited { code: 3 },
+        &Ending::Cancelled,
+        &Ending::NotRun { reason: SkipReason::PlanCancelled },
+        &SkipReason::PlanDeadline,
+        &SkipReason::PlanStopped { step: step() },
+        &ResourceLimit::CpuTime,
+        &OutputStream::Stderr,
+        &Level::Cgroup,
+        &Signal::Terminate,
+        &Signal::Other(40),
+        &step(),
+        &PlanStep { index: 1, name: None },
+        &StepRef::Index(2),
+        &StepCondition::AnyFailed,
+        &StepRef::from("build"),
+        &ExecutionRequest::shell("ls").command,
+        &ExecutionRequest::program("ls").command,
+        &script,
+        &OsText::from("word"),
+    ];
+    for value in shown {
+        let text = value.to_string();
+        assert_eq!(format!("{value:<60}|"), format!("{text:<60}|"));
+        assert_eq!(format!("{value:>60}|"), format!("{text:>60}|"));
+        assert_eq!(format!("{value:-^60}|"), format!("{text:-^60}|"));
+        assert_eq!(format!("{value:.1}|"), format!("{text:.1}|"));
+    }
 }

@@ -10,6 +10,7 @@ where it goes on forking.
 
 import ctypes
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -88,6 +89,13 @@ def is_cleared():
 def session_cleared():
     os.setsid()
     exec_cleared()
+
+
+def session_unmarked():
+    # RLIMIT_LOCKS, which the module does not name.
+    _, hard = resource.getrlimit(10)
+    resource.setrlimit(10, (hard, hard))
+    session_cleared()
 
 
 def ignores_signals():
@@ -206,6 +214,12 @@ elif kind == "cleared_orphan":
     also = is_cleared
 elif kind == "cleared_daemon":
     orphan(session_cleared)
+    also = is_cleared
+elif kind == "unmarked_session":
+    fork(session_unmarked)
+    also = is_cleared
+elif kind == "unmarked_daemon":
+    orphan(session_unmarked)
     also = is_cleared
 elif kind == "headless":
     fork(first_thread_ends)

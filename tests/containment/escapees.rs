@@ -58,7 +58,7 @@ enum Means {
     Outside,
     /// It leaves the process group in a sequence of short-lived processes.
     OutsideInAHurry,
-    /// It leaves the group and clears its environment, but its parent is there.
+    /// It leaves the group and removes both markers, but its parent is there.
     OutsideUnmarked,
     /// Like `OutsideUnmarked`, but its parent has exited.
     Untraceable,
@@ -70,7 +70,7 @@ pub(crate) struct Escapee {
     means: Means,
 }
 
-const ESCAPEES: [Escapee; 16] = [
+const ESCAPEES: [Escapee; 18] = [
     escapee("background", Means::Inside),
     escapee("pipeline", Means::Inside),
     escapee("own_group", Means::Outside),
@@ -84,8 +84,10 @@ const ESCAPEES: [Escapee; 16] = [
     escapee("renamed_orphan", Means::Outside),
     escapee("cleared", Means::Inside),
     escapee("cleared_orphan", Means::Inside),
-    escapee("cleared_session", Means::OutsideUnmarked),
-    escapee("cleared_daemon", Means::Untraceable),
+    escapee("cleared_session", Means::Outside),
+    escapee("cleared_daemon", Means::Outside),
+    escapee("unmarked_session", Means::OutsideUnmarked),
+    escapee("unmarked_daemon", Means::Untraceable),
     escapee("headless", Means::Inside),
 ];
 

@@ -501,7 +501,9 @@ mod error_handling {
             "Command failed with exit code: -1\nError: timed out after 100 ms"
         );
         let refused = said(&engine, ExecutionRequest::script("no/such/script.py")).await;
-        assert!(refused.starts_with("Failed to start execution: script no/such/script.py"));
+        let tried = std::path::absolute("no/such/script.py").unwrap();
+        let begins = format!("Failed to start execution: script {} ", tried.display());
+        assert!(refused.starts_with(&begins), "{refused}");
 
         let busy = engine.execute(shell("sleep 60")).await.unwrap();
         assert_eq!(said(&engine, shell("true")).await, "Too many concurrent executions (limit: 1)");

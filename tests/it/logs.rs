@@ -216,6 +216,27 @@ async fn eviction_keeps_the_log_of_a_new_execution_with_the_same_id() {
 }
 
 #[tokio::test]
+async fn what_a_log_had_before_is_not_read_back() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("raw");
+    fs::write(&path, "of another\nlines\n").unwrap();
+    let config = ExecutionConfig { max_concurrent_executions: 1, ..Default::default() };
+    let builder = ExecutionEngine::builder().config(config);
+    let engine = builder.admission(Admission::Queue { max_waiting: 9 }).build().unwrap();
+    let before = engine.execute(shell("exec sleep 1000")).await.unwrap();
+    let queued = engine.execute(shell("echo one; echo two").output_log(&path)).await.unwrap();
+    assert_eq!(engine.read_logs(queued).await.unwrap(), "", "it has not begun");
+    engine.cancel(before).await.unwrap();
+    soon("the end", engine.wait_for_completion(queued)).await.unwrap();
+    assert_eq!(engine.read_logs(queued).await.unwrap(), "one\ntwo\n");
+    let tails = [LogTail::Lines(1), LogTail::Lines(9), LogTail::Bytes(3), LogTail::Bytes(900)];
+    for (tail, expected) in tails.into_iter().zip(["two\n", "one\ntwo\n", "wo\n", "one\ntwo\n"]) {
+        assert_eq!(engine.read_logs_tail(queued, tail).await.unwrap(), expected, "{tail:?}");
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap(), "of another\nlines\none\ntwo\n");
+}
+
+#[tokio::test]
 async fn cancelled_in_the_queue_has_a_log_with_the_ending() {
     let dir = tempdir().unwrap();
     let config = ExecutionConfig {

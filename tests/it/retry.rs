@@ -68,6 +68,7 @@ async fn retries_until_success_and_reports_every_attempt() {
     let receipt = &first.containment;
     assert_eq!(receipt.proven, receipt.level == ContainmentLevel::Cgroup);
     assert!(first.usage.is_some());
+    assert_eq!((first.stdout.as_str(), second.stdout.as_str()), ("attempt 1\n", "attempt 2\n"));
     assert!(result.duration >= first.duration + second.duration);
 
     let events = recorder.all_of(result.id).await;
@@ -101,6 +102,25 @@ async fn retries_until_success_and_reports_every_attempt() {
 }
 
 #[tokio::test]
+async fn the_end_of_the_output_of_each_attempt_is_kept() {
+    let dir = TempDir::new().unwrap();
+    let limit = |config: &mut ExecutionConfig| config.max_output_size_bytes = 10_000;
+    let request = counting(&dir, "echo $n; seq 1 5000 >&2; echo \u{20ac}$n >&2; exit $((n < 3))");
+    let result = run_with(&engine_with(limit), request, retrying(at_once(5))).await;
+    assert!(result.success, "{result:?}");
+    for (number, attempt) in (1..).zip(&result.earlier_attempts) {
+        assert_eq!(attempt.stdout, format!("{number}\n"));
+        assert_eq!(attempt.stdout_stats, StreamStats { seen_bytes: 2, kept_bytes: 2 });
+        let stderr = &attempt.stderr;
+        assert!(stderr.ends_with(&format!("\n5000\n\u{20ac}{number}\n")), "{stderr}");
+        let stats = attempt.stderr_stats;
+        assert_eq!(stats.seen_bytes, result.stderr_stats.seen_bytes);
+        assert_eq!((stats.kept_bytes, stderr.len()), (4096, 4096));
+    }
+    assert_eq!(result.earlier_attempts.len(), 2);
+}
+
+#[tokio::test]
 async fn attempts_are_bounded() {
     for attempts in [1, 2, 4] {
         let dir = TempDir::new().unwrap();
@@ -110,6 +130,27 @@ async fn attempts_are_bounded() {
         assert_eq!(result.exit_code, attempts.cast_signed(), "that of the last one");
         assert_eq!(result.earlier_attempts.len(), attempts as usize - 1);
     }
+}
+
+#[tokio::test]
+async fn of_very_many_attempts_the_first_and_the_last_are_kept() {
+    let (engine, recorder) = watched(ExecutionEngine::builder());
+    let result = run_with(&engine, exec("false"), retrying(at_once(400))).await;
+    assert_eq!(result.attempts, 400);
+    let kept: Vec<_> = result.earlier_attempts.iter().map(|attempt| attempt.number).collect();
+    assert_eq!(kept, (1..=10).chain(390..=399).collect::<Vec<_>>());
+    let retrying = |event: &ExecutionEvent| match event {
+        ExecutionEvent::Retrying { attempt, .. } => Some(*attempt),
+        _ => None,
+    };
+    let heard: Vec<_> = recorder.all_of(result.id).await.iter().filter_map(retrying).collect();
+    assert_eq!(heard, (1..400).collect::<Vec<_>>(), "a handler gets all");
+    let mut records = engine.subscribe(result.id).await.unwrap();
+    let mut replayed = Vec::new();
+    while let Some(record) = soon("the replay", records.next()).await {
+        replayed.extend(retrying(&record.event));
+    }
+    assert_eq!(replayed, (1..=10).chain(300..=399).collect::<Vec<_>>());
 }
 
 #[tokio::test]
@@ -483,18 +524,38 @@ async fn queued_execution_is_retried() {
 #[tokio::test]
 async fn plan_step_is_retried() {
     let dir = TempDir::new().unwrap();
-    let PlanSpec { plan, options } = ExecutionPlan::builder()
+    let plan = ExecutionPlan::builder()
         .step("flaky", counting(&dir, "echo $n; [ $n = 3 ]"))
-        .options(retrying(at_once(3)))
+        .retry(at_once(3))
         .step("after", shell("echo after $N"))
         .env_from("N", "flaky")
         .build()
         .unwrap();
-    let engine = engine();
-    let id = engine.execute_plan_with(plan, options).await.unwrap();
-    let result = soon("the plan", engine.wait_for_plan(id)).await.unwrap();
+    let result = soon("the plan", engine().run_plan(plan)).await.unwrap();
     assert_eq!(result.results[0].earlier_attempts.len(), 2);
     assert_eq!(result.results[1].stdout, "after 3\n");
+}
+
+#[test]
+fn retry_of_a_step_keeps_its_other_options() {
+    let policy = || RetryPolicy::new(3);
+    let merged = ExecutionOptions::default().output(OutputMode::Merged);
+    let plan = ExecutionPlan::builder()
+        .step("with options", shell("true"))
+        .retry(policy())
+        .options(ExecutionOptions::default().priority(5))
+        .step("with defaults", shell("true"))
+        .retry(policy())
+        .step("without", shell("true"))
+        .defaults(merged.clone())
+        .build()
+        .unwrap();
+    let expected = [
+        Some(ExecutionOptions::default().priority(5).retry(policy())),
+        Some(merged.retry(policy())),
+        None,
+    ];
+    assert!(plan.options.steps.iter().map(|step| &step.options).eq(&expected), "{plan:?}");
 }
 
 #[tokio::test]
@@ -503,7 +564,7 @@ async fn cancelled_plan_ends_the_retry_delay_of_its_step() {
     let plan = ExecutionPlan::serial([shell("exit 1"), shell("true")]);
     let (id, first) = (plan.id, plan.commands[0].id);
     let options = PlanOptions::default().defaults(retrying(much_later(2)));
-    engine.execute_plan_with(plan, options).await.unwrap();
+    engine.execute_plan(PlanSpec::new(plan, options)).await.unwrap();
     recorder.when(first, has_retrying).await;
     engine.cancel_plan(id).await.unwrap();
     let result = soon("the plan", engine.wait_for_plan(id)).await.unwrap();

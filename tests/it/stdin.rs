@@ -11,7 +11,7 @@ use execution_engine::*;
 use tempfile::tempdir;
 use test_support::host::passed_apart;
 use test_support::*;
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 
 fn program<const N: usize>(program: &str, args: [&str; N]) -> ExecutionRequest {
     ExecutionRequest::exec(program, args)
@@ -416,13 +416,35 @@ async fn failing_reader_fails_the_call_only() {
 
     let engine = engine();
     let id = start_piped(&engine, program("cat", [])).await;
-    let failed = engine.pipe_stdin(id, Fails).await.unwrap_err();
-    assert!(matches!(failed, ExecutionError::StdinSource { .. }), "{failed:?}");
+    let failed = engine.pipe_stdin(id, (&b"begun"[..]).chain(Fails)).await.unwrap_err();
+    assert!(matches!(failed, ExecutionError::StdinSource { written: 5, .. }), "{failed:?}");
     assert!(failed.to_string().contains("on purpose"));
     engine.write_stdin(id, "still").await.unwrap();
     engine.close_stdin(id).await.unwrap();
     let result = soon("the end", engine.wait_for_completion(id)).await.unwrap();
-    assert_eq!(result.stdout, "still");
+    assert_eq!(result.stdout, "begunstill");
+}
+
+#[tokio::test]
+async fn pipe_stdin_that_is_closed_half_way_returns_what_was_written() {
+    let engine = engine();
+    let id = start_piped(&engine, shell("head -c 5; sleep 1000")).await;
+    let mut records = engine.subscribe_chunks(id).await.unwrap();
+    let (mut writer, reader) = tokio::io::duplex(64);
+    let piping = tokio::spawn({
+        let engine = engine.clone();
+        async move { engine.pipe_stdin(id, reader).await }
+    });
+    writer.write_all(b"begun").await.unwrap();
+    let is_output = |record: &ChunkRecord| matches!(record.content, ChunkContent::Output { .. });
+    soon("the echo", async { while !is_output(&records.next().await.unwrap()) {} }).await;
+    engine.close_stdin(id).await.unwrap();
+    writer.write_all(b"too late").await.unwrap();
+    assert_eq!(soon("the end of it", piping).await.unwrap(), Ok(5));
+    // Nothing was written, so there is no count to lose.
+    let refused = engine.pipe_stdin(id, &b"x"[..]).await;
+    assert_eq!(refused, Err(ExecutionError::StdinClosed(id)));
+    engine.cancel(id).await.unwrap();
 }
 
 // A broken pipe.

@@ -1,5 +1,6 @@
-//! Embeds the page, the settings and the capabilities.
+//! Checks the rules, and embeds the page, the settings and the capabilities.
 
 fn main() {
+    tauri_plugin_execution_engine_rules::check_capabilities("capabilities");
     tauri_build::build();
 }

@@ -3,6 +3,7 @@
 import {
   Execution,
   Plan,
+  type ContainmentLevel,
   type ContainmentReceipt,
   type ExecutionResult,
   type ExecutionSummary,
@@ -11,19 +12,24 @@ import {
   type Signal,
 } from "tauri-plugin-execution-engine-api";
 
-import { h } from "./dom.ts";
+import { h, replace } from "./dom.ts";
+import { DEFAULT_TIMEOUT, type Form } from "./form.ts";
 import * as format from "./format.ts";
-import { elapsed, isLive, type Store } from "./store.ts";
+import { variables } from "./parse.ts";
+import type { Store } from "./store.ts";
 
 export class Details {
   #root: HTMLElement;
   #store: Store;
   #shown = "";
   #clock = h("dd");
+  #runWithInput: (form: Form) => void;
 
-  constructor(root: HTMLElement, store: Store) {
+  /** `runWithInput` runs a command again with standard input open. */
+  constructor(root: HTMLElement, store: Store, runWithInput: (form: Form) => void) {
     this.#root = root;
     this.#store = store;
+    this.#runWithInput = runWithInput;
     store.onChange(() => void this.#draw());
     setInterval(() => this.#tick(), 200);
     void this.#draw();
@@ -38,19 +44,19 @@ export class Details {
     if (key === this.#shown) return;
     this.#shown = key;
     if (!execution) {
-      this.#root.replaceChildren(h("p", { class: "empty" }, "The result of the selected execution is shown here."));
+      replace(this.#root, h("p", { class: "empty" }, "The result of the selected run is shown here."));
       return;
     }
     if (!execution.ending) {
-      this.#root.replaceChildren(this.#live(execution, Boolean(paused)));
+      replace(this.#root, this.#live(execution, Boolean(paused)));
       return;
     }
     try {
       // The text of the output may be large, and the terminal has it already.
       const result = await Execution.attach(execution.id).wait({ output: "omit" });
-      if (this.#shown === key) this.#root.replaceChildren(...ended(execution, result));
+      if (this.#shown === key) replace(this.#root, ...ended(execution, result), this.#request(execution));
     } catch (error) {
-      if (this.#shown === key) this.#root.replaceChildren(h("p", { class: "empty" }, String(error)));
+      if (this.#shown === key) replace(this.#root, h("p", { class: "empty" }, String(error)));
     }
   }
 
@@ -58,9 +64,9 @@ export class Details {
     const key = `${plan.id} ${plan.status} ${plan.ended}`;
     if (key === this.#shown) return;
     this.#shown = key;
-    if (isLive(plan)) {
+    if (format.isLive(plan)) {
       this.#tick();
-      this.#root.replaceChildren(
+      replace(this.#root, 
         headline(plan.status, format.status(plan.status), ""),
         facts("Plan", [
           ["Steps", `${plan.ended} of ${plan.total} ended`],
@@ -72,7 +78,7 @@ export class Details {
       return;
     }
     const result = await Plan.attach(plan.id).wait({ output: "omit" });
-    if (this.#shown === key) this.#root.replaceChildren(...planEnded(result));
+    if (this.#shown === key) replace(this.#root, ...planEnded(result));
   }
 
   #live(execution: ExecutionSummary, paused: boolean): HTMLElement {
@@ -82,14 +88,36 @@ export class Details {
       facts("Execution", [
         ["Running for", this.#clock],
         ["Started", format.time(execution.started_at)],
+        ["Process", execution.pid === null ? null : String(execution.pid)],
         ["Id", id(execution.id)],
       ]),
+      this.#request(execution),
     );
+  }
+
+  /** Returns the options that an execution was started with. */
+  #request(execution: ExecutionSummary): HTMLElement | string {
+    const plan = execution.metadata.labels?.plan;
+    const form = this.#store.form(plan ?? execution.id);
+    if (!form) return "";
+    const names = Object.keys(variables(form.environment).values);
+    const section = facts("Options", [
+      ["Directory", form.directory.trim() || "that of the app"],
+      ["Variables", names.join(", ") || null],
+      ["Timeout", timeout(form)],
+      ["Standard input", plan === undefined && form.stdin ? "open" : "closed"],
+      ["Streams", plan === undefined && form.merged ? "one, in exact order" : null],
+    ]);
+    if (execution.ending && plan === undefined && !form.stdin) {
+      const title = "A program that reads its standard input has found the end of it at once. This runs it again with input that you type.";
+      section.append(h("button", { type: "button", id: "with-input", title, onclick: () => this.#runWithInput(form) }, "Run again with input"));
+    }
+    return section;
   }
 
   #tick(): void {
     const execution = this.#store.current ?? this.#store.currentPlan;
-    if (execution && isLive(execution)) this.#clock.textContent = format.duration(elapsed(execution));
+    if (execution && format.isLive(execution)) this.#clock.textContent = format.duration(format.elapsed(execution));
   }
 }
 
@@ -100,7 +128,7 @@ function ended(execution: ExecutionSummary, result: ExecutionResult): HTMLElemen
     facts("Execution", [
       ["Exit code", result.exit_code === -1 ? "none" : String(result.exit_code)],
       ["Duration", format.duration(result.duration_ms)],
-      ["Attempts", result.earlier_attempts ? String(result.earlier_attempts.length + 1) : null],
+      ["Attempts", result.attempts > 1 ? String(result.attempts) : null],
       ["Started", format.time(result.started_at)],
       ["Ended", format.time(result.completed_at)],
       ["Id", id(result.id)],
@@ -119,8 +147,7 @@ function ended(execution: ExecutionSummary, result: ExecutionResult): HTMLElemen
         ["CPU, system", format.duration(usage.system_ms)],
         // Null if it was not above the peak of the app: Linux does not tell the two apart then.
         ["Peak memory", usage.peak_memory_bytes === null ? null : format.bytes(usage.peak_memory_bytes)],
-        ["Context switches", `${usage.voluntary_switches} voluntary, ${usage.involuntary_switches} involuntary`],
-        ["Tree, CPU", usage.tree && format.duration(usage.tree.user_ms + usage.tree.system_ms)],
+        ["CPU, all processes", usage.tree && format.duration(usage.tree.user_ms + usage.tree.system_ms)],
       ]),
     );
   }
@@ -131,7 +158,7 @@ function ended(execution: ExecutionSummary, result: ExecutionResult): HTMLElemen
 function planEnded(result: PlanExecutionResult): HTMLElement[] {
   const { ending, stats } = result;
   const step = ending.type === "failed" ? ending.step : undefined;
-  const reason = step ? `${step.name ?? `step ${step.index}`} failed first` : "";
+  const reason = step ? `${step.name ?? `step ${step.index + 1}`} failed first` : "";
   const count = (number: number) => (number === 0 ? null : String(number));
   return [
     headline(result.status, format.status(result.status), reason),
@@ -144,6 +171,7 @@ function planEnded(result: PlanExecutionResult): HTMLElement[] {
       ["All", String(stats.total)],
       ["Completed", count(stats.completed)],
       ["Failed", count(stats.failed)],
+      ["Allowed to fail", count(stats.allowed_failures)],
       ["Cancelled", count(stats.cancelled)],
       ["Timed out", count(stats.timeout)],
       ["Never ran", count(stats.not_run)],
@@ -154,15 +182,27 @@ function planEnded(result: PlanExecutionResult): HTMLElement[] {
 function containment(receipt: ContainmentReceipt): HTMLElement {
   const named = ({ pid, name, reason }: { pid: number; name: string; reason: string }) =>
     `${name} (${pid})${reason ? `: ${reason}` : ""}`;
-  return facts("Containment receipt", [
-    ["Level", receipt.level.replaceAll("_", " ")],
-    ["No process left", receipt.proven ? "proven" : "not proven"],
-    ["Processes stopped", receipt.stopped === 0 ? "none" : String(receipt.stopped)],
+  const rest = receipt.survivors.length === 0 ? "none" : receipt.survivors.map(named).join(", ");
+  return facts("Processes after the end", [
+    ["Still running", receipt.proven || rest !== "none" ? rest : "none found"],
+    ["Left on purpose", receipt.left_running.map(named).join(", ") || null],
+    ["Stopped", receipt.stopped === 0 ? "none" : String(receipt.stopped)],
     ["Last signal", receipt.signal === null ? null : signal(receipt.signal)],
     ["Stopping took", receipt.stopped === 0 ? null : format.duration(receipt.took_ms)],
-    ["Survivors", receipt.survivors.map(named).join(", ") || null],
-    ["Left running", receipt.left_running.map(named).join(", ") || null],
+    ["Checked by", CHECKED_BY[receipt.level]],
   ]);
+}
+
+/** What the engine looks through for processes that are left. */
+const CHECKED_BY: Record<ContainmentLevel, string> = {
+  cgroup: "control group: all processes",
+  process_tree: "process tree: all descendants",
+  process_group: "process group: not those that left it",
+};
+
+function timeout(form: Form): string {
+  if (form.unlimited) return "none";
+  return form.timeout.trim() === DEFAULT_TIMEOUT ? `${DEFAULT_TIMEOUT} s (default)` : `${form.timeout.trim()} s`;
 }
 
 function endingTitle({ ending }: ExecutionResult): string {
@@ -173,6 +213,8 @@ function endingTitle({ ending }: ExecutionResult): string {
       return "Cancelled";
     case "timed_out":
       return `Timed out after ${format.duration(ending.timeout_ms)}`;
+    case "idle_timed_out":
+      return `Stopped after ${format.duration(ending.idle_timeout_ms)} without output`;
     case "spawn_failed":
       return "Could not start";
     default: {

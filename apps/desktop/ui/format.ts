@@ -1,6 +1,6 @@
-// Formats numbers and endings, and parses what is typed into the run bar.
+// Formats numbers, times and endings.
 
-import type { Ending, ExecutionStatus } from "tauri-plugin-execution-engine-api";
+import type { Ending, ExecutionStatus, ExecutionSummary, PlanSummary } from "tauri-plugin-execution-engine-api";
 
 export function duration(ms: number): string {
   if (ms < 1000) return `${Math.round(ms)} ms`;
@@ -27,6 +27,23 @@ export function time(iso: string): string {
   return new Date(iso).toLocaleTimeString([], { hour12: false });
 }
 
+/** Returns the time of today, or the date of another day. */
+export function when(iso: string, now = new Date()): string {
+  const then = new Date(iso);
+  if (then.toDateString() === now.toDateString()) return time(iso);
+  return then.toLocaleDateString([], { day: "numeric", month: "short", ...(then.getFullYear() === now.getFullYear() ? {} : { year: "numeric" }) });
+}
+
+/** Returns how long an execution or a plan took, or has been running so far. */
+export function elapsed(entry: ExecutionSummary | PlanSummary): number {
+  if (!isLive(entry)) return entry.duration_ms;
+  return Math.max(entry.duration_ms, Date.now() - Date.parse(entry.started_at));
+}
+
+export function isLive({ status }: { status: ExecutionStatus }): boolean {
+  return status === "pending" || status === "running";
+}
+
 const STATUS: Record<ExecutionStatus, string> = {
   pending: "Pending",
   running: "Running",
@@ -49,6 +66,8 @@ export function ending(ending: Ending): string {
       return `signal ${ending.signal}`;
     case "timed_out":
       return "timeout";
+    case "idle_timed_out":
+      return "no output";
     case "cancelled":
       return "cancelled";
     case "output_limit":
@@ -70,41 +89,4 @@ export function ending(ending: Ending): string {
     case "engine_failed":
       return "engine failed";
   }
-}
-
-/** Splits a line into words like a shell, with quotes and backslashes, but expands nothing. */
-export function words(line: string): string[] {
-  const all: string[] = [];
-  let word: string | undefined;
-  let quote: string | undefined;
-  for (let i = 0; i < line.length; i++) {
-    const c = line[i]!;
-    if (c === "\\" && quote !== "'" && i + 1 < line.length) {
-      word = (word ?? "") + line[++i];
-    } else if (quote) {
-      if (c === quote) quote = undefined;
-      else word = (word ?? "") + c;
-    } else if (c === "'" || c === '"') {
-      quote = c;
-      word ??= "";
-    } else if (/\s/.test(c)) {
-      if (word !== undefined) all.push(word);
-      word = undefined;
-    } else {
-      word = (word ?? "") + c;
-    }
-  }
-  if (word !== undefined) all.push(word);
-  return all;
-}
-
-/** Parses lines of `NAME=value`. */
-export function variables(text: string): Record<string, string> {
-  const all: Record<string, string> = {};
-  for (const line of text.split("\n")) {
-    const at = line.indexOf("=");
-    if (at > 0) all[line.slice(0, at).trim()] = line.slice(at + 1);
-    else if (line.trim() !== "") throw new Error(`environment: “${line.trim()}” must be NAME=value`);
-  }
-  return all;
 }

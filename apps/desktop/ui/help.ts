@@ -1,34 +1,41 @@
-// The dialog of keyboard shortcuts.
+// The dialog of keyboard shortcuts, and of what the app keeps.
 
+import { show } from "./dialog.ts";
 import { h } from "./dom.ts";
 
 const KEYS: [keys: string, what: string][] = [
+  ["Enter", "run; Shift+Enter adds a line, Ctrl+Enter runs a plan"],
+  ["↑ ↓", "in the run bar, in its first or last line: earlier and later runs"],
   ["Ctrl+L", "go to the run bar"],
   ["Ctrl+1 2 3 4", "choose script, program, shell, plan"],
   ["Ctrl+O", "show options: directory, environment, timeout"],
-  ["Enter", "run"],
   ["Ctrl+.", "cancel"],
   ["Ctrl+P", "pause or resume"],
   ["Ctrl+Shift+Enter", "run again"],
-  ["Alt+↑ ↓", "select the execution above, below"],
+  ["Ctrl+E", "edit the selected run in the run bar"],
+  ["Alt+↑ ↓", "select the run above, below"],
+  ["← →", "in the list: hide or show the steps of a plan"],
   ["Ctrl+G", "filter the list"],
   ["Ctrl+F", "find in the output"],
   ["Ctrl+Shift+C", "copy the selection, or all output"],
   ["End", "follow the output"],
-  ["Delete", "remove an ended execution from the list"],
+  ["Ctrl+I", "show or hide the details"],
+  ["Delete, Ctrl+Z", "remove an ended run from the list, undo it"],
+  ["F6, Shift+F6", "go to the next, the previous part of the window"],
   ["Ctrl+Q", "close the window and stop all executions"],
-  ["F1", "show keyboard shortcuts"],
+  ["F1", "show this help"],
 ];
 
 export function showHelp(): void {
   const list = h("dl");
   for (const [keys, what] of KEYS) list.append(h("dt", {}, h("kbd", {}, keys)), h("dd", {}, what));
-  const dialog = h("dialog", { class: "help" },
-    h("h2", {}, "Keyboard shortcuts"),
-    list,
+  show({ class: "help", "aria-labelledby": "help-title" },
+    h("h2", { id: "help-title" }, "Keyboard shortcuts"),
+    h("div", { class: "scroll", tabIndex: 0, role: "group", "aria-label": "Keyboard shortcuts" },
+      list,
+      h("h3", {}, "History"),
+      h("p", {}, "Commands and their options are kept in the data directory of this app, also when it closes. It does not keep: output, the values of environment variables, lines typed for standard input, and commands that start with a space. A password in a command line is kept; the bin above the list removes it."),
+    ),
     h("form", { method: "dialog" }, h("button", { class: "primary" }, "Close")),
   );
-  dialog.addEventListener("close", () => dialog.remove());
-  document.body.append(dialog);
-  dialog.showModal();
 }

@@ -1,125 +1,184 @@
-// The left column: executions and plans, newest first.
+// The left column: executions, plans with their steps, and runs of earlier sessions, newest first.
 
-import type { ExecutionSummary, PlanSummary } from "tauri-plugin-execution-engine-api";
-
-import { h } from "./dom.ts";
+import { h, icon } from "./dom.ts";
 import * as format from "./format.ts";
-import { elapsed, isLive, type Store } from "./store.ts";
+import type { Removals } from "./removals.ts";
+import { rows, type Row } from "./rows.ts";
+import type { Store } from "./store.ts";
 
 const TICK_MS = 200;
 /** Maximum number of rows, so that drawing stays fast. The filter searches all entries. */
 const MAX_ROWS = 300;
 
-type Entry = ExecutionSummary | PlanSummary;
+interface Known {
+  element: HTMLLIElement;
+  shown: string;
+  time: HTMLElement;
+}
 
 export class List {
   #store: Store;
-  #rows = h("ul", { role: "listbox", tabIndex: 0, "aria-label": "Executions", class: "rows" });
-  #filter = h("input", {
-    type: "search",
-    placeholder: "Filter",
-    "aria-label": "Filter executions",
-    spellcheck: false,
-    oninput: () => this.#draw(),
-  });
-  #byId = new Map<string, { row: HTMLLIElement; shown: string; time: HTMLElement }>();
+  #removals: Removals;
+  #rows: HTMLUListElement;
+  #empty = h("p", { class: "empty" });
+  #filter: HTMLInputElement;
+  #byId = new Map<string, Known>();
+  #shown: Row[] = [];
+  #folded = new Set<string>();
 
-  constructor(root: HTMLElement, store: Store) {
+  constructor(root: HTMLElement, store: Store, removals: Removals) {
     this.#store = store;
-    root.append(h("div", { class: "list-head" }, this.#filter), this.#rows);
+    this.#removals = removals;
+    this.#rows = h("ul", { role: "tree", tabIndex: 0, "aria-label": "Executions and plans", class: "rows" });
+    this.#filter = h("input", { type: "search", placeholder: "Filter", "aria-label": "Filter the list", spellcheck: false, oninput: () => this.#draw() });
+    const clear = h("button", {
+      type: "button",
+      id: "clear",
+      class: "quiet",
+      title: "Remove all ended runs, also those of earlier sessions",
+      "aria-label": "Remove all ended runs",
+      onclick: () => this.#clear(),
+    }, icon("trash"));
+    root.append(h("div", { class: "list-head" }, this.#filter, clear), this.#rows, this.#empty);
     this.#rows.addEventListener("keydown", (event) => this.#key(event));
     store.onChange(() => this.#draw());
     setInterval(() => this.#tick(), TICK_MS);
   }
 
-  /** Selects the entry below (1) or above (-1). */
+  /** Selects the row below (1) or above (-1). */
   step(by: 1 | -1): void {
-    const shown = this.#shown();
-    const at = shown.findIndex(({ id }) => id === this.#store.selected);
-    const next = shown[Math.min(shown.length - 1, Math.max(0, at + by))];
-    this.#store.select(next?.id);
-    if (next) this.#byId.get(next.id)?.row.scrollIntoView({ block: "nearest" });
+    const at = this.#shown.findIndex(({ id }) => id === this.#store.selected);
+    this.#select(this.#shown[Math.min(this.#shown.length - 1, Math.max(0, at + by))]);
   }
 
   focusFilter(): void {
     this.#filter.select();
   }
 
-  #shown(): Entry[] {
-    const text = this.#filter.value.trim().toLowerCase();
-    const matches = (entry: Entry) =>
-      title(entry).toLowerCase().includes(text) || entry.status.includes(text);
-    return this.#store.all().filter(matches).slice(-MAX_ROWS).reverse();
+  focus(): void {
+    this.#rows.focus();
+  }
+
+  /** Removes the selected entry if it has ended. A step goes with its plan only. */
+  removeSelected(): void {
+    const row = this.#shown.find(({ id }) => id === this.#store.selected);
+    if (!row || row.kind === "step") return;
+    const others = this.#shown.filter(({ id, plan }) => id !== row.id && plan !== row.id);
+    const at = this.#shown.indexOf(row);
+    const next = others.find((other) => this.#shown.indexOf(other) > at) ?? others.at(-1);
+    this.#removals.remove([row.id], `“${row.title}”`, next?.id);
+  }
+
+  #clear(): void {
+    const all = rows(this.#entries()).filter(({ kind, status }) => kind !== "step" && status !== "running" && status !== "pending" && status !== "paused");
+    if (all.length === 0) return;
+    this.#removals.remove(all.map(({ id }) => id), all.length === 1 ? "one run" : `${all.length} runs`, undefined);
+  }
+
+  #entries(): Parameters<typeof rows>[0] {
+    const { executions, plans, history, paused } = this.#store;
+    return { executions, plans, past: history.runs, paused, folded: this.#folded, removed: this.#removals.ids };
   }
 
   #draw(): void {
-    const shown = this.#shown();
-    const rows = shown.map((execution) => this.#row(execution));
-    const ids = new Set(shown.map(({ id }) => id));
+    this.#shown = rows(this.#entries(), this.#filter.value).slice(0, MAX_ROWS);
+    const elements = this.#shown.map((row) => this.#row(row));
+    const ids = new Set(this.#shown.map(({ id }) => id));
     for (const id of this.#byId.keys()) if (!ids.has(id)) this.#byId.delete(id);
-    if (rows.length === 0) {
-      const empty = this.#store.all().length === 0 ? "No executions yet." : "No match.";
-      this.#rows.replaceChildren(h("li", { class: "empty" }, empty));
-      return;
-    }
+    this.#rows.hidden = elements.length === 0;
+    this.#empty.hidden = elements.length > 0;
+    this.#empty.textContent = this.#filter.value.trim() === "" ? "Nothing was run yet." : "No match.";
+    const selected = this.#store.selected;
+    if (selected && ids.has(selected)) this.#rows.setAttribute("aria-activedescendant", elementId(selected));
+    else this.#rows.removeAttribute("aria-activedescendant");
     // A row that is inserted again loses a click that has only begun, so rows in place are kept.
-    rows.forEach((row, at) => {
+    elements.forEach((row, at) => {
       if (this.#rows.children[at] !== row) this.#rows.insertBefore(row, this.#rows.children[at] ?? null);
     });
-    while (this.#rows.children.length > rows.length) this.#rows.lastElementChild?.remove();
+    while (this.#rows.children.length > elements.length) this.#rows.lastElementChild?.remove();
   }
 
-  #row(execution: Entry): HTMLLIElement {
-    const selected = execution.id === this.#store.selected;
-    const paused = this.#store.paused.has(execution.id);
-    const style = paused ? "paused" : execution.status;
-    const text = outcome(execution, paused);
-    const shown = `${style} ${selected} ${title(execution)} ${text}`;
-    let known = this.#byId.get(execution.id);
-    if (!known) {
-      const row = h("li", { role: "option", "data-id": execution.id });
-      row.addEventListener("pointerdown", () => this.#store.select(execution.id));
-      known = { row, shown: "", time: h("span", { class: "duration" }) };
-      this.#byId.set(execution.id, known);
-    }
-    known.time.textContent = format.duration(elapsed(execution));
-    if (known.shown === shown) return known.row;
+  #row(row: Row): HTMLLIElement {
+    const selected = row.id === this.#store.selected;
+    const known = this.#byId.get(row.id) ?? this.#create(row.id);
+    known.time.textContent = row.duration === undefined ? "" : format.duration(row.duration);
+    const shown = JSON.stringify([row.kind, row.status, row.title, row.outcome, row.expanded, selected]);
+    if (known.shown === shown) return known.element;
     known.shown = shown;
-    known.row.className = `row ${style}${"command" in execution ? "" : " of-plan"}`;
-    known.row.setAttribute("aria-selected", String(selected));
-    known.row.replaceChildren(
-      h("span", { class: "dot", title: format.status(execution.status) }),
-      h("span", { class: "command", title: title(execution) }, title(execution)),
-      h("span", { class: "outcome" }, text),
+    const { element } = known;
+    element.className = `row ${row.status} of-${row.kind}`;
+    element.setAttribute("aria-selected", String(selected));
+    element.setAttribute("aria-level", row.kind === "step" ? "2" : "1");
+    if (row.expanded === undefined) element.removeAttribute("aria-expanded");
+    else element.setAttribute("aria-expanded", String(row.expanded));
+    const fold = h("span", { class: "fold", onclick: () => this.#fold(row.id, row.expanded === true) }, icon(row.expanded ? "down" : "folded"));
+    element.replaceChildren(
+      h("span", { class: "dot", title: row.status === "paused" ? "Paused" : format.status(row.status) }),
+      h("span", { class: "command", title: row.title }, row.title),
+      h("span", { class: "outcome" }, row.outcome),
       known.time,
-      h("span", { class: "when" }, format.time(execution.started_at)),
+      h("span", { class: "when" }, format.when(row.started_at)),
+      ...(row.expanded === undefined ? [] : [fold]),
     );
-    return known.row;
+    return element;
+  }
+
+  #create(id: string): Known {
+    const element = h("li", { role: "treeitem", id: elementId(id), "data-id": id });
+    element.addEventListener("pointerdown", (event) => {
+      if (!(event.target as Element).closest(".fold")) this.#store.select(id);
+    });
+    const known = { element, shown: "", time: h("span", { class: "duration" }) };
+    this.#byId.set(id, known);
+    return known;
   }
 
   #tick(): void {
-    for (const execution of this.#store.all()) {
-      if (!isLive(execution)) continue;
-      const known = this.#byId.get(execution.id);
-      if (known) known.time.textContent = format.duration(elapsed(execution));
+    for (const entry of [...this.#store.executions, ...this.#store.plans]) {
+      if (!format.isLive(entry)) continue;
+      const known = this.#byId.get(entry.id);
+      if (known) known.time.textContent = format.duration(format.elapsed(entry));
     }
   }
 
+  #fold(id: string, folded: boolean): void {
+    if (folded) this.#folded.add(id);
+    else this.#folded.delete(id);
+    this.#draw();
+  }
+
+  #select(row: Row | undefined): void {
+    this.#store.select(row?.id);
+    if (row) this.#byId.get(row.id)?.element.scrollIntoView({ block: "nearest" });
+  }
+
   #key(event: KeyboardEvent): void {
-    const down = event.key === "ArrowDown" || event.key === "j";
-    if (!down && event.key !== "ArrowUp" && event.key !== "k") return;
+    if (event.altKey || event.ctrlKey || event.metaKey) return;
+    const row = this.#shown.find(({ id }) => id === this.#store.selected);
+    const actions: Record<string, () => void> = {
+      ArrowDown: () => this.step(1),
+      j: () => this.step(1),
+      ArrowUp: () => this.step(-1),
+      k: () => this.step(-1),
+      Home: () => this.#select(this.#shown[0]),
+      End: () => this.#select(this.#shown.at(-1)),
+      ArrowLeft: () => {
+        if (row?.expanded) this.#fold(row.id, true);
+        else if (row?.plan) this.#store.select(row.plan);
+      },
+      ArrowRight: () => {
+        if (row?.expanded === false) this.#fold(row.id, false);
+        else if (row?.expanded) this.step(1);
+      },
+    };
+    const action = actions[event.key];
+    if (!action) return;
     event.preventDefault();
-    this.step(down ? 1 : -1);
+    event.stopPropagation();
+    action();
   }
 }
 
-function title(entry: Entry): string {
-  return "command" in entry ? entry.command : (entry.description ?? `Plan of ${entry.total}`);
-}
-
-/** Returns the ending of an entry, or its status if it has not ended. */
-function outcome(entry: Entry, paused: boolean): string {
-  if (!("command" in entry)) return `plan, ${entry.ended} of ${entry.total}`;
-  if (entry.ending) return format.ending(entry.ending);
-  return paused ? "paused" : format.status(entry.status).toLowerCase();
+function elementId(id: string): string {
+  return `row-${id}`;
 }

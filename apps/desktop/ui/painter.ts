@@ -20,8 +20,21 @@ interface Pen {
 }
 
 export class Painter {
-  #pens: Record<OutputStream, Pen> = { stdout: pen(), stderr: pen() };
-  #last: OutputStream = "stdout";
+  #pens: Record<OutputStream, Pen>;
+  /** The stream whose colours are set; none if they have to be set first. */
+  #last: OutputStream | undefined = "stdout";
+
+  /** `styles` are the colours that each stream has set before: sequences, one after the other. */
+  constructor(styles: Record<OutputStream, string> = { stdout: "", stderr: "" }) {
+    this.#pens = { stdout: pen(styles.stdout), stderr: pen(styles.stderr) };
+    if (styles.stdout) this.#last = undefined;
+  }
+
+  /** Returns what to write for a remark of the app, on lines of its own. */
+  note(text: string): Uint8Array {
+    this.#last = undefined;
+    return encode(`\x1b[0;2;3m${text}\x1b[0m\r\n`);
+  }
 
   /** Returns what to write to the terminal for a chunk of a stream. */
   paint(stream: OutputStream, chunk: Uint8Array): Uint8Array[] {
@@ -81,8 +94,8 @@ function resets(codes: string): { all: boolean; foreground: boolean } {
   return { all, foreground };
 }
 
-function pen(): Pen {
-  return { settings: [], incomplete: new Uint8Array() };
+function pen(style: string): Pen {
+  return { settings: style ? [style] : [], incomplete: new Uint8Array() };
 }
 
 /** Returns the end of the last complete character and sequence. */

@@ -14,22 +14,27 @@ export function steps(text: string): Step[] {
   const lines = text.split("\n").map((line) => line.trim());
   const parsed = lines.filter((line) => line !== "" && !line.startsWith("#")).map((line) => {
     const found = /^([\w.-]+)(?:\s+after\s+([^:]+))?\s*:\s*(.+)$/.exec(line);
-    if (!found) throw new Error(`plan: “${line}” must be “name: line” or “name after other: line”`);
+    if (!found) throw new Error(`“${line}” is not a step. Write “name: line”, or “name after other: line”.`);
     const [, name = "", after = "", shell = ""] = found;
     return { name, line: shell, after: after.split(",").map((other) => other.trim()).filter(Boolean) };
   });
-  if (parsed.length === 0) throw new Error("plan: no steps");
+  if (parsed.length === 0) throw new Error("Enter at least one step.");
   const index = new Map(parsed.map(({ name }, at) => [name, at]));
-  if (index.size < parsed.length) throw new Error("plan: two steps have the same name");
+  if (index.size < parsed.length) throw new Error(`Two steps are called ${twice(parsed)}. Rename one of them.`);
   return parsed.map(({ name, line, after }) => ({
     name,
     line,
     after: after.map((other) => {
       const at = index.get(other);
-      if (at === undefined) throw new Error(`plan: ${name} waits for unknown step ${other}`);
+      if (at === undefined) throw new Error(`Step ${name} waits for ${other}, but no step is called that.`);
       return at;
     }),
   }));
+}
+
+function twice(all: { name: string }[]): string {
+  const names = all.map(({ name }) => name);
+  return names.find((name, at) => names.indexOf(name) !== at) ?? "";
 }
 
 /** Returns the plan for the engine. Each step is a shell line, allowed by this rule of the scope. */
@@ -47,6 +52,15 @@ export function request(all: Step[], rule: string, common: Partial<LaunchRequest
     },
     options: { steps: all.map(({ name }) => ({ name })) },
   };
+}
+
+/** Returns the plan with an id, which its steps have in their labels, with their number and name. */
+export function withId({ plan, steps }: { plan: PlanRequest; steps: Step[] }, id: string): PlanRequest {
+  const commands = plan.commands.map((command, at) => ({
+    ...command,
+    metadata: { labels: { plan: id, step: String(at + 1), name: steps[at]?.name ?? "" } },
+  }));
+  return { ...plan, id, commands };
 }
 
 /**

@@ -46,7 +46,7 @@ export class PlanView {
       if (this.#shown !== id) return;
       if (event.type !== "progress") continue;
       const { index, name } = event.step;
-      this.#update(index, name ?? `step ${index}`, event.current_command, event.execution_id, event.status);
+      this.#update(index, name ?? `step ${index + 1}`, event.current_command, event.execution_id, event.status);
     }
   }
 

@@ -1,137 +1,133 @@
-// The run bar: a script, a program, a shell line or a plan, with its options.
+// The run bar: a script, a program, shell lines or a plan, with its options.
 
-import { ExecutionError, type Command } from "tauri-plugin-execution-engine-api";
-
-import { h, icon } from "./dom.ts";
-import { variables, words } from "./format.ts";
-import { request as planRequest, steps } from "./plan-text.ts";
+import { ask } from "./dialog.ts";
+import { fit, h, icon } from "./dom.ts";
+import { explain } from "./errors.ts";
+import { changedOptions, check, emptyForm, shellLines, type Field, type Form, type Kind, type Problem } from "./form.ts";
+import { Recall } from "./history.ts";
+import { Options } from "./options.ts";
+import { RadioGroup } from "./radio.ts";
 import type { ExecutionInput, PlanInput } from "./store.ts";
 
-type Kind = "script" | "program" | "shell" | "plan";
-
-const KINDS: Record<Kind, { label: string; prompt: string }> = {
-  script: { label: "Script", prompt: "Path of a script, and arguments" },
-  program: { label: "Program", prompt: "Program and arguments, without a shell" },
-  shell: { label: "Shell", prompt: "Line for /bin/sh: pipes, redirections, &&" },
-  plan: { label: "Plan", prompt: "build: make\ntest after build: make test\npackage after test: make package" },
+const LABELS: Record<Kind, string> = { script: "Script", program: "Program", shell: "Shell", plan: "Plan" };
+const PROMPTS: Record<Kind, string> = {
+  script: "Path of a script, and arguments",
+  program: "Program and arguments, without a shell",
+  shell: "Line for /bin/sh: pipes, redirections, &&",
+  plan: "build: make\ntest after build: make test\npackage after test: make package",
 };
-
-/** Names of the rules in `capabilities/main.json`. */
-const RULES: Record<Kind, string> = { script: "scripts", program: "programs", shell: "shells", plan: "shells" };
-
-/** Height of the field for a plan, in lines. It grows with the text. */
-const MIN_ROWS = 3;
+/** Height of the fields, in lines. They grow with the text. */
+const PLAN_ROWS = 3;
 const MAX_ROWS = 12;
+
+type Input = ExecutionInput | PlanInput;
 
 export class RunBar {
   #kind: Kind = "shell";
-  #line = h("input", {
-    id: "line",
-    class: "line",
-    spellcheck: false,
-    autocomplete: "off",
-    autocapitalize: "off",
-    required: true,
-  });
+  #line = h("textarea", { id: "line", class: "line", rows: 1, spellcheck: false, autocomplete: "off", autocapitalize: "off" });
   #steps = h("textarea", {
     id: "steps",
     class: "steps",
-    rows: MIN_ROWS,
+    rows: PLAN_ROWS,
     spellcheck: false,
-    placeholder: KINDS.plan.prompt,
-    oninput: () => {
-      const lines = this.#steps.value.split("\n").length;
-      this.#steps.rows = Math.min(MAX_ROWS, Math.max(MIN_ROWS, lines));
-    },
+    placeholder: PROMPTS.plan,
     "aria-label": "Steps, one per line: name after others: shell line",
     hidden: true,
   });
-  #interpreter = h("input", { id: "interpreter", placeholder: "from the #! line", value: "python3", spellcheck: false });
-  #directory = h("input", { id: "directory", placeholder: "working directory of the app", spellcheck: false });
-  #environment = h("textarea", { id: "environment", rows: 2, placeholder: "NAME=value, one per line", spellcheck: false });
-  #timeout = h("input", { id: "timeout", type: "number", min: "0.1", step: "any", placeholder: "300" });
-  #stdin = h("input", { id: "piped", type: "checkbox" });
-  #more = h("div", { id: "more", class: "more", hidden: true });
+  #tabs = new RadioGroup<Kind>("What to run", LABELS, (kind) => this.setKind(kind));
+  #changed = h("span", { class: "badge", hidden: true });
   #moreButton = h("button", {
     type: "button",
     id: "more-button",
     class: "quiet",
     title: "Options: directory, environment, timeout (Ctrl+O)",
     "aria-expanded": "false",
+    "aria-controls": "more",
     onclick: () => this.toggleMore(),
-  }, icon("options"), "Options");
+  }, icon("options"), h("span", {}, "Options"), this.#changed);
   #hint = h("span", { class: "hint", hidden: true }, "One step per line: name: shell line, or name after others: shell line. Ctrl+Enter runs the plan.");
-  #error = h("p", { id: "error", class: "error", role: "alert", hidden: true });
-  #tabs = h("div", { class: "segmented", role: "radiogroup", "aria-label": "What to run" });
+  #problems = new Map<Field, HTMLElement>();
+  #options = new Options((field) => this.#problem(field), (field) => this.#edited(field));
+  #error = h("div", { id: "error", class: "error", role: "alert", hidden: true });
+  #recall: Recall;
+  #run: (input: Input) => Promise<unknown>;
+  /** Variables of the form that is shown whose values were not kept. */
+  #missing: string[] | undefined;
 
-  constructor(root: HTMLElement, run: (input: ExecutionInput | PlanInput) => Promise<unknown>) {
-    for (const kind of Object.keys(KINDS) as Kind[]) {
-      this.#tabs.append(
-        h("button", {
-          type: "button",
-          role: "radio",
-          "data-kind": kind,
-          onclick: () => this.setKind(kind),
-        }, KINDS[kind].label),
-      );
-    }
-    const field = (label: string, input: HTMLElement, style = "") =>
-      h("label", { class: `field ${style}` }, h("span", {}, label), input);
-    this.#more.append(
-      field("Interpreter", this.#interpreter, "of-script"),
-      field("Directory", this.#directory, "wide"),
-      field("Environment", this.#environment, "wide"),
-      field("Timeout, s", this.#timeout, "narrow"),
-      h("label", { class: "check" }, this.#stdin, "Open standard input"),
-    );
-    const form = h("form", { id: "form" },
+  /** `earlier` returns what was run before, oldest first. */
+  constructor(root: HTMLElement, run: (input: Input) => Promise<unknown>, earlier: () => Form[]) {
+    this.#run = run;
+    this.#recall = new Recall(earlier);
+    const form = h("form", { id: "form", noValidate: true },
       h("div", { class: "bar" },
-        this.#tabs,
+        this.#tabs.element,
         this.#line,
         this.#hint,
         this.#moreButton,
-        h("button", { id: "run", class: "primary", title: "Run (Enter)" }, icon("play"), "Run"),
+        h("button", { id: "run", class: "primary", title: "Run (Enter, or Ctrl+Enter in a field of several lines)" }, icon("play"), "Run"),
       ),
       this.#steps,
-      this.#more,
+      this.#problem("text"),
+      this.#options.element,
       this.#error,
     );
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      void this.#submit(run);
+      void this.#submit();
     });
-    // Enter adds a line in a field of several lines, so Ctrl+Enter submits from every field.
-    form.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && event.ctrlKey) {
-        event.preventDefault();
-        form.requestSubmit();
-      }
-    });
+    form.addEventListener("keydown", (event) => this.#key(event, form));
+    for (const area of [this.#line, this.#steps]) area.addEventListener("input", () => this.#edited("text"));
     root.append(form);
-    this.setKind("shell");
+    new ResizeObserver(() => this.#fit()).observe(root);
+    this.load(emptyForm("shell"));
+  }
+
+  /** Content of all fields. */
+  get form(): Form {
+    const text = this.#text().value;
+    const missing = this.#missing ? { missing: this.#missing } : {};
+    return { kind: this.#kind, text, ...this.#options.value, ...missing };
+  }
+
+  /** Fills all fields. */
+  load(form: Form): void {
+    this.setKind(form.kind);
+    this.#text().value = form.text;
+    this.#options.value = form;
+    this.#missing = form.missing;
+    this.#clearProblems();
+    this.#drawChanged();
+    this.#fit();
+  }
+
+  /** Fills all fields to edit them and run them again. */
+  edit(form: Form): void {
+    this.load(form);
+    if (changedOptions(form) > 0) this.toggleMore(true);
+    this.focus();
   }
 
   focus(): void {
-    const input = this.#kind === "plan" ? this.#steps : this.#line;
-    input.select();
-    input.focus();
+    this.#text().select();
+    this.#text().focus();
   }
 
   setKind(kind: Kind): void {
     this.#kind = kind;
-    for (const tab of this.#tabs.children) {
-      tab.setAttribute("aria-checked", String((tab as HTMLElement).dataset.kind === kind));
-    }
+    this.#tabs.show(kind);
     const plan = kind === "plan";
     this.#steps.hidden = this.#hint.hidden = !plan;
-    this.#line.hidden = this.#line.disabled = plan;
-    this.#line.placeholder = KINDS[kind].prompt;
-    this.#line.setAttribute("aria-label", KINDS[kind].prompt);
-    this.#more.dataset.kind = kind;
+    this.#line.hidden = plan;
+    this.#line.placeholder = PROMPTS[kind];
+    this.#line.setAttribute("aria-label", PROMPTS[kind]);
+    this.#options.setKind(kind);
+    this.#show("text");
+    this.#drawChanged();
+    this.#fit();
   }
 
-  toggleMore(open = this.#more.hidden): void {
-    this.#more.hidden = !open;
+  toggleMore(open = this.#options.element.hidden): void {
+    this.#options.element.hidden = !open;
     this.#moreButton.setAttribute("aria-expanded", String(open));
   }
 
@@ -139,55 +135,130 @@ export class RunBar {
   fail(error?: unknown): void {
     this.#error.hidden = error === undefined;
     if (error === undefined) return;
-    const code = error instanceof ExecutionError ? error.code : "";
-    const message = error instanceof Error ? error.message : String(error);
+    const { text, detail } = explain(error);
     this.#error.replaceChildren(
-      ...(code ? [h("span", { class: "code" }, code)] : []),
-      message,
+      h("p", {}, text),
+      detail && h("details", {}, h("summary", {}, "Details"), h("code", {}, detail)),
       h("button", { type: "button", class: "quiet", "aria-label": "Dismiss", onclick: () => this.fail() }, icon("close")),
     );
   }
 
-  async #submit(run: (input: ExecutionInput | PlanInput) => Promise<unknown>): Promise<void> {
+  async #submit(): Promise<void> {
+    const form = this.form;
+    this.#clearProblems();
+    const checked = check(form);
+    if ("problems" in checked) return this.#refuse(checked.problems);
+    const lines = shellLines(form);
+    if (lines.length > 1 && !(await confirmLines(lines))) return;
     try {
-      await run(this.#input());
+      await this.#run(checked.input);
+      this.#recall.reset();
       this.fail();
     } catch (error) {
       this.fail(error);
     }
   }
 
-  #input(): ExecutionInput | PlanInput {
-    const seconds = this.#timeout.value.trim();
-    const common = {
-      env: variables(this.#environment.value),
-      working_dir: this.#directory.value.trim() || null,
-      timeout_ms: seconds === "" ? null : Math.max(1, Math.round(Number(seconds) * 1000)),
-    };
-    if (this.#kind === "plan") {
-      const all = steps(this.#steps.value);
-      return { ...planRequest(all, RULES.plan, common), steps: all };
-    }
-    const request = { ...this.#command(), ...common };
-    return { request, options: this.#stdin.checked ? { stdin: { type: "piped" } } : {} };
+  /** Shows what is wrong with the fields, and moves to the first of them. */
+  #refuse(problems: Problem[]): void {
+    if (problems.some(({ field }) => field !== "text")) this.toggleMore(true);
+    for (const { field, message } of problems) this.#show(field, message);
+    this.#input(problems[0]!.field).focus();
   }
 
-  #command(): { rule: string; command: Command } {
-    const line = this.#line.value.trim();
-    if (this.#kind === "shell") {
-      return { rule: RULES.shell, command: { type: "shell", command: line, shell: "/bin/sh" } };
+  #key(event: KeyboardEvent, form: HTMLFormElement): void {
+    const area = event.target;
+    if (event.isComposing) return;
+    if (event.key === "Enter") {
+      const runs = event.ctrlKey ? !event.shiftKey : area === this.#line && !event.shiftKey;
+      if (!runs) return;
+      event.preventDefault();
+      form.requestSubmit();
+    } else if ((event.key === "ArrowUp" || event.key === "ArrowDown") && area instanceof HTMLTextAreaElement && area === this.#text()) {
+      if (event.altKey || event.ctrlKey || event.shiftKey || event.metaKey) return;
+      const by = event.key === "ArrowUp" ? -1 : 1;
+      if (!atEdge(area, by)) return;
+      const form = this.#recall.step(by, this.form);
+      if (!form) return;
+      event.preventDefault();
+      this.load(form);
+      const firstLine = form.text.split("\n", 1)[0]!.length;
+      const caret = by === -1 ? firstLine : form.text.length;
+      this.#text().focus();
+      this.#text().setSelectionRange(caret, caret);
     }
-    const [first = "", ...args] = words(line);
-    if (this.#kind === "program") {
-      return { rule: RULES.program, command: { type: "exec", program: first, args } };
-    }
-    const interpreter = this.#interpreter.value.trim();
-    if (args.length === 0) {
-      const rule = interpreter ? RULES.script : "executables";
-      return { rule, command: { type: "script", path: first, interpreter: interpreter || null } };
-    }
-    // A script command has no arguments, so a script with arguments runs as a program.
-    const [program, ...rest] = interpreter ? [interpreter, first, ...args] : [first, ...args];
-    return { rule: RULES.program, command: { type: "exec", program: program!, args: rest } };
   }
+
+  #edited(field?: Field): void {
+    if (field) this.#show(field);
+    this.#recall.reset();
+    this.#drawChanged();
+    this.#fit();
+  }
+
+  #drawChanged(): void {
+    const count = changedOptions(this.form);
+    this.#changed.hidden = count === 0;
+    this.#changed.textContent = String(count);
+    this.#changed.title = `${count} changed`;
+  }
+
+  #fit(): void {
+    fit(this.#text(), MAX_ROWS);
+  }
+
+  #text(): HTMLTextAreaElement {
+    return this.#kind === "plan" ? this.#steps : this.#line;
+  }
+
+  #input(field: Field): HTMLInputElement | HTMLTextAreaElement {
+    return field === "text" ? this.#text() : this.#options.field(field);
+  }
+
+  #problem(field: Field): HTMLElement {
+    const element = h("p", { id: `${field}-problem`, class: "problem", role: "alert", hidden: true });
+    this.#problems.set(field, element);
+    return element;
+  }
+
+  /** Shows the fault of a field, or without one hides the last. */
+  #show(field: Field, message?: string): void {
+    const element = this.#problems.get(field)!;
+    element.hidden = message === undefined;
+    element.textContent = message ?? "";
+    const inputs = field === "text" ? [this.#line, this.#steps] : [this.#options.field(field)];
+    for (const input of inputs) {
+      if (message === undefined) {
+        input.removeAttribute("aria-invalid");
+        input.removeAttribute("aria-describedby");
+      } else {
+        input.setAttribute("aria-invalid", "true");
+        input.setAttribute("aria-describedby", element.id);
+      }
+    }
+  }
+
+  #clearProblems(): void {
+    for (const field of this.#problems.keys()) this.#show(field);
+  }
+}
+
+/** Asks before several lines are run: pasted text may have more of them than is seen. */
+function confirmLines(lines: string[]): Promise<boolean> {
+  return ask({
+    title: `Run ${lines.length} lines?`,
+    text: "The shell runs them one after the other, also if one of them fails.",
+    quote: lines.join("\n"),
+    yes: `Run ${lines.length} lines`,
+    no: "Back",
+    focus: "yes",
+  });
+}
+
+/** Returns whether the caret is in the first line (-1) or in the last (1), with nothing or all selected. */
+function atEdge(area: HTMLTextAreaElement, by: -1 | 1): boolean {
+  const { value, selectionStart, selectionEnd } = area;
+  const selected = selectionEnd - selectionStart;
+  if (selected !== 0 && selected !== value.length) return false;
+  return !(by === -1 ? value.slice(0, selectionStart) : value.slice(selectionEnd)).includes("\n");
 }

@@ -9,7 +9,6 @@ import {
   watch,
   type ExecutionId,
   type ExecutionOptions,
-  type ExecutionStatus,
   type ExecutionSummary,
   type LaunchRequest,
   type PlanOptions,
@@ -17,12 +16,17 @@ import {
   type PlanSummary,
 } from "tauri-plugin-execution-engine-api";
 
-import type { Step } from "./plan-text.ts";
+import type { Form } from "./form.ts";
+import * as format from "./format.ts";
+import { History } from "./history.ts";
+import { withId, type Step } from "./plan-text.ts";
 
 /** Input of an execution, from the run bar. */
 export interface ExecutionInput {
   request: LaunchRequest;
   options: ExecutionOptions;
+  /** Content of the run bar that it was made from. */
+  form: Form;
 }
 
 /** Input of a plan, with its steps as they were typed. */
@@ -30,6 +34,7 @@ export interface PlanInput {
   plan: PlanRequest;
   options: PlanOptions;
   steps: Step[];
+  form: Form;
 }
 
 type Listener = () => void;
@@ -46,6 +51,8 @@ export class Store {
   selected: ExecutionId | undefined = sessionStorage.getItem(SELECTED) ?? undefined;
   /** Executions that were paused here. The engine has no status for that. */
   readonly paused = new Set<ExecutionId>();
+  /** Runs of this and earlier sessions. */
+  readonly history = new History(localStorage);
   #inputs = new SessionMap<ExecutionInput>(EXECUTIONS);
   #planInputs = new SessionMap<PlanInput>(PLANS);
   #listeners = new Set<Listener>();
@@ -79,23 +86,51 @@ export class Store {
     this.selected = id;
     if (id) sessionStorage.setItem(SELECTED, id);
     else sessionStorage.removeItem(SELECTED);
-    this.#changed();
+    this.changed();
   }
 
   async start(input: ExecutionInput): Promise<ExecutionId> {
     const { id } = await Execution.start(input.request, input.options);
     this.#inputs.set(id, input);
-    await this.refresh();
-    this.select(id);
+    await this.#started(id, input.form);
     return id;
   }
 
   async startPlan(input: PlanInput): Promise<string> {
-    const { id } = await Plan.start(input.plan, input.options);
+    const { id } = await Plan.start(withId(input, crypto.randomUUID()), input.options);
     this.#planInputs.set(id, input);
-    await this.refresh();
-    this.select(id);
+    await this.#started(id, input.form);
     return id;
+  }
+
+  async #started(id: string, form: Form): Promise<void> {
+    await this.refresh();
+    const execution = this.executions.find((entry) => entry.id === id);
+    const plan = this.plans.find((entry) => entry.id === id);
+    const title = execution?.command ?? plan?.description ?? form.text.trim();
+    const started_at = (execution ?? plan)?.started_at ?? new Date().toISOString();
+    this.history.add({ id, form, title, started_at });
+    this.#noteEndings();
+    this.select(id);
+  }
+
+  /** Content of the run bar of all runs in the history, oldest first; of this session with all values. */
+  forms(): Form[] {
+    return this.history.runs.map(({ id, form }) => this.form(id) ?? form);
+  }
+
+  /** Content of the run bar that a run was made from. */
+  form(id: string): Form | undefined {
+    const input = this.#inputs.get(id) ?? this.#planInputs.get(id);
+    return input?.form ?? this.history.get(id)?.form;
+  }
+
+  #noteEndings(): void {
+    for (const entry of [...this.executions, ...this.plans]) {
+      if (format.isLive(entry)) continue;
+      const ending = "ending" in entry && entry.ending ? format.ending(entry.ending) : format.status(entry.status).toLowerCase();
+      this.history.ended(entry.id, entry.status, ending, entry.duration_ms);
+    }
   }
 
   /** Returns the steps of a plan that was started here. */
@@ -114,36 +149,13 @@ export class Store {
   async pause(id: ExecutionId): Promise<void> {
     await Execution.attach(id).pause();
     this.paused.add(id);
-    this.#changed();
+    this.changed();
   }
 
   async resume(id: ExecutionId): Promise<void> {
     await Execution.attach(id).resume();
     this.paused.delete(id);
-    this.#changed();
-  }
-
-  async remove(id: ExecutionId): Promise<void> {
-    await Execution.attach(id).remove();
-    await this.#removed(id);
-  }
-
-  async removePlan(id: string): Promise<void> {
-    await Plan.attach(id).remove();
-    await this.#removed(id);
-  }
-
-  async #removed(id: string): Promise<void> {
-    const all = this.all();
-    const at = all.findIndex((entry) => entry.id === id);
-    const next = all[at - 1] ?? all[at + 1];
-    await this.refresh();
-    if (this.selected === id) this.select(next?.id);
-  }
-
-  /** Returns executions and plans, oldest first. */
-  all(): (ExecutionSummary | PlanSummary)[] {
-    return [...this.executions, ...this.plans].sort((a, b) => a.started_at.localeCompare(b.started_at));
+    this.changed();
   }
 
   /** Reads the list again. Calls within a short time are combined. */
@@ -157,14 +169,16 @@ export class Store {
         this.#again = false;
         [this.executions, this.plans] = await Promise.all([list(), listPlans()]);
         for (const { id, ending } of this.executions) if (ending) this.paused.delete(id);
-        this.#changed();
+        this.#noteEndings();
+        this.changed();
         await new Promise((resolve) => setTimeout(resolve, REFRESH_MS));
       } while (this.#again);
     })().finally(() => (this.#refresh = undefined));
     return this.#refresh;
   }
 
-  #changed(): void {
+  /** Calls all listeners. */
+  changed(): void {
     for (const listener of this.#listeners) listener();
   }
 }
@@ -189,14 +203,4 @@ class SessionMap<T> {
     this.#all = new Map(kept);
     sessionStorage.setItem(this.#key, JSON.stringify(kept));
   }
-}
-
-/** Returns how long an execution took, or has been running so far. */
-export function elapsed(entry: ExecutionSummary | PlanSummary): number {
-  if (!isLive(entry)) return entry.duration_ms;
-  return Math.max(entry.duration_ms, Date.now() - Date.parse(entry.started_at));
-}
-
-export function isLive({ status }: { status: ExecutionStatus }): boolean {
-  return status === "pending" || status === "running";
 }

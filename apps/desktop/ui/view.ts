@@ -1,12 +1,16 @@
 // The middle column: title, controls and output of the selected execution or plan.
 
-import { Execution, Plan, type PlanSummary } from "tauri-plugin-execution-engine-api";
+import { invoke } from "@tauri-apps/api/core";
+import type { PlanSummary } from "tauri-plugin-execution-engine-api";
 
-import { h, icon } from "./dom.ts";
+import { Controls, quiet, type Actions } from "./controls.ts";
+import { h, icon, replace } from "./dom.ts";
 import * as format from "./format.ts";
+import { past, welcome } from "./past-view.ts";
 import { Screen, type Matches } from "./screen.ts";
 import { PlanView } from "./plan-view.ts";
-import { isLive, type Store } from "./store.ts";
+import { StandardInput } from "./stdin.ts";
+import type { Store } from "./store.ts";
 
 /** Pause in typing after which a search starts. */
 const TYPING_MS = 120;
@@ -14,23 +18,27 @@ const TYPING_MS = 120;
 export class View {
   readonly screen: Screen;
   #store: Store;
-  #fail: (error: unknown) => void;
+  #actions: Actions;
+  readonly controls: Controls;
   #title = h("h1", { id: "title" });
   #chip = h("span", { id: "chip", class: "chip" });
   #buttons = h("div", { class: "tools" });
   #search: HTMLFormElement;
   #needle = h("input", { id: "needle", placeholder: "Find", "aria-label": "Find in output", spellcheck: false });
   #matches = h("output", { id: "matches" });
-  #input: HTMLFormElement;
-  #inputLine = h("input", { id: "stdin", placeholder: "Standard input; Enter sends the line", "aria-label": "Standard input", spellcheck: false, autocomplete: "off" });
+  #saved = h("output", { id: "saved", class: "saved", hidden: true });
+  #input: StandardInput;
   #plan: PlanView;
   #stage: HTMLElement;
+  /** In place of the output: examples, or a run of an earlier session. */
+  #blank = h("div", { id: "blank", class: "stage" });
   #shown = "";
   #following = true;
 
-  constructor(root: HTMLElement, store: Store, fail: (error: unknown) => void) {
+  constructor(root: HTMLElement, store: Store, actions: Actions) {
     this.#store = store;
-    this.#fail = fail;
+    this.#actions = actions;
+    this.controls = new Controls(store, actions);
     const box = h("div", { id: "screen", class: "screen" });
     const small = (name: Parameters<typeof icon>[0], label: string, onclick: () => void) =>
       h("button", { type: "button", class: "quiet", title: label, "aria-label": label, onclick }, icon(name));
@@ -41,45 +49,34 @@ export class View {
       small("down", "Next (Enter)", () => this.#find("next")),
       small("close", "Close (Esc)", () => this.endSearch()),
     );
-    this.#input = h("form", { class: "stdin", hidden: true },
-      h("span", { "aria-hidden": "true" }, "›"),
-      this.#inputLine,
-      h("button", { type: "button", id: "eof", class: "quiet", title: "Close standard input (Ctrl+D)", onclick: () => this.#closeStdin() }, "Close"),
-    );
     this.#plan = new PlanView(store);
     this.#stage = h("div", { class: "stage" }, box, this.#search);
     root.append(
       h("div", { class: "view-head" }, h("div", { class: "what" }, this.#title, this.#chip), this.#buttons),
+      this.#saved,
       this.#stage,
       this.#plan.element,
-      this.#input,
+      this.#blank,
     );
     this.screen = new Screen(box);
+    this.#input = new StandardInput(store, actions.fail);
+    root.append(this.#input.sent, this.#input.element);
     this.screen.onFollow = (following) => {
       this.#following = following;
       this.#draw(true);
     };
+    this.screen.onError = actions.fail;
     this.screen.onMatches = (matches) => this.#showMatches(matches);
     this.#search.addEventListener("submit", (event) => event.preventDefault());
     let typed: ReturnType<typeof setTimeout> | undefined;
     this.#needle.addEventListener("input", () => {
-      // A search through half a million lines is too slow to run for each letter.
+      // A search through millions of lines is too slow to run for each letter.
       clearTimeout(typed);
-      typed = setTimeout(() => this.screen.find(this.#needle.value, "next", true), TYPING_MS);
+      typed = setTimeout(() => this.#find("next", true), TYPING_MS);
     });
     this.#needle.addEventListener("keydown", (event) => {
       if (event.key === "Enter") this.#find(event.shiftKey ? "previous" : "next");
       if (event.key === "Escape") this.endSearch();
-    });
-    this.#input.addEventListener("submit", (event) => {
-      event.preventDefault();
-      void this.#send();
-    });
-    this.#inputLine.addEventListener("keydown", (event) => {
-      if (event.key === "d" && event.ctrlKey) {
-        event.preventDefault();
-        this.#closeStdin();
-      }
     });
     store.onChange(() => this.#draw());
     this.#draw();
@@ -89,33 +86,28 @@ export class View {
     const execution = this.#store.current;
     const plan = this.#store.currentPlan;
     void this.screen.show(execution?.id);
-    this.#plan.show(plan?.id).catch(this.#fail);
-    this.#stage.hidden = plan !== undefined;
+    this.#plan.show(plan?.id).catch(this.#actions.fail);
+    this.#stage.hidden = !execution;
+    this.#blank.hidden = execution !== undefined || plan !== undefined;
+    this.#input.draw();
+    if (!execution) this.#saved.hidden = true;
     if (plan) return this.#drawPlan(plan);
-    const paused = execution !== undefined && this.#store.paused.has(execution.id);
-    const key = `${execution?.id} ${execution?.status} ${paused}`;
+    if (!execution) return this.#drawBlank();
+    const paused = this.#store.paused.has(execution.id);
+    const key = `${execution.id} ${execution.status} ${paused}`;
     if (key === this.#shown && !again) return;
+    if (!this.#shown.startsWith(execution.id)) this.#saved.hidden = true;
     this.#shown = key;
-    this.#title.textContent = execution?.command ?? "No execution";
-    this.#title.title = execution?.command ?? "";
-    this.#chip.hidden = !execution;
-    if (!execution) {
-      this.#buttons.replaceChildren();
-      this.#input.hidden = true;
-      return;
-    }
     const style = paused ? "paused" : execution.status;
-    this.#chip.className = `chip ${style}`;
-    this.#chip.textContent = paused ? "Paused" : format.status(execution.status);
-    const live = !execution.ending;
-    const input = this.#store.input(execution.id);
-    this.#input.hidden = !live || input?.options.stdin?.type !== "piped";
-    this.#buttons.replaceChildren(
-      ...this.#controls(live, paused, input !== undefined),
+    this.#head(execution.command, style, paused ? "Paused" : format.status(execution.status));
+    replace(
+      this.#buttons,
+      ...this.controls.buttons(),
       h("span", { class: "gap" }),
-      this.#button("follow", "follow", "Follow the output (End)", () => this.screen.follow(true), this.#following),
-      this.#button("find", "search", "Find in the output (Ctrl+F)", () => this.startSearch()),
-      this.#button("copy", "copy", "Copy the selection, or all output (Ctrl+Shift+C)", () => void this.copy()),
+      quiet("follow", "follow", "Follow the output (End)", () => this.screen.follow(true), this.#following),
+      quiet("find", "search", "Find in the output (Ctrl+F)", () => this.startSearch()),
+      quiet("copy", "copy", "Copy the selection, or all output (Ctrl+Shift+C)", () => this.#try(this.copy())),
+      quiet("save", "save", "Save all output in a file", () => this.#try(this.save())),
     );
   }
 
@@ -123,78 +115,59 @@ export class View {
     const key = `${plan.id} ${plan.status} ${plan.ended}`;
     if (key === this.#shown) return;
     this.#shown = key;
-    this.#title.textContent = this.#title.title = plan.description ?? `Plan of ${plan.total}`;
-    this.#chip.hidden = false;
-    this.#chip.className = `chip ${plan.status}`;
-    this.#chip.textContent = format.status(plan.status);
-    this.#input.hidden = true;
-    const buttons = isLive(plan)
-      ? [this.#button("cancel", "stop", "Cancel (Ctrl+.)", () => this.cancel(), undefined, "Cancel")]
-      : [this.#button("remove", "trash", "Remove (Del)", () => this.remove())];
-    if (!isLive(plan) && this.#store.planInput(plan.id)) {
-      buttons.unshift(this.#button("rerun", "rerun", "Run again (Ctrl+Shift+Enter)", () => this.rerun(), undefined, "Run again"));
-    }
-    this.#buttons.replaceChildren(...buttons);
+    this.#head(plan.description ?? `Plan of ${plan.total} steps`, plan.status, format.status(plan.status));
+    replace(this.#buttons, ...this.controls.buttons());
   }
 
-  #controls(live: boolean, paused: boolean, canRerun: boolean): HTMLElement[] {
-    if (live) {
-      return [
-        paused
-          ? this.#button("resume", "play", "Resume (Ctrl+P)", () => this.togglePause(), undefined, "Resume")
-          : this.#button("pause", "pause", "Pause (Ctrl+P)", () => this.togglePause(), undefined, "Pause"),
-        this.#button("cancel", "stop", "Cancel (Ctrl+.)", () => this.cancel(), undefined, "Cancel"),
-      ];
-    }
-    const all = [this.#button("remove", "trash", "Remove (Del)", () => this.remove())];
-    if (canRerun) all.unshift(this.#button("rerun", "rerun", "Run again (Ctrl+Shift+Enter)", () => this.rerun(), undefined, "Run again"));
-    return all;
+  /** Shows a run of an earlier session, or examples. */
+  #drawBlank(): void {
+    const run = this.#store.history.get(this.#store.selected);
+    const key = `blank ${run?.id}`;
+    if (key === this.#shown) return;
+    this.#shown = key;
+    this.#blank.replaceChildren(run ? past(run) : welcome((form) => this.#actions.edit(form)));
+    if (run) this.#head(run.title, run.status ?? "cancelled", run.status ? format.status(run.status) : "Stopped");
+    else this.#head("Nothing selected", "", "");
+    replace(this.#buttons, ...(run ? this.controls.buttons() : []));
   }
 
-  #button(id: string, name: Parameters<typeof icon>[0], title: string, onclick: () => void, pressed?: boolean, label?: string): HTMLElement {
-    return h("button", {
-      type: "button", id, title, onclick, class: label ? "labelled" : "quiet",
-      "aria-label": label ?? title,
-      ...(pressed === undefined ? {} : { "aria-pressed": String(pressed) }),
-    }, icon(name), label);
+  #head(title: string, style: string, status: string): void {
+    this.#title.textContent = this.#title.title = title;
+    this.#chip.hidden = status === "";
+    this.#chip.className = `chip ${style}`;
+    this.#chip.textContent = status;
   }
 
-  cancel(): void {
-    const plan = this.#store.currentPlan;
-    if (plan && isLive(plan)) return this.#try(Plan.attach(plan.id).cancel());
-    const execution = this.#store.current;
-    if (execution && !execution.ending) this.#try(Execution.attach(execution.id).cancel());
+  /** Moves the focus to the line for standard input. */
+  focusInput(): void {
+    this.#input.focus();
   }
 
-  togglePause(): void {
-    const execution = this.#store.current;
-    if (!execution || execution.ending) return;
-    const { id } = execution;
-    this.#try(this.#store.paused.has(id) ? this.#store.resume(id) : this.#store.pause(id));
+  /** Moves the focus to the output, or to what is in its place. */
+  focus(): void {
+    const blank = this.#blank.querySelector<HTMLElement>("button, [tabindex]");
+    if (!this.#stage.hidden) this.screen.focus();
+    else (this.#blank.hidden ? this.#plan.element.querySelector<HTMLElement>("button") : blank)?.focus();
   }
 
-  rerun(): void {
-    const plan = this.#store.currentPlan;
-    const planInput = plan && this.#store.planInput(plan.id);
-    if (planInput) return this.#try(this.#store.startPlan(planInput));
-    const execution = this.#store.current;
-    const input = execution && this.#store.input(execution.id);
-    if (input) this.#try(this.#store.start(input));
-  }
-
-  remove(): void {
-    const plan = this.#store.currentPlan;
-    if (plan) return this.#try(this.#store.removePlan(plan.id));
-    const execution = this.#store.current;
-    if (execution?.ending) this.#try(this.#store.remove(execution.id));
+  /** Saves all output in a file, without passing it through this page, and tells its path. */
+  async save(): Promise<void> {
+    const id = this.#store.current?.id;
+    if (!id) return;
+    const path = await invoke<string>("save_output", { id });
+    this.#saved.textContent = `Saved as ${path}`;
+    this.#saved.hidden = false;
   }
 
   async copy(): Promise<void> {
-    const text = this.screen.text();
+    const selection = this.screen.selection();
+    const text = selection ? Promise.resolve(selection) : this.screen.text();
     try {
-      await navigator.clipboard.writeText(text);
+      // A promise, because the clipboard may be written to only while the click is handled.
+      const blob = text.then((text) => new Blob([text], { type: "text/plain" }));
+      await navigator.clipboard.write([new ClipboardItem({ "text/plain": blob })]);
     } catch {
-      copyThroughSelection(text);
+      copyThroughSelection(await text);
     }
     const button = document.getElementById("copy");
     button?.classList.add("done");
@@ -202,6 +175,7 @@ export class View {
   }
 
   startSearch(): void {
+    if (this.#stage.hidden) return;
     this.#search.hidden = false;
     this.#needle.focus();
     this.#needle.select();
@@ -215,31 +189,18 @@ export class View {
     this.screen.focus();
   }
 
-  #find(direction: "next" | "previous"): void {
-    this.screen.find(this.#needle.value, direction);
+  #find(direction: "next" | "previous", typing = false): void {
+    this.#try(this.screen.find(this.#needle.value, direction, typing));
   }
 
-  #showMatches({ at, count }: Matches): void {
+  #showMatches({ at, count, incomplete = false }: Matches): void {
     if (this.#needle.value === "") this.#matches.textContent = "";
-    else if (count === 0) this.#matches.textContent = "none";
-    else this.#matches.textContent = at > 0 ? `${at} of ${count}` : `${count}+`;
-  }
-
-  async #send(): Promise<void> {
-    const id = this.#store.current?.id;
-    if (!id) return;
-    const line = this.#inputLine.value;
-    this.#inputLine.value = "";
-    await Execution.attach(id).write(`${line}\n`).catch(this.#fail);
-  }
-
-  #closeStdin(): void {
-    const id = this.#store.current?.id;
-    if (id) this.#try(Execution.attach(id).closeStdin());
+    else if (count === 0) this.#matches.textContent = incomplete ? "none so far" : "none";
+    else this.#matches.textContent = `${at} of ${count}${incomplete ? "+" : ""}`;
   }
 
   #try(action: Promise<unknown>): void {
-    action.catch(this.#fail);
+    action.catch(this.#actions.fail);
   }
 }
 

@@ -1,6 +1,6 @@
 //! The cost of a plan over the same executions in a plain loop.
 
-use execution_engine::{ExecutionEngine, ExecutionPlan, PlanOptions};
+use execution_engine::{ExecutionEngine, ExecutionPlan, PlanOptions, PlanSpec};
 use tokio::runtime::Runtime;
 
 use super::{Group, in_task, runtime};
@@ -52,8 +52,7 @@ fn run(runtime: &Runtime, our: &ExecutionEngine, total: usize, width: usize) {
     let options = PlanOptions::default().max_concurrency(width);
     let our = our.clone();
     in_task(runtime, async move {
-        let id = our.execute_plan_with(plan, options).await.expect("it is a plan");
-        let result = our.wait_for_plan(id).await.expect("it is known");
+        let result = our.run_plan(PlanSpec::new(plan, options)).await.expect("it is a plan");
         assert_eq!(result.stats.completed, total);
     });
 }

@@ -2,17 +2,22 @@
 
 use std::io;
 
-use crate::Level;
+use crate::{Launch, Level, start_failure};
 
 /// Error of a child that could not be started. Nothing of it is left.
+///
+/// Its text names the program or the directory, and the cause where that can be found out: which
+/// interpreter or loader is missing, which argument is too long, which directory may not be
+/// searched.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {source}", .stage.doing())]
+#[error("{text}")]
 #[non_exhaustive]
 pub struct SpawnError {
     /// The step that failed.
     pub stage: SpawnStage,
     /// The system's error.
     pub source: io::Error,
+    text: String,
 }
 
 /// Steps of starting a child that can fail.
@@ -21,6 +26,8 @@ pub struct SpawnError {
 pub enum SpawnStage {
     /// Preparing the strings of the launch: one has a NUL byte in it.
     Input,
+    /// Opening the null device, which a child without input reads.
+    NullDevice,
     /// Making the pipes.
     Pipe,
     /// Making the process.
@@ -31,55 +38,33 @@ pub enum SpawnStage {
     Limits,
     /// Entering the working directory.
     WorkingDirectory,
-    /// Giving it its standard streams.
+    /// Giving it its standard streams and the descriptors that are passed on.
     Stdio,
+    /// Changing its user and groups.
+    User,
     /// Executing the program.
     Exec,
 }
 
-/// Cause of a failed start, where it is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum SpawnErrorKind {
-    /// The program does not exist, or the interpreter that its `#!` line names does not.
-    NotFound,
-    /// The file is not an executable for this platform, or is a script without a `#!` line.
-    NotExecutable,
-    /// The program file is open for writing.
-    Busy,
-    /// The arguments and the environment are too long.
-    TooLong,
-    /// The limit of processes is reached.
-    ProcessLimit,
-    /// The limit of open files is reached, of this process or of the system.
-    OpenFileLimit,
-    /// The host has no null device, which a child without input reads.
-    NoNullDevice,
-    /// There is no memory for another process.
-    OutOfMemory,
-    /// Anything else; [`SpawnError::source`] says what.
-    Other,
-}
-
 impl SpawnError {
     pub(crate) fn new(stage: SpawnStage, source: impl Into<io::Error>) -> Self {
-        Self { stage, source: source.into() }
+        let source = source.into();
+        Self { stage, text: source.to_string(), source }
     }
 
-    /// Returns the kind of the failure, for a hint on what to do.
-    pub fn kind(&self) -> SpawnErrorKind {
-        let Some(number) = self.source.raw_os_error() else { return SpawnErrorKind::Other };
-        match (self.stage, number) {
-            (SpawnStage::Exec, libc::ENOENT) => SpawnErrorKind::NotFound,
-            (SpawnStage::Exec, libc::ENOEXEC) => SpawnErrorKind::NotExecutable,
-            (SpawnStage::Exec, libc::ETXTBSY) => SpawnErrorKind::Busy,
-            (SpawnStage::Exec, libc::E2BIG) => SpawnErrorKind::TooLong,
-            (SpawnStage::Pipe, libc::ENOENT) => SpawnErrorKind::NoNullDevice,
-            (_, libc::EAGAIN) => SpawnErrorKind::ProcessLimit,
-            (_, libc::EMFILE | libc::ENFILE) => SpawnErrorKind::OpenFileLimit,
-            (_, libc::ENOMEM) => SpawnErrorKind::OutOfMemory,
-            _ => SpawnErrorKind::Other,
-        }
+    /// Replaces the system's words by a text that has them, and the reason.
+    #[cfg(all(target_os = "linux", not(execution_engine_portable)))]
+    pub(crate) fn with_text(self, text: String) -> Self {
+        Self { text, ..self }
+    }
+
+    /// Completes the text, for the launch that failed.
+    pub(crate) fn of(self, launch: &Launch) -> Self {
+        let step = start_failure::step(self.stage, launch);
+        let number = self.source.raw_os_error();
+        let cause = number.and_then(|number| start_failure::cause(self.stage, number, launch));
+        let cause = cause.map_or_else(String::new, |cause| format!("; {cause}"));
+        Self { text: format!("{step}: {}{cause}", self.text), ..self }
     }
 
     /// Returns `true` if the start may work a moment later: see [`is_transient_os_error`].
@@ -102,19 +87,9 @@ pub fn is_transient_os_error(number: i32) -> bool {
     [libc::EAGAIN, libc::ENOMEM, libc::EMFILE, libc::ENFILE, libc::ETXTBSY].contains(&number)
 }
 
-impl SpawnStage {
-    fn doing(self) -> &'static str {
-        match self {
-            Self::Input => "preparing its arguments",
-            Self::Pipe => "making its pipes",
-            Self::Process => "making its process",
-            Self::Containment => "containing it",
-            Self::Limits => "setting its limits",
-            Self::WorkingDirectory => "entering its working directory",
-            Self::Stdio => "giving it its standard streams",
-            Self::Exec => "executing it",
-        }
-    }
+/// Returns `true` for the error numbers of a process or a system that may have no more descriptors.
+pub fn is_open_file_limit(number: i32) -> bool {
+    [libc::EMFILE, libc::ENFILE].contains(&number)
 }
 
 /// Containment level that this host does not offer.
@@ -126,22 +101,4 @@ pub struct LevelUnavailable {
     pub level: Level,
     /// Why not.
     pub reason: String,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_kind_is_that_of_the_step_and_the_number() {
-        let kind =
-            |stage, number| SpawnError::new(stage, io::Error::from_raw_os_error(number)).kind();
-        assert_eq!(kind(SpawnStage::Exec, libc::ENOENT), SpawnErrorKind::NotFound);
-        assert_eq!(kind(SpawnStage::Pipe, libc::ENOENT), SpawnErrorKind::NoNullDevice);
-        assert_eq!(kind(SpawnStage::WorkingDirectory, libc::ENOENT), SpawnErrorKind::Other);
-        assert_eq!(kind(SpawnStage::Process, libc::EAGAIN), SpawnErrorKind::ProcessLimit);
-        assert_eq!(kind(SpawnStage::Pipe, libc::EMFILE), SpawnErrorKind::OpenFileLimit);
-        let nul = SpawnError::new(SpawnStage::Input, io::ErrorKind::InvalidInput);
-        assert_eq!(nul.kind(), SpawnErrorKind::Other);
-    }
 }

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::Limits;
 use crate::files::InputFile;
+use crate::{Limits, PassedDescriptors, UserIds};
 
 /// Description of a child to start.
 ///
@@ -13,7 +13,7 @@ use crate::files::InputFile;
 #[derive(Clone)]
 pub struct Launch {
     /// The file to execute. `PATH` is not searched; see
-    /// [`SearchPath`](crate::command_line::SearchPath).
+    /// [`SearchPath`](crate::command_line::SearchPath). A relative path starts at `working_dir`.
     pub program: PathBuf,
     /// The arguments; the first is the name that the program sees.
     pub args: Vec<OsString>,
@@ -21,6 +21,8 @@ pub struct Launch {
     pub env: Vec<(OsString, OsString)>,
     /// The directory it starts in; `None` is that of the host.
     pub working_dir: Option<PathBuf>,
+    /// Whether the path of that directory may have links in it.
+    pub links: Links,
     /// What it reads.
     pub stdin: Stdin,
     /// Where it writes.
@@ -29,7 +31,17 @@ pub struct Launch {
     pub limits: Limits,
     /// What becomes of processes that it leaves behind.
     pub leftovers: Leftovers,
+    /// The user it runs as; `None` is that of the host.
+    pub user: Option<UserIds>,
+    /// Descriptors of the host that it gets beside its standard streams.
+    pub passed: PassedDescriptors,
 }
+
+/// Environment variable by which the processes of a tree are found where there is no control group.
+///
+/// Its value is a list, so that a tree within a tree belongs to both. A host that is itself in a tree
+/// passes its own value on to its programs, whatever else they inherit.
+pub const TREE_VARIABLE: &str = "EXECUTION_ENGINE_TREE";
 
 /// Fate of the processes that are alive when the main program has ended by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -44,6 +56,25 @@ pub enum Leftovers {
     Leave,
 }
 
+/// What a link in the path of a directory or a file means.
+///
+/// A path that was looked at may lead elsewhere when it is used: a program that may write to one of its
+/// directories can put a link there. With [`Refuse`](Self::Refuse) such a change is an error, and
+/// what was opened is used by its descriptor, so it cannot be exchanged any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Links {
+    /// It is followed.
+    #[default]
+    Follow,
+    /// It is an error: no part of the path may be a symbolic link, or a link of `/proc` to an open
+    /// file. On Linux before 5.6, and on other systems, the parts are opened one after the other;
+    /// other systems than Linux need the right to list the directories of the path for that.
+    Refuse,
+}
+
 /// Standard input of a child.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
@@ -55,6 +86,8 @@ pub enum Stdin {
     Piped,
     /// This file.
     File(InputFile),
+    /// The standard input of the host.
+    Inherit,
 }
 
 /// Standard output and standard error of a child.
@@ -69,6 +102,10 @@ pub enum OutputMode {
     /// One pipe for both streams. The order of what was written is exact then, but the streams
     /// cannot be distinguished.
     Merged,
+    /// A pipe for stdout alone; stderr is that of the host.
+    InheritStderr,
+    /// No pipe: both streams are those of the host.
+    Inherit,
 }
 
 impl Launch {
@@ -80,10 +117,13 @@ impl Launch {
             program,
             env: Vec::new(),
             working_dir: None,
+            links: Links::default(),
             stdin: Stdin::default(),
             output: OutputMode::default(),
             limits: Limits::default(),
             leftovers: Leftovers::default(),
+            user: None,
+            passed: PassedDescriptors::new(),
         }
     }
 }
@@ -96,10 +136,13 @@ impl fmt::Debug for Launch {
             .field("args", &self.args)
             .field("env (names)", &names)
             .field("working_dir", &self.working_dir)
+            .field("links", &self.links)
             .field("stdin", &self.stdin)
             .field("output", &self.output)
             .field("limits", &self.limits)
             .field("leftovers", &self.leftovers)
+            .field("user", &self.user)
+            .field("passed", &self.passed)
             .finish()
     }
 }

@@ -5,13 +5,10 @@
 //! modes of files: pipes, ends of programs, files and the lookup of programs are types of this
 //! crate.
 //!
-//! Nothing here blocks but [`Containment::spawn`] and the functions of [`files`]. Without features
-//! the crate knows no runtime: wait for the descriptors that [`Child::exit_fd`] and the pipes give.
-//! With the feature `tokio` the pipes are `AsyncRead` and `AsyncWrite`, and the end of a program
-//! can be polled for:
+//! Nothing here blocks but [`Containment::spawn`] and the functions of [`files`]. On a tokio runtime
+//! the pipes are `AsyncRead` and `AsyncWrite`, and the end of a program can be polled for:
 //!
-#![cfg_attr(feature = "tokio", doc = "```")]
-#![cfg_attr(not(feature = "tokio"), doc = "```ignore")]
+//! ```
 //! use std::future::poll_fn;
 //!
 //! use execution_engine_process::{Containment, Exit, Launch, Spawned};
@@ -21,10 +18,10 @@
 //! let mut launch = Launch::new("/bin/sh");
 //! launch.args = ["sh", "-c", "echo hello; exit 3"].map(Into::into).to_vec();
 //! let spawned = Containment::strongest().spawn(&launch).map_err(std::io::Error::other)?;
-//! let Spawned { mut child, mut stdout, .. } = spawned;
+//! let Spawned { mut child, stdout, .. } = spawned;
 //!
 //! let mut output = String::new();
-//! stdout.read_to_string(&mut output).await?;
+//! stdout.expect("it is piped").read_to_string(&mut output).await?;
 //! assert_eq!(output, "hello\n");
 //!
 //! assert_eq!(poll_fn(|cx| child.poll_exit(cx)).await?, Exit::Code(3));
@@ -39,18 +36,20 @@
 //! it executes its program, so a start costs the same from a small host as from one with gigabytes
 //! of memory. Everything it needs is prepared before; the child itself makes nothing but system
 //! calls. It leads a process group and has no terminal, default signal dispositions, an empty
-//! signal mask, and no descriptors but its standard three. At the [cgroup level](Level::Cgroup) it
+//! signal mask, and no descriptors but its standard three
+//! and those that are [passed on](PassedDescriptors). At the [cgroup level](Level::Cgroup) it
 //! is created inside its control group; at the other levels it also leads a session.
 //!
 //! **End.** The end of the main program is observed without reaping it. A process that is not
 //! reaped keeps its id, so the id cannot pass to a stranger while the tree is being signalled. The
 //! host's SIGCHLD is left alone. Once the main program has ended, look at the [`Tree`]: signal it
-//! and wait with `Tree::changed` until it is empty, then reap.
+//! and wait with [`Tree::changed`] until it is empty, then reap.
 //!
 //! **Host death.** A host that was killed cannot stop anything. So each [`Containment`] has a
 //! host guard: a shell in a session of its own that reads from a pipe whose other end only the host
 //! has. When that end closes, by whatever cause, the guard kills the control group, or the
-//! processes of a list that the host keeps in memory shared with it.
+//! processes of a list that the host keeps in memory shared with it. A guard that is killed is made
+//! again.
 //!
 //! # Platform differences
 //!
@@ -79,30 +78,48 @@
 
 #![deny(unsafe_op_in_unsafe_fn)]
 
+mod boot_timer;
 mod child;
 pub mod command_line;
 mod containment;
+mod descriptors;
 mod error;
+pub mod exec_chain;
 pub mod files;
+mod host_process;
 mod launch;
 mod limits;
+mod no_links;
+mod passed;
 mod pipe;
 mod pipe_size;
-#[cfg(feature = "tokio")]
+mod played;
 mod readiness;
 mod signal;
+mod start_failure;
 mod sys;
+mod thread_attributes;
 mod time;
 mod tree;
 mod usage;
+mod user;
 
+pub use boot_timer::BootTimer;
 pub use child::Child;
 pub use containment::{Containment, Level, Spawned};
-pub use error::{LevelUnavailable, SpawnError, SpawnErrorKind, SpawnStage, is_transient_os_error};
-pub use launch::{Launch, Leftovers, OutputMode, Stdin};
+pub use descriptors::{OpenFiles, live_children, open_files};
+pub use error::{
+    LevelUnavailable, SpawnError, SpawnStage, is_open_file_limit, is_transient_os_error,
+};
+pub use launch::{Launch, Leftovers, Links, OutputMode, Stdin, TREE_VARIABLE};
 pub use limits::{LimitUnavailable, Limits};
+pub use passed::{PassError, PassedDescriptors};
 pub use pipe::{PipeReader, PipeWriter, ReadNow};
-pub use signal::{Signal, hold_broken_pipe_signals, signal_name};
+pub use played::PlayedProgram;
+pub use readiness::check_reactor;
+pub use signal::{Signal, hold_write_signals, signal_name};
+pub use thread_attributes::ThreadAttributes;
 pub use time::CoarseInstant;
-pub use tree::{Member, Tree, WatchFd, WatchReady};
+pub use tree::{Member, Tree};
 pub use usage::{Exit, Reaped, TreeUsage, Usage};
+pub use user::UserIds;

@@ -46,7 +46,6 @@ impl Default for PipeSizing {
 
 impl PipeSizing {
     /// Returns `true` if the pipe was made larger because its program is busy.
-    #[cfg(feature = "tokio")]
     pub(crate) fn is_grown(&self) -> bool {
         matches!(self, Self::Grown(_))
     }

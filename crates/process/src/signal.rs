@@ -92,6 +92,22 @@ impl Signal {
         (1..=64).contains(&self.number())
     }
 
+    /// Returns `true` if it ends a program that does not handle it: others are ignored by default,
+    /// suspend the program, or resume it.
+    pub fn ends_by_default(self) -> bool {
+        !matches!(
+            self.number(),
+            libc::SIGCHLD
+                | libc::SIGCONT
+                | libc::SIGSTOP
+                | libc::SIGTSTP
+                | libc::SIGTTIN
+                | libc::SIGTTOU
+                | libc::SIGURG
+                | libc::SIGWINCH
+        )
+    }
+
     /// Returns its name as the system writes it: `SIGTERM`.
     pub fn name(self) -> Cow<'static, str> {
         signal_name(self.number())
@@ -114,7 +130,7 @@ impl Hash for Signal {
 
 impl fmt::Display for Signal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name())
+        f.pad(&self.name())
     }
 }
 
@@ -152,12 +168,13 @@ mod serde_form {
     }
 }
 
-/// Makes writes of this thread to a pipe without a reader fail with an error, whatever the host
-/// does with SIGPIPE elsewhere: by default it would end the host.
+/// Makes writes of this thread to a pipe without a reader, and to a file beyond the limit of file
+/// sizes, fail with an error, whatever the host does with SIGPIPE and SIGXFSZ elsewhere: by default
+/// they would end the host.
 ///
 /// Call it in threads of your own only: it changes their signal mask.
-pub fn hold_broken_pipe_signals() {
-    crate::sys::hold_broken_pipe_signals();
+pub fn hold_write_signals() {
+    crate::sys::hold_write_signals();
 }
 
 /// Returns the name of a signal by its number on this platform: `SIGSEGV`, or `signal 40` for one

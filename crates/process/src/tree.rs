@@ -1,10 +1,14 @@
 //! What a look at a process tree finds, and waiting for a change of it.
 
+use std::io;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// How soon to look again where the system cannot wake us when a process has ended.
-#[cfg(feature = "tokio")]
-const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(10);
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Living processes of a tree. Zombies are not among them.
 #[derive(Debug)]
@@ -18,9 +22,8 @@ pub struct Tree {
     pub suspects: Vec<Member>,
     /// Whether the system reports that a process is there, be it listed or just ending.
     pub occupied: bool,
-    /// What to wait for before looking again; see `changed`. Empty, while there are
-    /// members, on systems that report nothing: look again after a short while there.
-    pub watch: Vec<WatchFd>,
+    /// What reports a change. Empty, while there are members, where the system reports nothing.
+    pub(crate) watch: Vec<WatchFd>,
 }
 
 impl Tree {
@@ -55,7 +58,6 @@ impl Tree {
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing: look at the tree again.
-    #[cfg(feature = "tokio")]
     #[expect(clippy::disallowed_methods, reason = "the system announces no change of this tree")]
     pub fn changed(self) -> impl Future<Output = ()> + Send {
         let watch = self.watch;
@@ -86,42 +88,18 @@ pub struct Member {
 
 /// Descriptor that becomes ready when a tree may have shrunk.
 #[derive(Debug)]
-pub struct WatchFd {
-    /// The descriptor.
-    pub fd: OwnedFd,
-    /// What to wait for on it.
-    pub ready: WatchReady,
+pub(crate) struct WatchFd {
+    pub(crate) fd: OwnedFd,
+    /// How it becomes ready.
+    pub(crate) ready: Interest,
 }
 
-/// Readiness by which a [`WatchFd`] reports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WatchReady {
-    /// It becomes readable (EPOLLIN).
-    Readable,
-    /// It has urgent data (EPOLLPRI).
-    Priority,
-}
-
-#[cfg(feature = "tokio")]
 impl WatchFd {
     /// Waits until the system has reported a change.
-    async fn reported(self) -> std::io::Result<()> {
-        use std::os::fd::AsFd as _;
-
-        use tokio::io::Interest;
-
-        use crate::readiness::Readiness;
-
-        let interest = match self.ready {
-            WatchReady::Readable => Interest::READABLE,
-            #[cfg(target_os = "linux")]
-            WatchReady::Priority => Interest::PRIORITY,
-            // No other system has descriptors that report so.
-            #[cfg(not(target_os = "linux"))]
-            WatchReady::Priority => return Err(std::io::ErrorKind::Unsupported.into()),
-        };
-        // SAFETY: locals are dropped in reverse order, so the descriptor is closed after this.
-        let readiness = unsafe { Readiness::new(self.fd.as_fd(), interest)? };
-        readiness.ready().await
+    async fn reported(self) -> io::Result<()> {
+        // SAFETY: the registration owns the descriptor, which is always the same.
+        let fd = unsafe { AsyncFd::register_with_interest(self.fd, self.ready)? };
+        fd.ready(self.ready).await?.retain_ready();
+        Ok(())
     }
 }

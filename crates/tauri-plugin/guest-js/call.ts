@@ -20,9 +20,9 @@ export function readRecords(raw: Batch<EventRecord>): Batch<EventRecord> {
   return raw;
 }
 
-/** Parts of a result. */
-export interface ResultOptions {
-  /** Whether the result includes the text of both streams, which may be large. Default: include. */
+/** Parts of the result of a plan. */
+export interface PlanResultOptions {
+  /** Whether it includes the text of both streams of its executions. Default: include. */
   output?: "include" | "omit";
 }
 

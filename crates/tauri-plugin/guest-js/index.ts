@@ -4,10 +4,14 @@
  * @module
  */
 
-export type { EventFilter, ResultOptions } from "./call.js";
+export type { EventFilter, PlanResultOptions } from "./call.js";
 export type { ChunkRecord } from "./chunk.js";
 export { ExecutionError } from "./error.js";
+export type { ExecutionListeners } from "./events.js";
 export { Execution, list, result, run, subscriptions, watch, type SubscribeOptions } from "./execution.js";
+export type { OutputLines, OutputPage, OutputPart } from "./output.js";
 export { listPlans, Plan, planResult } from "./plan.js";
+export type { BytesOptions, BytesResult, ResultOptions } from "./result.js";
 export { Subscription } from "./subscription.js";
+export type { TextOptions } from "./text.js";
 export type * from "./types.js";

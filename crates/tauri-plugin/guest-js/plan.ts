@@ -1,6 +1,6 @@
 // One plan, and calls about all of them.
 
-import { call, readRecords, type EventFilter, type ResultOptions } from "./call.js";
+import { call, readRecords, type EventFilter, type PlanResultOptions } from "./call.js";
 import { Subscription } from "./subscription.js";
 import type {
   EventRecord,
@@ -44,7 +44,7 @@ export class Plan {
   }
 
   /** Waits for the result. Unlike {@link result}, each call asks the engine again. */
-  wait(options: ResultOptions = {}): Promise<PlanExecutionResult> {
+  wait(options: PlanResultOptions = {}): Promise<PlanExecutionResult> {
     return call("wait_for_plan", { id: this.id, ...options });
   }
 
@@ -75,6 +75,6 @@ export function listPlans(): Promise<PlanSummary[]> {
 }
 
 /** Returns the result of a plan, or null if it has not ended. */
-export function planResult(id: string, options: ResultOptions = {}): Promise<PlanExecutionResult | null> {
+export function planResult(id: string, options: PlanResultOptions = {}): Promise<PlanExecutionResult | null> {
   return call("plan_result", { id, ...options });
 }

@@ -33,7 +33,7 @@ export type Signal =
 
 /** Command of an execution. */
 export type Command =
-  | { type: "script"; path: string; interpreter?: string | null }
+  | { type: "script"; path: string; interpreter?: string | null; args?: string[] }
   | { type: "exec"; program: string; args?: string[] }
   | { type: "shell"; command: string; shell?: string }
   | {
@@ -52,13 +52,18 @@ export interface ExecutionMetadata {
   labels?: Record<string, string>;
 }
 
-/** Request to run a command. Give a `command`, or a `rule` of the scope with its `args`, or both. */
+/**
+ * Request to run a command. Give a `command`, or a `rule` of the scope or a `sidecar` with its
+ * `args`. A rule may also be given beside the others.
+ */
 export interface LaunchRequest {
   /** Default: a new one. */
   id?: ExecutionId;
   /** Rule of the scope that allows it. A shell line must name one. */
   rule?: string;
-  /** Arguments of the program of the rule, if there is no `command`. */
+  /** Program that is bundled with the app, named as in `bundle.externalBin` of `tauri.conf.json`. */
+  sidecar?: string;
+  /** Arguments of the program of the rule or of the sidecar, if there is no `command`. */
   args?: string[];
   command?: Command;
   /** Variables to add to the environment of the app. */
@@ -89,7 +94,8 @@ export type StdinSource =
   | { type: "null" }
   | { type: "bytes"; data: string | number[] }
   | { type: "file"; path: string }
-  | { type: "piped" };
+  | { type: "piped" }
+  | { type: "inherit" };
 
 /** How much of a retry delay is random. */
 export type Jitter = "none" | "half" | "full";
@@ -117,19 +123,123 @@ export interface ExecutionOptions {
   stop_grace_ms?: number;
   stop_signal?: Signal;
   final_signal?: Signal;
+  /** Longest time without output. Default: unlimited. */
+  idle_timeout_ms?: number;
+  /** Longest wait until processes that the program left behind end by themselves. Default: none. */
+  leftovers_wait_ms?: number;
   leftovers?: "stop" | "leave";
   limits?: Limits;
   /** Priority in the queue: the higher number goes first. */
   priority?: number;
   /** Group whose limit applies, too. */
   group?: string;
+  /**
+   * Environment beside that of the request. `remove` and `set` take names that `env` of the rule
+   * allows, `inherit` needs `clear_env` there.
+   */
+  env?: {
+    inherit?: { type: "all" } | { type: "only"; names: string[] } | { type: "nothing" };
+    remove?: string[];
+    set?: Record<string, string>;
+  };
+  /** User and groups that the program runs as. No rule of the scope can allow it. */
+  user?: { uid: number; gid: number; groups?: number[] };
   stdin?: StdinSource;
-  /** Whether both streams are captured separately, or merged into stdout in the order of writes. */
-  output?: "separate" | "merged";
+  /** Whether links in paths are followed. For a window it is `refuse`, whatever is asked for. */
+  links?: "follow" | "refuse";
+  /**
+   * Whether both streams are captured separately, or merged into stdout in the order of writes. No rule of the scope can
+   * allow the streams of the app.
+   */
+  output?: "separate" | "merged" | "inherit_stderr" | "inherit";
   /** When a failed program is started again. Default: never. */
   retry?: RetryPolicy;
   /** Silence after which an unfinished line is delivered as it is. */
   partial_lines_after_ms?: number;
+}
+
+/** Position in an output: bytes of each stream. */
+export interface OutputCursor {
+  stdout: number;
+  stderr: number;
+}
+
+/** Which part of the output a page has when there is more than its `max_bytes`. */
+export type OutputWindow = "head" | "tail" | "head_and_tail";
+
+/** What to read of an output, by bytes. */
+export interface OutputQuery {
+  /** `next` of the page before. Default: the beginning. */
+  cursor?: OutputCursor;
+  /** Default: both, in the order in which they were read. */
+  stream?: OutputStream;
+  /** Default: 64 KiB. */
+  max_bytes?: number;
+  window?: OutputWindow;
+  /** Longest wait for output, if there is nothing to tell yet. Default: 0. */
+  wait_ms?: number;
+}
+
+/** What to read of an output, by lines. Without `from` and `after`: the last. */
+export interface LinesQuery {
+  /** Number of the first line, from 0. */
+  from?: number | null;
+  /** `next` of lines that were read before: only what follows, the last of it if that is too much. */
+  after?: OutputCursor | null;
+  /** Default: 1000; at most 10,000. */
+  max_lines?: number;
+  /** Default: 256 KiB; at most 4 MiB. */
+  max_bytes?: number;
+  /** Longest wait if nothing follows `after` yet. Default: 0. */
+  wait_ms?: number;
+}
+
+/** Place from which a search starts. */
+export interface SearchFrom {
+  /** Number of the line, from 0. */
+  line?: number;
+  /** Characters of the line before it, as a string counts them. */
+  column?: number;
+}
+
+/** Direction of a search: the first matches at or behind a place, or the last before it. */
+export type SearchDirection = "forward" | "backward";
+
+/** What to search for in an output. */
+export interface SearchQuery {
+  /** At most 4 KiB. */
+  pattern: string;
+  /** The pattern is a regular expression. Default: a text. */
+  regex?: boolean;
+  case_sensitive?: boolean;
+  /** Default: the beginning, or the end for a search backward. */
+  from?: SearchFrom | null;
+  direction?: SearchDirection;
+  /** Default: 1. */
+  max_matches?: number;
+}
+
+/** Match of a search. */
+export interface OutputMatch {
+  line: number;
+  /** Characters of the line before it, and of itself, as a string counts them. */
+  column: number;
+  length: number;
+}
+
+/** What a search has found. */
+export interface OutputMatches {
+  /**
+   * In the order of the output. If there are none in this direction, those from the other end, unless the search is
+   * incomplete.
+   */
+  matches: OutputMatch[];
+  /** How many matches there are before the first of these. */
+  index: number;
+  /** How many matches there are in all. */
+  total: number;
+  /** After some seconds the search has ended before all was searched. `total` counts the matches up to there. */
+  incomplete: boolean;
 }
 
 /** Resource limit that can end an execution. */
@@ -144,6 +254,8 @@ export interface PlanStep {
 /** Reason why a step of a plan never ran. */
 export type SkipReason =
   | { type: "dependency_failed"; step: PlanStep }
+  | { type: "dependency_skipped"; step: PlanStep }
+  | { type: "condition"; condition: StepCondition }
   | { type: "plan_stopped"; step: PlanStep }
   | { type: "plan_cancelled" }
   | { type: "plan_deadline" }
@@ -155,6 +267,7 @@ export type Ending =
   | { type: "exited"; code: number }
   | { type: "signaled"; signal: number; core_dumped: boolean }
   | { type: "timed_out"; timeout_ms: number }
+  | { type: "idle_timed_out"; idle_timeout_ms: number }
   | { type: "cancelled" }
   | { type: "output_limit"; stream: OutputStream; limit: number }
   | { type: "output_lost"; stream: OutputStream; reason: string }
@@ -218,6 +331,11 @@ export interface Attempt {
   duration_ms: number;
   usage: ResourceUsage | null;
   containment: ContainmentReceipt;
+  /** The last 4 KiB of its standard output. */
+  stdout: string;
+  stderr: string;
+  stdout_stats: StreamStats;
+  stderr_stats: StreamStats;
 }
 
 /** Result of an execution. */
@@ -241,10 +359,14 @@ export interface ExecutionResult {
   usage: ResourceUsage | null;
   stdout_stats: StreamStats;
   stderr_stats: StreamStats;
+  /** Whether `stdout` or `stderr` does not have all of its stream. */
+  truncated: boolean;
   containment: ContainmentReceipt;
   output_error: string | null;
   lines_missed: number;
-  /** Earlier attempts that failed, with `retry`. */
+  /** Number of attempts to run the program; 0 if it was stopped before its first start. */
+  attempts: number;
+  /** Earlier attempts that failed, with `retry`: all, or the first ten and the last ten. */
   earlier_attempts?: Attempt[];
 }
 
@@ -253,8 +375,17 @@ export interface ExecutionSummary {
   id: ExecutionId;
   status: ExecutionStatus;
   command: string;
+  /** Process id of the main program, in its last attempt; null if it was never started. */
+  pid: number | null;
   started_at: string;
+  /** Null while it has not ended. */
+  completed_at: string | null;
+  waited_ms: number;
   duration_ms: number;
+  attempts: number;
+  stdout_stats: StreamStats;
+  stderr_stats: StreamStats;
+  truncated: boolean;
   ending: Ending | null;
   metadata: ExecutionMetadata;
 }
@@ -291,6 +422,15 @@ export interface StepInput {
   max_bytes?: number;
 }
 
+/** Condition on earlier steps under which a step runs. */
+export type StepCondition =
+  | { type: "succeeded"; step: StepRef }
+  | { type: "failed"; step: StepRef }
+  | { type: "exit_code"; step: StepRef; codes: number[] }
+  | { type: "skipped"; step: StepRef }
+  | { type: "any_failed" }
+  | { type: "none_failed" };
+
 /** Settings of one step of a plan. */
 export interface StepOptions {
   name?: string;
@@ -298,6 +438,12 @@ export interface StepOptions {
   after?: StepRef[];
   inputs?: StepInput[];
   options?: ExecutionOptions;
+  /** Its failure does not fail the plan, and its dependents run. */
+  allow_failure?: boolean;
+  /** It runs whatever came of the steps that it waits for, also after a cancel. */
+  always?: boolean;
+  /** It runs only if all of these are met. */
+  only_if?: StepCondition[];
 }
 
 /** What happens to the other steps when one has failed. */
@@ -332,16 +478,25 @@ export interface PlanStats {
   total: number;
   completed: number;
   failed: number;
+  allowed_failures: number;
   cancelled: number;
   timeout: number;
   not_run: number;
 }
 
-/** Result of a plan, with one result for each command, in their order. */
+/** What a plan knows of one of its steps beyond the result of its execution. */
+export interface StepReport {
+  name?: string;
+  /** It failed, and that was allowed. */
+  failure_allowed?: boolean;
+}
+
+/** Result of a plan, with one result and one report for each command, in their order. */
 export interface PlanExecutionResult {
   plan_id: string;
   status: ExecutionStatus;
   results: ExecutionResult[];
+  steps: StepReport[];
   total_duration_ms: number;
   stats: PlanStats;
   ending: PlanEnding;

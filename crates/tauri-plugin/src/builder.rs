@@ -1,16 +1,27 @@
 //! Builds the plugin: its engine, its rules, and what happens when a page or the app ends.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::io::IsTerminal;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use execution_engine::{EngineBuilder, ExecutionConfig, ExecutionEngine};
+use execution_engine::{
+    EngineBuilder, EnvVars, ExecutionConfig, ExecutionEngine, ExecutionPlan, LoginShell, Uuid,
+};
 use tauri::plugin::TauriPlugin;
 use tauri::webview::PageLoadEvent;
 use tauri::{AppHandle, Manager, RunEvent, Runtime, WindowEvent};
+use tokio::sync::Semaphore;
 
 use crate::commands;
-use crate::scope::{CompiledRule, Rule, ScopeRules};
+use crate::output::IndexCache;
+use crate::owners::{Claim, Owners, PageId};
+use crate::report::report_invalid_entries;
+use crate::scope::{CompiledRule, RealFileSystem, Rule, RulePaths, ScopeRules};
 use crate::streaming::{FlowControl, Subscriptions};
+
+/// Number of searches at a time, of all windows. One may take a processor for seconds.
+const MAX_SEARCHES: usize = 2;
 
 /// Creates the plugin with the engine's defaults; rules come from capability files.
 #[must_use]
@@ -37,6 +48,7 @@ pub fn init<R: Runtime>() -> TauriPlugin<R> {
 #[must_use]
 pub struct Builder {
     engine: EngineSource,
+    login_shell: Option<LoginShell>,
     exit_grace: Duration,
     allow: Vec<Rule>,
     deny: Vec<Rule>,
@@ -46,6 +58,37 @@ pub struct Builder {
 enum EngineSource {
     Build(Box<EngineBuilder>),
     Existing(Arc<ExecutionEngine>),
+}
+
+impl EngineSource {
+    fn open(
+        self,
+        login_shell: Option<LoginShell>,
+    ) -> Result<(Arc<ExecutionEngine>, RealFileSystem), Box<dyn std::error::Error>> {
+        let files = RealFileSystem::default();
+        match (self, login_shell) {
+            (Self::Build(builder), None) => Ok((Arc::new(builder.build()?), files)),
+            (Self::Build(builder), Some(shell)) => {
+                let env = login_environment(&shell);
+                let login_path = env.as_ref().and_then(|env| env.get("PATH")).map(Into::into);
+                let engine = env.into_iter().fold(*builder, EngineBuilder::base_env).build()?;
+                Ok((Arc::new(engine), RealFileSystem { login_path }))
+            }
+            (Self::Existing(engine), None) => Ok((engine, files)),
+            (Self::Existing(_), Some(_)) => Err(
+                "the environment of a login shell cannot be given to an existing engine; build that with EngineBuilder::base_env".into(),
+            ),
+        }
+    }
+}
+
+/// Returns the environment of the login shell, if the app does not have it anyway.
+fn login_environment(shell: &LoginShell) -> Option<EnvVars> {
+    if cfg!(windows) || std::io::stdin().is_terminal() {
+        return None;
+    }
+    let asked = tauri::async_runtime::block_on(shell.environment());
+    asked.inspect_err(|error| tracing::warn!(%error, "executions have the app's environment")).ok()
 }
 
 impl Default for Builder {
@@ -59,6 +102,7 @@ impl Builder {
     pub fn new() -> Self {
         Self {
             engine: EngineSource::Build(Box::new(ExecutionEngine::builder())),
+            login_shell: None,
             exit_grace: Duration::from_secs(2),
             allow: Vec::new(),
             deny: Vec::new(),
@@ -80,6 +124,23 @@ impl Builder {
     /// Uses an existing engine, for an app that shares it with its own commands.
     pub fn engine(mut self, engine: Arc<ExecutionEngine>) -> Self {
         self.engine = EngineSource::Existing(engine);
+        self
+    }
+
+    /// Gives all executions the environment of the user's login shell, so that an app that was
+    /// started from a menu finds the programs that a terminal finds.
+    ///
+    /// The shell is asked when the app starts, before its windows appear: usually for 50 to 500 ms,
+    /// for at most 5 s. If it does not answer, a warning is logged, and executions have the
+    /// environment of the app. Nothing is asked on Windows, or if the app has a terminal, because
+    /// there its environment is complete.
+    pub fn login_environment(self) -> Self {
+        self.login_shell(LoginShell::new())
+    }
+
+    /// Like [`login_environment`](Self::login_environment), with another shell or another timeout.
+    pub fn login_shell(mut self, shell: LoginShell) -> Self {
+        self.login_shell = Some(shell);
         self
     }
 
@@ -106,19 +167,26 @@ impl Builder {
     /// Builds the plugin, for [`tauri::Builder::plugin`].
     #[must_use]
     pub fn build<R: Runtime>(self) -> TauriPlugin<R> {
-        let Self { engine, exit_grace, allow, deny } = self;
+        let Self { engine, login_shell, exit_grace, allow, deny } = self;
         tauri::plugin::Builder::new("execution-engine")
             .invoke_handler(commands::handler())
             .setup(move |app, _| {
-                let engine = match engine {
-                    EngineSource::Build(builder) => Arc::new(builder.build()?),
-                    EngineSource::Existing(engine) => engine,
-                };
+                app.manage(RulePaths::default());
+                let (engine, files) = engine.open(login_shell)?;
                 engine.start_cleanup_task();
                 app.manage(PluginState {
                     engine,
-                    base: ScopeRules { allow: compile(allow, app)?, deny: compile(deny, app)? },
+                    base: ScopeRules {
+                        allow: compile(allow, app)?,
+                        deny: compile(deny, app)?,
+                        ..ScopeRules::default()
+                    },
+                    files,
+                    owners: Arc::default(),
+                    reported: Mutex::default(),
                     subscriptions: Subscriptions::default(),
+                    indexes: IndexCache::default(),
+                    searches: Semaphore::new(MAX_SEARCHES),
                     flow: FlowControl::default(),
                 });
                 Ok(())
@@ -126,7 +194,9 @@ impl Builder {
             .on_page_load(|webview, page| {
                 // No script of the new page has run yet, so all subscriptions are of the old one.
                 if page.event() == PageLoadEvent::Started {
-                    webview.state::<PluginState>().subscriptions.page_left(webview.label());
+                    let plugin = webview.state::<PluginState>();
+                    plugin.subscriptions.page_left(webview.label());
+                    report_invalid_entries(webview, &plugin.reported);
                 }
             })
             .on_event(move |app, event| match event {
@@ -145,8 +215,25 @@ pub(crate) struct PluginState {
     pub(crate) engine: Arc<ExecutionEngine>,
     /// Rules of the builder, for all windows.
     pub(crate) base: ScopeRules,
+    pub(crate) files: RealFileSystem,
+    pub(crate) owners: Arc<Owners>,
+    /// Invalid entries of capability files that were reported.
+    reported: Mutex<HashSet<String>>,
     pub(crate) subscriptions: Subscriptions,
+    /// Where lines begin in the output of the executions that were read last.
+    pub(crate) indexes: IndexCache,
+    /// A permit for each search that may run.
+    pub(crate) searches: Semaphore,
     pub(crate) flow: FlowControl,
+}
+
+impl PluginState {
+    /// Keeps a claim to ids that the engine has accepted. What was remembered of the output of an
+    /// earlier execution of the same id goes away before anybody can read.
+    pub(crate) fn accept(&self, claim: Claim<'_>) {
+        claim.ids().iter().for_each(|id| self.indexes.forget(*id));
+        claim.accept();
+    }
 }
 
 /// Stops all executions and waits for that. The process exits right after this event, and then only
@@ -181,11 +268,79 @@ fn compile<R: Runtime>(
 /// ```
 pub trait ExecutionEngineExt<R: Runtime> {
     /// Returns the engine that the windows of this app use.
+    ///
+    /// What is started with it belongs to the app: windows see it only with
+    /// `{ "executions": "all" }` in their scope.
     fn execution_engine(&self) -> Arc<ExecutionEngine>;
+
+    /// Makes a window the owner of an execution: it is one of the window's own from now on.
+    /// `window` is the label of the window; in one with several webviews, that of the webview.
+    ///
+    /// Called before the start, the window sees the execution from its first event.
+    ///
+    /// ```no_run
+    /// use tauri_plugin_execution_engine::ExecutionEngineExt;
+    /// use tauri_plugin_execution_engine::execution_engine::{ExecutionError, ExecutionRequest};
+    ///
+    /// async fn build_in(app: tauri::AppHandle, window: &str) -> Result<(), ExecutionError> {
+    ///     let request = ExecutionRequest::program("make");
+    ///     app.give_execution(request.id, window);
+    ///     app.execution_engine().execute(request).await?;
+    ///     Ok(())
+    /// }
+    /// ```
+    fn give_execution(&self, id: Uuid, window: &str);
+
+    /// Gives a plan and all of its steps to a window, like [`give_execution`](Self::give_execution).
+    ///
+    /// ```no_run
+    /// use tauri_plugin_execution_engine::ExecutionEngineExt;
+    /// use tauri_plugin_execution_engine::execution_engine::{ExecutionError, ExecutionPlan};
+    ///
+    /// async fn run_in(app: tauri::AppHandle, plan: ExecutionPlan) -> Result<(), ExecutionError> {
+    ///     app.give_plan(&plan, "main");
+    ///     app.execution_engine().execute_plan(plan).await?;
+    ///     Ok(())
+    /// }
+    /// ```
+    fn give_plan(&self, plan: &ExecutionPlan, window: &str);
 }
 
 impl<R: Runtime, T: Manager<R>> ExecutionEngineExt<R> for T {
     fn execution_engine(&self) -> Arc<ExecutionEngine> {
         Arc::clone(&self.state::<PluginState>().engine)
+    }
+
+    fn give_execution(&self, id: Uuid, window: &str) {
+        self.state::<PluginState>().owners.give_execution(id, PageId::of_window(window));
+    }
+
+    fn give_plan(&self, plan: &ExecutionPlan, window: &str) {
+        self.state::<PluginState>().owners.give_plan(plan, PageId::of_window(window));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tauri::test::{mock_builder, mock_context, noop_assets};
+
+    use super::*;
+
+    #[test]
+    fn an_id_that_is_used_again_has_no_lines_of_the_earlier_output() {
+        let app = mock_builder().plugin(init()).build(mock_context(noop_assets())).unwrap();
+        let plugin = app.state::<PluginState>();
+        let (refused, accepted) = (Uuid::new_v4(), Uuid::new_v4());
+        let before = [refused, accepted].map(|id| plugin.indexes.of(id));
+        let claim = |id| {
+            let page = PageId::of_window("main");
+            let claim = plugin.owners.claim_execution(&plugin.engine, page, id);
+            tauri::async_runtime::block_on(claim).unwrap()
+        };
+        drop(claim(refused));
+        plugin.accept(claim(accepted));
+        let is_kept = |at: usize, id| Arc::ptr_eq(&before[at], &plugin.indexes.of(id));
+        assert!(is_kept(0, refused), "it may be another one's, which goes on");
+        assert!(!is_kept(1, accepted));
     }
 }

@@ -7,7 +7,8 @@ use execution_engine::{Command, ExecutionMetadata, ExecutionRequest, ExecutionSt
 use serde::Deserialize;
 
 /// [`ExecutionRequest`] of a window: the id may be left out, and the request can name a rule of the
-/// scope. With a rule and no command it runs the program of that rule, with `args`.
+/// scope, or a sidecar. With one of these and no command it runs the program of that rule, with
+/// `args`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LaunchRequest {
@@ -15,6 +16,8 @@ pub(crate) struct LaunchRequest {
     pub(crate) id: Option<Uuid>,
     #[serde(default)]
     pub(crate) rule: Option<String>,
+    #[serde(default)]
+    pub(crate) sidecar: Option<String>,
     #[serde(default)]
     pub(crate) args: Option<Vec<String>>,
     #[serde(default)]

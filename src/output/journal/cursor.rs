@@ -4,7 +4,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use super::entry::JournalPosition;
-use crate::output::lines::{Line, LineBatch, LineSplitter};
+use crate::output::lines::{Line, LineBatch, LineSplitter, MissingPiece, UnfinishedLine};
 use crate::types::{ContainmentReceipt, ExecutionEvent, OutputStream};
 
 /// What a reader gets beside events.
@@ -33,12 +33,14 @@ pub(crate) struct JournalCursor {
     streams: [StreamPosition; 2],
 }
 
-/// The unfinished line of one stream, for a reader of lines: held here, or missed.
+/// The unfinished line of one stream, for a reader of lines: held here, or missing. It is reported
+/// once it is finished or a piece of it is, as a line or as missed: so a reader that resumes in it
+/// gets all of it, and one that has got everything before has got nothing of it.
 #[derive(Debug)]
 struct StreamPosition {
     splitter: LineSplitter,
-    /// Length of the unfinished line if its beginning is missing, else 0.
-    missing_prefix: usize,
+    /// The unfinished line if its beginning is missing, else nothing.
+    missing: UnfinishedLine,
 }
 
 /// Consecutive output of one stream.
@@ -105,15 +107,8 @@ impl JournalLines {
         self.batch.count_from(self.taken)
     }
 
-    /// Returns the text of the next line, for readers that need no number.
-    #[inline]
-    pub(crate) fn next_text(&mut self) -> Option<String> {
-        let (text, length) = self.batch.text_at(self.taken)?;
-        self.taken += length;
-        Some(text)
-    }
-
     /// Returns the next line and its sequence.
+    #[inline]
     pub(crate) fn next(&mut self) -> Option<(u64, Line)> {
         let line = self.batch.line_at(self.taken)?;
         self.taken = line.end;
@@ -143,7 +138,7 @@ impl JournalCursor {
     pub(super) fn new(view: View, max_line_bytes: usize) -> Self {
         let streams = OutputStream::BOTH.map(|stream| StreamPosition {
             splitter: LineSplitter::new(stream, max_line_bytes),
-            missing_prefix: 0,
+            missing: UnfinishedLine::default(),
         });
         Self {
             view,
@@ -160,25 +155,35 @@ impl JournalCursor {
         Self { pin, ..self }
     }
 
-    /// Starts in the middle of a line of this length; `held` is the line so far.
-    pub(super) fn start_in_line(&mut self, stream: OutputStream, length: u32, held: Option<&[u8]>) {
+    /// Starts in the middle of a line; `held` is the line so far.
+    pub(super) fn start_in_line(
+        &mut self,
+        stream: OutputStream,
+        line: UnfinishedLine,
+        held: Option<&[u8]>,
+    ) {
         let place = &mut self.streams[stream.index()];
         match held {
             Some(held) => _ = place.splitter.advance(held),
-            None => place.missing_prefix = length as usize,
+            None => place.missing = line,
         }
     }
 
-    /// Passes a gap that ends here, where lines of these lengths are unfinished; returns the number
-    /// of bytes that are missed with it.
-    pub(super) fn pass_gap(&mut self, end: JournalPosition, unfinished: [u32; 2]) -> u64 {
-        let mut missed = end.output() - self.position.output();
-        for stream in OutputStream::BOTH.map(OutputStream::index) {
-            let has_output = end.bytes[stream] > self.position.bytes[stream];
-            missed += self.streams[stream].pass_gap(has_output, unfinished[stream] as usize);
+    /// Passes a gap that ends here, where these lines are unfinished. Returns the number of bytes
+    /// that are missed with it.
+    pub(super) fn pass_gap(
+        &mut self,
+        end: JournalPosition,
+        unfinished: [UnfinishedLine; 2],
+    ) -> u64 {
+        let before = std::mem::replace(&mut self.position, end);
+        if self.view != View::Lines {
+            return end.output() - before.output();
         }
-        self.position = end;
-        missed
+        let of_stream = |(of, place): (usize, &mut StreamPosition)| {
+            place.pass_gap(end.bytes[of] - before.bytes[of], unfinished[of])
+        };
+        self.streams.iter_mut().enumerate().map(of_stream).sum()
     }
 
     /// Returns the next item of what was passed already.
@@ -200,10 +205,10 @@ impl JournalCursor {
             return Some(JournalItem::Chunk { sequence, at, stream, bytes: output.bytes });
         }
         let place = &mut self.streams[stream.index()];
-        let missed = place.pass_missing_line(bytes);
-        if missed > 0 {
-            self.keep_rest(&output, missed);
-            let (sequence, bytes) = (from + missed as u64, missed as u64);
+        if place.missing.length() > 0 {
+            let MissingPiece { length, taken, completed_at, .. } = place.pass_missing(bytes)?;
+            self.keep_rest(&output, taken);
+            let (sequence, bytes) = (from + completed_at as u64, length as u64);
             return (sequence > self.after).then_some(JournalItem::Missed { sequence, at, bytes });
         }
         let carried = place.splitter.unfinished() as u64;
@@ -225,7 +230,7 @@ impl JournalCursor {
         }
     }
 
-    /// Returns the first bytes of an unfinished line, as far as they are not missed.
+    /// Returns the first bytes of an unfinished line, or that they are missed.
     pub(super) fn flush(
         &mut self,
         stream: OutputStream,
@@ -234,7 +239,10 @@ impl JournalCursor {
         at: DateTime<Utc>,
     ) -> Option<JournalItem> {
         let place = &mut self.streams[stream.index()];
-        place.missing_prefix = place.missing_prefix.saturating_sub(length);
+        if place.missing.length() > 0 {
+            place.missing = place.missing.without(length);
+            return Some(JournalItem::Missed { sequence: end, at, bytes: length as u64 });
+        }
         let batch = place.splitter.flush(length)?;
         let numbers = LineNumbering::Flushed { end };
         Some(JournalItem::Lines(JournalLines { batch, taken: 0, numbers, at }))
@@ -242,29 +250,26 @@ impl JournalCursor {
 }
 
 impl StreamPosition {
-    /// Passes a gap at whose end a line of this length is unfinished; returns the number of bytes
-    /// of another line that are missed with it.
-    fn pass_gap(&mut self, has_output: bool, unfinished: usize) -> u64 {
-        if has_output {
-            self.missing_prefix = unfinished;
-            return self.splitter.discard_all() as u64;
+    /// Passes a gap with so many bytes of this stream, at whose end this line is unfinished. Returns
+    /// the number of bytes that are missed with it: those of lines that end in it.
+    fn pass_gap(&mut self, output: u64, unfinished: UnfinishedLine) -> u64 {
+        let (held, left) = (self.splitter.unfinished(), unfinished.length());
+        let begun = (held + self.missing.length()) as u64;
+        if output == 0 && held > 0 {
+            // Of this stream, the gap can only hold flushes of the line.
+            self.splitter.discard(held.saturating_sub(left));
+        } else {
+            self.splitter.discard_all();
+            self.missing = unfinished;
         }
-        // Of this stream, the gap can only hold flushes of the line.
-        let flushed = self.splitter.unfinished().saturating_sub(unfinished);
-        self.splitter.discard(flushed);
-        self.missing_prefix = self.missing_prefix.min(unfinished);
-        flushed as u64
+        (begun + output).saturating_sub(left as u64)
     }
 
-    /// Returns how many of these bytes belong to a line whose beginning is missing. It is missed
-    /// as a whole, because its end alone looks like another line.
-    fn pass_missing_line(&mut self, bytes: &[u8]) -> usize {
-        if self.missing_prefix == 0 {
-            return 0;
-        }
-        let rest = self.splitter.rest_of_line(bytes, self.missing_prefix);
-        let missed = rest.unwrap_or(bytes.len());
-        self.missing_prefix = if rest.is_some() { 0 } else { self.missing_prefix + missed };
-        missed
+    /// Passes bytes of a line whose beginning is missing, up to the end of its first piece. It is
+    /// missed as a whole, because its end alone looks like another line.
+    fn pass_missing(&mut self, bytes: &[u8]) -> Option<MissingPiece> {
+        let piece = self.missing.first_piece(bytes, self.splitter.longest());
+        self.missing = piece.as_ref().map_or_else(|| self.missing.with(bytes), |piece| piece.next);
+        piece
     }
 }

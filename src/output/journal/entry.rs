@@ -4,6 +4,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::output::capture::Buffer;
+use crate::output::lines::UnfinishedLine;
 use crate::types::{ContainmentReceipt, ExecutionEvent, ExecutionStatus, OutputStream};
 
 /// A place between two bytes or entries: an exact count of everything before it.
@@ -19,8 +20,8 @@ pub(super) struct JournalPosition {
 #[derive(Debug, Clone)]
 pub(crate) struct JournalEntry {
     pub(super) start: JournalPosition,
-    /// Length of each stream's unfinished line at the start, in bytes.
-    pub(super) unfinished: [u32; 2],
+    /// Each stream's unfinished line at the start.
+    pub(super) unfinished: [UnfinishedLine; 2],
     /// When, in microseconds of the system's clock; never earlier than the entry before.
     pub(super) at: i64,
     pub(super) kind: EntryKind,
@@ -33,7 +34,7 @@ pub(super) enum EntryKind {
     Kept(OutputStream),
     /// The beginning of an unfinished line is published as it is.
     Partial(OutputStream),
-    /// Evicted output and flushes of partial lines.
+    /// Evicted output, flushes of partial lines, and events of attempts.
     Gap,
     /// Output beyond what is kept, until it is evicted.
     Evictable(OutputStream, Box<Buffer>),
@@ -61,6 +62,15 @@ impl From<ExecutionEvent> for EventPayload {
 }
 
 impl EventPayload {
+    /// Returns `true` for the events that each attempt has: it has been started, or has failed.
+    pub(super) fn is_of_attempt(&self) -> bool {
+        match self {
+            Self::Started { .. } => true,
+            Self::Event(event) => matches!(**event, ExecutionEvent::Retrying { .. }),
+            Self::Status { .. } | Self::Last(_) => false,
+        }
+    }
+
     /// Returns `true` if nothing follows it.
     pub(super) fn is_terminal(&self) -> bool {
         match self {
@@ -99,7 +109,22 @@ impl JournalPosition {
     }
 }
 
+/// Returns the process id of the last program that was started.
+pub(super) fn last_pid<'a>(
+    entries: impl DoubleEndedIterator<Item = &'a JournalEntry>,
+) -> Option<u32> {
+    entries.rev().find_map(|entry| match entry.kind {
+        EntryKind::Event(EventPayload::Started { pid }) => Some(pid),
+        _ => None,
+    })
+}
+
 impl JournalEntry {
+    /// Returns true for an event of an attempt.
+    pub(super) fn is_event_of_attempt(&self) -> bool {
+        matches!(&self.kind, EntryKind::Event(event) if event.is_of_attempt())
+    }
+
     /// Returns the stream of an entry that holds output.
     pub(super) fn stream(&self) -> Option<OutputStream> {
         match self.kind {
@@ -115,14 +140,4 @@ impl JournalEntry {
     pub(super) fn timestamp(&self) -> DateTime<Utc> {
         DateTime::from_timestamp_micros(self.at).unwrap_or_default()
     }
-}
-
-/// Converts an offset that lies within memory.
-pub(super) fn to_index(offset: u64) -> usize {
-    usize::try_from(offset).unwrap_or(usize::MAX)
-}
-
-/// Converts the length of a line; one that is longer than 4 GiB is in memory as a whole.
-pub(super) fn to_length(length: usize) -> u32 {
-    u32::try_from(length).unwrap_or(u32::MAX)
 }

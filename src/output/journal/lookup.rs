@@ -3,8 +3,10 @@
 use chrono::{DateTime, Utc};
 
 use super::cursor::{JournalCursor, JournalItem, Output, View};
-use super::entry::{EntryKind, EventPayload, to_index};
+use super::entry::{EntryKind, EventPayload};
 use super::state::{JournalState, LONGEST_PORTION};
+use crate::output::capture::to_index;
+use crate::output::lines::UnfinishedLine;
 use crate::types::OutputStream;
 
 /// What a reader passes next.
@@ -59,7 +61,8 @@ impl JournalState {
                     cursor.position = next;
                     if cursor.view == View::Lines {
                         let [before, after] = [entry.unfinished, self.unfinished(index + 1)];
-                        let length = (before[stream.index()] - after[stream.index()]) as usize;
+                        let length =
+                            before[stream.index()].length() - after[stream.index()].length();
                         let (stream, end) = (*stream, next.sequence());
                         return Some(Lookup::Partial { stream, length, end, at });
                     }
@@ -86,19 +89,48 @@ impl JournalState {
         let is_inside_gap = passed > 0 && self.entries[index].is_gap();
         cursor.after = sequence;
         cursor.position = if is_inside_gap { start.inside_gap(next, sequence) } else { start };
-        if cursor.view == View::Lines {
+        if is_inside_gap && cursor.view == View::Lines {
+            self.place_inside_gap(cursor, index, passed);
+        } else if cursor.view == View::Lines {
             // The entry is read from its start, because lines may end or become too long in it.
-            // Which lines were unfinished inside a gap is unknown. Only those at its end matter.
-            let index = index + usize::from(is_inside_gap);
             for stream in OutputStream::BOTH {
-                let length = self.unfinished(index)[stream.index()];
-                let held = self.unfinished_line(stream, index);
-                cursor.start_in_line(stream, length, held.as_deref());
+                self.start_in_line(cursor, stream, index);
             }
         } else if passed > 0
             && let Some(stream) = self.entries[index].stream()
         {
             cursor.position.bytes[stream.index()] += passed;
+        }
+    }
+
+    /// Lets a reader of lines start in the line that is unfinished where an entry starts.
+    fn start_in_line(&self, cursor: &mut JournalCursor, stream: OutputStream, index: usize) {
+        let line = self.unfinished(index)[stream.index()];
+        let held = self.unfinished_line(stream, index);
+        cursor.start_in_line(stream, line, held.as_deref());
+    }
+
+    /// Puts a new reader of lines inside a gap, behind the first part of it.
+    ///
+    /// What was unfinished there is missed, too, and its length is not known. It is taken to be the
+    /// longest that it may have been, so that the loss is never reported too small.
+    fn place_inside_gap(&self, cursor: &mut JournalCursor, index: usize, passed: u64) {
+        let (start, end) = (self.position(index), self.position(index + 1));
+        let [before, after] = [index, index + 1].map(|index| self.unfinished(index));
+        for stream in OutputStream::BOTH {
+            let of = stream.index();
+            if start.bytes[of] == end.bytes[of] {
+                self.start_in_line(cursor, stream, index);
+                continue;
+            }
+            let written = to_index(passed.min(end.bytes[of] - start.bytes[of]));
+            // A carriage return at its end is held back.
+            let longest = self.streams[of].lines.longest() + 1;
+            let most = longest.min(before[of].length() + written);
+            // At least what is unfinished at the end of the gap and was begun before this place.
+            let behind = to_index(end.bytes[of] - cursor.position.bytes[of]);
+            let least = after[of].length().saturating_sub(behind);
+            cursor.start_in_line(stream, UnfinishedLine::unknown(most.max(least)), None);
         }
     }
 
@@ -111,7 +143,7 @@ impl JournalState {
     }
 
     /// Returns a part of an entry of output.
-    fn output(&self, index: usize, from: u64, to: u64) -> Output {
+    pub(super) fn output(&self, index: usize, from: u64, to: u64) -> Output {
         let entry = &self.entries[index];
         let (stream, bytes) = match &entry.kind {
             EntryKind::Kept(stream) => {
@@ -131,7 +163,7 @@ impl JournalState {
     /// is no longer held.
     fn unfinished_line(&self, stream: OutputStream, index: usize) -> Option<Vec<u8>> {
         let offset = |index: usize| self.position(index).bytes[stream.index()];
-        let length = u64::from(self.unfinished(index)[stream.index()]);
+        let length = self.unfinished(index)[stream.index()].length() as u64;
         let start = offset(index) - length;
         let after =
             self.entries.partition_point(|entry| entry.start.bytes[stream.index()] <= start);

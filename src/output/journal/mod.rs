@@ -18,12 +18,15 @@
 //! # Invariants
 //!
 //! - The first entry starts at 0. Positions grow strictly from entry to entry.
-//! - No two gaps touch. An event never becomes a gap.
+//! - No two gaps touch. The only events that become a gap are those of attempts, where there are very
+//!   many.
 //! - A reader's position is exact, so what it got and what it missed is all that was written.
+//! - A line is told or missed when it ends, or a piece of it does. So behind each sequence there is
+//!   the same to tell and to miss, whatever a reader has held of an unfinished line before.
 //! - A reader that resumes strictly inside a gap has no such position. It starts at the end of the
-//!   gap, and misses as many bytes as lie between. If flushes of partial lines were evicted, too,
-//!   their place among the bytes is not known: they are taken to come first, so the number is never
-//!   too small.
+//!   gap, and misses as many bytes as lie between, and the longest lines that may have been
+//!   unfinished. If flushes of partial lines were evicted, too, their place among the bytes is not
+//!   known: they are taken to come first. So the number is never too small.
 //!
 //! # Memory
 //!
@@ -35,22 +38,26 @@
 mod cursor;
 mod entry;
 mod lookup;
+mod page;
 mod state;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use parking_lot::{Mutex, MutexGuard};
 use uuid::Uuid;
 
-use super::capture::{Capture, CapturedOutput};
+use super::capture::{Capture, CapturedOutput, StreamTotals};
 use super::lines::PartialFlush;
 use super::overflow::OverflowFile;
 use crate::config::OversizedOutputStrategy;
-use crate::types::{ContainmentReceipt, ExecutionEvent, ExecutionStatus, OutputStream};
+use crate::types::{
+    ContainmentReceipt, ExecutionEvent, ExecutionMetadata, ExecutionStatus, OutputStream,
+};
 use crate::waker;
 pub(crate) use cursor::{JournalCursor, JournalItem, JournalLines, View};
 pub(crate) use entry::EventPayload;
@@ -75,7 +82,8 @@ pub(crate) struct JournalLimits {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(crate) struct JournalOwner {
     pub(crate) id: Uuid,
-    pub(crate) accepted_at: DateTime<Utc>,
+    /// Its number in the order of acceptance, which no other execution or plan of its engine has.
+    pub(crate) number: u64,
 }
 
 /// The journal of one execution. One writer appends, the supervisor; readers follow at their own
@@ -84,6 +92,8 @@ pub(crate) struct JournalOwner {
 pub(crate) struct Journal {
     owner: JournalOwner,
     command: Arc<str>,
+    /// None if the request has none, or is not of an execution.
+    metadata: Option<Arc<ExecutionMetadata>>,
     max_line_bytes: usize,
     state: Mutex<JournalState>,
 }
@@ -99,6 +109,14 @@ pub(crate) struct Appended {
     pub(crate) excess: Option<[Bytes; 2]>,
 }
 
+/// What a journal says of an execution without its output.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct JournalTotals {
+    /// That of the last program that was started.
+    pub(crate) pid: Option<u32>,
+    pub(crate) streams: [StreamTotals; 2],
+}
+
 /// What a record keeps of a journal.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SealedJournal {
@@ -109,6 +127,11 @@ pub(crate) struct SealedJournal {
 }
 
 impl SealedJournal {
+    pub(crate) fn totals(&self) -> JournalTotals {
+        let streams = self.output.each_ref().map(CapturedOutput::totals);
+        JournalTotals { pid: entry::last_pid(self.entries.iter()), streams }
+    }
+
     /// Returns the last status that was published.
     pub(crate) fn status_before_the_end(&self) -> ExecutionStatus {
         let status = |entry: &JournalEntry| match entry.kind {
@@ -124,7 +147,7 @@ impl Journal {
         let JournalLimits { limit, oversized, window, max_line_bytes } = limits;
         let captures = [Capture::new(limit, oversized), Capture::new(limit, oversized)];
         let state = JournalState::new(captures, window, max_line_bytes);
-        Self { owner, command, max_line_bytes, state: Mutex::new(state) }
+        Self { owner, command, metadata: None, max_line_bytes, state: Mutex::new(state) }
     }
 
     /// Makes the journal of an ended execution from its record. The caller appends the last event.
@@ -134,7 +157,16 @@ impl Journal {
         let mut state = JournalState::new(captures, 0, max_line_bytes);
         state.entries.extend(sealed.entries.iter().cloned());
         state.end = sealed.end;
-        Self { owner, command, max_line_bytes, state: Mutex::new(state) }
+        Self { owner, command, metadata: None, max_line_bytes, state: Mutex::new(state) }
+    }
+
+    /// Lets its records have these notes of the request.
+    pub(crate) fn with_metadata(self, metadata: Option<Arc<ExecutionMetadata>>) -> Self {
+        Self { metadata, ..self }
+    }
+
+    pub(crate) fn metadata(&self) -> Option<Arc<ExecutionMetadata>> {
+        self.metadata.clone()
     }
 
     pub(crate) fn id(&self) -> Uuid {
@@ -147,12 +179,12 @@ impl Journal {
 
     /// Returns the sequence of the last thing that was published.
     pub(crate) fn end(&self) -> u64 {
-        self.lock().end.sequence()
+        self.state.lock().end.sequence()
     }
 
     /// Returns the sequence of the last thing that was published, and whether nothing follows.
     pub(crate) fn reach(&self) -> (u64, bool) {
-        let state = self.lock();
+        let state = self.state.lock();
         (state.end.sequence(), state.closed)
     }
 
@@ -173,37 +205,52 @@ impl Journal {
 
     /// Publishes an event, and closes the journal behind a terminal one.
     pub(crate) fn event(&self, at: DateTime<Utc>, event: impl Into<EventPayload>) {
-        let event = event.into();
-        self.write(|state| {
-            state.closed |= event.is_terminal();
-            state.push_event(at, event);
-        });
+        self.append_event(at, event);
+        self.wake();
+    }
+
+    /// Like [`event`](Self::event), without waking the readers: for a caller that holds a lock.
+    pub(crate) fn append_event(&self, at: DateTime<Utc>, event: impl Into<EventPayload>) {
+        let (event, mut state) = (event.into(), self.state.lock());
+        state.closed |= event.is_terminal();
+        state.push_event(at, event);
+    }
+
+    /// Wakes the readers.
+    pub(crate) fn wake(&self) {
+        self.write(|_| ());
     }
 
     /// Notes the file that has the rest of a stream.
     pub(crate) fn overflows_into(&self, stream: OutputStream, file: Arc<OverflowFile>) {
-        self.lock().stream(stream).capture.overflow = Some(file);
+        self.state.lock().stream(stream).capture.overflow = Some(file);
     }
 
     /// Begins keeping anew, for another attempt. What was kept so far is held only as long as other
     /// output that is not kept.
     pub(crate) fn start_over(&self) {
-        self.lock().start_over();
+        self.state.lock().start_over();
     }
 
     /// Returns the number of bytes of each stream so far.
     pub(crate) fn seen(&self) -> [u64; 2] {
-        self.lock().end.bytes
+        self.state.lock().end.bytes
+    }
+
+    pub(crate) fn totals(&self) -> JournalTotals {
+        let state = self.state.lock();
+        let streams = state.streams.each_ref().map(|stream| stream.capture.totals());
+        JournalTotals { pid: entry::last_pid(state.entries.iter()), streams }
     }
 
     /// Ends keeping, and returns what a record keeps. No output may follow.
     pub(crate) fn seal(&self) -> SealedJournal {
-        SealedJournal { max_line_bytes: self.max_line_bytes, ..self.lock().seal() }
+        SealedJournal { max_line_bytes: self.max_line_bytes, ..self.state.lock().seal() }
     }
 
     /// Makes a pin: a reader's place that the writer waits for. See [`behind`](Self::behind).
     pub(crate) fn pin(&self) -> usize {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let start = state.end.sequence();
         state.pins.push(start);
         state.pins.len() - 1
@@ -212,7 +259,7 @@ impl Journal {
     /// Returns how much of the sequence a pinned reader has not read; `u64::MAX` if that is too
     /// many small entries.
     pub(crate) fn behind(&self, pin: usize) -> u64 {
-        let state = self.lock();
+        let state = self.state.lock();
         match state.end.sequence() - state.pins[pin] {
             0 => 0,
             _ if state.is_crowded() => u64::MAX,
@@ -226,7 +273,7 @@ impl Journal {
             if let Some(item) = cursor.rest() {
                 return Some(item);
             }
-            let found = self.lock().find(cursor, end)?;
+            let found = self.state.lock().find(cursor, end)?;
             if let Some(item) = self.item(cursor, found) {
                 return Some(item);
             }
@@ -245,7 +292,7 @@ impl Journal {
             if let Some(item) = self.next(cursor, u64::MAX) {
                 return Poll::Ready(Some(item));
             }
-            let mut state = self.lock();
+            let state = self.state.lock();
             if cursor.position != state.end {
                 // Published before the lock was taken again.
                 continue;
@@ -253,31 +300,28 @@ impl Journal {
             if state.closed {
                 return Poll::Ready(None);
             }
-            let before = state.wakers.insert(reader, cx.waker().clone());
-            // Dropped without the lock: a foreign task may end with it, and read here.
-            drop(state);
-            drop(before);
+            wake_later(state, reader, cx);
             return Poll::Pending;
         }
     }
 
     /// Registers a reader for [`poll_next`](Self::poll_next), and returns its number.
     pub(crate) fn enter(&self) -> u64 {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.readers += 1;
         state.readers
     }
 
     /// Removes a reader.
     pub(crate) fn leave(&self, reader: u64) {
-        let waker = self.lock().wakers.remove(&reader);
+        let waker = self.state.lock().wakers.remove(&reader);
         drop(waker);
     }
 
     /// Makes a reader of what comes after a sequence number; 0 is before everything.
     pub(crate) fn reader(&self, view: View, after: u64) -> JournalCursor {
         let mut cursor = JournalCursor::new(view, self.max_line_bytes);
-        self.lock().place(&mut cursor, after);
+        self.state.lock().place(&mut cursor, after);
         cursor
     }
 
@@ -314,7 +358,7 @@ impl Journal {
 
     /// Changes the state, then wakes the readers without the lock held.
     fn write<T>(&self, change: impl FnOnce(&mut JournalState) -> T) -> T {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let changed = change(&mut state);
         if state.wakers.is_empty() {
             return changed;
@@ -324,9 +368,12 @@ impl Journal {
         wakers.into_values().for_each(waker::wake);
         changed
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, JournalState> {
-        // The state is consistent between any two statements, so a panic elsewhere does no harm.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Lets a reader be woken by the next write.
+fn wake_later(mut state: MutexGuard<'_, JournalState>, reader: u64, cx: &mut Context<'_>) {
+    let before = state.wakers.insert(reader, cx.waker().clone());
+    // Dropped without the lock: a foreign task may end with it, and read here.
+    drop(state);
+    drop(before);
 }

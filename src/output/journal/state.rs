@@ -6,15 +6,19 @@ use std::task::Waker;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
-use super::entry::{EntryKind, EventPayload, JournalEntry, JournalPosition, to_index, to_length};
+use super::entry::{EntryKind, EventPayload, JournalEntry, JournalPosition};
 use super::{Appended, SealedJournal};
-use crate::output::capture::{Buffer, Capture, CaptureSplit};
-use crate::output::lines::{LineSplitter, PartialFlush};
+use crate::output::capture::{Buffer, Capture, CaptureSplit, to_index};
+use crate::output::lines::{LineSplitter, PartialFlush, UnfinishedLine};
 use crate::types::OutputStream;
 
 /// Entries held at most, gaps included, so that the index of much output in small portions stays
 /// small, too.
 pub(super) const MAX_ENTRIES: usize = 4096;
+/// Events of attempts that stay: the first, and the last. So an execution that is retried without end
+/// does not grow.
+const FIRST_EVENTS: usize = 20;
+const LAST_EVENTS: usize = 200;
 /// Output of one stream that comes shortly after the other joins its entry, up to this length.
 const JOINS_UP_TO: usize = 4096;
 const JOINS_WITHIN_MICROS: i64 = 20_000;
@@ -34,6 +38,8 @@ pub(super) struct JournalState {
     evictable_bytes: usize,
     /// No evictable entry comes before this index.
     first_evictable: usize,
+    /// Number of entries that are events of attempts.
+    attempt_events: usize,
     /// The memory of an evicted buffer, for the next read: it is still warm.
     spare: Vec<u8>,
     /// Nothing more follows.
@@ -66,6 +72,7 @@ impl JournalState {
             window,
             evictable_bytes: 0,
             first_evictable: 0,
+            attempt_events: 0,
             spare: Vec::new(),
             closed: false,
             pins: Vec::new(),
@@ -83,9 +90,9 @@ impl JournalState {
         self.entries.get(index).map_or(self.end, |entry| entry.start)
     }
 
-    /// Returns the length of the streams' unfinished lines at [`position`](Self::position).
-    pub(super) fn unfinished(&self, index: usize) -> [u32; 2] {
-        let now = || self.streams.each_ref().map(|stream| to_length(stream.lines.unfinished()));
+    /// Returns the streams' unfinished lines at [`position`](Self::position).
+    pub(super) fn unfinished(&self, index: usize) -> [UnfinishedLine; 2] {
+        let now = || self.streams.each_ref().map(|stream| stream.lines.unfinished_line());
         self.entries.get(index).map_or_else(now, |entry| entry.unfinished)
     }
 
@@ -112,8 +119,13 @@ impl JournalState {
     }
 
     pub(super) fn push_event(&mut self, at: DateTime<Utc>, payload: EventPayload) {
+        let is_of_attempt = payload.is_of_attempt();
         self.push(self.no_earlier(at), EntryKind::Event(payload));
         self.end.non_output += 1;
+        if is_of_attempt {
+            self.attempt_events += 1;
+            self.evict_events();
+        }
     }
 
     /// Publishes unfinished lines as they are; returns `true` if there was anything to publish.
@@ -172,20 +184,19 @@ impl JournalState {
                     continue;
                 }
                 EntryKind::Kept(stream) => {
-                    let stream = stream.index();
-                    let kept = self.streams[stream].capture.kept_until();
-                    let end = self.position(index + 1).bytes[stream];
-                    if entry.start.bytes[stream] < kept {
+                    let (of, start) = (stream.index(), entry.start.bytes[stream.index()]);
+                    let kept = self.streams[of].capture.kept_until();
+                    if start < kept {
                         sealed.push(entry.clone());
-                        gap.start.bytes[stream] = kept;
+                        if self.position(index + 1).bytes[of] <= kept {
+                            continue;
+                        }
+                        // A character that does not fit as a whole is not kept.
+                        let bytes = self.output(index, 0, kept - start).bytes;
+                        let longest = self.streams[of].lines.longest();
+                        gap.start.bytes[of] = kept;
+                        gap.unfinished[of] = entry.unfinished[of].behind(&bytes, longest);
                     }
-                    if end <= kept {
-                        continue;
-                    }
-                    // A character that does not fit as a whole is not kept. No line ends in it.
-                    let left = to_length(to_index(end - gap.start.bytes[stream]));
-                    gap.unfinished = self.unfinished(index + 1);
-                    gap.unfinished[stream] = gap.unfinished[stream].saturating_sub(left);
                 }
                 EntryKind::Evictable(..) | EntryKind::Gap => {}
             }
@@ -262,7 +273,7 @@ impl JournalState {
         if self.evictable_bytes <= self.window && self.entries.len() <= MAX_ENTRIES {
             return;
         }
-        let needed_from = self.pins.iter().copied().min().unwrap_or(u64::MAX);
+        let needed_from = self.needed_from();
         while self.evictable_bytes > self.window {
             let is_evictable =
                 |entry: &JournalEntry| matches!(entry.kind, EntryKind::Evictable(..));
@@ -280,6 +291,24 @@ impl JournalState {
                 break;
             }
         }
+    }
+
+    /// Evicts events of attempts, if there are too many.
+    fn evict_events(&mut self) {
+        while self.attempt_events > FIRST_EVENTS + LAST_EVENTS {
+            let mut events =
+                self.entries.iter().enumerate().filter(|(_, entry)| entry.is_event_of_attempt());
+            let Some((index, _)) = events.nth(FIRST_EVENTS) else { return };
+            if !self.evict_at(index, self.needed_from()) {
+                return;
+            }
+            self.attempt_events -= 1;
+        }
+    }
+
+    /// Returns the sequence from which on the writer waits for readers.
+    fn needed_from(&self) -> u64 {
+        self.pins.iter().copied().min().unwrap_or(u64::MAX)
     }
 
     /// Turns an entry into a gap, or a part of the gaps beside it; returns `false` if it is needed.

@@ -1,19 +1,24 @@
 //! Data of plans: many commands as one piece of work, their options and their results.
 
+mod condition;
 mod indices;
 mod options;
 mod result;
 mod spec;
+mod steps;
 
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{ExecutionMetadata, ExecutionRequest};
+use super::{ExecutionMetadata, ExecutionRequest, json_form};
 
+pub use condition::StepCondition;
 pub use options::{FailurePolicy, InputTarget, PlanOptions, StepInput, StepOptions, StepRef, Trim};
-pub use result::{PlanEnding, PlanExecutionResult, PlanStats, PlanStep, PlanSummary, SkipReason};
+pub use result::{
+    PlanEnding, PlanExecutionResult, PlanStats, PlanStep, PlanSummary, SkipReason, StepReport,
+};
 pub use spec::PlanSpec;
 
 /// Set of commands that run as one piece of work, for
@@ -56,10 +61,10 @@ pub struct ExecutionPlan {
 /// Order in which the commands of a plan start.
 ///
 /// In JSON: `{"type":"serial","stop_on_error":true}`, `{"type":"parallel","max_concurrency":4}`,
-/// `{"type":"dependency_graph","dependencies":{"2":[0,1]}}`.
+/// `{"type":"dependency_graph","dependencies":{"2":[0,1]}}`; `"parallel"` is short for
+/// `{"type":"parallel"}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-#[serde(expecting = "an object with a `type`")]
+#[serde(from = "ExecutionStrategyJson", into = "ExecutionStrategyJson")]
 pub enum ExecutionStrategy {
     /// One after the other, in the order of the commands.
     Serial {
@@ -69,16 +74,29 @@ pub enum ExecutionStrategy {
     /// All at the same time, up to a limit.
     Parallel {
         /// Maximum number at a time; None leaves it to the engine's limit.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         max_concurrency: Option<usize>,
     },
-    /// Each when all commands it depends on have succeeded.
+    /// Each when all commands it depends on have succeeded or were allowed to fail.
     DependencyGraph {
         /// Indices of the commands that a command waits for, by its own index. A command without an
         /// entry starts at once.
-        #[serde(with = "indices")]
         dependencies: HashMap<usize, Vec<usize>>,
     },
+}
+
+json_form! {
+    #[serde(deny_unknown_fields)]
+    ExecutionStrategyJson for ExecutionStrategy {
+        Serial { stop_on_error: bool } = Serial { stop_on_error };
+        Parallel {
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            max_concurrency: Option<usize>
+        } = Parallel { max_concurrency };
+        DependencyGraph {
+            #[serde(with = "indices")]
+            dependencies: HashMap<usize, Vec<usize>>
+        } = DependencyGraph { dependencies };
+    }
 }
 
 impl ExecutionPlan {
@@ -91,6 +109,15 @@ impl ExecutionPlan {
             commands,
             metadata: ExecutionMetadata::default(),
         }
+    }
+
+    /// Gives the plan and its commands new ids, so that it can run again: an id that is running or
+    /// remembered is refused.
+    #[must_use = "the method returns the changed value"]
+    pub fn with_new_ids(mut self) -> Self {
+        self.id = Uuid::new_v4();
+        self.commands.iter_mut().for_each(|command| command.id = Uuid::new_v4());
+        self
     }
 
     /// Creates a plan that runs its commands one after the other, until one fails.

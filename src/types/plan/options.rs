@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::StepCondition;
 use crate::setters::setters;
-use crate::types::{ExecutionOptions, is_default, json_form, millis_at_least};
+use crate::types::{ExecutionOptions, is_default, json_form, millis_at_least, padded};
 
-/// Settings of a plan beyond its five fields, for
-/// [`execute_plan_with`](crate::ExecutionEngine::execute_plan_with).
+/// Settings of a plan beyond its five fields; together they are a [`PlanSpec`](crate::PlanSpec).
 ///
 /// ```
 /// use execution_engine::*;
@@ -40,7 +40,8 @@ pub struct PlanOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_concurrency: Option<usize>,
     /// Time limit of the whole plan in milliseconds, waiting included. Running steps are then
-    /// stopped, and the others are never started.
+    /// stopped, and the others are never started, but for those that run
+    /// [always](StepOptions::always).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<u64>,
     /// Environment variables of all steps; a step's own variable takes precedence.
@@ -71,6 +72,19 @@ pub struct StepOptions {
     /// Options of its execution, instead of the [`defaults`](PlanOptions::defaults) of the plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub options: Option<ExecutionOptions>,
+    /// If `true`, its failure does not fail the plan, and the steps that depend on it run as if it
+    /// had succeeded.
+    #[serde(skip_serializing_if = "is_default")]
+    pub allow_failure: bool,
+    /// If `true`, it runs when the steps that it waits for are over, whatever came of them: also
+    /// after a failure, a [cancel](crate::ExecutionEngine::cancel_plan) or the deadline of the plan.
+    /// These do not stop it; a second cancel does, and the end of the engine.
+    #[serde(skip_serializing_if = "is_default")]
+    pub always: bool,
+    /// It runs only if all of these conditions are met, and is skipped otherwise. It waits for the
+    /// steps that they name. What came of other steps that it waits for does not matter then.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub only_if: Vec<StepCondition>,
 }
 
 /// Reference to a step of the same plan, by index or name.
@@ -119,7 +133,7 @@ pub enum InputTarget {
 }
 
 json_form! {
-    #[serde(deny_unknown_fields, rename = "InputTarget")]
+    #[serde(deny_unknown_fields)]
     InputTargetJson for InputTarget {
         Stdin {} = Stdin {};
         Env { name: String } = Env(name);
@@ -142,7 +156,10 @@ pub enum Trim {
 }
 
 /// What happens to the other steps of a plan when one has failed, that is, ended in any other way
-/// than by itself with exit code 0.
+/// than by itself with exit code 0, and was not [allowed](StepOptions::allow_failure) to.
+///
+/// Under all policies a step whose [conditions](StepOptions::only_if) ask for a failure still runs
+/// after one, and so does a step that runs [always](StepOptions::always).
 ///
 /// In JSON: `"stop_at_first_error"`, `"cancel_at_first_error"`, `"finish_independent"`,
 /// `"continue"`.
@@ -250,11 +267,30 @@ impl StepOptions {
         self
     }
 
-    /// Sets [`options`](Self::options).
+    /// Sets [`allow_failure`](Self::allow_failure).
     #[must_use]
-    pub fn options(mut self, options: ExecutionOptions) -> Self {
-        self.options = Some(options);
+    pub fn allow_failure(mut self) -> Self {
+        self.allow_failure = true;
         self
+    }
+
+    /// Sets [`always`](Self::always).
+    #[must_use]
+    pub fn always(mut self) -> Self {
+        self.always = true;
+        self
+    }
+
+    /// Adds a condition to [`only_if`](Self::only_if).
+    #[must_use]
+    pub fn only_if(mut self, condition: StepCondition) -> Self {
+        self.only_if.push(condition);
+        self
+    }
+
+    setters! {
+        /// Sets [`options`](Self::options).
+        options(options: ExecutionOptions) => options = Some(options);
     }
 }
 
@@ -299,10 +335,10 @@ impl From<String> for StepRef {
 /// `2`, or `"build"`.
 impl fmt::Display for StepRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
+        padded(f, |f| match self {
             Self::Index(index) => write!(f, "{index}"),
             Self::Name(name) => write!(f, "{name:?}"),
-        }
+        })
     }
 }
 

@@ -7,7 +7,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::types::{Ending, ExecutionMetadata, ExecutionResult, ExecutionStatus, millis};
+use crate::types::{
+    Ending, ExecutionMetadata, ExecutionResult, ExecutionStatus, OneLine, StepCondition, StepRef,
+    is_default, millis, padded,
+};
 
 /// Result of a plan.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,11 +18,15 @@ use crate::types::{Ending, ExecutionMetadata, ExecutionResult, ExecutionStatus, 
 pub struct PlanExecutionResult {
     /// The plan.
     pub plan_id: Uuid,
-    /// Final status: `Completed` if every command succeeded.
+    /// Final status: `Completed` if no command failed, but for those that were allowed to, and
+    /// nothing stopped the plan.
     pub status: ExecutionStatus,
     /// One result per command, in the same order. A command that never ran has the ending
     /// [`NotRun`](crate::Ending::NotRun) with the reason.
     pub results: Vec<ExecutionResult>,
+    /// What the plan knows of each step beyond its result, in the same order.
+    #[serde(default)]
+    pub steps: Vec<StepReport>,
     /// From the acceptance of the plan to its end; in JSON as `total_duration_ms`.
     #[serde(rename = "total_duration_ms", with = "millis")]
     pub total_duration: Duration,
@@ -29,6 +36,19 @@ pub struct PlanExecutionResult {
     pub ending: PlanEnding,
     /// When the plan was accepted.
     pub started_at: DateTime<Utc>,
+}
+
+/// What a plan knows of one of its steps beyond the result of its execution.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct StepReport {
+    /// Name, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Whether it failed and was [allowed](crate::StepOptions::allow_failure) to. Its result is that
+    /// of the failure.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub failure_allowed: bool,
 }
 
 /// Number of commands of a plan by outcome. The other numbers add up to `total`.
@@ -41,6 +61,9 @@ pub struct PlanStats {
     pub completed: usize,
     /// Failed.
     pub failed: usize,
+    /// Failed, in whatever way, and were [allowed](crate::StepOptions::allow_failure) to.
+    #[serde(default)]
+    pub allowed_failures: usize,
     /// Stopped on request.
     pub cancelled: usize,
     /// Stopped by their timeout or by the deadline of the plan.
@@ -56,7 +79,7 @@ pub struct PlanStats {
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum PlanEnding {
-    /// Every command succeeded.
+    /// No command failed, but for those that were allowed to.
     Completed,
     /// At least one command failed.
     Failed {
@@ -89,7 +112,8 @@ pub struct PlanStep {
     pub name: Option<String>,
 }
 
-/// Reason why a command of a plan never ran.
+/// Reason why a command was never started. All but [`EngineClosed`](Self::EngineClosed) are about
+/// commands of plans.
 ///
 /// In JSON: `{"type":"dependency_failed","step":{"index":0}}`, `{"type":"plan_cancelled"}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,6 +124,17 @@ pub enum SkipReason {
     DependencyFailed {
         /// The step that failed.
         step: PlanStep,
+    },
+    /// It depends, directly or indirectly, on a step that was skipped by a
+    /// [condition](crate::StepOptions::only_if).
+    DependencySkipped {
+        /// The step that was skipped.
+        step: PlanStep,
+    },
+    /// One of its [conditions](crate::StepOptions::only_if) was not met.
+    Condition {
+        /// The first that was not.
+        condition: StepCondition,
     },
     /// The plan stops at its first error.
     PlanStopped {
@@ -144,6 +179,35 @@ pub struct PlanSummary {
     pub metadata: ExecutionMetadata,
 }
 
+impl PlanExecutionResult {
+    /// Returns the result of a step by its name or index.
+    ///
+    /// ```
+    /// use execution_engine::*;
+    /// # #[tokio::main] async fn main() -> Result<()> {
+    /// let engine = ExecutionEngine::new(ExecutionConfig::default())?;
+    /// let plan = ExecutionPlan::builder()
+    ///     .step("version", ExecutionRequest::shell("echo 1.2"))
+    ///     .step("date", ExecutionRequest::shell("date"))
+    ///     .build()?;
+    /// let result = engine.run_plan(plan).await?;
+    /// assert_eq!(result.step("version"), result.step(0));
+    /// assert_eq!(result.step("no such step"), None);
+    /// for (step, result) in result.steps.iter().zip(&result.results) {
+    ///     println!("{}: {}", step.name.as_deref().unwrap_or("-"), result.ending);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn step(&self, step: impl Into<StepRef>) -> Option<&ExecutionResult> {
+        self.results.get(match step.into() {
+            StepRef::Index(index) => index,
+            StepRef::Name(name) => {
+                self.steps.iter().position(|step| step.name.as_deref() == Some(&name))?
+            }
+        })
+    }
+}
+
 impl PlanEnding {
     /// Returns the status of a plan with this ending.
     pub fn status(&self) -> ExecutionStatus {
@@ -168,11 +232,13 @@ impl SkipReason {
 
 impl PlanStats {
     /// Counts results by outcome.
-    pub(crate) fn of(results: &[ExecutionResult]) -> Self {
+    pub(crate) fn of(results: &[ExecutionResult], steps: &[StepReport]) -> Self {
         let mut stats = Self { total: results.len(), ..Self::default() };
-        for result in results {
+        for (result, step) in results.iter().zip(steps) {
             let count = match (&result.ending, result.status) {
+                _ if step.failure_allowed => &mut stats.allowed_failures,
                 (Ending::NotRun { .. }, _) => &mut stats.not_run,
+                (Ending::Cancelled, _) if result.attempts == 0 => &mut stats.not_run,
                 (_, ExecutionStatus::Completed) => &mut stats.completed,
                 (_, ExecutionStatus::Cancelled) => &mut stats.cancelled,
                 (_, ExecutionStatus::Timeout) => &mut stats.timeout,
@@ -187,25 +253,28 @@ impl PlanStats {
 /// `step 2 ("build")`, or `step 2`.
 impl fmt::Display for PlanStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "step {}", self.index)?;
-        match &self.name {
-            Some(name) => write!(f, " ({name:?})"),
-            None => Ok(()),
-        }
+        padded(f, |f| match &self.name {
+            Some(name) => write!(f, "step {} ({name:?})", self.index),
+            None => write!(f, "step {}", self.index),
+        })
     }
 }
 
 impl fmt::Display for SkipReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
+        padded(f, |f| match self {
             Self::DependencyFailed { step } => write!(f, "it depends on {step}, which failed"),
+            Self::DependencySkipped { step } => {
+                write!(f, "it depends on {step}, which was skipped")
+            }
+            Self::Condition { condition } => write!(f, "it runs only if {condition}"),
             Self::PlanStopped { step } => write!(f, "{step} had failed, and the plan stops there"),
             Self::PlanCancelled => f.write_str("the plan was cancelled before"),
             Self::PlanDeadline => f.write_str("the deadline of the plan had passed"),
             Self::EngineClosed => f.write_str("the engine was closed before"),
             Self::Input { from, reason } => {
-                write!(f, "the output of {from} could not be passed on: {reason}")
+                write!(f, "the output of {from} could not be passed on: {}", OneLine(reason))
             }
-        }
+        })
     }
 }

@@ -129,6 +129,7 @@ fn endings_round_trip_under_stable_names() {
         ("exited", Ending::Exited { code: 7 }),
         ("signaled", Ending::Signaled { signal: 11, core_dumped: true }),
         ("timed_out", Ending::TimedOut { timeout_ms: 5 }),
+        ("idle_timed_out", Ending::IdleTimedOut { idle_timeout_ms: 5 }),
         ("cancelled", Ending::Cancelled),
         ("output_limit", Ending::OutputLimit { stream: OutputStream::Stdout, limit: usize::MAX }),
         ("output_lost", Ending::OutputLost { stream: OutputStream::Stderr, reason: reason() }),

@@ -103,30 +103,145 @@ async fn blocked_handler_misses_lines_after_the_stall_limit() {
 }
 
 #[tokio::test]
-async fn timeout_fires_while_a_handler_blocks() {
+async fn stuck_handler_makes_no_timeout_of_an_exit() {
     let guard = GateGuard::new();
-    let request = shell("yes").timeout(Duration::from_millis(300));
-    let blocks = Blocks::new(request.id, &guard);
-    let result = run(&with_stall_limit(blocks, NEVER), request).await;
-    assert_eq!(result.ending, Ending::TimedOut { timeout_ms: 300 });
-    let seen = result.stdout_stats.seen_bytes;
-    assert!(
-        (1..1_000_000).contains(&seen),
-        "{seen} bytes were read without a handler that takes them"
-    );
-    assert_eq!(result.lines_missed, 0);
+    // Its output does not fit into a handler's queue. Held back, it takes as long as its timeout.
+    let request = shell("seq 1 200000").timeout(Duration::from_secs(2));
+    let engine = engine().with_event_handler(Blocks::new(request.id, &guard));
+    let result = run(&engine, request).await;
+    assert_eq!(result.ending, Ending::Exited { code: 0 });
+    assert!(result.lines_missed > 0 && result.duration >= Duration::from_secs(1), "{result:?}");
 }
 
 #[tokio::test]
-async fn cancel_works_while_a_handler_blocks() {
+async fn stuck_handler_makes_no_deadline_of_a_plan() {
+    let guard = GateGuard::new();
+    let step = shell("seq 1 200000");
+    let engine = engine().with_event_handler(Blocks::new(step.id, &guard));
+    let options = PlanOptions::default().deadline(Duration::from_secs(2));
+    let plan = ExecutionPlan::serial([step]);
+    let plan = engine.run_plan(PlanSpec::new(plan, options));
+    let result = soon("the plan", plan).await.unwrap();
+    assert_eq!(result.ending, PlanEnding::Completed);
+    assert!(result.total_duration >= Duration::from_secs(1), "it was held back");
+}
+
+#[tokio::test]
+async fn slow_handler_puts_a_timeout_off_up_to_the_stall_limit() {
+    struct Slow;
+
+    #[async_trait]
+    impl EventHandler for Slow {
+        async fn handle_event(&self, event: ExecutionEvent) {
+            if is_line(&event) {
+                pause(Duration::from_millis(5)).await;
+            }
+        }
+    }
+
+    let engine = with_stall_limit(Arc::new(Slow), Duration::from_secs(1));
+    let result = run(&engine, shell("yes").timeout(Duration::from_millis(300))).await;
+    assert_eq!(result.ending, Ending::TimedOut { timeout_ms: 300 });
+}
+
+#[tokio::test]
+async fn blocked_handler_stops_the_reading_but_no_cancel() {
     let guard = GateGuard::new();
     let request = shell("yes");
     let blocks = Blocks::new(request.id, &guard);
     let engine = with_stall_limit(blocks, NEVER);
     let id = engine.execute(request).await.unwrap();
+    let mut chunks = engine.subscribe_chunks(id).await.unwrap();
+    let mut seen = 0;
+    while seen < 256 * 1024 {
+        let chunk = soon("more output", chunks.next()).await.unwrap();
+        if let ChunkContent::Output { bytes, .. } = chunk.content {
+            seen += bytes.len();
+        }
+    }
     engine.cancel(id).await.unwrap();
     let result = soon("the end", engine.wait_for_completion(id)).await.unwrap();
     assert_eq!(result.ending, Ending::Cancelled);
+    let seen = result.stdout_stats.seen_bytes;
+    assert!(seen < 1_000_000, "{seen} bytes were read without a handler that takes them");
+    assert_eq!(result.lines_missed, 0);
+}
+
+/// Handler that remembers every event and blocks its thread at the first line of an execution.
+struct BlocksAtFirstLine<F> {
+    recorder: Recorder,
+    lines: AtomicUsize,
+    block: F,
+}
+
+impl<F> BlocksAtFirstLine<F> {
+    fn new(block: F) -> Arc<Self> {
+        Arc::new(Self { recorder: Recorder::default(), lines: AtomicUsize::new(0), block })
+    }
+}
+
+#[async_trait]
+impl<F: Fn() + Send + Sync + 'static> EventHandler for BlocksAtFirstLine<F> {
+    async fn handle_event(&self, event: ExecutionEvent) {
+        let is_line = is_line(&event);
+        self.recorder.handle_event(event).await;
+        if is_line && self.lines.fetch_add(1, Ordering::SeqCst) == 0 {
+            (self.block)();
+        }
+    }
+}
+
+/// Checks that a handler got one of three lines and was told of the other two.
+async fn assert_two_missed<F: Fn() + Send + Sync + 'static>(
+    handler: &BlocksAtFirstLine<F>,
+    id: Uuid,
+) {
+    let events = handler.recorder.all_of(id).await;
+    assert_eq!(lines_of(&events, OutputStream::Stdout), ["1"], "{events:?}");
+    let Some([ExecutionEvent::LinesMissed { count: 2, .. }, ExecutionEvent::Completed { .. }]) =
+        events.last_chunk()
+    else {
+        panic!("{events:?}");
+    };
+}
+
+#[tokio::test]
+async fn handler_that_blocks_its_thread_is_cut_off_however_much_room_is_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let go = dir.path().join("go");
+    let guard = GateGuard::new();
+    let (gate, touched) = (Arc::clone(&guard.0), go.clone());
+    let handler = BlocksAtFirstLine::new(move || {
+        std::fs::write(&touched, "").unwrap();
+        gate.pass();
+    });
+    let engine = with_stall_limit(handler.clone(), Duration::from_millis(100));
+    // The other lines come while the first call has taken longer than the limit.
+    let line = format!("echo 1; until [ -e '{}' ]; do sleep 0.01; done", go.display());
+    let result = run(&engine, shell(format!("{line}; sleep 0.5; echo 2; echo 3"))).await;
+    assert_eq!((result.ending, result.lines_missed), (Ending::Exited { code: 0 }, 2));
+    drop(guard);
+    assert_two_missed(&handler, result.id).await;
+}
+
+#[tokio::test]
+async fn call_beyond_the_stall_limit_ends_the_lines_whenever_the_next_one_comes() {
+    const LIMIT: Duration = Duration::from_millis(50);
+    let dir = tempfile::tempdir().unwrap();
+    let go = dir.path().join("go");
+    let touched = go.clone();
+    let handler = BlocksAtFirstLine::new(move || {
+        let begun = std::time::Instant::now();
+        while begun.elapsed() < 3 * LIMIT {
+            std::thread::park_timeout(LIMIT);
+        }
+        std::fs::write(&touched, "").unwrap();
+    });
+    let engine = with_stall_limit(handler.clone(), LIMIT);
+    // The other lines come when the first call is about to return or has returned.
+    let line = format!("echo 1; until [ -e '{}' ]; do sleep 0.01; done", go.display());
+    let id = run(&engine, shell(format!("{line}; sleep 0.1; echo 2; echo 3"))).await.id;
+    assert_two_missed(&handler, id).await;
 }
 
 /// Creates a handler that never returns, and the count of its stuck calls.
@@ -232,7 +347,8 @@ async fn stalled_handler_gets_the_count_of_missed_lines() {
     const LINES: u64 = 100_000;
     let hangs = Arc::new(HangsAtLines::default());
     let recorder = Recorder::new();
-    let engine = with_stall_limit(hangs.clone(), Duration::from_millis(100))
+    // Long enough that the other handler is not cut off by a busy machine.
+    let engine = with_stall_limit(hangs.clone(), Duration::from_secs(3))
         .with_event_handler(recorder.clone());
     let result = run(&engine, shell(format!("seq 1 {LINES}"))).await;
     assert_eq!(result.ending, Ending::Exited { code: 0 });

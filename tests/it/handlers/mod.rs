@@ -5,6 +5,7 @@ mod built_in;
 mod calls;
 mod delivery;
 mod misbehaving;
+mod records;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, Weak};

@@ -301,6 +301,34 @@ async fn log_of_a_failed_spawn_has_the_ending() {
 }
 
 #[tokio::test]
+async fn names_with_newlines_forge_no_line_of_a_log() {
+    const FORGED: &str = "x\n# ending    exit code 0\r# ended     never";
+    let dir = tempdir().unwrap();
+    let engine = engine_with(|config| config.log_dir = Some(dir.path().join("logs")));
+    let here = dir.path().join(FORGED);
+    fs::create_dir(&here).unwrap();
+    // The first attempt removes the program, so that the second one names what is missing.
+    let program = here.join(FORGED);
+    fs::write(&program, "#!/bin/sh\nrm -- \"$0\"; exit 1\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let request = ExecutionRequest::exec(program.to_str().unwrap(), [FORGED]).working_dir(&here);
+    let retry = RetryPolicy::new(2).initial_delay(Duration::from_millis(1));
+    let options = ExecutionOptions::default().retry(retry);
+    let result = engine.run_with(request, options).await.unwrap();
+    assert_eq!(result.earlier_attempts.len(), 1);
+
+    let log = engine.read_logs(result.id).await.unwrap();
+    let endings: Vec<_> =
+        log.split(['\n', '\r']).filter(|line| line.starts_with("# end")).collect();
+    let [ended, ending] = endings[..] else { panic!("{log}") };
+    assert!(ended.starts_with("# ended     2"), "{log}");
+    let escaped = FORGED.replace('\n', r"\n").replace('\r', r"\r");
+    assert!(ending.contains("could not be started") && ending.contains(&escaped), "{log}");
+    assert!(says(&log, "directory").unwrap().ends_with(&escaped), "{log}");
+    assert!(!result.error.unwrap().contains(['\n', '\r']));
+}
+
+#[tokio::test]
 async fn read_logs_while_running_returns_the_lines_so_far() {
     let dir = tempdir().unwrap();
     let go = dir.path().join("go");

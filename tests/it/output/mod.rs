@@ -330,6 +330,17 @@ async fn output_right_before_the_end_is_never_lost() {
 }
 
 #[tokio::test]
+async fn what_one_program_writes_to_stdout_and_then_to_stderr_comes_in_that_order() {
+    let engine = engine();
+    for run in 0..100 {
+        let id = engine.execute(shell("echo out; echo err >&2")).await.unwrap();
+        soon("the end", engine.wait_for_completion(id)).await.unwrap();
+        let page = engine.read_output(id, OutputQuery::default()).await.unwrap();
+        assert_eq!(page.text(), "out\nerr\n", "run {run}");
+    }
+}
+
+#[tokio::test]
 async fn program_may_close_its_output_and_continue() {
     let dir = tempdir().unwrap();
     let end = dir.path().join("end");

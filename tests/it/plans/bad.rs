@@ -14,7 +14,7 @@ async fn refused(change: impl FnOnce(&mut ExecutionPlan), options: PlanOptions) 
     change(&mut plan);
     let (id, first) = (plan.id, plan.commands.first().map(|request| request.id));
 
-    let error = engine.execute_plan_with(plan, options).await.unwrap_err();
+    let error = engine.execute_plan(PlanSpec::new(plan, options)).await.unwrap_err();
 
     assert_eq!(engine.list_plans().await, [], "{error}");
     assert_eq!((engine.total_count().await, engine.running_count().await), (0, 0), "{error}");
@@ -189,6 +189,32 @@ async fn invalid_step_inputs_are_refused() {
     let options = bad(StepOptions::default().input(twice.clone()).input(twice));
     let error = refused(nothing, options).await;
     says(&error, "plan_invalid_input", &["step 1", "same place"]);
+    let unread = ExecutionOptions::default().output(OutputMode::Inherit);
+    let options = PlanOptions::default()
+        .step(StepOptions::default().options(unread))
+        .step(StepOptions::default().input(StepInput::stdin(0)));
+    let error = refused(nothing, options).await;
+    says(&error, "plan_invalid_input", &["step 1", "step 0", "is not read"]);
+}
+
+#[tokio::test]
+async fn invalid_conditions_are_refused() {
+    let only_if = |condition| {
+        PlanOptions::default()
+            .step(StepOptions::named("first"))
+            .step(StepOptions::named("second").only_if(condition))
+    };
+    let no_codes = StepCondition::exit_code("first", []);
+    let error = refused(nothing, only_if(no_codes)).await;
+    says(&error, "plan_invalid_condition", &["step 1 (\"second\")", "exit_code has no codes"]);
+    for condition in [StepCondition::AnyFailed, StepCondition::NoneFailed] {
+        let error = refused(nothing, only_if(condition)).await;
+        says(&error, "plan_invalid_condition", &["\"second\"", "waits for no step"]);
+    }
+    let error = refused(nothing, only_if(StepCondition::failed("frist"))).await;
+    says(&error, "plan_unknown_step", &["\"second\"", "\"frist\"", "\"first\""]);
+    let error = refused(nothing, only_if(StepCondition::failed("second"))).await;
+    says(&error, "plan_self_dependency", &["\"second\""]);
 }
 
 #[tokio::test]
@@ -211,7 +237,10 @@ fn plan_builder_reports_mistakes_at_build() {
     let builder = ExecutionPlan::builder;
     assert_eq!(code(builder()), "plan_empty");
     assert_eq!(code(builder().after("x").step("x", shell("true"))), "plan_no_step_yet");
+    assert_eq!(code(builder().always().step("x", shell("true"))), "plan_no_step_yet");
     assert_eq!(code(builder().step("x", shell("true")).after("y")), "plan_unknown_step");
+    let any_failed = builder().step("x", shell("true")).only_if(StepCondition::AnyFailed);
+    assert_eq!(code(any_failed), "plan_invalid_condition");
     assert_eq!(code(builder().step("x", shell("true")).after("x")), "plan_self_dependency");
     let twice = builder().step("x", shell("true")).step("x", shell("true"));
     assert_eq!(code(twice), "plan_duplicate_name");

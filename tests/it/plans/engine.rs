@@ -84,7 +84,7 @@ async fn plans_and_executions_share_the_limit() {
 async fn plan_results_survive_the_eviction_of_executions() {
     let engine = engine_with(|config| config.max_in_memory_executions = 1);
     let plan = ExecutionPlan::parallel((0..20).map(|number| shell(format!("echo {number}"))));
-    let result = run_plan(&engine, plan, PlanOptions::default()).await;
+    let result = run_plan(&engine, plan).await;
     for (number, result) in result.results.iter().enumerate() {
         assert_eq!(result.stdout, format!("{number}\n"));
     }
@@ -98,7 +98,7 @@ async fn plans_are_listed_and_evicted_like_executions() {
     for number in 0..4 {
         let mut plan = ExecutionPlan::parallel(["true", "exit 1"].map(shell));
         plan.description = Some(format!("plan {number}"));
-        ids.push(run_plan(&engine, plan, PlanOptions::default()).await.plan_id);
+        ids.push(run_plan(&engine, plan).await.plan_id);
     }
     let listed = engine.list_plans().await;
     let named: Vec<_> = listed.iter().filter_map(|plan| plan.description.as_deref()).collect();

@@ -6,7 +6,7 @@ use super::*;
 async fn progress_reports_each_step_in_order() {
     let recorder = Recorder::new();
     let engine = engine().with_event_handler(Arc::clone(&recorder) as Arc<dyn EventHandler>);
-    let PlanSpec { plan, options } = ExecutionPlan::builder()
+    let plan = ExecutionPlan::builder()
         .step("good", shell("echo good"))
         .step("bad", shell("exit 1"))
         .after("good")
@@ -14,8 +14,8 @@ async fn progress_reports_each_step_in_order() {
         .after("bad")
         .build()
         .unwrap();
-    let (id, first) = (plan.id, plan.commands[0].id);
-    engine.execute_plan_with(plan, options).await.unwrap();
+    let (id, first) = (plan.plan.id, plan.plan.commands[0].id);
+    engine.execute_plan(plan).await.unwrap();
     let events = recorder.all_of(id).await;
     let mut told = Vec::new();
     for event in &events {
@@ -106,6 +106,47 @@ async fn unread_plan_subscription_delays_nothing() {
     let records = all_records(idle).await;
     let ends = records.iter().filter(|record| record.event.is_terminal()).count();
     assert_eq!(ends, 21, "each of its executions, and the plan");
+}
+
+#[tokio::test]
+async fn plan_subscription_has_the_records_of_steps_that_were_forgotten() {
+    let engine = engine_with(|config| config.max_in_memory_executions = 1);
+    let plan = ExecutionPlan::serial((0..5).map(|step| shell(format!("echo {step}"))));
+    let (id, steps) = (plan.id, plan.commands.iter().map(|step| step.id).collect::<Vec<_>>());
+    engine.execute_plan(plan).await.unwrap();
+    let unread = engine.subscribe_plan(id).await.unwrap();
+    assert_eq!(plan_ended(&engine, id).await.stats.completed, 5);
+    let forgotten = engine.get_status(steps[0]).await;
+    assert_eq!(forgotten, Err(ExecutionError::NotFound(steps[0])));
+    // Another execution may have the id by now.
+    engine.run(shell("echo other").id(steps[0])).await.unwrap();
+    let late = engine.subscribe_plan(id).await.unwrap();
+    engine.remove_plan(id).await.unwrap();
+    for records in [all_records(unread).await, all_records(late).await] {
+        for (step, id) in steps.iter().enumerate() {
+            let own = records.iter().filter(|record| record.execution_id == *id);
+            let events: Vec<_> = own.map(|record| record.event.clone()).collect();
+            assert_eq!(lines_of(&events, OutputStream::Stdout), [step.to_string()], "{events:?}");
+            assert!(events.last().unwrap().is_terminal());
+        }
+    }
+}
+
+#[tokio::test]
+async fn plan_subscription_that_reads_while_steps_are_forgotten_has_them_all() {
+    let engine = engine_with(|config| config.max_in_memory_executions = 1);
+    let dir = TempDir::new().unwrap();
+    let go = dir.path().join("go");
+    let mut commands: Vec<_> = (0..4).map(|step| shell(format!("echo {step}"))).collect();
+    commands.push(shell(format!("while [ ! -e {} ]; do sleep 0.01; done; echo 4", go.display())));
+    let plan = ExecutionPlan::serial(commands);
+    let (id, last) = (plan.id, plan.commands[4].id);
+    engine.execute_plan(plan).await.unwrap();
+    has_status(&engine, id, last, ExecutionStatus::Running).await;
+    let live = engine.subscribe_plan(id).await.unwrap();
+    fs::write(go, "").unwrap();
+    let events: Vec<_> = all_records(live).await.into_iter().map(|record| record.event).collect();
+    assert_eq!(lines_of(&events, OutputStream::Stdout), ["0", "1", "2", "3", "4"], "{events:?}");
 }
 
 #[tokio::test]

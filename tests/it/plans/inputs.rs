@@ -14,7 +14,7 @@ async fn steps_inherit_and_override_environment_and_directory() {
         shell(say).working_dir("/"),
     ]);
     let options = PlanOptions::default().env("SHARED", "ours").working_dir(dir.path());
-    let result = run_plan(&engine(), plan, options).await;
+    let result = run_plan(&engine(), PlanSpec::new(plan, options)).await;
     let root = dir.path().file_name().unwrap().to_str().unwrap();
     let said: Vec<_> = result.results.iter().map(|result| result.stdout.trim()).collect();
     let expected =
@@ -24,7 +24,7 @@ async fn steps_inherit_and_override_environment_and_directory() {
 
 #[tokio::test]
 async fn step_output_becomes_a_variable() {
-    let PlanSpec { plan, options } = ExecutionPlan::builder()
+    let plan = ExecutionPlan::builder()
         .step("version", shell("printf '\\n  1.2 $(echo evil) `id` \"q\"\\n\\n'"))
         .step("use", ExecutionRequest::exec("printenv", ["VERSION"]))
         .env_from("VERSION", "version")
@@ -32,14 +32,14 @@ async fn step_output_becomes_a_variable() {
         .input(StepInput::env("VERSION", "version").trim(Trim::LineEndings))
         .build()
         .unwrap();
-    let result = run_plan(&engine(), plan, options).await;
+    let result = run_plan(&engine(), plan).await;
     assert_eq!(result.results[1].stdout, "1.2 $(echo evil) `id` \"q\"\n", "no shell reads it");
     assert_eq!(result.results[2].stdout, "<\n  1.2 $(echo evil) `id` \"q\">\n");
 }
 
 #[tokio::test]
 async fn step_output_becomes_stdin_byte_for_byte() {
-    let PlanSpec { plan, options } = ExecutionPlan::builder()
+    let plan = ExecutionPlan::builder()
         .step("bytes", shell(r"printf 'b\377\000a\n\n'"))
         .step("as it is", shell("od -An -tx1"))
         .stdin_from("bytes")
@@ -50,7 +50,7 @@ async fn step_output_becomes_stdin_byte_for_byte() {
         .stdin_from("nothing")
         .build()
         .unwrap();
-    let result = run_plan(&engine(), plan, options).await;
+    let result = run_plan(&engine(), plan).await;
     assert_eq!(result.results[1].stdout, " 62 ff 00 61 0a 0a\n");
     assert_eq!(result.results[2].stdout, " 62 ff 00 61\n\n");
     assert_eq!(result.results[4].stdout.trim(), "0");
@@ -68,7 +68,7 @@ async fn unusable_step_output_fails_the_receiving_step() {
     for (words, source, max_bytes) in cases {
         let mut input = StepInput::env("X", "source");
         input.max_bytes = max_bytes;
-        let PlanSpec { plan, options } = ExecutionPlan::builder()
+        let plan = ExecutionPlan::builder()
             .step("source", shell(source))
             .step("sink", shell("echo ran"))
             .input(input)
@@ -76,7 +76,7 @@ async fn unusable_step_output_fails_the_receiving_step() {
             .after("sink")
             .build()
             .unwrap();
-        let result = run_plan(&engine, plan, options).await;
+        let result = run_plan(&engine, plan).await;
         assert_eq!(result.status, ExecutionStatus::Failed);
         assert_eq!(result.results[1].status, ExecutionStatus::Failed);
         match not_run(&result.results[1]) {
@@ -98,7 +98,8 @@ async fn step_options_override_the_plan_defaults() {
     let dir = TempDir::new().unwrap();
     let plan = ExecutionPlan::parallel(counting(dir.path(), 10));
     let all_in_group = ExecutionOptions::default().group("one");
-    let result = run_plan(&engine, plan, PlanOptions::default().defaults(all_in_group)).await;
+    let result =
+        run_plan(&engine, PlanSpec::new(plan, PlanOptions::default().defaults(all_in_group))).await;
     assert_eq!(result.stats.completed, 10);
     assert_eq!(most_alive(dir.path()), 1, "the group of all");
 
@@ -110,7 +111,7 @@ async fn step_options_override_the_plan_defaults() {
         .max_concurrency(1)
         .step(StepOptions::default())
         .step(StepOptions::named("urgent").options(urgent));
-    run_plan(&engine, plan, options).await;
+    run_plan(&engine, PlanSpec::new(plan, options)).await;
     assert_eq!(witness.order(), [1, 0, 2]);
 }
 
@@ -135,6 +136,6 @@ async fn steps_of_a_full_group_block_no_other_steps() {
     }
     // Only this last step lets the first one end.
     plan.commands.push(shell(format!("touch {}", go.display())));
-    let result = run_plan(&engine, plan, plan_options).await;
+    let result = run_plan(&engine, PlanSpec::new(plan, plan_options)).await;
     assert_eq!(result.stats.completed, 7);
 }

@@ -1,6 +1,8 @@
 //! Plans with real commands.
 
 mod bad;
+mod cleanup;
+mod conditions;
 mod engine;
 mod events;
 mod inputs;
@@ -19,14 +21,14 @@ use test_support::*;
 const PATIENT: Duration = Duration::from_secs(300);
 
 /// Runs a plan to its end.
-async fn run_plan(
-    engine: &ExecutionEngine,
-    plan: ExecutionPlan,
-    options: PlanOptions,
-) -> PlanExecutionResult {
-    let id = engine.execute_plan_with(plan, options).await.unwrap();
-    let result = tokio::time::timeout(PATIENT, engine.wait_for_plan(id)).await;
+async fn run_plan(engine: &ExecutionEngine, plan: impl Into<PlanSpec>) -> PlanExecutionResult {
+    let result = tokio::time::timeout(PATIENT, engine.run_plan(plan)).await;
     result.expect("the plan ends").unwrap()
+}
+
+/// Returns a plan of these steps.
+fn graph(step: impl FnOnce(PlanBuilder) -> PlanBuilder) -> PlanSpec {
+    step(ExecutionPlan::builder()).build().unwrap()
 }
 
 /// File into which steps write their numbers, in the order in which they run.

@@ -22,7 +22,7 @@ async fn stop_at_first_error_lets_running_steps_finish() {
     let plan = failing_beside_running(&witness);
     let (id, failing) = (plan.id, plan.commands[2].id);
     let options = policy(FailurePolicy::StopAtFirstError).max_concurrency(3);
-    engine.execute_plan_with(plan, options).await.unwrap();
+    engine.execute_plan(PlanSpec::new(plan, options)).await.unwrap();
     let mut records = engine.subscribe_plan(id).await.unwrap();
     // The execution fails a moment before the plan learns of it.
     let is_known = |event| match event {
@@ -48,7 +48,7 @@ async fn cancel_at_first_error_stops_running_steps() {
     let (engine, witness) = (engine(), Witness::new());
     let plan = failing_beside_running(&witness);
     let options = policy(FailurePolicy::CancelAtFirstError).max_concurrency(3);
-    let result = run_plan(&engine, plan, options).await;
+    let result = run_plan(&engine, PlanSpec::new(plan, options)).await;
     assert_eq!(result.results[0].ending, Ending::Cancelled);
     assert_eq!(result.results[1].ending, Ending::Cancelled);
     assert_eq!(result.results[2].exit_code, 1);
@@ -66,7 +66,7 @@ async fn continue_runs_dependents_of_a_failure_in_order() {
         witness.step(2, "true"),
     ];
     let plan = ExecutionPlan::graph(commands, [(1, vec![0]), (2, vec![1])]);
-    let result = run_plan(&engine(), plan, policy(FailurePolicy::Continue)).await;
+    let result = run_plan(&engine(), PlanSpec::new(plan, policy(FailurePolicy::Continue))).await;
     assert_eq!(witness.order(), [0, 1, 2]);
     assert_eq!((result.status, result.stats.completed), (ExecutionStatus::Failed, 2));
 }
@@ -74,12 +74,14 @@ async fn continue_runs_dependents_of_a_failure_in_order() {
 #[tokio::test]
 async fn policy_of_the_options_overrides_the_strategy() {
     let serial = || ExecutionPlan::serial(["exit 1", "true"].map(shell));
-    let result = run_plan(&engine(), serial(), policy(FailurePolicy::Continue)).await;
+    let result =
+        run_plan(&engine(), PlanSpec::new(serial(), policy(FailurePolicy::Continue))).await;
     assert_eq!(result.stats.completed, 1);
     let parallel = ExecutionPlan::new(
         ExecutionStrategy::Parallel { max_concurrency: Some(1) },
         ["exit 1", "true"].map(shell).into(),
     );
-    let result = run_plan(&engine(), parallel, policy(FailurePolicy::StopAtFirstError)).await;
+    let result =
+        run_plan(&engine(), PlanSpec::new(parallel, policy(FailurePolicy::StopAtFirstError))).await;
     assert_eq!((result.stats.completed, result.stats.not_run), (0, 1));
 }

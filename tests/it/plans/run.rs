@@ -1,5 +1,7 @@
 //! Strategies: serial, parallel and graph.
 
+use futures_util::FutureExt as _;
+
 use super::*;
 
 #[tokio::test]
@@ -8,7 +10,7 @@ async fn serial_runs_one_at_a_time_in_order() {
     let plan = ExecutionPlan::serial((0..5).map(|number| witness.step(number, "true")));
     let ids: Vec<Uuid> = plan.commands.iter().map(|request| request.id).collect();
     let plan_id = plan.id;
-    let result = run_plan(&engine, plan, PlanOptions::default()).await;
+    let result = run_plan(&engine, plan).await;
 
     assert_eq!(witness.order(), [0, 1, 2, 3, 4]);
     assert_eq!((result.plan_id, result.status), (plan_id, ExecutionStatus::Completed));
@@ -34,7 +36,7 @@ async fn stop_on_error_decides_what_follows_a_failure() {
         let commands =
             vec![witness.step(0, "true"), witness.step(1, "exit 7"), witness.step(2, "true")];
         let plan = ExecutionPlan::new(ExecutionStrategy::Serial { stop_on_error }, commands);
-        let result = run_plan(&engine, plan, PlanOptions::default()).await;
+        let result = run_plan(&engine, plan).await;
         assert_eq!(result.status, ExecutionStatus::Failed);
         assert_eq!(result.ending, PlanEnding::Failed { step: PlanStep { index: 1, name: None } });
         assert_eq!(result.results[1].exit_code, 7);
@@ -61,14 +63,14 @@ async fn parallel_runs_all_at_once() {
         ))
     };
     let plan = ExecutionPlan::parallel((0..4).map(line));
-    let result = run_plan(&engine(), plan, PlanOptions::default()).await;
+    let result = run_plan(&engine(), plan).await;
     assert_eq!(result.status, ExecutionStatus::Completed);
 }
 
 #[tokio::test]
 async fn parallel_continues_after_a_failure() {
     let plan = ExecutionPlan::parallel(["exit 1", "true", "exit 2"].map(shell));
-    let result = run_plan(&engine(), plan, PlanOptions::default()).await;
+    let result = run_plan(&engine(), plan).await;
     let codes: Vec<_> = result.results.iter().map(|result| result.exit_code).collect();
     assert_eq!(codes, [1, 0, 2]);
     assert_eq!((result.status, result.stats.failed), (ExecutionStatus::Failed, 2));
@@ -90,7 +92,7 @@ async fn max_concurrency_is_exact_from_strategy_and_options() {
     for make in [&in_strategy as &dyn Fn(Vec<_>) -> _, &in_options, &the_lower_of_both] {
         let dir = TempDir::new().unwrap();
         let (plan, options) = make(counting(dir.path(), 30));
-        assert_eq!(run_plan(&engine(), plan, options).await.stats.completed, 30);
+        assert_eq!(run_plan(&engine(), PlanSpec::new(plan, options)).await.stats.completed, 30);
         assert!(most_alive(dir.path()) <= 2);
     }
 }
@@ -105,7 +107,7 @@ async fn fan_of_a_thousand_keeps_the_engine_limit() {
     commands.push(shell("true"));
     let between = (1..=1000).map(|step| (step, vec![0]));
     let plan = ExecutionPlan::graph(commands, between.chain([(1001, (1..=1000).collect())]));
-    let result = run_plan(&engine, plan, PlanOptions::default()).await;
+    let result = run_plan(&engine, plan).await;
 
     assert_eq!((result.status, result.stats.completed), (ExecutionStatus::Completed, 1002));
     assert!(most_alive(dir.path()) <= 8);
@@ -121,7 +123,7 @@ async fn diamond_runs_in_dependency_order() {
     let witness = Witness::new();
     let commands: Vec<_> = (0..4).map(|number| witness.step(number, "true")).collect();
     let plan = ExecutionPlan::graph(commands, [(1, vec![0]), (2, vec![0]), (3, vec![1, 2])]);
-    let result = run_plan(&engine(), plan, PlanOptions::default()).await;
+    let result = run_plan(&engine(), plan).await;
     assert_eq!(result.status, ExecutionStatus::Completed);
     let order = witness.order();
     assert_eq!((order[0], order[3], order.len()), (0, 3, 4));
@@ -136,7 +138,7 @@ async fn chain_of_a_thousand_runs_in_dependency_order() {
     // The last command is the first in the chain.
     let commands = (0..1000).map(|number| witness.step(number, "true"));
     let plan = ExecutionPlan::graph(commands, (0..999).map(|step| (step, vec![step + 1])));
-    let result = run_plan(&engine(), plan, PlanOptions::default()).await;
+    let result = run_plan(&engine(), plan).await;
     assert_eq!(result.stats.completed, 1000);
     assert_eq!(witness.order(), (0..1000).rev().collect::<Vec<_>>());
 }
@@ -153,7 +155,7 @@ async fn failure_skips_dependents_only() {
         witness.step(4, "true"),
     ];
     let plan = ExecutionPlan::graph(commands, [(1, vec![0]), (3, vec![1, 2]), (4, vec![2])]);
-    let result = run_plan(&engine(), plan, PlanOptions::default()).await;
+    let result = run_plan(&engine(), plan).await;
     let mut order = witness.order();
     order.sort_unstable();
     assert_eq!(order, [0, 2, 4]);
@@ -179,9 +181,90 @@ async fn every_bad_ending_fails_the_step() {
     ];
     for request in bad {
         let plan = ExecutionPlan::serial([request, shell("true")]);
-        let result = run_plan(&engine, plan, PlanOptions::default()).await;
+        let result = run_plan(&engine, plan).await;
         assert_eq!(result.status, ExecutionStatus::Failed);
         assert!(!result.results[0].success);
         assert_eq!(because_of(not_run(&result.results[1])), 0);
     }
+}
+
+#[tokio::test]
+async fn results_have_the_names_of_the_steps() {
+    let mut plan = ExecutionPlan::builder()
+        .step("one", shell("echo first"))
+        .step("two", shell("exit 7"))
+        .step("three", shell("true"))
+        .after("two")
+        .build()
+        .unwrap();
+    plan.options.steps[0].name = None;
+    let engine = engine();
+    let result = run_plan(&engine, plan).await;
+    let names: Vec<_> = result.steps.iter().map(|step| step.name.as_deref()).collect();
+    assert_eq!(names, [None, Some("two"), Some("three")]);
+    assert_eq!(result.step("two").unwrap().exit_code, 7);
+    assert_eq!(result.step(0).unwrap().stdout, "first\n");
+    assert_eq!(because_of(not_run(result.step("three").unwrap())), 1);
+    assert!(result.step("one").is_none() && result.step(3).is_none());
+    let later = engine.get_plan_result(result.plan_id).await.unwrap().unwrap();
+    assert_eq!(later.steps, result.steps);
+    // A plan whose options have fewer entries than there are commands has as many reports.
+    let unnamed = run_plan(&engine, ExecutionPlan::parallel(["true", "true"].map(shell))).await;
+    assert_eq!(unnamed.steps.len(), 2);
+}
+
+#[tokio::test]
+async fn plan_from_a_file_runs_again_with_new_ids() {
+    let text = serde_json::to_string(
+        &ExecutionPlan::builder()
+            .step("one", shell("echo 1"))
+            .step("two", shell("cat; echo 2"))
+            .stdin_from("one")
+            .build()
+            .unwrap(),
+    )
+    .unwrap();
+    let read = || serde_json::from_str::<PlanSpec>(&text).unwrap();
+    let engine = engine();
+    let first = run_plan(&engine, read()).await;
+    let refused = engine.run_plan(read()).await;
+    assert!(matches!(refused, Err(ExecutionError::DuplicateId(_))), "{refused:?}");
+    let second = run_plan(&engine, read().with_new_ids()).await;
+    let third = run_plan(&engine, read().with_new_ids()).await;
+    let mut ids = Vec::new();
+    for result in [&first, &second, &third] {
+        assert_eq!(result.step("two").unwrap().stdout, "1\n2\n");
+        ids.push(result.plan_id);
+        ids.extend(result.results.iter().map(|step| step.id));
+    }
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 9, "all differ");
+}
+
+#[tokio::test]
+async fn run_plan_has_its_result_also_if_the_plan_is_forgotten_at_once() {
+    let engine = engine();
+    let plan = ExecutionPlan::serial([shell("echo kept")]);
+    let id = plan.id;
+    let mut run = std::pin::pin!(engine.run_plan(plan));
+    assert!((&mut run).now_or_never().is_none());
+    plan_ended(&engine, id).await;
+    engine.remove_plan(id).await.unwrap();
+    assert_eq!(soon("the result", run).await.unwrap().results[0].stdout, "kept\n");
+}
+
+#[tokio::test]
+async fn plan_goes_on_when_the_future_of_run_plan_is_dropped() {
+    let (engine, dir) = (engine(), TempDir::new().unwrap());
+    let (up, go) = (dir.path().join("up"), dir.path().join("go"));
+    let line = format!("echo up > {}; {}", up.display(), wait_for(&go));
+    let plan = ExecutionPlan::serial([shell(line), shell("echo after")]);
+    let id = plan.id;
+    tokio::select! {
+        result = engine.run_plan(plan) => panic!("it waits: {result:?}"),
+        _ = when_written(&up) => {}
+    }
+    fs::write(go, "").unwrap();
+    assert_eq!(plan_ended(&engine, id).await.results[1].stdout, "after\n");
 }

@@ -16,9 +16,10 @@ async fn cancel_while_the_first_step_waits() {
         (result.status, &result.ending),
         (ExecutionStatus::Cancelled, &PlanEnding::Cancelled)
     );
-    assert_eq!(endings(&result), [Ending::Cancelled, never(SkipReason::PlanCancelled)]);
-    assert_eq!(result.results[0].usage, None, "it never ran");
-    assert_eq!((result.stats.cancelled, result.stats.not_run), (1, 1));
+    let reason = SkipReason::PlanCancelled;
+    assert_eq!(endings(&result), [never(reason.clone()), never(reason)], "wherever it waited");
+    assert_eq!((result.results[0].attempts, result.results[0].usage), (0, None));
+    assert_eq!((result.stats.cancelled, result.stats.not_run), (0, 2));
     assert_eq!(engine.get_status(holder).await, Ok(ExecutionStatus::Running), "not of the plan");
     engine.cancel(holder).await.unwrap();
 }
@@ -84,7 +85,7 @@ async fn cancel_after_a_failure_stops_running_steps() {
     let plan = ExecutionPlan::parallel(["sleep 60", "exit 1"].map(shell));
     let (id, failing) = (plan.id, plan.commands[1].id);
     let options = PlanOptions::default().failure_policy(FailurePolicy::StopAtFirstError);
-    engine.execute_plan_with(plan, options).await.unwrap();
+    engine.execute_plan(PlanSpec::new(plan, options)).await.unwrap();
     has_status(&engine, id, failing, ExecutionStatus::Failed).await;
     // The plan has reported the failure, so that it comes before the cancel.
     engine.cancel_plan(id).await.unwrap();
@@ -116,7 +117,7 @@ fn deadline(ms: u64) -> PlanOptions {
 async fn deadline_stops_running_and_pending_steps() {
     let engine = engine();
     let plan = ExecutionPlan::serial(["echo done", "sleep 60", "true"].map(shell));
-    let id = engine.execute_plan_with(plan, deadline(3000)).await.unwrap();
+    let id = engine.execute_plan(PlanSpec::new(plan, deadline(3000))).await.unwrap();
     let result = plan_ended(&engine, id).await;
     assert_eq!(result.status, ExecutionStatus::Timeout);
     assert_eq!(result.ending, PlanEnding::DeadlineReached { deadline_ms: 3000 });
@@ -138,12 +139,12 @@ async fn deadline_counts_while_the_plan_waits() {
     let engine = busy_engine(&Recorder::new());
     let holder = engine.execute(shell("sleep 60")).await.unwrap();
     let plan = ExecutionPlan::parallel(["true", "true"].map(shell));
-    let id = engine.execute_plan_with(plan, deadline(200)).await.unwrap();
+    let id = engine.execute_plan(PlanSpec::new(plan, deadline(200))).await.unwrap();
     let result = plan_ended(&engine, id).await;
     assert_eq!(result.status, ExecutionStatus::Timeout);
-    let late = Ending::PlanDeadline { deadline_ms: 200 };
-    assert_eq!(result.results[0].ending, late);
-    assert!(result.results.iter().all(|step| step.usage.is_none()), "none of them ran");
+    let reason = SkipReason::PlanDeadline;
+    assert_eq!(endings(&result), [never(reason.clone()), never(reason)], "none of them ran");
+    assert_eq!(result.stats.not_run, 2);
     assert_eq!(engine.waiting_count().await, 0);
     engine.cancel(holder).await.unwrap();
 }
@@ -155,7 +156,7 @@ async fn deadline_ends_a_retry_delay() {
     let options = deadline(3000)
         .defaults(ExecutionOptions::default().retry(retry.max_delay(Duration::from_secs(3600))));
     let plan = ExecutionPlan::serial(["exit 1", "true"].map(shell));
-    let id = engine.execute_plan_with(plan, options).await.unwrap();
+    let id = engine.execute_plan(PlanSpec::new(plan, options)).await.unwrap();
     let result = plan_ended(&engine, id).await;
     let late = Ending::PlanDeadline { deadline_ms: 3000 };
     assert_eq!(endings(&result), [late, never(SkipReason::PlanDeadline)]);
@@ -171,7 +172,10 @@ async fn step_that_ignores_the_deadline_is_killed() {
     let line = format!("trap '' TERM; echo $$ > {}; while :; do sleep 0.05; done", pid.display());
     let stubborn = ExecutionOptions::default().stop_grace(Duration::from_millis(100));
     let options = deadline(3000).defaults(stubborn);
-    let id = engine.execute_plan_with(ExecutionPlan::serial([shell(line)]), options).await.unwrap();
+    let id = engine
+        .execute_plan(PlanSpec::new(ExecutionPlan::serial([shell(line)]), options))
+        .await
+        .unwrap();
     let pid = pids(&when_written(&pid).await)[0];
     let result = plan_ended(&engine, id).await;
     assert_eq!(endings(&result), [Ending::PlanDeadline { deadline_ms: 3000 }]);
@@ -193,7 +197,7 @@ async fn first_cause_decides_the_plan_ending() {
     let patient = ExecutionOptions::default().stop_grace(Duration::from_secs(6));
     let plan = ExecutionPlan::serial([shell(line)]);
     let id = plan.id;
-    engine.execute_plan_with(plan, deadline(5000).defaults(patient)).await.unwrap();
+    engine.execute_plan(PlanSpec::new(plan, deadline(5000).defaults(patient))).await.unwrap();
     when_written(&up).await;
     engine.cancel_plan(id).await.unwrap();
     when_written(&term).await;
@@ -210,7 +214,7 @@ async fn cancel_and_deadline_race_gives_one_ending() {
     while race.continues(150) {
         let plan = ExecutionPlan::serial([shell("sleep 60")]);
         let begun = std::time::Instant::now();
-        let id = engine.execute_plan_with(plan, deadline(10)).await.unwrap();
+        let id = engine.execute_plan(PlanSpec::new(plan, deadline(10))).await.unwrap();
         while begun.elapsed() < race.delay() {
             std::thread::yield_now();
         }
@@ -240,7 +244,7 @@ async fn cancel_and_deadline_race_gives_one_ending() {
 async fn plan_done_in_time_completes() {
     let engine = engine();
     let plan = ExecutionPlan::serial([shell("true")]);
-    let id = engine.execute_plan_with(plan, deadline(u64::MAX)).await.unwrap();
+    let id = engine.execute_plan(PlanSpec::new(plan, deadline(u64::MAX))).await.unwrap();
     let result = plan_ended(&engine, id).await;
     assert_eq!(result.status, ExecutionStatus::Completed, "{result:?}");
 }

@@ -144,8 +144,12 @@ async fn wakers_change_nothing(waker: fn() -> Waker) {
     let go = dir.path().join("go");
     let engine = engine();
     let line = format!("{}; echo done; exit 7", wait_for(&go));
-    let plan = ExecutionPlan::serial([shell(line.clone())]);
-    let plan = engine.execute_plan(plan).await.unwrap();
+    let step = shell(line.clone());
+    let id = step.id;
+    let plan = engine.execute_plan(ExecutionPlan::serial([step])).await.unwrap();
+    until("the step is started", || at_once(engine.get_status(id)).is_ok()).await;
+    // Its records must not come while the wakers are left behind.
+    running(&engine, id).await;
     let running = engine.start(shell(line)).await.unwrap();
     let mut all_executions = engine.subscribe_all().await;
     leave_waker(&waker(), pin!(all_executions.next()));

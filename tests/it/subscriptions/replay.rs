@@ -218,6 +218,25 @@ async fn subscription_resumes_while_the_program_runs() {
 }
 
 #[tokio::test]
+async fn resume_in_an_unfinished_line_accounts_for_all_of_it() {
+    let engine = engine_with(|config| config.max_output_size_bytes = 1);
+    let line = "printf abcdefgh; sleep 0.1; echo err >&2; sleep 0.1";
+    let id = engine.execute(shell(line)).await.unwrap();
+    let live = all(engine.subscribe(id).await.unwrap()).await;
+    assert_eq!(text(&live, OutputStream::Stdout), "abcdefgh");
+    for record in &live {
+        let later = live.iter().filter(|other| other.sequence > record.sequence);
+        let expected: usize = later.filter_map(|later| Some(line_of(later)?.1.len())).sum();
+        let rest = all(engine.subscribe_from(id, record.sequence).await.unwrap()).await;
+        // All but the first byte of each stream is gone by now, and so every line. The newline of
+        // the other stream is a byte, too.
+        let newline = u64::from(missed(&rest) > 8);
+        assert_eq!(missed(&rest), expected as u64 + newline, "behind {record:?}: {rest:#?}");
+        assert_eq!(received(&rest), 0, "{rest:#?}");
+    }
+}
+
+#[tokio::test]
 async fn resume_beyond_the_end_starts_at_the_present() {
     let dir = tempdir().unwrap();
     let go = dir.path().join("go");

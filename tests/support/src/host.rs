@@ -9,8 +9,9 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use execution_engine::*;
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
-use crate::{PATIENCE, soon, text};
+use crate::{PATIENCE, processes, soon, text};
 
 /// Variable that holds the role of a process which was started by these helpers.
 const ROLE: &str = "EXECUTION_ENGINE_TEST_ROLE";
@@ -43,7 +44,10 @@ pub async fn passed_apart(test: &str) -> bool {
     if role().is_some() {
         return false;
     }
-    let request = request(test, "apart");
+    // A process that executes another program keeps its peak of memory. The shell forks, so that the
+    // test does not begin with the peak of this process.
+    let through = ["/bin/sh", "-c", r#""$0" "$@"; exit $?"#];
+    let request = request_through(&through, test, "apart");
     assert_passed(&soon("the test in its own process", crate::engine().run(request)).await);
     true
 }
@@ -90,6 +94,30 @@ pub fn become_user(user: u32) {
         // Without it /proc/self would still belong to root.
         assert_eq!(libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0), 0);
     }
+}
+
+/// Returns the host guards of this process.
+pub fn guards() -> Vec<u32> {
+    guards_of(std::process::id())
+}
+
+/// Returns the host guards of a process, found by their name and by the other ends of its pipes.
+fn guards_of(host: u32) -> Vec<u32> {
+    let links = |pid: u32| -> Vec<PathBuf> {
+        let files = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        files.filter_map(|file| std::fs::read_link(file.path()).ok()).collect()
+    };
+    let pipes = links(host);
+    // The shell that starts a guard, and exits, is a child of its host.
+    let its_child = format!("PPid:\t{host}\n");
+    let is_it = |pid: &u32| {
+        let read = |file| std::fs::read_to_string(format!("/proc/{pid}/{file}"));
+        let lifeline = std::fs::read_link(format!("/proc/{pid}/fd/3"));
+        read("cmdline").is_ok_and(|line| line.contains("execution-host-guard"))
+            && lifeline.is_ok_and(|pipe| pipes.contains(&pipe))
+            && read("status").is_ok_and(|status| !status.contains(&its_child))
+    };
+    processes().into_iter().filter(is_it).collect()
 }
 
 /// Sends a line from a host to its test.
@@ -157,6 +185,19 @@ impl Host {
     /// Continues a host that waits in [`listen`].
     pub fn resume(&mut self) {
         self.stdin.as_mut().unwrap().write_all(b"go on\n").unwrap();
+    }
+
+    /// Returns its host guards.
+    pub fn guards(&self) -> Vec<u32> {
+        guards_of(self.process.id())
+    }
+
+    /// Stops the host with SIGSTOP.
+    pub fn stop(&self) {
+        let host = Pid::from_child(&self.process);
+        kill_process(host, Signal::STOP).unwrap();
+        // It has stopped when that is reported.
+        waitpid(Some(host), WaitOptions::UNTRACED).unwrap();
     }
 
     /// Kills the host and reaps it.

@@ -12,16 +12,21 @@ const ALL: [ContainmentLevel; 3] =
 
 /// Returns the levels that this machine offers, the strongest first.
 pub fn levels() -> Vec<ContainmentLevel> {
-    let is_offered = |level: &ContainmentLevel| {
-        let Err(error) = ExecutionEngine::builder().containment(*level).build() else {
-            return true;
-        };
+    let missed = |error| {
         let all = std::env::var_os("EXECUTION_ENGINE_ALL_LEVELS").is_some();
         assert!(!all, "EXECUTION_ENGINE_ALL_LEVELS is set, and a level is missing: {error}");
         announce(&format!("SKIPPED: {error}"));
-        false
     };
-    ALL.into_iter().filter(is_offered).collect()
+    ALL.into_iter().filter(|level| unavailable(*level).map(missed).is_none()).collect()
+}
+
+/// Returns the levels that are left to a host that has given up rights, the strongest first.
+pub fn levels_left() -> Vec<ContainmentLevel> {
+    ALL.into_iter().filter(|level| unavailable(*level).is_none()).collect()
+}
+
+fn unavailable(level: ContainmentLevel) -> Option<ExecutionError> {
+    ExecutionEngine::builder().containment(level).build().err()
 }
 
 /// Creates an engine at a level that gives programs a short time to stop.

@@ -6,9 +6,11 @@
 pub mod host;
 pub mod levels;
 pub mod lifeline;
+pub mod links;
 mod processes;
 mod race;
 mod recorder;
+pub mod seccomp;
 mod traces;
 
 use std::fs::{self, Permissions};

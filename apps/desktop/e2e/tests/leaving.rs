@@ -14,6 +14,12 @@ async fn closing_the_window_stops_all_executions() {
     pids.extend(app.pids().await);
     assert!(pids.iter().all(|pid| is_alive(*pid)));
     app.ctrl("q").await;
+    assert!(app.text("dialog").await.contains("2 executions are running"));
+    app.click("dialog button[value=no]").await;
+    app.gone("dialog").await;
+    assert!(pids.iter().all(|pid| is_alive(*pid)), "they are kept running");
+    app.ctrl("q").await;
+    app.click("dialog button[value=yes]").await;
     until_exited(&[host]).await;
     assert!(
         !pids.iter().any(|pid| is_alive(*pid)),
@@ -30,4 +36,25 @@ async fn a_crash_of_the_app_leaves_no_process() {
     assert!(pids.iter().all(|pid| is_alive(*pid)));
     kill(host);
     until_exited(&pids).await;
+}
+
+#[tokio::test]
+async fn a_second_request_to_close_is_not_asked_about() {
+    let app = App::open().await;
+    let host = app.pid().await;
+    app.start("shell", "echo pids: $$; exec sleep 1000").await;
+    let pids = app.pids().await;
+    app.ctrl("q").await;
+    app.element("dialog").await;
+    app.ctrl("q").await;
+    until_exited(&[host]).await;
+    assert!(!pids.iter().any(|pid| is_alive(*pid)));
+}
+
+#[tokio::test]
+async fn a_window_without_running_executions_closes_at_once() {
+    let app = App::open().await;
+    let host = app.pid().await;
+    app.ctrl("q").await;
+    until_exited(&[host]).await;
 }

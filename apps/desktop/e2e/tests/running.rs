@@ -5,7 +5,7 @@ mod support;
 use std::os::unix::fs::PermissionsExt;
 
 use serde_json::json;
-use support::{App, SLEEPERS, file, is_alive, until_exited};
+use support::{App, SLEEPERS, file, is_alive, until, until_exited};
 
 #[tokio::test]
 async fn output_is_shown_while_the_program_runs() {
@@ -18,7 +18,7 @@ async fn output_is_shown_while_the_program_runs() {
     app.status("Completed").await;
     app.element("#details .headline.completed").await;
     let details = app.text("#details").await;
-    for fact in ["Exit code", "Duration", "CPU, user", "Containment receipt", "Processes stopped"] {
+    for fact in ["Exit code", "Duration", "CPU, user", "Processes after the end", "Still running"] {
         assert!(details.contains(fact), "{fact} is missing in {details}");
     }
     app.quit().await;
@@ -46,6 +46,9 @@ async fn a_denied_command_is_refused_with_the_name_of_the_rule() {
     let app = App::open().await;
     app.run("program", "sudo --askpass hunter2").await;
     let error = app.text("#error").await;
+    assert!(error.contains("sudo and su do not work here"), "words for the user: {error}");
+    app.click("#error summary").await;
+    let error = app.text("#error").await;
     assert!(error.contains("refused") && error.contains("denied by rule `no-sudo`"), "{error}");
     assert!(!error.contains("hunter2"), "a refusal repeats nothing of the request");
     // A shell that no rule allows, and a command of Tauri that no capability allows.
@@ -53,7 +56,7 @@ async fn a_denied_command_is_refused_with_the_name_of_the_rule() {
         command: { type: 'shell', command: 'true', shell: '/bin/bash' } })";
     let refused = app.async_js(bash, &[]).await;
     assert_eq!(refused["code"], "refused");
-    let run = "await window.__TAURI_INTERNALS__.invoke('plugin:window|destroy')";
+    let run = "await window.__TAURI_INTERNALS__.invoke('plugin:window|set_title')";
     let denied = app.async_js(run, &[]).await;
     assert!(denied["error"].as_str().unwrap().contains("not allowed"), "{denied}");
     assert_eq!(app.js("return app.store.executions.length", &[]).await, json!(0));
@@ -74,6 +77,7 @@ async fn a_program_that_cannot_start_shows_the_reason() {
     assert!(app.text("#ending").await.contains("Could not start"));
 
     app.run("program", "no-such-program-anywhere").await;
+    app.click("#error summary").await;
     let error = app.text("#error").await;
     assert!(error.contains("program_not_found"), "{error}");
     app.quit().await;
@@ -85,9 +89,21 @@ async fn typed_lines_reach_the_program() {
     app.click("#more-button").await;
     app.click("#piped").await;
     app.start("shell", "while read line; do echo \"got $line\" >&2; done; echo end").await;
+    until("it is said that the program is silent", async || {
+        app.text("#stdin-hint").await.contains("may be waiting for a line")
+    })
+    .await;
     app.fill("#stdin", "one\u{e007}").await;
     app.shows("got one").await;
+    until("what was typed is shown as such", async || app.text("#sent").await == "› one").await;
+    app.click("#hide-stdin").await;
+    app.fill("#stdin", "hunter2\u{e007}").await;
+    app.shows("got hunter2").await;
     app.click("#eof").await;
+    until("hidden input is not shown", async || {
+        app.text("#sent").await == "› one› ••••••••› end of input"
+    })
+    .await;
     app.status("Completed").await;
     app.shows("end").await;
     app.quit().await;
@@ -110,5 +126,26 @@ async fn an_execution_can_be_paused_resumed_and_run_again() {
     app.click("#cancel").await;
     app.status("Cancelled").await;
     until_exited(&second).await;
+    app.quit().await;
+}
+
+#[tokio::test]
+async fn one_stream_has_the_exact_order_and_two_have_colours() {
+    let app = App::open().await;
+    let line = "echo one >&2; echo two; echo three >&2; echo four";
+    app.click("#more-button").await;
+    app.click("#merged").await;
+    app.start("shell", line).await;
+    app.status("Completed").await;
+    app.shows("one\ntwo\nthree\nfour").await;
+    let errors =
+        "return (await app.Execution.attach(app.store.selected).result).stderr_stats.seen_bytes";
+    assert_eq!(app.async_js(errors, &[]).await, json!(0), "all of it is stdout");
+
+    app.click("#merged").await;
+    app.start("shell", line).await;
+    app.status("Completed").await;
+    app.shows("three").await;
+    assert_eq!(app.async_js(errors, &[]).await, json!("one\nthree\n".len()));
     app.quit().await;
 }

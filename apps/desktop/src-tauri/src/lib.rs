@@ -1,11 +1,16 @@
-//! Desktop app that runs commands and shows their progress. It consists of the plugin and a page;
-//! `capabilities/main.json` has the rules for what the page may run.
+//! Desktop app that runs commands and shows their progress. It consists of the plugin, a page, and a
+//! command that saves output; `capabilities/main.json` has the rules for what the page may run.
+
+mod quit;
+mod save;
 
 use std::time::Duration;
 
 use tauri::{Context, Runtime};
 use tauri_plugin_execution_engine::Builder;
 use tauri_plugin_execution_engine::execution_engine::ExecutionConfig;
+
+pub use quit::on_run_event;
 
 /// Output to keep of each stream: enough to show half a million lines again.
 const MAX_OUTPUT_BYTES: usize = 48 * 1024 * 1024;
@@ -21,7 +26,8 @@ pub fn app<R: Runtime>(builder: tauri::Builder<R>) -> tauri::Builder<R> {
         execution_retention_secs: u64::MAX,
         ..ExecutionConfig::default()
     };
-    builder.plugin(Builder::new().config(config).exit_grace(Duration::from_secs(2)).build())
+    let plugin = Builder::new().config(config).exit_grace(Duration::from_secs(2)).build();
+    quit::asking(builder.plugin(plugin)).invoke_handler(tauri::generate_handler![save::save_output])
 }
 
 /// Returns the page, the settings and the capabilities that were built in.

@@ -5,6 +5,6 @@
 fn main() -> tauri::Result<()> {
     execution_desktop::app(tauri::Builder::default())
         .build(execution_desktop::context())?
-        .run(|_, _| {});
+        .run(|app, event| execution_desktop::on_run_event(app, &event));
     Ok(())
 }

@@ -5,6 +5,10 @@ use tauri::ipc::{CallbackFn, InvokeBody};
 use tauri::test::{INVOKE_KEY, MockRuntime, get_ipc_response, mock_builder};
 use tauri::webview::InvokeRequest;
 use tauri::{App, Manager, WebviewUrl, WebviewWindow, WebviewWindowBuilder};
+use tauri_plugin_execution_engine::ExecutionEngineExt;
+use tauri_plugin_execution_engine::execution_engine::{
+    ExecutionOptions, ExecutionRequest, StdinSource, Uuid,
+};
 
 fn app() -> App<MockRuntime> {
     execution_desktop::app(mock_builder()).build(execution_desktop::context()).unwrap()
@@ -19,13 +23,24 @@ fn window(app: &App<MockRuntime>, label: &str, permissions: Value) -> WebviewWin
 
 /// Calls a command of the plugin like a page.
 fn call(window: &WebviewWindow<MockRuntime>, command: &str, args: Value) -> Result<Value, Value> {
+    call_with(window, command, args, &[])
+}
+
+fn call_with(
+    window: &WebviewWindow<MockRuntime>,
+    command: &str,
+    args: Value,
+    headers: &[(&'static str, &str)],
+) -> Result<Value, Value> {
+    let headers =
+        headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
     let request = InvokeRequest {
         cmd: format!("plugin:execution-engine|{command}"),
         callback: CallbackFn(0),
         error: CallbackFn(1),
         url: "tauri://localhost".parse().unwrap(),
         body: InvokeBody::Json(args),
-        headers: Default::default(),
+        headers: headers.collect(),
         invoke_key: INVOKE_KEY.to_string(),
     };
     get_ipc_response(window, request).map(|body| body.deserialize().unwrap())
@@ -69,7 +84,7 @@ fn the_default_set_only_reads() {
     }
     assert_eq!(call(&window, "list", json!({})), Ok(json!([])));
     let unknown = json!({ "id": "00000000-0000-0000-0000-000000000000" });
-    for command in ["status", "result", "wait", "logs", "log_path"] {
+    for command in ["status", "summary", "result", "wait", "logs", "log_path"] {
         let error = call(&window, command, unknown.clone()).unwrap_err();
         assert_eq!(error["code"], "not_found", "{command} is allowed and answers");
     }
@@ -179,6 +194,44 @@ fn variables_of_tauri_are_resolved_in_rules() {
     assert_eq!(at(std::path::Path::new("/")).unwrap_err()["code"], "refused");
 }
 
+/// A program of one rule may write to the directory above that of another one.
+#[test]
+fn a_directory_of_a_rule_that_is_replaced_by_a_link_allows_nothing_else() {
+    let app = app();
+    let dir = app.path().temp_dir().unwrap().canonicalize().unwrap();
+    let dir = dir.join(format!("scope-{}", Uuid::new_v4()));
+    let (allowed, outside) = (dir.join("allowed"), dir.join("outside"));
+    std::fs::create_dir_all(&allowed).unwrap();
+    std::fs::create_dir(&outside).unwrap();
+    let scope = json!([{
+        "identifier": "execution-engine:allow-run",
+        "allow": [
+            { "name": "where", "program": "pwd", "working_dirs": [allowed] },
+            { "name": "later", "program": "pwd", "working_dirs": [dir.join("later")] }
+        ]
+    }]);
+    let window = window(&app, "replaced", scope);
+    let run = |rule: &str, path: &std::path::Path| {
+        let request = json!({ "rule": rule, "working_dir": path });
+        call(&window, "run", json!({ "request": request }))
+    };
+    assert_eq!(run("where", &allowed).unwrap()["success"], true);
+    std::fs::rename(&allowed, dir.join("old")).unwrap();
+    for link in ["allowed", "later"] {
+        std::os::unix::fs::symlink(&outside, dir.join(link)).unwrap();
+    }
+    for (rule, name) in [("where", "allowed"), ("later", "later")] {
+        for path in [&dir.join(name), &outside] {
+            assert_eq!(run(rule, path).unwrap_err()["code"], "refused", "{rule} {path:?}");
+        }
+    }
+    // A directory that is made later is as good as one that was there.
+    std::fs::remove_file(dir.join("later")).unwrap();
+    std::fs::create_dir(dir.join("later")).unwrap();
+    assert_eq!(run("later", &dir.join("later")).unwrap()["success"], true);
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
 #[test]
 fn a_malformed_request_is_reported_without_its_values() {
     let app = app();
@@ -191,17 +244,98 @@ fn a_malformed_request_is_reported_without_its_values() {
     assert!(message.contains("request.env") && !message.contains("hunter2"), "{message}");
 }
 
+/// Starts a program that waits for input, as the app's own code does.
+fn start_of_app(app: &App<MockRuntime>) -> Uuid {
+    let request = ExecutionRequest::program("cat").description("from Rust");
+    let options = ExecutionOptions::default().stdin(StdinSource::Piped);
+    let engine = app.execution_engine();
+    tauri::async_runtime::block_on(engine.execute_with(request, options)).unwrap()
+}
+
 #[test]
 fn rust_code_of_the_app_uses_the_same_engine() {
-    use tauri_plugin_execution_engine::ExecutionEngineExt;
-    use tauri_plugin_execution_engine::execution_engine::ExecutionRequest;
-
     let app = app();
-    let window = window(&app, "shared", json!(["execution-engine:default"]));
+    let all = json!([
+        { "identifier": "execution-engine:read", "allow": [{ "executions": "all" }] }
+    ]);
+    let window = window(&app, "shared", all);
     let engine = app.execution_engine();
     let run = engine.run(ExecutionRequest::program("true").description("from Rust"));
     let result = tauri::async_runtime::block_on(run).unwrap();
     let list = call(&window, "list", json!({})).unwrap();
     assert_eq!(list[0]["id"], json!(result.id));
     assert_eq!(list[0]["metadata"]["description"], "from Rust");
+}
+
+/// Returns all commands of the plugin, as its build script lists them.
+fn commands() -> Vec<&'static str> {
+    let build = include_str!("../../../../crates/tauri-plugin/build.rs");
+    let list = build.split("COMMANDS: &[&str] = &[").nth(1).unwrap().split("];").next().unwrap();
+    list.split('"').skip(1).step_by(2).collect()
+}
+
+#[test]
+fn no_command_reaches_what_belongs_to_the_app() {
+    // These start something, or are about the subscriptions of the page alone.
+    let others =
+        ["execute", "run", "execute_plan", "ack", "unsubscribe", "subscriptions", "subscribe_all"];
+    let app = app();
+    let commands = commands();
+    let allowed =
+        commands.iter().map(|name| format!("execution-engine:allow-{}", name.replace('_', "-")));
+    let window = window(&app, "curious", allowed.collect());
+    let (target, unknown) = (start_of_app(&app), Uuid::new_v4());
+    let args = |id: Uuid| {
+        json!({
+            "id": id, "signal": "user1", "format": "lines", "filter": "everything",
+            "channel": "__CHANNEL__:1", "output": "omit", "query": {}
+        })
+    };
+    let mut asked = 0;
+    for command in commands.iter().filter(|command| !others.contains(command)) {
+        let ask = |id: Uuid| {
+            let headers = [("execution-id", id.to_string())];
+            call_with(
+                &window,
+                command,
+                args(id),
+                &headers.each_ref().map(|(k, v)| (*k, v.as_str())),
+            )
+        };
+        let answer = ask(target);
+        if command.starts_with("list") {
+            assert_eq!(answer, Ok(json!([])), "{command}");
+            continue;
+        }
+        let text = |answer: Result<Value, Value>| {
+            let error = answer.expect_err(command);
+            assert!(
+                error["code"].as_str().is_some_and(|code| code.ends_with("not_found")),
+                "{command}: {error}"
+            );
+            error.to_string()
+        };
+        assert_eq!(
+            text(answer),
+            text(ask(unknown)).replace(&unknown.to_string(), &target.to_string())
+        );
+        asked += 1;
+    }
+    assert!(asked > 15, "{asked}");
+    app.give_execution(target, "curious");
+    assert_eq!(call(&window, "status", args(target)), Ok(json!("running")));
+    assert_eq!(call(&window, "cancel", args(target)), Ok(Value::Null));
+}
+
+#[test]
+fn an_invalid_entry_of_a_capability_disables_itself_alone() {
+    let app = app();
+    let scope = json!([{
+        "identifier": "execution-engine:allow-run",
+        "allow": [{ "name": "bad", "program": "./true" }, { "name": "ok", "program": "true" }]
+    }]);
+    let window = window(&app, "broken", scope);
+    assert_eq!(call(&window, "run", exec("true")).unwrap()["success"], true);
+    let refused = call(&window, "run", json!({ "request": { "rule": "bad" } })).unwrap_err();
+    assert!(refused["message"].as_str().unwrap().contains("rule `bad`: program"), "{refused}");
 }

@@ -67,3 +67,13 @@ test("all bytes are written in order, wherever they are cut", () => {
     assert.equal(Buffer.concat(pieces).toString("utf8"), text, `cut at ${cut}`);
   }
 });
+
+test("an output that begins in the middle has the colours that were set before", () => {
+  const painter = new Painter({ stdout: "\x1b[32m", stderr: "\x1b[1m" });
+  const paint = (stream: "stdout" | "stderr", text: string) =>
+    Buffer.concat(painter.paint(stream, new TextEncoder().encode(text))).toString();
+  assert.equal(paint("stdout", "green"), `${PLAIN}\x1b[32mgreen`);
+  assert.equal(paint("stderr", "bold"), `${RED}\x1b[1mbold`);
+  assert.equal(Buffer.from(painter.note("a note")).toString(), "\x1b[0;2;3ma note\x1b[0m\r\n");
+  assert.equal(paint("stderr", "bold"), `${RED}\x1b[1mbold`);
+});

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { request, rows, steps } from "../plan-text.ts";
+import { request, rows, steps, withId } from "../plan-text.ts";
 
 const TEXT = `
 # what a release needs
@@ -21,10 +21,10 @@ test("a plan has one step per line", () => {
 });
 
 test("an invalid plan is reported with the reason", () => {
-  assert.throws(() => steps("# nothing"), /no steps/);
-  assert.throws(() => steps("make"), /“make” must be/);
-  assert.throws(() => steps("a: x\na: y"), /same name/);
-  assert.throws(() => steps("a after b: x"), /a waits for unknown step b/);
+  assert.throws(() => steps("# nothing"), /at least one step/);
+  assert.throws(() => steps("make"), /“make” is not a step/);
+  assert.throws(() => steps("a: x\na: y"), /Two steps are called a/);
+  assert.throws(() => steps("a after b: x"), /Step a waits for b/);
 });
 
 test("a step is below all steps that it waits for, and close to those that wait for it", () => {
@@ -45,4 +45,14 @@ test("the request has the names and dependencies of the steps", () => {
     command: { type: "shell", command: "make", shell: "/bin/sh" },
   });
   assert.deepEqual(options.steps?.[3], { name: "package" });
+});
+
+test("each step of a started plan has the id of the plan, its number from 1 and its name", () => {
+  const all = steps("build: make\ntest after build: make test");
+  const plan = withId({ ...request(all, "shells", {}), steps: all }, "an-id");
+  assert.equal(plan.id, "an-id");
+  assert.deepEqual(plan.commands.map(({ metadata }) => metadata?.labels), [
+    { plan: "an-id", step: "1", name: "build" },
+    { plan: "an-id", step: "2", name: "test" },
+  ]);
 });

@@ -4,14 +4,17 @@
 //! The rules are pure functions in [`unix`] and [`windows`]; both are compiled and tested on every
 //! system. [`SearchPath`] and the free functions apply the rules of this system to its files.
 
+mod shebang;
+mod typed;
 pub mod unix;
 pub mod windows;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::exec_chain::{self, ExecFault};
 use crate::files;
 
 #[cfg(unix)]
@@ -20,7 +23,8 @@ use unix as host;
 use windows as host;
 
 pub use host::same_env_key;
-pub use unix::Shebang;
+pub use shebang::{SHEBANG_BYTES, Shebang, ShebangError};
+pub use typed::TypedLine;
 
 /// Where a program is looked for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -61,6 +65,14 @@ pub enum LookupError {
         /// The match.
         path: PathBuf,
     },
+    /// The best match may not be executed by any user.
+    #[error("{path} cannot be executed: {fault}")]
+    Unsuitable {
+        /// The match.
+        path: PathBuf,
+        /// Why not.
+        fault: ExecFault,
+    },
     /// The path names a directory.
     #[error("{path} is a directory, not a program")]
     IsDirectory {
@@ -82,8 +94,15 @@ impl SearchPath<'_> {
     ///
     /// # Errors
     /// [`LookupError`] says why there is none.
-    pub fn find(&self, name: &str) -> Result<PathBuf, LookupError> {
-        host::find_program(self, name, look)
+    pub fn find(&self, name: &OsStr) -> Result<PathBuf, LookupError> {
+        host::find_program(self, name, look).map_err(|error| match error {
+            // Its mode is not the only possible cause.
+            LookupError::NotExecutable { path } => match exec_chain::place_fault(&path) {
+                Some(fault) => LookupError::Unsuitable { path, fault },
+                None => LookupError::NotExecutable { path },
+            },
+            other => other,
+        })
     }
 }
 
@@ -91,7 +110,10 @@ impl SearchPath<'_> {
 fn look(path: &Path) -> Candidate {
     match fs::metadata(path) {
         Ok(meta) if meta.is_dir() => Candidate::Directory,
-        Ok(_) if files::can_execute(path).is_err() => Candidate::NotExecutable,
+        // The system executes no devices and the like, whatever their mode.
+        Ok(meta) if !meta.is_file() || files::can_execute(path).is_err() => {
+            Candidate::NotExecutable
+        }
         Ok(_) => Candidate::Runnable,
         Err(error) if files::is_missing(&error) => Candidate::Missing,
         Err(error) => Candidate::Unreadable(error),
@@ -127,14 +149,13 @@ fn first_runnable(
     Err(failure)
 }
 
-/// Reads the `#!` line of a script; None if it has none.
-///
-/// # Errors
-/// The system's error if the file cannot be read.
-pub fn read_shebang(script: &Path) -> io::Result<Option<Shebang>> {
-    let mut head = Vec::new();
-    fs::File::open(script)?.take(unix::SHEBANG_LIMIT).read_to_end(&mut head)?;
-    Ok(Shebang::parse(&head))
+/// Returns these bytes as a string of this system. None if it has no such string: on Windows, bytes
+/// that are not UTF-8.
+pub fn os_string(bytes: Vec<u8>) -> Option<OsString> {
+    #[cfg(unix)]
+    return Some(std::os::unix::ffi::OsStringExt::from_vec(bytes));
+    #[cfg(not(unix))]
+    return String::from_utf8(bytes).ok().map(OsString::from);
 }
 
 /// Returns the option by which a shell is given a line to run.

@@ -26,9 +26,10 @@ const LONGEST: usize = 32_767;
 /// [`LookupError`] says why there is none.
 pub fn find_program(
     search: &SearchPath<'_>,
-    name: &str,
+    name: &OsStr,
     mut look: impl FnMut(&Path) -> Candidate,
 ) -> Result<PathBuf, LookupError> {
+    let name = &*name.to_string_lossy();
     let extensions = extensions(search.extensions);
     let with_extensions = |path: String| -> Vec<PathBuf> {
         if has_executable_extension(&path) {
@@ -191,7 +192,7 @@ mod tests {
             extensions: (!pathext.is_empty()).then_some(pathext.as_ref()),
             base: Some(Path::new(r"D:\work")),
         };
-        let found = find_program(&search, name, |path| {
+        let found = find_program(&search, name.as_ref(), |path| {
             let is_there = |file: &&str| path.to_str().unwrap().eq_ignore_ascii_case(file);
             if files.iter().any(is_there) { Candidate::Runnable } else { Candidate::Missing }
         });

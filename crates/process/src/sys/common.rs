@@ -13,12 +13,28 @@ impl<T> Shared<T> {
         Self(Mutex::new(None))
     }
 
-    pub(super) fn get_or_make(&self, make: fn() -> io::Result<T>) -> io::Result<Arc<T>> {
+    /// Returns the value, which `make` makes if there is none. What it warns of is logged without the
+    /// lock: a subscriber is code of the host, which may start a program.
+    pub(super) fn get_or_make(
+        &self,
+        make: fn(&mut Warnings) -> io::Result<T>,
+    ) -> io::Result<Arc<T>> {
+        let mut warnings = Warnings::default();
+        let value = self.get_or_make_quietly(make, &mut warnings);
+        warnings.log();
+        value
+    }
+
+    fn get_or_make_quietly(
+        &self,
+        make: fn(&mut Warnings) -> io::Result<T>,
+        warnings: &mut Warnings,
+    ) -> io::Result<Arc<T>> {
         let mut slot = self.lock();
         if let Some(value) = &*slot {
             return Ok(Arc::clone(value));
         }
-        let made = Arc::new(make()?);
+        let made = Arc::new(make(warnings)?);
         *slot = Some(Arc::clone(&made));
         Ok(made)
     }
@@ -32,19 +48,44 @@ impl<T> Shared<T> {
         }
     }
 
+    /// Drops the value; those who have it keep it.
+    #[cfg(all(target_os = "linux", not(execution_engine_portable)))]
+    pub(super) fn clear(&self) {
+        // Dropped without the lock, because that may take a while.
+        let old = self.lock().take();
+        drop(old);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<Arc<T>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Adds SIGPIPE to the signal mask of this thread. The signal stays pending there for ever, and the
-/// write that caused it has failed with an error.
-pub(crate) fn hold_broken_pipe_signals() {
+/// What could not be had, and what follows from that.
+#[derive(Debug, Default)]
+pub(super) struct Warnings(Vec<(io::Error, &'static str)>);
+
+impl Warnings {
+    pub(super) fn push(&mut self, error: io::Error, consequence: &'static str) {
+        self.0.push((error, consequence));
+    }
+
+    fn log(self) {
+        for (error, consequence) in self.0 {
+            tracing::warn!(%error, "{consequence}");
+        }
+    }
+}
+
+/// Adds SIGPIPE and SIGXFSZ to the signal mask of this thread. A signal stays pending there for ever,
+/// and the write that caused it has failed with an error.
+pub(crate) fn hold_write_signals() {
     let mut set = MaybeUninit::uninit();
     // SAFETY: the first call makes all of the set a value, and the old mask is not wanted.
     unsafe {
         libc::sigemptyset(set.as_mut_ptr());
         libc::sigaddset(set.as_mut_ptr(), libc::SIGPIPE);
+        libc::sigaddset(set.as_mut_ptr(), libc::SIGXFSZ);
         libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), ptr::null_mut());
     }
 }

@@ -3,14 +3,16 @@
 
 use std::ffi::{CString, OsStr, c_char};
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::{io, ptr};
 
 use crate::error::SpawnStage;
-use crate::{Launch, SpawnError};
+use crate::{Launch, Links, SpawnError};
 
 /// Program, arguments, environment and directory as C strings.
 pub(super) struct ExecImage {
     pub(super) program: CString,
+    /// Directory that is entered by its name.
     pub(super) working_dir: Option<CString>,
     pub(super) args: CStringList,
     pub(super) env: CStringList,
@@ -19,17 +21,29 @@ pub(super) struct ExecImage {
 impl ExecImage {
     /// Converts a launch. The variable and the marker are added to the environment.
     pub(super) fn new(launch: &Launch, marker: Option<(&str, &str)>) -> Result<Self, SpawnError> {
-        let working_dir = launch.working_dir.as_deref();
         let mut args = CStringListBuilder::with_capacity(launch.args.iter().map(|arg| arg.len()));
-        for arg in &launch.args {
-            args.push(&[arg])?;
+        for (index, arg) in launch.args.iter().enumerate() {
+            args.push(&[arg], || format!("argument {index}"))?;
         }
+        let working_dir = dir_by_name(launch);
+        let working_dir = working_dir.map(|dir| c_string(dir, "the working directory"));
         Ok(Self {
-            program: c_string(launch.program.as_os_str())?,
-            working_dir: working_dir.map(|dir| c_string(dir.as_os_str())).transpose()?,
+            program: c_string(&launch.program, "the path of the program")?,
+            working_dir: working_dir.transpose()?,
             args: args.finish(),
             env: environment(launch, marker)?,
         })
+    }
+}
+
+/// Returns the directory that the child enters by its name.
+fn dir_by_name(launch: &Launch) -> Option<&Path> {
+    match (launch.working_dir.as_deref(), launch.links) {
+        (dir, Links::Follow) => dir,
+        // It has entered the directory by its descriptor, as the user of its host. Here it does so
+        // again as its own, who may have no right to.
+        (Some(_), Links::Refuse) => launch.user.as_ref().map(|_| Path::new(".")),
+        (None, Links::Refuse) => None,
     }
 }
 
@@ -40,14 +54,15 @@ fn environment(launch: &Launch, marker: Option<(&str, &str)>) -> Result<CStringL
     let lengths = launch.env.iter().map(|(name, value)| name.len() + 1 + value.len());
     let mut env = CStringListBuilder::with_capacity(lengths.chain(own));
     for (name, value) in &launch.env {
+        let what = || format!("the variable {name:?}");
         match marker.take_if(|(variable, _)| name == *variable) {
             // It joins the markers that the host itself may carry.
-            Some((_, marker)) => env.push(&[name, equals, value, OsStr::new(":"), marker])?,
-            None => env.push(&[name, equals, value])?,
+            Some((_, marker)) => env.push(&[name, equals, value, OsStr::new(":"), marker], what)?,
+            None => env.push(&[name, equals, value], what)?,
         }
     }
     if let Some((variable, marker)) = marker {
-        env.push(&[variable, equals, marker])?;
+        env.push(&[variable, equals, marker], || format!("the variable {variable:?}"))?;
     }
     Ok(env.finish())
 }
@@ -78,12 +93,12 @@ impl CStringListBuilder {
         Self { bytes: Vec::with_capacity(bytes), starts: Vec::with_capacity(strings) }
     }
 
-    /// Adds one string that consists of these parts.
-    fn push(&mut self, parts: &[&OsStr]) -> Result<(), SpawnError> {
+    /// Adds one string that consists of these parts; `what` names it.
+    fn push(&mut self, parts: &[&OsStr], what: impl FnOnce() -> String) -> Result<(), SpawnError> {
         let start = self.bytes.len();
         parts.iter().for_each(|part| self.bytes.extend_from_slice(part.as_bytes()));
         if self.bytes[start..].contains(&0) {
-            return Err(contains_nul());
+            return Err(contains_nul(&what()));
         }
         self.bytes.push(0);
         self.starts.push(start);
@@ -99,13 +114,14 @@ impl CStringListBuilder {
     }
 }
 
-fn c_string(text: &OsStr) -> Result<CString, SpawnError> {
-    CString::new(text.as_bytes()).map_err(|_| contains_nul())
+fn c_string(path: &Path, what: &str) -> Result<CString, SpawnError> {
+    CString::new(path.as_os_str().as_bytes()).map_err(|_| contains_nul(what))
 }
 
 /// Returns the error for a NUL byte, which would end the string for the kernel.
-fn contains_nul() -> SpawnError {
-    SpawnError::new(SpawnStage::Input, io::ErrorKind::InvalidInput)
+fn contains_nul(what: &str) -> SpawnError {
+    let text = format!("{what} contains a NUL byte");
+    SpawnError::new(SpawnStage::Input, io::Error::new(io::ErrorKind::InvalidInput, text))
 }
 
 #[cfg(test)]
@@ -135,16 +151,17 @@ mod tests {
 
     #[test]
     fn a_nul_byte_is_refused_wherever_it_is() {
-        for change in [
-            (|launch: &mut Launch| launch.args.push("a\0b".into())) as fn(&mut Launch),
-            |launch| launch.env.push(("A".into(), "a\0b".into())),
-            |launch| launch.program = "/bin\0/true".into(),
-            |launch| launch.working_dir = Some("/\0".into()),
+        for (change, named) in [
+            ((|launch| launch.args.push("a\0b".into())) as fn(&mut Launch), "argument 1 contains"),
+            (|launch| launch.env.push(("A".into(), "a\0b".into())), "the variable \"A\" contains"),
+            (|launch| launch.program = "/bin\0/true".into(), "the path of the program contains"),
+            (|launch| launch.working_dir = Some("/\0".into()), "the working directory contains"),
         ] {
             let mut launch = Launch::new("/bin/true");
             change(&mut launch);
-            let refused = ExecImage::new(&launch, None).err().map(|error| error.stage);
-            assert_eq!(refused, Some(SpawnStage::Input));
+            let refused = ExecImage::new(&launch, None).err().unwrap();
+            assert_eq!(refused.stage, SpawnStage::Input);
+            assert!(refused.to_string().starts_with(named), "{refused}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Backends for the systems. Each has the same interface: `available` and `Containment` (level,
+//! Backends for the systems. Each has the same interface: `Containment` (at, strongest, level,
 //! check, spawn), and `Process` (the methods that [`Child`](crate::Child) calls).
 //!
 //! Linux has a backend of its own. All other Unix systems have the portable one, which is built on
@@ -29,19 +29,41 @@ mod exec_image;
 mod host_guard;
 mod pipes;
 mod rusage;
+#[cfg(target_os = "linux")]
+mod thread_attributes;
 
-pub(crate) use common::hold_broken_pipe_signals;
+pub(crate) use common::hold_write_signals;
 pub(crate) use pipes::open as open_pipes;
+#[cfg(target_os = "linux")]
+pub(crate) use thread_attributes::ThreadAttributes;
 
 #[cfg(all(target_os = "linux", not(execution_engine_portable)))]
 mod linux;
 #[cfg(all(target_os = "linux", not(execution_engine_portable)))]
-pub(crate) use linux::{Containment, Process, available};
+pub(crate) use linux::{Containment, Process, with_descriptors};
 
 #[cfg(all(unix, any(not(target_os = "linux"), execution_engine_portable)))]
 mod unix;
 #[cfg(all(unix, any(not(target_os = "linux"), execution_engine_portable)))]
-pub(crate) use unix::{Containment, Process, available};
+pub(crate) use unix::{Containment, Process};
+
+/// Returns what `work` does. Only on Linux it has descriptors where this process has none left.
+#[cfg(all(unix, any(not(target_os = "linux"), execution_engine_portable)))]
+pub(crate) fn with_descriptors<T>(work: impl Fn() -> std::io::Result<T>) -> std::io::Result<T> {
+    work()
+}
+
+/// Attributes in which the threads of one process do not differ.
+#[cfg(not(target_os = "linux"))]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ThreadAttributes;
+
+#[cfg(not(target_os = "linux"))]
+impl ThreadAttributes {
+    pub(crate) fn of_this_thread() -> Self {
+        Self
+    }
+}
 
 #[cfg(windows)]
 compile_error!("execution-engine-process has no backend for Windows yet: it needs job objects");

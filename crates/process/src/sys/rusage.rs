@@ -18,10 +18,12 @@ fn own_peak(bytes: u64) -> Option<u64> {
     }
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: the kernel fills a structure of this size; all of it was zeroed, which is a value.
-    let usage = unsafe {
-        libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
-        usage.assume_init()
-    };
+    let (told, usage) =
+        unsafe { (libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()), usage.assume_init()) };
+    if told != 0 {
+        // A sandbox refuses the call, so the peak may be the host's.
+        return None;
+    }
     let host = peak(&usage);
     HOST_PEAK.fetch_max(host, Ordering::Relaxed);
     (bytes > host).then_some(bytes)

@@ -25,7 +25,7 @@ fn check_host_in_cgroup_with(file: &str, value: &str) {
         itself.display()
     );
     let mut spawned = Containment::at(Level::ProcessGroup).unwrap().spawn(&shell(&line)).unwrap();
-    let output = output(&spawned.stdout);
+    let output = output(spawned.stdout.as_ref().unwrap());
     assert_eq!(wait_for_exit(&mut spawned.child), Exit::Code(0), "{output}");
     assert!(output.contains("1 passed"), "{output}");
     until("the group can be removed", || std::fs::remove_dir(&dir).is_ok());
@@ -75,7 +75,7 @@ fn cgroups_are_removed_in_the_end_and_recreated_if_removed_before() {
         return eprintln!("SKIPPED: no cgroup");
     };
     let mut spawned = containment.spawn(&shell("cat /proc/self/cgroup")).unwrap();
-    let path = output(&spawned.stdout);
+    let path = output(spawned.stdout.as_ref().unwrap());
     let path = path.lines().find_map(|line| line.strip_prefix("0::")).unwrap().to_string();
     assert!(path.contains(&format!("execution-engine.{}.", std::process::id())), "{path}");
     wait_for_exit(&mut spawned.child);

@@ -3,7 +3,9 @@
 
 use std::os::fd::{FromRawFd as _, OwnedFd};
 
-use execution_engine_process::{Containment, Exit, Launch, Level, OutputMode, Spawned, Stdin};
+use execution_engine_process::{
+    Containment, Exit, Launch, Level, OutputMode, PassedDescriptors, SpawnStage, Spawned, Stdin,
+};
 use rustix::process::{Resource, Uid, getrlimit};
 
 use crate::support::*;
@@ -25,7 +27,34 @@ fn host_without_standard_streams_gives_its_children_theirs() {
     });
 }
 
+#[test]
+fn number_beyond_the_limit_of_open_files_is_named() {
+    in_own_process(|| {
+        let before = getrlimit(Resource::Nofile).current;
+        limit(Resource::Nofile, Some(128));
+        let containment = Containment::strongest();
+        let file = || std::fs::File::open("/dev/null").unwrap();
+        let mut launch = shell("exec ls /proc/self/fd");
+        launch.passed = PassedDescriptors::new().pass(127, file()).unwrap();
+        let refused = containment.spawn(&launch).unwrap_err();
+        assert_eq!(refused.stage, SpawnStage::Stdio, "{refused}");
+        assert!(refused.to_string().contains("the limit of open files"), "{refused}");
+        assert!(!refused.is_transient(), "{refused}");
+        launch.passed = PassedDescriptors::new().pass(126, file()).unwrap();
+        let spawned = containment.spawn(&launch).unwrap();
+        assert_eq!(output(spawned.stdout.as_ref().unwrap()), "0\n1\n126\n2\n3\n");
+        limit(Resource::Nofile, before);
+    });
+}
+
 fn without_streams() {
+    #[cfg(not(execution_engine_portable))]
+    {
+        let listed = Containment::at(Level::ProcessGroup).unwrap();
+        let _child = listed.spawn(&shell("exec sleep 60")).unwrap().child;
+        let list = std::fs::read_link(format!("/proc/{}/fd/4", host_guard())).unwrap();
+        assert!(list.to_string_lossy().contains("execution-pid-list"), "{list:?}");
+    }
     let containment = Containment::strongest();
     let line = "read line; echo out $line; echo err >&2; ls /proc/self/fd | tr '\\n' ' '";
     for (mode, expected) in [
@@ -37,24 +66,59 @@ fn without_streams() {
         (launch.stdin, launch.output) = (Stdin::Piped, mode);
         let Spawned { mut child, stdin, stdout, stderr } = containment.spawn(&launch).unwrap();
         rustix::io::write(stdin.unwrap(), b"given\n").unwrap();
-        let seen = (output(&stdout), stderr.as_ref().map(output));
+        let seen = (output(stdout.as_ref().unwrap()), stderr.as_ref().map(output));
         assert_eq!((seen.0.as_str(), seen.1.as_deref()), expected);
         assert_eq!(wait_for_exit(&mut child), Exit::Code(0));
     }
+    for (stdin, output) in
+        [(Stdin::Inherit, OutputMode::Separate), (Stdin::Null, OutputMode::InheritStderr)]
+    {
+        let mut launch = shell("true");
+        (launch.stdin, launch.output) = (stdin, output);
+        let refused = containment.spawn(&launch).unwrap_err();
+        assert_eq!(refused.stage, SpawnStage::Stdio, "{refused}");
+        assert!(refused.to_string().contains("has closed a standard stream"), "{refused}");
+    }
+}
+
+/// Returns the host guard of the last containment of this process, by the pipe that both have.
+#[cfg(not(execution_engine_portable))]
+fn host_guard() -> u32 {
+    let links = |pid: &str| {
+        let files = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        files.filter_map(|file| std::fs::read_link(file.path()).ok()).collect::<Vec<_>>()
+    };
+    let mine = links("self");
+    let is_it = |pid: &String| {
+        let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let lifeline = std::fs::read_link(format!("/proc/{pid}/fd/3"));
+        line.contains("execution-host-guard") && lifeline.is_ok_and(|pipe| mine.contains(&pipe))
+    };
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().into_string().ok());
+    let guards = pids.filter(is_it).filter_map(|pid| pid.parse().ok());
+    guards.max().expect("it has one")
+}
+
+/// Makes this thread the only process of a user. Returns false if this host may not.
+pub(crate) fn becomes_user_without_processes(user: u32) -> bool {
+    let is_root = rustix::process::geteuid().is_root();
+    if is_root {
+        rustix::thread::set_thread_uid(Uid::from_raw(user)).unwrap();
+    } else {
+        eprintln!("SKIPPED: only root can become a user of its own");
+    }
+    is_root
 }
 
 /// The host guard is started with the first child, and goes to the background by a fork of its own.
 #[test]
 fn start_fails_as_transient_where_the_host_guard_cannot_fork() {
-    /// A user without processes.
-    const USER: u32 = 60_123;
-    if !rustix::process::geteuid().is_root() {
-        return eprintln!("SKIPPED: only root can become a user of its own");
-    }
     in_own_process(|| {
         let before = getrlimit(Resource::Nproc).current;
-        // This thread alone, which is the only process of that user.
-        rustix::thread::set_thread_uid(Uid::from_raw(USER)).unwrap();
+        if !becomes_user_without_processes(60_123) {
+            return;
+        }
         let containment = Containment::at(Level::ProcessGroup).unwrap();
         let launch = Launch::new("/bin/true");
         limit(Resource::Nproc, Some(2));
@@ -63,6 +127,32 @@ fn start_fails_as_transient_where_the_host_guard_cannot_fork() {
         let error = refused.expect_err("there is no host guard");
         assert!(error.is_transient(), "{error}");
         containment.spawn(&launch).unwrap();
+    });
+}
+
+/// A thread reaps a child that was dropped alive.
+#[test]
+#[cfg_attr(execution_engine_portable, ignore = "the thread is there before the child")]
+fn dropped_child_is_reaped_once_there_is_room_for_a_thread() {
+    in_own_process(|| {
+        let before = getrlimit(Resource::Nproc).current;
+        if !becomes_user_without_processes(60_124) {
+            return;
+        }
+        let containment = Containment::at(Level::ProcessGroup).unwrap();
+        // One that is dead at once is reaped without a thread, so several are tried.
+        let waits_for_a_thread = || {
+            let dropped = containment.spawn(&shell("exec sleep 60")).unwrap().child;
+            let pid = dropped.id();
+            limit(Resource::Nproc, Some(1));
+            drop(dropped);
+            until("it is killed", || !is_alive(pid));
+            limit(Resource::Nproc, before);
+            exists(pid).then_some(pid)
+        };
+        let pid = (0..1000).find_map(|_| waits_for_a_thread()).expect("one is left for a thread");
+        let _next = containment.spawn(&shell("exec sleep 60")).unwrap();
+        until("it is reaped", || !exists(pid));
     });
 }
 
@@ -129,21 +219,43 @@ mod linux {
     }
 
     #[test]
-    fn process_that_cannot_be_examined_without_descriptors_counts_as_alive() {
+    fn tree_is_examined_and_ended_without_descriptors() {
         in_own_process(|| {
             limit(Resource::Nofile, Some(64));
             for containment in levels() {
                 let level = containment.level();
-                let mut child = left_behind(&containment);
                 for free in 0..8 {
+                    let mut child = left_behind(&containment);
                     let taken = leave_descriptors(free);
                     let tree = child.tree();
+                    let signalled = child.signal(Signal::Kill);
+                    let is_ended = || child.tree().unwrap().is_empty();
+                    until("it is ended", is_ended);
                     drop(taken);
+                    assert_eq!(tree.unwrap().members.len(), 1, "{level:?}, {free} free");
+                    assert_eq!(signalled.unwrap(), 1, "{level:?}, {free} free");
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn process_that_cannot_be_examined_counts_as_alive() {
+        in_own_process(|| {
+            let before = getrlimit(Resource::Nofile).current;
+            for containment in levels() {
+                let level = containment.level();
+                let mut child = left_behind(&containment);
+                // No table of descriptors has more numbers.
+                for numbers in 0..4 {
+                    limit(Resource::Nofile, Some(numbers));
+                    let tree = child.tree();
+                    limit(Resource::Nofile, before);
                     let is_empty = tree.as_ref().is_ok_and(|tree| tree.is_empty());
-                    assert!(!is_empty, "{level:?}, {free} free: {tree:?}");
+                    assert!(!is_empty, "{level:?}, {numbers} numbers: {tree:?}");
                     let names_all = |tree: &Tree| tree.members.len() == 1;
                     let claims = tree.as_ref().is_ok_and(|tree| tree.proven && !names_all(tree));
-                    assert!(!claims, "{level:?}, {free} free: {tree:?}");
+                    assert!(!claims, "{level:?}, {numbers} numbers: {tree:?}");
                 }
                 until("it is ended", || {
                     child.signal(Signal::Kill).unwrap();
@@ -239,9 +351,10 @@ mod linux {
     fn host_that_may_write_no_files_starts_programs() {
         in_own_process(|| {
             let launch = shell("exit 3");
-            // Its list of children has room for none, or for two.
-            for bytes in [0, 30] {
-                limit(Resource::Fsize, Some(bytes));
+            // Its list of children is made where it may raise the limit again, at first.
+            for (bytes, maximum) in [(0, None), (30, None), (30, Some(30)), (0, Some(0))] {
+                let maximum = maximum.or(getrlimit(Resource::Fsize).maximum);
+                setrlimit(Resource::Fsize, Rlimit { current: Some(bytes), maximum }).unwrap();
                 for level in [Level::ProcessGroup, Level::ProcessTree] {
                     let containment = Containment::at(level).unwrap();
                     let spawned: Vec<_> = (0..3).map(|_| containment.spawn(&launch)).collect();
@@ -253,7 +366,6 @@ mod linux {
                     assert_eq!(wait_for_exit(&mut again), Exit::Code(3), "{level}");
                 }
             }
-            limit(Resource::Fsize, None);
         });
     }
 }

@@ -1,10 +1,13 @@
 //! Children at each level that this host offers.
 
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use execution_engine_process::{
-    Child, Containment, Exit, Launch, Leftovers, Level, Limits, Signal, SpawnStage, Stdin, Tree,
+    Child, Containment, Exit, Launch, Leftovers, Level, Limits, Links, PassedDescriptors, Signal,
+    SpawnStage, Stdin, Tree, UserIds,
 };
 
 use crate::support::*;
@@ -52,7 +55,7 @@ fn child_is_isolated_and_has_nothing_but_its_streams() {
         let line = "ls /proc/self/fd | tr '\\n' ' '; cut -d' ' -f1,5,6 /proc/$$/stat; \
                     grep -E 'Sig(Blk|Ign)' /proc/self/status";
         let mut spawned = containment.spawn(&shell(line)).unwrap();
-        let output = output(&spawned.stdout);
+        let output = output(spawned.stdout.as_ref().unwrap());
         let pid = spawned.child.id();
         let mut lines = output.lines();
         let session = if containment.level() == Level::Cgroup { session_of_ours() } else { pid };
@@ -76,7 +79,7 @@ fn child_is_isolated_and_has_nothing_but_its_streams() {
 fn processes_outside_the_group_are_found_and_killed_where_the_level_can() {
     for containment in levels() {
         let mut spawned = containment.spawn(&shell("setsid sleep 60 & echo $!; sleep 60")).unwrap();
-        first_line(&spawned.stdout);
+        first_line(spawned.stdout.as_ref().unwrap());
         let wanted = if containment.level() == Level::ProcessGroup { 2 } else { 3 };
         let is_whole = |tree: &Tree| {
             let sleeps = tree.members.iter().filter(|member| member.name == "sleep").count();
@@ -103,7 +106,7 @@ fn paused_tree_is_suspended_until_it_is_resumed() {
         until("it is suspended", || is_suspended(pid));
         rustix::io::write(&input, b"went on\n").unwrap();
         spawned.child.resume().unwrap();
-        assert_eq!(first_line(&spawned.stdout), "went on");
+        assert_eq!(first_line(spawned.stdout.as_ref().unwrap()), "went on");
         drop(input);
         assert_eq!(wait_for_exit(&mut spawned.child), Exit::Code(0), "{containment:?}");
     }
@@ -126,7 +129,7 @@ fn left_processes_outlive_their_child_and_containment() {
         let mut launch = shell("sleep 60 >/dev/null 2>&1 & echo $!");
         launch.leftovers = Leftovers::Leave;
         let mut spawned = containment.spawn(&launch).unwrap();
-        let pid: u32 = first_line(&spawned.stdout).parse().unwrap();
+        let pid: u32 = first_line(spawned.stdout.as_ref().unwrap()).parse().unwrap();
         wait_for_exit(&mut spawned.child);
         spawned.child.leave().unwrap();
         drop(spawned);
@@ -148,7 +151,7 @@ fn exiting_member_does_not_prevent_leaving_the_others() {
         launch.leftovers = Leftovers::Leave;
         launch.stdin = Stdin::Piped;
         let mut spawned = containment.spawn(&launch).unwrap();
-        let pid: u32 = first_line(&spawned.stdout).parse().unwrap();
+        let pid: u32 = first_line(spawned.stdout.as_ref().unwrap()).parse().unwrap();
         let mut large = 0;
         until("one has much memory", || {
             let members = spawned.child.tree().unwrap().members;
@@ -175,7 +178,7 @@ fn has_much(pid: &u32) -> bool {
 fn dropping_a_child_kills_its_tree() {
     for containment in levels() {
         let spawned = containment.spawn(&shell("sleep 60 & echo $!; wait")).unwrap();
-        let pid: u32 = first_line(&spawned.stdout).parse().unwrap();
+        let pid: u32 = first_line(spawned.stdout.as_ref().unwrap()).parse().unwrap();
         let main = spawned.child.id();
         drop(spawned);
         until("both are gone", || !is_alive(pid) && !exists(main));
@@ -205,7 +208,7 @@ fn limits_are_enforced_or_refused() {
         let mut launch = shell("ulimit -n; ulimit -c; umask; cut -d' ' -f19 /proc/self/stat");
         launch.limits = limits;
         let spawned = containment.spawn(&launch).unwrap();
-        assert_eq!(output(&spawned.stdout), "20\n0\n0027\n7\n");
+        assert_eq!(output(spawned.stdout.as_ref().unwrap()), "20\n0\n0027\n7\n");
 
         let refused = |limits: Limits| containment.check(&limits).unwrap_err().field;
         let none = Limits::default();
@@ -244,4 +247,75 @@ fn exit_is_observed_without_reaping() {
     let mut spawned = containment.spawn(&shell("exit 5")).unwrap();
     assert_eq!(wait_for_exit(&mut spawned.child), Exit::Code(5));
     assert_eq!(spawned.child.exit().unwrap(), Some(Exit::Code(5)), "not reaped by asking");
+}
+
+#[test]
+fn passed_descriptors_have_their_numbers_and_no_others_are_open() {
+    for containment in levels() {
+        let mut launch = shell("cat <&7; exec ls /proc/self/fd");
+        let (read, mut write) = std::io::pipe().unwrap();
+        write.write_all(b"passed\n").unwrap();
+        drop(write);
+        let other = std::fs::File::open("/dev/null").unwrap();
+        launch.passed = PassedDescriptors::new().pass(7, read).unwrap().pass(4, other).unwrap();
+        let mut spawned = containment.spawn(&launch).unwrap();
+        // ls reads the directory by number 3.
+        assert_eq!(output(spawned.stdout.as_ref().unwrap()), "passed\n0\n1\n2\n3\n4\n7\n");
+        assert_eq!(wait_for_exit(&mut spawned.child), Exit::Code(0));
+    }
+}
+
+#[test]
+fn working_directory_without_links_is_entered_by_its_descriptor() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().canonicalize().unwrap();
+    let (inside, link) = (root.join("inside/deep"), root.join("link"));
+    std::fs::create_dir_all(&inside).unwrap();
+    std::os::unix::fs::symlink(root.join("inside"), &link).unwrap();
+    for containment in levels() {
+        // Its own descriptor is not left in the child.
+        let mut launch = shell("pwd; ls /proc/self/fd | tr '\\n' ' '");
+        launch.working_dir = Some(inside.clone());
+        launch.links = Links::Refuse;
+        let mut spawned = containment.spawn(&launch).unwrap();
+        let output = output(spawned.stdout.as_ref().unwrap());
+        assert_eq!(output, format!("{}\n0 1 2 3 ", inside.display()));
+        assert_eq!(wait_for_exit(&mut spawned.child), Exit::Code(0));
+        for linked in [link.clone(), link.join("deep")] {
+            launch.working_dir = Some(linked.clone());
+            let error = containment.spawn(&launch).unwrap_err();
+            assert_eq!(error.stage, SpawnStage::WorkingDirectory);
+            assert_eq!(error.source.raw_os_error(), Some(libc::ELOOP), "{error}");
+            let named = format!("{link:?} is a symbolic link, and none is followed here");
+            assert!(error.to_string().contains(&named), "{error}");
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(execution_engine_portable, ignore = "only Linux can run a program as another user")]
+fn user_of_a_child_needs_the_right_to_enter_a_directory_that_is_held() {
+    if !rustix::process::geteuid().is_root() {
+        return eprintln!("SKIPPED: only root can run a program as another user");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().canonicalize().unwrap();
+    for containment in levels() {
+        for (mode, is_allowed) in [(0o700, false), (0o711, true)] {
+            std::fs::set_permissions(&root, PermissionsExt::from_mode(mode)).unwrap();
+            let mut launch = shell("exit 0");
+            launch.working_dir = Some(root.clone());
+            launch.links = Links::Refuse;
+            launch.user = Some(UserIds::new(65534, 65534));
+            match containment.spawn(&launch) {
+                Ok(mut spawned) => {
+                    assert!(is_allowed, "{mode:o}");
+                    assert_eq!(wait_for_exit(&mut spawned.child), Exit::Code(0));
+                }
+                Err(error) => {
+                    assert!(!is_allowed && error.stage == SpawnStage::WorkingDirectory, "{error}");
+                }
+            }
+        }
+    }
 }

@@ -6,6 +6,9 @@ mod hosts;
 mod levels;
 #[cfg(execution_engine_portable)]
 mod portable;
+#[cfg(not(execution_engine_portable))]
+mod remembered;
 mod support;
-#[cfg(feature = "tokio")]
+#[cfg(not(execution_engine_portable))]
+mod users;
 mod waiting;

@@ -1,13 +1,12 @@
 //! What is special about the portable backend: other tests are those of all levels.
 
-use std::io::{BufRead as _, BufReader};
-use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use execution_engine_process::{
-    Containment, Exit, Launch, Leftovers, Level, Limits, Signal, SpawnStage, Spawned, Tree,
+    Containment, Exit, Launch, Leftovers, Level, Limits, PipeReader, Signal, SpawnStage, Spawned,
+    Tree, UserIds,
 };
 use rustix::process::Resource;
 
@@ -18,11 +17,8 @@ fn groups() -> Containment {
 }
 
 /// Reads the first lines of what is written.
-fn lines<const N: usize>(pipe: impl Into<OwnedFd>) -> [String; N] {
-    let pipe = pipe.into();
-    rustix::io::ioctl_fionbio(&pipe, false).unwrap();
-    let mut lines = BufReader::new(std::fs::File::from(pipe)).lines();
-    std::array::from_fn(|_| lines.next().expect("a line").unwrap())
+fn lines<const N: usize>(pipe: &PipeReader) -> [String; N] {
+    std::array::from_fn(|_| first_line(pipe))
 }
 
 #[test]
@@ -40,7 +36,7 @@ fn child_leads_a_group_and_has_default_signals_and_nothing_but_its_streams() {
     let line = "ls /proc/self/fd | tr '\\n' ' '; cut -d' ' -f1,5 /proc/$$/stat; \
                 grep -E 'Sig(Blk|Ign)' /proc/self/status";
     let Spawned { mut child, stdout, .. } = groups().spawn(&shell(line)).unwrap();
-    let [first, blocked, ignored] = lines(stdout);
+    let [first, blocked, ignored] = lines(stdout.as_ref().unwrap());
     // The directory that ls reads is its fourth.
     assert_eq!(first, format!("0 1 2 3 {0} {0}", child.id()));
     // This process ignores SIGPIPE, as Rust programs do. GNU's posix_spawn lets a child ignore the
@@ -74,7 +70,7 @@ fn exit_is_observed_before_the_child_is_reaped() {
 fn one_member_stands_for_what_is_left_of_a_group() {
     let line = "sleep 60 >/dev/null 2>&1 & echo $!";
     let Spawned { mut child, stdout, .. } = groups().spawn(&shell(line)).unwrap();
-    let [left] = lines(stdout);
+    let [left] = lines(stdout.as_ref().unwrap());
     assert_eq!(wait_for_exit(&mut child), Exit::Code(0));
     let tree = child.tree().unwrap();
     assert!(!tree.is_empty() && !tree.proven);
@@ -125,13 +121,31 @@ const FILE: &str = "PORTABLE_HOST_FILE";
 
 #[test]
 fn groups_end_with_a_host_that_is_killed() {
+    if let Some(host) = host_of(|| be_the_host(|_| {})) {
+        is_killed_with_its_groups(host);
+    }
+}
+
+#[test]
+fn groups_end_with_a_host_whose_guard_was_killed() {
+    let loses_guard = |listed: [u32; 2]| {
+        let lost = guard_of(std::process::id()).unwrap();
+        kill(lost);
+        // A line for each group. The forked shell has read nothing else.
+        let length: usize = listed.iter().map(|group| format!("+{group}\n").len()).sum();
+        until("there is another, which knows all groups", || {
+            guard_of(std::process::id())
+                .is_some_and(|guard| guard != lost && bytes_read_by(guard) >= length)
+        });
+    };
+    if let Some(host) = host_of(|| be_the_host(loses_guard)) {
+        is_killed_with_its_groups(host);
+    }
+}
+
+fn is_killed_with_its_groups(mut host: Command) {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("pids");
-    let Some(mut host) = host_of(|| {
-        be_the_host(Path::new(&std::env::var_os(FILE).unwrap()));
-    }) else {
-        return;
-    };
     let mut host = host.env(FILE, &file).stdout(Stdio::null()).spawn().unwrap();
     until("all run", || std::fs::read_to_string(&file).is_ok_and(|output| output.ends_with('\n')));
     let output = std::fs::read_to_string(&file).unwrap();
@@ -148,9 +162,9 @@ fn groups_end_with_a_host_that_is_killed() {
 
 /// Starts a program that runs, one that has left a process in its group, one that has ended, and
 /// one that was given up; writes their ids, and waits to be killed.
-fn be_the_host(file: &Path) {
+fn be_the_host(then: impl FnOnce([u32; 2])) {
     let containment = groups();
-    let running = containment.spawn(&shell("trap '' TERM HUP; sleep 300; :")).unwrap();
+    let mut running = containment.spawn(&shell("trap '' TERM HUP; sleep 300; :")).unwrap();
     let leaves = containment.spawn(&shell("sleep 300 & echo $!; exit 0")).unwrap();
     let mut ended = containment.spawn(&shell("exit 0")).unwrap().child;
     wait_for_exit(&mut ended);
@@ -160,13 +174,14 @@ fn be_the_host(file: &Path) {
     let mut given_up = containment.spawn(&given_up).unwrap();
     wait_for_exit(&mut given_up.child);
     given_up.child.leave().unwrap();
-    let [left] = lines(given_up.stdout);
+    let [left] = lines(given_up.stdout.as_ref().unwrap());
     drop(given_up.child);
-    let [left_behind] = lines(leaves.stdout);
+    let [left_behind] = lines(leaves.stdout.as_ref().unwrap());
     let output = format!("{} {left_behind} {} {left}\n", running.child.id(), ended.id());
-    std::fs::write(file, output).unwrap();
+    then([running.child.id(), leaves.child.id()]);
+    std::fs::write(std::env::var_os(FILE).unwrap(), output).unwrap();
     // It is killed here.
-    wait_for(&running.child.exit_fd());
+    wait_for_exit(&mut running.child);
 }
 
 #[test]
@@ -176,7 +191,7 @@ fn host_survives_the_end_of_its_guard() {
         unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
         let containment = groups();
         drop(containment.spawn(&shell("true")).unwrap());
-        let guard = guard_of(std::process::id());
+        let guard = guard_of(std::process::id()).unwrap();
         kill(guard);
         until("it is gone", || !is_alive(guard));
         let mut child = containment.spawn(&shell("exit 7")).unwrap().child;
@@ -184,8 +199,14 @@ fn host_survives_the_end_of_its_guard() {
     });
 }
 
+fn bytes_read_by(pid: u32) -> usize {
+    let io = std::fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
+    let read = io.lines().find_map(|line| line.strip_prefix("rchar: "));
+    read.map_or(0, |read| read.parse().unwrap())
+}
+
 /// Finds the shell that reads from the same pipe as this process could.
-fn guard_of(host: u32) -> u32 {
+fn guard_of(host: u32) -> Option<u32> {
     let pipes = |pid: u32| -> Vec<PathBuf> {
         let files = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
         let aims = files.filter_map(|file| std::fs::read_link(file.path()).ok());
@@ -193,13 +214,17 @@ fn guard_of(host: u32) -> u32 {
     };
     let own = pipes(host);
     let all = std::fs::read_dir("/proc").unwrap().flatten();
-    let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let mut pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    // The shell that starts a guard, and exits, is a child of its host.
+    let of_host = format!("PPid:\t{host}\n");
     let is_guard = |pid: &u32| {
-        let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let read = |file| std::fs::read_to_string(format!("/proc/{pid}/{file}"));
         let lifeline = std::fs::read_link(format!("/proc/{pid}/fd/3"));
-        line.contains("execution-host-guard") && lifeline.is_ok_and(|pipe| own.contains(&pipe))
+        read("cmdline").is_ok_and(|line| line.contains("execution-host-guard"))
+            && lifeline.is_ok_and(|pipe| own.contains(&pipe))
+            && read("status").is_ok_and(|status| !status.contains(&of_host))
     };
-    pids.into_iter().find(is_guard).expect("it is there")
+    pids.find(is_guard)
 }
 
 #[test]
@@ -210,8 +235,9 @@ fn no_zombie_thread_or_descriptor_is_left() {
         let mine = || (count("/proc/self/fd"), count("/proc/self/task"));
         let containment = groups();
         // What stays for good comes with the first.
-        drop(containment.spawn(&shell("true")).unwrap());
-        until("its thread is done", || count("/proc/self/task") == 2);
+        wait_for_exit(&mut containment.spawn(&shell("true")).unwrap().child);
+        // This thread, the main one, and the one that watches the host guard.
+        until("its thread is done", || count("/proc/self/task") == 3);
         let before = mine();
         let mut main = Vec::new();
         for round in 0..200 {
@@ -252,4 +278,13 @@ fn program_is_not_started_without_a_thread_to_wait_for_it() {
         assert_eq!(other.exit().unwrap(), Some(Exit::Code(1)), "it ran all the same");
         drop(first);
     });
+}
+
+#[test]
+fn another_user_is_refused_with_a_reason() {
+    let mut launch = shell("true");
+    launch.user = Some(UserIds::new(1, 1));
+    let refused = groups().spawn(&launch).unwrap_err();
+    assert_eq!(refused.stage, SpawnStage::User);
+    assert!(refused.to_string().contains("only Linux"), "{refused}");
 }

@@ -1,14 +1,18 @@
 //! Helpers of all tests of this crate.
 
 use std::any::type_name;
+use std::future::poll_fn;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::Command;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use execution_engine_process::{Child, Containment, Exit, Launch, Level};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
 
 /// Longer than anything takes on a machine that is very busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -49,9 +53,16 @@ pub(crate) fn wait_for(fd: &impl AsFd) {
 }
 
 /// Waits until the main program has ended.
+pub(crate) async fn exit(child: &mut Child) -> Exit {
+    timeout(PATIENCE, poll_fn(|cx| child.poll_exit(cx))).await.expect("waited too long").unwrap()
+}
+
+/// Blocks until the main program has ended.
 pub(crate) fn wait_for_exit(child: &mut Child) -> Exit {
-    wait_for(&child.exit_fd());
-    child.exit().unwrap().expect("it has ended")
+    // One for all, because a child stays registered with the first that it was polled on.
+    static RUNTIME: LazyLock<Runtime> =
+        LazyLock::new(|| Builder::new_current_thread().enable_all().build().unwrap());
+    RUNTIME.block_on(exit(child))
 }
 
 /// Reads all that is written until no process holds the pipe open.

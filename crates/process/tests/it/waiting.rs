@@ -2,15 +2,12 @@
 
 use std::future::poll_fn;
 use std::task::Poll;
+use std::time::Duration;
 
-use execution_engine_process::{Child, Exit, Signal};
+use execution_engine_process::{BootTimer, Exit, Signal};
 use tokio::time::timeout;
 
 use crate::support::*;
-
-async fn exit(child: &mut Child) -> Exit {
-    timeout(PATIENCE, poll_fn(|cx| child.poll_exit(cx))).await.expect("waited too long").unwrap()
-}
 
 #[tokio::test]
 async fn exit_is_reported_each_time_it_is_polled_for() {
@@ -47,4 +44,17 @@ async fn change_of_a_tree_is_reported() {
         };
         timeout(PATIENCE, until_empty).await.expect("waited too long");
     }
+}
+
+#[tokio::test]
+async fn boot_timer_expires_at_its_time_and_not_before() {
+    BootTimer::check().unwrap();
+    let at = BootTimer::now() + Duration::from_millis(20);
+    timeout(PATIENCE, BootTimer::new(at).unwrap().expired()).await.unwrap().unwrap();
+    assert!(BootTimer::now() >= at);
+    let past = BootTimer::new(Duration::ZERO).unwrap();
+    timeout(PATIENCE, past.expired()).await.expect("what is past is due").unwrap();
+    let never = BootTimer::new(Duration::MAX).unwrap();
+    let begun = poll_fn(|cx| Poll::Ready(std::pin::pin!(never.expired()).poll(cx).is_pending()));
+    assert!(begun.await);
 }

@@ -2,15 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { readChunks } from "../chunk.js";
-
-function frame(header: object, bytes: number[]): ArrayBuffer {
-  const text = new TextEncoder().encode(JSON.stringify(header));
-  const all = new Uint8Array(4 + text.length + bytes.length);
-  new DataView(all.buffer).setUint32(0, text.length, true);
-  all.set(text, 4);
-  all.set(bytes, 4 + text.length);
-  return all.buffer;
-}
+import { frame } from "./frame.js";
 
 test("a frame is decoded into chunks with their bytes, and events", () => {
   const common = { timestamp: "2026-01-02T03:04:05Z", execution_id: "1" };

@@ -16,6 +16,9 @@ export const commandTags: Record<Extract<types.Command["type"], string>, true> =
 
 export const command: Required<types.Command>[] = [
   {
+    "args": [
+      "-v"
+    ],
     "interpreter": "python3",
     "path": "a.py",
     "type": "script"
@@ -69,7 +72,7 @@ export const limits: Required<types.Limits>[] = [
   }
 ];
 
-export const stdinSourceTags: Record<Extract<types.StdinSource["type"], string>, true> = { bytes: true, file: true, null: true, piped: true };
+export const stdinSourceTags: Record<Extract<types.StdinSource["type"], string>, true> = { bytes: true, file: true, inherit: true, null: true, piped: true };
 
 export const stdinSource: Required<types.StdinSource>[] = [
   {
@@ -92,6 +95,9 @@ export const stdinSource: Required<types.StdinSource>[] = [
   },
   {
     "type": "piped"
+  },
+  {
+    "type": "inherit"
   }
 ];
 
@@ -148,9 +154,25 @@ export const retryPolicy: Required<types.RetryPolicy>[] = [
 
 export const executionOptions: Required<types.ExecutionOptions>[] = [
   {
+    "env": {
+      "inherit": {
+        "names": [
+          "PATH"
+        ],
+        "type": "only"
+      },
+      "remove": [
+        "A"
+      ],
+      "set": {
+        "B": "c"
+      }
+    },
     "final_signal": 40,
     "group": "g",
+    "idle_timeout_ms": 1,
     "leftovers": "leave",
+    "leftovers_wait_ms": 1,
     "limits": {
       "address_space_bytes": 1,
       "core_bytes": 1,
@@ -163,6 +185,7 @@ export const executionOptions: Required<types.ExecutionOptions>[] = [
       "tree_processes": 1,
       "umask": 63
     },
+    "links": "refuse",
     "output": "merged",
     "partial_lines_after_ms": 100,
     "priority": 1,
@@ -195,7 +218,14 @@ export const executionOptions: Required<types.ExecutionOptions>[] = [
       "type": "piped"
     },
     "stop_grace_ms": 1,
-    "stop_signal": "interrupt"
+    "stop_signal": "interrupt",
+    "user": {
+      "gid": 2,
+      "groups": [
+        3
+      ],
+      "uid": 1
+    }
   }
 ];
 
@@ -205,6 +235,9 @@ export const launchRequest: Required<types.LaunchRequest>[] = [
       "a"
     ],
     "command": {
+      "args": [
+        "-v"
+      ],
       "interpreter": "python3",
       "path": "a.py",
       "type": "script"
@@ -224,8 +257,90 @@ export const launchRequest: Required<types.LaunchRequest>[] = [
     },
     "output_log_path": "/log",
     "rule": "r",
+    "sidecar": "binaries/a",
     "timeout_ms": 1,
     "working_dir": "/"
+  }
+];
+
+export const outputCursor: Required<types.OutputCursor>[] = [
+  {
+    "stderr": 2,
+    "stdout": 1
+  }
+];
+
+export const outputWindow: Record<Extract<types.OutputWindow, string>, true> = { head: true, head_and_tail: true, tail: true };
+
+export const outputQuery: Required<types.OutputQuery>[] = [
+  {
+    "cursor": {
+      "stderr": 2,
+      "stdout": 1
+    },
+    "max_bytes": 1,
+    "stream": "stdout",
+    "wait_ms": 1,
+    "window": "tail"
+  }
+];
+
+export const linesQuery: Required<types.LinesQuery>[] = [
+  {
+    "after": {
+      "stderr": 2,
+      "stdout": 1
+    },
+    "from": 1,
+    "max_bytes": 1,
+    "max_lines": 1,
+    "wait_ms": 1
+  }
+];
+
+export const searchFrom: Required<types.SearchFrom>[] = [
+  {
+    "column": 2,
+    "line": 1
+  }
+];
+
+export const searchDirection: Record<Extract<types.SearchDirection, string>, true> = { backward: true, forward: true };
+
+export const searchQuery: Required<types.SearchQuery>[] = [
+  {
+    "case_sensitive": true,
+    "direction": "backward",
+    "from": {
+      "column": 2,
+      "line": 1
+    },
+    "max_matches": 1,
+    "pattern": "p",
+    "regex": true
+  }
+];
+
+export const outputMatch: Required<types.OutputMatch>[] = [
+  {
+    "column": 2,
+    "length": 3,
+    "line": 1
+  }
+];
+
+export const outputMatches: Required<types.OutputMatches>[] = [
+  {
+    "incomplete": true,
+    "index": 1,
+    "matches": [
+      {
+        "column": 2,
+        "length": 3,
+        "line": 1
+      }
+    ],
+    "total": 2
   }
 ];
 
@@ -236,7 +351,7 @@ export const planStep: Required<types.PlanStep>[] = [
   }
 ];
 
-export const skipReasonTags: Record<Extract<types.SkipReason["type"], string>, true> = { dependency_failed: true, engine_closed: true, input: true, plan_cancelled: true, plan_deadline: true, plan_stopped: true };
+export const skipReasonTags: Record<Extract<types.SkipReason["type"], string>, true> = { condition: true, dependency_failed: true, dependency_skipped: true, engine_closed: true, input: true, plan_cancelled: true, plan_deadline: true, plan_stopped: true };
 
 export const skipReason: Required<types.SkipReason>[] = [
   {
@@ -245,6 +360,20 @@ export const skipReason: Required<types.SkipReason>[] = [
       "name": "build"
     },
     "type": "dependency_failed"
+  },
+  {
+    "step": {
+      "index": 1,
+      "name": "build"
+    },
+    "type": "dependency_skipped"
+  },
+  {
+    "condition": {
+      "step": "build",
+      "type": "succeeded"
+    },
+    "type": "condition"
   },
   {
     "step": {
@@ -272,7 +401,7 @@ export const skipReason: Required<types.SkipReason>[] = [
   }
 ];
 
-export const endingTags: Record<Extract<types.Ending["type"], string>, true> = { cancelled: true, engine_closed: true, engine_failed: true, exited: true, not_run: true, output_limit: true, output_lost: true, plan_deadline: true, resource_limit: true, signaled: true, spawn_failed: true, status_unknown: true, timed_out: true };
+export const endingTags: Record<Extract<types.Ending["type"], string>, true> = { cancelled: true, engine_closed: true, engine_failed: true, exited: true, idle_timed_out: true, not_run: true, output_limit: true, output_lost: true, plan_deadline: true, resource_limit: true, signaled: true, spawn_failed: true, status_unknown: true, timed_out: true };
 
 export const ending: Required<types.Ending>[] = [
   {
@@ -287,6 +416,10 @@ export const ending: Required<types.Ending>[] = [
   {
     "timeout_ms": 5,
     "type": "timed_out"
+  },
+  {
+    "idle_timeout_ms": 5,
+    "type": "idle_timed_out"
   },
   {
     "type": "cancelled"
@@ -428,6 +561,16 @@ export const attempt: Required<types.Attempt>[] = [
     },
     "number": 1,
     "started_at": "2026-01-02T03:04:05.006Z",
+    "stderr": "b",
+    "stderr_stats": {
+      "kept_bytes": 1,
+      "seen_bytes": 1
+    },
+    "stdout": "a",
+    "stdout_stats": {
+      "kept_bytes": 1,
+      "seen_bytes": 1
+    },
     "usage": {
       "involuntary_switches": 1,
       "peak_memory_bytes": 1,
@@ -445,6 +588,7 @@ export const attempt: Required<types.Attempt>[] = [
 
 export const executionResult: Required<types.ExecutionResult>[] = [
   {
+    "attempts": 2,
     "completed_at": "2026-01-02T03:04:05.006Z",
     "containment": {
       "left_running": [
@@ -498,6 +642,16 @@ export const executionResult: Required<types.ExecutionResult>[] = [
         },
         "number": 1,
         "started_at": "2026-01-02T03:04:05.006Z",
+        "stderr": "b",
+        "stderr_stats": {
+          "kept_bytes": 1,
+          "seen_bytes": 1
+        },
+        "stdout": "a",
+        "stdout_stats": {
+          "kept_bytes": 1,
+          "seen_bytes": 1
+        },
         "usage": {
           "involuntary_switches": 1,
           "peak_memory_bytes": 1,
@@ -537,6 +691,7 @@ export const executionResult: Required<types.ExecutionResult>[] = [
       "seen_bytes": 1
     },
     "success": false,
+    "truncated": false,
     "usage": {
       "involuntary_switches": 1,
       "peak_memory_bytes": 1,
@@ -555,7 +710,9 @@ export const executionResult: Required<types.ExecutionResult>[] = [
 
 export const executionSummary: Required<types.ExecutionSummary>[] = [
   {
+    "attempts": 1,
     "command": "ls",
+    "completed_at": "2026-01-02T03:04:05.006Z",
     "duration_ms": 1,
     "ending": {
       "code": 3,
@@ -571,8 +728,19 @@ export const executionSummary: Required<types.ExecutionSummary>[] = [
         "t"
       ]
     },
+    "pid": 7,
     "started_at": "2026-01-02T03:04:05.006Z",
-    "status": "failed"
+    "status": "failed",
+    "stderr_stats": {
+      "kept_bytes": 1,
+      "seen_bytes": 1
+    },
+    "stdout_stats": {
+      "kept_bytes": 1,
+      "seen_bytes": 1
+    },
+    "truncated": false,
+    "waited_ms": 1
   }
 ];
 
@@ -633,12 +801,44 @@ export const stepInput: Required<types.StepInput>[] = [
   }
 ];
 
+export const stepConditionTags: Record<Extract<types.StepCondition["type"], string>, true> = { any_failed: true, exit_code: true, failed: true, none_failed: true, skipped: true, succeeded: true };
+
+export const stepCondition: Required<types.StepCondition>[] = [
+  {
+    "step": "build",
+    "type": "succeeded"
+  },
+  {
+    "step": 0,
+    "type": "failed"
+  },
+  {
+    "codes": [
+      2
+    ],
+    "step": 0,
+    "type": "exit_code"
+  },
+  {
+    "step": 0,
+    "type": "skipped"
+  },
+  {
+    "type": "any_failed"
+  },
+  {
+    "type": "none_failed"
+  }
+];
+
 export const stepOptions: Required<types.StepOptions>[] = [
   {
     "after": [
       0,
       "lint"
     ],
+    "allow_failure": true,
+    "always": true,
     "inputs": [
       {
         "from": 0,
@@ -648,10 +848,53 @@ export const stepOptions: Required<types.StepOptions>[] = [
       }
     ],
     "name": "build",
+    "only_if": [
+      {
+        "step": "build",
+        "type": "succeeded"
+      },
+      {
+        "step": 0,
+        "type": "failed"
+      },
+      {
+        "codes": [
+          2
+        ],
+        "step": 0,
+        "type": "exit_code"
+      },
+      {
+        "step": 0,
+        "type": "skipped"
+      },
+      {
+        "type": "any_failed"
+      },
+      {
+        "type": "none_failed"
+      }
+    ],
     "options": {
+      "env": {
+        "inherit": {
+          "names": [
+            "PATH"
+          ],
+          "type": "only"
+        },
+        "remove": [
+          "A"
+        ],
+        "set": {
+          "B": "c"
+        }
+      },
       "final_signal": 40,
       "group": "g",
+      "idle_timeout_ms": 1,
       "leftovers": "leave",
+      "leftovers_wait_ms": 1,
       "limits": {
         "address_space_bytes": 1,
         "core_bytes": 1,
@@ -664,6 +907,7 @@ export const stepOptions: Required<types.StepOptions>[] = [
         "tree_processes": 1,
         "umask": 63
       },
+      "links": "refuse",
       "output": "merged",
       "partial_lines_after_ms": 100,
       "priority": 1,
@@ -696,7 +940,14 @@ export const stepOptions: Required<types.StepOptions>[] = [
         "type": "piped"
       },
       "stop_grace_ms": 1,
-      "stop_signal": "interrupt"
+      "stop_signal": "interrupt",
+      "user": {
+        "gid": 2,
+        "groups": [
+          3
+        ],
+        "uid": 1
+      }
     }
   }
 ];
@@ -705,9 +956,25 @@ export const planOptions: Required<types.PlanOptions>[] = [
   {
     "deadline_ms": 1,
     "defaults": {
+      "env": {
+        "inherit": {
+          "names": [
+            "PATH"
+          ],
+          "type": "only"
+        },
+        "remove": [
+          "A"
+        ],
+        "set": {
+          "B": "c"
+        }
+      },
       "final_signal": 40,
       "group": "g",
+      "idle_timeout_ms": 1,
       "leftovers": "leave",
+      "leftovers_wait_ms": 1,
       "limits": {
         "address_space_bytes": 1,
         "core_bytes": 1,
@@ -720,6 +987,7 @@ export const planOptions: Required<types.PlanOptions>[] = [
         "tree_processes": 1,
         "umask": 63
       },
+      "links": "refuse",
       "output": "merged",
       "partial_lines_after_ms": 100,
       "priority": 1,
@@ -752,7 +1020,14 @@ export const planOptions: Required<types.PlanOptions>[] = [
         "type": "piped"
       },
       "stop_grace_ms": 1,
-      "stop_signal": "interrupt"
+      "stop_signal": "interrupt",
+      "user": {
+        "gid": 2,
+        "groups": [
+          3
+        ],
+        "uid": 1
+      }
     },
     "env": {
       "A": "b"
@@ -765,6 +1040,8 @@ export const planOptions: Required<types.PlanOptions>[] = [
           0,
           "lint"
         ],
+        "allow_failure": true,
+        "always": true,
         "inputs": [
           {
             "from": 0,
@@ -774,10 +1051,53 @@ export const planOptions: Required<types.PlanOptions>[] = [
           }
         ],
         "name": "build",
+        "only_if": [
+          {
+            "step": "build",
+            "type": "succeeded"
+          },
+          {
+            "step": 0,
+            "type": "failed"
+          },
+          {
+            "codes": [
+              2
+            ],
+            "step": 0,
+            "type": "exit_code"
+          },
+          {
+            "step": 0,
+            "type": "skipped"
+          },
+          {
+            "type": "any_failed"
+          },
+          {
+            "type": "none_failed"
+          }
+        ],
         "options": {
+          "env": {
+            "inherit": {
+              "names": [
+                "PATH"
+              ],
+              "type": "only"
+            },
+            "remove": [
+              "A"
+            ],
+            "set": {
+              "B": "c"
+            }
+          },
           "final_signal": 40,
           "group": "g",
+          "idle_timeout_ms": 1,
           "leftovers": "leave",
+          "leftovers_wait_ms": 1,
           "limits": {
             "address_space_bytes": 1,
             "core_bytes": 1,
@@ -790,6 +1110,7 @@ export const planOptions: Required<types.PlanOptions>[] = [
             "tree_processes": 1,
             "umask": 63
           },
+          "links": "refuse",
           "output": "merged",
           "partial_lines_after_ms": 100,
           "priority": 1,
@@ -822,7 +1143,14 @@ export const planOptions: Required<types.PlanOptions>[] = [
             "type": "piped"
           },
           "stop_grace_ms": 1,
-          "stop_signal": "interrupt"
+          "stop_signal": "interrupt",
+          "user": {
+            "gid": 2,
+            "groups": [
+              3
+            ],
+            "uid": 1
+          }
         }
       }
     ],
@@ -886,12 +1214,20 @@ export const planEnding: Required<types.PlanEnding>[] = [
 
 export const planStats: Required<types.PlanStats>[] = [
   {
+    "allowed_failures": 1,
     "cancelled": 1,
     "completed": 1,
     "failed": 1,
     "not_run": 2,
     "timeout": 1,
-    "total": 6
+    "total": 7
+  }
+];
+
+export const stepReport: Required<types.StepReport>[] = [
+  {
+    "failure_allowed": true,
+    "name": "build"
   }
 ];
 
@@ -903,6 +1239,7 @@ export const planExecutionResult: Required<types.PlanExecutionResult>[] = [
     "plan_id": "00000000-0000-0000-0000-000000000001",
     "results": [
       {
+        "attempts": 2,
         "completed_at": "2026-01-02T03:04:05.006Z",
         "containment": {
           "left_running": [
@@ -956,6 +1293,16 @@ export const planExecutionResult: Required<types.PlanExecutionResult>[] = [
             },
             "number": 1,
             "started_at": "2026-01-02T03:04:05.006Z",
+            "stderr": "b",
+            "stderr_stats": {
+              "kept_bytes": 1,
+              "seen_bytes": 1
+            },
+            "stdout": "a",
+            "stdout_stats": {
+              "kept_bytes": 1,
+              "seen_bytes": 1
+            },
             "usage": {
               "involuntary_switches": 1,
               "peak_memory_bytes": 1,
@@ -995,6 +1342,7 @@ export const planExecutionResult: Required<types.PlanExecutionResult>[] = [
           "seen_bytes": 1
         },
         "success": false,
+        "truncated": false,
         "usage": {
           "involuntary_switches": 1,
           "peak_memory_bytes": 1,
@@ -1012,14 +1360,21 @@ export const planExecutionResult: Required<types.PlanExecutionResult>[] = [
     ],
     "started_at": "2026-01-02T03:04:05.006Z",
     "stats": {
+      "allowed_failures": 1,
       "cancelled": 1,
       "completed": 1,
       "failed": 1,
       "not_run": 2,
       "timeout": 1,
-      "total": 6
+      "total": 7
     },
     "status": "completed",
+    "steps": [
+      {
+        "failure_allowed": true,
+        "name": "build"
+      }
+    ],
     "total_duration_ms": 1
   }
 ];

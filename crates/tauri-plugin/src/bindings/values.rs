@@ -18,6 +18,7 @@ pub(super) fn endings() -> Vec<Value> {
         json!({ "type": "exited", "code": 3 }),
         json!({ "type": "signaled", "signal": 9, "core_dumped": false }),
         json!({ "type": "timed_out", "timeout_ms": 5 }),
+        json!({ "type": "idle_timed_out", "idle_timeout_ms": 5 }),
         json!({ "type": "cancelled" }),
         json!({ "type": "output_limit", "stream": "stdout", "limit": 5 }),
         json!({ "type": "output_lost", "stream": "stderr", "reason": "disk full" }),
@@ -38,19 +39,25 @@ pub(super) fn stdin_sources() -> Vec<Value> {
         json!({ "type": "bytes", "data": [255, 0] }),
         json!({ "type": "file", "path": "/a" }),
         json!({ "type": "piped" }),
+        json!({ "type": "inherit" }),
     ]
+}
+
+fn environment() -> Value {
+    let inherit = json!({ "type": "only", "names": ["PATH"] });
+    json!({ "inherit": inherit, "remove": ["A"], "set": { "B": "c" } })
 }
 
 pub(super) fn launch_request() -> Value {
     json!({
-        "id": ID, "rule": "r", "args": ["a"], "command": commands()[0], "env": { "A": "b" },
+        "id": ID, "rule": "r", "sidecar": "binaries/a", "args": ["a"], "command": commands()[0], "env": { "A": "b" },
         "working_dir": "/", "timeout_ms": 1, "output_log_path": "/log", "metadata": metadata()
     })
 }
 
 pub(super) fn commands() -> Vec<Value> {
     vec![
-        json!({ "type": "script", "path": "a.py", "interpreter": "python3" }),
+        json!({ "type": "script", "path": "a.py", "interpreter": "python3", "args": ["-v"] }),
         json!({ "type": "exec", "program": "ls", "args": ["-l"] }),
         json!({ "type": "shell", "command": "ls", "shell": "/bin/sh" }),
         json!({
@@ -95,6 +102,8 @@ pub(super) fn step() -> Value {
 pub(super) fn skip_reasons() -> Vec<Value> {
     vec![
         json!({ "type": "dependency_failed", "step": step() }),
+        json!({ "type": "dependency_skipped", "step": step() }),
+        json!({ "type": "condition", "condition": conditions()[0] }),
         json!({ "type": "plan_stopped", "step": step() }),
         json!({ "type": "plan_cancelled" }),
         json!({ "type": "plan_deadline" }),
@@ -133,16 +142,22 @@ pub(super) fn result() -> Value {
         "stdout_overflow_file": "/a", "stderr_overflow_file": null,
         "ending": { "type": "exited", "code": 3 }, "signal": null, "usage": usage(),
         "stdout_stats": { "seen_bytes": 1, "kept_bytes": 1 },
-        "stderr_stats": { "seen_bytes": 0, "kept_bytes": 0 },
+        "stderr_stats": { "seen_bytes": 0, "kept_bytes": 0 }, "truncated": false,
         "containment": receipt(), "output_error": null, "lines_missed": 0,
-        "earlier_attempts": [attempt()]
+        "attempts": 2, "earlier_attempts": [attempt()]
     })
+}
+
+pub(super) fn stream_stats() -> Value {
+    json!({ "seen_bytes": 1, "kept_bytes": 1 })
 }
 
 pub(super) fn options() -> Value {
     json!({
         "stop_grace_ms": 1, "stop_signal": "interrupt", "final_signal": 40,
-        "leftovers": "leave", "limits": limits(), "stdin": { "type": "piped" },
+        "idle_timeout_ms": 1, "leftovers_wait_ms": 1, "leftovers": "leave", "limits": limits(),
+        "env": environment(), "user": { "uid": 1, "gid": 2, "groups": [3] }, "stdin": { "type": "piped" },
+        "links": "refuse",
         "output": "merged", "partial_lines_after_ms": 100, "priority": 1, "group": "g",
         "retry": retry_policy()
     })
@@ -154,7 +169,21 @@ pub(super) fn input_targets() -> [Value; 2] {
 
 pub(super) fn step_options() -> Value {
     let input = json!({ "from": 0, "to": input_targets()[0] });
-    json!({ "name": "build", "after": [0, "lint"], "inputs": [input], "options": options() })
+    json!({
+        "name": "build", "after": [0, "lint"], "inputs": [input], "options": options(),
+        "allow_failure": true, "always": true, "only_if": conditions()
+    })
+}
+
+pub(super) fn conditions() -> Vec<Value> {
+    vec![
+        json!({ "type": "succeeded", "step": "build" }),
+        json!({ "type": "failed", "step": 0 }),
+        json!({ "type": "exit_code", "step": 0, "codes": [2] }),
+        json!({ "type": "skipped", "step": 0 }),
+        json!({ "type": "any_failed" }),
+        json!({ "type": "none_failed" }),
+    ]
 }
 
 pub(super) fn retry_policy() -> Value {
@@ -177,10 +206,18 @@ pub(super) fn retry_on() -> Vec<Value> {
 pub(super) fn attempt() -> Value {
     json!({
         "number": 1, "ending": endings()[0], "started_at": TIME, "duration_ms": 1,
-        "usage": usage(), "containment": receipt()
+        "usage": usage(), "containment": receipt(), "stdout": "a", "stderr": "b",
+        "stdout_stats": stream_stats(), "stderr_stats": stream_stats()
     })
 }
 
+pub(super) fn step_report() -> Value {
+    json!({ "name": "build", "failure_allowed": true })
+}
+
 pub(super) fn stats() -> Value {
-    json!({ "total": 6, "completed": 1, "failed": 1, "cancelled": 1, "timeout": 1, "not_run": 2 })
+    json!({
+        "total": 7, "completed": 1, "failed": 1, "allowed_failures": 1, "cancelled": 1,
+        "timeout": 1, "not_run": 2
+    })
 }

@@ -1,16 +1,13 @@
-//! Compares the arguments of a command with those that a rule allows.
+//! Compares the arguments of a command with those of a rule.
 
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
+use tauri_plugin_execution_engine_rules::{PatternUse, compile_pattern};
 
-use super::InvalidRule;
-use super::rule::{Arg, Args, Times};
+use super::{Arg, Args, InvalidRule, Times};
 
-/// Maximum size of a compiled pattern in bytes. A pattern for an argument needs far less.
-const MAX_PATTERN_BYTES: usize = 1 << 20;
-
-/// Arguments that a rule allows, with compiled patterns.
+/// Arguments of a rule, with compiled patterns.
 #[derive(Debug)]
-pub(super) enum AllowedArgs {
+pub(super) enum RuleArgs {
     Any,
     List(Vec<ArgSlot>),
 }
@@ -19,7 +16,18 @@ pub(super) enum AllowedArgs {
 #[derive(Debug)]
 pub(super) enum ArgSlot {
     Fixed(String),
-    Pattern { regex: Regex, times: Times },
+    Pattern(Box<PatternSlot>),
+}
+
+/// Pattern in the two forms that it has, because a rule is compiled before it is known whether it stands
+/// under `allow` or `deny`.
+#[derive(Debug)]
+pub(super) struct PatternSlot {
+    allow: Regex,
+    deny: Regex,
+    times: Times,
+    /// Whether an argument may begin with `-`.
+    option: bool,
 }
 
 /// First argument that is not allowed.
@@ -27,46 +35,65 @@ pub(super) enum ArgSlot {
 pub(super) struct ArgMismatch {
     /// Its number, counted from 1; for a missing argument, the number that it would have.
     pub(super) number: usize,
+    pub(super) cause: MismatchCause,
 }
 
-impl AllowedArgs {
-    /// Compiles the arguments of a rule and checks the order of its entries.
-    pub(super) fn new(args: &Args) -> Result<Self, InvalidRule> {
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum MismatchCause {
+    /// It differs, or is missing, or there is no entry for it.
+    Other,
+    /// The pattern matches, but for the `-` at its beginning.
+    Option,
+}
+
+impl RuleArgs {
+    /// Compiles the arguments of a validated rule.
+    pub(super) fn new(rule: &str, args: &Args) -> Result<Self, InvalidRule> {
         let list = match args {
             Args::Any(_) => return Ok(Self::Any),
             Args::List(list) => list,
         };
-        let slots: Vec<_> = list.iter().map(ArgSlot::new).collect::<Result<_, _>>()?;
-        let mut after_optional = false;
-        for (index, slot) in slots.iter().enumerate() {
-            let last = index + 1 == slots.len();
-            match slot.times() {
-                Times::Rest if !last => {
-                    return Err(InvalidRule::Field("args", "`rest` must be the last entry"));
-                }
-                Times::Once if after_optional => {
-                    let reason = "a required entry cannot follow an `optional` one";
-                    return Err(InvalidRule::Field("args", reason));
-                }
-                times => after_optional |= times == Times::Optional,
-            }
+        let mut slots = Vec::with_capacity(list.len());
+        // Programs that know `--` take nothing after it for an option.
+        let mut after_dashes = false;
+        for (index, arg) in list.iter().enumerate() {
+            let slot = ArgSlot::new(arg, after_dashes)
+                .map_err(|reason| InvalidRule::new(rule, format!("args[{index}].regex"), reason))?;
+            after_dashes |= matches!(&slot, ArgSlot::Fixed(text) if text == "--");
+            slots.push(slot);
         }
         Ok(Self::List(slots))
     }
 
     /// Returns an error with the first argument that is not allowed, or that is missing.
     pub(super) fn check(&self, args: &[String]) -> Result<(), ArgMismatch> {
+        self.compare(args, |slot, arg| slot.allows(arg))
+    }
+
+    /// Returns `true` if a rule to deny is about these arguments.
+    pub(super) fn denies(&self, args: &[String]) -> bool {
+        let denies = |slot: &ArgSlot, arg: &str| match slot.denies(arg) {
+            true => Ok(()),
+            false => Err(MismatchCause::Other),
+        };
+        self.compare(args, denies).is_ok()
+    }
+
+    fn compare(
+        &self,
+        args: &[String],
+        matches: impl Fn(&ArgSlot, &str) -> Result<(), MismatchCause>,
+    ) -> Result<(), ArgMismatch> {
         let Self::List(slots) = self else { return Ok(()) };
         let rest = slots.last().filter(|slot| slot.times() == Times::Rest);
         for (index, arg) in args.iter().enumerate() {
-            let slot = slots.get(index).or(rest);
-            if !slot.is_some_and(|slot| slot.matches(arg)) {
-                return Err(ArgMismatch { number: index + 1 });
-            }
+            let slot = slots.get(index).or(rest).ok_or(MismatchCause::Other);
+            slot.and_then(|slot| matches(slot, arg))
+                .map_err(|cause| ArgMismatch { number: index + 1, cause })?;
         }
         match slots.get(args.len()) {
             Some(slot) if slot.times() == Times::Once => {
-                Err(ArgMismatch { number: args.len() + 1 })
+                Err(ArgMismatch { number: args.len() + 1, cause: MismatchCause::Other })
             }
             _ => Ok(()),
         }
@@ -79,38 +106,51 @@ impl AllowedArgs {
         required
             .map(|slot| match slot {
                 ArgSlot::Fixed(text) => Some(text.clone()),
-                ArgSlot::Pattern { .. } => None,
+                ArgSlot::Pattern(_) => None,
             })
             .collect()
     }
 }
 
 impl ArgSlot {
-    fn new(arg: &Arg) -> Result<Self, InvalidRule> {
+    fn new(arg: &Arg, after_dashes: bool) -> Result<Self, String> {
         let pattern = match arg {
             Arg::Fixed(text) => return Ok(Self::Fixed(text.clone())),
             Arg::Pattern(pattern) => pattern,
         };
-        // We anchor the pattern, because one that matches somewhere inside allows anything around
-        // it. It must also compile alone: `a)|(b` would close our group and escape the anchors.
-        let compile = |text: &str| RegexBuilder::new(text).size_limit(MAX_PATTERN_BYTES).build();
-        let regex = compile(&pattern.regex)
-            .and_then(|_| compile(&format!(r"\A(?:{})\z", pattern.regex)))
-            .map_err(|error| InvalidRule::Regex(error.to_string()))?;
-        Ok(Self::Pattern { regex, times: pattern.times })
+        Ok(Self::Pattern(Box::new(PatternSlot {
+            allow: compile_pattern(&pattern.regex, PatternUse::Allow)?,
+            deny: compile_pattern(&pattern.regex, PatternUse::Deny)?,
+            times: pattern.times,
+            option: pattern.option || after_dashes,
+        })))
     }
 
     fn times(&self) -> Times {
         match self {
             Self::Fixed(_) => Times::Once,
-            Self::Pattern { times, .. } => *times,
+            Self::Pattern(pattern) => pattern.times,
         }
     }
 
-    fn matches(&self, arg: &str) -> bool {
+    fn allows(&self, arg: &str) -> Result<(), MismatchCause> {
+        let is_allowed = match self {
+            Self::Fixed(text) => text == arg,
+            Self::Pattern(pattern) => pattern.allow.is_match(arg),
+        };
+        match self {
+            _ if !is_allowed => Err(MismatchCause::Other),
+            Self::Pattern(pattern) if arg.starts_with('-') && !pattern.option => {
+                Err(MismatchCause::Option)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn denies(&self, arg: &str) -> bool {
         match self {
             Self::Fixed(text) => text == arg,
-            Self::Pattern { regex, .. } => regex.is_match(arg),
+            Self::Pattern(pattern) => pattern.deny.is_match(arg),
         }
     }
 }

@@ -1,14 +1,18 @@
 //! Rules in the form that requests are compared with: validated, with compiled patterns and
 //! absolute paths.
 
-use std::path::{Component, Path, PathBuf};
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tauri::utils::acl::Value;
 use tauri::{AppHandle, Manager, Runtime, ipc::ScopeObject};
 
-use super::InvalidRule;
-use super::args::AllowedArgs;
-use super::rule::{LeftoversRule, Rule};
+use super::args::RuleArgs;
+use super::bounds::Bounds;
+use super::paths::RulePaths;
+use super::sidecar::{Sidecar, Sidecars};
+use super::{InvalidRule, Rule};
 
 /// Validated rule.
 #[derive(Debug)]
@@ -17,17 +21,40 @@ pub(crate) struct CompiledRule {
     pub(super) target: RuleTarget,
     pub(super) working_dirs: Vec<PathBuf>,
     pub(super) env: Vec<String>,
+    clear_env: bool,
     pub(super) log_dirs: Vec<PathBuf>,
     pub(super) stdin_dirs: Vec<PathBuf>,
-    pub(super) leftovers: LeftoversRule,
+    pub(super) bounds: Bounds,
 }
 
 /// Commands that a rule is about.
 #[derive(Debug)]
 pub(super) enum RuleTarget {
-    Program { program: NamePattern, args: Option<AllowedArgs> },
-    Scripts { paths: Vec<PathBuf>, interpreters: Vec<NamePattern> },
+    Program { program: NamePattern, args: Option<RuleArgs> },
+    Sidecar { sidecar: Sidecar, args: Option<RuleArgs> },
+    Scripts { paths: Vec<PathBuf>, interpreters: Vec<NamePattern>, args: Option<RuleArgs> },
     Shell { shell: NamePattern },
+}
+
+impl RuleTarget {
+    /// Returns `true` if this program is the one, or one of those, that the rule is about.
+    pub(super) fn is_program(&self, name: &str) -> bool {
+        match self {
+            Self::Program { program, .. } => program.matches(name),
+            Self::Sidecar { sidecar, .. } => sidecar.is(name),
+            Self::Scripts { .. } | Self::Shell { .. } => false,
+        }
+    }
+
+    /// Returns the arguments that are allowed, if the rule has any.
+    pub(super) fn args(&self) -> Option<&RuleArgs> {
+        match self {
+            Self::Program { args, .. }
+            | Self::Sidecar { args, .. }
+            | Self::Scripts { args, .. } => args.as_ref(),
+            Self::Shell { .. } => None,
+        }
+    }
 }
 
 /// Name of a program, or any.
@@ -54,43 +81,34 @@ impl CompiledRule {
     /// Validates and compiles a rule. `resolve` replaces Tauri's variables in paths.
     pub(crate) fn new(
         rule: Rule,
-        resolve: impl Fn(&Path) -> Result<PathBuf, InvalidRule>,
+        sidecars: &Sidecars,
+        resolve: impl Fn(&Path) -> Result<PathBuf, String>,
     ) -> Result<Self, InvalidRule> {
-        if rule.name.trim().is_empty() {
-            return Err(InvalidRule::Field("name", "must not be empty; refusals refer to it"));
-        }
-        let absolute = |paths: &[PathBuf]| {
-            paths.iter().map(|path| absolute_path(path, &resolve)).collect::<Result<Vec<_>, _>>()
+        rule.validate()?;
+        let absolute = |field: &str, paths: &[PathBuf]| {
+            paths
+                .iter()
+                .map(|path| absolute_path(path, &resolve))
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(|reason| InvalidRule::new(&rule.name, field, reason))
         };
-        let target = rule_target(&rule, absolute)?;
-        if rule.args.is_some() && !matches!(target, RuleTarget::Program { .. }) {
-            return Err(InvalidRule::Field("args", "is only valid in a rule with `program`"));
-        }
-        if !rule.interpreters.is_empty() && !matches!(target, RuleTarget::Scripts { .. }) {
-            return Err(InvalidRule::Field(
-                "interpreters",
-                "is only valid in a rule with `scripts`",
-            ));
-        }
         Ok(Self {
-            target,
-            working_dirs: absolute(&rule.working_dirs)?,
-            log_dirs: absolute(&rule.log_dirs)?,
-            stdin_dirs: absolute(&rule.stdin_dirs)?,
+            target: rule_target(&rule, sidecars, absolute("scripts", &rule.scripts)?)?,
+            working_dirs: absolute("working_dirs", &rule.working_dirs)?,
+            log_dirs: absolute("log_dirs", &rule.log_dirs)?,
+            stdin_dirs: absolute("stdin_dirs", &rule.stdin_dirs)?,
+            bounds: Bounds::of(&rule),
             name: rule.name,
             env: rule.env,
-            leftovers: rule.leftovers,
+            clear_env: rule.clear_env,
         })
     }
 
     /// Compiles a rule with the directories of this app.
     pub(crate) fn for_app<R: Runtime>(rule: Rule, app: &AppHandle<R>) -> Result<Self, InvalidRule> {
-        Self::new(rule, |path| {
-            // Tauri would remove a `..` silently and leave an unknown variable as it is.
-            if path.components().any(|part| part == Component::ParentDir) {
-                return Err(InvalidRule::Field("a path", "must not contain `..`"));
-            }
-            Ok(app.path().parse(path)?)
+        Self::new(rule, &Sidecars::of_app(app), |path| {
+            let path = app.path().parse(path).map_err(|error| error.to_string())?;
+            Ok(app.state::<RulePaths>().fixed(path))
         })
     }
 
@@ -101,59 +119,65 @@ impl CompiledRule {
             None => name == allowed,
         })
     }
-}
 
-impl ScopeObject for CompiledRule {
-    type Error = InvalidRule;
+    /// Returns `true` if a request may leave out variables that the app has.
+    pub(super) fn allows_clearing(&self) -> bool {
+        // Who may set and remove any variable can clear the environment in any case.
+        self.clear_env || self.env.iter().any(|allowed| allowed == "*")
+    }
 
-    fn deserialize<R: Runtime>(app: &AppHandle<R>, raw: Value) -> Result<Self, InvalidRule> {
-        let rule: Rule = serde_json::from_value(raw.into())?;
-        Self::for_app(rule, app)
+    /// Returns `true` if the rule is about this sidecar.
+    pub(super) fn is_about_sidecar(&self, name: &str) -> bool {
+        matches!(&self.target, RuleTarget::Sidecar { sidecar, .. } if sidecar.name == name)
     }
 }
 
+/// Entry of a scope. An invalid one is kept, because an error would take the other rules of the scope
+/// with it.
+#[derive(Debug)]
+pub(crate) enum LaunchEntry {
+    Valid(Arc<CompiledRule>),
+    Invalid(InvalidRule),
+}
+
+impl ScopeObject for LaunchEntry {
+    type Error = Infallible;
+
+    fn deserialize<R: Runtime>(app: &AppHandle<R>, raw: Value) -> Result<Self, Infallible> {
+        let rule = Rule::read(raw.into()).and_then(|rule| CompiledRule::for_app(rule, app));
+        Ok(rule.map_or_else(Self::Invalid, |rule| Self::Valid(Arc::new(rule))))
+    }
+}
+
+/// Returns the target of a validated rule.
 fn rule_target(
     rule: &Rule,
-    absolute: impl Fn(&[PathBuf]) -> Result<Vec<PathBuf>, InvalidRule>,
+    sidecars: &Sidecars,
+    scripts: Vec<PathBuf>,
 ) -> Result<RuleTarget, InvalidRule> {
-    match (&rule.program, rule.scripts.is_empty(), &rule.shell) {
-        (Some(program), true, None) => {
-            let args = rule.args.as_ref().map(AllowedArgs::new).transpose()?;
-            Ok(RuleTarget::Program { program: program_pattern(program)?, args })
+    let args = rule.args.as_ref().map(|args| RuleArgs::new(&rule.name, args)).transpose()?;
+    Ok(match (&rule.program, &rule.sidecar, &rule.shell) {
+        (Some(program), ..) => {
+            RuleTarget::Program { program: NamePattern::new(program.clone()), args }
         }
-        (None, false, None) => {
-            let interpreters = rule.interpreters.iter().cloned().map(NamePattern::new).collect();
-            Ok(RuleTarget::Scripts { paths: absolute(&rule.scripts)?, interpreters })
+        (_, Some(sidecar), _) => {
+            RuleTarget::Sidecar { sidecar: Sidecar::new(sidecar, sidecars), args }
         }
-        (None, true, Some(shell)) => {
-            Ok(RuleTarget::Shell { shell: NamePattern::new(shell.clone()) })
-        }
+        (.., Some(shell)) => RuleTarget::Shell { shell: NamePattern::new(shell.clone()) },
         _ => {
-            let reason = "a rule needs exactly one of `program`, `scripts` and `shell`";
-            Err(InvalidRule::Field("program", reason))
+            let interpreters = rule.interpreters.iter().cloned().map(NamePattern::new).collect();
+            RuleTarget::Scripts { paths: scripts, interpreters, args }
         }
-    }
-}
-
-/// Returns the pattern of a program. A relative path with a directory in it is an error, because it
-/// would depend on the working directory, which the request may choose.
-fn program_pattern(program: &str) -> Result<NamePattern, InvalidRule> {
-    let path = Path::new(program);
-    if path.components().count() != 1 && !path.is_absolute() {
-        let reason = "must be a name or an absolute path; a relative path depends on the request";
-        return Err(InvalidRule::Field("program", reason));
-    }
-    Ok(NamePattern::new(program.to_string()))
+    })
 }
 
 fn absolute_path(
     path: &Path,
-    resolve: impl Fn(&Path) -> Result<PathBuf, InvalidRule>,
-) -> Result<PathBuf, InvalidRule> {
+    resolve: impl Fn(&Path) -> Result<PathBuf, String>,
+) -> Result<PathBuf, String> {
     let path = resolve(path)?;
     if !path.is_absolute() {
-        let reason = "must be absolute or start with a variable such as $HOME or $RESOURCE";
-        return Err(InvalidRule::Field("a path", reason));
+        return Err("must be absolute or start with a variable such as $HOME or $RESOURCE".into());
     }
     Ok(path)
 }

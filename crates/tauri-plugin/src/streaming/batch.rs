@@ -1,8 +1,5 @@
-//! Encodes batches for a window: event records as JSON, output chunks as a binary frame.
-//!
-//! Chunks do not use the JSON form of [`ChunkRecord`]: output that is not UTF-8 would become a list
-//! of numbers, some four bytes for each byte of a terminal's output, and the page would have to
-//! convert it back. In the frame the bytes are as they were read.
+//! Encodes batches for a window: event records as JSON, output chunks as a binary
+//! [frame](crate::frame).
 
 use execution_engine::{
     ChunkContent, ChunkRecord, EventRecord, ExecutionEvent, OutputStream, Uuid,
@@ -11,6 +8,7 @@ use serde::Serialize;
 use tauri::ipc::InvokeResponseBody;
 
 use super::forward::{Batch, BatchSize, Position};
+use crate::frame::frame;
 
 /// Batch of event records as JSON: `{"records": [..], "end": false}`.
 #[derive(Default)]
@@ -18,8 +16,7 @@ pub(crate) struct RecordBatch {
     records: JsonList,
 }
 
-/// Batch of chunks as a binary frame: the length of a header in four bytes, little-endian, the
-/// header, and the bytes of all chunks one after another. The header is JSON,
+/// Batch of chunks as a binary frame with the bytes of all chunks one after another. The header is
 /// `{"records": [..], "end": false}`; an entry has either a stream and the length of its bytes, or
 /// an event.
 #[derive(Default)]
@@ -120,10 +117,6 @@ impl Batch for ChunkBatch {
 
     fn take(&mut self, position: Position) -> InvokeResponseBody {
         let header = self.headers.take(position);
-        let mut frame = Vec::with_capacity(4 + header.len() + self.bytes.len());
-        frame.extend_from_slice(&u32::try_from(header.len()).unwrap_or(u32::MAX).to_le_bytes());
-        frame.extend_from_slice(header.as_bytes());
-        frame.append(&mut self.bytes);
-        InvokeResponseBody::Raw(frame)
+        InvokeResponseBody::Raw(frame(&header, &[&std::mem::take(&mut self.bytes)]))
     }
 }

@@ -11,7 +11,7 @@ mod subscriptions;
 
 pub(crate) use batch::{ChunkBatch, RecordBatch};
 pub(crate) use forward::{Batch, WindowClosed, forward};
-pub(crate) use subscriptions::{PageId, Subscriptions};
+pub(crate) use subscriptions::Subscriptions;
 
 use std::time::Duration;
 

@@ -9,6 +9,7 @@ use tauri::async_runtime::JoinHandle;
 use tokio::sync::Semaphore;
 
 use super::FlowControl;
+use crate::owners::PageId;
 
 /// Open subscriptions, by id.
 #[derive(Default)]
@@ -25,13 +26,6 @@ struct OpenSubscription {
     credit: Arc<Semaphore>,
     max_credit: usize,
     task: Option<JoinHandle<()>>,
-}
-
-/// The webview of a window. It holds one page at a time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PageId {
-    pub(crate) window: String,
-    pub(crate) webview: String,
 }
 
 /// Handle of an open subscription for its task. Dropping it closes the subscription.
@@ -122,7 +116,7 @@ mod tests {
     use super::*;
 
     fn page(window: &str) -> PageId {
-        PageId { window: window.to_string(), webview: window.to_string() }
+        PageId::of_window(window)
     }
 
     #[test]

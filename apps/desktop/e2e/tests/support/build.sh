@@ -6,6 +6,8 @@ for part in parser runner report; do
     sleep 0.1
 done
 echo 'warning: report.c:41: unused variable "total"' >&2
+# The order between two pipes is not known, unless one is read before the other is written to.
+sleep 0.1
 for n in 20 40 60 80 100; do
     printf '\r\033[36m     Testing\033[0m %3d of 100' "$n"
     sleep 0.1

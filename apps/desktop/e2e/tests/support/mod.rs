@@ -13,7 +13,7 @@
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use fantoccini::elements::Element;
@@ -21,11 +21,22 @@ use fantoccini::error::CmdError;
 use fantoccini::key::Key;
 use fantoccini::{Client, ClientBuilder, Locator};
 use serde_json::{Map, Value, json};
+use tempfile::TempDir;
 
 /// Longer than any step takes on a very busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(120);
 /// The Enter key; a newline is not typed.
 pub const ENTER: &str = "\u{e007}";
+pub const ESCAPE: &str = "\u{e00c}";
+pub const TAB: &str = "\u{e004}";
+pub const UP: &str = "\u{e013}";
+pub const DOWN: &str = "\u{e015}";
+pub const RIGHT: &str = "\u{e014}";
+pub const DELETE: &str = "\u{e017}";
+pub const F1: &str = "\u{e031}";
+pub const F6: &str = "\u{e036}";
+/// Variable with the directory in which WebKit keeps what pages store.
+const DATA: &str = "XDG_DATA_HOME";
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The `tauri-driver` process. Stopped with SIGTERM, because after a SIGKILL its WebKitWebDriver
@@ -43,22 +54,40 @@ impl Drop for Driver {
 pub struct App {
     pub page: Client,
     _driver: Driver,
+    /// Data directory that is removed with it, unless the test gave one.
+    _data: Option<TempDir>,
 }
 
 impl App {
-    /// Starts the desktop app and waits until it is ready.
+    /// Starts the desktop app without history and waits until it is ready.
     pub async fn open() -> Self {
-        let app = Self::launch("execution-desktop").await;
+        let data = TempDir::new().unwrap();
+        let app = Self::open_in(data.path()).await;
+        Self { _data: Some(data), ..app }
+    }
+
+    /// Starts the desktop app with a data directory and waits until it is ready.
+    pub async fn open_in(data: &Path) -> Self {
+        let app = Self::launch_program(&built("execution-desktop"), &[(DATA, data)]).await;
         app.element("#line").await;
         app
     }
 
     /// Starts an app of this workspace.
     pub async fn launch(name: &str) -> Self {
-        let program = built(name);
+        let data = TempDir::new().unwrap();
+        let app = Self::launch_program(&built(name), &[(DATA, data.path())]).await;
+        Self { _data: Some(data), ..app }
+    }
+
+    /// Starts an app with these environment variables. Like one that was started from a menu it has
+    /// no terminal.
+    pub async fn launch_program(program: &Path, env: &[(&str, &Path)]) -> Self {
         let (port, native) = (free_port(), free_port());
         let driver = Command::new("tauri-driver")
             .args(["--port", &port.to_string(), "--native-port", &native.to_string()])
+            .envs(env.iter().copied())
+            .stdin(Stdio::null())
             .spawn()
             .expect("tauri-driver: cargo install tauri-driver --version '^2' --locked");
         let driver = Driver(driver);
@@ -76,7 +105,7 @@ impl App {
             .connect(&format!("http://127.0.0.1:{port}"))
             .await
             .expect("a session with the app");
-        Self { page, _driver: driver }
+        Self { page, _driver: driver, _data: None }
     }
 
     /// Waits for an element.
@@ -124,6 +153,47 @@ impl App {
         let _answer = focused.send_keys(&keys).await;
     }
 
+    /// Inserts text where the caret is in a field, like a paste.
+    pub async fn paste(&self, css: &str, text: &str) {
+        let script = "document.querySelector(arguments[0]).focus();
+            document.execCommand('insertText', false, arguments[1])";
+        // Not repeated, because it would insert the text again.
+        self.page.execute(script, vec![json!(css), json!(text)]).await.unwrap();
+    }
+
+    /// Presses keys in the focused element.
+    pub async fn keys(&self, keys: &str) {
+        self.page.active_element().await.unwrap().send_keys(keys).await.unwrap();
+    }
+
+    /// Returns the content of a field.
+    pub async fn value(&self, css: &str) -> String {
+        let script = "return document.querySelector(arguments[0]).value";
+        self.js(script, &[json!(css)]).await.as_str().unwrap().to_string()
+    }
+
+    /// Returns the id of the focused element; empty if it has none.
+    pub async fn focused(&self) -> String {
+        self.js("return document.activeElement.id", &[]).await.as_str().unwrap().to_string()
+    }
+
+    /// Waits until an element is displayed.
+    pub async fn displayed(&self, css: &str, wanted: bool) {
+        until(&format!("{css} is displayed: {wanted}"), async || {
+            self.element(css).await.is_displayed().await.unwrap() == wanted
+        })
+        .await;
+    }
+
+    /// Waits until an element is gone.
+    pub async fn gone(&self, css: &str) {
+        let script = "return document.querySelector(arguments[0]) === null";
+        until(&format!("{css} is gone"), async || {
+            self.js(script, &[json!(css)]).await == json!(true)
+        })
+        .await;
+    }
+
     /// Returns the text of an element.
     pub async fn text(&self, css: &str) -> String {
         // Found and read in one query: the page may replace the element in between.
@@ -155,29 +225,30 @@ impl App {
         until(&format!("status {wanted}"), async || self.text("#chip").await == wanted).await;
     }
 
-    /// Returns a line of the terminal; empty if there is none.
-    pub async fn line(&self, at: u64) -> String {
-        let line = self.js("return app.screen.line(arguments[0]) ?? ''", &[json!(at)]).await;
-        line.as_str().unwrap().to_string()
-    }
-
-    /// Returns the number of lines on the terminal.
+    /// Returns the number of lines of the whole output that is shown.
     pub async fn lines(&self) -> u64 {
         self.js("return app.screen.lines", &[]).await.as_u64().unwrap()
     }
 
+    /// Returns the rows that the terminal shows, those at the end left out if they are empty.
+    pub async fn visible(&self) -> Vec<String> {
+        let rows = self.js("return app.screen.visible()", &[]).await;
+        let mut rows: Vec<String> = serde_json::from_value(rows).unwrap();
+        rows.truncate(rows.iter().rposition(|row| !row.is_empty()).map_or(0, |last| last + 1));
+        rows
+    }
+
     /// Waits until the terminal shows a text.
     pub async fn shows(&self, text: &str) {
-        let script = "return app.screen.text().includes(arguments[0])";
         until(&format!("the screen shows {text:?}"), async || {
-            self.js(script, &[json!(text)]).await == json!(true)
+            self.visible().await.join("\n").contains(text)
         })
         .await;
     }
 
-    /// Returns all text on the terminal.
-    pub async fn screen(&self) -> String {
-        self.js("return app.screen.text()", &[]).await.as_str().unwrap().to_string()
+    /// Returns the whole output that is shown a part of, as text.
+    pub async fn text_of_all(&self) -> String {
+        self.async_js("return await app.screen.text()", &[]).await.as_str().unwrap().to_string()
     }
 
     /// Runs a script in the page. It may run more than once, so it must be idempotent.
@@ -206,8 +277,8 @@ impl App {
     /// Returns the process ids that the execution has printed as `pids: 1 2 3`.
     pub async fn pids(&self) -> Vec<u32> {
         self.shows("pids:").await;
-        let screen = self.screen().await;
-        let line = screen.lines().find_map(|line| line.strip_prefix("pids:")).unwrap();
+        let output = self.text_of_all().await;
+        let line = output.lines().find_map(|line| line.strip_prefix("pids:")).unwrap();
         line.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
     }
 
@@ -239,7 +310,7 @@ impl App {
 pub const SLEEPERS: &str = "sleep 1000 & a=$!; (sleep 1000 & sleep 1000 & wait) & b=$!; setsid sleep 1000 & c=$!; echo pids: $$ $a $b $c; wait";
 
 /// Returns the path of a program of this workspace.
-fn built(name: &str) -> PathBuf {
+pub fn built(name: &str) -> PathBuf {
     // .../debug/deps/test-1234
     let here = std::env::current_exe().unwrap();
     let program = here.ancestors().nth(2).unwrap().join(name);
@@ -279,6 +350,12 @@ pub async fn until_exited(pids: &[u32]) {
         !pids.iter().any(|pid| is_alive(*pid))
     })
     .await;
+}
+
+/// Makes a file executable.
+pub fn executable(path: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 fn signal(name: &str, pid: u32) {

@@ -1,7 +1,9 @@
 # Waits for the end of the host, then kills the process groups of its children, the descendants of
-# their leaders, and each process whose environment holds the marker $1. The marker is empty where
-# /proc cannot be used; only the groups are killed then.
+# their leaders, and each process whose environment holds the marker $1 or whose limit of file locks
+# begins with the digits $2. The markers are empty where /proc cannot be used; only the groups are
+# killed then.
 marker=$1
+locks=${2:-none}
 groups=' '
 
 # Takes the group $1 off the list.
@@ -16,8 +18,11 @@ while read -r change; do
         -*) forget "${change#-}" ;;
     esac
 done <&3
-# Descriptor 4 is the list of hosts with shared memory: an id in each line, or blanks.
-while read -r pid; do [ -z "$pid" ] || groups="$groups$pid "; done <&4
+# Descriptor 4 is the list of hosts with shared memory: an id in each line, a line that begins with a
+# minus, or a dot at the end. Group 1 would mean every process.
+while read -r pid && [ "$pid" != . ]; do
+    case $pid in '' | -* | 0 | 1) ;; *) groups="$groups$pid " ;; esac
+done <&4
 
 # Kills the groups on the list. `kill` reaches a process that is being forked, too. A group without
 # members is never signalled again: its number may soon belong to a stranger.
@@ -32,7 +37,7 @@ seize() {
         case $found in *" $pid "*) continue ;; esac
         kill -STOP "$pid" || continue
         found="$found$pid "
-        for list in /proc/"$pid"/task/*/children; do
+        for list in proc/"$pid"/task/*/children; do
             children=
             read -r children <"$list"
             # shellcheck disable=SC2086 # a list of ids
@@ -41,27 +46,40 @@ seize() {
     done
 }
 
+# Kills the groups on the list and the descendants of their leaders.
+end_listed() {
+    found=' '
+    # shellcheck disable=SC2086 # a list of ids
+    [ -z "$marker" ] || seize $groups
+    kill_found
+    kill_groups
+}
+
 kill_found() {
     for pid in $found; do kill -KILL "$pid"; done
 }
 
-# Succeeds if the environment of process $1 holds the marker. `read` skips the NUL bytes in it.
+# Succeeds if process $1 has a marker. `read` skips the NUL bytes in an environment.
 is_marked() {
+    while read -r line; do
+        case $line in "Max file locks"*" $locks"*) return 0 ;; esac
+    done <"proc/$1/limits"
     while read -r line || [ "$line" ]; do
         case $line in *"$marker"*) return 0 ;; esac
-    done <"/proc/$1/environ"
+    done <"proc/$1/environ"
     return 1
 }
 
-# Seizes the processes with the marker. `grep` only narrows the search down: it runs long enough for
-# a number to pass to another process, so each is checked again right before it is stopped.
+# Seizes the processes with a marker. `grep` only narrows the search down: it runs long enough for a
+# number to pass to another process, so each is checked again right before it is stopped.
 seize_marked() {
-    set -- /proc/[0-9]*/environ
+    set -- proc/[0-9]*/limits
     # shellcheck disable=SC2046 # paths without blanks; busybox needs -z to read beyond the first NUL
-    [ -z "$tools" ] || set -- $(grep -lzF -- "$marker" "$@")
+    [ -z "$tools" ] || set -- $(grep -lF -- " $locks" "$@") \
+        $(grep -lzF -- "$marker" proc/[0-9]*/environ)
     for path; do
-        pid=${path#/proc/}
-        pid=${pid%/environ}
+        pid=${path#proc/}
+        pid=${pid%/*}
         is_marked "$pid" && seize "$pid"
     done
 }
@@ -72,11 +90,7 @@ end_all() {
     # Two rounds in a row must find nothing: a process shows no environment in the middle of exec.
     while [ "$quiet" -lt 2 ] && [ "$round" -lt 40 ]; do
         round=$((round + 1))
-        found=' '
-        # shellcheck disable=SC2086 # a list of ids
-        [ -z "$marker" ] || seize $groups
-        kill_found
-        kill_groups
+        end_listed
         found=' '
         [ -z "$marker" ] || seize_marked
         kill_found
@@ -88,9 +102,11 @@ end_all() {
 
 # A shell that cannot fork exits (bash after 15 s of trying). The tree itself may have taken all
 # processes that its user may have. The groups are killed by then; the rest is found with builtins
-# alone, which takes longer.
+# alone, which takes longer. So it is where there is no grep, or none that runs: a busybox without
+# /proc cannot execute its own.
 tools=
-command -v grep && tools=1
+end_listed
 trap 'tools=; end_all' EXIT
+echo runs | grep -q runs && tools=1
 end_all
 trap - EXIT

@@ -7,11 +7,27 @@ use std::ffi::c_int;
 use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
 use std::ptr;
 
-use super::pid_list::LINE;
+use rustix::process::{Resource, Rlimit, setrlimit};
+
+use super::close::close_from;
+use super::listing::Line;
 use super::resources::Resources;
 use super::signals::{block_signals, reset_dispositions};
+use crate::UserIds;
 use crate::error::SpawnStage;
 use crate::sys::exec_image::ExecImage;
+use crate::sys::pipes::PassedNumber;
+
+// The first calls of these names had 16 bits for an id on some machines.
+#[cfg(not(any(target_arch = "x86", target_arch = "arm")))]
+use libc::{
+    SYS_setgroups as SYS_SETGROUPS, SYS_setresgid as SYS_SETRESGID, SYS_setresuid as SYS_SETRESUID,
+};
+#[cfg(any(target_arch = "x86", target_arch = "arm"))]
+use libc::{
+    SYS_setgroups32 as SYS_SETGROUPS, SYS_setresgid32 as SYS_SETRESGID,
+    SYS_setresuid32 as SYS_SETRESUID,
+};
 
 /// A step of the setup that failed, with its errno.
 pub(super) type SetupFailure = (SpawnStage, c_int);
@@ -21,14 +37,39 @@ pub(super) struct ChildSetup<'a> {
     /// `None` for a probe, which exits at once.
     image: Option<&'a ExecImage>,
     stdio: [RawFd; 3],
+    /// Lowest number first.
+    passed: &'a [PassedNumber],
+    user: Option<&'a UserIds>,
     /// `cgroup.procs` of the group that the child attaches itself to.
     attach: Option<RawFd>,
     isolation: Isolation,
-    /// File and offset of the line that the child writes its id to.
-    pid_slot: Option<(RawFd, i64)>,
+    /// Directory that the child enters before it closes its descriptor.
+    enter: Option<RawFd>,
+    /// Line that the child writes its id to.
+    pid_line: Option<&'a Line>,
+    /// Given by a probe.
+    extension: Option<Extension>,
+    /// Limit of file locks, which marks the child.
+    mark: Option<Rlimit>,
     limits: Resources,
     has_begun: bool,
     failure: Option<SetupFailure>,
+}
+
+/// Length that a file is to have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Extension {
+    pub(super) file: RawFd,
+    pub(super) length: usize,
+    pub(super) room: Room,
+}
+
+/// When the system takes the room for a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    OnDemand,
+    /// On a disk: a process that writes to it through memory is ended if there is no room then.
+    AtOnce,
 }
 
 /// Isolation of a child from its host's terminal, whose signals must not reach it and where it must
@@ -53,9 +94,14 @@ impl<'a> ChildSetup<'a> {
         Self {
             image: None,
             stdio: [0; 3],
+            passed: &[],
+            user: None,
             attach: None,
             isolation: Isolation::Session,
-            pid_slot: None,
+            enter: None,
+            pid_line: None,
+            extension: None,
+            mark: None,
             limits: Resources::default(),
             has_begun: false,
             failure: None,
@@ -66,8 +112,28 @@ impl<'a> ChildSetup<'a> {
         self.attach = Some(procs);
     }
 
-    pub(super) fn register_pid(&mut self, (list, offset): (BorrowedFd<'a>, u64)) {
-        self.pid_slot = Some((list.as_raw_fd(), offset.cast_signed()));
+    pub(super) fn register_pid(&mut self, line: &'a Line) {
+        self.pid_line = Some(line);
+    }
+
+    pub(super) fn enter(&mut self, dir: Option<BorrowedFd<'a>>) {
+        self.enter = dir.map(|dir| dir.as_raw_fd());
+    }
+
+    pub(super) fn extend(&mut self, file: Extension) {
+        self.extension = Some(file);
+    }
+
+    pub(super) fn mark(&mut self, mark: Option<Rlimit>) {
+        self.mark = mark;
+    }
+
+    pub(super) fn pass(&mut self, passed: &'a [PassedNumber]) {
+        self.passed = passed;
+    }
+
+    pub(super) fn run_as(&mut self, user: Option<&'a UserIds>) {
+        self.user = user;
     }
 
     pub(super) fn limit(&mut self, limits: Resources) {
@@ -122,32 +188,66 @@ impl<'a> ChildSetup<'a> {
                 return Err((SpawnStage::Containment, errno()));
             }
             let Some(ExecImage { program, working_dir, args, env }) = self.image else {
-                return self.limits.set();
+                self.limits.set()?;
+                return self.extend_file();
             };
             self.contain()?;
-            reset_dispositions();
-            for (target, &source) in (0..).zip(&self.stdio) {
-                // dup2 clears close-on-exec for the new descriptor.
-                if libc::dup2(source, target) < 0 {
-                    return Err((SpawnStage::Stdio, errno()));
-                }
+            if !reset_dispositions() {
+                return Err((SpawnStage::Containment, errno()));
             }
-            close_from(3);
+            self.number_descriptors()?;
+            if let Some(user) = self.user {
+                // By its host, which may raise limits.
+                self.limits.set()?;
+                become_user(user)?;
+            }
             if let Some(dir) = working_dir
                 && libc::chdir(dir.as_ptr()) != 0
             {
                 return Err((SpawnStage::WorkingDirectory, errno()));
             }
-            // Last, so that none of them hinders the steps before.
-            self.limits.set()?;
+            if self.user.is_none() {
+                // Last, so that none of them hinders the steps before.
+                self.limits.set()?;
+            }
             // After the dispositions: a pending signal must not meet a handler of the host.
-            block_signals(0);
+            if block_signals(0).is_none() {
+                return Err((SpawnStage::Containment, errno()));
+            }
             libc::execve(program.as_ptr(), args.as_ptr(), env.as_ptr());
             Err((SpawnStage::Exec, errno()))
         }
     }
 
-    /// Isolates the child and writes its id to the list of those that must not outlive the host.
+    /// Gives the descriptors their numbers, and closes all others.
+    ///
+    /// # Safety
+    /// As for [`run`](Self::run).
+    unsafe fn number_descriptors(&self) -> Result<(), SetupFailure> {
+        let stdio =
+            (0..).zip(&self.stdio).map(|(target, source)| PassedNumber { source: *source, target });
+        let mut first_unused = 3;
+        // SAFETY: system calls with numbers, in a task with a descriptor table of its own.
+        unsafe {
+            for PassedNumber { source, target } in stdio.chain(self.passed.iter().copied()) {
+                // dup2 clears close-on-exec for the new descriptor.
+                if libc::dup2(source, target) < 0 {
+                    return Err((SpawnStage::Stdio, errno()));
+                }
+            }
+            for PassedNumber { target, .. } in self.passed {
+                (first_unused..*target).for_each(|unused| {
+                    libc::close(unused);
+                });
+                first_unused = target + 1;
+            }
+            close_from(first_unused);
+        }
+        Ok(())
+    }
+
+    /// Isolates and marks the child, and writes its id to the list of those that must not outlive
+    /// the host.
     ///
     /// # Safety
     /// As for [`run`](Self::run).
@@ -161,14 +261,91 @@ impl<'a> ChildSetup<'a> {
             if isolated < 0 {
                 return Err((SpawnStage::Containment, errno()));
             }
-            if let Some((list, offset)) = self.pid_slot {
-                let line = decimal_line(libc::getpid());
-                if libc::pwrite(list, line.as_ptr().cast(), LINE, offset) != LINE.cast_signed() {
+            if let Some(dir) = self.enter
+                && libc::fchdir(dir) != 0
+            {
+                return Err((SpawnStage::WorkingDirectory, errno()));
+            }
+            if let Some(mark) = self.mark {
+                // Without it there is the marker in the environment.
+                let _marked = setrlimit(Resource::Locks, mark);
+            }
+            if let Some(line) = self.pid_line {
+                let pid = libc::getpid();
+                // The host guard would kill every process: none of ours has this number, but the
+                // answer to a call that is refused looks like it.
+                if pid <= 1 {
                     return Err((SpawnStage::Containment, errno()));
                 }
+                line.write(pid);
             }
         }
         Ok(())
+    }
+
+    /// Gives a file its length.
+    ///
+    /// # Safety
+    /// As for [`run`](Self::run).
+    unsafe fn extend_file(&self) -> Result<(), SetupFailure> {
+        let Some(Extension { file, length, room }) = self.extension else { return Ok(()) };
+        // SAFETY: system calls with numbers, and with memory that is never written.
+        let is_done = unsafe {
+            match room {
+                Room::OnDemand => libc::ftruncate(file, length as libc::off_t) == 0,
+                Room::AtOnce => write_zeros(file, length),
+            }
+        };
+        if is_done { Ok(()) } else { Err((SpawnStage::Containment, errno())) }
+    }
+}
+
+/// Writes so many zeros to a file: not all file systems can take room for it in another way. Returns
+/// `false` if that failed.
+///
+/// # Safety
+/// As for [`ChildSetup::run`].
+unsafe fn write_zeros(file: RawFd, mut length: usize) -> bool {
+    static ZEROS: [u8; 16 * 1024] = [0; 16 * 1024];
+    while length > 0 {
+        // SAFETY: a system call with a number, and with memory that is never written.
+        let written = unsafe { libc::write(file, ZEROS.as_ptr().cast(), length.min(ZEROS.len())) };
+        match usize::try_from(written) {
+            Ok(written @ 1..) => length -= written,
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// Changes the user and the groups of this process, for good.
+///
+/// # Safety
+/// Only in a child that has one thread.
+unsafe fn become_user(user: &UserIds) -> Result<(), SetupFailure> {
+    let (uid, gid) = (user.uid, user.gid);
+    // SAFETY: system calls with numbers and an array of this length. libc's functions for them would
+    // change the threads of the host, too, with which this process shares its memory.
+    let is_done = unsafe {
+        drop_ambient_capabilities()
+            && libc::syscall(SYS_SETGROUPS, user.groups.len(), user.groups.as_ptr()) == 0
+            && libc::syscall(SYS_SETRESGID, gid, gid, gid) == 0
+            && libc::syscall(SYS_SETRESUID, uid, uid, uid) == 0
+    };
+    if is_done { Ok(()) } else { Err((SpawnStage::User, errno())) }
+}
+
+/// Gives up the capabilities that a program would keep. The kernel takes those of root from a process
+/// that becomes another user, but not those that a service manager has given to a host that is not
+/// root (`AmbientCapabilities`). Returns `false` if the system refuses that.
+///
+/// # Safety
+/// Only in a child that has one thread.
+unsafe fn drop_ambient_capabilities() -> bool {
+    // SAFETY: a system call with numbers. Linux before 4.3 has no such capabilities (EINVAL).
+    unsafe {
+        libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == 0
+            || errno() == libc::EINVAL
     }
 }
 
@@ -191,55 +368,7 @@ unsafe fn gives_up_terminal() -> bool {
     }
 }
 
-/// Formats a process id as a line of the list, without allocating.
-fn decimal_line(pid: c_int) -> [u8; LINE] {
-    let mut line = [b' '; LINE];
-    let mut rest = pid.unsigned_abs();
-    let (digits, end) = line.split_at_mut(LINE - 1);
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    end.fill(b'\n');
-    line
-}
-
-fn errno() -> c_int {
+pub(super) fn errno() -> c_int {
     // SAFETY: the address of this thread's errno is always valid.
     unsafe { *libc::__errno_location() }
-}
-
-/// Closes every descriptor from `first` on, also those that the host opened without close-on-exec:
-/// a pipe that leaks into another child never ends.
-///
-/// # Safety
-/// Only in a child with a descriptor table of its own.
-unsafe fn close_from(first: c_int) {
-    // SAFETY: system calls without pointers, but for the limit, which is ours.
-    unsafe {
-        if libc::syscall(libc::SYS_close_range, first, c_int::MAX, 0) == 0 {
-            return;
-        }
-        // Kernels before 5.9.
-        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-        libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit);
-        let end = c_int::try_from(limit.rlim_cur).unwrap_or(1 << 20);
-        for fd in first..end {
-            libc::close(fd);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pids_are_right_aligned() {
-        assert_eq!(&decimal_line(7), b"         7\n");
-        assert_eq!(&decimal_line(c_int::MAX), b"2147483647\n");
-    }
 }

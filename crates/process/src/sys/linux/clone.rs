@@ -10,13 +10,14 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
 use rustix::process::Pid;
 
-use super::child_setup::ChildSetup;
+use super::child_setup::{ChildSetup, Extension};
 use super::leader::Leader;
+use super::required;
 use super::resources::Resources;
 use super::signals::block_signals;
 use super::stack::Stack;
 use crate::SpawnError;
-use crate::error::SpawnStage;
+use crate::error::{SpawnStage, is_transient};
 
 /// Control group that a child belongs to.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +58,14 @@ pub(super) fn probe_limits(limits: Resources) -> io::Result<()> {
     run_probe(setup, Placement::Inherit)
 }
 
+/// Gives a file a length, in a child with these limits. The signal of a limit does not reach it.
+pub(super) fn extend(file: Extension, limits: Resources) -> io::Result<()> {
+    let mut setup = ChildSetup::probe();
+    setup.limit(limits);
+    setup.extend(file);
+    run_probe(setup, Placement::Inherit)
+}
+
 fn run_probe(mut setup: ChildSetup<'_>, placement: Placement<'_>) -> io::Result<()> {
     let _exit = create(&mut setup, placement)?.reap_now();
     match setup.failure() {
@@ -73,15 +82,18 @@ fn killed_at_birth() -> io::Error {
     io::Error::other("it was killed before its first instruction")
 }
 
-/// Maps the error of `clone`. A group that was removed meanwhile answers ENODEV.
+/// Returns the step that an error of `clone` belongs to. A lack of room is a matter of the process;
+/// a group that was removed answers ENODEV, one of another user EACCES, and a system that makes no
+/// processes inside of groups has answers of its own.
 fn stage_of(placement: Placement<'_>, error: &io::Error) -> SpawnStage {
-    match (placement, error.raw_os_error()) {
-        (Placement::CloneInto(_), Some(libc::ENODEV | libc::ENOENT)) => SpawnStage::Containment,
+    match placement {
+        Placement::CloneInto(_) if !is_transient(error) => SpawnStage::Containment,
         _ => SpawnStage::Process,
     }
 }
 
 fn create(setup: &mut ChildSetup<'_>, placement: Placement<'_>) -> io::Result<Leader> {
+    required::check()?;
     let cgroup = match placement {
         Placement::Inherit => None,
         Placement::CloneInto(dir) => Some(dir.as_raw_fd()),
@@ -93,7 +105,7 @@ fn create(setup: &mut ChildSetup<'_>, placement: Placement<'_>) -> io::Result<Le
     let stack = Stack::take()?;
     // A signal handler of the host must not run in the child, where it would change the host's
     // memory. The child unblocks signals after it has reset all dispositions.
-    let mask = block_signals(u64::MAX);
+    let mask = block_signals(u64::MAX).ok_or_else(io::Error::last_os_error)?;
     let cloned = match cgroup {
         None => clone_child(&stack, setup),
         Some(dir) => clone_into(&stack, setup, dir),

@@ -2,10 +2,9 @@
 //! shake off.
 //!
 //! A process belongs to the tree if it is in the leader's session or group, if its parent belongs
-//! to the tree, or if its environment holds the leader's marker. A process that was found once is
-//! remembered, by id and start time, wherever it moves. A process escapes if it forks twice, so
-//! that its parent has exited, and has cleared its environment and left the session before it was
-//! seen.
+//! to the tree, or if it has the leader's marker. A process that was found once is remembered, by id
+//! and start time, wherever it moves. A process escapes if it forks twice, so that its parent has
+//! exited, and has removed both markers and left the session before it was seen.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -16,7 +15,9 @@ use rustix::process::{Signal, getuid};
 
 use super::group;
 use super::leader::Leader;
+use super::marker::Marker;
 use super::proc::{self, MarkerCheck, Stat};
+use super::signalling;
 use crate::{Member, Tree};
 
 /// Time for which one call searches again while each search finds a new process. It blocks its
@@ -26,14 +27,14 @@ const SEARCH_TIME: Duration = Duration::from_millis(50);
 /// Finds the members of one tree.
 #[derive(Debug)]
 pub(super) struct DescendantTracker {
-    marker: String,
+    marker: Marker,
     /// Start of the leader, in clock ticks. No member is older.
     started: u64,
     /// Members that are alive, by id.
     known: HashMap<i32, Stat>,
     /// All members that were ever seen, by id and start time.
     seen: HashSet<(i32, u64)>,
-    /// Living processes without the marker. None gets it later, so that no environment is read
+    /// Living processes without the marker. None gets it later, so that none is examined
     /// twice.
     strangers: HashSet<(i32, u64)>,
     suspects: Vec<Member>,
@@ -43,7 +44,7 @@ pub(super) struct DescendantTracker {
 }
 
 impl DescendantTracker {
-    pub(super) fn new(marker: String, leader: &Leader) -> Self {
+    pub(super) fn new(marker: Marker, leader: &Leader) -> Self {
         // If the start is unknown, every process is young enough.
         let stat = Stat::of(leader.number()).ok().flatten();
         Self {
@@ -116,7 +117,7 @@ impl DescendantTracker {
         let number = leader.number();
         let (inside, outside): (Vec<_>, Vec<_>) =
             self.known.values().partition(|stat| !self.has_lost_number && stat.group == number);
-        let others = proc::send(outside, signal);
+        let others = signalling::send(outside, signal);
         let group =
             if self.has_lost_number { Err(Errno::SRCH) } else { group::send(leader, signal) };
         match (group, others) {

@@ -6,10 +6,13 @@ use rustix::io::Errno;
 use rustix::process::{
     Pid, Signal, kill_process_group, test_kill_process, test_kill_process_group,
 };
+use tokio::io::Interest;
 
 use super::leader::Leader;
 use super::proc::{self, Stat};
-use crate::{Tree, WatchFd, WatchReady};
+use super::signalling::pidfd_of;
+use crate::Tree;
+use crate::tree::WatchFd;
 
 /// Number of members that are watched at a time: a large tree must not take all descriptors of the
 /// host.
@@ -46,8 +49,8 @@ impl GroupMembers {
 /// Returns the tree of which these members are known.
 pub(super) fn tree_of(members: &[Stat]) -> Tree {
     let watch = |stat| {
-        let fd = proc::pidfd_of(stat).ok().flatten()?;
-        Some(WatchFd { fd, ready: WatchReady::Readable })
+        let fd = pidfd_of(stat).ok().flatten()?;
+        Some(WatchFd { fd, ready: Interest::READABLE })
     };
     Tree {
         members: members.iter().map(Stat::member).collect(),
@@ -58,7 +61,8 @@ pub(super) fn tree_of(members: &[Stat]) -> Tree {
 }
 
 pub(super) fn signal(leader: &mut Leader, signal: Signal) -> io::Result<u32> {
-    leader.reap()?;
+    // Its number stays its own if it cannot be reaped.
+    let _reaped = leader.reap();
     // Counted before the signal, since the system does not report how many members it reaches.
     let members = members(leader);
     if members.as_ref().is_ok_and(|members| !members.is_occupied()) {

@@ -7,10 +7,12 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use rustix::process::Pid;
+use rustix::io::Errno;
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use super::proc::Stat;
 use super::reaper;
+use super::signalling::{is_call_refused, test_signal};
 use crate::sys::rusage;
 use crate::{Exit, Reaped, Usage};
 
@@ -49,12 +51,22 @@ impl Leader {
     /// Returns `true` if its number may be another process's. A leader that another thread of the
     /// host has waited for is there for a moment more.
     pub(super) fn has_given_up_number(&self) -> bool {
-        // SAFETY: signal 0 is none, and no memory is given. The typed call has no such signal.
-        let sent = unsafe {
-            let none = std::ptr::null::<libc::siginfo_t>();
-            libc::syscall(libc::SYS_pidfd_send_signal, self.pidfd.as_raw_fd(), 0, none, 0)
-        };
-        sent < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH)
+        match test_signal(self.pidfd.as_fd()) {
+            Ok(()) => false,
+            Err(Errno::SRCH) => true,
+            // The host has closed the descriptor. A child that was not waited for keeps its number.
+            Err(Errno::BADF) => {
+                let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+                waitid(WaitId::Pid(self.pid), look).err() == Some(Errno::CHILD)
+            }
+            // The number is given up right after its process is no child of ours any more.
+            Err(error) if is_call_refused(error).unwrap_or(true) => matches!(
+                wait(self.pidfd.as_fd(), Wait::Peek),
+                Err(error) if error.raw_os_error() == Some(libc::ECHILD)
+            ),
+            // It is there, and another user's.
+            Err(_) => false,
+        }
     }
 
     pub(super) fn exit(&mut self) -> io::Result<Option<Exit>> {
@@ -166,4 +178,26 @@ pub(super) fn wait(pidfd: BorrowedFd<'_>, how: Wait) -> io::Result<Option<Reaped
         _ => Exit::Unknown,
     };
     Ok(Some(Reaped { exit, usage: rusage::used(&usage) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a child that is waited for by others")]
+    fn child_keeps_its_number_until_it_is_waited_for_whatever_became_of_its_descriptor() {
+        let mut child = std::process::Command::new("sleep").arg("300").spawn().unwrap();
+        let pid = Pid::from_raw(child.id().cast_signed()).unwrap();
+        // As if the host had closed the descriptor, and opened another file.
+        let other = File::open("/dev/null").unwrap();
+        let leader = Leader::new(pid, other.into());
+        assert!(!leader.has_given_up_number());
+        child.kill().unwrap();
+        assert!(!leader.has_given_up_number());
+        child.wait().unwrap();
+        assert!(leader.has_given_up_number());
+    }
 }

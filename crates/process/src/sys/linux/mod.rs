@@ -3,134 +3,194 @@
 mod cgroup;
 mod child_setup;
 mod clone;
+mod close;
 mod descendants;
-mod env_marker;
 mod group;
 mod host_guard;
+mod host_state;
+mod kept_root;
 mod leader;
+mod listing;
+mod marker;
 mod orphans;
+mod own_table;
 mod pid_list;
 mod proc;
 mod process;
 mod reaper;
+mod required;
 mod resources;
+mod selection;
+mod signalling;
 mod signals;
 mod stack;
+mod unavailable;
 
 use std::io;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 
+pub(crate) use own_table::with_descriptors;
 pub(crate) use process::Process;
 
 use cgroup::{CgroupEntry, CgroupLease, ParentCgroup};
 use child_setup::{ChildSetup, Isolation};
 use clone::Placement;
 use descendants::DescendantTracker;
+use kept_root::KeptRoot;
 use pid_list::{PidList, PidSlot};
 use process::Tracker;
 use resources::Resources;
+use selection::{Method, Selection};
 
 use super::common::Shared;
 use super::exec_image::ExecImage;
-use super::pipes::ChildEnds;
+use super::pipes::{self, ChildEnds};
 use crate::error::{SpawnError, SpawnStage};
 use crate::limits::LimitUnavailable;
 use crate::{Launch, Level, Limits};
 
-/// Returns the reason why this host does not offer a level.
-pub(crate) fn available(level: Level) -> Result<(), String> {
-    match level {
-        Level::ProcessGroup => Ok(()),
-        Level::ProcessTree => {
-            proc::check().map_err(|error| format!("/proc cannot be used: {error}"))
-        }
-        Level::Cgroup => cgroup::entry().map(drop),
-    }
-}
-
 /// State that the children of one owner share.
 #[derive(Debug)]
 pub(crate) struct Containment {
-    level: Level,
+    selection: Selection,
     pids: Shared<PidList>,
     parent: Shared<ParentCgroup>,
+    _root: KeptRoot,
 }
 
 impl Containment {
-    pub(crate) fn new(level: Level) -> Self {
-        Self { level, pids: Shared::new(), parent: Shared::new() }
+    /// Makes one at this level, or returns the reason why this host does not offer it.
+    pub(crate) fn at(level: Level) -> Result<Self, String> {
+        let root = KeptRoot::keep();
+        let selection = Selection::of(level).map_err(|unavailable| unavailable.to_string())?;
+        Ok(Self::with(selection, root))
+    }
+
+    /// Makes one at the strongest level that this host offers.
+    pub(crate) fn strongest() -> Self {
+        let root = KeptRoot::keep();
+        Self::with(Selection::strongest(), root)
+    }
+
+    fn with(selection: Selection, root: KeptRoot) -> Self {
+        // What this process remembers may be untrue by now.
+        orphans::note_own_id();
+        required::forget();
+        pipes::check_dev_null();
+        Self { selection, pids: Shared::new(), parent: Shared::new(), _root: root }
     }
 
     pub(crate) fn level(&self) -> Level {
-        self.level
+        self.selection.method().level()
     }
 
     pub(crate) fn check(&self, limits: &Limits) -> Result<(), LimitUnavailable> {
         resources::check(limits)?;
-        if self.level == Level::Cgroup {
-            return cgroup::check(limits);
+        match self.level() {
+            Level::Cgroup => cgroup::check(limits),
+            level => check_without_cgroup(level, limits),
         }
-        let of_tree = Limits {
-            tree_memory_bytes: limits.tree_memory_bytes,
-            tree_processes: limits.tree_processes,
-            ..Limits::default()
-        };
-        let Some(field) = of_tree.first() else { return Ok(()) };
-        let reason = format!("a {} cannot enforce it; it needs a cgroup", self.level);
-        Err(LimitUnavailable { field, reason })
     }
 
     /// Starts a program that leads a process group of its own, and has no terminal.
     pub(crate) fn spawn(&self, launch: &Launch, ends: &ChildEnds) -> Result<Process, SpawnError> {
-        match self.level {
-            Level::Cgroup => self.spawn_in_cgroup(launch, ends),
-            Level::ProcessGroup | Level::ProcessTree => self.spawn_listed(launch, ends),
+        reaper::retry();
+        if self.selection.follow_host() {
+            self.parent.clear();
+        }
+        let method = self.selection.method();
+        match self.start(method, launch, ends) {
+            // The host has changed, or others have removed our groups.
+            Err(failure) if method.level() == Level::Cgroup && is_uncontained(&failure) => {
+                let method = self.selection.choose_again(method, failure)?;
+                self.start(method, launch, ends)
+            }
+            started => started,
+        }
+    }
+
+    fn start(
+        &self,
+        method: Method,
+        launch: &Launch,
+        ends: &ChildEnds,
+    ) -> Result<Process, SpawnError> {
+        match method {
+            Method::Cgroup(entry) => self.spawn_in_cgroup(entry, launch, ends),
+            Method::Group | Method::Tree => {
+                // Checked when the level may have been another one.
+                check_without_cgroup(method.level(), &launch.limits).map_err(|refused| {
+                    SpawnError::new(SpawnStage::Limits, io::Error::other(refused))
+                })?;
+                self.spawn_listed(method, launch, ends)
+            }
         }
     }
 
     /// Starts a child that the host's death ends by the list of process ids and by its marker.
-    fn spawn_listed(&self, launch: &Launch, ends: &ChildEnds) -> Result<Process, SpawnError> {
+    fn spawn_listed(
+        &self,
+        method: Method,
+        launch: &Launch,
+        ends: &ChildEnds,
+    ) -> Result<Process, SpawnError> {
         let pids = self.pids.get_or_make(PidList::new).map_err(uncontained)?;
         let marker = pids.next_marker(launch.leftovers);
-        let image = ExecImage::new(launch, Some((env_marker::VARIABLE, &marker)))?;
+        let image = ExecImage::new(launch, Some((marker::VARIABLE, &marker.text)))?;
         // The child writes its id itself, so it is listed before its program runs.
         let slot = PidSlot::new(pids);
+        let passed = ends.passed();
         let mut setup = ChildSetup::new(&image, ends.raw(), Isolation::Session);
+        setup.enter(ends.dir());
+        setup.pass(&passed);
+        setup.run_as(launch.user.as_ref());
         setup.limit(Resources::of(&launch.limits));
-        if let Some(target) = slot.target() {
-            setup.register_pid(target);
+        setup.mark(marker.limit());
+        if let Some(line) = slot.line() {
+            setup.register_pid(line);
         }
         let leader = clone::start(setup, Placement::Inherit)?;
-        let tracker = match self.level {
-            Level::ProcessTree => Tracker::Tree(Box::new(DescendantTracker::new(marker, &leader))),
+        let tracker = match method {
+            Method::Tree => Tracker::Tree(Box::new(DescendantTracker::new(marker, &leader))),
             _ => Tracker::Group,
         };
         Ok(Process::new(leader, tracker, Some(slot), launch.leftovers))
     }
 
-    fn spawn_in_cgroup(&self, launch: &Launch, ends: &ChildEnds) -> Result<Process, SpawnError> {
+    fn spawn_in_cgroup(
+        &self,
+        entry: CgroupEntry,
+        launch: &Launch,
+        ends: &ChildEnds,
+    ) -> Result<Process, SpawnError> {
         let image = ExecImage::new(launch, None)?;
-        let entry = cgroup::entry().map_err(|reason| uncontained(io::Error::other(reason)))?;
-        let mut attempts = 0;
-        loop {
-            attempts += 1;
-            let parent = self.parent.get_or_make(ParentCgroup::make).map_err(uncontained)?;
-            let mut setup = ChildSetup::new(&image, ends.raw(), Isolation::Group);
-            setup.limit(Resources::of(&launch.limits));
-            match spawn_below(&parent, entry, setup, launch) {
-                // An administrator or a service manager has removed our groups: make them again,
-                // once.
-                Err(error) if attempts == 1 && is_removed_group(&error) => {
-                    parent.forget_idle();
-                    if parent.is_removed() {
-                        self.parent.forget(&parent);
-                    }
-                }
-                spawned => return spawned,
+        let parent = self.parent.get_or_make(ParentCgroup::make).map_err(uncontained)?;
+        let passed = ends.passed();
+        let mut setup = ChildSetup::new(&image, ends.raw(), Isolation::Group);
+        setup.enter(ends.dir());
+        setup.pass(&passed);
+        setup.run_as(launch.user.as_ref());
+        setup.limit(Resources::of(&launch.limits));
+        spawn_below(&parent, entry, setup, launch).inspect_err(|failure| {
+            if is_uncontained(failure) {
+                // It may be gone, or out of reach. Running children keep it.
+                self.parent.forget(&parent);
             }
-        }
+        })
     }
+}
+
+/// Checks that nothing is asked for that only a control group can do.
+fn check_without_cgroup(level: Level, limits: &Limits) -> Result<(), LimitUnavailable> {
+    let of_tree = Limits {
+        tree_memory_bytes: limits.tree_memory_bytes,
+        tree_processes: limits.tree_processes,
+        ..Limits::default()
+    };
+    let Some(field) = of_tree.first() else { return Ok(()) };
+    let reason = format!("a {level} cannot enforce it; it needs a cgroup");
+    Err(LimitUnavailable { field, reason })
 }
 
 fn spawn_below(
@@ -141,20 +201,25 @@ fn spawn_below(
 ) -> Result<Process, SpawnError> {
     let group = parent.group(&launch.limits).map_err(uncontained)?;
     // From here on the lease gives the group back, also when the child cannot be started.
-    let lease = CgroupLease::new(group, Arc::clone(parent));
+    let mut lease = CgroupLease::new(group, Arc::clone(parent));
     let group = lease.group().map_err(uncontained)?;
     let leader = match entry {
-        CgroupEntry::CloneInto => clone::start(setup, Placement::CloneInto(group.fd()))?,
+        CgroupEntry::CloneInto => {
+            let dir = group.fd().map_err(uncontained)?;
+            clone::start(setup, Placement::CloneInto(dir))?
+        }
         CgroupEntry::Attach => {
             let procs = group.procs().map_err(uncontained)?;
             clone::start(setup, Placement::Attach(procs.as_fd()))?
         }
     };
+    lease.has_entered();
     Ok(Process::new(leader, Tracker::Cgroup(lease), None, launch.leftovers))
 }
 
-fn is_removed_group(error: &SpawnError) -> bool {
-    error.stage == SpawnStage::Containment && cgroup::is_removed(&error.source)
+/// Returns `true` if a child could not be contained, for a reason that does not pass by itself.
+fn is_uncontained(failure: &SpawnError) -> bool {
+    failure.stage == SpawnStage::Containment && !failure.is_transient()
 }
 
 fn uncontained(error: io::Error) -> SpawnError {

@@ -3,19 +3,26 @@
 
 use std::collections::HashSet;
 use std::os::fd::AsFd as _;
-use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::process::Pid;
 
 use super::leader::{Wait, wait};
 use super::proc::{self, Stat};
 use super::reaper;
+use super::signalling::pidfd_of;
+
+/// This process is process 1.
+static IS_INIT: AtomicBool = AtomicBool::new(false);
+
+/// Notes whether this process is process 1. Done for each containment, since a fork has another id.
+pub(super) fn note_own_id() {
+    IS_INIT.store(std::process::id() == 1, Ordering::Relaxed);
+}
 
 /// Returns `true` if orphans below this process become its children.
 pub(super) fn come_to_us() -> bool {
-    // Asked once: this runs for each child, and a process keeps its id.
-    static IS_INIT: LazyLock<bool> = LazyLock::new(|| std::process::id() == 1);
-    if *IS_INIT {
+    if IS_INIT.load(Ordering::Relaxed) {
         return true;
     }
     let mut is_subreaper: libc::c_int = 0;
@@ -74,14 +81,14 @@ impl OrphanFilter {
 }
 
 fn reap(zombie: &Stat) -> Option<()> {
-    let pidfd = proc::pidfd_of(zombie).ok()??;
+    let pidfd = pidfd_of(zombie).ok()??;
     // Other code in the host may have been faster.
     wait(pidfd.as_fd(), Wait::Collect).is_ok().then_some(())
 }
 
 /// Returns `true` if a process is in the control group; a zombie stays in the one it died in.
 fn is_in(pid: i32, cgroup: &str) -> bool {
-    let groups = std::fs::read(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    let groups = proc::read(pid, "cgroup").unwrap_or_default();
     let groups = String::from_utf8_lossy(&groups);
     let path = groups.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or_default();
     let path = path.strip_suffix(" (deleted)").unwrap_or(path);
@@ -97,5 +104,5 @@ pub(super) fn collect(filter: OrphanFilter) {
 
 /// Arranges that these processes are reaped when they exit, whenever that is.
 pub(super) fn adopt(left: impl Iterator<Item = Stat>) {
-    left.filter_map(|stat| proc::pidfd_of(&stat).ok().flatten()).for_each(reaper::reap);
+    left.filter_map(|stat| pidfd_of(&stat).ok().flatten()).for_each(reaper::reap);
 }

@@ -1,93 +1,92 @@
 //! List of the children that must not outlive a host without control groups, in memory that the
 //! host guard shares.
 //!
-//! Each child has a line of fixed width with its process id, or blanks. It writes the id itself
-//! before its program runs, so a host that is killed in between leaves no child that is not listed.
+//! Each child has a line of fixed width with its process id. It writes the id itself before its
+//! program runs, so a host that is killed in between leaves no child that is not listed. It writes
+//! through memory: a write to a file, and a file in memory is one, can end the host with SIGXFSZ
+//! where the limit of file sizes has been lowered.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::fs::{MemfdFlags, memfd_create};
-use rustix::io::Errno;
-use rustix::process::{Resource, getrlimit};
-
-use super::env_marker::EnvMarker;
 use super::host_guard::HostGuard;
+use super::kept_root::KeptRoot;
+use super::listing::{Line, SharedLines};
+use super::marker::{Marker, MarkerSource};
 use super::proc;
 use crate::Leftovers;
+use crate::sys::common::Warnings;
 
-/// Length of a line: a process id of up to 10 digits and a newline.
-pub(super) const LINE: usize = 11;
-const BLANK: [u8; LINE] = *b"          \n";
+const NO_LIST: &str = "no list of children: if this process is killed, children that have removed \
+                       their markers live on";
 
-/// Shared file with one line for each child of a containment, and the guard that reads it when the
+/// Shared list with one line for each child of a containment, and the guard that reads it when the
 /// host dies.
 #[derive(Debug)]
 pub(super) struct PidList {
-    file: OwnedFd,
-    lines: Mutex<LineTable>,
+    /// `None` where the system gives no room for the list.
+    lines: Option<SharedLines>,
+    used: Mutex<UsedLines>,
     /// Marks the children, so that the guard also finds what they have started.
-    marker: EnvMarker,
-    /// Lines that this host may write. Its limit of file sizes is in force for files in memory,
-    /// too, and a write beyond it ends the host with SIGXFSZ.
-    max_lines: u64,
+    markers: MarkerSource,
     _guard: Option<HostGuard>,
+    _root: KeptRoot,
 }
 
 #[derive(Debug, Default)]
-struct LineTable {
-    free: Vec<u32>,
-    count: u32,
+struct UsedLines {
+    free: Vec<usize>,
+    count: usize,
 }
 
-/// Line of one child; blank again when this is dropped.
+/// Line of one child; given back when this is dropped.
 #[derive(Debug)]
 pub(super) struct PidSlot {
     list: Arc<PidList>,
     /// `None` once it is given back, and where there is no room: the marker must do then.
-    line: Option<u32>,
+    line: Option<usize>,
 }
 
 impl PidList {
-    pub(super) fn new() -> io::Result<Self> {
-        let file = memory_file()?;
-        let max_lines = getrlimit(Resource::Fsize).current.unwrap_or(u64::MAX) / LINE as u64;
-        if max_lines == 0 {
-            tracing::warn!(
-                "the limit of file sizes leaves no room for a list of children: if this process is \
-                 killed, children that have cleared their environment live on"
-            );
-        }
-        let marker = EnvMarker::new();
+    pub(super) fn new(warnings: &mut Warnings) -> io::Result<Self> {
+        let (file, lines) = SharedLines::make()?;
+        let lines = lines.map_err(|error| warnings.push(error, NO_LIST)).ok();
+        let markers = MarkerSource::new();
         // Numbers in the /proc of another process namespace mean other processes.
-        let searched = proc::check().map_or_else(|_| String::new(), |()| marker.bound_prefix());
-        let guard = HostGuard::of_pid_list(file.as_fd(), &searched)?;
-        Ok(Self { file, lines: Mutex::default(), marker, max_lines, _guard: guard })
+        let searched =
+            proc::check().map_or_else(|_| Default::default(), |()| markers.bound_prefixes());
+        let guard = HostGuard::of_pid_list(file, searched, warnings)?;
+        Ok(Self { lines, used: Mutex::default(), markers, _guard: guard, _root: KeptRoot::keep() })
     }
 
     /// Returns the marker of the next child.
-    pub(super) fn next_marker(&self, leftovers: Leftovers) -> String {
-        self.marker.next(leftovers)
+    pub(super) fn next_marker(&self, leftovers: Leftovers) -> Marker {
+        self.markers.next(leftovers)
     }
 
-    fn take(&self) -> Option<u32> {
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+    fn take(&self) -> Option<usize> {
+        let lines = self.lines.as_ref()?;
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         // The guard reads all lines, so the list must not grow with each child.
-        if let Some(line) = lines.free.pop() {
-            return Some(line);
+        if let Some(number) = used.free.pop() {
+            return Some(number);
         }
-        let line = lines.count;
-        (u64::from(line) < self.max_lines).then(|| {
-            lines.count += 1;
-            line
+        let number = used.count;
+        lines.append(number).then(|| {
+            used.count += 1;
+            number
         })
     }
 
-    fn give_back(&self, line: u32) {
-        // A write to memory can only fail for want of it. Then the id of an exited process stays.
-        let _blank = rustix::io::pwrite(&self.file, &BLANK, offset(line));
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).free.push(line);
+    fn line(&self, number: usize) -> Option<&Line> {
+        self.lines.as_ref()?.get(number)
+    }
+
+    fn give_back(&self, number: usize) {
+        if let Some(line) = self.line(number) {
+            line.clear();
+        }
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).free.push(number);
     }
 }
 
@@ -97,15 +96,15 @@ impl PidSlot {
         Self { list, line }
     }
 
-    /// Returns the file and the offset that the child writes its id to.
-    pub(super) fn target(&self) -> Option<(BorrowedFd<'_>, u64)> {
-        Some((self.list.file.as_fd(), offset(self.line?)))
+    /// Returns the line that the child writes its id to.
+    pub(super) fn line(&self) -> Option<&Line> {
+        self.list.line(self.line?)
     }
 
     /// Removes the id, which the system may soon give to another process.
     pub(super) fn clear(&mut self) {
-        if let Some(line) = self.line.take() {
-            self.list.give_back(line);
+        if let Some(number) = self.line.take() {
+            self.list.give_back(number);
         }
     }
 }
@@ -114,19 +113,4 @@ impl Drop for PidSlot {
     fn drop(&mut self) {
         self.clear();
     }
-}
-
-/// Creates a file in memory. Systems may refuse one that could be executed (`vm.memfd_noexec=2`),
-/// and kernels before 6.3 do not know the flag.
-fn memory_file() -> io::Result<OwnedFd> {
-    let create = |flags| memfd_create("execution-pid-list", MemfdFlags::CLOEXEC | flags);
-    let file = match create(MemfdFlags::NOEXEC_SEAL) {
-        Err(Errno::INVAL) => create(MemfdFlags::empty()),
-        created => created,
-    };
-    Ok(file?)
-}
-
-fn offset(line: u32) -> u64 {
-    u64::from(line) * LINE as u64
 }

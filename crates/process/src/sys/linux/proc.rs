@@ -1,19 +1,20 @@
 //! Processes as /proc shows them.
 //!
 //! A pid means another process as soon as the first is reaped. So a process is named by pid and
-//! start time here, and signalled through a descriptor.
+//! start time here. What is read needs a descriptor for a moment, and is read also if this process
+//! has none left.
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{Mode, OFlags, RawDir};
-use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
+use rustix::fs::{OFlags, RawDir};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::kept_root;
+use super::marker::Marker;
+use super::own_table::with_descriptors;
 use crate::Member;
 
 /// Fields of `/proc/PID/stat`.
@@ -40,10 +41,16 @@ impl Stat {
     /// Reads the process `pid`. `None` if there is none, or not any more; an error if the host
     /// lacks the means to look.
     pub(super) fn of(pid: i32) -> io::Result<Option<Self>> {
+        with_descriptors(|| Self::read(pid))
+    }
+
+    fn read(pid: i32) -> io::Result<Option<Self>> {
         // The line is some 300 bytes long and comes with one read.
         let mut line = [0; 1024];
-        let read =
-            File::open(format!("/proc/{pid}/stat")).and_then(|mut file| file.read(&mut line));
+        let read = kept_root::open(format!("/proc/{pid}/stat"), OFlags::RDONLY).and_then(|file| {
+            let length = rustix::io::read(file, &mut line)?;
+            Ok(length)
+        });
         match read {
             Ok(length) => Ok(line.get(..length).and_then(|line| parse(pid, line))),
             Err(error) if is_shortage(&error) => Err(error),
@@ -88,14 +95,25 @@ fn is_shortage(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM))
 }
 
+/// Returns `true` for the answers to a call that the system does not have, or that a sandbox refuses.
+pub(super) fn is_refused(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM))
+}
+
 fn ticks_per_second() -> u64 {
     rustix::param::clock_ticks_per_second().max(1)
+}
+
+/// Checks that processes can be looked for in /proc, also if this process has no descriptor left.
+pub(super) fn check_listing() -> io::Result<()> {
+    check()?;
+    with_descriptors(|| kept_root::dirs_in(Path::new("/proc")).map(drop))
 }
 
 /// Checks that /proc is usable: it may be missing, or show another process namespace, in which our
 /// numbers mean other processes. It needs no descriptor.
 pub(super) fn check() -> io::Result<()> {
-    let myself = std::fs::read_link("/proc/self")?;
+    let myself = kept_root::read_link("/proc/self")?;
     if myself.to_str() == Some(&std::process::id().to_string()) {
         return Ok(());
     }
@@ -115,10 +133,13 @@ pub(super) fn now() -> u64 {
 /// The directory is read a few entries at a time: in a large piece most entries would be stale when
 /// they are looked at, and a program that lives on in one short-lived process after another would
 /// never be met.
-pub(super) fn all(wanted: impl Fn(&Stat) -> bool) -> io::Result<Vec<Stat>> {
+pub(super) fn all(wanted: impl Fn(&Stat) -> bool + Sync) -> io::Result<Vec<Stat>> {
     check()?;
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let proc = rustix::fs::open("/proc", flags, Mode::empty())?;
+    with_descriptors(|| list(&wanted))
+}
+
+fn list(wanted: impl Fn(&Stat) -> bool) -> io::Result<Vec<Stat>> {
+    let proc = kept_root::open("/proc", OFlags::RDONLY | OFlags::DIRECTORY)?;
     // It holds one name of any length, or some eight ids.
     let mut buffer = [MaybeUninit::uninit(); 288];
     let mut entries = RawDir::new(&proc, &mut buffer);
@@ -126,7 +147,7 @@ pub(super) fn all(wanted: impl Fn(&Stat) -> bool) -> io::Result<Vec<Stat>> {
     while let Some(entry) = entries.next() {
         let pid = entry?.file_name().to_str().ok().and_then(|name| name.parse().ok());
         if let Some(pid) = pid {
-            found.extend(Stat::of(pid)?.filter(&wanted));
+            found.extend(Stat::read(pid)?.filter(&wanted));
         }
     }
     Ok(found)
@@ -173,7 +194,7 @@ const PF_KTHREAD: u32 = 0x20_0000;
 /// Longest wait for the end of an exec, which takes the process a moment of its own time.
 const EXEC_TIMEOUT: Duration = Duration::from_millis(20);
 
-/// Result of a search for a marker in the environment of a process.
+/// Result of a search for a marker of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MarkerCheck {
     Present,
@@ -184,8 +205,21 @@ pub(super) enum MarkerCheck {
     Unreadable,
 }
 
+/// Looks whether a process has a marker, be it in its environment or in its limits.
+pub(super) fn check_marker(pid: i32, marker: &Marker) -> io::Result<MarkerCheck> {
+    let check = check_environ(pid, &marker.text)?;
+    if !matches!(check, MarkerCheck::Absent | MarkerCheck::InExec) {
+        return Ok(check);
+    }
+    match read(pid, "limits") {
+        Ok(limits) if marker.is_limit_of(&limits) => Ok(MarkerCheck::Present),
+        Err(error) if is_shortage(&error) => Err(error),
+        _ => Ok(check),
+    }
+}
+
 /// Searches the environment that a process started with for `marker`.
-pub(super) fn check_marker(pid: i32, marker: &str) -> io::Result<MarkerCheck> {
+fn check_environ(pid: i32, marker: &str) -> io::Result<MarkerCheck> {
     Ok(match read_environ(pid) {
         Ok(Some(environ)) => {
             let found = environ.windows(marker.len()).any(|window| window == marker.as_bytes());
@@ -208,7 +242,7 @@ pub(super) fn check_marker(pid: i32, marker: &str) -> io::Result<MarkerCheck> {
 /// which has the marker before and after: passed over then, it could outlive its tree. `None` if
 /// that moment lasts.
 fn read_environ(pid: i32) -> io::Result<Option<Vec<u8>>> {
-    let read = || std::fs::read(format!("/proc/{pid}/environ"));
+    let read = || read(pid, "environ");
     let mut environ = read()?;
     let begun = Instant::now();
     while environ.is_empty() {
@@ -226,10 +260,15 @@ fn read_environ(pid: i32) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(environ))
 }
 
+/// Reads a file of a process.
+pub(super) fn read(pid: i32, name: &str) -> io::Result<Vec<u8>> {
+    with_descriptors(|| kept_root::read(format!("/proc/{pid}/{name}")))
+}
+
 /// Returns the user that started a process, whatever rights it has now.
 pub(super) fn real_user(pid: i32) -> Option<u32> {
     // The name of the process is in there, too, and may be no UTF-8.
-    let status = std::fs::read(format!("/proc/{pid}/status")).ok()?;
+    let status = read(pid, "status").ok()?;
     String::from_utf8_lossy(&status)
         .lines()
         .find_map(|line| line.strip_prefix("Uid:"))?
@@ -237,45 +276,6 @@ pub(super) fn real_user(pid: i32) -> Option<u32> {
         .next()?
         .parse()
         .ok()
-}
-
-/// Opens a descriptor of the process that `stat` was read from, so that a signal cannot hit another
-/// process with a recycled id. `None` if it has exited.
-pub(super) fn pidfd_of(stat: &Stat) -> io::Result<Option<OwnedFd>> {
-    let Some(pid) = Pid::from_raw(stat.pid) else { return Ok(None) };
-    let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
-        Ok(pidfd) => pidfd,
-        Err(Errno::SRCH) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    // Looked at again, now that the descriptor keeps the id from meaning another process.
-    let is_it = Stat::of(stat.pid)?.is_some_and(|again| again.is_same(stat));
-    Ok(is_it.then_some(pidfd))
-}
-
-/// Sends a signal to each process, through one descriptor at a time: the host may not have as many
-/// as the tree has members. Returns the number of processes that got it; an error only if none did.
-pub(super) fn send<'a>(
-    to: impl IntoIterator<Item = &'a Stat>,
-    signal: rustix::process::Signal,
-) -> io::Result<u32> {
-    let mut reached = 0;
-    let mut failure = None;
-    for stat in to {
-        let sent = pidfd_of(stat).and_then(|pidfd| match pidfd {
-            Some(pidfd) => Ok(pidfd_send_signal(pidfd, signal)?),
-            None => Err(Errno::SRCH.into()),
-        });
-        match sent {
-            Ok(()) => reached += 1,
-            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
-            Err(error) => failure = Some(error),
-        }
-    }
-    match failure {
-        Some(error) if reached == 0 => Err(error),
-        _ => Ok(reached),
-    }
 }
 
 #[cfg(test)]

@@ -4,14 +4,14 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use super::cgroup::CgroupLease;
+use super::cgroup::{self, CgroupLease};
 use super::descendants::DescendantTracker;
 use super::group;
 use super::leader::Leader;
 use super::orphans::{self, OrphanFilter};
 use super::pid_list::PidSlot;
 use super::proc::Stat;
-use crate::{Exit, Leftovers, Reaped, Signal, Tree, TreeUsage};
+use crate::{Exit, Leftovers, Level, Reaped, Signal, Tree, TreeUsage};
 
 /// Backend of [`Child`](crate::Child).
 #[derive(Debug)]
@@ -56,6 +56,14 @@ impl Process {
         self.leader.number().cast_unsigned()
     }
 
+    pub(crate) fn level(&self) -> Level {
+        match self.tracker {
+            Tracker::Group => Level::ProcessGroup,
+            Tracker::Tree(_) => Level::ProcessTree,
+            Tracker::Cgroup(_) => Level::Cgroup,
+        }
+    }
+
     pub(crate) fn exit_fd(&self) -> &OwnedFd {
         self.leader.exit_fd()
     }
@@ -95,8 +103,9 @@ impl Process {
                     }
                     tree
                 }
-                // The group was removed, so its members have been moved elsewhere.
-                Err(_) => group::tree(&mut self.leader)?,
+                // Its members have been moved elsewhere.
+                Err(error) if cgroup::is_removed(&error) => group::tree(&mut self.leader)?,
+                Err(error) => return Err(error),
             },
         };
         if tree.is_empty() && self.leader.exit()?.is_some() {

@@ -2,11 +2,10 @@
 
 use std::ffi::c_int;
 
-use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit};
-use rustix::process::{getpriority_process, getrlimit, setpriority_process, setrlimit, umask};
+use rustix::process::{getpriority_process, setpriority_process, setrlimit};
 
-use super::child_setup::SetupFailure;
+use super::child_setup::{SetupFailure, errno};
 use super::clone;
 use crate::Limits;
 use crate::error::SpawnStage;
@@ -17,7 +16,7 @@ use crate::limits::LimitUnavailable;
 pub(super) struct Resources {
     limits: [Option<(Resource, Rlimit)>; 6],
     nice: Option<c_int>,
-    umask: Option<Mode>,
+    umask: Option<u32>,
 }
 
 impl Resources {
@@ -28,11 +27,11 @@ impl Resources {
                 Some((resource, Rlimit { current: Some(current), maximum: Some(maximum) }))
             }),
             nice: limits.nice,
-            umask: limits.umask.map(Mode::from_raw_mode),
+            umask: limits.umask,
         }
     }
 
-    fn of_one(resource: Resource, bound: u64) -> Self {
+    pub(super) fn of_one(resource: Resource, bound: u64) -> Self {
         let mut one = Self::default();
         one.limits[0] = Some((resource, Rlimit { current: Some(bound), maximum: Some(bound) }));
         one
@@ -48,7 +47,11 @@ impl Resources {
             setpriority_process(None, nice).map_err(refused)?;
         }
         if let Some(mask) = self.umask {
-            umask(mask);
+            // By number: libc's function has no answer that means a refusal.
+            // SAFETY: the call takes a number.
+            if unsafe { libc::syscall(libc::SYS_umask, mask) } < 0 {
+                return Err((SpawnStage::Limits, errno()));
+            }
         }
         Ok(())
     }
@@ -124,8 +127,21 @@ fn is_forbidden(limits: Resources) -> bool {
     matches!(tried, Err(Some(libc::EPERM | libc::EACCES | libc::EINVAL)))
 }
 
+/// Returns this host's own hard limit; where the system does not tell it, the child learns it when
+/// it sets its limit.
 fn highest(resource: Resource) -> u64 {
-    getrlimit(resource).maximum.unwrap_or(u64::MAX)
+    own_limit(resource).map_or(u64::MAX, |(_, hard)| hard)
+}
+
+/// Returns a limit of this process, soft and hard. `None` if the system refuses to tell it.
+pub(super) fn own_limit(resource: Resource) -> Option<(u64, u64)> {
+    let mut limit = [0_u64; 2];
+    // SAFETY: the kernel fills a structure of two such numbers, and nothing is set.
+    let told = unsafe {
+        let none = std::ptr::null::<u64>();
+        libc::syscall(libc::SYS_prlimit64, 0, resource as u32, none, limit.as_mut_ptr())
+    };
+    (told == 0).then_some(limit.into())
 }
 
 fn own_nice() -> c_int {

@@ -12,9 +12,11 @@ const SIGNALS: c_int = 64;
 /// programs ignore SIGPIPE), and a handler of the host must not run in a child that shares its
 /// memory.
 ///
+/// Returns `false` if the system refuses that.
+///
 /// # Safety
 /// Only in a child with a signal table of its own.
-pub(super) unsafe fn reset_dispositions() {
+pub(super) unsafe fn reset_dispositions() -> bool {
     // All zero is SIG_DFL, no flags, no restorer, empty mask, on every architecture.
     let default = [0_u64; 4];
     for signal in 1..=SIGNALS {
@@ -22,25 +24,30 @@ pub(super) unsafe fn reset_dispositions() {
             continue;
         }
         // SAFETY: the kernel reads a sigaction of at most this size.
-        unsafe {
+        let set = unsafe {
             let none = ptr::null_mut::<u64>();
-            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), none, SIGSET_BYTES);
+            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), none, SIGSET_BYTES)
+        };
+        if set != 0 {
+            return false;
         }
     }
+    true
 }
 
-/// Replaces the signal mask of this thread and returns the old one.
-pub(super) fn block_signals(mask: u64) -> u64 {
+/// Replaces the signal mask of this thread and returns the old one. `None` if the system refuses
+/// that.
+pub(super) fn block_signals(mask: u64) -> Option<u64> {
     let mut old = 0_u64;
     // SAFETY: both point to signal sets of the size that is given.
-    unsafe {
+    let replaced = unsafe {
         libc::syscall(
             libc::SYS_rt_sigprocmask,
             libc::SIG_SETMASK,
             &raw const mask,
             &raw mut old,
             SIGSET_BYTES,
-        );
-    }
-    old
+        )
+    };
+    (replaced == 0).then_some(old)
 }

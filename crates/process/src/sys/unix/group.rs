@@ -8,9 +8,11 @@ use rustix::io::Errno;
 use rustix::process::{
     Pid, Signal, kill_process_group, test_kill_process, test_kill_process_group,
 };
+use tokio::io::Interest;
 
 use super::leader::Leader;
-use crate::{Member, Tree, WatchFd, WatchReady};
+use crate::tree::WatchFd;
+use crate::{Member, Tree};
 
 /// Name of the entry that stands for the members that cannot be listed.
 const OTHERS: &str = "(process group)";
@@ -30,7 +32,7 @@ pub(super) fn tree(leader: &mut Leader, name: &str) -> io::Result<Tree> {
     Ok(Tree {
         members: vec![member(leader, name)],
         occupied: true,
-        watch: watch.map(|fd| WatchFd { fd, ready: WatchReady::Readable }).into_iter().collect(),
+        watch: watch.map(|fd| WatchFd { fd, ready: Interest::READABLE }).into_iter().collect(),
         ..Tree::empty(false)
     })
 }

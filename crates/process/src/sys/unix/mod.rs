@@ -16,34 +16,34 @@ use leader::Leader;
 use waiter::WaiterThread;
 
 use super::common::Shared;
-use super::pipes::ChildEnds;
+use super::pipes::{self, ChildEnds};
 use crate::error::{SpawnError, SpawnStage};
 use crate::limits::LimitUnavailable;
 use crate::{Launch, Level, Limits};
 
-/// Returns the reason why this host does not offer a level.
-pub(crate) fn available(level: Level) -> Result<(), String> {
-    match level {
-        Level::ProcessGroup => Ok(()),
-        Level::ProcessTree => Err("it needs the /proc of Linux".to_string()),
-        Level::Cgroup => Err("only Linux has control groups".to_string()),
-    }
-}
-
 /// State that the children of one owner share.
 #[derive(Debug)]
 pub(crate) struct Containment {
-    level: Level,
     host_guard: Shared<Option<HostGuard>>,
 }
 
 impl Containment {
-    pub(crate) fn new(level: Level) -> Self {
-        Self { level, host_guard: Shared::new() }
+    /// Makes one at this level, or returns the reason why this system does not offer it.
+    pub(crate) fn at(level: Level) -> Result<Self, String> {
+        match level {
+            Level::ProcessGroup => Ok(Self::strongest()),
+            Level::ProcessTree => Err("it needs the /proc of Linux".to_string()),
+            Level::Cgroup => Err("only Linux has control groups".to_string()),
+        }
+    }
+
+    pub(crate) fn strongest() -> Self {
+        pipes::check_dev_null();
+        Self { host_guard: Shared::new() }
     }
 
     pub(crate) fn level(&self) -> Level {
-        self.level
+        Level::ProcessGroup
     }
 
     /// Refuses all limits: `posix_spawn` sets none, and what could set them would copy the host's
@@ -67,7 +67,7 @@ impl Containment {
         // Before the child: a start that is refused after the program runs could not be retried.
         let waiter =
             WaiterThread::start().map_err(|error| SpawnError::new(SpawnStage::Process, error))?;
-        let pid = spawn::start(launch, ends.raw())?;
+        let pid = spawn::start(launch, ends.raw(), &ends.passed(), ends.dir())?;
         let listed = ListedGroup::new(guard, pid);
         let leader = Leader::new(pid, waiter.watch(pid));
         Ok(Process::new(leader, listed, launch))

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::group;
 use super::host_guard::ListedGroup;
 use super::leader::Leader;
-use crate::{Exit, Launch, Leftovers, Reaped, Signal, Tree, TreeUsage};
+use crate::{Exit, Launch, Leftovers, Level, Reaped, Signal, Tree, TreeUsage};
 
 /// Backend of [`Child`](crate::Child).
 #[derive(Debug)]
@@ -46,6 +46,10 @@ impl Process {
 
     pub(crate) fn id(&self) -> u32 {
         self.leader.id()
+    }
+
+    pub(crate) fn level(&self) -> Level {
+        Level::ProcessGroup
     }
 
     pub(crate) fn exit_fd(&self) -> &Arc<OwnedFd> {

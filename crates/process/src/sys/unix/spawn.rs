@@ -4,7 +4,7 @@
 use std::ffi::{CString, c_int, c_short};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
 use std::path::Path;
 
 use rustix::fs::Access;
@@ -12,6 +12,7 @@ use rustix::process::Pid;
 
 use crate::error::SpawnStage;
 use crate::sys::exec_image::ExecImage;
+use crate::sys::pipes::PassedNumber;
 use crate::{Launch, SpawnError};
 
 /// Apple's systems close every descriptor that is not given to the child by name.
@@ -20,15 +21,32 @@ const CLOSE_FLAG: c_int = libc::POSIX_SPAWN_CLOEXEC_DEFAULT as c_int;
 #[cfg(not(target_vendor = "apple"))]
 const CLOSE_FLAG: c_int = 0;
 
-/// Starts the program of `launch` with these descriptors as 0, 1 and 2.
-pub(super) fn start(launch: &Launch, stdio: [RawFd; 3]) -> Result<Pid, SpawnError> {
+/// Starts the program of `launch` with these descriptors as 0, 1 and 2, and those that are passed on,
+/// in the directory `dir` if that is held.
+pub(super) fn start(
+    launch: &Launch,
+    stdio: [RawFd; 3],
+    passed: &[PassedNumber],
+    dir: Option<BorrowedFd<'_>>,
+) -> Result<Pid, SpawnError> {
     let image = ExecImage::new(launch, None)?;
     let at = |stage| move |error: io::Error| SpawnError::new(stage, error);
+    if launch.user.is_some() {
+        let refused = io::Error::other("only Linux can run a program as another user; use sudo");
+        return Err(at(SpawnStage::User)(refused));
+    }
     let mut actions = FileActions::new().map_err(at(SpawnStage::Process))?;
+    // Before the descriptors get their numbers, one of which it may have.
+    if let Some(dir) = dir {
+        actions.fchdir(dir).map_err(at(SpawnStage::WorkingDirectory))?;
+    }
     for (number, fd) in (0..).zip(stdio) {
         actions.dup2(fd, number).map_err(at(SpawnStage::Stdio))?;
     }
-    actions.close_others().map_err(at(SpawnStage::Process))?;
+    for PassedNumber { source, target } in passed {
+        actions.dup2(*source, *target).map_err(at(SpawnStage::Stdio))?;
+    }
+    actions.close_others(passed).map_err(at(SpawnStage::Process))?;
     if let Some(dir) = &image.working_dir {
         actions.chdir(dir).map_err(at(SpawnStage::WorkingDirectory))?;
     }
@@ -88,14 +106,27 @@ impl FileActions {
 
     /// Closes descriptors that the host has opened without close-on-exec, where that is possible.
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    fn close_others(&mut self) -> io::Result<()> {
+    fn close_others(&mut self, passed: &[PassedNumber]) -> io::Result<()> {
+        let mut first_unused = 3;
+        for PassedNumber { target, .. } in passed {
+            for unused in first_unused..*target {
+                // SAFETY: the actions have been initialised. Closing what is not open is no failure
+                // in glibc.
+                checked(unsafe {
+                    libc::posix_spawn_file_actions_addclose(&raw mut self.0, unused)
+                })?;
+            }
+            first_unused = target + 1;
+        }
         // SAFETY: the actions have been initialised.
-        checked(unsafe { libc::posix_spawn_file_actions_addclosefrom_np(&raw mut self.0, 3) })
+        checked(unsafe {
+            libc::posix_spawn_file_actions_addclosefrom_np(&raw mut self.0, first_unused)
+        })
     }
 
     /// Leaves that to [`CLOSE_FLAG`]; on other systems such descriptors are inherited.
     #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-    fn close_others(&mut self) -> io::Result<()> {
+    fn close_others(&mut self, _: &[PassedNumber]) -> io::Result<()> {
         Ok(())
     }
 
@@ -107,9 +138,23 @@ impl FileActions {
         })
     }
 
+    #[cfg(any(target_os = "linux", target_vendor = "apple"))]
+    fn fchdir(&mut self, dir: BorrowedFd<'_>) -> io::Result<()> {
+        // SAFETY: the actions have been initialised.
+        checked(unsafe {
+            libc::posix_spawn_file_actions_addfchdir_np(&raw mut self.0, dir.as_raw_fd())
+        })
+    }
+
     /// Refuses: only a copy of the host could change the directory here.
     #[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
     fn chdir(&mut self, _: &CString) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Refuses, as above.
+    #[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+    fn fchdir(&mut self, _: BorrowedFd<'_>) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
 }

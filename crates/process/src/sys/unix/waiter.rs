@@ -43,7 +43,7 @@ enum WaiterPhase {
 
 impl WaiterThread {
     /// Starts the thread and waits until it runs. It comes before the child: a program that runs
-    /// cannot be refused for want of a thread, and a second attempt would run it twice.
+    /// cannot be refused for lack of a thread, and a second attempt would run it twice.
     pub(super) fn start() -> io::Result<Self> {
         let (read, write) = pipes::pipe()?;
         let watch =

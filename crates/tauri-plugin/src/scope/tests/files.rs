@@ -1,10 +1,10 @@
 //! Scripts, directories, variables, logs and standard input.
 
-use execution_engine::{ExecutionOptions, Leftovers, StdinSource};
+use execution_engine::{ExecutionOptions, Leftovers, Links, StdinSource, UserIds};
 use serde_json::{Value, json};
 
-use super::{FakeFileSystem, allow, ask_in, ask_with, exec};
-use crate::scope::Refusal;
+use super::{FakeFileSystem, allow, ask_in, ask_with, compiled, exec};
+use crate::scope::{Refusal, ScopeRules};
 
 #[test]
 fn a_script_needs_an_allowed_path_and_interpreter() {
@@ -34,6 +34,38 @@ fn a_script_needs_an_allowed_path_and_interpreter() {
     assert!(
         ask_in(&without_interpreter, script("/app/scripts/a.py", Some("python3")), &files).is_err()
     );
+}
+
+#[test]
+fn arguments_of_a_script_must_match_those_of_the_rule() {
+    let files = FakeFileSystem::with(&["/app/scripts/a.py", "/app/scripts/b.py"]);
+    let mut rules = allow(&[json!({
+        "name": "reports", "scripts": ["/app/scripts"], "interpreters": ["python3"],
+        "args": ["--month", { "regex": "[0-9]{4}-[0-9]{2}" }]
+    })]);
+    let run = |rules: &ScopeRules, path: &str, args: Value| {
+        let script =
+            json!({ "type": "script", "path": path, "interpreter": "python3", "args": args });
+        ask_in(rules, json!({ "command": script }), &files)
+    };
+    let month = json!(["--month", "2026-10"]);
+    let allowed = run(&rules, "/app/scripts/../scripts/a.py", month.clone()).unwrap();
+    assert_eq!(allowed.command.argv(), ["python3", "/app/scripts/a.py", "--month", "2026-10"]);
+    let refused = |number| Err(Refusal::Argument { rule: "reports".into(), number });
+    assert_eq!(run(&rules, "/app/scripts/a.py", json!(["--month", "x"])), refused(2));
+    assert_eq!(run(&rules, "/app/scripts/a.py", json!([])), refused(1));
+    let not_text = run(&rules, "/app/scripts/a.py", json!(["--month", [255]]));
+    assert!(not_text.is_err(), "a rule says nothing about arguments that are not UTF-8");
+    let without = allow(&[json!({
+        "name": "x", "scripts": ["/app/scripts"], "interpreters": ["python3"]
+    })]);
+    assert!(run(&without, "/app/scripts/a.py", json!([])).is_ok());
+    assert!(run(&without, "/app/scripts/a.py", month.clone()).is_err());
+
+    rules.deny = vec![compiled(json!({ "name": "no-b", "scripts": ["/app/scripts/b.py"] }))];
+    assert!(run(&rules, "/app/scripts/a.py", month.clone()).is_ok());
+    let denied = run(&rules, "/app/scripts/b.py", month);
+    assert_eq!(denied, Err(Refusal::Denied { rule: "no-b".into() }));
 }
 
 #[test]
@@ -102,6 +134,45 @@ fn log_files_and_leftovers_must_be_allowed() {
 }
 
 #[test]
+fn the_environment_of_the_options_must_be_allowed() {
+    let rules = allow(&[
+        json!({ "name": "some", "program": "a", "env": ["X", "MY_*"] }),
+        json!({ "name": "clear", "program": "b", "env": ["X"], "clear_env": true }),
+        json!({ "name": "all", "program": "c", "env": ["*"] }),
+    ]);
+    let files = FakeFileSystem::with(&[]);
+    let options = ExecutionOptions::default;
+    let ask = |program: &str, chosen: ExecutionOptions| {
+        ask_with(&rules, exec(program, &[]), chosen.clone(), &files).map(|allowed| {
+            assert_eq!(allowed.options, chosen.links(Links::Refuse), "the options are passed on");
+        })
+    };
+    for chosen in [options().env("X", "1"), options().env_remove("X"), options().env("MY_A", "1")] {
+        assert_eq!(ask("a", chosen), Ok(()));
+    }
+    for chosen in [options().env("PATH", "/tmp"), options().env_remove("PATH")] {
+        for program in ["a", "b"] {
+            let refused = ask(program, chosen.clone());
+            assert!(matches!(refused, Err(Refusal::Variable { .. })), "{program}: {refused:?}");
+        }
+        assert_eq!(ask("c", chosen), Ok(()));
+    }
+    for chosen in [options().env_clear(), options().env_only(["PATH"])] {
+        assert_eq!(ask("a", chosen.clone()), Err(Refusal::ClearEnv { rule: "some".into() }));
+        assert_eq!(ask("b", chosen.clone()), Ok(()));
+        assert_eq!(ask("c", chosen), Ok(()));
+    }
+}
+
+#[test]
+fn another_user_is_denied() {
+    let rules = allow(&[json!({ "name": "a", "program": "a", "env": ["*"], "clear_env": true })]);
+    let options = ExecutionOptions::default().user(UserIds::new(0, 0));
+    let refused = ask_with(&rules, exec("a", &[]), options, &FakeFileSystem::with(&[]));
+    assert_eq!(refused, Err(Refusal::Option { field: "options.user", rule: "a".into() }));
+}
+
+#[test]
 fn a_stdin_file_must_be_inside_stdin_dirs() {
     let files =
         FakeFileSystem::with(&["/data/in.csv", "/etc/shadow"]).link("/data/link", "/etc/shadow");
@@ -121,5 +192,15 @@ fn a_stdin_file_must_be_inside_stdin_dirs() {
     }
     for own in [StdinSource::Null, StdinSource::bytes("a"), StdinSource::Piped] {
         assert_eq!(with(own.clone()), Ok(own));
+    }
+}
+
+#[test]
+fn what_is_allowed_follows_no_links_whatever_is_asked_for() {
+    let rules = allow(&[json!({ "name": "a", "program": "a" })]);
+    for asked in [Links::Follow, Links::Refuse] {
+        let options = ExecutionOptions::default().links(asked);
+        let allowed = ask_with(&rules, exec("a", &[]), options, &FakeFileSystem::with(&[]));
+        assert_eq!(allowed.unwrap().options.links, Links::Refuse);
     }
 }

@@ -1,12 +1,18 @@
 //! Tests of the decision, against a file system in memory.
 
 mod args;
+mod bounds;
+mod deny;
 mod files;
 mod plans;
 mod programs;
 mod properties;
+mod real_files;
 mod rules;
+mod shebangs;
+mod sidecars;
 
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,6 +21,7 @@ use execution_engine::{ExecutionOptions, ExecutionRequest};
 use serde_json::{Value, json};
 
 use super::paths::FileSystem;
+use super::sidecar::Sidecars;
 use super::*;
 use crate::request::LaunchRequest;
 
@@ -23,12 +30,33 @@ use crate::request::LaunchRequest;
 struct FakeFileSystem {
     existing: HashSet<PathBuf>,
     links: HashMap<PathBuf, PathBuf>,
+    /// Hard links: other names of existing files.
+    names: HashMap<PathBuf, PathBuf>,
+    heads: HashMap<PathBuf, Vec<u8>>,
+    /// Files of which the beginning was asked for.
+    read: RefCell<Vec<PathBuf>>,
 }
 
 impl FakeFileSystem {
     fn with(paths: &[&str]) -> Self {
         let existing = paths.iter().flat_map(|path| Path::new(path).ancestors().map(PathBuf::from));
-        Self { existing: existing.collect(), links: HashMap::new() }
+        Self { existing: existing.collect(), ..Self::default() }
+    }
+
+    fn hard_link(mut self, from: &str, to: &str) -> Self {
+        self.existing.insert(from.into());
+        self.names.insert(from.into(), to.into());
+        self
+    }
+
+    fn script(self, path: &str, interpreter: &str) -> Self {
+        self.file(path, format!("#!{interpreter}\n"))
+    }
+
+    fn file(mut self, path: &str, head: impl Into<Vec<u8>>) -> Self {
+        self.existing.insert(path.into());
+        self.heads.insert(path.into(), head.into());
+        self
     }
 
     fn link(mut self, from: &str, to: &str) -> Self {
@@ -57,20 +85,38 @@ impl FileSystem for FakeFileSystem {
     fn has_entry(&self, path: &Path) -> bool {
         self.existing.contains(path) || self.links.contains_key(path)
     }
+
+    type Identity = PathBuf;
+
+    fn identity(&self, path: &Path) -> Option<PathBuf> {
+        let real = self.canonical(path)?;
+        Some(self.names.get(&real).cloned().unwrap_or(real))
+    }
+
+    fn search_path(&self) -> Vec<PathBuf> {
+        vec!["/usr/bin".into(), "/opt/bin".into()]
+    }
+
+    fn head(&self, path: &Path) -> Option<Vec<u8>> {
+        self.read.borrow_mut().push(path.to_path_buf());
+        self.heads.get(&self.canonical(path)?).cloned()
+    }
 }
 
 fn compiled(rule: Value) -> Arc<CompiledRule> {
     let rule: Rule = serde_json::from_value(rule).unwrap();
-    Arc::new(CompiledRule::new(rule, |path| Ok(path.to_path_buf())).unwrap())
+    Arc::new(CompiledRule::new(rule, &sidecars(), |path| Ok(path.to_path_buf())).unwrap())
 }
 
-fn invalid(rule: Value) -> String {
-    let rule: Rule = serde_json::from_value(rule).unwrap();
-    CompiledRule::new(rule, |path| Ok(path.to_path_buf())).unwrap_err().to_string()
+/// Sidecars of an app that declares two.
+fn sidecars() -> Sidecars {
+    let declared = ["binaries/ffmpeg", "tool.exe"].map(str::to_string).to_vec();
+    Sidecars::new(Some(Path::new("/opt/app/bin/app")), declared)
 }
 
 fn allow(rules: &[Value]) -> ScopeRules {
-    ScopeRules { allow: rules.iter().cloned().map(compiled).collect(), deny: Vec::new() }
+    let allow = rules.iter().cloned().map(compiled).collect();
+    ScopeRules { allow, ..ScopeRules::default() }
 }
 
 fn ask(rules: &ScopeRules, request: Value) -> Result<ExecutionRequest, Refusal> {

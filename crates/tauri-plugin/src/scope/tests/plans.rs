@@ -1,8 +1,9 @@
 //! Plans: every step, with what the plan adds to it.
 
+use execution_engine::Links;
 use serde_json::{Value, json};
 
-use super::{FakeFileSystem, allow, exec};
+use super::{FakeFileSystem, allow, compiled, exec};
 use crate::scope::{AllowedPlan, Refusal, RefusedStep, ScopeRules, check_plan};
 
 fn ask_plan(
@@ -97,4 +98,40 @@ fn an_input_of_a_step_sets_listed_variables_only() {
     let refused = hand(json!({ "type": "env", "name": "LD_PRELOAD" })).unwrap_err();
     assert_eq!(refused.index, 1);
     assert!(matches!(refused.refusal, Refusal::Variable { .. }));
+}
+
+#[test]
+fn an_input_of_a_step_sets_no_path_where_a_rule_denies() {
+    let rules = |deny: &[Value]| ScopeRules {
+        deny: deny.iter().cloned().map(compiled).collect(),
+        ..allow(&[json!({ "name": "a", "program": "a", "env": ["*"] })])
+    };
+    let hand = |rules: &ScopeRules, name: &str| {
+        let to = json!({ "type": "env", "name": name });
+        let options = json!({ "steps": [{}, { "inputs": [{ "from": 0, "to": to }] }] });
+        let steps = plan(&[exec("a", &[]), exec("a", &[])]);
+        ask_plan(rules, steps, options, &FakeFileSystem::default())
+    };
+    let no_su = rules(&[json!({ "name": "no-su", "program": "su" })]);
+    let refused = hand(&no_su, "PATH").unwrap_err();
+    assert_eq!(refused, RefusedStep { index: 1, refusal: Refusal::InputPath });
+    assert!(hand(&no_su, "VERSION").is_ok());
+    assert!(hand(&rules(&[]), "PATH").is_ok(), "nothing is denied");
+}
+
+#[test]
+fn each_step_follows_no_links_whatever_is_asked_for() {
+    let rules = allow(&[json!({ "name": "a", "program": "a" })]);
+    let follow = || json!({ "links": "follow" });
+    for options in [
+        json!({}),
+        json!({ "defaults": follow() }),
+        json!({ "steps": [{ "options": follow() }, {}], "defaults": follow() }),
+    ] {
+        let steps = plan(&[exec("a", &[]), exec("a", &[])]);
+        let allowed = ask_plan(&rules, steps, options, &FakeFileSystem::default()).unwrap();
+        for step in 0..2 {
+            assert_eq!(allowed.options.effective_options(step).links, Links::Refuse);
+        }
+    }
 }

@@ -28,7 +28,7 @@ fn a_program_needs_a_rule_that_names_it() {
 fn a_refusal_names_the_closest_rule() {
     let rules = allow(&[
         json!({ "name": "disk", "program": "df" }),
-        json!({ "name": "log", "program": "git", "args": ["log", { "regex": "-n[0-9]+" }] }),
+        json!({ "name": "log", "program": "git", "args": ["log", { "regex": "-n[0-9]+", "option": true }] }),
     ]);
     assert_eq!(
         ask(&rules, exec("git", &["log", "--all"])),
@@ -40,7 +40,7 @@ fn a_refusal_names_the_closest_rule() {
 fn a_request_can_take_its_program_from_a_named_rule() {
     let rules = allow(&[
         json!({ "name": "up", "program": "uptime", "args": ["-p"] }),
-        json!({ "name": "log", "program": "git", "args": ["log", { "regex": "-n[0-9]+" }] }),
+        json!({ "name": "log", "program": "git", "args": ["log", { "regex": "-n[0-9]+", "option": true }] }),
         json!({ "name": "any", "program": "*", "args": "any" }),
     ]);
     let up = ask(&rules, json!({ "rule": "up" })).unwrap();

@@ -4,24 +4,33 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::invalid;
-use crate::scope::{CompiledRule, Rule};
+use super::{allow, ask, exec, sidecars};
+use crate::scope::{CompiledRule, Refusal, Rule};
 
 #[test]
-fn an_invalid_rule_is_reported_with_its_field() {
-    assert!(invalid(json!({ "name": " ", "program": "x" })).contains("name"));
-    assert!(invalid(json!({ "name": "x" })).contains("program"));
-    assert!(invalid(json!({ "name": "x", "program": "x", "shell": "sh" })).contains("exactly one"));
-    assert!(invalid(json!({ "name": "x", "program": "./x" })).contains("relative"));
-    assert!(invalid(json!({ "name": "x", "program": "bin/x" })).contains("relative"));
-    assert!(invalid(json!({ "name": "x", "shell": "sh", "args": "any" })).contains("args"));
-    assert!(
-        invalid(json!({ "name": "x", "program": "x", "interpreters": ["y"] }))
-            .contains("interpreters")
-    );
-    assert!(invalid(json!({ "name": "x", "scripts": ["scripts"] })).contains("absolute"));
-    let unknown = serde_json::from_value::<Rule>(json!({ "name": "x", "prog": "x" }));
-    assert!(unknown.is_err());
+fn an_invalid_rule_disables_itself_alone() {
+    let mut rules = allow(&[json!({ "name": "df", "program": "df" })]);
+    let invalid =
+        Rule::read(json!({ "name": "log", "program": "git", "args": [{ "regex": "(" }] }));
+    rules.invalid_allow.push(invalid.unwrap_err());
+    assert!(ask(&rules, exec("df", &[])).is_ok());
+    assert!(ask(&rules, json!({ "rule": "df" })).is_ok());
+    let refused = ask(&rules, json!({ "rule": "log", "args": ["a"] })).unwrap_err().to_string();
+    assert!(refused.contains("rule `log`: args[0].regex"), "{refused}");
+    let other = ask(&rules, exec("git", &["a"])).unwrap_err();
+    assert!(matches!(other, Refusal::NoRule { .. }), "{other}");
+}
+
+#[test]
+fn an_invalid_rule_to_deny_closes_the_scope() {
+    let mut rules = allow(&[json!({ "name": "any", "program": "*", "args": "any" })]);
+    rules
+        .invalid_deny
+        .push(Rule::read(json!({ "name": "no-su", "program": "bin/su" })).unwrap_err());
+    for request in [exec("df", &[]), json!({ "rule": "any" })] {
+        let refused = ask(&rules, request).unwrap_err().to_string();
+        assert!(refused.contains("rule `no-su`: program"), "{refused}");
+    }
 }
 
 /// Collects the rules at any depth of a value.
@@ -48,10 +57,8 @@ fn the_rules_in_the_docs_are_valid() {
     let mut rules = Vec::new();
     for block in docs.iter().flat_map(|page| page.split("```json\n").skip(1)) {
         let text = block.split("```").next().unwrap();
-        // One block is a line of package.json, which is not JSON by itself.
-        if let Ok(value) = serde_json::from_str(text) {
-            rules_in(&value, &mut rules);
-        }
+        let value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+        rules_in(&value, &mut rules);
     }
     assert!(rules.len() > 8, "{} rules", rules.len());
     for rule in rules {
@@ -59,6 +66,6 @@ fn the_rules_in_the_docs_are_valid() {
             serde_json::from_value(rule.clone()).unwrap_or_else(|error| panic!("{error}: {rule}"));
         // A variable of Tauri stands for an absolute path.
         let resolve = |path: &Path| Ok(Path::new("/").join(path));
-        assert!(CompiledRule::new(parsed, resolve).is_ok(), "{rule}");
+        assert!(CompiledRule::new(parsed, &sidecars(), resolve).is_ok(), "{rule}");
     }
 }

@@ -5,13 +5,16 @@ use std::sync::{Arc, OnceLock};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
+use tokio::io::Interest;
 
+use super::files::EventsFile;
 use super::group::{Cgroup, CpuTimes};
-use super::members::{MAX_ROUNDS, alive_below, kill_all, kill_group, pids_below, send};
-use super::{ParentCgroup, field};
+use super::members::{MAX_ROUNDS, alive_below, kill_all, pids_below, send};
+use super::{ParentCgroup, field, write};
 use crate::sys::linux::proc::Stat;
 use crate::sys::linux::reaper;
-use crate::{Tree, TreeUsage, WatchFd, WatchReady};
+use crate::tree::WatchFd;
+use crate::{Tree, TreeUsage};
 
 /// Wait for a process to exit, in each of some rounds.
 const EXIT_WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
@@ -37,37 +40,51 @@ impl CgroupLease {
         self.group.as_deref().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
+    /// Records that the child is inside, which needs no more descriptors than the group keeps.
+    pub(in crate::sys::linux) fn has_entered(&mut self) {
+        if let Some(group) = &mut self.group {
+            group.has_entered();
+        }
+    }
+
     fn group_mut(&mut self) -> io::Result<&mut Cgroup> {
         self.group.as_deref_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     pub(in crate::sys::linux) fn tree(&mut self) -> io::Result<Tree> {
         let group = self.group()?;
-        if group.is_empty()? {
+        let (is_empty, events) = group.look()?;
+        if is_empty {
             return Ok(Tree::empty(true));
         }
-        // A host without descriptors can neither list nor watch the members, and yet they are
-        // there. So are members that are exiting, which are not listed any more.
-        let listed = alive_below(&group.dir);
-        let is_whole = listed.as_ref().is_ok_and(|members| !members.is_empty());
-        let watch = |fd| WatchFd { fd, ready: WatchReady::Priority };
+        // Some systems let this process neither list nor watch the members, and yet they are there.
+        // So are members that are exiting, which are not listed any more.
+        let (members, is_whole) = alive_below(&group.dir).unwrap_or_default();
+        let is_whole = is_whole && !members.is_empty();
+        let watch = |fd| WatchFd { fd, ready: Interest::PRIORITY };
         Ok(Tree {
-            members: listed.unwrap_or_default().iter().map(Stat::member).collect(),
+            members: members.iter().map(Stat::member).collect(),
             occupied: true,
-            watch: group.events.try_clone().ok().map(watch).into_iter().collect(),
+            watch: events.and_then(|file| file.into_fd().ok()).map(watch).into_iter().collect(),
             ..Tree::empty(is_whole)
         })
     }
 
     pub(in crate::sys::linux) fn signal(&mut self, signal: Signal) -> io::Result<u32> {
-        let group = self.group_mut()?;
+        let Self { group: Some(group), parent, .. } = self else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
         if signal == Signal::KILL {
-            let count = pids_below(&group.dir)?.len();
+            let count = match pids_below(&group.dir) {
+                Ok(listed) => listed.pids.len(),
+                // At least one is there, unless the group is out of sight.
+                Err(_) => usize::from(!group.is_empty().unwrap_or(true)),
+            };
             let is_first = !std::mem::replace(&mut group.is_killed, true);
             group.is_spent = true;
             // Kernels before 5.14 cannot kill a group as a whole, and none of them kills a process
             // whose first thread has ended. So the second time members are killed by id, too.
-            if kill_group(&group.dir).is_ok() && is_first {
+            if parent.kill(&group.dir).is_ok() && is_first {
                 return Ok(u32::try_from(count).unwrap_or(u32::MAX));
             }
         }
@@ -78,13 +95,13 @@ impl CgroupLease {
         let group = self.group_mut()?;
         group.is_spent = true;
         group.is_frozen = true;
-        std::fs::write(group.dir.join("cgroup.freeze"), "1")
+        write(&group.dir.join("cgroup.freeze"), "1")
     }
 
     /// Thaws the group; that costs nothing for one that was never frozen.
     pub(in crate::sys::linux) fn thaw(&mut self) -> io::Result<()> {
         if let Some(group) = self.group.as_mut().filter(|group| group.is_frozen) {
-            std::fs::write(group.dir.join("cgroup.freeze"), "0")?;
+            write(&group.dir.join("cgroup.freeze"), "0")?;
             group.is_frozen = false;
         }
         Ok(())
@@ -138,25 +155,30 @@ impl CgroupLease {
     pub(in crate::sys::linux) fn move_members_out(&mut self) -> io::Result<()> {
         let own = self.parent.host_group().join("cgroup.procs");
         for round in 0..MAX_ROUNDS {
-            if self.group()?.is_empty()? {
+            let (is_empty, events) = self.group()?.look()?;
+            if is_empty {
                 return Ok(());
             }
-            if round == 1 {
-                // They fork while they are being moved. A member that was moved runs on.
-                self.freeze()?;
-            }
-            if round > 2 {
+            match round {
+                0 | 2 => {}
+                1 => {
+                    drop(events);
+                    // They fork while they are being moved. A member that was moved runs on.
+                    self.freeze()?;
+                }
                 // Threads of a process that is exiting cannot be told from those of one that lives.
-                let mut fds = [PollFd::new(&self.group()?.events, PollFlags::PRI)];
-                let _changed = poll(&mut fds, Some(&EXIT_WAIT));
+                _ => wait_for_exit(events.as_ref()),
             }
-            let members = alive_below(&self.group()?.dir)?;
+            let (members, is_whole) = alive_below(&self.group()?.dir)?;
+            if !is_whole {
+                return Err(io::Error::other("the groups below this one cannot be listed"));
+            }
             // A process that is exiting cannot be moved, and forks no more.
             if members.iter().all(Stat::is_ending) {
                 return Ok(());
             }
             for stat in members {
-                match std::fs::write(&own, stat.pid.to_string()) {
+                match write(&own, &stat.pid.to_string()) {
                     // It has exited meanwhile.
                     Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
                     moved => moved?,
@@ -165,6 +187,12 @@ impl CgroupLease {
         }
         Err(io::Error::other("the members fork faster than they can be moved"))
     }
+}
+
+/// Waits for the end of the last member, for a moment.
+fn wait_for_exit(events: Option<&EventsFile<'_>>) {
+    let mut fds: Vec<_> = events.iter().map(|file| PollFd::new(*file, PollFlags::PRI)).collect();
+    let _changed = poll(&mut fds, Some(&EXIT_WAIT));
 }
 
 impl Drop for CgroupLease {
@@ -176,6 +204,8 @@ impl Drop for CgroupLease {
         }
         // A group whose members cannot be killed now is removed when it is empty at last.
         kill_all(&group.dir);
-        reaper::remove(group.dir, group.events, Some(Arc::clone(&self.parent)));
+        let _out_of_sight = self.parent.kill(&group.dir);
+        let events = group.look().ok().and_then(|(_, events)| events?.into_fd().ok());
+        reaper::remove(group.close().dir, events, Some(Arc::clone(&self.parent)));
     }
 }

@@ -4,10 +4,14 @@ use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 
-use rustix::process::{Signal, pidfd_send_signal};
+use rustix::process::Signal;
 
-use super::is_removed;
-use crate::sys::linux::proc::{self, Stat};
+use super::{is_removed, write};
+use crate::error::is_open_file_limit;
+use crate::sys::linux::kept_root;
+use crate::sys::linux::own_table::with_descriptors;
+use crate::sys::linux::proc::{Stat, is_refused};
+use crate::sys::linux::signalling::ProcessHandle;
 
 /// Number of times that a list is read again while it has new members.
 pub(super) const MAX_ROUNDS: u32 = 16;
@@ -17,7 +21,7 @@ const MAX_HELD: usize = 32;
 /// Kills all processes in a group and below it as a whole (Linux 5.14). The system passes over a
 /// process whose first thread has ended: it looks like a zombie, and others of its threads run on.
 pub(super) fn kill_group(dir: &Path) -> io::Result<()> {
-    std::fs::write(dir.join("cgroup.kill"), "1")
+    write(&dir.join("cgroup.kill"), "1")
 }
 
 /// Kills all processes in a group and below it, once. One that cannot be killed is no error here.
@@ -26,53 +30,67 @@ pub(in crate::sys::linux) fn kill_all(dir: &Path) {
     let _each = send(dir, Signal::KILL);
 }
 
-/// Returns the living processes in a group and below it.
-pub(super) fn alive_below(dir: &Path) -> io::Result<Vec<Stat>> {
-    let stats = pids_below(dir)?.into_iter().filter_map(|pid| Stat::of(pid).transpose());
-    stats.filter(|stat| stat.as_ref().map_or(true, Stat::is_alive)).collect()
+/// Ids of the processes in a group and below it.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    pub(super) pids: Vec<i32>,
+    /// No group below was left out because the system refuses to list it.
+    pub(super) is_whole: bool,
+}
+
+/// Returns the living processes in a group and below it, and whether these are all.
+pub(super) fn alive_below(dir: &Path) -> io::Result<(Vec<Stat>, bool)> {
+    let Listed { pids, is_whole } = pids_below(dir)?;
+    let stats = pids.into_iter().filter_map(|pid| Stat::of(pid).transpose());
+    let alive: io::Result<_> =
+        stats.filter(|stat| stat.as_ref().map_or(true, Stat::is_alive)).collect();
+    Ok((alive?, is_whole))
 }
 
 /// Returns the ids of all processes in a group and below it.
-pub(super) fn pids_below(dir: &Path) -> io::Result<Vec<i32>> {
-    let procs = std::fs::read_to_string(dir.join("cgroup.procs"))?;
-    let mut pids: Vec<i32> = procs.lines().filter_map(|line| line.parse().ok()).collect();
-    for entry in std::fs::read_dir(dir)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            match pids_below(&entry.path()) {
-                // The program that made it may remove it at this moment.
-                Err(error) if is_removed(&error) => {}
-                below => pids.extend(below?),
+pub(super) fn pids_below(dir: &Path) -> io::Result<Listed> {
+    with_descriptors(|| list_below(dir))
+}
+
+fn list_below(dir: &Path) -> io::Result<Listed> {
+    let procs = kept_root::read_to_string(dir.join("cgroup.procs"))?;
+    let pids = procs.lines().filter_map(|line| line.parse().ok()).collect();
+    let mut listed = Listed { pids, is_whole: true };
+    let groups = match kept_root::dirs_in(dir) {
+        Err(error) if is_refused(&error) => return Ok(Listed { is_whole: false, ..listed }),
+        groups => groups?,
+    };
+    for group in groups {
+        match list_below(&group) {
+            // The program that made it may remove it at this moment.
+            Err(error) if is_removed(&error) => {}
+            below => {
+                let below = below?;
+                listed.pids.extend(below.pids);
+                listed.is_whole &= below.is_whole;
             }
         }
     }
-    Ok(pids)
+    Ok(listed)
 }
 
-/// Sends a signal to each member, a few at a time, and returns how many got it. A process that is
-/// on the list before it is held by a descriptor, and still on it afterwards, is a member, and not
-/// a stranger with a recycled id.
+/// Sends a signal to each member, a few at a time, and returns how many got it.
 pub(super) fn send(dir: &Path, signal: Signal) -> io::Result<u32> {
     let (mut reached, mut failure) = (0, None);
     let mut done: HashSet<i32> = HashSet::new();
     for _ in 0..MAX_ROUNDS {
-        let pids = pids_below(dir)?;
+        let pids = pids_below(dir)?.pids;
         let new: Vec<i32> = pids.into_iter().filter(|pid| !done.contains(pid)).collect();
         if new.is_empty() {
             break;
         }
         for some in new.chunks(MAX_HELD) {
-            let hold = |pid: &i32| {
-                let stat = Stat::of(*pid).transpose()?;
-                Some((*pid, stat.and_then(|stat| proc::pidfd_of(&stat)).transpose()?))
-            };
-            let held: Vec<_> = some.iter().filter_map(hold).collect();
-            let members = pids_below(dir)?;
-            for (_, pidfd) in held.into_iter().filter(|(pid, _)| members.contains(pid)) {
-                match pidfd.and_then(|pidfd| Ok(pidfd_send_signal(pidfd, signal)?)) {
-                    Ok(()) => reached += 1,
-                    Err(error) => failure = Some(error),
+            match with_descriptors(|| send_to(dir, some, signal)) {
+                Ok(sent) => {
+                    reached += sent.0;
+                    failure = sent.1.or(failure);
                 }
+                Err(error) => failure = Some(error),
             }
             done.extend(some);
         }
@@ -82,4 +100,39 @@ pub(super) fn send(dir: &Path, signal: Signal) -> io::Result<u32> {
         Some(error) if reached == 0 && error.raw_os_error() != Some(libc::ESRCH) => Err(error),
         _ => Ok(reached),
     }
+}
+
+/// Opens a process. `None` if it has exited.
+fn handle_of(pid: i32) -> io::Result<Option<ProcessHandle>> {
+    match Stat::of(pid)? {
+        Some(stat) => ProcessHandle::of(&stat),
+        None => Ok(None),
+    }
+}
+
+/// Sends a signal to these members, and returns how many got it and the last failure. A process that
+/// is on the list before it is held by a descriptor, and still on it afterwards, is a member, and
+/// not a stranger with a recycled id.
+fn send_to(dir: &Path, pids: &[i32], signal: Signal) -> io::Result<(u32, Option<io::Error>)> {
+    let mut held = Vec::with_capacity(pids.len());
+    let (mut reached, mut failure) = (0, None);
+    for pid in pids {
+        match handle_of(*pid) {
+            Ok(process) => held.extend(process.map(|process| (*pid, process))),
+            // For all of them, so the caller finds some.
+            Err(error) if error.raw_os_error().is_some_and(is_open_file_limit) => {
+                return Err(error);
+            }
+            // The others get the signal all the same.
+            Err(error) => failure = Some(error),
+        }
+    }
+    let members = pids_below(dir)?.pids;
+    for (_, process) in held.into_iter().filter(|(pid, _)| members.contains(pid)) {
+        match process.send(signal) {
+            Ok(()) => reached += 1,
+            Err(error) => failure = Some(error),
+        }
+    }
+    Ok((reached, failure))
 }

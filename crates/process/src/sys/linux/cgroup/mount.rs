@@ -4,14 +4,52 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use crate::sys::linux::kept_root;
+use crate::sys::linux::own_table::with_descriptors;
+use crate::sys::linux::unavailable::Unavailable;
+
+/// Place of a process in the hierarchy of version 2, as `/proc/PID/cgroup` has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::sys::linux) struct CgroupPlace(PathBuf);
+
+/// Where a group was found the last time.
+static SHOWN: Mutex<Option<(CgroupPlace, PathBuf)>> = Mutex::new(None);
+
+impl CgroupPlace {
+    /// Returns that of this process, or why it has none.
+    pub(in crate::sys::linux) fn own() -> Result<Self, Unavailable> {
+        let groups = read("/proc/self/cgroup")?;
+        let group = group_of(&groups)
+            .ok_or_else(|| Unavailable::because("this process is in no version 2 group"))?;
+        Ok(Self(group.to_path_buf()))
+    }
+
+    /// Returns its directory, or why there is none.
+    pub(in crate::sys::linux) fn dir(&self) -> Result<PathBuf, Unavailable> {
+        // All mounts are listed, and the name of any of them may be no UTF-8.
+        let found = find(&read("/proc/self/mountinfo")?, &self.0);
+        let mut shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(dir) = found {
+            *shown = Some((self.clone(), dir.clone()));
+            return Ok(dir);
+        }
+        // Mounts that the present root directory does not show are not listed.
+        let known = shown.as_ref().filter(|(of, _)| of == self && kept_root::is_another());
+        known
+            .map(|(_, dir)| dir.clone())
+            .ok_or_else(|| Unavailable::because(format!("no mount shows the group {:?}", self.0)))
+    }
+}
+
+fn read(path: &str) -> Result<Vec<u8>, Unavailable> {
+    with_descriptors(|| kept_root::read(path)).map_err(|error| Unavailable::of(path, &error))
+}
 
 /// Returns the directory of this process's own group, or why there is none.
-pub(super) fn own_group() -> Result<PathBuf, String> {
-    // As bytes: all mounts are listed, and the name of any of them may be no UTF-8.
-    let read = |path| std::fs::read(path).map_err(|error| format!("{path}: {error}"));
-    let (mounts, groups) = (read("/proc/self/mountinfo")?, read("/proc/self/cgroup")?);
-    let group = group_of(&groups).ok_or("this process is in no version 2 group")?;
-    find(&mounts, group).ok_or_else(|| format!("no mount shows the group {}", group.display()))
+pub(super) fn own_group() -> Result<PathBuf, Unavailable> {
+    CgroupPlace::own()?.dir()
 }
 
 fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {

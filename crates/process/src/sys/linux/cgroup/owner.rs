@@ -1,6 +1,7 @@
 //! The name of a containment's group, which says whose it is, and the removal of groups whose owner
 //! has died together with its guard.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 
@@ -8,7 +9,8 @@ use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 
 use super::{kill_all, remove};
-use crate::sys::linux::env_marker::random_name;
+use crate::sys::linux::kept_root;
+use crate::sys::linux::marker::random_name;
 use crate::sys::linux::proc::Stat;
 
 const PREFIX: &str = "execution-engine.";
@@ -21,20 +23,18 @@ pub(super) fn name() -> io::Result<String> {
 }
 
 fn pid_namespace() -> u64 {
-    use std::os::unix::fs::MetadataExt as _;
-    std::fs::metadata("/proc/self/ns/pid").map_or(0, |namespace| namespace.ino())
+    kept_root::stat("/proc/self/ns/pid").map_or(0, |namespace| namespace.st_ino)
 }
 
 /// Removes the groups of hosts that have died together with their guard.
 pub(super) fn sweep(host_group: &Path) {
     let namespace = pid_namespace();
-    let Ok(entries) = std::fs::read_dir(host_group) else { return };
-    for entry in entries.flatten() {
-        let is_dead = entry.file_name().to_str().is_some_and(|name| is_dead(name, namespace));
-        if is_dead {
+    for group in kept_root::dirs_in(host_group).unwrap_or_default() {
+        let name = group.file_name().and_then(OsStr::to_str);
+        if name.is_some_and(|name| is_dead(name, namespace)) {
             // Members are exiting now; the next sweep removes a group that this one cannot.
-            kill_all(&entry.path());
-            let _removed = remove(&entry.path());
+            kill_all(&group);
+            let _removed = remove(&group);
         }
     }
 }
@@ -50,7 +50,7 @@ fn is_dead(name: &str, namespace: u64) -> bool {
     let is_other = |stat: Stat| stat.started != started || !stat.is_alive();
     // Processes of other users may be hidden in /proc, and yet exist.
     let is_gone = || Pid::from_raw(pid).map(test_kill_process) == Some(Err(Errno::SRCH));
-    // A host that cannot be looked at, for want of descriptors, may be alive.
+    // A host that cannot be looked at, for lack of descriptors, may be alive.
     of == namespace && Stat::of(pid).is_ok_and(|stat| stat.map_or_else(is_gone, is_other))
 }
 

@@ -7,13 +7,17 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::OFlags;
+use super::files::EventsFile;
+use super::group::{Cgroup, ClosedGroup, CpuTimes};
+use super::members::kill_group;
+use super::{is_removed, kill_all, mount, open, owner, remove};
+use rustix::fs::{Mode, OFlags};
 
-use super::group::{Cgroup, CpuTimes};
-use super::{kill_all, mount, open, owner, remove};
 use crate::Limits;
 use crate::limits::LimitUnavailable;
+use crate::sys::common::Warnings;
 use crate::sys::linux::host_guard::HostGuard;
+use crate::sys::linux::kept_root::{self, KeptRoot};
 use crate::sys::linux::reaper;
 
 /// Number of empty groups that stay open for the next children. When many run, new children take
@@ -30,14 +34,16 @@ const LIMITED: &str = "limited";
 struct IdleGroups {
     #[expect(clippy::vec_box, reason = "they are handed out and taken back as they are")]
     open: Vec<Box<Cgroup>>,
-    /// Directories of more, whose descriptors a host has better use for.
-    closed: Vec<PathBuf>,
+    /// More, whose descriptors a host has better use for.
+    closed: Vec<ClosedGroup>,
 }
 
 /// Control group of one containment.
 #[derive(Debug)]
 pub(in crate::sys::linux) struct ParentCgroup {
     dir: PathBuf,
+    /// The directory, where no path leads to it any more.
+    top: OwnedFd,
     events: Option<OwnedFd>,
     next: AtomicU32,
     idle: Mutex<IdleGroups>,
@@ -45,16 +51,19 @@ pub(in crate::sys::linux) struct ParentCgroup {
     has_controllers: Mutex<bool>,
     /// Kills the group when this process dies. Dropped after the group is removed.
     _guard: Option<HostGuard>,
+    _root: KeptRoot,
 }
 
 impl ParentCgroup {
-    pub(in crate::sys::linux) fn make() -> io::Result<Self> {
-        let own = mount::own_group().map_err(io::Error::other)?;
+    pub(in crate::sys::linux) fn make(warnings: &mut Warnings) -> io::Result<Self> {
+        let own = mount::own_group().map_err(|unavailable| {
+            unavailable.passing().unwrap_or_else(|| io::Error::other(unavailable.to_string()))
+        })?;
         // Before our own group is made: a host that starts often must not pile up stale groups.
         owner::sweep(&own);
         let dir = own.join(owner::name()?);
-        std::fs::create_dir(&dir)?;
-        let made = Self::fill(dir.clone());
+        kept_root::create_dir(&dir)?;
+        let made = Self::fill(dir.clone(), warnings);
         if made.is_err() {
             // It has no members yet.
             let _removed = remove(&dir);
@@ -62,17 +71,19 @@ impl ParentCgroup {
         made
     }
 
-    fn fill(dir: PathBuf) -> io::Result<Self> {
-        std::fs::create_dir(dir.join(PLAIN))?;
-        let guard = HostGuard::of_cgroup(&dir)?;
-        let events = Some(open(&dir, "cgroup.events", OFlags::RDONLY)?);
+    fn fill(dir: PathBuf, warnings: &mut Warnings) -> io::Result<Self> {
+        kept_root::create_dir(dir.join(PLAIN))?;
+        let guard = HostGuard::of_cgroup(&dir, warnings)?;
+        let events = Some(EventsFile::of(&dir, None)?.into_fd()?);
         Ok(Self {
+            top: open(&dir, ".", OFlags::PATH | OFlags::DIRECTORY)?,
             dir,
             events,
             next: AtomicU32::new(0),
             idle: Mutex::default(),
             has_controllers: Mutex::default(),
             _guard: guard,
+            _root: KeptRoot::keep(),
         })
     }
 
@@ -91,7 +102,7 @@ impl ParentCgroup {
             idle.closed.pop()
         };
         match closed {
-            Some(dir) => Cgroup::reopen(dir),
+            Some(group) => Cgroup::reopen(group),
             None => Cgroup::make(&self.next_dir(PLAIN), None),
         }
     }
@@ -105,7 +116,7 @@ impl ParentCgroup {
     pub(super) fn take_back(&self, mut group: Box<Cgroup>, counted: Option<CpuTimes>) {
         if group.recycle(counted) {
             let mut idle = self.lock();
-            if idle.open.len() < MAX_OPEN {
+            if group.is_open() && idle.open.len() < MAX_OPEN {
                 return idle.open.push(group);
             }
             if idle.closed.len() < MAX_CLOSED {
@@ -122,17 +133,19 @@ impl ParentCgroup {
         self.dir.parent().unwrap_or(&self.dir)
     }
 
-    /// Drops the idle groups, some of which were removed by others.
-    pub(in crate::sys::linux) fn forget_idle(&self) {
-        let IdleGroups { open, closed } = std::mem::take(&mut *self.lock());
-        for dir in open.into_iter().map(|group| group.close()).chain(closed) {
-            let _removed = remove(&dir);
+    /// Kills all processes in one of its groups as a whole, also if no path leads to it any more: this
+    /// process may have another root directory by now, or the mount may be gone.
+    pub(super) fn kill(&self, group: &Path) -> io::Result<()> {
+        match kill_group(group) {
+            Err(error) if is_removed(&error) => {
+                let below = group.strip_prefix(&self.dir).map_err(|_| error)?;
+                let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+                let file = below.join("cgroup.kill");
+                let file = rustix::fs::openat(&self.top, file, flags, Mode::empty())?;
+                Ok(rustix::io::write(file, b"1").map(drop)?)
+            }
+            killed => killed,
         }
-    }
-
-    /// Returns `true` if others have removed it.
-    pub(in crate::sys::linux) fn is_removed(&self) -> bool {
-        !self.dir.join(PLAIN).exists()
     }
 
     /// Passes the controllers that enforce limits on to the groups with limits.
@@ -143,19 +156,19 @@ impl ParentCgroup {
             return Ok(());
         }
         let limited = self.dir.join(LIMITED);
-        match std::fs::create_dir(&limited) {
+        match kept_root::create_dir(&limited) {
             // An earlier attempt has failed after this step.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             made => made?,
         }
-        let available = std::fs::read_to_string(self.dir.join("cgroup.controllers"))?;
+        let available = kept_root::read_to_string(self.dir.join("cgroup.controllers"))?;
         let wanted: Vec<_> = ["memory", "pids"]
             .into_iter()
             .filter(|name| available.split_whitespace().any(|available| available == *name))
             .map(|name| format!("+{name}"))
             .collect();
         for dir in [&self.dir, &limited] {
-            std::fs::write(dir.join("cgroup.subtree_control"), wanted.join(" "))?;
+            kept_root::write(dir.join("cgroup.subtree_control"), &wanted.join(" "))?;
         }
         *has_controllers = true;
         Ok(())
@@ -176,17 +189,17 @@ impl Drop for ParentCgroup {
         // process exits.
         kill_all(&self.dir);
         if let Some(events) = self.events.take() {
-            reaper::remove(self.dir.clone(), events, None);
+            reaper::remove(self.dir.clone(), Some(events), None);
         }
     }
 }
 
 /// Checks that the limits of a whole tree can be enforced.
 pub(in crate::sys::linux) fn check(limits: &Limits) -> Result<(), LimitUnavailable> {
-    let own = mount::own_group();
+    let own = mount::own_group().map_err(|unavailable| unavailable.to_string());
     // Groups below can have the controllers that the group of this process passes on.
     let passed_on = own.and_then(|own| {
-        std::fs::read_to_string(own.join("cgroup.subtree_control"))
+        kept_root::read_to_string(own.join("cgroup.subtree_control"))
             .map_err(|error| error.to_string())
     });
     for (field, controller, requested) in [

@@ -1,0 +1,3 @@
+#!/bin/sh
+# Prints its arguments, one a line.
+printf '%s\n' "$@"

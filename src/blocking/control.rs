@@ -1,0 +1,181 @@
+//! Control of what runs, and questions about it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use execution_engine_process::Signal;
+use uuid::Uuid;
+
+use super::{ExecutionEngine, now, wait};
+use crate::error::Result;
+use crate::types::{CancelReport, ExecutionSummary, ShutdownReport};
+
+/// Control.
+impl ExecutionEngine {
+    /// Stops an execution, and returns at once, like [`crate::ExecutionEngine::cancel`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn cancel(&self, id: Uuid) -> Result<()> {
+        now(self.engine().cancel(id))
+    }
+
+    /// Cancels all that is queued or running, and returns at once, like
+    /// [`crate::ExecutionEngine::cancel_all`].
+    pub fn cancel_all(&self) -> CancelReport {
+        now(self.engine().cancel_all())
+    }
+
+    /// Sends a signal to every process of an execution, like [`crate::ExecutionEngine::signal`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn signal(&self, id: Uuid, signal: Signal) -> Result<u32> {
+        wait(self.engine().signal(id, signal))
+    }
+
+    /// Suspends an execution, like [`crate::ExecutionEngine::pause`].
+    ///
+    /// ```
+    /// use execution_engine::*;
+    /// # fn main() -> Result<()> {
+    /// let engine = blocking::ExecutionEngine::new(ExecutionConfig::default())?;
+    /// let id = engine.execute(ExecutionRequest::exec("sleep", ["0.1"]))?;
+    /// engine.pause(id)?;
+    /// engine.resume(id)?;
+    /// assert!(engine.wait_for_completion(id)?.success);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As there.
+    pub fn pause(&self, id: Uuid) -> Result<()> {
+        wait(self.engine().pause(id))
+    }
+
+    /// Resumes a paused execution, like [`crate::ExecutionEngine::resume`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn resume(&self, id: Uuid) -> Result<()> {
+        wait(self.engine().resume(id))
+    }
+
+    /// Writes to the standard input of a program, like [`crate::ExecutionEngine::write_stdin`]. To
+    /// copy from a [`Read`](std::io::Read), see [`ExecutionStdin`](super::ExecutionStdin).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn write_stdin(&self, id: Uuid, bytes: impl Into<Bytes>) -> Result<usize> {
+        wait(self.engine().write_stdin(id, bytes))
+    }
+
+    /// Closes the standard input of a program, like [`crate::ExecutionEngine::close_stdin`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn close_stdin(&self, id: Uuid) -> Result<()> {
+        now(self.engine().close_stdin(id))
+    }
+
+    /// Ends the engine, and waits for the ends of its executions, like
+    /// [`crate::ExecutionEngine::shutdown`].
+    ///
+    /// ```
+    /// use execution_engine::*;
+    /// # fn main() -> Result<()> {
+    /// let engine = blocking::ExecutionEngine::new(ExecutionConfig::default())?;
+    /// engine.execute(ExecutionRequest::exec("sleep", ["60"]))?;
+    /// assert_eq!(engine.shutdown(Duration::from_secs(1))?.ended.len(), 1);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`OnEngineThread`](crate::ExecutionError::OnEngineThread) alone.
+    pub fn shutdown(&self, grace: Duration) -> Result<ShutdownReport> {
+        wait(async { Ok(self.engine().shutdown(grace).await) })
+    }
+
+    /// Waits until the engine has nothing to do, like [`crate::ExecutionEngine::wait_until_idle`].
+    /// Called by a handler, it waits for that handler as for one that is stuck.
+    ///
+    /// # Errors
+    /// [`OnEngineThread`](crate::ExecutionError::OnEngineThread) alone.
+    pub fn wait_until_idle(&self) -> Result<()> {
+        wait(async {
+            self.engine().wait_until_idle().await;
+            Ok(())
+        })
+    }
+}
+
+/// Lists and counts.
+impl ExecutionEngine {
+    /// Returns all executions, like [`crate::ExecutionEngine::list_executions`].
+    ///
+    /// ```
+    /// use execution_engine::*;
+    /// # fn main() -> Result<()> {
+    /// let engine = blocking::ExecutionEngine::new(ExecutionConfig::default())?;
+    /// engine.run(ExecutionRequest::shell("exit 3"))?;
+    /// for execution in engine.list_executions() {
+    ///     println!("{} {} {}", execution.id, execution.command, execution.status);
+    /// }
+    /// # assert_eq!(engine.list_executions().len(), 1);
+    /// # Ok(()) }
+    /// ```
+    pub fn list_executions(&self) -> Vec<ExecutionSummary> {
+        now(self.engine().list_executions())
+    }
+
+    /// Returns what is known of an execution without its output, like
+    /// [`crate::ExecutionEngine::get_summary`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn get_summary(&self, id: Uuid) -> Result<ExecutionSummary> {
+        now(self.engine().get_summary(id))
+    }
+
+    /// Returns how many executions hold a permit.
+    pub fn running_count(&self) -> usize {
+        now(self.engine().running_count())
+    }
+
+    /// Returns how many executions are queued, running or remembered.
+    pub fn total_count(&self) -> usize {
+        now(self.engine().total_count())
+    }
+
+    /// Returns how many more executions may be started now.
+    pub fn available_permits(&self) -> usize {
+        self.engine().available_permits()
+    }
+
+    /// Returns how many executions wait for their permit.
+    pub fn waiting_count(&self) -> usize {
+        now(self.engine().waiting_count())
+    }
+
+    /// Returns the position in the queue, like [`crate::ExecutionEngine::queue_position`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn queue_position(&self, id: Uuid) -> Result<Option<usize>> {
+        now(self.engine().queue_position(id))
+    }
+
+    /// Forgets ended executions that are too old or too many, like
+    /// [`crate::ExecutionEngine::cleanup_old_executions`].
+    pub fn cleanup_old_executions(&self) -> usize {
+        now(self.engine().cleanup_old_executions())
+    }
+
+    /// Forgets one ended execution, like [`crate::ExecutionEngine::remove_execution`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn remove_execution(&self, id: Uuid) -> Result<()> {
+        now(self.engine().remove_execution(id))
+    }
+}
