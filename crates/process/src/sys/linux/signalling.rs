@@ -144,13 +144,16 @@ mod tests {
             while state() != 'T' {
                 std::thread::yield_now();
             }
-            // As if the id of the process had been given to the child meanwhile.
-            let sent = ProcessHandle { pid, fd }.send(Signal::CONT);
-            let state = state();
+            // As if the id of the process had been given to the child meanwhile. The signal stays
+            // pending in a stopped process. SIGCONT would not do: within a session anybody may
+            // send it, and process 1 of a container is often in the session of the tests.
+            let sent = ProcessHandle { pid, fd }.send(Signal::TERM);
+            let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
             child.kill().unwrap();
             child.wait().unwrap();
             assert_eq!(sent.unwrap_err().raw_os_error(), Some(libc::EPERM));
-            assert_eq!(state, 'T', "the child was signalled");
+            let pending = status.lines().find(|line| line.starts_with("ShdPnd:")).unwrap();
+            assert_eq!(pending, "ShdPnd:\t0000000000000000", "the child was signalled");
         };
         std::thread::spawn(run).join().unwrap();
     }
