@@ -1,0 +1,4 @@
+//! The command line `exeng`.
+#![forbid(unsafe_code)]
+
+fn main() {}

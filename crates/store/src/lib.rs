@@ -1,0 +1,2 @@
+//! Durable history of executions.
+#![forbid(unsafe_code)]
