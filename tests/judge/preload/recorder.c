@@ -46,7 +46,8 @@ struct record {
     char magic[4];
     uint32_t kind;
     uint64_t inode;
-    /* Of a synchronization: what its two records share. Of a WRITE: the offset. Of TRUNCATE and EXTEND: the length. */
+    /* Of a synchronization: what its two records share. Of a WRITE: the offset. Of TRUNCATE and EXTEND: the
+     * length. Of CREATE: the permissions. */
     uint64_t number;
     uint32_t path_bytes;
     uint32_t data_bytes;
@@ -161,7 +162,7 @@ static int open_at(int dir, const char *name, int flags, mode_t mode) {
             if ((flags & O_TMPFILE) == O_TMPFILE)
                 emit(UNKNOWN, status.st_ino, 0, "O_TMPFILE", NULL, 0);
             else if (!existed)
-                emit(CREATE, status.st_ino, 0, relative, NULL, 0);
+                emit(CREATE, status.st_ino, status.st_mode & 07777, relative, NULL, 0);
             else if (flags & O_TRUNC)
                 emit(TRUNCATE, status.st_ino, 0, relative, NULL, 0);
         }

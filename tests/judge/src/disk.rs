@@ -138,7 +138,7 @@ impl Resolver {
 
     fn change(&mut self, entry: Entry) -> Result<Option<Change>, String> {
         Ok(Some(match entry {
-            Entry::Create { inode, path } => {
+            Entry::Create { inode, path, mode: _ } => {
                 let known = self.by_inode.get(&inode).map(|node| Target::File(*node));
                 if known.is_some() && self.lookup(&path) == known {
                     // Two processes saw that it was not there yet.
@@ -419,6 +419,10 @@ mod tests {
         text.to_string()
     }
 
+    fn created(name: &str) -> Entry {
+        Entry::Create { inode: 1, path: path(name), mode: 0o600 }
+    }
+
     fn write_of(data: &[u8]) -> Entry {
         Entry::Write { inode: 1, path: path("a"), offset: 0, data: data.to_vec() }
     }
@@ -433,7 +437,7 @@ mod tests {
 
     #[test]
     fn only_what_was_synchronized_is_certain() {
-        let mut entries = vec![Entry::Create { inode: 1, path: path("a") }, write_of(b"one")];
+        let mut entries = vec![created("a"), write_of(b"one")];
         entries.extend(sync(1, "a", 1));
         entries.extend(sync(9, "", 2));
         entries.push(write_of(b"two"));
@@ -450,7 +454,7 @@ mod tests {
     #[test]
     fn a_write_during_a_synchronization_is_not_certain() {
         let [begin, end] = sync(1, "a", 1);
-        let create = Entry::Create { inode: 1, path: path("a") };
+        let create = created("a");
         let [dir_begin, dir_end] = sync(9, "", 2);
         let disk = disk([create, dir_begin, dir_end, begin, write_of(b"late"), end]);
         assert_eq!(disk.after(6, Kept::Nothing)["a"], b"");
@@ -459,7 +463,7 @@ mod tests {
 
     #[test]
     fn a_rename_is_certain_with_its_directory() {
-        let mut entries = vec![Entry::Create { inode: 1, path: path("new") }, write_of(b"x")];
+        let mut entries = vec![created("new"), write_of(b"x")];
         entries.extend(sync(1, "new", 1));
         entries.extend(sync(9, "", 2));
         entries.push(Entry::Rename { from: path("new"), to: path("a") });
@@ -473,7 +477,7 @@ mod tests {
 
     #[test]
     fn random_histories_keep_what_is_certain_and_differ_in_the_rest() {
-        let mut entries = vec![Entry::Create { inode: 1, path: path("a") }, write_of(&[1; 4096])];
+        let mut entries = vec![created("a"), write_of(&[1; 4096])];
         entries.extend(sync(1, "a", 1));
         entries.extend(sync(9, "", 2));
         entries.push(write_of(&[2; 4096]));

@@ -5,14 +5,14 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::preload::Library;
+use crate::preload::{Library, preload};
 
 const CONTROL_BYTES: usize = 16;
 
 /// Faults that a process with this attached has while they last.
 #[derive(Debug)]
 pub struct Faults {
-    library: PathBuf,
+    libraries: [PathBuf; 2],
     root: PathBuf,
     control: PathBuf,
     file: File,
@@ -25,12 +25,14 @@ impl Faults {
         std::fs::write(&control, [0; CONTROL_BYTES]).unwrap();
         let file = File::options().write(true).open(&control).unwrap();
         let root = root.canonicalize().unwrap();
-        Self { library: Library::Faults.build(dir), root, control, file }
+        let libraries = [Library::Faults.build(dir), Library::Keepers.build(dir)];
+        Self { libraries, root, control, file }
     }
 
-    /// Lets a process and its children have the faults.
+    /// Lets a process have the faults, with its children that have its environment and with keepers.
     pub fn attach(&self, command: &mut Command) {
-        command.env("LD_PRELOAD", &self.library);
+        let [faults, keepers] = &self.libraries;
+        preload(command, &[faults, keepers]);
         command.env("FAULTS_ROOT", &self.root).env("FAULTS_CONTROL", &self.control);
     }
 

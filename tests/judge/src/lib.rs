@@ -8,5 +8,8 @@
 
 pub mod disk;
 pub mod faults;
+pub mod http;
 pub mod preload;
 pub mod recording;
+pub mod service;
+pub mod work;

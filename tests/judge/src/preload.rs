@@ -1,5 +1,6 @@
 //! Libraries in C that are loaded into the judged processes before all others.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -10,6 +11,8 @@ pub enum Library {
     Recorder,
     /// Makes writes, synchronizations and clocks go wrong on demand.
     Faults,
+    /// Lets the keepers of a service have the libraries of the service.
+    Keepers,
 }
 
 impl Library {
@@ -17,6 +20,7 @@ impl Library {
         match self {
             Self::Recorder => ("recorder", include_str!("../preload/recorder.c")),
             Self::Faults => ("faults", include_str!("../preload/faults.c")),
+            Self::Keepers => ("keepers", include_str!("../preload/keepers.c")),
         }
     }
 
@@ -32,6 +36,12 @@ impl Library {
         assert!(status.expect("cc is installed").success(), "cc cannot compile {name}.c");
         library
     }
+}
+
+/// Loads libraries into a process.
+pub fn preload(command: &mut Command, libraries: &[&Path]) {
+    let paths: Vec<_> = libraries.iter().map(|library| library.as_os_str()).collect();
+    command.env("LD_PRELOAD", paths.join(&OsString::from(":")));
 }
 
 /// Creates the command of a judged process, which is no execution of the engine.

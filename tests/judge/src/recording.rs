@@ -1,8 +1,11 @@
 //! The log of a process's changes to a directory, as `preload/recorder.c` writes it.
 
 use std::fmt;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use crate::preload::{Library, preload};
 
 /// The first bytes of a record of the preloaded library.
 const RECORD: &[u8] = b"REC1";
@@ -17,6 +20,7 @@ pub enum Entry {
     Create {
         inode: u64,
         path: String,
+        mode: u64,
     },
     Write {
         inode: u64,
@@ -83,21 +87,40 @@ impl fmt::Display for Damaged {
     }
 }
 
-/// Where a recording is written, and of which directory.
+/// Records what processes change below a directory.
 #[derive(Debug, Clone)]
 pub struct Recorder {
-    /// The compiled library.
-    pub library: PathBuf,
-    /// The recorded directory, which exists, is empty, and has no symbolic link in its path.
-    pub root: PathBuf,
-    /// The log, outside of the directory.
-    pub log: PathBuf,
+    libraries: [PathBuf; 2],
+    root: PathBuf,
+    log: PathBuf,
 }
 
 impl Recorder {
-    /// Lets a process and its children be recorded.
+    /// Prepares the recording of the directory `state` in `dir`, which it makes; the log is beside it.
+    pub fn new(dir: &Path) -> Self {
+        let dir = dir.canonicalize().unwrap();
+        let root = dir.join("state");
+        std::fs::DirBuilder::new().mode(0o700).create(&root).unwrap();
+        let log = dir.join("log");
+        std::fs::write(&log, "").unwrap();
+        let libraries = [Library::Recorder.build(&dir), Library::Keepers.build(&dir)];
+        Self { libraries, root, log }
+    }
+
+    /// Returns the recorded directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Returns the log.
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// Lets a process be recorded, with its children that have its environment and with keepers.
     pub fn attach(&self, command: &mut Command) {
-        command.env("LD_PRELOAD", &self.library);
+        let [recorder, keepers] = &self.libraries;
+        preload(command, &[recorder, keepers]);
         command.env("RECORDER_ROOT", &self.root).env("RECORDER_LOG", &self.log);
     }
 
@@ -155,7 +178,7 @@ fn record(bytes: &[u8]) -> Result<(Entry, usize), &'static str> {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|_| "a path is no UTF-8");
     let path = text(path)?;
     let entry = match kind {
-        1 => Entry::Create { inode, path },
+        1 => Entry::Create { inode, path, mode: number },
         2 => Entry::Write { inode, path, offset: number, data: data.to_vec() },
         3 => Entry::Truncate { inode, path, length: number },
         4 => Entry::SyncBegin { inode, path, number },

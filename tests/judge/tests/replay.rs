@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use service_judge::disk::{self, Disk, Files, Kept};
-use service_judge::preload::{Library, command};
+use service_judge::preload::command;
 use service_judge::recording::Recorder;
 
 const ROWS: i64 = 120;
@@ -13,23 +13,16 @@ const POINTS: usize = 80;
 
 /// Records the writer and returns what the disk saw.
 fn recorded(dir: &Path, synchronous: &str) -> Disk {
-    let dir = dir.canonicalize().unwrap();
-    let recorder = Recorder {
-        library: Library::Recorder.build(&dir),
-        root: dir.join("state"),
-        log: dir.join("log"),
-    };
-    std::fs::create_dir(&recorder.root).unwrap();
-    std::fs::write(&recorder.log, "").unwrap();
+    let recorder = Recorder::new(dir);
     let mut writer = command(env!("CARGO_BIN_EXE_sqlite-writer"));
-    writer.arg(recorder.root.join("rows.db")).arg(&recorder.log);
+    writer.arg(recorder.root().join("rows.db")).arg(recorder.log());
     writer.args([synchronous, &ROWS.to_string()]);
     recorder.attach(&mut writer);
     assert!(writer.status().unwrap().success());
 
     let disk = Disk::new(recorder.entries()).unwrap();
     let all = disk.after(disk.points(), Kept::Everything);
-    assert_eq!(disk::differences(&all, &disk::read(&recorder.root)), [""; 0]);
+    assert_eq!(disk::differences(&all, &disk::read(recorder.root())), [""; 0]);
     disk
 }
 
