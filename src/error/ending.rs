@@ -32,6 +32,7 @@ impl Ending {
             Self::StatusUnknown => ExecutionError::StatusUnknown,
             Self::EngineClosed => ExecutionError::ShuttingDown,
             Self::EngineFailed { reason } => ExecutionError::Engine(reason),
+            Self::Lost { reason } => ExecutionError::Lost { reason },
         })
     }
 }

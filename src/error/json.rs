@@ -140,6 +140,7 @@ fn of_execution(error: &ExecutionError) -> Details<'_> {
         | E::OnEngineThread
         | E::ForkedHost
         | E::Engine(_)
+        | E::Lost { .. }
         | E::GlobalAlreadyInitialised => none,
     }
 }

@@ -246,6 +246,13 @@ pub enum ExecutionError {
     /// The engine itself failed: it lost track of a program.
     #[error("the engine failed: {}", OneLine(.0))]
     Engine(String),
+    /// The host of the execution died, so nobody knows how the program ended.
+    #[error("the host of the execution died: {}; run it again if that is safe", OneLine(.reason))]
+    #[non_exhaustive]
+    Lost {
+        /// What became of the host.
+        reason: String,
+    },
     /// The process-wide engine exists already, so it can no longer be configured.
     #[error("the global engine is already in use; call init_global before the first global()")]
     GlobalAlreadyInitialised,
@@ -337,6 +344,7 @@ impl ExecutionError {
                 | Self::NotRun(_)
                 | Self::ShuttingDown
                 | Self::Engine(_)
+                | Self::Lost { .. }
         )
     }
 
@@ -377,6 +385,7 @@ impl ExecutionError {
             Self::OnEngineThread => "on_engine_thread",
             Self::ForkedHost => "forked_host",
             Self::Engine(_) => "engine_failed",
+            Self::Lost { .. } => "lost",
             Self::GlobalAlreadyInitialised => "global_already_initialised",
         }
     }

@@ -40,6 +40,7 @@ fn each_error_of_an_ending_is_in_that_group() {
         Ending::StatusUnknown,
         Ending::EngineClosed,
         Ending::EngineFailed { reason: reason() },
+        Ending::Lost { reason: reason() },
     ];
     for ending in endings {
         let error = ending.error().unwrap();
@@ -85,6 +86,7 @@ fn no_text_from_outside_adds_a_line_to_a_message() {
         Ending::OutputLost { stream, reason: text() },
         Ending::SpawnFailed { reason: text(), os_error: None },
         Ending::EngineFailed { reason: text() },
+        Ending::Lost { reason: text() },
         Ending::NotRun { reason: SkipReason::PlanStopped { step: step() } },
         Ending::NotRun { reason: SkipReason::Input { from: step(), reason: text() } },
     ];

@@ -104,7 +104,8 @@ impl Outcome {
             | Ending::ResourceLimit { .. }
             | Ending::SpawnFailed { .. }
             | Ending::NotRun { .. }
-            | Ending::EngineFailed { .. } => {
+            | Ending::EngineFailed { .. }
+            | Ending::Lost { .. } => {
                 ExecutionEvent::Failed { execution_id, error: self.ending.to_string(), duration }
             }
         }

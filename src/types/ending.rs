@@ -101,6 +101,13 @@ pub enum Ending {
         /// What failed.
         reason: String,
     },
+    /// The host that ran the program has died, so nobody knows how the program ended. Output up to
+    /// then may be kept. The engine itself never gives this ending: a history or a service does,
+    /// which finds that the host of an execution is gone. It is followed by no other attempt.
+    Lost {
+        /// What became of the host.
+        reason: String,
+    },
 }
 
 impl Ending {
@@ -113,6 +120,7 @@ impl Ending {
             }
             Self::NotRun { reason } => reason.status(),
             Self::Cancelled | Self::EngineClosed => ExecutionStatus::Cancelled,
+            Self::Lost { .. } => ExecutionStatus::Lost,
             _ => ExecutionStatus::Failed,
         }
     }
@@ -177,6 +185,7 @@ impl fmt::Display for Ending {
             }
             Self::EngineClosed => f.write_str("stopped because the engine was closed"),
             Self::EngineFailed { reason } => write!(f, "the engine failed: {}", OneLine(reason)),
+            Self::Lost { reason } => write!(f, "lost: {}", OneLine(reason)),
         })
     }
 }

@@ -105,6 +105,64 @@ impl PartialEq for RawOutput {
 }
 
 impl ExecutionResult {
+    /// Creates the result of an execution whose host has died, for a history or a service that finds
+    /// that out: the ending is [`Lost`](Ending::Lost), there is no output, and nothing says what became
+    /// of the processes. Set the other fields to what is known.
+    ///
+    /// `lost_at` is when the host is known to have been gone. A clock that was set back makes no
+    /// negative duration.
+    ///
+    /// ```
+    /// use execution_engine::*;
+    ///
+    /// let started_at = "2026-10-01T12:00:00Z".parse().unwrap();
+    /// let lost_at = "2026-10-01T12:00:05Z".parse().unwrap();
+    /// let mut result = ExecutionResult::lost(Uuid::nil(), started_at, lost_at, "the power failed");
+    /// result.stdout_stats.seen_bytes = 120;
+    /// assert_eq!((result.status, result.success), (ExecutionStatus::Lost, false));
+    /// assert_eq!(result.error.as_deref(), Some("lost: the power failed"));
+    /// assert_eq!(result.duration, Duration::from_secs(5));
+    /// ```
+    pub fn lost(
+        id: Uuid,
+        started_at: DateTime<Utc>,
+        lost_at: DateTime<Utc>,
+        reason: impl Into<String>,
+    ) -> Self {
+        let ending = Ending::Lost { reason: reason.into() };
+        let containment = ContainmentReceipt {
+            proven: false,
+            ..ContainmentReceipt::nothing(Level::ProcessGroup)
+        };
+        Self {
+            id,
+            status: ending.status(),
+            success: false,
+            exit_code: ending.exit_code(),
+            stdout: String::new(),
+            stderr: String::new(),
+            waited: Duration::ZERO,
+            duration: (lost_at - started_at).to_std().unwrap_or_default(),
+            started_at,
+            completed_at: lost_at,
+            error: ending.message(),
+            stdout_overflow_file: None,
+            stderr_overflow_file: None,
+            ending,
+            signal: None,
+            usage: None,
+            stdout_stats: StreamStats::default(),
+            stderr_stats: StreamStats::default(),
+            truncated: false,
+            containment,
+            output_error: None,
+            lines_missed: 0,
+            attempts: 1,
+            earlier_attempts: Vec::new(),
+            raw: RawOutput::default(),
+        }
+    }
+
     /// Returns the part of standard output that was kept, byte for byte, without any warning. The
     /// bytes are shared with the record of the execution and not copied, unless the first and the
     /// last part are kept.

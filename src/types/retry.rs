@@ -295,6 +295,7 @@ mod tests {
             Ending::EngineClosed,
             Ending::PlanDeadline { deadline_ms: 1 },
             Ending::StatusUnknown,
+            Ending::Lost { reason: "the host died".to_string() },
         ] {
             assert!(!all.covers(&ending), "{ending:?}");
         }

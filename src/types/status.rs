@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// Status of an execution or a plan.
 ///
-/// In JSON: `"pending"`, `"running"`, `"completed"`, `"failed"`, `"cancelled"`, `"timeout"`.
+/// In JSON: `"pending"`, `"running"`, `"completed"`, `"failed"`, `"cancelled"`, `"timeout"`,
+/// `"lost"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -24,6 +25,10 @@ pub enum ExecutionStatus {
     Cancelled,
     /// Stopped by its timeout or by the deadline of its plan.
     Timeout,
+    /// Its host died, so nobody knows how the program ended
+    /// ([`Ending::Lost`](crate::Ending::Lost)). A history or a service tells it; an engine
+    /// never has it for what it runs itself.
+    Lost,
 }
 
 impl ExecutionStatus {
@@ -42,6 +47,7 @@ impl fmt::Display for ExecutionStatus {
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
             Self::Timeout => "timeout",
+            Self::Lost => "lost",
         })
     }
 }

@@ -51,6 +51,7 @@ const STATUS: Record<ExecutionStatus, string> = {
   failed: "Failed",
   cancelled: "Cancelled",
   timeout: "Timed out",
+  lost: "Lost",
 };
 
 export function status(status: ExecutionStatus): string {
@@ -88,5 +89,7 @@ export function ending(ending: Ending): string {
       return "engine closed";
     case "engine_failed":
       return "engine failed";
+    case "lost":
+      return "lost";
   }
 }

@@ -14,7 +14,8 @@ export type ExecutionStatus =
   | "completed"
   | "failed"
   | "cancelled"
-  | "timeout";
+  | "timeout"
+  | "lost";
 
 /** Signal, by name or by number. */
 export type Signal =
@@ -277,7 +278,8 @@ export type Ending =
   | { type: "plan_deadline"; deadline_ms: number }
   | { type: "not_run"; reason: SkipReason }
   | { type: "engine_closed" }
-  | { type: "engine_failed"; reason: string };
+  | { type: "engine_failed"; reason: string }
+  | { type: "lost"; reason: string };
 
 /** Number of bytes of a stream. */
 export interface StreamStats {

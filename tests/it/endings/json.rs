@@ -139,6 +139,7 @@ fn endings_round_trip_under_stable_names() {
         ("resource_limit", Ending::ResourceLimit { limit: ResourceLimit::CpuTime }),
         ("engine_closed", Ending::EngineClosed),
         ("engine_failed", Ending::EngineFailed { reason: reason() }),
+        ("lost", Ending::Lost { reason: reason() }),
     ];
     for (name, ending) in cases {
         assert_eq!(travelled(&ending), ending);

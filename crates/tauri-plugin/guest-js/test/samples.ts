@@ -401,7 +401,7 @@ export const skipReason: Required<types.SkipReason>[] = [
   }
 ];
 
-export const endingTags: Record<Extract<types.Ending["type"], string>, true> = { cancelled: true, engine_closed: true, engine_failed: true, exited: true, idle_timed_out: true, not_run: true, output_limit: true, output_lost: true, plan_deadline: true, resource_limit: true, signaled: true, spawn_failed: true, status_unknown: true, timed_out: true };
+export const endingTags: Record<Extract<types.Ending["type"], string>, true> = { cancelled: true, engine_closed: true, engine_failed: true, exited: true, idle_timed_out: true, lost: true, not_run: true, output_limit: true, output_lost: true, plan_deadline: true, resource_limit: true, signaled: true, spawn_failed: true, status_unknown: true, timed_out: true };
 
 export const ending: Required<types.Ending>[] = [
   {
@@ -466,6 +466,10 @@ export const ending: Required<types.Ending>[] = [
   {
     "reason": "r",
     "type": "engine_failed"
+  },
+  {
+    "reason": "r",
+    "type": "lost"
   }
 ];
 

@@ -29,6 +29,7 @@ pub(super) fn endings() -> Vec<Value> {
         json!({ "type": "not_run", "reason": skip_reasons()[0] }),
         json!({ "type": "engine_closed" }),
         json!({ "type": "engine_failed", "reason": "r" }),
+        json!({ "type": "lost", "reason": "r" }),
     ]
 }
 
