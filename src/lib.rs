@@ -130,6 +130,7 @@ pub use execution_engine_process::{
 };
 pub use global::{global, init_global};
 pub use login_shell::{LoginShell, LoginShellError};
+pub use output::{OutputChunk, OutputSink};
 #[cfg(feature = "plans")]
 pub use plan::{PlanBuilder, PlanSubscription};
 pub use types::{

@@ -16,7 +16,7 @@ use crate::config::{
 use crate::error::{ExecutionError, Result, ValidationError};
 use crate::events::{Broadcaster, EventHandler, HandlerPool, HandlerSet};
 use crate::execution::{ExecutionContext, MAX_LATE_LOGS, StopSequence};
-use crate::output::OverflowDir;
+use crate::output::{OutputSink, OverflowDir};
 use crate::prepare;
 use crate::runtime::EngineRuntime;
 use crate::setters::setters;
@@ -47,6 +47,7 @@ pub struct EngineBuilder {
     admission: Admission,
     groups: Vec<GroupLimit>,
     base_env: Option<EnvVars>,
+    output_sink: Option<Arc<dyn OutputSink>>,
     script: Option<Script>,
 }
 
@@ -72,6 +73,7 @@ impl Default for EngineBuilder {
             admission: Admission::default(),
             groups: Vec::new(),
             base_env: None,
+            output_sink: None,
             script: None,
         }
     }
@@ -216,6 +218,16 @@ impl EngineBuilder {
         self
     }
 
+    /// Sets the sink that gets all output as it is read, for hosts that keep it themselves. Given
+    /// twice, the last one counts. Default: none.
+    ///
+    /// With one, [`max_output_size_bytes`](ExecutionConfig::max_output_size_bytes) may be 0. See
+    /// [`OutputSink`] for its promises.
+    pub fn output_sink(mut self, sink: Arc<dyn OutputSink>) -> Self {
+        self.output_sink = Some(sink);
+        self
+    }
+
     /// Adds a handler, like [`ExecutionEngine::add_event_handler`].
     pub fn event_handler(mut self, handler: Arc<dyn EventHandler>) -> Self {
         self.handlers = self.handlers.with(handler);
@@ -248,7 +260,7 @@ impl EngineBuilder {
 
     /// Checks every setting that does not depend on the host.
     fn validate(&self) -> Result<()> {
-        self.config.validate()?;
+        self.validate_config()?;
         if self.settings.max_line_bytes < 4 {
             let reason = "must be at least 4 bytes, the longest character";
             return Err(invalid("max_line_bytes", reason));
@@ -280,6 +292,15 @@ impl EngineBuilder {
         Ok(())
     }
 
+    fn validate_config(&self) -> Result<()> {
+        let mut config = self.config.clone();
+        if self.output_sink.is_some() {
+            // The sink keeps it, so the engine need not.
+            config.max_output_size_bytes = config.max_output_size_bytes.max(1);
+        }
+        Ok(config.validate()?)
+    }
+
     /// Makes the parts of the engine from valid settings.
     fn wire(self, containment: Containment) -> ExecutionEngine {
         let limit = self.config.max_concurrent_executions;
@@ -298,6 +319,7 @@ impl EngineBuilder {
             broadcaster: Arc::new(Broadcaster::default()),
             forgotten_logs,
             overflow_dir: Arc::new(OverflowDir::new(self.settings.overflow_disk_limit)),
+            output_sink: self.output_sink,
             late_logs: Semaphore::new(MAX_LATE_LOGS),
         };
         let core = Arc::new(EngineCore {

@@ -116,6 +116,8 @@ impl CompletionGuard {
     /// Makes the outcome that is remembered. The journal takes no more output from here on.
     fn seal(&mut self, ending: Ending, outcome: AttemptOutcome) -> Outcome {
         let AttemptOutcome { containment, reaped, tree_usage, output_error } = outcome;
+        let not_taken = self.sink.as_ref().and_then(|sink| sink.error());
+        let output_error = output_error.into_iter().chain(not_taken).reduce(|a, b| a + "; " + &b);
         let signal = reaped.as_ref().and_then(|reaped| match reaped.exit {
             Exit::Signaled { signal, .. } => Some(signal),
             _ => None,

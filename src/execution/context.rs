@@ -15,7 +15,9 @@ use super::state::StateInput;
 use crate::admission::{ConcurrencyLimiter, QueuePolicy};
 use crate::error::ExecutionError;
 use crate::events::{Broadcaster, Publisher};
-use crate::output::{EventPayload, ExecutionLogs, LogTargets, OverflowDir};
+use crate::output::{
+    EventPayload, ExecutionLogs, ExecutionSink, LogTargets, OutputSink, OverflowDir,
+};
 use crate::runtime::EngineRuntime;
 use crate::store::{ActivePlan, Record, Registry, RetentionPolicy};
 use crate::types::{Attempt, ContainmentReceipt, Ending};
@@ -42,6 +44,8 @@ pub(crate) struct ExecutionContext {
     /// log.
     pub(crate) forgotten_logs: Option<Mutex<PathBuf>>,
     pub(crate) overflow_dir: Arc<OverflowDir>,
+    /// Gets all output; None without one.
+    pub(crate) output_sink: Option<Arc<dyn OutputSink>>,
     /// Bounds how many executions that ended in the queue write a log at a time.
     pub(crate) late_logs: Semaphore,
 }
@@ -51,6 +55,8 @@ pub(crate) struct PhaseContext {
     pub(crate) active: Arc<ActiveExecution>,
     pub(super) engine: Arc<ExecutionContext>,
     pub(super) publisher: Publisher,
+    /// Gets its output; None without one.
+    pub(super) sink: Option<Arc<ExecutionSink>>,
     /// The plan of which it is a step.
     plan: Option<Arc<ActivePlan>>,
     /// Start of the current attempt, or of the last one.
@@ -156,7 +162,9 @@ impl PhaseContext {
         plan: Option<Arc<ActivePlan>>,
     ) -> Self {
         let attempt_start = active.run_start();
-        Self { active, engine, publisher, plan, attempt_start, earlier_attempts: Vec::new() }
+        let sink = engine.output_sink.clone();
+        let sink = sink.map(|sink| Arc::new(ExecutionSink::new(sink, active.info().id)));
+        Self { active, engine, publisher, sink, plan, attempt_start, earlier_attempts: Vec::new() }
     }
 
     /// Notes that the system has no descriptor for it: others wait in the queue.

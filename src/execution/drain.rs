@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 
@@ -10,6 +11,7 @@ use super::context::PhaseContext;
 use super::launch::RunningProgram;
 use super::run::boxed;
 use crate::output::{ExecutionLogs, OutputReader, ReadStep};
+use crate::time;
 use crate::types::Ending;
 
 /// Bytes that the pipes of a program may hold at its end, if it has made them as large as a user
@@ -44,10 +46,13 @@ pub(super) async fn read_while<T>(
 ///
 /// Handlers that are behind do not hold this up: what pipes can hold fits beside their queues. They
 /// do hold up a survivor that writes on and on.
+///
+/// The time for which the sink is waited for does not count against the limit, unless the execution
+/// is being stopped: the program has written in time what the sink is slow to take.
 pub(super) async fn drain(cx: &PhaseContext, program: &mut RunningProgram) {
     let RunningProgram { reader, params, .. } = program;
     let first = reader.step_now();
-    if first.is_some() || reader.has_files() {
+    if first.is_some() || reader.has_files() || reader.has_sink_calls() {
         // Most programs leave nothing.
         boxed(drain_within(cx, reader, first, params.drain)).await;
     }
@@ -57,13 +62,15 @@ async fn drain_within(
     cx: &PhaseContext,
     reader: &mut OutputReader,
     first: Option<ReadStep>,
-    limit: std::time::Duration,
+    limit: Duration,
 ) {
-    match timeout(limit, drain_pipes(cx, reader, first)).await {
+    let mut time = DrainTime::new(limit);
+    match drain_pipes(cx, reader, first, &mut time).await {
         Ok(failure) => failure.into_iter().for_each(|failure| stop_for(cx, failure)),
         // The files were not written in time. That costs none of what the pipes hold, which is not
         // much: it is read without writing them.
-        Err(_) => {
+        Err(TimeIsOver) => {
+            reader.give_up_sink();
             let enough = cx.publisher.journal.end() + MAX_IN_PIPES;
             while cx.publisher.journal.end() < enough
                 && let Some(step) = reader.step_now()
@@ -78,22 +85,124 @@ async fn drain_pipes(
     cx: &PhaseContext,
     reader: &mut OutputReader,
     first: Option<ReadStep>,
-) -> Option<Ending> {
+    time: &mut DrainTime,
+) -> Result<Option<Ending>, TimeIsOver> {
     let start = cx.publisher.journal.end();
     let mut next = first;
-    while let Some(step) = next {
-        accept(cx, step);
-        if let Some(failure) = reader.write_pending().await {
-            stop_for(cx, failure);
+    loop {
+        let has_step = next.is_some();
+        next.into_iter().for_each(|step| accept(cx, step));
+        let is_much = cx.publisher.journal.end() - start > MAX_IN_PIPES;
+        time.write_to_sink(cx, reader, is_much).await?;
+        if !has_step {
+            break;
         }
-        if cx.publisher.journal.end() - start > MAX_IN_PIPES {
-            cx.wait_for_room().await;
-        }
-        // A survivor may write on and on, and other executions share this worker.
-        tokio::task::consume_budget().await;
+        let rest = async {
+            if let Some(failure) = reader.write_pending().await {
+                stop_for(cx, failure);
+            }
+            if is_much {
+                cx.wait_for_room().await;
+            }
+            // A survivor may write on and on, and other executions share this worker.
+            tokio::task::consume_budget().await;
+        };
+        time.limit(rest).await?;
         next = reader.step_now();
     }
-    reader.complete_files().await
+    time.limit(reader.complete_files()).await
+}
+
+/// The time of a drain is over.
+struct TimeIsOver;
+
+/// The time that a drain has left.
+struct DrainTime {
+    limit: Duration,
+    /// None never comes.
+    end: Option<Instant>,
+    /// When the sink is given up; None while nothing hurries it.
+    sink_end: Option<Instant>,
+}
+
+impl DrainTime {
+    fn new(limit: Duration) -> Self {
+        Self { limit, end: Instant::now().checked_add(limit), sink_end: None }
+    }
+
+    async fn limit<T>(&self, work: impl Future<Output = T>) -> Result<T, TimeIsOver> {
+        tokio::select! {
+            biased;
+            done = work => {
+                // What is always ready has to come to an end, too.
+                let is_late = self.end.is_some_and(|end| Instant::now() >= end);
+                if is_late { Err(TimeIsOver) } else { Ok(done) }
+            }
+            () = time::sleep_until(self.end) => Err(TimeIsOver),
+        }
+    }
+
+    /// Waits until the sink has everything. The limit is put off by this time, but not after so much
+    /// output that a survivor must be writing on and on.
+    async fn write_to_sink(
+        &mut self,
+        cx: &PhaseContext,
+        reader: &mut OutputReader,
+        is_much: bool,
+    ) -> Result<(), TimeIsOver> {
+        if !reader.has_sink_calls() {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        tokio::select! {
+            biased;
+            () = reader.write_to_sink() => {}
+            () = self.sink_is_late(cx) => return Err(TimeIsOver),
+        }
+        if !is_much {
+            self.end = self.end.and_then(|end| end.checked_add(begun.elapsed()));
+        }
+        Ok(())
+    }
+
+    /// Waits until the sink has had enough time since something has made it urgent.
+    async fn sink_is_late(&mut self, cx: &PhaseContext) {
+        if self.sink_end.is_none() {
+            output_is_urgent(cx).await;
+            self.sink_end = Instant::now().checked_add(self.limit);
+        }
+        time::sleep_until(self.sink_end).await;
+    }
+}
+
+/// Waits until there is a reason not to wait for the sink for ever: the execution is being stopped,
+/// or its timeout is over.
+async fn output_is_urgent(cx: &PhaseContext) {
+    let active = &cx.active;
+    let stopped = async {
+        match active.decision() {
+            None => loop {
+                // The program has exited, so there is nothing to control any more.
+                drop(active.inbox.take());
+                if active.decision().is_some() {
+                    break;
+                }
+                active.woken().await;
+            },
+            // A cancel or the end of the engine comes too late to be the ending.
+            Some(ending) if ending.is_own() => active.stop_accelerated().await,
+            Some(_) => {}
+        }
+    };
+    let late = async {
+        while active.deadline.expired().is_none() {
+            active.deadline.wakeup().await;
+        }
+    };
+    tokio::select! {
+        () = stopped => {}
+        () = late => {}
+    }
 }
 
 /// Completes the overflow files. Returns what was lost, unless the ending says so.

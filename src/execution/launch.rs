@@ -2,6 +2,7 @@
 //! if the system refuses it for the moment.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use execution_engine_process::{
@@ -250,12 +251,15 @@ impl LaunchedProgram {
         if let LaunchOutcome::Refused(refused) = self.outcome {
             self.outcome = boxed(try_again(cx, refused)).await;
         }
-        RunningProgram::register(*self)
+        RunningProgram::register(cx, *self)
     }
 }
 
 impl RunningProgram {
-    fn register(launched: LaunchedProgram) -> Result<Box<Self>, Box<FailedLaunch>> {
+    fn register(
+        cx: &PhaseContext,
+        launched: LaunchedProgram,
+    ) -> Result<Box<Self>, Box<FailedLaunch>> {
         let LaunchedProgram { outcome, logs, feed, output, params } = launched;
         let started = match outcome {
             LaunchOutcome::Running(spawned, player) => Ok((spawned, player)),
@@ -279,7 +283,10 @@ impl RunningProgram {
         }
         match registered {
             Ok(feeder) => {
-                let reader = OutputReader::new([stdout, stderr], logs, output);
+                let mut reader = OutputReader::new([stdout, stderr], logs, output);
+                if let Some(sink) = &cx.sink {
+                    reader = reader.with_sink(Arc::clone(sink), cx.active.attempt(), child.id());
+                }
                 Ok(Box::new(Self { child, reader, feeder, params }))
             }
             Err(error) => {

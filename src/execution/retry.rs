@@ -1,6 +1,7 @@
 //! The next attempt of an execution: the delay before it, and its launch.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chrono::Utc;
@@ -9,6 +10,7 @@ use super::classify::usage;
 use super::completion::{AttemptOutcome, CompletionGuard};
 use super::context::PhaseContext;
 use super::launch::{AttemptSpec, LaunchedProgram, launch};
+use super::run::boxed;
 use super::state::StateInput;
 use crate::output::{ExecutionLogs, text};
 use crate::runtime::Starter;
@@ -50,6 +52,10 @@ pub(super) async fn backoff(
     logs.note(&format!("attempt {attempt} of {attempts}: {ending}; the next one in {delay:?}"));
     note_attempt(cx, ending.clone(), outcome);
     let execution_id = cx.active.info().id;
+    if let Some(sink) = &cx.sink {
+        let told = Arc::clone(sink).retrying(attempt, ending.clone(), delay);
+        boxed(told_within(cx, retry.spec.params.drain, told)).await;
+    }
     let event = ExecutionEvent::Retrying { execution_id, attempt, ending, delay };
     cx.publisher.event(Utc::now(), event);
     tokio::select! {
@@ -77,6 +83,18 @@ pub(super) async fn launch_again(
         (guard, launched)
     };
     retry.starter.run(launch).await
+}
+
+/// Waits for a call of the sink, but no longer than this once the execution has been stopped.
+async fn told_within(cx: &PhaseContext, limit: Duration, call: impl Future<Output = ()>) {
+    tokio::select! {
+        biased;
+        () = call => {}
+        () = async {
+            cx.active.ending_decided().await;
+            time::sleep_until(Instant::now().checked_add(limit)).await;
+        } => {}
+    }
 }
 
 /// Keeps what the result says of an attempt that is over.

@@ -7,6 +7,7 @@
 //! - [`lines`] splits a stream into lines, on the side of each journal reader.
 //! - [`overflow`] has the files for output beyond the limit, and their quota;
 //!   `StreamReader::spill` fills them.
+//! - [`sink`] hands all of it to the host's sink, before more is read.
 //! - [`log`] opens, writes and completes the logs, through [`file_writer`]; [`rotation`] keeps the
 //!   readable one in several files.
 
@@ -23,6 +24,7 @@ mod overflow;
 mod reader;
 #[cfg(feature = "logs")]
 mod rotation;
+mod sink;
 mod text;
 
 pub(crate) use capture::CapturedOutput;
@@ -38,4 +40,6 @@ pub(crate) use log_targets::{LogTargets, RawLog};
 pub(crate) use no_log::ExecutionLogs;
 pub(crate) use overflow::OverflowDir;
 pub(crate) use reader::{OutputReader, OutputSettings, ReadStep};
+pub(crate) use sink::ExecutionSink;
+pub use sink::{OutputChunk, OutputSink};
 pub(crate) use text::text;

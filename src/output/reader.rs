@@ -1,5 +1,5 @@
-//! Reads the pipes of one execution, and hands every byte on exactly once: to the journal, the logs
-//! and the overflow files.
+//! Reads the pipes of one execution, and hands every byte on exactly once: to the journal, the sink,
+//! the logs and the overflow files.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -14,9 +14,10 @@ use tokio::task::coop;
 
 use super::ExecutionLogs;
 use super::file_writer::FileWriter;
-use super::journal::{Appended, Journal};
+use super::journal::{Appended, Journal, is_worth_holding};
 use super::lines::PartialFlush;
 use super::overflow::{OverflowDir, OverflowFile, WaitingOverflow, lacks_descriptor, not_created};
+use super::sink::{ExecutionSink, SinkWriter};
 use crate::config::OversizedOutputStrategy;
 use crate::runtime::BlockingPool;
 use crate::time;
@@ -60,6 +61,8 @@ pub(crate) struct ReadStep {
 pub(crate) struct OutputReader {
     streams: [StreamReader; 2],
     logs: ExecutionLogs,
+    /// None without a sink.
+    sink: Option<Box<SinkWriter>>,
     settings: OutputSettings,
     /// Chunks of stdout that were read in a row.
     stdout_in_a_row: u8,
@@ -96,15 +99,50 @@ impl OutputReader {
         };
         let [stdout, stderr] = pipes;
         let streams = [reader(OutputStream::Stdout, stdout), reader(OutputStream::Stderr, stderr)];
-        Self { streams, logs, settings, stdout_in_a_row: 0 }
+        Self { streams, logs, sink: None, settings, stdout_in_a_row: 0 }
     }
 
+    /// Lets the sink of the execution have the output of this attempt, and first that it has started.
+    pub(crate) fn with_sink(mut self, sink: Arc<ExecutionSink>, attempt: u32, pid: u32) -> Self {
+        self.sink = Some(Box::new(SinkWriter::new(sink, attempt, pid)));
+        self
+    }
+
+    /// Returns `true` if there may be more to read, or the sink is being called.
     pub(crate) fn is_open(&self) -> bool {
+        self.has_pipe() || self.has_sink_calls()
+    }
+
+    fn has_pipe(&self) -> bool {
         self.streams.iter().any(|reader| reader.pipe.is_some())
     }
 
-    /// Waits until the files have what was read, then reads one chunk, or publishes an unfinished
-    /// line after a silence.
+    /// Returns `true` if the sink does not have all yet that was read.
+    pub(crate) fn has_sink_calls(&self) -> bool {
+        self.sink.as_ref().is_some_and(|sink| sink.has_calls())
+    }
+
+    /// Waits until the sink has all that was read.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost or written twice.
+    pub(crate) async fn write_to_sink(&mut self) {
+        poll_fn(|cx| self.poll_sink(cx)).await;
+    }
+
+    /// Offers the sink nothing more, and drops the call that has not returned.
+    pub(crate) fn give_up_sink(&mut self) {
+        if let Some(sink) = &mut self.sink {
+            sink.give_up();
+        }
+    }
+
+    fn poll_sink(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.sink.as_mut().map_or(Poll::Ready(()), |sink| sink.poll_written(cx))
+    }
+
+    /// Waits until the sink and the files have what was read, then reads one chunk, or publishes an
+    /// unfinished line after a silence.
     ///
     /// # Cancel safety
     /// No output is lost: what was read is handed on before this awaits anything.
@@ -122,7 +160,15 @@ impl OutputReader {
     }
 
     async fn chunk(&mut self) -> ReadStep {
-        poll_fn(|cx| with_buffer(|buffer| self.poll_chunk(cx, buffer))).await
+        poll_fn(|cx| {
+            ready!(self.poll_sink(cx));
+            match self.has_pipe() {
+                true => with_buffer(|buffer| self.poll_chunk(cx, buffer)),
+                // Only the sink was waited for.
+                false => Poll::Ready(ReadStep::default()),
+            }
+        })
+        .await
     }
 
     async fn chunk_or_silence(&mut self, ends: Instant) -> ReadStep {
@@ -258,8 +304,9 @@ impl OutputReader {
             }
             Ok(_) => {
                 self.logs.chunk(reader.stream, buffer);
+                let sink = self.sink.as_deref_mut();
                 let Appended { has_lines, is_unfinished, excess } =
-                    journal.append(reader.stream, buffer);
+                    publish(reader.stream, buffer, journal, sink);
                 if self.settings.partial_after.is_some() {
                     reader.silent_since = is_unfinished.then(Instant::now);
                 }
@@ -369,6 +416,23 @@ fn open_overflow(
     let file = Arc::new(file);
     settings.journal.overflows_into(stream, Arc::clone(&file));
     Ok((writer, file))
+}
+
+/// Hands a chunk to the sink and to the journal.
+fn publish(
+    stream: OutputStream,
+    buffer: &mut Vec<u8>,
+    journal: &Journal,
+    sink: Option<&mut SinkWriter>,
+) -> Appended {
+    let Some(sink) = sink else { return journal.append(stream, buffer) };
+    if !is_worth_holding(buffer) {
+        sink.push(stream, Bytes::copy_from_slice(buffer));
+        return journal.append(stream, buffer);
+    }
+    let chunk = Bytes::from(std::mem::take(buffer));
+    sink.push(stream, chunk.clone());
+    journal.append_shared(stream, &chunk, buffer)
 }
 
 /// Reads into the buffer of this thread, emptied.

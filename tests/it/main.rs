@@ -48,6 +48,7 @@ mod runtimes;
 mod scripted;
 mod secrets;
 mod shebangs;
+mod sink;
 mod start_failures;
 mod stdin;
 mod stopping;

@@ -64,6 +64,7 @@ pub(crate) use entry::EventPayload;
 use entry::{EntryKind, JournalEntry, JournalPosition};
 use lookup::Lookup;
 use state::JournalState;
+pub(crate) use state::is_worth_holding;
 
 /// How much a journal keeps and holds.
 #[derive(Debug, Clone, Copy)]
@@ -190,7 +191,18 @@ impl Journal {
 
     /// Appends what was read of a stream. Takes the whole buffer if it is worth holding as it is.
     pub(crate) fn append(&self, stream: OutputStream, buffer: &mut Vec<u8>) -> Appended {
-        self.write(|state| state.append(stream, buffer))
+        self.write(|state| state.append(stream, buffer, None))
+    }
+
+    /// Like [`append`](Self::append), for a chunk that another one holds, too: it is held as it is
+    /// rather than copied. The buffer gets memory for the next read.
+    pub(crate) fn append_shared(
+        &self,
+        stream: OutputStream,
+        chunk: &Bytes,
+        buffer: &mut Vec<u8>,
+    ) -> Appended {
+        self.write(|state| state.append(stream, buffer, Some(chunk)))
     }
 
     /// Publishes the unfinished line of a stream as it is; returns `true` if there was one.

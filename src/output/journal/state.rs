@@ -96,24 +96,38 @@ impl JournalState {
         self.entries.get(index).map_or_else(now, |entry| entry.unfinished)
     }
 
-    pub(super) fn append(&mut self, stream: OutputStream, buffer: &mut Vec<u8>) -> Appended {
+    /// Appends a chunk: that in the buffer, or a shared one, for which the buffer is empty.
+    pub(super) fn append(
+        &mut self,
+        stream: OutputStream,
+        buffer: &mut Vec<u8>,
+        shared: Option<&Bytes>,
+    ) -> Appended {
         let at = self.no_earlier(Utc::now());
-        let CaptureSplit { stored, taken_back } = self.stream(stream).capture.take(buffer);
-        let mut has_lines = stored > 0 && self.append_kept(at, stream, &buffer[..stored]);
-        let excess = (stored < buffer.len()).then(|| {
-            let bytes = if stored == 0 && buffer.len() >= HELD_AS_IT_IS.max(buffer.capacity() / 2) {
-                Bytes::from(std::mem::replace(buffer, std::mem::take(&mut self.spare)))
-            } else {
-                Bytes::copy_from_slice(&buffer[stored..])
+        let chunk = shared.map_or(&buffer[..], |shared| &shared[..]);
+        let CaptureSplit { stored, taken_back } = self.stream(stream).capture.take(chunk);
+        let mut has_lines = stored > 0 && self.append_kept(at, stream, &chunk[..stored]);
+        let excess = if stored < chunk.len() {
+            let bytes = match shared {
+                Some(shared) if stored == 0 => shared.clone(),
+                None if stored == 0 && is_worth_holding(buffer) => {
+                    Bytes::from(std::mem::replace(buffer, std::mem::take(&mut self.spare)))
+                }
+                _ => Bytes::copy_from_slice(&chunk[stored..]),
             };
             // In portions, because each leaves the window as a whole.
             for start in (0..bytes.len()).step_by(LONGEST_PORTION) {
                 let portion = bytes.slice(start..bytes.len().min(start + LONGEST_PORTION));
                 has_lines |= self.append_evictable(at, stream, &portion);
             }
-            [Bytes::from(taken_back), bytes]
-        });
+            Some([Bytes::from(taken_back), bytes])
+        } else {
+            None
+        };
         self.evict();
+        if shared.is_some() {
+            *buffer = std::mem::take(&mut self.spare);
+        }
         let is_unfinished = self.stream(stream).lines.unfinished() > 0;
         Appended { has_lines, is_unfinished, excess }
     }
@@ -354,4 +368,9 @@ impl JournalState {
             }
         }
     }
+}
+
+/// Returns `true` if a buffer is held as it is rather than copied.
+pub(crate) fn is_worth_holding(buffer: &Vec<u8>) -> bool {
+    buffer.len() >= HELD_AS_IT_IS.max(buffer.capacity() / 2)
 }
