@@ -1,0 +1,11 @@
+//! The store, with real files, real threads and processes that are killed.
+
+mod accept;
+mod crash;
+mod full;
+mod list;
+mod output;
+mod progress;
+mod retention;
+mod secrets;
+mod support;
