@@ -20,6 +20,15 @@ impl ExecutionEngine {
         now(self.engine().cancel(id))
     }
 
+    /// Stops an execution with this grace, and returns at once, like
+    /// [`crate::ExecutionEngine::cancel_within`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn cancel_within(&self, id: Uuid, grace: Duration) -> Result<()> {
+        now(self.engine().cancel_within(id, grace))
+    }
+
     /// Cancels all that is queued or running, and returns at once, like
     /// [`crate::ExecutionEngine::cancel_all`].
     pub fn cancel_all(&self) -> CancelReport {

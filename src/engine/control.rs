@@ -11,7 +11,7 @@ use crate::error::{ExecutionError, Result};
 use crate::execution::{ActiveExecution, ControlAction, ControlRefusal};
 use crate::prepare;
 use crate::store::ActiveEntries;
-use crate::types::{CancelReport, ExecutionStatus, ShutdownReport};
+use crate::types::{CancelReport, Ending, ExecutionStatus, ShutdownReport};
 use crate::waker;
 
 impl ExecutionEngine {
@@ -26,6 +26,31 @@ impl ExecutionEngine {
     /// ending came first.
     pub async fn cancel(&self, id: Uuid) -> Result<()> {
         cancel(&*self.active(id)?)
+    }
+
+    /// Like [`cancel`](Self::cancel), with this grace between the stop signal and the final signal in
+    /// place of its own. What was cancelled before and is being stopped has no longer than this from
+    /// now on: without any grace the final signal follows at once.
+    ///
+    /// ```
+    /// use execution_engine::*;
+    /// # #[tokio::main] async fn main() -> Result<()> {
+    /// let engine = ExecutionEngine::builder().stop_grace(Duration::from_secs(3600)).build()?;
+    /// let stubborn = ExecutionRequest::shell("trap '' TERM; echo ready; while :; do sleep 1; done");
+    /// let execution = engine.start(stubborn).await?;
+    /// execution.chunks().next().await;
+    /// engine.cancel(execution.id()).await?;
+    /// engine.cancel_within(execution.id(), Duration::ZERO).await?;
+    /// assert_eq!(execution.wait().await?.ending, Ending::Cancelled);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ExecutionError::NotFound`] for an unknown id, [`ExecutionError::AlreadyEnded`] if another
+    /// ending came first.
+    pub async fn cancel_within(&self, id: Uuid, grace: Duration) -> Result<()> {
+        let ended = |ending: Ending| ExecutionError::AlreadyEnded { id, status: ending.status() };
+        self.active(id)?.cancel_within(grace).map_err(ended)
     }
 
     /// Cancels all that is queued or running, and leaves the engine open, for instance for a cleanup.

@@ -187,6 +187,16 @@ impl ActiveExecution {
         self.decide(Ending::Cancelled)
     }
 
+    /// Decides the ending as cancelled, within this grace; what is cancelled already has no longer
+    /// than that from now on. Returns another ending that was decided before.
+    pub(crate) fn cancel_within(&self, grace: Duration) -> Result<(), Ending> {
+        self.shorten_grace(grace);
+        match self.cancel() {
+            Err(Ending::Cancelled) => Ok(()),
+            decided => decided,
+        }
+    }
+
     /// Decides the ending beside the task, which it wakes. Returns the ending that was decided
     /// before, if there is one.
     pub(super) fn decide(&self, ending: Ending) -> Result<(), Ending> {
@@ -222,10 +232,13 @@ impl ActiveExecution {
     /// Ends the execution because its engine shuts down, within this grace. One that is being
     /// stopped already has no longer than that from now on.
     pub(crate) fn shut_down(&self, grace: Duration) {
+        self.shorten_grace(grace);
+        self.engine_closed();
+    }
+
+    fn shorten_grace(&self, grace: Duration) {
         let mut shortest = self.grace.lock();
         *shortest = Some(shortest.map_or(grace, |shortest| shortest.min(grace)));
-        drop(shortest);
-        self.engine_closed();
     }
 
     /// Ends the execution because its engine was dropped, and can wait for nothing any more.

@@ -49,6 +49,48 @@ async fn timed_out_once_ready(engine: ExecutionEngine, line: &str) -> ExecutionR
 // ------------------------------------------------------------------------------------------ the ladder
 
 #[tokio::test]
+async fn second_cancel_may_shorten_the_grace_of_the_first() {
+    let recorder = Recorder::new();
+    let engine = with_grace(Duration::from_secs(3600)).with_event_handler(recorder.clone());
+    let line = "trap 'echo asked' TERM; echo ready; while :; do sleep 0.05; done";
+    let id = engine.execute(shell(line)).await.unwrap();
+    let said = |line: &'static str| {
+        let recorder = &recorder;
+        async move {
+            let has = |events: &[ExecutionEvent]| {
+                lines_of(events, OutputStream::Stdout).iter().any(|said| said == line)
+            };
+            recorder.when(id, has).await;
+        }
+    };
+    said("ready").await;
+    engine.cancel(id).await.unwrap();
+    said("asked").await;
+    // A longer one changes nothing.
+    engine.cancel_within(id, Duration::from_secs(7200)).await.unwrap();
+    engine.cancel_within(id, Duration::ZERO).await.unwrap();
+    let result = soon("its end", engine.wait_for_completion(id)).await.unwrap();
+    assert_eq!(result.ending, Ending::Cancelled);
+    assert_eq!(result.containment.signal, Some(Signal::Kill));
+    let status = ExecutionStatus::Cancelled;
+    let late = engine.cancel_within(id, Duration::ZERO).await;
+    assert_eq!(late, Err(ExecutionError::AlreadyEnded { id, status }));
+}
+
+#[tokio::test]
+async fn cancel_may_have_a_grace_of_its_own() {
+    let engine = with_grace(Duration::from_secs(3600));
+    let id = engine.execute(shell("trap '' TERM; while :; do sleep 0.05; done")).await.unwrap();
+    running(&engine, id).await;
+    engine.cancel_within(id, Duration::from_millis(50)).await.unwrap();
+    let result = soon("its end", engine.wait_for_completion(id)).await.unwrap();
+    assert_eq!(result.ending, Ending::Cancelled);
+    let unknown = Uuid::new_v4();
+    let refused = engine.cancel_within(unknown, Duration::ZERO).await;
+    assert_eq!(refused, Err(ExecutionError::NotFound(unknown)));
+}
+
+#[tokio::test]
 async fn program_may_clean_up_during_the_grace() {
     let line = format!("trap 'echo bye; exit 0' TERM; {WAIT}");
     let result = stopped_once_ready(with_grace(PATIENCE), &line, ExecutionOptions::default()).await;

@@ -151,6 +151,8 @@ fn cursor_of_another_journal_is_refused() {
     // Nothing beyond the end that is asked for.
     assert_eq!(reader.read(0, ends[0], 1000).unwrap().records.len(), 1);
     assert_eq!(reader.totals(ends[0]).unwrap().stdout, 3);
+    let error = reader.read(ends[0], end - 1, 1000).unwrap_err();
+    assert!(matches!(error, JournalError::Damaged { .. }), "{error}");
 }
 
 #[test]

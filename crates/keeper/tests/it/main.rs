@@ -1,0 +1,12 @@
+//! Tests with keepers that are processes of their own.
+#![cfg(unix)]
+
+mod clients;
+mod crash;
+mod durability;
+mod full_disk;
+mod lifetime;
+mod privacy;
+mod running;
+mod scale;
+mod support;
