@@ -1,2 +1,23 @@
-//! The service: a durable queue, and HTTP over a unix socket.
+//! The service: a durable queue in front of the keepers, which run the programs.
+//!
+//! [`Service`] is all of it without HTTP: it accepts executions, hands them to a keeper, stores how
+//! they ended, and follows their output. It may end or be killed at any time; the next one on the
+//! same [`StateDir`] goes on where it was.
 #![forbid(unsafe_code)]
+
+mod config;
+mod error;
+mod service;
+mod state_dir;
+mod units;
+mod view;
+
+pub use config::{Config, Durability, RetentionConfig};
+pub use error::{ErrorCode, ServiceError};
+pub use service::{Events, KeeperProgram, Output, Service, ServiceOptions};
+pub use state_dir::{LockHolder, PathOptions, StateDir, StateLock};
+pub use units::{parse_duration, parse_size};
+pub use view::{
+    Event, EventKind, ExecutionView, KeeperView, NewExecution, OutputBytes, Page, Query,
+    ServiceStatus, StopMode, StoreView, Submitted,
+};

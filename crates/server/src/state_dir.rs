@@ -1,0 +1,294 @@
+//! Where state, socket and configuration are, and how the state directory is made and locked.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{ErrorCode, ServiceError};
+
+/// Paths that a command line names; what is not named follows from the environment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PathOptions {
+    /// `--state-dir`.
+    pub state_dir: Option<PathBuf>,
+    /// `--socket`.
+    pub socket: Option<PathBuf>,
+    /// `--config`.
+    pub config: Option<PathBuf>,
+}
+
+/// The places of one service: its state directory, its socket and its configuration.
+///
+/// Each is, in this order, what the command line names, what `EXENG_STATE_DIR`, `EXENG_SOCKET` or
+/// `EXENG_CONFIG` names, and the place that the XDG directories give. A state directory that is named
+/// has socket (`exeng.sock`) and configuration (`config.toml`) in it, so that it alone makes a service
+/// of its own.
+///
+/// ```
+/// use std::ffi::OsString;
+/// use std::path::Path;
+/// use execution_engine_server::{PathOptions, StateDir};
+///
+/// let of = |name: &str| (name == "EXENG_STATE_DIR").then(|| OsString::from("/srv/exeng"));
+/// let dir = StateDir::resolve(&PathOptions::default(), of).unwrap();
+/// assert_eq!(dir.path(), Path::new("/srv/exeng"));
+/// assert_eq!(dir.socket(), Path::new("/srv/exeng/exeng.sock"));
+///
+/// let of = |name: &str| (name == "HOME").then(|| OsString::from("/home/alice"));
+/// let dir = StateDir::resolve(&PathOptions::default(), of).unwrap();
+/// assert_eq!(dir.path(), Path::new("/home/alice/.local/state/exeng"));
+/// assert_eq!(dir.config(), Path::new("/home/alice/.config/exeng/config.toml"));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateDir {
+    path: PathBuf,
+    socket: PathBuf,
+    config: PathBuf,
+}
+
+impl StateDir {
+    /// Finds the places from a command line and the environment of this process.
+    ///
+    /// # Errors
+    /// [`ErrorCode::StateDir`] if nothing says where the state is.
+    pub fn from_env(options: &PathOptions) -> Result<Self, ServiceError> {
+        Self::resolve(options, |name| env::var_os(name))
+    }
+
+    /// Finds the places from a command line and an environment. An empty variable is none, and a
+    /// relative path in one of the XDG variables is ignored, as their specification wants it.
+    ///
+    /// # Errors
+    /// [`ErrorCode::StateDir`] if nothing says where the state is.
+    pub fn resolve(
+        options: &PathOptions,
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, ServiceError> {
+        let named = |flag: &Option<PathBuf>, name: &str| {
+            let path = flag.clone().or_else(|| path_in(&variable, name));
+            path.map(|path| absolute(&path)).transpose()
+        };
+        let xdg = |name: &str, in_home: &str| {
+            let path = path_in(&variable, name).filter(|path| path.is_absolute());
+            let home = || path_in(&variable, "HOME").filter(|home| home.is_absolute());
+            path.or_else(|| Some(home()?.join(in_home)))
+        };
+        let own = named(&options.state_dir, "EXENG_STATE_DIR")?;
+        let state =
+            own.clone().or_else(|| Some(xdg("XDG_STATE_HOME", ".local/state")?.join("exeng")));
+        let state = state.ok_or_else(|| {
+            ServiceError::new(
+                ErrorCode::StateDir,
+                "there is no place for the state: HOME is not set",
+            )
+            .fix("set EXENG_STATE_DIR to a directory of yours")
+        })?;
+        let runtime = || path_in(&variable, "XDG_RUNTIME_DIR").filter(|path| path.is_absolute());
+        let socket = match (named(&options.socket, "EXENG_SOCKET")?, &own) {
+            (Some(socket), _) => socket,
+            (None, Some(own)) => own.join("exeng.sock"),
+            (None, None) => {
+                runtime().map_or_else(|| state.clone(), |it| it.join("exeng")).join("exeng.sock")
+            }
+        };
+        let config = match (named(&options.config, "EXENG_CONFIG")?, &own) {
+            (Some(config), _) => config,
+            (None, Some(own)) => own.join("config.toml"),
+            (None, None) => xdg("XDG_CONFIG_HOME", ".config")
+                .map_or_else(|| state.clone(), |it| it.join("exeng"))
+                .join("config.toml"),
+        };
+        Ok(Self { path: state, socket, config })
+    }
+
+    /// Returns the state directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the path of the socket.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Returns the path of the configuration file.
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// Makes the state directory and the directory of the socket, with mode 0700 whatever the umask
+    /// is, unless they are there.
+    ///
+    /// # Errors
+    /// [`ErrorCode::StateDir`] if one of them is not a directory, belongs to somebody else, can be
+    /// entered by others, or cannot be written.
+    pub fn create(&self) -> Result<(), ServiceError> {
+        private_dir(&self.path)?;
+        match self.socket.parent() {
+            Some(parent) if parent != self.path => private_dir(parent),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes the lock of the state directory. It is held until the value is dropped or the process
+    /// ends, however that happens, so a file that is left over is no obstacle.
+    ///
+    /// # Errors
+    /// [`ErrorCode::AlreadyRunning`] with the process id of the holder; [`ErrorCode::StateDir`] if
+    /// the file cannot be made.
+    pub fn lock(&self) -> Result<StateLock, ServiceError> {
+        let path = self.path.join("lock");
+        let failed = |error: &io::Error| unusable(&path, error);
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|error| failed(&error))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(self.already_running(&mut file)),
+            Err(TryLockError::Error(error)) => return Err(failed(&error)),
+        }
+        let holder = LockHolder { pid: std::process::id(), since: Utc::now() };
+        // Only after the lock is held: a reader must find the holder, never a loser's text. The text
+        // helps people; a disk without room for it is no reason to refuse.
+        if let Err(error) = write_holder(&mut file, &holder) {
+            tracing::warn!(%error, path = %path.display(), "the holder could not be written");
+        }
+        Ok(StateLock { _file: file })
+    }
+
+    /// Returns who holds the lock, if somebody does. Starts and changes nothing.
+    pub fn holder(&self) -> Option<LockHolder> {
+        let mut file = File::open(self.path.join("lock")).ok()?;
+        match file.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => read_holder(&mut file),
+            _ => None,
+        }
+    }
+
+    fn already_running(&self, file: &mut File) -> ServiceError {
+        let who =
+            read_holder(file).map_or("".to_string(), |holder| format!(" (process {})", holder.pid));
+        let dir = self.path.display();
+        let text = format!("another service{who} runs on the state directory {dir}");
+        ServiceError::new(ErrorCode::AlreadyRunning, text)
+            .fix("use that one, end it first, or set EXENG_STATE_DIR to another directory")
+    }
+}
+
+/// Who holds the lock of a state directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct LockHolder {
+    /// Process id.
+    pub pid: u32,
+    /// Since when.
+    pub since: DateTime<Utc>,
+}
+
+/// Lock of a state directory, held as long as this lives.
+#[derive(Debug)]
+pub struct StateLock {
+    _file: File,
+}
+
+fn read_holder(file: &mut File) -> Option<LockHolder> {
+    let mut text = String::new();
+    file.take(4096).read_to_string(&mut text).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+fn write_holder(file: &mut File, holder: &LockHolder) -> io::Result<()> {
+    let text = serde_json::to_vec(holder)?;
+    file.set_len(0)?;
+    file.seek(SeekFrom::Start(0))?;
+    file.write_all(&text)
+}
+
+fn path_in(variable: &impl Fn(&str) -> Option<OsString>, name: &str) -> Option<PathBuf> {
+    variable(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, ServiceError> {
+    std::path::absolute(path).map_err(|error| unusable(path, &error))
+}
+
+/// Makes a directory of mode 0700 with those above it, or checks the one that is there.
+fn private_dir(path: &Path) -> Result<(), ServiceError> {
+    let fail = |error: io::Error| unusable(path, &error);
+    match DirBuilder::new().recursive(true).mode(0o700).create(path) {
+        Ok(()) => {}
+        // A file in its place, or in the place of one above it.
+        Err(error)
+            if matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::NotADirectory) =>
+        {
+            return Err(refused(
+                path,
+                "is not a directory",
+                "remove the file in its place, or choose another path",
+            ));
+        }
+        Err(error) => return Err(fail(error)),
+    }
+    let found = fs::metadata(path).map_err(fail)?;
+    let own = rustix::process::geteuid().as_raw();
+    if found.uid() != own {
+        let why = format!("belongs to user {}, and this is user {own}", found.uid());
+        return Err(refused(path, &why, "choose a directory of yours, or change its owner"));
+    }
+    if found.mode() & 0o7777 != 0o700 {
+        if found.mode() & 0o077 != 0 && !is_ours_to_close(path).map_err(fail)? {
+            let why = format!("can be entered by other users (mode {:04o})", found.mode() & 0o7777);
+            return Err(refused(
+                path,
+                &why,
+                "run `chmod 700` on it, or choose a directory of its own",
+            ));
+        }
+        // The umask may have taken bits from a new directory, and an empty one was made for us.
+        fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(fail)?;
+    }
+    rustix::fs::access(path, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)
+        .map_err(|error| fail(error.into()))
+}
+
+/// Returns `true` for a directory that is empty or has our files, and not for one such as a home
+/// directory, whose mode is none of our business.
+fn is_ours_to_close(path: &Path) -> io::Result<bool> {
+    let is_ours = |name: OsString| name == "lock" || name == "exeng.db" || name == "exeng.sock";
+    let mut empty = true;
+    for entry in fs::read_dir(path)? {
+        empty = false;
+        if is_ours(entry?.file_name()) {
+            return Ok(true);
+        }
+    }
+    Ok(empty)
+}
+
+fn refused(path: &Path, why: &str, fix: &str) -> ServiceError {
+    let text = format!("the state directory {} {why}", path.display());
+    ServiceError::new(ErrorCode::StateDir, text).fix(fix)
+}
+
+fn unusable(path: &Path, error: &io::Error) -> ServiceError {
+    let fix = match error.kind() {
+        ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => {
+            "make it writable for this user, or set EXENG_STATE_DIR to a directory that is"
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room on its file system",
+        _ => "correct that, or set EXENG_STATE_DIR to another directory",
+    };
+    let text = format!("the state directory cannot be used: {}: {error}", path.display());
+    ServiceError::new(ErrorCode::StateDir, text).fix(fix)
+}
