@@ -1,0 +1,97 @@
+//! Exit codes of all verbs, stable for scripts.
+
+use execution_engine::{Ending, ExecutionError, ExecutionResult, ValidationError};
+
+/// The execution reached its timeout or its idle timeout.
+pub(crate) const TIMEOUT: u8 = 124;
+/// The request was refused, or something failed that is not the program.
+pub(crate) const OURS: u8 = 125;
+/// The program is there and cannot be run.
+pub(crate) const NOT_RUNNABLE: u8 = 126;
+/// The program was not found.
+pub(crate) const NOT_FOUND: u8 = 127;
+/// The execution was cancelled.
+pub(crate) const CANCELLED: u8 = 130;
+/// Added to the number of the signal that ended the program.
+const SIGNAL: u8 = 128;
+
+/// Returns the exit code for an execution that has ended.
+pub(crate) fn of_result(result: &ExecutionResult) -> u8 {
+    match &result.ending {
+        // The system reports the limit by the signal that ended the program.
+        Ending::ResourceLimit { .. } => result.signal.map_or(OURS, of_signal),
+        ending => of_ending(ending),
+    }
+}
+
+/// Returns the exit code for an ending.
+pub(crate) fn of_ending(ending: &Ending) -> u8 {
+    match ending {
+        // The system keeps eight bits of it.
+        Ending::Exited { code } => code.to_le_bytes()[0],
+        Ending::Signaled { signal, .. } => of_signal(*signal),
+        Ending::TimedOut { .. } | Ending::IdleTimedOut { .. } | Ending::PlanDeadline { .. } => {
+            TIMEOUT
+        }
+        Ending::Cancelled | Ending::EngineClosed => CANCELLED,
+        Ending::SpawnFailed { os_error, .. } => match os_error {
+            Some(NO_ENTRY | NOT_A_DIRECTORY) => NOT_FOUND,
+            _ => NOT_RUNNABLE,
+        },
+        _ => OURS,
+    }
+}
+
+const NO_ENTRY: i32 = rustix::io::Errno::NOENT.raw_os_error();
+const NOT_A_DIRECTORY: i32 = rustix::io::Errno::NOTDIR.raw_os_error();
+
+fn of_signal(signal: i32) -> u8 {
+    u8::try_from(signal).map_or(OURS, |signal| SIGNAL.saturating_add(signal))
+}
+
+/// Returns the exit code for a request that was refused, or a call that failed.
+pub(crate) fn of_error(error: &ExecutionError) -> u8 {
+    let ExecutionError::Validation(refused) = error else { return OURS };
+    match refused.error_code() {
+        "program_not_found" | "script_not_found" => NOT_FOUND,
+        "script_not_a_file" | "script_not_runnable" => NOT_RUNNABLE,
+        "permission_denied" if is_of_program(refused) => NOT_RUNNABLE,
+        _ => OURS,
+    }
+}
+
+/// Returns `true` if the fault is in the file to run, and not in a directory or an input.
+fn is_of_program(refused: &ValidationError) -> bool {
+    match refused {
+        ValidationError::PermissionDenied { field, .. }
+        | ValidationError::NotRunnable { field, .. } => {
+            ["program", "shell", "interpreter", "path", "script"].contains(field)
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_those_of_the_program_or_ours() {
+        for (ending, code) in [
+            (Ending::Exited { code: 0 }, 0),
+            (Ending::Exited { code: 255 }, 255),
+            (Ending::Exited { code: 256 + 7 }, 7),
+            (Ending::Signaled { signal: 9, core_dumped: false }, 137),
+            (Ending::TimedOut { timeout_ms: 1 }, 124),
+            (Ending::IdleTimedOut { idle_timeout_ms: 1 }, 124),
+            (Ending::Cancelled, 130),
+            (Ending::StatusUnknown, 125),
+        ] {
+            assert_eq!(of_ending(&ending), code, "{ending:?}");
+        }
+        for (os_error, code) in [(Some(2), 127), (Some(20), 127), (Some(13), 126), (None, 126)] {
+            let ending = Ending::SpawnFailed { reason: String::new(), os_error };
+            assert_eq!(of_ending(&ending), code, "{os_error:?}");
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! Options of the verbs that start a program, and the request that they become.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use execution_engine::{
+    ExecutionOptions, ExecutionRequest, InheritEnv, Limits, OsText, RetryPolicy, Signal,
+    StdinSource,
+};
+
+use crate::env_file::{self, Variable};
+use crate::limit::{self, LimitSetting};
+use crate::{duration, signal_name};
+
+/// Options that describe what to run, and within which bounds.
+#[derive(Debug, Default, Args)]
+pub(crate) struct RequestOptions {
+    /// Stop it after this time: 300ms, 30s, 5m, 2h [without: no timeout]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse_positive)]
+    pub(crate) timeout: Option<Duration>,
+    /// Stop it when it has written nothing for this time
+    #[arg(long, value_name = "TIME", value_parser = duration::parse_positive)]
+    pub(crate) idle_timeout: Option<Duration>,
+    /// Run it again up to N times while it fails, with growing delays
+    #[arg(long, value_name = "N")]
+    pub(crate) retry: Option<u32>,
+    /// Delay before the first of these runs; each further one is twice as long, up to a minute
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, requires = "retry")]
+    pub(crate) retry_delay: Option<Duration>,
+    /// Bound what it may use: memory=1G, processes=100 (both for the whole tree), cpu=30s,
+    /// address-space=2G, open-files=256, file-size=1G, user-processes=1000, core=0, nice=10,
+    /// umask=077; may be repeated
+    #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = limit::parse)]
+    pub(crate) limits: Vec<LimitSetting>,
+
+    /// Set a variable, or copy one from here (NAME); may be repeated. Values on a command line can
+    /// be read by other processes
+    #[arg(long, short, value_name = "NAME[=VALUE]", help_heading = WHERE)]
+    pub(crate) env: Vec<OsString>,
+    /// Set the variables of a file, a line for each: NAME=VALUE, or NAME to copy it from here
+    #[arg(long = "env-file", value_name = "FILE", help_heading = WHERE)]
+    pub(crate) env_files: Vec<PathBuf>,
+    /// Inherit no variable from here
+    #[arg(long, help_heading = WHERE)]
+    pub(crate) clear_env: bool,
+    /// Run it in this directory
+    #[arg(long, value_name = "DIR", help_heading = WHERE)]
+    pub(crate) cwd: Option<PathBuf>,
+    /// What it reads: a file, or `null` for nothing
+    #[arg(long, value_name = "FILE|null", help_heading = WHERE)]
+    pub(crate) stdin: Option<PathBuf>,
+
+    /// First signal of a stop: TERM, INT, .. or a number [without: TERM]
+    #[arg(long, value_name = "SIGNAL", value_parser = signal_name::parse, help_heading = STOP)]
+    pub(crate) stop_signal: Option<Signal>,
+    /// Time between that signal and SIGKILL [without: 2s]
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, help_heading = STOP)]
+    pub(crate) stop_grace: Option<Duration>,
+
+    /// Run a line of /bin/sh
+    #[arg(long, value_name = "LINE", conflicts_with_all = ["script", "command"])]
+    #[arg(help_heading = WHAT)]
+    pub(crate) shell: Option<String>,
+    /// Run a script; its arguments follow after `--`
+    #[arg(long, value_name = "FILE", help_heading = WHAT)]
+    pub(crate) script: Option<PathBuf>,
+    /// Program that runs the script [without: its #! line]
+    #[arg(long, value_name = "PROGRAM", requires = "script", help_heading = WHAT)]
+    pub(crate) interpreter: Option<String>,
+    /// The program and its arguments
+    #[arg(value_name = "CMD", trailing_var_arg = true)]
+    pub(crate) command: Vec<OsString>,
+}
+
+const WHAT: &str = "What to run, instead of a program";
+const WHERE: &str = "Environment";
+const STOP: &str = "Stopping";
+
+/// Mistake in the options, which names the option and the fix.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct UsageError(String);
+
+impl UsageError {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl RequestOptions {
+    /// Returns the request and its options. `stdin` is what the program reads if nothing is said
+    /// about it.
+    ///
+    /// # Errors
+    /// Names the option that is wrong, and the fix.
+    pub(crate) fn to_request(
+        &self,
+        stdin: StdinSource,
+    ) -> Result<(ExecutionRequest, ExecutionOptions), UsageError> {
+        let mut request = self.command()?;
+        if let Some(timeout) = self.timeout {
+            request = request.timeout(timeout);
+        }
+        if let Some(dir) = &self.cwd {
+            request = request.working_dir(dir);
+        }
+        let mut options = ExecutionOptions::default().stdin(match &self.stdin {
+            None => stdin,
+            Some(path) if path.as_os_str() == "null" => StdinSource::Null,
+            Some(path) => StdinSource::file(path),
+        });
+        let limits = self.limits.iter().fold(Limits::default(), |limits, it| it.apply(limits));
+        options = options.limits(limits);
+        if let Some(time) = self.idle_timeout {
+            options = options.idle_timeout(time);
+        }
+        if let Some(signal) = self.stop_signal {
+            options = options.stop_signal(signal);
+        }
+        if let Some(grace) = self.stop_grace {
+            options = options.stop_grace(grace);
+        }
+        if let Some(again) = self.retry {
+            let mut policy = RetryPolicy::new(again.saturating_add(1));
+            if let Some(delay) = self.retry_delay {
+                policy = policy.initial_delay(delay);
+            }
+            options = options.retry(policy);
+        }
+        if self.clear_env {
+            options = options.env_clear();
+        }
+        for Variable { name, value } in self.variables()? {
+            // What the caller does not have is not copied.
+            if let Some(value) = value.or_else(|| std::env::var_os(&name)) {
+                options = options.env(name, value);
+            }
+        }
+        Ok((request, options))
+    }
+
+    fn command(&self) -> Result<ExecutionRequest, UsageError> {
+        let arguments = || self.command.iter().map(OsText::from);
+        if let Some(line) = &self.shell {
+            return Ok(ExecutionRequest::shell(line));
+        }
+        if let Some(script) = &self.script {
+            let request = ExecutionRequest::script(script).args(arguments());
+            return Ok(match &self.interpreter {
+                Some(program) => request.interpreter(program),
+                None => request,
+            });
+        }
+        let mut words = arguments();
+        match words.next() {
+            Some(program) => Ok(ExecutionRequest::program(program).args(words)),
+            None => Err(UsageError::new(
+                "there is nothing to run; write the program and its arguments after `--`, or use \
+                 --shell or --script",
+            )),
+        }
+    }
+
+    /// Returns the variables to set. A later one replaces an earlier one of the same name.
+    fn variables(&self) -> Result<Vec<Variable>, UsageError> {
+        let mut variables = Vec::new();
+        for path in &self.env_files {
+            let read = env_file::read(path);
+            variables.extend(read.map_err(|fault| UsageError(format!("--env-file: {fault}")))?);
+        }
+        for word in &self.env {
+            let variable = Variable::parse(word);
+            let fault = || UsageError::new("--env has no name; write NAME=VALUE or NAME");
+            variables.push(variable.ok_or_else(fault)?);
+        }
+        Ok(variables)
+    }
+}
+
+/// Puts the whole environment of this process into the options of a program that another process
+/// starts.
+#[cfg_attr(not(test), expect(dead_code, reason = "for the verbs of the service"))]
+pub(crate) fn bring_environment(options: &mut ExecutionOptions) {
+    if options.env.inherit != InheritEnv::All {
+        return;
+    }
+    options.env.inherit = InheritEnv::Nothing {};
+    for (name, value) in std::env::vars_os() {
+        options.env.set.entry(name.into()).or_insert_with(|| value.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: RequestOptions,
+    }
+
+    fn parsed(words: &[&str]) -> Result<RequestOptions, clap::Error> {
+        Line::try_parse_from([&["exeng"], words].concat()).map(|line| line.options)
+    }
+
+    fn request(words: &[&str]) -> (ExecutionRequest, ExecutionOptions) {
+        parsed(words).unwrap().to_request(StdinSource::Null).unwrap()
+    }
+
+    #[test]
+    fn words_after_the_program_are_its_own() {
+        for words in [&["--", "echo", "--timeout", "-n"][..], &["echo", "--timeout", "-n"]] {
+            let (request, _) = request(words);
+            assert_eq!(request.command.argv(), ["echo", "--timeout", "-n"], "{words:?}");
+            assert_eq!(request.timeout_ms, None);
+        }
+        // A misspelt option is no program.
+        assert!(parsed(&["--timout", "3s", "--", "true"]).is_err());
+    }
+
+    #[test]
+    fn exactly_one_thing_is_run() {
+        assert_eq!(
+            request(&["--shell", "a | b"]).0.command,
+            ExecutionRequest::shell("a | b").command
+        );
+        let (script, _) = request(&["--script", "a.py", "--interpreter", "python3", "--", "-v"]);
+        assert_eq!(script.command.argv(), ["python3", "a.py", "-v"]);
+        let nothing = parsed(&[]).unwrap().to_request(StdinSource::Null).unwrap_err();
+        assert!(nothing.to_string().contains("--shell"), "{nothing}");
+        for words in [
+            &["--shell", "a", "--", "b"][..],
+            &["--shell", "a", "--script", "b"],
+            &["--interpreter", "python3", "--", "a"],
+        ] {
+            assert!(parsed(words).is_err(), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn options_become_those_of_the_engine() {
+        let (request, options) = request(&[
+            "--timeout",
+            "1500ms",
+            "--idle-timeout",
+            "2s",
+            "--retry",
+            "2",
+            "--retry-delay",
+            "0s",
+            "--limit",
+            "cpu=3s",
+            "--limit",
+            "open-files=9",
+            "--cwd",
+            "/tmp",
+            "--stdin",
+            "/in",
+            "--stop-signal",
+            "INT",
+            "--stop-grace",
+            "0s",
+            "--",
+            "true",
+        ]);
+        assert_eq!(request.timeout_ms, Some(1500));
+        assert_eq!(request.working_dir.as_deref(), Some("/tmp".as_ref()));
+        let expected = ExecutionOptions::default()
+            .idle_timeout(Duration::from_secs(2))
+            .retry(RetryPolicy::new(3).initial_delay(Duration::ZERO))
+            .limits(Limits::default().cpu_seconds(3).open_files(9))
+            .stdin(StdinSource::file("/in"))
+            .stop_signal(Signal::Interrupt)
+            .stop_grace(Duration::ZERO);
+        assert_eq!(options, expected);
+    }
+
+    #[test]
+    fn input_is_what_the_verb_says_unless_it_is_named() {
+        let of = |words: &[&str]| {
+            parsed(words).unwrap().to_request(StdinSource::Inherit).unwrap().1.stdin
+        };
+        assert_eq!(of(&["--", "a"]), StdinSource::Inherit);
+        assert_eq!(of(&["--stdin", "null", "--", "a"]), StdinSource::Null);
+        assert_eq!(of(&["--stdin", "./null", "--", "a"]), StdinSource::file("./null"));
+    }
+
+    #[test]
+    fn variables_are_set_copied_and_replaced_by_later_ones() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "A=file\nB=file\n").unwrap();
+        let file = file.path().to_str().unwrap();
+        let (_, options) = request(&[
+            "--clear-env",
+            "--env",
+            "A=line",
+            "--env-file",
+            file,
+            "-e",
+            "PATH",
+            "--env",
+            "NO_SUCH_VARIABLE_HERE",
+            "--",
+            "a",
+        ]);
+        let expected = ExecutionOptions::default()
+            .env_clear()
+            .env("A", "line")
+            .env("B", "file")
+            .env("PATH", std::env::var_os("PATH").unwrap());
+        assert_eq!(options.env, expected.env);
+        let nameless = parsed(&["--env", "=secret", "--", "a"]).unwrap();
+        let fault = nameless.to_request(StdinSource::Null).unwrap_err().to_string();
+        assert!(fault.contains("--env") && !fault.contains("secret"), "{fault}");
+    }
+
+    #[test]
+    fn whole_environment_goes_along_unless_none_is_inherited() {
+        let (_, mut options) = request(&["--env", "PATH=mine", "--", "a"]);
+        bring_environment(&mut options);
+        assert_eq!(options.env.inherit, InheritEnv::Nothing {});
+        let own = std::env::vars_os().count();
+        assert_eq!(options.env.set.len(), own);
+        assert_eq!(options.env.set[&OsText::from("PATH")], OsText::from("mine"));
+        let (_, mut cleared) = request(&["--clear-env", "--env", "A=1", "--", "a"]);
+        bring_environment(&mut cleared);
+        assert_eq!(cleared.env.set.len(), 1);
+    }
+}
