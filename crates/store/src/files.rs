@@ -8,7 +8,7 @@ use std::sync::mpsc::Sender;
 use uuid::Uuid;
 
 use crate::error::{Result, StoreError};
-use crate::key::private;
+use crate::key::open_private;
 use crate::workers::Workers;
 use crate::writer::{LazyWrite, Message};
 
@@ -85,8 +85,9 @@ impl Files {
     pub(crate) fn probe(&self) -> Result<()> {
         let path = self.dir.join("probe");
         let write = || -> io::Result<()> {
-            let mut file =
-                private(OpenOptions::new().write(true).create(true).truncate(true)).open(&path)?;
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(true);
+            let mut file = open_private(&path, &mut options)?;
             file.write_all(&vec![0x5a; PROBE_BYTES])?;
             file.sync_all()
         };
@@ -100,11 +101,28 @@ impl Files {
     }
 }
 
-/// Creates a directory that only its owner can look into.
+/// Creates a directory that only its owner can look into, whatever the umask. One that is there is left as it is.
 pub(crate) fn private_dir(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent() {
+        private_dir(parent)?;
+    }
     let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path).map_err(StoreError::io("cannot create", path))
+    let made = match builder.create(path) {
+        // Another thread was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {
+            return Ok(());
+        }
+        made => made,
+    };
+    // A umask may have taken the owner's own rights.
+    #[cfg(unix)]
+    let made = made.and_then(|()| {
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o700))
+    });
+    made.map_err(StoreError::io("cannot create", path))
 }

@@ -117,8 +117,7 @@ fn create(path: &Path) -> Result<[u8; KEY_BYTES]> {
     let mut bytes = [0; KEY_BYTES];
     OsRng.fill_bytes(&mut bytes);
     let _ = fs::remove_file(&new);
-    let mut file = private(OpenOptions::new().write(true).create_new(true))
-        .open(&new)
+    let mut file = open_private(&new, OpenOptions::new().write(true).create_new(true))
         .map_err(StoreError::io("cannot create", &new))?;
     let written = file.write_all(&bytes).and_then(|()| file.sync_all());
     written.map_err(StoreError::io("cannot write", &new))?;
@@ -129,11 +128,16 @@ fn create(path: &Path) -> Result<[u8; KEY_BYTES]> {
     Ok(bytes)
 }
 
-/// Makes what is opened private to its owner, from the first moment on.
-pub(crate) fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+/// Opens a file that may be created. It is private to its owner from the first moment on, and its owner can use it,
+/// whatever the umask.
+pub(crate) fn open_private(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
-    options
+    let file = options.open(path)?;
+    // A umask may have taken the owner's own rights.
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    Ok(file)
 }
 
 /// Makes names in the directory of a file survive a loss of power.
@@ -192,7 +196,7 @@ mod tests {
     fn file_that_is_no_key_is_refused_and_left_as_it_is() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");
-        private(OpenOptions::new().write(true).create(true)).open(&path).unwrap();
+        open_private(&path, OpenOptions::new().write(true).create(true)).unwrap();
         fs::write(&path, b"short").unwrap();
         let error = Key::open(&path).err().unwrap();
         assert_eq!(error.code(), "key_file");

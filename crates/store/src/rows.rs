@@ -125,6 +125,7 @@ impl WriteTx<'_> {
         self.delete_facets(row)?;
         self.erase_sealed(row.seq)?;
         for delete in [
+            "DELETE FROM history WHERE seq = ?1",
             "DELETE FROM outputs WHERE seq = ?1",
             "DELETE FROM results WHERE seq = ?1",
             "DELETE FROM requests WHERE seq = ?1",

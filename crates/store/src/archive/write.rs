@@ -10,7 +10,7 @@ use zstd::zstd_safe::CParameter;
 
 use super::index::{Entry, Index};
 use crate::error::{Result, StoreError};
-use crate::key::private;
+use crate::key::open_private;
 
 /// Bytes of the journal in a frame, about.
 const FRAME_BYTES: usize = 256 << 10;
@@ -22,7 +22,9 @@ pub(crate) fn write<R: ReadAt>(
     journal_bytes: u64,
     path: &Path,
 ) -> Result<u64> {
-    let file = private(OpenOptions::new().write(true).create(true).truncate(true)).open(path);
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    let file = open_private(path, &mut options);
     let file = file.map_err(StoreError::io("cannot create", path))?;
     let failed = |error| StoreError::io("cannot write", path)(error);
     let mut compressor = Compressor::new(zstd::DEFAULT_COMPRESSION_LEVEL).map_err(failed)?;

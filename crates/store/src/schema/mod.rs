@@ -9,7 +9,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{Result, StoreError};
-use crate::key::{private, sync_parent};
+use crate::key::{open_private, sync_parent};
 
 /// Name of the database in its directory.
 pub(crate) const FILE: &str = "exeng.db";
@@ -93,8 +93,7 @@ fn create(path: &Path) -> Result<()> {
             _ => {}
         }
     }
-    private(OpenOptions::new().write(true).create_new(true))
-        .open(&new)
+    open_private(&new, OpenOptions::new().write(true).create_new(true))
         .map_err(StoreError::io("cannot create", &new))?;
     let mut connection = connect(&new, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     // Only before there is a table.

@@ -74,6 +74,13 @@ CREATE TABLE outputs (
     journal BLOB NOT NULL
 ) STRICT;
 
+-- What an engine of an app knows of an execution beside all this, and where its output begins and ends.
+CREATE TABLE history (
+    seq INTEGER PRIMARY KEY,
+    summary TEXT NOT NULL,
+    cursors TEXT
+) STRICT;
+
 -- Files that no execution has, or that none has yet. They are removed when the store is opened.
 CREATE TABLE unowned_files (
     path TEXT PRIMARY KEY

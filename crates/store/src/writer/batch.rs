@@ -4,7 +4,7 @@ use std::io;
 
 use rusqlite::Connection;
 
-use super::{Job, WriterThread};
+use super::{Job, WriterThread, jobs};
 use crate::error::{Result, StoreError};
 use crate::totals::Totals;
 
@@ -22,15 +22,15 @@ pub(crate) struct WriteTx<'a> {
 
 impl WriterThread {
     /// Stores writes in one transaction, and answers them.
-    pub(super) fn commit(&mut self, mut jobs: Vec<Box<dyn Job>>) {
+    pub(super) fn commit(&mut self, mut writes: Vec<Box<dyn Job>>) {
         let before = self.totals;
-        let outcome = self.transaction(&mut jobs);
+        let outcome = self.transaction(&mut writes);
         match outcome {
             Ok(effects) => {
                 self.lazy.clear();
-                self.note_commit(jobs.len());
+                self.note_commit(writes.len());
                 self.checkpoints.committed(effects.has_erased);
-                for job in jobs {
+                for job in writes {
                     let _ = self.shared.config.hooks.at(job.name(), "committed");
                     job.finish(Ok(()));
                 }
@@ -51,9 +51,10 @@ impl WriterThread {
                     let _ = self.connection.execute_batch("ROLLBACK");
                 }
                 if error.is_unwritable() {
-                    self.degrade(&error, jobs.len() as u64);
+                    let refused = writes.iter().filter(|job| job.name() != jobs::PROBE).count();
+                    self.degrade(&error, refused as u64);
                 }
-                for job in jobs {
+                for job in writes {
                     job.finish(Err(error.clone()));
                 }
             }

@@ -21,6 +21,8 @@ const MAX_BYTES: u64 = 32 << 20;
 const QUIET: Duration = Duration::from_secs(1);
 /// Longest time that erased values stay in the log while there is no quiet.
 const ERASED: Duration = Duration::from_secs(10);
+/// Time until the log is to be cut off again, after another process was in the way.
+const RETRY: Duration = Duration::from_secs(2);
 /// Time between two looks at the clock of a store that nobody uses.
 const IDLE: Duration = Duration::from_secs(60 * 60);
 
@@ -33,6 +35,8 @@ pub(super) struct Checkpoints {
     last_commit: Option<Instant>,
     /// When something was erased that is still in the log.
     erased_at: Option<Instant>,
+    /// Not to be cut off before this time.
+    retry_at: Option<Instant>,
 }
 
 impl Checkpoints {
@@ -43,7 +47,7 @@ impl Checkpoints {
         let [_, wal] = schema::files(dir);
         // A crash may have left values in the log that were erased later.
         let left = fs::metadata(&wal).is_ok_and(|wal| wal.len() > 0).then(Instant::now);
-        Ok(Self { wal, copy_at: COPY_BYTES, last_commit: left, erased_at: left })
+        Ok(Self { wal, copy_at: COPY_BYTES, last_commit: left, erased_at: left, retry_at: None })
     }
 
     /// Notes a commit.
@@ -68,11 +72,13 @@ impl Checkpoints {
     ) -> Result<()> {
         let bytes = fs::metadata(&self.wal).map_or(0, |wal| wal.len());
         let is_late = self.erased_at.is_some_and(|at| at.elapsed() > ERASED);
-        if bytes > MAX_BYTES || is_late {
+        let may_cut = self.retry_at.is_none_or(|at| at <= Instant::now());
+        if may_cut && (bytes > MAX_BYTES || is_late) {
             let _alone = reading.write();
             return self.cut(connection);
         }
-        if bytes > CUT_BYTES
+        if may_cut
+            && bytes > CUT_BYTES
             && let Ok(_alone) = reading.try_write()
         {
             return self.cut(connection);
@@ -100,12 +106,14 @@ impl Checkpoints {
         let cut = connection
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
         connection.busy_timeout(schema::BUSY)?;
-        // Whatever came of it: it is tried again after the next quiet or growth, not at once.
-        self.last_commit = None;
-        self.copy_at = COPY_BYTES;
-        if cut? {
-            self.last_commit = Some(Instant::now());
-        } else {
+        let now = Instant::now();
+        // After a failure it is tried again after the next quiet.
+        self.last_commit = Some(now);
+        let is_cut = !cut?;
+        self.last_commit = (!is_cut).then_some(now);
+        self.retry_at = (!is_cut).then_some(now + RETRY);
+        if is_cut {
+            self.copy_at = COPY_BYTES;
             self.erased_at = None;
         }
         Ok(())

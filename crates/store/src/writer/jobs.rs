@@ -58,9 +58,12 @@ where
     }
 }
 
+/// Name of [`probe`].
+pub(super) const PROBE: &str = "probe";
+
 /// Returns a write that changes nothing but the page of the totals, which each commit writes.
 pub(super) fn probe() -> Box<dyn Job> {
     let write = |_: &mut WriteTx<'_>| Ok(());
     let reply = |_: Result<()>| {};
-    Box::new(Write { name: "probe", bytes: 0, write: Some(write), value: None, reply })
+    Box::new(Write { name: PROBE, bytes: 0, write: Some(write), value: None, reply })
 }

@@ -146,18 +146,26 @@ async fn lost_key_file_loses_the_sealed_values_and_nothing_else() {
 #[cfg(unix)]
 #[tokio::test]
 async fn no_file_can_be_read_by_others_whatever_the_umask() {
-    use std::os::unix::fs::PermissionsExt as _;
-
     // The umask is that of the process.
     if passed_apart(test_name!()).await {
         return;
     }
-    rustix::process::umask(rustix::fs::Mode::empty());
-    let dir = tempfile::tempdir().unwrap();
-    let state = dir.path().join("state");
+    for umask in [0, 0o777] {
+        let dir = tempfile::tempdir().unwrap();
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(umask));
+        check_modes(dir.path()).await;
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    }
+}
+
+#[cfg(unix)]
+async fn check_modes(dir: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let state = dir.join("deep/state");
     let store = open(&state);
     let id = accept(&store, secret_execution()).await.id;
-    let path = dir.path().join("journal");
+    let path = dir.join("journal");
     let bytes = journal(&path, [(Kind::Stdout, vec![b'x'; 100_000])]);
     let place = OutputPlace::Journal { path, bytes };
     store.ended(ended(id, Ending::Exited { code: 0 }, place)).await.unwrap();
@@ -165,6 +173,7 @@ async fn no_file_can_be_read_by_others_whatever_the_umask() {
 
     let mode =
         |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&dir.join("deep")), 0o700);
     let all = files(&state);
     assert!(all.len() >= 4, "database, log, key, archive: {:?}", all.len());
     for (name, _) in all {
