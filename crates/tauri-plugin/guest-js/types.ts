@@ -261,6 +261,7 @@ export type SkipReason =
   | { type: "plan_cancelled" }
   | { type: "plan_deadline" }
   | { type: "engine_closed" }
+  | { type: "after_failed"; execution: string }
   | { type: "input"; from: PlanStep; reason: string };
 
 /** Cause that ended an execution. */

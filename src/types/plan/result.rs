@@ -112,8 +112,8 @@ pub struct PlanStep {
     pub name: Option<String>,
 }
 
-/// Reason why a command was never started. All but [`EngineClosed`](Self::EngineClosed) are about
-/// commands of plans.
+/// Reason why a command was never started. All but [`EngineClosed`](Self::EngineClosed) and
+/// [`AfterFailed`](Self::AfterFailed) are about commands of plans.
 ///
 /// In JSON: `{"type":"dependency_failed","step":{"index":0}}`, `{"type":"plan_cancelled"}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,6 +147,12 @@ pub enum SkipReason {
     PlanDeadline,
     /// The engine was dropped or shut down first.
     EngineClosed,
+    /// It was to run after another execution, which did not succeed. Only a service gives this reason:
+    /// an engine runs executions in a plan to say so.
+    AfterFailed {
+        /// The other execution.
+        execution: Uuid,
+    },
     /// The output of another step could not be passed to it. This counts as a failure.
     Input {
         /// The step whose output it is.
@@ -272,6 +278,9 @@ impl fmt::Display for SkipReason {
             Self::PlanCancelled => f.write_str("the plan was cancelled before"),
             Self::PlanDeadline => f.write_str("the deadline of the plan had passed"),
             Self::EngineClosed => f.write_str("the engine was closed before"),
+            Self::AfterFailed { execution } => {
+                write!(f, "it was to run after execution {execution}, which did not succeed")
+            }
             Self::Input { from, reason } => {
                 write!(f, "the output of {from} could not be passed on: {}", OneLine(reason))
             }

@@ -351,7 +351,7 @@ export const planStep: Required<types.PlanStep>[] = [
   }
 ];
 
-export const skipReasonTags: Record<Extract<types.SkipReason["type"], string>, true> = { condition: true, dependency_failed: true, dependency_skipped: true, engine_closed: true, input: true, plan_cancelled: true, plan_deadline: true, plan_stopped: true };
+export const skipReasonTags: Record<Extract<types.SkipReason["type"], string>, true> = { after_failed: true, condition: true, dependency_failed: true, dependency_skipped: true, engine_closed: true, input: true, plan_cancelled: true, plan_deadline: true, plan_stopped: true };
 
 export const skipReason: Required<types.SkipReason>[] = [
   {
@@ -390,6 +390,10 @@ export const skipReason: Required<types.SkipReason>[] = [
   },
   {
     "type": "engine_closed"
+  },
+  {
+    "execution": "00000000-0000-0000-0000-000000000001",
+    "type": "after_failed"
   },
   {
     "from": {

@@ -109,6 +109,7 @@ pub(super) fn skip_reasons() -> Vec<Value> {
         json!({ "type": "plan_cancelled" }),
         json!({ "type": "plan_deadline" }),
         json!({ "type": "engine_closed" }),
+        json!({ "type": "after_failed", "execution": ID }),
         json!({ "type": "input", "from": step(), "reason": "r" }),
     ]
 }
