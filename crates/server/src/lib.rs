@@ -7,6 +7,8 @@
 
 mod config;
 mod error;
+#[doc(hidden)]
+pub mod faults;
 mod service;
 mod state_dir;
 mod units;

@@ -6,11 +6,17 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{ErrorCode, ServiceError};
+
+/// How often, and with which pause, a lock is tried that is held.
+const LOCK_ATTEMPTS: u32 = 25;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Paths that a command line names; what is not named follows from the environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -137,7 +143,8 @@ impl StateDir {
     }
 
     /// Takes the lock of the state directory. It is held until the value is dropped or the process
-    /// ends, however that happens, so a file that is left over is no obstacle.
+    /// ends, however that happens, so a file that is left over is no obstacle. Blocks for half a second
+    /// if somebody holds it.
     ///
     /// # Errors
     /// [`ErrorCode::AlreadyRunning`] with the process id of the holder; [`ErrorCode::StateDir`] if
@@ -153,11 +160,13 @@ impl StateDir {
             .mode(0o600)
             .open(&path)
             .map_err(|error| failed(&error))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(self.already_running(&mut file)),
-            Err(TryLockError::Error(error)) => return Err(failed(&error)),
+        match take(&file) {
+            Ok(true) => {}
+            Ok(false) => return Err(self.already_running(&mut file)),
+            Err(error) => return Err(failed(&error)),
         }
+        // The umask may have taken bits away, and nobody else is to look at it in any case.
+        file.set_permissions(Permissions::from_mode(0o600)).map_err(|error| failed(&error))?;
         let holder = LockHolder { pid: std::process::id(), since: Utc::now() };
         // Only after the lock is held: a reader must find the holder, never a loser's text. The text
         // helps people; a disk without room for it is no reason to refuse.
@@ -200,6 +209,19 @@ pub struct LockHolder {
 #[derive(Debug)]
 pub struct StateLock {
     _file: File,
+}
+
+/// Takes a lock. Returns `false` if somebody holds it, and does not let go of it for a moment: a service
+/// that was killed while it started a keeper holds it until that child executes its program.
+fn take(file: &File) -> io::Result<bool> {
+    for _ in 0..LOCK_ATTEMPTS {
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) => thread::park_timeout(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Ok(false)
 }
 
 fn read_holder(file: &mut File) -> Option<LockHolder> {

@@ -187,6 +187,17 @@ impl Host {
         self.stdin.as_mut().unwrap().write_all(b"go on\n").unwrap();
     }
 
+    /// Sends a line to a host that reads its standard input.
+    pub fn tell(&mut self, line: &str) {
+        // It may have been killed meanwhile, which the test finds out in another way.
+        let _gone = writeln!(self.stdin.as_mut().unwrap(), "{line}");
+    }
+
+    /// Returns `true` if the host has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.process.try_wait().unwrap().is_some()
+    }
+
     /// Returns its host guards.
     pub fn guards(&self) -> Vec<u32> {
         guards_of(self.process.id())

@@ -1,20 +1,67 @@
 //! The service without HTTP.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `check` | which requests are accepted (pure) |
+//! | `queue` | who is next (pure) |
+//! | `submit` | accepts: checks, takes a slot or a place in the queue, stores |
+//! | `dispatch` | hands executions to a keeper: stores it, then tells it |
+//! | `keepers`, `link`, `spawn` | the keepers: found, started, watched; the connection to one |
+//! | `ending`, `journals` | stores endings, then tells them, then lets the keeper forget |
+//! | `recovery` | goes on with what an earlier service has left |
+//! | `control` | stops, waits, removes |
+//! | `follow`, `output` | events and bytes, live and stored |
+//! | `lookup`, `views` | finds and shows executions, and the state of the service |
+//! | `maintenance` | retention |
 
+mod active;
+mod check;
+mod control;
+mod dispatch;
+mod ending;
+mod errors;
+mod follow;
+mod inner;
+mod journals;
+mod keepers;
+mod link;
+mod lookup;
+mod maintenance;
+mod output;
+mod queue;
+mod recovery;
+mod spawn;
+mod submit;
+mod views;
+
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use execution_engine::OutputStream;
+use execution_engine_store::{Hooks, Store, StoreConfig};
 use uuid::Uuid;
 
 use crate::config::Config;
-use crate::error::{ErrorCode, ServiceError};
+use crate::error::ServiceError;
+use crate::faults;
 use crate::state_dir::StateDir;
-use crate::view::{
-    Event, ExecutionView, NewExecution, Page, Query, ServiceStatus, StopMode, Submitted,
-};
+use crate::view::{ExecutionView, NewExecution, Page, Query, ServiceStatus, StopMode, Submitted};
 
-/// How a keeper is started: a program, and its arguments before `--dir DIR`.
+pub use follow::Events;
+pub use output::Output;
+
+use ending::blocking;
+use errors::{internal, stopping};
+use inner::Inner;
+use keepers::Keepers;
+
+/// Longest time that an ending service waits for what it has begun to store.
+const CLOSE_LIMIT: Duration = Duration::from_secs(10);
+
+/// How a keeper is started: a program and its first arguments. `--dir DIR` follows, and
+/// `--durability power` if that is set. The program calls `execution_engine_keeper::run`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeeperProgram {
     /// The program.
@@ -34,197 +81,219 @@ pub struct ServiceOptions {
     pub keeper: KeeperProgram,
 }
 
-/// The service without HTTP. Clones are handles of the same service.
+/// The service without HTTP. Clones are handles of the same service; when the last one is dropped, it
+/// ends as with [`close`](Self::close), which nobody waits for then.
 ///
-/// All methods may be called from any task and are cancel safe: what was accepted stays accepted when
-/// the future is dropped.
-#[derive(Debug, Clone)]
-pub struct Service {
-    status: ServiceStatus,
+/// The methods may be called from any task of the tokio runtime that it was opened in. They are cancel
+/// safe: what was accepted stays accepted when the future is dropped.
+#[derive(Clone)]
+pub struct Service(Arc<Handle>);
+
+struct Handle(Arc<Inner>);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.closing.cancel();
+    }
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service")
+            .field("state_dir", &self.inner().options.state_dir)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Service {
     /// Opens the state directory, takes its lock, and goes on with what an earlier service has left.
     ///
     /// # Errors
-    /// [`ErrorCode::StateDir`], [`ErrorCode::AlreadyRunning`], [`ErrorCode::NewerSchema`],
-    /// [`ErrorCode::ForeignDatabase`].
+    /// [`StateDir`](crate::ErrorCode::StateDir), [`AlreadyRunning`](crate::ErrorCode::AlreadyRunning),
+    /// [`NewerSchema`](crate::ErrorCode::NewerSchema),
+    /// [`ForeignDatabase`](crate::ErrorCode::ForeignDatabase).
     pub async fn open(options: ServiceOptions) -> Result<Self, ServiceError> {
-        let _ = options;
-        Err(ServiceError::new(ErrorCode::Stopping, "the service is ending"))
+        let inner = blocking(move || open(options)).await?;
+        let service = Self(Arc::new(Handle(Arc::clone(&inner))));
+        inner.recover().await?;
+        inner.tasks.spawn(Arc::clone(&inner).run_pump());
+        inner.tasks.spawn(Arc::clone(&inner).run_retention());
+        inner.spawn_first_keeper();
+        Ok(service)
     }
 
     /// Accepts an execution. When this returns it is durable. The same key, or the same id, with the
     /// same body again returns the same execution.
     ///
-    /// `owner` is the user id of the caller.
+    /// `owner` is the user id of the caller. A key belongs to its owner.
     ///
     /// # Errors
-    /// [`ErrorCode::InvalidRequest`], [`ErrorCode::UnknownAfter`], [`ErrorCode::KeyReused`],
-    /// [`ErrorCode::IdReused`], [`ErrorCode::StoreFull`], [`ErrorCode::Stopping`],
-    /// [`ErrorCode::KeeperUnavailable`].
+    /// [`InvalidRequest`](crate::ErrorCode::InvalidRequest), [`UnknownAfter`](crate::ErrorCode::UnknownAfter),
+    /// [`KeyReused`](crate::ErrorCode::KeyReused), [`IdReused`](crate::ErrorCode::IdReused),
+    /// [`StoreFull`](crate::ErrorCode::StoreFull), [`Stopping`](crate::ErrorCode::Stopping).
     pub async fn submit(
         &self,
         new: NewExecution,
         key: Option<&str>,
         owner: u32,
     ) -> Result<Submitted, ServiceError> {
-        let _ = (new, key, owner);
-        Err(ServiceError::new(ErrorCode::Stopping, "the service is ending"))
+        let (inner, key) = (Arc::clone(self.inner()), key.map(str::to_string));
+        // A task, so that it is accepted as a whole or not at all, whatever becomes of the caller.
+        let task = self.inner().tasks.spawn(async move { inner.submit(new, key, owner).await });
+        task.await.unwrap_or_else(|error| Err(internal(error)))
     }
 
-    /// Finds an execution by its id, by the beginning of it, or as `@last`, the newest.
+    /// Finds an execution by its id, by the beginning of it, or as `@last`, the newest. A whole id is
+    /// returned whether it is known or not.
     ///
     /// # Errors
-    /// [`ErrorCode::UnknownExecution`], [`ErrorCode::AmbiguousId`].
+    /// [`UnknownExecution`](crate::ErrorCode::UnknownExecution), [`AmbiguousId`](crate::ErrorCode::AmbiguousId),
+    /// [`InvalidRequest`](crate::ErrorCode::InvalidRequest) for what is no id.
     pub async fn resolve(&self, text: &str) -> Result<Uuid, ServiceError> {
-        Err(ServiceError::new(ErrorCode::UnknownExecution, text))
+        self.inner().resolve(text).await
     }
 
     /// Returns an execution.
     ///
     /// # Errors
-    /// [`ErrorCode::UnknownExecution`].
+    /// [`UnknownExecution`](crate::ErrorCode::UnknownExecution).
     pub async fn get(&self, id: Uuid) -> Result<ExecutionView, ServiceError> {
-        Err(ServiceError::new(ErrorCode::UnknownExecution, id.to_string()))
+        self.inner().get(id).await
     }
 
-    /// Returns a page of executions, newest first.
+    /// Returns a page of executions, newest first. Bytes of those that run are not counted here.
     ///
     /// # Errors
-    /// [`ErrorCode::InvalidRequest`] for a cursor that no page has returned.
+    /// [`InvalidRequest`](crate::ErrorCode::InvalidRequest) for a cursor that no page has returned.
     pub async fn list(&self, query: Query) -> Result<Page, ServiceError> {
-        let _ = query;
-        Ok(Page::default())
+        self.inner().list(query).await
     }
 
     /// Stops an execution. One in the queue ends at once, without a start. For one that runs this
-    /// returns when the keeper has the request; [`wait`](Self::wait) waits for the end.
+    /// returns when its keeper has the request; [`wait`](Self::wait) waits for the end. Firm after polite
+    /// cuts the grace short.
     ///
     /// # Errors
-    /// [`ErrorCode::UnknownExecution`], [`ErrorCode::AlreadyEnded`].
+    /// [`UnknownExecution`](crate::ErrorCode::UnknownExecution),
+    /// [`AlreadyEnded`](crate::ErrorCode::AlreadyEnded), [`Stopping`](crate::ErrorCode::Stopping).
     pub async fn stop_execution(
         &self,
         id: Uuid,
         mode: StopMode,
     ) -> Result<ExecutionView, ServiceError> {
-        let _ = mode;
-        self.get(id).await
+        self.inner().stop(id, mode).await
     }
 
     /// Removes an execution that has ended, with its output.
     ///
     /// # Errors
-    /// [`ErrorCode::UnknownExecution`], [`ErrorCode::NotEnded`].
+    /// [`UnknownExecution`](crate::ErrorCode::UnknownExecution), [`NotEnded`](crate::ErrorCode::NotEnded),
+    /// [`StoreFull`](crate::ErrorCode::StoreFull).
     pub async fn remove(&self, id: Uuid) -> Result<(), ServiceError> {
-        self.get(id).await.map(drop)
+        self.inner().remove(id).await
     }
 
     /// Waits until an execution has ended, or for a time, and returns it as it is then.
     ///
     /// # Errors
-    /// [`ErrorCode::UnknownExecution`], [`ErrorCode::Stopping`].
+    /// [`UnknownExecution`](crate::ErrorCode::UnknownExecution), [`Stopping`](crate::ErrorCode::Stopping).
     pub async fn wait(
         &self,
         id: Uuid,
         timeout: Option<Duration>,
     ) -> Result<ExecutionView, ServiceError> {
-        let _ = timeout;
-        self.get(id).await
+        self.inner().wait(id, timeout).await
     }
 
     /// Returns the events of an execution behind a cursor (0 is the beginning), live until the last.
     ///
     /// # Errors
-    /// [`ErrorCode::UnknownExecution`]; [`ErrorCode::InvalidRequest`] for a cursor that no event has.
+    /// [`UnknownExecution`](crate::ErrorCode::UnknownExecution); [`OutputGone`](crate::ErrorCode::OutputGone);
+    /// [`InvalidRequest`](crate::ErrorCode::InvalidRequest) for a cursor that no event has.
     pub async fn events(&self, id: Uuid, after: u64) -> Result<Events, ServiceError> {
-        let _ = after;
-        Err(ServiceError::new(ErrorCode::UnknownExecution, id.to_string()))
+        Events::open(Arc::clone(self.inner()), id, after).await
     }
 
     /// Returns a reader of the output that there is now: of one stream, or of both in the order in
     /// which it was read.
     ///
     /// # Errors
-    /// [`ErrorCode::UnknownExecution`], [`ErrorCode::OutputGone`].
+    /// [`UnknownExecution`](crate::ErrorCode::UnknownExecution), [`OutputGone`](crate::ErrorCode::OutputGone).
     pub async fn output(
         &self,
         id: Uuid,
         stream: Option<OutputStream>,
     ) -> Result<Output, ServiceError> {
-        let _ = stream;
-        Err(ServiceError::new(ErrorCode::UnknownExecution, id.to_string()))
+        Output::open(self.inner(), id, stream).await
     }
 
     /// Returns the state of the service.
     pub async fn status(&self) -> ServiceStatus {
-        self.status.clone()
+        self.inner().status().await
     }
 
-    /// Ends the service and leaves the keepers with all that runs. Executions that are being accepted
-    /// are accepted first; all other calls return [`ErrorCode::Stopping`].
-    pub async fn close(&self) {}
-}
-
-/// Events of one execution, from [`Service::events`].
-#[derive(Debug)]
-pub struct Events {
-    cursor: u64,
-}
-
-impl Events {
-    /// Returns the next event, or None after the last one. Cancel safe.
-    ///
-    /// # Errors
-    /// [`ErrorCode::OutputGone`], [`ErrorCode::Stopping`], [`ErrorCode::Internal`] for a journal that is
-    /// damaged.
-    pub async fn next(&mut self) -> Option<Result<Event, ServiceError>> {
-        None
+    /// Ends the service and leaves the keepers with all that runs. What is being accepted or stored is
+    /// finished first; calls that wait return [`Stopping`](crate::ErrorCode::Stopping). The state directory
+    /// is free when this returns.
+    pub async fn close(&self) {
+        let inner = self.inner();
+        inner.closing.cancel();
+        inner.tasks.close();
+        if tokio::time::timeout(CLOSE_LIMIT, inner.tasks.wait()).await.is_err() {
+            tracing::warn!("the service ends before all that it has begun");
+        }
+        let store = inner.store.clone();
+        let closed = blocking(move || {
+            store.close();
+            Ok(())
+        });
+        if let Err(error) = closed.await {
+            tracing::warn!(%error, "the store could not be closed");
+        }
+        inner.lock.lock().take();
     }
 
-    /// Returns the cursor of the last event that was returned.
-    pub fn cursor(&self) -> u64 {
-        self.cursor
-    }
-
-    /// Returns `true` if the last event was returned, or lies at the cursor that it was made with.
-    pub fn is_at_end(&self) -> bool {
-        self.cursor == 0
+    fn inner(&self) -> &Arc<Inner> {
+        &self.0.0
     }
 }
 
-/// Output of one execution as it was when [`Service::output`] was called.
-#[derive(Debug)]
-pub struct Output {
-    len: u64,
-    complete: bool,
-    cursor: u64,
+/// Opens what is on the disk. Blocks.
+fn open(options: ServiceOptions) -> Result<Arc<Inner>, ServiceError> {
+    options.state_dir.create()?;
+    let lock = options.state_dir.lock()?;
+    let path = options.state_dir.path().to_path_buf();
+    let retention = &options.config.retention;
+    let mut config = StoreConfig {
+        max_age: retention.max_age,
+        max_count: retention.max_count,
+        max_bytes: retention.max_bytes,
+        ..StoreConfig::default()
+    };
+    if faults::is_set() {
+        config.hooks = Hooks::default().fault(|operation, step| {
+            faults::at(&format!("{operation}_{step}"));
+            Ok(())
+        });
+    }
+    let store = Store::open(&path, config)?;
+    let keepers = Keepers::find(path)?;
+    Ok(Inner::new(options, store, keepers, lock))
 }
 
-impl Output {
-    /// Returns the number of bytes.
-    #[expect(clippy::len_without_is_empty, reason = "a length in bytes, not of a collection")]
-    pub fn len(&self) -> u64 {
-        self.len
-    }
-
-    /// Returns `true` if the execution has ended, so that nothing will be added.
-    pub fn is_complete(&self) -> bool {
-        self.complete
-    }
-
-    /// Returns the cursor that this output reaches to: [`Service::events`] from there has exactly what
-    /// is not in it.
-    pub fn cursor(&self) -> u64 {
-        self.cursor
-    }
-
-    /// Reads bytes from an offset: at most `max`, at least one unless the offset is at the end.
-    ///
-    /// # Errors
-    /// [`ErrorCode::OutputGone`], [`ErrorCode::Internal`].
-    pub async fn read(&mut self, from: u64, max: usize) -> Result<Bytes, ServiceError> {
-        let _ = (from, max);
-        Ok(Bytes::new())
+impl Inner {
+    /// Starts a keeper, so that the first execution need not wait for it.
+    fn spawn_first_keeper(self: &Arc<Self>) {
+        let inner = Arc::clone(self);
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = inner.closing.cancelled() => {}
+                started = inner.keepers.for_new_work(&inner) => match started {
+                    Ok(_) => inner.pump.notify_one(),
+                    Err(error) if error == stopping() => {}
+                    Err(error) => tracing::warn!(%error, "there is no keeper yet"),
+                },
+            }
+        });
     }
 }

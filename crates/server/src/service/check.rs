@@ -1,0 +1,198 @@
+//! Which requests are accepted. Pure.
+//!
+//! A request runs in a keeper, whose directory and streams are nobody's: what would depend on them
+//! is refused here, with the fix, and not found out at the start.
+
+use std::path::Path;
+
+use execution_engine::{Command, ExecutionOptions, ExecutionRequest, OutputMode, StdinSource};
+
+use crate::error::ServiceError;
+use crate::view::NewExecution;
+
+/// Longest idempotency key.
+const MAX_KEY_BYTES: usize = 255;
+/// Most tags, labels and predecessors of one execution.
+const MAX_WORDS: usize = 1000;
+/// Longest tag, and longest name or value of a label.
+const MAX_WORD_BYTES: usize = 4096;
+
+/// Checks a request.
+///
+/// # Errors
+/// The first field that is not valid, and what to write instead.
+pub(crate) fn new_execution(new: &NewExecution) -> Result<(), ServiceError> {
+    paths(&new.request, &new.options)?;
+    streams(&new.options)?;
+    command(&new.request.command)?;
+    metadata(&new.request)?;
+    if new.after.contains(&new.request.id) {
+        let text = format!("execution {} is told to follow itself", new.request.id);
+        return Err(ServiceError::invalid("after", text).fix("name other executions"));
+    }
+    if new.after.len() > MAX_WORDS {
+        let text =
+            format!("after names {} executions, and {MAX_WORDS} are allowed", new.after.len());
+        return Err(
+            ServiceError::invalid("after", text).fix("let one execution follow the others first")
+        );
+    }
+    Ok(())
+}
+
+/// Checks an idempotency key.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn key(key: Option<&str>) -> Result<(), ServiceError> {
+    let Some(key) = key else { return Ok(()) };
+    let why = if key.is_empty() {
+        "the idempotency key is empty".to_string()
+    } else if key.len() > MAX_KEY_BYTES {
+        format!("the idempotency key has {} bytes, and {MAX_KEY_BYTES} are allowed", key.len())
+    } else {
+        return Ok(());
+    };
+    Err(ServiceError::invalid("key", why).fix("choose a short name that is unique to this work"))
+}
+
+fn paths(request: &ExecutionRequest, options: &ExecutionOptions) -> Result<(), ServiceError> {
+    absolute("request.working_dir", request.working_dir.as_deref())?;
+    absolute("request.output_log_path", request.output_log_path.as_deref())?;
+    match &options.stdin {
+        StdinSource::File { path } => absolute("options.stdin.path", Some(path)),
+        _ => Ok(()),
+    }
+}
+
+fn absolute(field: &str, path: Option<&Path>) -> Result<(), ServiceError> {
+    match path {
+        Some(path) if !path.is_absolute() => {
+            let text =
+                format!("{field} {} is relative, and the service has no directory", path.display());
+            Err(ServiceError::invalid(field, text).fix("write the path from / on"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn streams(options: &ExecutionOptions) -> Result<(), ServiceError> {
+    match options.stdin {
+        StdinSource::Inherit => {
+            return Err(ServiceError::invalid(
+                "options.stdin",
+                "a program of the service can inherit no stdin",
+            )
+            .fix("use null, bytes or a file"));
+        }
+        StdinSource::Piped => {
+            return Err(ServiceError::invalid(
+                "options.stdin",
+                "the service does not pass input on to a program",
+            )
+            .fix("use null, bytes or a file"));
+        }
+        _ => {}
+    }
+    match options.output {
+        OutputMode::Separate | OutputMode::Merged => Ok(()),
+        _ => Err(ServiceError::invalid(
+            "options.output",
+            "a program of the service can inherit no stream",
+        )
+        .fix("use separate or merged")),
+    }
+}
+
+fn command(command: &Command) -> Result<(), ServiceError> {
+    let (field, is_empty) = match command {
+        Command::Exec { program, .. } => ("request.command.program", program.is_empty()),
+        Command::ExecOs { program, .. } => {
+            ("request.command.program", program.as_os_str().is_empty())
+        }
+        Command::Script { path, .. } | Command::ScriptWithArgs { path, .. } => {
+            ("request.command.path", path.as_os_str().is_empty())
+        }
+        _ => return Ok(()),
+    };
+    match is_empty {
+        true => {
+            Err(ServiceError::invalid(field, format!("{field} is empty")).fix("name a program"))
+        }
+        false => Ok(()),
+    }
+}
+
+fn metadata(request: &ExecutionRequest) -> Result<(), ServiceError> {
+    let (tags, labels) = (&request.metadata.tags, &request.metadata.labels);
+    for (field, number) in
+        [("request.metadata.tags", tags.len()), ("request.metadata.labels", labels.len())]
+    {
+        if number > MAX_WORDS {
+            let text = format!("{field} has {number} entries, and {MAX_WORDS} are allowed");
+            return Err(ServiceError::invalid(field, text).fix("leave some out"));
+        }
+    }
+    let words = tags.iter().map(|tag| ("request.metadata.tags", tag));
+    let pairs = labels.iter().flat_map(|(name, value)| [name, value]);
+    for (field, word) in words.chain(pairs.map(|word| ("request.metadata.labels", word))) {
+        if word.len() > MAX_WORD_BYTES {
+            let text = format!(
+                "{field} has a text of {} bytes, and {MAX_WORD_BYTES} are allowed",
+                word.len()
+            );
+            return Err(ServiceError::invalid(field, text).fix("shorten it"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn field_of(change: impl FnOnce(&mut NewExecution)) -> Option<String> {
+        let mut new = NewExecution::new(ExecutionRequest::program("true").working_dir("/"));
+        change(&mut new);
+        new_execution(&new).err().map(|error| {
+            assert!(error.fix.is_some(), "{error:?}");
+            error.field.unwrap()
+        })
+    }
+
+    #[test]
+    fn each_error_names_its_field() {
+        assert_eq!(field_of(|_| {}), None);
+        let of = |change: fn(&mut NewExecution)| field_of(change).unwrap();
+        assert_eq!(of(|new| new.request.working_dir = Some("x".into())), "request.working_dir");
+        assert_eq!(
+            of(|new| new.request.output_log_path = Some("x".into())),
+            "request.output_log_path"
+        );
+        assert_eq!(of(|new| new.options.stdin = StdinSource::file("x")), "options.stdin.path");
+        assert_eq!(of(|new| new.options.stdin = StdinSource::Inherit), "options.stdin");
+        assert_eq!(of(|new| new.options.stdin = StdinSource::Piped), "options.stdin");
+        assert_eq!(of(|new| new.options.output = OutputMode::Inherit), "options.output");
+        assert_eq!(of(|new| new.options.output = OutputMode::InheritStderr), "options.output");
+        assert_eq!(
+            of(|new| new.request.command = ExecutionRequest::program("").command),
+            "request.command.program"
+        );
+        assert_eq!(of(|new| new.after = vec![new.request.id]), "after");
+        assert_eq!(
+            of(|new| new.request.metadata.tags = vec![String::new(); 1001]),
+            "request.metadata.tags"
+        );
+        let long = |new: &mut NewExecution| {
+            new.request.metadata.labels.insert("name".to_string(), "x".repeat(4097));
+        };
+        assert_eq!(of(long), "request.metadata.labels");
+    }
+
+    #[test]
+    fn a_key_is_short_and_not_empty() {
+        assert!(key(None).is_ok() && key(Some("nightly-7")).is_ok());
+        assert_eq!(key(Some("")).unwrap_err().field.as_deref(), Some("key"));
+        assert_eq!(key(Some(&"x".repeat(256))).unwrap_err().field.as_deref(), Some("key"));
+    }
+}

@@ -1,0 +1,67 @@
+//! What errors of the store and of journals are to a caller of the service.
+
+use execution_engine_journal::JournalError;
+use execution_engine_store::StoreError;
+use uuid::Uuid;
+
+use crate::error::{ErrorCode, ServiceError};
+
+impl From<StoreError> for ServiceError {
+    fn from(error: StoreError) -> Self {
+        let text = error.to_string();
+        let new = |code| Self::new(code, text.clone());
+        match error {
+            StoreError::Full { .. } | StoreError::ReadOnly { .. } => new(ErrorCode::StoreFull)
+                .fix("programs go on meanwhile, and the service recovers by itself"),
+            StoreError::NewerSchema { .. } => new(ErrorCode::NewerSchema),
+            StoreError::ForeignDatabase { .. } => new(ErrorCode::ForeignDatabase),
+            StoreError::KeyFile { .. } => new(ErrorCode::StateDir),
+            StoreError::NotFound { id } => unknown(id),
+            StoreError::NotEnded { id } => not_ended(id),
+            StoreError::Query { field, .. } => new(ErrorCode::InvalidRequest).field(field),
+            StoreError::Closed => stopping(),
+            _ => new(ErrorCode::Internal),
+        }
+    }
+}
+
+impl From<JournalError> for ServiceError {
+    fn from(error: JournalError) -> Self {
+        let text = error.to_string();
+        match error {
+            JournalError::NoRecord { position, .. } => {
+                let text = format!("no event of this execution ends at the cursor {position}");
+                Self::invalid("after", text).fix("use the id of an event, or 0 for the beginning")
+            }
+            _ => Self::new(ErrorCode::Internal, text),
+        }
+    }
+}
+
+/// Returns the error of an id that nothing has.
+pub(crate) fn unknown(id: Uuid) -> ServiceError {
+    let text = format!("there is no execution {id}");
+    ServiceError::new(ErrorCode::UnknownExecution, text).fix("list the executions to find its id")
+}
+
+/// Returns the error of an execution that would have to have ended.
+pub(crate) fn not_ended(id: Uuid) -> ServiceError {
+    ServiceError::new(ErrorCode::NotEnded, format!("execution {id} has not ended"))
+        .fix("stop it first")
+}
+
+/// Returns the error of an execution that has ended.
+pub(crate) fn already_ended(id: Uuid) -> ServiceError {
+    ServiceError::new(ErrorCode::AlreadyEnded, format!("execution {id} has ended already"))
+}
+
+/// Returns the error of a service that is ending.
+pub(crate) fn stopping() -> ServiceError {
+    ServiceError::new(ErrorCode::Stopping, "the service is ending")
+        .fix("try again with the next one")
+}
+
+/// Returns the error of a task of the service that panicked.
+pub(crate) fn internal(what: impl std::fmt::Display) -> ServiceError {
+    ServiceError::new(ErrorCode::Internal, format!("the service failed: {what}"))
+}

@@ -1,0 +1,112 @@
+//! What all parts of the service share.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use execution_engine_store::Store;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use super::ServiceOptions;
+use super::active::Active;
+use super::keepers::Keepers;
+use super::queue::Queue;
+use crate::state_dir::StateLock;
+
+/// Pause before something is tried again that has no event to wait for: another program, the disk.
+pub(crate) const RETRY: Duration = Duration::from_secs(1);
+/// How many journals of ended executions are read at a time.
+const ENDINGS: usize = 32;
+
+/// What all parts of the service share.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) options: ServiceOptions,
+    pub(crate) since: DateTime<Utc>,
+    pub(crate) store: Store,
+    pub(crate) state: Mutex<State>,
+    pub(crate) keepers: Keepers,
+    /// Wakes the task that dispatches.
+    pub(crate) pump: Notify,
+    /// Who reads a journal to store an ending.
+    pub(crate) endings: Semaphore,
+    /// Who compresses a journal: it takes a core, so one at a time.
+    pub(crate) archives: Semaphore,
+    /// The service is ending.
+    pub(crate) closing: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+    /// Held until the end.
+    pub(crate) lock: Mutex<Option<StateLock>>,
+}
+
+/// What changes together.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) queue: Queue,
+    /// Executions that have not ended.
+    pub(crate) active: HashMap<Uuid, Arc<Active>>,
+    /// Those of them that have a slot.
+    pub(crate) slots: HashSet<Uuid>,
+}
+
+impl Inner {
+    pub(crate) fn new(
+        options: ServiceOptions,
+        store: Store,
+        keepers: Keepers,
+        lock: StateLock,
+    ) -> Arc<Self> {
+        let queue = Queue::new(options.config.max_running);
+        let state = State { queue, active: HashMap::new(), slots: HashSet::new() };
+        Arc::new(Self {
+            options,
+            since: Utc::now(),
+            store,
+            state: Mutex::new(state),
+            keepers,
+            pump: Notify::new(),
+            endings: Semaphore::new(ENDINGS),
+            archives: Semaphore::new(1),
+            closing: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            lock: Mutex::new(Some(lock)),
+        })
+    }
+
+    /// Returns an execution that has not ended.
+    pub(crate) fn find(&self, id: Uuid) -> Option<Arc<Active>> {
+        self.state.lock().active.get(&id).cloned()
+    }
+
+    /// Returns those that a keeper has.
+    pub(crate) fn of_keeper(&self, name: &str) -> Vec<Arc<Active>> {
+        let all: Vec<_> = self.state.lock().active.values().cloned().collect();
+        let has = |active: &Arc<Active>| {
+            active.live().phase.link().is_some_and(|link| link.name() == name)
+        };
+        all.into_iter().filter(has).collect()
+    }
+
+    /// Lets another execution have the slot of one whose program has ended.
+    pub(crate) fn free_slot(&self, id: Uuid) {
+        let mut state = self.state.lock();
+        if state.slots.remove(&id) {
+            state.queue.give_back();
+            self.pump.notify_one();
+        }
+    }
+}
+
+/// Waits for a time, where there is no event to wait for.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what is waited for has no event: another program, or the disk"
+)]
+pub(crate) async fn pause(time: Duration) {
+    tokio::time::sleep(time).await;
+}

@@ -1,0 +1,197 @@
+//! The connection to one keeper. It is made again as long as the keeper lives.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use execution_engine::{ExecutionOptions, ExecutionRequest};
+use execution_engine_keeper::{
+    ErrorCode, KeeperClient, KeeperError, KeeperInfo, StartAnswer, StartSpec, journal_path,
+};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::inner::{RETRY, pause};
+use crate::error::{ErrorCode as Code, ServiceError};
+use crate::faults;
+use crate::view::StopMode;
+
+/// Pause after a call whose connection has gone, until that is known everywhere.
+const RECONNECT: Duration = Duration::from_millis(10);
+
+/// A keeper, and the connection to it.
+#[derive(Debug)]
+pub(crate) struct Link {
+    name: String,
+    dir: PathBuf,
+    /// What its lock said; None if its directory is gone.
+    info: Option<KeeperInfo>,
+    /// It is of our build and not about to end, so it gets new work.
+    takes_work: AtomicBool,
+    connection: watch::Sender<Connection>,
+}
+
+/// State of a connection.
+#[derive(Debug, Clone)]
+pub(crate) enum Connection {
+    /// There is none at present.
+    Away,
+    /// There is one, and what the keeper has is known.
+    Here(KeeperClient),
+    /// There will be none: the keeper has died.
+    Dead,
+}
+
+/// What became of a start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// The program was started, now or by an earlier call.
+    Started,
+    /// The keeper has it, and it has ended without a start.
+    Refused,
+    /// The keeper is about to end and has not taken it.
+    Leaving,
+    /// The keeper has died; it may have started it.
+    Dead,
+}
+
+impl Link {
+    /// Creates a link that is not connected.
+    pub(crate) fn new(info: KeeperInfo, takes_work: bool) -> Arc<Self> {
+        let first = if info.alive { Connection::Away } else { Connection::Dead };
+        Self::with(info.dir.clone(), Some(info), takes_work, first)
+    }
+
+    /// Creates the link of a keeper whose directory is gone.
+    pub(crate) fn gone(dir: PathBuf) -> Arc<Self> {
+        Self::with(dir, None, false, Connection::Dead)
+    }
+
+    fn with(
+        dir: PathBuf,
+        info: Option<KeeperInfo>,
+        takes_work: bool,
+        first: Connection,
+    ) -> Arc<Self> {
+        let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let (takes_work, connection) = (AtomicBool::new(takes_work), watch::Sender::new(first));
+        Arc::new(Self { name, dir, info, takes_work, connection })
+    }
+
+    /// Returns its name, that of its directory.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns its directory.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Returns what its lock said.
+    pub(crate) fn info(&self) -> Option<&KeeperInfo> {
+        self.info.as_ref()
+    }
+
+    /// Returns the path of a journal.
+    pub(crate) fn journal(&self, id: Uuid) -> PathBuf {
+        journal_path(self.dir(), id)
+    }
+
+    /// Returns `true` if it gets new work.
+    pub(crate) fn takes_work(&self) -> bool {
+        self.takes_work.load(Ordering::Acquire)
+    }
+
+    /// Returns `true` if there is a connection.
+    pub(crate) fn is_here(&self) -> bool {
+        matches!(*self.connection.borrow(), Connection::Here(_))
+    }
+
+    /// Returns `true` if the keeper is known to have died.
+    pub(crate) fn is_dead(&self) -> bool {
+        matches!(*self.connection.borrow(), Connection::Dead)
+    }
+
+    /// Notes the state of the connection.
+    pub(crate) fn set(&self, connection: Connection) {
+        self.connection.send_replace(connection);
+    }
+
+    /// Waits for a connection. None if the keeper has died.
+    async fn client(&self) -> Option<KeeperClient> {
+        let mut connection = self.connection.subscribe();
+        let here = connection.wait_for(|it| !matches!(it, Connection::Away)).await.ok()?;
+        match &*here {
+            Connection::Here(client) => Some(client.clone()),
+            _ => None,
+        }
+    }
+
+    /// Waits until there is a connection, or the keeper has died. Returns `true` for a connection.
+    pub(crate) async fn until_here(&self) -> bool {
+        self.client().await.is_some()
+    }
+
+    /// Tells the keeper to start an execution, until it knows it.
+    pub(crate) async fn start(&self, work: (ExecutionRequest, ExecutionOptions)) -> Told {
+        let (request, mut options) = work;
+        // The queue is here.
+        options.priority = 0;
+        options.group = None;
+        let spec = StartSpec { request, options };
+        loop {
+            let Some(client) = self.client().await else { return Told::Dead };
+            let error = match client.start(&spec).await {
+                Ok(StartAnswer::Started | StartAnswer::AlreadyKnown) => return Told::Started,
+                Ok(_) => return Told::Refused,
+                Err(error) => error,
+            };
+            match error.code() {
+                Some(ErrorCode::Draining | ErrorCode::Stopping) => {
+                    self.takes_work.store(false, Ordering::Release);
+                    return Told::Leaving;
+                }
+                _ => self.before_repeat(&error).await,
+            }
+        }
+    }
+
+    /// Passes a stop on. Returns when the keeper has it, or has died.
+    pub(crate) async fn stop(&self, id: Uuid, mode: StopMode) {
+        while let Some(client) = self.client().await {
+            match client.stop(id, mode == StopMode::Firm).await {
+                Ok(_) => return,
+                Err(error) => self.before_repeat(&error).await,
+            }
+        }
+    }
+
+    /// Lets the keeper forget an execution. If it is away, that is done when it is back.
+    pub(crate) async fn forget(&self, id: Uuid) {
+        let Connection::Here(client) = self.connection.borrow().clone() else { return };
+        faults::at("before_forget");
+        match client.forget(id).await {
+            Ok(_) => faults::at("after_forget"),
+            Err(error) => tracing::debug!(%error, %id, keeper = self.name, "it is forgotten later"),
+        }
+    }
+
+    async fn before_repeat(&self, error: &KeeperError) {
+        match error {
+            KeeperError::Disconnected => pause(RECONNECT).await,
+            _ => {
+                tracing::warn!(%error, keeper = self.name, "a call to a keeper failed; trying again");
+                pause(RETRY).await;
+            }
+        }
+    }
+
+    /// Returns the error of a keeper that cannot be used.
+    pub(crate) fn unavailable(&self, why: &str) -> ServiceError {
+        let text = format!("keeper {} cannot be used: {why}", self.name);
+        ServiceError::new(Code::KeeperUnavailable, text)
+            .fix(format!("look into {}", self.dir().join("log").display()))
+    }
+}

@@ -1,0 +1,49 @@
+//! How a stored execution is shown.
+
+use execution_engine_store::StoredExecution;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::view::{ExecutionView, OutputBytes};
+
+/// Returns an execution as the service shows it.
+pub(crate) fn view(stored: StoredExecution) -> ExecutionView {
+    let result = stored.result.as_ref();
+    let is_ended = stored.is_ended();
+    let request = stored.request;
+    let timeout_ms = request.timeout_ms.filter(|timeout| *timeout != u64::MAX);
+    ExecutionView {
+        id: stored.id,
+        status: stored.status,
+        exit_code: stored.exit_code.filter(|code| *code >= 0),
+        error: result.and_then(|result| part(result, "error")),
+        containment: result.and_then(|result| part(result, "containment")),
+        usage: result.and_then(|result| part(result, "usage")),
+        ending: stored.ending,
+        bytes: OutputBytes { stdout: stored.stdout_bytes, stderr: stored.stderr_bytes },
+        attempts: stored.attempts,
+        tags: stored.tags,
+        labels: stored.labels,
+        description: request.metadata.description,
+        group: stored.group,
+        priority: stored.priority,
+        command: request.command,
+        command_line: stored.command,
+        working_dir: request.working_dir,
+        timeout_ms,
+        env_names: stored.env_names,
+        after: stored.after,
+        pinned: stored.pinned,
+        keeper: stored.keeper.filter(|_| !is_ended),
+        created_at: stored.created_at,
+        started_at: stored.started_at,
+        ended_at: stored.ended_at,
+        duration_ms: stored.duration_ms,
+    }
+}
+
+/// Reads a part of a result. One that a later version has written in another form is left out: the
+/// rest of the execution is still worth to be shown.
+fn part<T: DeserializeOwned>(result: &Value, name: &str) -> Option<T> {
+    T::deserialize(result.get(name)?).ok()
+}

@@ -1,0 +1,156 @@
+//! Where the state is, and directories that cannot be used.
+
+use std::ffi::OsString;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use execution_engine_server::*;
+
+use crate::support::*;
+
+fn resolve(options: &PathOptions, variables: &[(&str, &str)]) -> StateDir {
+    let of = |name: &str| {
+        let found = variables.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| OsString::from(value))
+    };
+    StateDir::resolve(options, of).unwrap()
+}
+
+fn paths(dir: &StateDir) -> [&str; 3] {
+    [dir.path(), dir.socket(), dir.config()].map(|path| path.to_str().unwrap())
+}
+
+#[test]
+fn places_follow_flags_then_variables_then_xdg() {
+    let none = PathOptions::default();
+    let home = ("HOME", "/home/a");
+    assert_eq!(
+        paths(&resolve(&none, &[home])),
+        [
+            "/home/a/.local/state/exeng",
+            "/home/a/.local/state/exeng/exeng.sock",
+            "/home/a/.config/exeng/config.toml"
+        ]
+    );
+    let xdg = [("XDG_STATE_HOME", "/s"), ("XDG_RUNTIME_DIR", "/r"), ("XDG_CONFIG_HOME", "/c")];
+    assert_eq!(
+        paths(&resolve(&none, &xdg)),
+        ["/s/exeng", "/r/exeng/exeng.sock", "/c/exeng/config.toml"]
+    );
+    let relative =
+        [home, ("XDG_STATE_HOME", "s"), ("XDG_RUNTIME_DIR", ""), ("XDG_CONFIG_HOME", "./c")];
+    assert_eq!(paths(&resolve(&none, &relative)), paths(&resolve(&none, &[home])));
+    let own = [home, ("XDG_RUNTIME_DIR", "/r"), ("EXENG_STATE_DIR", "/own")];
+    assert_eq!(paths(&resolve(&none, &own)), ["/own", "/own/exeng.sock", "/own/config.toml"]);
+    let each = [("EXENG_STATE_DIR", "/own"), ("EXENG_SOCKET", "/x/s"), ("EXENG_CONFIG", "/x/c")];
+    assert_eq!(paths(&resolve(&none, &each)), ["/own", "/x/s", "/x/c"]);
+    let flags = PathOptions {
+        state_dir: Some("/flag".into()),
+        socket: Some("/flag.sock".into()),
+        config: Some("/flag.toml".into()),
+    };
+    assert_eq!(paths(&resolve(&flags, &each)), ["/flag", "/flag.sock", "/flag.toml"]);
+    let error = StateDir::resolve(&none, |_| None).unwrap_err();
+    assert_eq!(error.code, ErrorCode::StateDir);
+    assert!(error.to_string().contains("EXENG_STATE_DIR"), "{error}");
+}
+
+async fn refusal(home: &Home) -> String {
+    let error = Service::open(home.options()).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::StateDir, "{error}");
+    assert!(
+        error.detail.contains(home.state().to_str().unwrap()) && error.fix.is_some(),
+        "{error}"
+    );
+    error.to_string()
+}
+
+#[tokio::test]
+async fn directory_that_cannot_be_used_is_a_clear_error() {
+    let home = Home::new();
+    fs::write(home.state(), "a file").unwrap();
+    assert!(refusal(&home).await.contains("is not a directory"));
+    fs::remove_file(home.state()).unwrap();
+
+    fs::create_dir(home.state()).unwrap();
+    fs::set_permissions(home.state(), Permissions::from_mode(0o755)).unwrap();
+    fs::write(home.state().join("notes.txt"), "mine").unwrap();
+    let error = refusal(&home).await;
+    assert!(error.contains("0755") && error.contains("chmod 700"), "{error}");
+    fs::remove_file(home.state().join("notes.txt")).unwrap();
+    // An empty one was made for us.
+    home.open().await.close().await;
+    assert_eq!(fs::metadata(home.state()).unwrap().permissions().mode() & 0o7777, 0o700);
+}
+
+#[tokio::test]
+async fn directory_of_another_user_is_refused() {
+    let home = Home::new();
+    if !rustix::process::geteuid().is_root() {
+        // Only root can give one away; what belongs to root is everybody else's example.
+        let dir =
+            resolve(&PathOptions { state_dir: Some("/".into()), ..PathOptions::default() }, &[]);
+        let error = dir.create().unwrap_err().to_string();
+        assert!(error.contains("belongs to user 0"), "{error}");
+        return;
+    }
+    fs::create_dir(home.state()).unwrap();
+    std::os::unix::fs::chown(home.state(), Some(65534), None).unwrap();
+    let error = refusal(&home).await;
+    assert!(error.contains("belongs to user 65534"), "{error}");
+}
+
+#[test]
+fn directory_that_is_read_only_is_refused() {
+    let in_proc =
+        PathOptions { state_dir: Some("/proc/self/exeng".into()), ..PathOptions::default() };
+    let error = resolve(&in_proc, &[]).create().unwrap_err();
+    assert_eq!(error.code, ErrorCode::StateDir);
+    assert!(error.detail.contains("/proc/self/exeng") && error.fix.is_some(), "{error}");
+    let home = Home::new();
+    if rustix::process::geteuid().is_root() {
+        println!("SKIPPED the part about a mode: root may write everywhere");
+        return;
+    }
+    fs::create_dir(home.state()).unwrap();
+    fs::set_permissions(home.state().parent().unwrap(), Permissions::from_mode(0o700)).unwrap();
+    fs::set_permissions(home.state(), Permissions::from_mode(0o500)).unwrap();
+    // The mode of a directory of ours is corrected.
+    home.options().state_dir.create().unwrap();
+    assert_eq!(fs::metadata(home.state()).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn configuration_names_what_it_does_not_know() {
+    let home = Home::new();
+    let file = home.file("config.toml");
+    assert_eq!(Config::load(&file).unwrap(), Config::default());
+    for (text, word) in [
+        ("max_runing = 3", "max_runing"),
+        ("[retention]\nmax_days = 3", "max_days"),
+        ("max_running = 0", "max_running"),
+        ("[retention]\nmax_age = \"90\"", "30s"),
+        ("durability = \"always\"", "always"),
+        ("max_running", "line 1"),
+    ] {
+        fs::write(&file, text).unwrap();
+        let error = Config::load(&file).unwrap_err();
+        assert_eq!(error.code, ErrorCode::InvalidConfig);
+        assert!(
+            error.detail.contains(word) || error.detail.contains("expected"),
+            "{text}: {error}"
+        );
+        assert!(error.detail.contains(file.to_str().unwrap()), "{error}");
+    }
+    fs::write(
+        &file,
+        "max_running = 3\ndurability = \"power\"\n[retention]\nmax_count = 5\nmax_bytes = 1024\n",
+    )
+    .unwrap();
+    let config = Config::load(&file).unwrap();
+    assert_eq!((config.max_running, config.durability), (3, Durability::Power));
+    assert_eq!((config.retention.max_count, config.retention.max_bytes), (5, 1024));
+    fs::write(&file, [0xff]).unwrap();
+    assert!(Config::load(Path::new(&file)).unwrap_err().detail.contains("cannot be read"));
+}
