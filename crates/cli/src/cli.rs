@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::service::{doctor, keeper, keepers, logs, ls, rm, serve, show, stop, submit, wait};
 use crate::{exit_code, run};
 
 /// Run commands contained, bounded and observed, here or in a service
@@ -20,6 +21,18 @@ pub(crate) struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes: that of the program; 128+n if signal n ended it; 124 timeout; 126 it cannot be run;
 127 it was not found; 130 cancelled; 125 exeng itself failed or refused the request.";
+
+const SUBMIT: &str = "\
+Examples:
+  exeng submit -- make test                     print the id, and return at once
+  exeng submit --follow -- make test            the same, with its output, and exit with its code
+  exeng submit --key nightly-7 -- ./nightly     once, however often this line runs
+  exeng submit --after \"$id\" -- ./deploy        when that one has succeeded";
+
+const LOGS: &str = "\
+Examples:
+  exeng logs -f @last                           what the newest writes, until it ends
+  exeng logs --raw --stream stdout \"$id\" >out  exactly the bytes";
 
 /// Options of all verbs. They may stand before the verb and after it.
 #[derive(Debug, Args)]
@@ -46,6 +59,32 @@ const GLOBAL: &str = "Service (options of all verbs)";
 pub(crate) enum Verb {
     /// Run a command here and now, without a service
     Run(Box<run::RunOptions>),
+    /// Give a command to the service and print its id; it goes on whatever happens here
+    #[command(after_help = SUBMIT)]
+    Submit(Box<submit::SubmitOptions>),
+    /// List executions of the service, newest first
+    #[command(visible_alias = "list")]
+    Ls(ls::LsOptions),
+    /// Show everything about an execution
+    Show(show::ShowOptions),
+    /// Print the output of an execution
+    #[command(after_help = LOGS)]
+    Logs(logs::LogsOptions),
+    /// Wait for executions, and exit with the code of the first that failed
+    Wait(wait::WaitOptions),
+    /// Stop executions with all their processes
+    Stop(stop::StopOptions),
+    /// Remove executions that have ended, with their output
+    Rm(rm::RmOptions),
+    /// List the processes that run the programs of the service
+    Keepers(keepers::KeepersOptions),
+    /// Show what this host offers and what is wrong, with the fix
+    Doctor(doctor::DoctorOptions),
+    /// Run the service in the foreground; other verbs start it by themselves
+    Serve(serve::ServeOptions),
+    /// Run the programs of a service; for `serve`
+    #[command(hide = true)]
+    Keeper(keeper::Options),
 }
 
 /// Prints what clap has to say: help to stdout, a mistake in the options to stderr.

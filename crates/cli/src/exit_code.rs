@@ -12,6 +12,8 @@ pub(crate) const NOT_RUNNABLE: u8 = 126;
 pub(crate) const NOT_FOUND: u8 = 127;
 /// The execution was cancelled.
 pub(crate) const CANCELLED: u8 = 130;
+/// Who reads the output has closed it: what a program has that SIGPIPE ends.
+pub(crate) const BROKEN_PIPE: u8 = 141;
 /// Added to the number of the signal that ended the program.
 const SIGNAL: u8 = 128;
 
@@ -45,7 +47,8 @@ pub(crate) fn of_ending(ending: &Ending) -> u8 {
 const NO_ENTRY: i32 = rustix::io::Errno::NOENT.raw_os_error();
 const NOT_A_DIRECTORY: i32 = rustix::io::Errno::NOTDIR.raw_os_error();
 
-fn of_signal(signal: i32) -> u8 {
+/// Returns the exit code for a program that a signal has ended.
+pub(crate) fn of_signal(signal: i32) -> u8 {
     u8::try_from(signal).map_or(OURS, |signal| SIGNAL.saturating_add(signal))
 }
 

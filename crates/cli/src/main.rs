@@ -1,18 +1,21 @@
 //! The command line `exeng`: runs commands contained, bounded and observed, here or in a service.
 //!
 //! `cli` has the verbs and their options, and each verb has a module of its own. `request` makes a
-//! request of the options that the verbs which start programs share, and `exit_code` has the codes
-//! that all verbs exit with.
+//! request of the options that the verbs which start programs share, `service` has the verbs of the
+//! service, and `exit_code` has the codes that all verbs exit with.
 #![forbid(unsafe_code)]
 
 mod cli;
+mod data;
 mod duration;
 mod env_file;
 mod exit_code;
+mod failure;
 mod limit;
 mod message;
 mod request;
 mod run;
+mod service;
 mod signal_name;
 mod size;
 
@@ -21,13 +24,36 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use cli::{Cli, Verb};
+use service::{block_on, doctor, keeper, keepers, logs, ls, rm, serve, show, stop, submit, wait};
+use tracing_subscriber::filter::LevelFilter;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return cli::report(&error),
     };
+    let global = &cli.global;
     match cli.verb {
         Verb::Run(options) => run::run(&options),
+        Verb::Submit(options) => block_on(submit::run(global, &options)),
+        Verb::Ls(options) => block_on(ls::run(global, &options)),
+        Verb::Show(options) => block_on(show::run(global, &options)),
+        Verb::Logs(options) => block_on(logs::run(global, &options)),
+        Verb::Wait(options) => block_on(wait::run(global, &options)),
+        Verb::Stop(options) => block_on(stop::run(global, &options)),
+        Verb::Rm(options) => block_on(rm::run(global, &options)),
+        Verb::Keepers(options) => block_on(keepers::run(global, &options)),
+        Verb::Doctor(options) => block_on(doctor::run(global, &options)),
+        Verb::Serve(options) => serve::run(global, &options),
+        Verb::Keeper(options) => keeper::run(&options),
     }
+}
+
+/// Lets this process say on stderr what it notices: warnings, or what `EXENG_LOG` asks for (`error`,
+/// `warn`, `info`, `debug`, `trace`, `off`).
+fn tracing_to_stderr() {
+    let wanted = std::env::var("EXENG_LOG").ok().and_then(|level| level.parse().ok());
+    let level = wanted.unwrap_or(LevelFilter::WARN);
+    let subscriber = tracing_subscriber::fmt().with_max_level(level).with_ansi(false);
+    subscriber.with_writer(std::io::stderr).init();
 }

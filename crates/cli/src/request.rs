@@ -187,7 +187,6 @@ impl RequestOptions {
 
 /// Puts the whole environment of this process into the options of a program that another process
 /// starts.
-#[cfg_attr(not(test), expect(dead_code, reason = "for the verbs of the service"))]
 pub(crate) fn bring_environment(options: &mut ExecutionOptions) {
     if options.env.inherit != InheritEnv::All {
         return;

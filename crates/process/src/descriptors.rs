@@ -40,6 +40,37 @@ pub fn live_children() -> u64 {
     LIVE_CHILDREN.load(Ordering::Relaxed)
 }
 
+/// Lets no program that this process executes from now on inherit a descriptor that is open now, but
+/// for the standard three. Call it before a program is started by other means than this crate, which
+/// closes them in any case: a lock or the end of a pipe that a shell has left open here would be held
+/// by that program, too.
+///
+/// # Errors
+/// The error of the system, if it does not list the descriptors.
+///
+/// ```
+/// execution_engine_process::close_descriptors_on_exec()?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn close_descriptors_on_exec() -> std::io::Result<()> {
+    let entries = std::fs::read_dir(OPEN)?;
+    let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    // All of them first: the one of the listing is closed before the others are looked at.
+    let numbers: Vec<libc::c_int> =
+        numbers.filter(|number| *number > libc::STDERR_FILENO).collect();
+    for number in numbers {
+        // SAFETY: calls with numbers. They change no more than a flag that all descriptors which Rust
+        // opens have anyway, and fail for one that is closed meanwhile.
+        unsafe {
+            let flags = libc::fcntl(number, libc::F_GETFD);
+            if flags >= 0 {
+                libc::fcntl(number, libc::F_SETFD, flags | libc::FD_CLOEXEC);
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Returns how many descriptors this process has; `None` where the system does not tell.
 pub fn open_files() -> Option<OpenFiles> {
     let limit = limit()?;

@@ -107,7 +107,7 @@ mod user;
 pub use boot_timer::BootTimer;
 pub use child::Child;
 pub use containment::{Containment, Level, Spawned};
-pub use descriptors::{OpenFiles, live_children, open_files};
+pub use descriptors::{OpenFiles, close_descriptors_on_exec, live_children, open_files};
 pub use error::{
     LevelUnavailable, SpawnError, SpawnStage, is_open_file_limit, is_transient_os_error,
 };

@@ -2,20 +2,27 @@
 //!
 //! [`Service`] is all of it without HTTP: it accepts executions, hands them to a keeper, stores how
 //! they ended, and follows their output. It may end or be killed at any time; the next one on the
-//! same [`StateDir`] goes on where it was.
+//! same [`StateDir`] goes on where it was. [`serve`] puts HTTP in front of it, and [`client`] speaks
+//! to that.
 #![forbid(unsafe_code)]
 
+pub mod client;
 mod config;
 mod error;
 #[doc(hidden)]
 pub mod faults;
+mod http;
+mod problem;
 mod service;
 mod state_dir;
 mod units;
 mod view;
+mod wire;
 
 pub use config::{Config, Durability, RetentionConfig};
 pub use error::{ErrorCode, ServiceError};
+pub use http::serve;
+pub use problem::Problem;
 pub use service::{Events, KeeperProgram, Output, Service, ServiceOptions};
 pub use state_dir::{LockHolder, PathOptions, StateDir, StateLock};
 pub use units::{parse_duration, parse_size};
@@ -23,3 +30,4 @@ pub use view::{
     Event, EventKind, ExecutionView, KeeperView, NewExecution, OutputBytes, Page, Query,
     ServiceStatus, StopMode, StoreView, Submitted,
 };
+pub use wire::event_json;

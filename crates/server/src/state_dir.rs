@@ -287,7 +287,12 @@ fn private_dir(path: &Path) -> Result<(), ServiceError> {
 /// Returns `true` for a directory that is empty or has our files, and not for one such as a home
 /// directory, whose mode is none of our business.
 fn is_ours_to_close(path: &Path) -> io::Result<bool> {
-    let is_ours = |name: OsString| name == "lock" || name == "exeng.db" || name == "exeng.sock";
+    // The settings come first where somebody makes the directory by hand.
+    let is_ours = |name: OsString| {
+        ["config.toml", "exeng.db", "exeng.sock", "keepers", "lock", "service.log"]
+            .iter()
+            .any(|ours| name == *ours)
+    };
     let mut empty = true;
     for entry in fs::read_dir(path)? {
         empty = false;

@@ -1,0 +1,67 @@
+//! Why a verb failed, and the code to exit with.
+
+use std::fmt::Display;
+use std::io;
+use std::process::ExitCode;
+
+use execution_engine_server::ServiceError;
+use execution_engine_server::client::ClientError;
+
+use crate::request::UsageError;
+use crate::{exit_code, message};
+
+/// End of a verb that did not do what it was asked for.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// What to say; None says nothing.
+    text: Option<String>,
+    code: u8,
+}
+
+impl Failure {
+    /// Creates one of ours, with a text that says what failed and what to do.
+    pub(crate) fn new(text: impl Display) -> Self {
+        Self { text: Some(text.to_string()), code: exit_code::OURS }
+    }
+
+    /// Creates the one for data that could not be written.
+    pub(crate) fn of_output(error: &io::Error) -> Self {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            // Who has seen enough wants no message, and gets the code that SIGPIPE would give.
+            return Self { text: None, code: exit_code::BROKEN_PIPE };
+        }
+        Self::new(format!("the output cannot be written: {error}"))
+    }
+
+    /// Says it, and returns the code to exit with.
+    pub(crate) fn report(self) -> ExitCode {
+        if let Some(text) = self.text {
+            message::print(text);
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.text.as_deref().unwrap_or("the output was closed"))
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        Self::new(error)
+    }
+}
+
+impl From<ServiceError> for Failure {
+    fn from(error: ServiceError) -> Self {
+        Self::new(error)
+    }
+}
+
+impl From<UsageError> for Failure {
+    fn from(error: UsageError) -> Self {
+        Self::new(error)
+    }
+}

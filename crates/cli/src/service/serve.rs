@@ -1,0 +1,108 @@
+//! `exeng serve`: the service in the foreground.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Args;
+use execution_engine_keeper::socket;
+use execution_engine_server::{Config, KeeperProgram, Service, ServiceOptions, StateDir, serve};
+use tokio::net::UnixListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{pass_nothing_on, places, this_program};
+use crate::cli::GlobalOptions;
+use crate::failure::Failure;
+use crate::message;
+
+/// Options of `serve`.
+#[derive(Debug, Args)]
+pub(crate) struct ServeOptions {
+    /// Leave the session of whoever started it; for verbs that start the service by themselves
+    #[arg(long, hide = true)]
+    background: bool,
+}
+
+/// Runs the service until it is told to end.
+pub(crate) fn run(global: &GlobalOptions, options: &ServeOptions) -> ExitCode {
+    if options.background {
+        // The leader of a group has no need to: nobody stops it with a terminal.
+        let _leader = rustix::process::setsid();
+    }
+    crate::tracing_to_stderr();
+    pass_nothing_on();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let ended =
+        runtime.map_err(Failure::new).and_then(|runtime| runtime.block_on(until_told(global)));
+    ended.map_or_else(Failure::report, |()| ExitCode::SUCCESS)
+}
+
+async fn until_told(global: &GlobalOptions) -> Result<(), Failure> {
+    let state_dir = places(global)?;
+    let config = Config::load(state_dir.config())?;
+    state_dir.create()?;
+    // Before anything is said, so that nobody who reads it is too early.
+    let stop = stop_signal().map_err(Failure::new)?;
+    let keeper = KeeperProgram { program: this_program()?, args: vec!["keeper".to_string()] };
+    let options = ServiceOptions { state_dir: state_dir.clone(), config, keeper };
+    let service = Service::open(options).await?;
+    let listener = match listen(&state_dir).await {
+        Ok(listener) => listener,
+        Err(failure) => {
+            service.close().await;
+            return Err(failure);
+        }
+    };
+    let (path, pid) = (state_dir.socket().display(), std::process::id());
+    message::print(format!("ready on {path} (process {pid})"));
+    let served = serve(service.clone(), listener, stop).await;
+    // While the lock is still held: the next service makes its own.
+    let _gone = fs::remove_file(state_dir.socket());
+    service.close().await;
+    served.map_err(Failure::new)
+}
+
+/// Makes the socket. The lock of the state directory is held, so a file in its place is left over, or
+/// belongs to a service with another state directory.
+async fn listen(state_dir: &StateDir) -> Result<UnixListener, Failure> {
+    let path = state_dir.socket();
+    let failed = |error: io::Error| {
+        let path = path.display();
+        Failure::new(format!(
+            "the socket {path} cannot be made: {error}; choose another one (EXENG_SOCKET or --socket)"
+        ))
+    };
+    if socket::connect(path).await.is_ok() {
+        return Err(Failure::new(format!(
+            "a service with another state directory listens on {}; choose another socket (EXENG_SOCKET or --socket)",
+            path.display()
+        )));
+    }
+    remove_left_over(path).map_err(failed)?;
+    socket::bind(path).and_then(UnixListener::from_std).map_err(failed)
+}
+
+/// Removes a socket that nobody listens on, and nothing else.
+fn remove_left_over(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => fs::remove_file(path),
+        Ok(_) => Err(io::Error::new(io::ErrorKind::AlreadyExists, "a file is in its place")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns a future that is ready at the first SIGTERM or SIGINT. The second ends the process.
+fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! { _ = term.recv() => {} _ = int.recv() => {} }
+        tokio::spawn(async move {
+            tokio::select! { _ = term.recv() => {} _ = int.recv() => {} }
+            // As after a kill, nothing is lost by it.
+            std::process::exit(i32::from(crate::exit_code::CANCELLED));
+        });
+    })
+}

@@ -1,0 +1,77 @@
+//! `exeng show`: everything about one execution.
+
+use clap::Args;
+use execution_engine_server::ExecutionView;
+
+use super::times::{local, short};
+use super::{connect, terminal_text};
+use crate::cli::GlobalOptions;
+use crate::data;
+use crate::failure::Failure;
+
+/// Options of `show`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowOptions {
+    /// The execution: its id, the unique beginning of it, or @last
+    #[arg(value_name = "ID")]
+    id: String,
+    /// Print it as one document of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Shows the execution.
+pub(crate) async fn run(global: &GlobalOptions, options: &ShowOptions) -> Result<u8, Failure> {
+    let client = connect(global).await?;
+    let execution = client.get(&options.id).await?;
+    if options.json {
+        data::json(&execution)?;
+    } else {
+        data::bytes(page(&execution).as_bytes())?;
+    }
+    Ok(0)
+}
+
+/// Returns the text for people: a line for each thing that is known.
+fn page(execution: &ExecutionView) -> String {
+    let labels = execution.labels.iter().map(|(name, value)| format!("{name}={value}"));
+    let ids = |ids: &[execution_engine::Uuid]| {
+        ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    };
+    let lines = [
+        ("id", Some(execution.id.to_string())),
+        ("command", Some(execution.command_line.clone())),
+        ("status", Some(execution.status.to_string())),
+        ("ending", execution.ending.as_ref().map(ToString::to_string)),
+        ("description", execution.description.clone()),
+        ("directory", execution.working_dir.as_ref().map(|dir| dir.display().to_string())),
+        ("accepted", Some(local(execution.created_at))),
+        ("started", execution.started_at.map(local)),
+        ("ended", execution.ended_at.map(local)),
+        ("ran for", execution.duration_ms.map(short)),
+        ("attempts", Some(execution.attempts.to_string()).filter(|_| execution.attempts > 1)),
+        ("output", Some(output(execution))),
+        ("left behind", survivors(execution)),
+        ("tags", Some(execution.tags.join(", ")).filter(|tags| !tags.is_empty())),
+        ("labels", Some(labels.collect::<Vec<_>>().join(", ")).filter(|all| !all.is_empty())),
+        ("group", execution.group.clone()),
+        ("priority", Some(execution.priority.to_string()).filter(|_| execution.priority != 0)),
+        ("after", Some(ids(&execution.after)).filter(|_| !execution.after.is_empty())),
+        ("pinned", execution.pinned.then(|| "yes".to_string())),
+        ("keeper", execution.keeper.clone()),
+    ];
+    let known = lines.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    known.map(|(name, value)| format!("{name:<12} {}\n", terminal_text::one_line(&value))).collect()
+}
+
+fn output(execution: &ExecutionView) -> String {
+    let bytes = execution.bytes;
+    format!("{} bytes on stdout, {} on stderr", bytes.stdout, bytes.stderr)
+}
+
+/// Returns the processes that could not be stopped, if there are any.
+fn survivors(execution: &ExecutionView) -> Option<String> {
+    let receipt = execution.containment.as_ref()?;
+    let names = receipt.survivors.iter().map(|left| format!("{} ({})", left.name, left.pid));
+    Some(names.collect::<Vec<_>>().join(", ")).filter(|all| !all.is_empty())
+}

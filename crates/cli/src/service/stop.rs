@@ -1,0 +1,66 @@
+//! `exeng stop`: stops executions.
+
+use clap::Args;
+use execution_engine_server::client::Client;
+use execution_engine_server::{ErrorCode, StopMode};
+
+use super::connect;
+use crate::cli::GlobalOptions;
+use crate::failure::Failure;
+use crate::{data, exit_code, message};
+
+/// Options of `stop`.
+#[derive(Debug, Args)]
+pub(crate) struct StopOptions {
+    /// Executions: their ids, unique beginnings of ids, or @last
+    #[arg(value_name = "ID", required = true)]
+    ids: Vec<String>,
+    /// Kill the whole tree at once, without the grace that it has to end by itself
+    #[arg(long)]
+    firm: bool,
+    /// Do not wait until they have ended
+    #[arg(long)]
+    no_wait: bool,
+    /// Print one array of JSON with the executions as they are then
+    #[arg(long)]
+    json: bool,
+}
+
+/// Stops all of them and waits for their ends. One that has ended already is as wanted.
+pub(crate) async fn run(global: &GlobalOptions, options: &StopOptions) -> Result<u8, Failure> {
+    let client = connect(global).await?;
+    let mode = if options.firm { StopMode::Firm } else { StopMode::Polite };
+    let mut code = 0;
+    let mut stopped = Vec::new();
+    for name in &options.ids {
+        match stop(&client, name, mode).await {
+            Ok(id) => stopped.push(id),
+            Err(failure) => {
+                failure.report();
+                code = exit_code::OURS;
+            }
+        }
+    }
+    let mut executions = Vec::new();
+    for id in &stopped {
+        let execution = if options.no_wait { client.get(id).await } else { client.wait(id).await };
+        executions.push(execution?);
+    }
+    if options.json {
+        data::json(&executions)?;
+    }
+    Ok(code)
+}
+
+/// Stops one, and returns its id.
+async fn stop(client: &Client, name: &str, mode: StopMode) -> Result<String, Failure> {
+    let id = client.get(name).await?.id.to_string();
+    match client.stop(&id, mode).await {
+        Ok(_) => {}
+        Err(error) if error.code() == Some(ErrorCode::AlreadyEnded.as_str()) => {
+            message::print(format!("{id} has already ended"));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(id)
+}

@@ -1,0 +1,133 @@
+//! `exeng submit`: gives a command to the service.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use execution_engine::{StdinSource, Uuid};
+use execution_engine_server::NewExecution;
+use execution_engine_server::client::Client;
+use serde_json::json;
+
+use super::{connect, logs, wait};
+use crate::cli::GlobalOptions;
+use crate::failure::Failure;
+use crate::request::{RequestOptions, bring_environment};
+use crate::{data, message};
+
+/// Options of `submit`.
+#[derive(Debug, Args)]
+pub(crate) struct SubmitOptions {
+    #[command(flatten)]
+    request: RequestOptions,
+    /// Word to find it by; may be repeated
+    #[arg(long = "tag", value_name = "WORD", help_heading = SERVICE)]
+    tags: Vec<String>,
+    /// Named value to find it by; may be repeated
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label, help_heading = SERVICE)]
+    labels: Vec<(String, String)>,
+    /// Group that it belongs to
+    #[arg(long, value_name = "NAME", help_heading = SERVICE)]
+    group: Option<String>,
+    /// Place in the queue: the higher number goes first [without: 0]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = SERVICE)]
+    priority: Option<i32>,
+    /// Start it when this one has succeeded; may be repeated
+    #[arg(long, value_name = "ID", help_heading = SERVICE)]
+    after: Vec<String>,
+    /// Accept it once under this key, however often it is submitted
+    #[arg(long, value_name = "KEY", help_heading = SERVICE)]
+    key: Option<String>,
+    /// Wait for its end, and exit with its code
+    #[arg(long, help_heading = SERVICE)]
+    wait: bool,
+    /// Show its output until its end, and exit with its code; the id goes to stderr
+    #[arg(long, conflicts_with = "wait", help_heading = SERVICE)]
+    follow: bool,
+    /// Print {"id": ".."}; with --follow also events, one a line
+    #[arg(long, help_heading = SERVICE)]
+    json: bool,
+}
+
+const SERVICE: &str = "In the service";
+
+/// Submits the command, and returns the code to exit with.
+pub(crate) async fn run(global: &GlobalOptions, options: &SubmitOptions) -> Result<u8, Failure> {
+    let mut new = options.new_execution()?;
+    let client = connect(global).await?;
+    new.after = ids(&client, &options.after).await?;
+    let accepted = client.submit(&new, options.key.as_deref()).await?;
+    let id = accepted.execution.id.to_string();
+    match (options.json, options.follow) {
+        (true, _) => data::json(&json!({"id": id}))?,
+        (false, true) => message::print(&id),
+        (false, false) => data::line(&id)?,
+    }
+    if options.follow {
+        let follow = if options.json { logs::Show::Json } else { logs::Show::AsWritten };
+        let ended = logs::follow(&client, &id, 0, None, follow).await?;
+        return Ok(wait::code(&ended));
+    }
+    if options.wait {
+        return Ok(wait::code(&client.wait(&id).await?));
+    }
+    Ok(0)
+}
+
+impl SubmitOptions {
+    /// Returns what the service is asked for: the caller's directory and environment, and no input.
+    fn new_execution(&self) -> Result<NewExecution, Failure> {
+        let (mut request, mut options) = self.request.to_request(StdinSource::Null)?;
+        let dir = absolute(request.working_dir.unwrap_or_default())?;
+        if dir.to_str().is_none() {
+            return Err(Failure::new(format!(
+                "the directory {} is not UTF-8, which the service cannot take; use --cwd with another one",
+                dir.display()
+            )));
+        }
+        request.working_dir = Some(dir);
+        if let StdinSource::File { path } = options.stdin {
+            options.stdin = StdinSource::file(absolute(path)?);
+        }
+        bring_environment(&mut options);
+        options.env.set.retain(|name, _| {
+            let is_text = name.as_os_str().to_str().is_some();
+            if !is_text {
+                message::print(format!("the variable {name} is left out: its name is not UTF-8"));
+            }
+            is_text
+        });
+        options.group.clone_from(&self.group);
+        options.priority = self.priority.unwrap_or_default();
+        request.metadata.tags.clone_from(&self.tags);
+        request.metadata.labels = self.labels.iter().cloned().collect();
+        Ok(NewExecution { options, ..NewExecution::new(request) })
+    }
+}
+
+/// Returns the ids of executions.
+async fn ids(client: &Client, names: &[String]) -> Result<Vec<Uuid>, Failure> {
+    let mut ids = Vec::new();
+    for name in names {
+        ids.push(client.get(name).await?.id);
+    }
+    Ok(ids)
+}
+
+/// Returns a path from the root on. An empty one is the current directory.
+fn absolute(path: PathBuf) -> Result<PathBuf, Failure> {
+    if path.is_absolute() {
+        return Ok(path);
+    }
+    let here = std::env::current_dir().map_err(|error| {
+        Failure::new(format!("the current directory is not known ({error}); use --cwd"))
+    })?;
+    Ok(if path.as_os_str().is_empty() { here } else { here.join(path) })
+}
+
+/// Reads a label.
+pub(super) fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_string(), value.to_string())),
+        _ => Err("write it as NAME=VALUE".to_string()),
+    }
+}

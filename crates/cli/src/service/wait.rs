@@ -1,0 +1,84 @@
+//! `exeng wait`: waits for executions.
+
+use std::time::Duration;
+
+use clap::Args;
+use execution_engine::Ending;
+use execution_engine::{ExecutionStatus, ResourceLimit};
+use execution_engine_server::ExecutionView;
+
+use super::connect;
+use crate::cli::GlobalOptions;
+use crate::failure::Failure;
+use crate::{data, duration, exit_code, message};
+
+/// Options of `wait`.
+#[derive(Debug, Args)]
+pub(crate) struct WaitOptions {
+    /// Executions: their ids, unique beginnings of ids, or @last
+    #[arg(value_name = "ID", required = true)]
+    ids: Vec<String>,
+    /// Wait no longer than this for all of them, and exit with 124 then
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    timeout: Option<Duration>,
+    /// Print each execution as a line of JSON when it has ended
+    #[arg(long)]
+    json: bool,
+}
+
+/// Waits for all of them, and returns the code of the first in their order that is not 0.
+pub(crate) async fn run(global: &GlobalOptions, options: &WaitOptions) -> Result<u8, Failure> {
+    let wait = wait_for_all(global, options);
+    match options.timeout {
+        None => wait.await,
+        Some(time) => match tokio::time::timeout(time, wait).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                message::print("not all of them have ended in this time; they go on");
+                Ok(exit_code::TIMEOUT)
+            }
+        },
+    }
+}
+
+async fn wait_for_all(global: &GlobalOptions, options: &WaitOptions) -> Result<u8, Failure> {
+    let client = connect(global).await?;
+    // All names before the first wait: what is the newest changes.
+    let mut ids = Vec::new();
+    for name in &options.ids {
+        ids.push(client.get(name).await?.id.to_string());
+    }
+    let mut first = 0;
+    for id in &ids {
+        let ended = client.wait(id).await?;
+        if options.json {
+            data::json(&ended)?;
+        }
+        let code = code(&ended);
+        if first == 0 {
+            first = code;
+        }
+    }
+    Ok(first)
+}
+
+/// Returns the code to exit with for an execution that has ended. Says why it is one of ours.
+pub(super) fn code(ended: &ExecutionView) -> u8 {
+    let Some(ending) = &ended.ending else { return exit_code::OURS };
+    let code = match ending {
+        // The signal by which the system reports the limit.
+        Ending::ResourceLimit { limit: ResourceLimit::CpuTime } => exit_code::of_signal(SIGXCPU),
+        Ending::ResourceLimit { limit: ResourceLimit::FileSize } => exit_code::of_signal(SIGXFSZ),
+        Ending::ResourceLimit { limit: ResourceLimit::TreeMemory } => exit_code::of_signal(SIGKILL),
+        ending => exit_code::of_ending(ending),
+    };
+    let is_own = matches!(ending, Ending::Exited { .. } | Ending::Signaled { .. });
+    if !is_own || ended.status == ExecutionStatus::Lost {
+        message::print(format!("{}: {ending}", ended.id));
+    }
+    code
+}
+
+const SIGKILL: i32 = rustix::process::Signal::KILL.as_raw();
+const SIGXCPU: i32 = rustix::process::Signal::XCPU.as_raw();
+const SIGXFSZ: i32 = rustix::process::Signal::XFSZ.as_raw();

@@ -1,0 +1,53 @@
+//! Names of executions, and keys under which the same is accepted once.
+
+use std::fs;
+
+use crate::support::{Host, finish};
+
+#[test]
+fn same_key_runs_once_however_often_it_is_submitted() {
+    let host = Host::new();
+    let log = host.file("log");
+    let line = format!("echo ran >>'{log}'");
+    let submit = || host.command(&["submit", "--key", "nightly-7", "--shell", &line]);
+    let children: Vec<_> = (0..8).map(|_| submit().spawn().unwrap()).collect();
+    let mut ids: Vec<_> = children.into_iter().map(|child| finish(child, "submit").ok()).collect();
+    host.kill_service();
+    ids.push(finish(submit().spawn().unwrap(), "submit").ok());
+    ids.dedup();
+    let [id] = &ids[..] else { panic!("{ids:?}") };
+    assert_eq!(host.exeng(&["wait", id]).code, Some(0));
+    assert_eq!(fs::read_to_string(&log).unwrap(), "ran\n");
+    let other = host.exeng(&["submit", "--key", "nightly-7", "--", "true"]).refused();
+    assert!(other.contains("key"), "{other}");
+}
+
+#[test]
+fn executions_have_short_names() {
+    let host = Host::new();
+    let first = host.submit("echo first");
+    let last = host.submit("echo last");
+    assert_eq!(host.show("@last")["id"], last.as_str());
+    assert_eq!(host.show(&first[..13])["id"], first.as_str());
+    assert_eq!(host.exeng(&["wait", "@last", &first[..13]]).code, Some(0));
+    for verb in ["show", "logs", "wait", "stop", "rm"] {
+        let unknown = host.exeng(&[verb, "0123456789"]).refused();
+        assert!(unknown.contains("0123456789"), "{verb}: {unknown}");
+    }
+    // Every id has one of 16 first characters, so of 17 two have the same.
+    let ids: Vec<_> = (0..15).map(|_| host.submit("true")).chain([first, last]).collect();
+    let first = |id: &String| id.chars().next().unwrap();
+    let double = ids.iter().find(|id| ids.iter().filter(|it| first(it) == first(id)).count() > 1);
+    let ambiguous = host.exeng(&["show", &first(double.unwrap()).to_string()]).refused();
+    assert!(ambiguous.contains("more"), "{ambiguous}");
+}
+
+#[test]
+fn names_cannot_be_paths() {
+    let host = Host::new();
+    host.submit("true");
+    for name in ["../service", "a/b", "", " ", "%40last", "?limit=1"] {
+        let said = host.exeng(&["show", name]).refused();
+        assert!(!said.contains("JSON"), "{name}: {said}");
+    }
+}

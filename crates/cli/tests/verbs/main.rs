@@ -1,0 +1,13 @@
+//! The verbs of the service, through the program itself: with a real service and real keepers, each
+//! test with a state directory of its own.
+#![cfg(target_os = "linux")]
+
+mod follow;
+mod http;
+mod keys;
+mod look;
+mod run_and_wait;
+mod serve;
+mod start;
+mod stop;
+mod support;

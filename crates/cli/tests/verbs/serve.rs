@@ -1,0 +1,86 @@
+//! `serve`: the service in the foreground.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::support::{Host, finish, until};
+
+#[test]
+fn ready_line_names_socket_and_process() {
+    let host = Host::new();
+    let served = host.serve();
+    let socket = host.state().join("exeng.sock");
+    let expected = format!("exeng: ready on {} (process {})\n", socket.display(), served.pid());
+    assert_eq!(served.line, expected);
+    assert_eq!(host.service(), Some(served.pid()));
+}
+
+#[test]
+fn second_service_is_refused_and_names_the_first() {
+    let host = Host::new();
+    let served = host.serve();
+    let said = host.exeng(&["serve"]).refused();
+    assert!(said.contains(&served.pid().to_string()), "{said}");
+    host.ok(&["submit", "--no-start", "--wait", "--", "true"]);
+}
+
+#[test]
+fn socket_of_another_service_is_not_taken() {
+    let (host, other) = (Host::new(), Host::new());
+    let served = host.serve();
+    let socket = host.state().join("exeng.sock");
+    let said = other.exeng(&["serve", "--socket", socket.to_str().unwrap()]).refused();
+    assert!(said.contains("another state directory"), "{said}");
+    assert_eq!(host.service(), Some(served.pid()));
+    host.ok(&["ls", "--no-start"]);
+    // Neither is a file that is no socket.
+    let file = other.state().join("precious");
+    fs::write(&file, "precious").unwrap();
+    let said = other.exeng(&["serve", "--socket", file.to_str().unwrap()]).refused();
+    assert!(said.contains("precious"), "{said}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
+}
+
+#[test]
+fn stale_socket_and_lock_are_no_obstacle() {
+    let host = Host::new();
+    let served = host.serve();
+    let socket = host.state().join("exeng.sock");
+    assert_eq!(served.end(Signal::KILL).code, Some(-9));
+    assert!(socket.exists() && host.state().join("lock").exists(), "they are left over");
+    let served = host.serve();
+    host.ok(&["ls", "--no-start"]);
+    assert_eq!(served.end(Signal::TERM).code, Some(0));
+    assert!(!socket.exists());
+}
+
+#[test]
+fn end_of_the_service_is_not_held_up_by_followers_and_leaves_what_runs() {
+    let host = Host::new();
+    let served = host.serve();
+    let id = host.submit("echo line; sleep 1000");
+    let [text, events] = ["text", "events"].map(|name| host.file(name));
+    let follow = |options: &str, file: &str| {
+        let line = format!("exec exeng logs -f --no-start {options} {id} >'{file}'");
+        let child = host.shell(&line).spawn().unwrap();
+        until("it follows", || fs::read_to_string(file).is_ok_and(|text| text.contains("line")));
+        (child, line)
+    };
+    let followers = [follow("", &text), follow("--json", &events)];
+    let keepers = host.keepers();
+    let begin = Instant::now();
+    assert_eq!(served.end(Signal::TERM).code, Some(0));
+    assert!(begin.elapsed() < Duration::from_secs(30), "{:?}", begin.elapsed());
+    assert_eq!(host.keepers(), keepers, "the programs go on");
+    let _served = host.serve();
+    assert_eq!(host.show(&id)["status"], "running");
+    host.ok(&["stop", &id]);
+    for (child, line) in followers {
+        finish(child, &line).ok();
+    }
+    assert_eq!(fs::read_to_string(&text).unwrap(), "line\n");
+    let events = fs::read_to_string(&events).unwrap();
+    assert_eq!(events, host.ok(&["logs", "--json", &id]) + "\n");
+}

@@ -1,0 +1,115 @@
+//! The service that starts by itself.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use rustix::process::Signal;
+
+use crate::support::{Host, finish, send, until};
+
+#[test]
+fn of_many_that_start_a_service_one_wins_and_all_use_it() {
+    let host = Host::new();
+    let children: Vec<_> =
+        (0..8).map(|_| host.command(&["submit", "--", "true"]).spawn().unwrap()).collect();
+    let ids: Vec<_> = children.into_iter().map(|child| finish(child, "submit").ok()).collect();
+    let list = host.ok(&["ls", "--json", "--all"]);
+    for id in &ids {
+        assert!(list.contains(id.as_str()), "{id}: {list}");
+    }
+    assert_eq!(list.lines().count(), 8);
+}
+
+#[test]
+fn no_start_refuses_with_the_fix() {
+    let host = Host::new();
+    for args in [&["submit", "--no-start", "--", "true"][..], &["ls", "--no-start"]] {
+        let said = host.exeng(args).refused();
+        assert!(said.contains("exeng serve") && said.contains("--no-start"), "{said}");
+    }
+    assert_eq!(host.service(), None);
+    let _served = host.serve();
+    host.ok(&["submit", "--no-start", "--", "true"]);
+}
+
+#[test]
+fn service_outlives_the_terminal_of_whoever_started_it() {
+    let host = Host::new();
+    // A group that is killed as a whole, as at the end of a session.
+    let line = "exeng submit -- sleep 1000; kill -9 0";
+    let mut shell = host.shell(line);
+    std::os::unix::process::CommandExt::process_group(&mut shell, 0);
+    let done = finish(shell.spawn().unwrap(), line);
+    assert_eq!(done.code, Some(-9), "{done:?}");
+    let pid = host.service().expect("it is still there");
+    until("it answers", || host.show("@last")["status"] == "running");
+    assert_eq!(host.service(), Some(pid));
+}
+
+#[test]
+fn service_holds_nothing_of_whoever_started_it() {
+    let host = Host::new();
+    let (lock, directory) = (host.file("lock"), host.dir().join("left"));
+    fs::create_dir(&directory).unwrap();
+    // The lock of a script must be free when the script has ended.
+    let line = format!("exec 9>'{lock}'; flock -n 9 && exeng submit -- true");
+    let mut shell = host.shell(&line);
+    shell.current_dir(&directory);
+    finish(shell.spawn().unwrap(), &line).ok();
+    assert!(host.service().is_some());
+    host.sh(&format!("exec 9>'{lock}'; flock -n 9 && echo free")).ok();
+    for pid in host.keepers().into_iter().chain(host.service()) {
+        let cwd = fs::read_link(format!("/proc/{pid}/cwd")).unwrap();
+        assert_ne!(cwd, directory, "process {pid}");
+    }
+}
+
+#[test]
+fn failure_of_the_service_is_told_to_whoever_started_it() {
+    let host = Host::new();
+    host.configure("max_runing = 3");
+    let said = host.exeng(&["submit", "--", "true"]).refused();
+    assert!(said.contains("max_runing"), "{said}");
+}
+
+#[test]
+fn secret_files_are_for_their_owner_whatever_the_umask() {
+    let host = Host::new();
+    host.sh("umask 0; exeng submit --wait --env TOKEN=hunter2 -- true").ok();
+    host.sh("umask 0; exeng submit -- sleep 1000").ok();
+    until("it runs", || host.show("@last")["status"] == "running");
+    fn check(dir: &std::path::Path) -> u32 {
+        let mut count = 0;
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            let Ok(found) = path.symlink_metadata() else { continue };
+            let mode = found.permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{} has mode {mode:o}", path.display());
+            count += 1 + if found.is_dir() { check(&path) } else { 0 };
+        }
+        count
+    }
+    assert_eq!(host.state().metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    assert!(check(host.state()) > 5);
+}
+
+#[test]
+fn long_state_directory_is_no_obstacle() {
+    let host = Host::at(&format!("{}/{}", "a".repeat(120), "b".repeat(120)));
+    let id = host.submit("echo here");
+    assert_eq!(host.exeng(&["wait", &id]).code, Some(0));
+    assert_eq!(host.ok(&["logs", &id]), "here");
+}
+
+#[test]
+fn service_that_was_killed_is_started_again_by_the_next_verb() {
+    let host = Host::new();
+    let id = host.submit("sleep 1000");
+    until("it runs", || host.show(&id)["status"] == "running");
+    let (first, keepers) = (host.service().unwrap(), host.keepers());
+    send(first, Signal::KILL);
+    until("it is gone", || host.service() != Some(first));
+    assert_eq!(host.show(&id)["status"], "running");
+    assert_ne!(host.service().unwrap(), first);
+    assert_eq!(host.keepers(), keepers);
+}

@@ -1,0 +1,96 @@
+//! `stop` and `rm`, and what becomes of an execution whose keeper dies.
+
+use std::fs;
+
+use rustix::process::Signal;
+
+use crate::support::{Host, is_running, send, until, when_written};
+
+#[test]
+fn stopped_is_cancelled_with_its_whole_tree() {
+    let host = Host::new();
+    let pids = host.file("pids");
+    let id = host
+        .submit(&format!("sleep 1000 & echo $! >'{pids}'; trap 'echo asked; exit 0' TERM; wait"));
+    let child = when_written(&pids);
+    host.ok(&["stop", &id]);
+    assert!(!is_running(&child), "the tree is gone");
+    let shown = host.show(&id);
+    assert_eq!(
+        (&shown["status"], &shown["ending"]["type"]),
+        (&"cancelled".into(), &"cancelled".into())
+    );
+    assert_eq!(host.exeng(&["wait", &id]).code, Some(130));
+    assert_eq!(host.ok(&["logs", &id]), "asked", "it was asked first");
+    let again = host.exeng(&["stop", &id]);
+    assert!(again.code == Some(0) && again.err.contains("already ended"), "{again:?}");
+}
+
+#[test]
+fn firm_stop_has_no_grace_also_after_a_polite_one() {
+    let host = Host::new();
+    let submit = |name: &str| {
+        let there = host.file(name);
+        let line = format!("trap '' TERM; echo >'{there}'; while :; do sleep 0.01; done");
+        let id = host.ok(&["submit", "--stop-grace", "1h", "--shell", &line]);
+        when_written(&there);
+        id
+    };
+    let (one, other) = (submit("one"), submit("other"));
+    host.ok(&["stop", "--firm", &one]);
+    assert_eq!(host.show(&one)["status"], "cancelled");
+    host.ok(&["stop", "--no-wait", &other]);
+    assert_eq!(host.show(&other)["status"], "running");
+    let stopped = host.ok(&["stop", "--firm", "--json", &other]);
+    let stopped: serde_json::Value = serde_json::from_str(&stopped).unwrap();
+    assert_eq!(stopped, serde_json::json!([host.show(&other)]));
+    assert_eq!(stopped[0]["status"], "cancelled");
+}
+
+#[test]
+fn queued_execution_ends_without_a_start() {
+    let host = Host::new();
+    host.configure("max_running = 1");
+    let ran = host.file("ran");
+    let first = host.submit("sleep 1000");
+    let queued = host.submit(&format!("echo >'{ran}'"));
+    assert_eq!(host.show(&queued)["status"], "pending");
+    host.ok(&["stop", &queued, &first]);
+    assert_eq!(host.show(&queued)["status"], "cancelled");
+    assert_eq!(host.show(&queued)["attempts"], 0);
+    assert!(!fs::exists(&ran).unwrap());
+}
+
+#[test]
+fn removed_is_gone_and_what_runs_is_not_removed() {
+    let host = Host::new();
+    let runs = host.submit("sleep 1000");
+    let ended = host.ok(&["submit", "--wait", "--", "echo", "needle-in-output"]);
+    let said = host.exeng(&["rm", &runs, &ended]).refused();
+    assert!(said.contains(&runs), "{said}");
+    host.exeng(&["show", &ended]).refused();
+    let another = host.ok(&["submit", "--wait", "--", "true"]);
+    assert_eq!(host.ok(&["rm", "--json", &another]), format!("[\"{another}\"]"));
+    host.exeng(&["logs", &ended]).refused();
+    assert_eq!(host.show(&runs)["status"], "running");
+}
+
+#[test]
+fn death_of_a_keeper_is_told_as_lost() {
+    let host = Host::new();
+    let (there, pid) = (host.file("there"), host.file("pid"));
+    let id = host.submit(&format!("echo $$ >'{pid}'; seq 1 1000; echo >'{there}'; sleep 1000"));
+    when_written(&there);
+    let program = when_written(&pid);
+    send(host.keepers()[0], Signal::KILL);
+    let done = host.exeng(&["wait", &id]);
+    assert_eq!(done.code, Some(125), "{done:?}");
+    assert!(done.err.contains("lost"), "{done:?}");
+    let shown = host.show(&id);
+    assert_eq!((&shown["status"], &shown["ending"]["type"]), (&"lost".into(), &"lost".into()));
+    until("its tree is gone", || !is_running(&program));
+    let output: String = (1..=1000).map(|number| format!("{number}\n")).collect();
+    assert_eq!(host.exeng(&["logs", "--raw", &id]).out, output.as_bytes());
+    // Another keeper takes new work.
+    assert_eq!(host.exeng(&["submit", "--wait", "--", "true"]).code, Some(0));
+}

@@ -1,0 +1,18 @@
+//! Client of the service, over its unix socket.
+
+mod calls;
+mod error;
+mod events;
+mod exchange;
+mod link;
+mod output;
+mod path;
+mod sse;
+mod start;
+
+pub use calls::Client;
+pub use error::ClientError;
+pub use events::EventReader;
+pub use link::ClientOptions;
+pub use output::OutputReader;
+pub use start::ServiceProgram;

@@ -1,0 +1,81 @@
+//! One execution: looking at it, waiting for it, stopping and removing it.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{RawQuery, State};
+use axum::http::{Request, StatusCode};
+use serde::Deserialize;
+
+use super::id::Name;
+use super::query::Parameters;
+use super::{App, body};
+use crate::error::{ErrorCode, ServiceError};
+use crate::problem::Problem;
+use crate::view::{ExecutionView, StopMode};
+
+/// `GET /v1/executions/{id}`
+pub(super) async fn show(
+    State(app): State<App>,
+    name: Name,
+    RawQuery(query): RawQuery,
+) -> Result<Json<ExecutionView>, Problem> {
+    Parameters::new(query.as_deref()).finish()?;
+    let id = name.resolve(&app).await?;
+    Ok(Json(app.service.get(id).await?))
+}
+
+/// `DELETE /v1/executions/{id}`
+pub(super) async fn remove(
+    State(app): State<App>,
+    name: Name,
+    RawQuery(query): RawQuery,
+) -> Result<StatusCode, Problem> {
+    Parameters::new(query.as_deref()).finish()?;
+    let id = name.resolve(&app).await?;
+    app.service.remove(id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `GET /v1/executions/{id}/wait?timeout=`: answers when the execution has ended, or after the time in
+/// milliseconds, with the execution as it is then.
+pub(super) async fn wait(
+    State(app): State<App>,
+    name: Name,
+    RawQuery(query): RawQuery,
+) -> Result<Json<ExecutionView>, Problem> {
+    let mut all = Parameters::new(query.as_deref());
+    let timeout = all.parsed("timeout", "a number of milliseconds")?.map(Duration::from_millis);
+    all.finish()?;
+    let id = name.resolve(&app).await?;
+    tokio::select! {
+        waited = app.service.wait(id, timeout) => Ok(Json(waited?)),
+        () = app.clone().stopped() => {
+            let stopping = ServiceError::new(ErrorCode::Stopping, "the service is ending");
+            Err(stopping.fix("wait again when it runs").into())
+        }
+    }
+}
+
+/// Body of a cancel.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Cancel {
+    /// Whether the tree is killed at once instead of asked first.
+    firm: bool,
+}
+
+/// `POST /v1/executions/{id}/cancel`
+pub(super) async fn cancel(
+    State(app): State<App>,
+    name: Name,
+    RawQuery(query): RawQuery,
+    request: Request<Body>,
+) -> Result<Json<ExecutionView>, Problem> {
+    Parameters::new(query.as_deref()).finish()?;
+    let cancel: Cancel = body::json_or_default(request).await?;
+    let mode = if cancel.firm { StopMode::Firm } else { StopMode::Polite };
+    let id = name.resolve(&app).await?;
+    Ok(Json(app.service.stop_execution(id, mode).await?))
+}

@@ -1,0 +1,38 @@
+//! The execution that a path names.
+
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
+use uuid::Uuid;
+
+use super::App;
+use crate::error::ServiceError;
+use crate::problem::Problem;
+
+/// Name of an execution in a path: its id, the beginning of it, or `@last`.
+pub(super) struct Name(String);
+
+impl Name {
+    /// Finds the execution.
+    pub(super) async fn resolve(&self, app: &App) -> Result<Uuid, Problem> {
+        Ok(app.service.resolve(&self.0).await?)
+    }
+
+    /// Reads a whole id, as it is needed for an execution that does not exist yet.
+    pub(super) fn whole(&self) -> Result<Uuid, Problem> {
+        Uuid::parse_str(&self.0).map_err(|_| {
+            let detail = format!("{:?} is not a whole id", self.0);
+            let fix = "choose a random UUID, and repeat the request with the same one";
+            ServiceError::invalid("id", detail).fix(fix).into()
+        })
+    }
+}
+
+impl FromRequestParts<App> for Name {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let name = Path::<String>::from_request_parts(parts, app).await;
+        let refused = |_| ServiceError::invalid("id", "the id in the path is not UTF-8").into();
+        name.map(|Path(name)| Self(name)).map_err(refused)
+    }
+}

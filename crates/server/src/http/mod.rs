@@ -1,0 +1,150 @@
+//! The service over HTTP/1.1 on a unix socket. One file per resource; all errors are problem documents.
+//!
+//! | route | file |
+//! |---|---|
+//! | `POST`, `GET /v1/executions`, `PUT /v1/executions/{uuid}` | `executions` |
+//! | `GET`, `DELETE /v1/executions/{id}`, its `wait` and `cancel` | `execution` |
+//! | its `events` | `events` |
+//! | its `output` | `output` |
+//! | `GET /v1/service`, `/healthz`, `/readyz` | `status` |
+
+mod body;
+mod events;
+mod execution;
+mod executions;
+mod id;
+mod listener;
+mod output;
+mod problem;
+mod query;
+mod range;
+mod status;
+mod tail;
+
+use std::future::{Future, IntoFuture as _};
+use std::io;
+use std::time::Duration;
+
+use axum::extract::{ConnectInfo, Request};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::{get, post};
+use axum::{Router, http::Method, http::Uri};
+use tokio::net::UnixListener;
+use tokio::sync::watch;
+
+use crate::problem::Problem;
+use crate::service::Service;
+use listener::{Connections, Peer};
+
+/// Header with the cursor that an output reaches to: the events behind it have exactly what is not
+/// in the output.
+pub(crate) const CURSOR_HEADER: &str = "exeng-cursor";
+/// Header with the place of the first byte of an answer in the whole output.
+pub(crate) const OFFSET_HEADER: &str = "exeng-offset";
+/// Header with a key under which the same work is accepted once.
+pub(crate) const KEY_HEADER: &str = "idempotency-key";
+
+/// Longest time for which answers that are under way are waited for when the service ends.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
+
+/// What all routes have.
+#[derive(Clone)]
+struct App {
+    service: Service,
+    /// Becomes true when the service ends. What would go on for ever ends then: a stream of events
+    /// would keep its connection, and so the service, alive (tokio-rs/axum#2673).
+    stopping: watch::Receiver<bool>,
+}
+
+impl App {
+    /// Waits until the service ends.
+    async fn stopped(mut self) {
+        // An error is the end of the sender, which is the end of the service, too.
+        let _ = self.stopping.wait_for(|stopping| *stopping).await;
+    }
+}
+
+/// Serves HTTP on a socket until `stop` is ready. Then no connection is accepted any more, streams of
+/// events end, and what is under way is answered, for at most 5 seconds.
+///
+/// The peer of a connection must be the user of this process, or root. At most 1,000 connections are
+/// served at a time; more wait to be accepted.
+///
+/// # Errors
+/// None today; the result is there for what the system may refuse later.
+///
+/// ```no_run
+/// # async fn example(service: execution_engine_server::Service) -> std::io::Result<()> {
+/// let listener = tokio::net::UnixListener::bind("/run/user/1000/exeng/exeng.sock")?;
+/// let stop = async { tokio::signal::ctrl_c().await.unwrap() };
+/// execution_engine_server::serve(service, listener, stop).await
+/// # }
+/// ```
+pub async fn serve(
+    service: Service,
+    listener: UnixListener,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let (sender, stopping) = watch::channel(false);
+    let app = App { service, stopping };
+    let last_answers = {
+        let stopped = app.clone().stopped();
+        async move {
+            stopped.await;
+            // The timer and nothing else: whoever is slower than this is cut off.
+            let _ = tokio::time::timeout(LAST_ANSWERS, std::future::pending::<()>()).await;
+        }
+    };
+    let routes = router(app).into_make_service_with_connect_info::<Peer>();
+    let stop = async move {
+        stop.await;
+        sender.send_replace(true);
+    };
+    let served = axum::serve(Connections::new(listener), routes).with_graceful_shutdown(stop);
+    tokio::select! {
+        ended = served.into_future() => ended,
+        () = last_answers => Ok(()),
+    }
+}
+
+/// Creates the routes.
+fn router(app: App) -> Router {
+    let one = get(execution::show).delete(execution::remove).put(executions::put);
+    Router::new()
+        .route("/v1/executions", get(executions::list).post(executions::submit))
+        .route("/v1/executions/{id}", one)
+        .route("/v1/executions/{id}/wait", get(execution::wait))
+        .route("/v1/executions/{id}/cancel", post(execution::cancel))
+        .route("/v1/executions/{id}/events", get(events::follow))
+        .route("/v1/executions/{id}/output", get(output::read))
+        .route("/v1/service", get(status::service))
+        .route("/healthz", get(status::healthy))
+        .route("/readyz", get(status::ready))
+        .fallback(no_such_route)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn(only_owner))
+        .with_state(app)
+}
+
+/// Refuses all peers but the user of this process and root.
+async fn only_owner(
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    peer.check()?;
+    Ok(next.run(request).await)
+}
+
+async fn no_such_route(uri: Uri) -> Problem {
+    let detail = format!("there is no route {}", uri.path());
+    Problem::of_http(404, "no_such_route", "There is no such route", detail)
+        .fix("the routes begin with /v1/executions and /v1/service")
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> Problem {
+    let detail = format!("{method} does not fit {}", uri.path());
+    Problem::of_http(405, "method_not_allowed", "The method does not fit", detail)
+        .fix("the header Allow has those that do")
+}
