@@ -126,7 +126,7 @@ pub use events::{
 };
 pub use execution_engine_process::{
     Leftovers, Level as ContainmentLevel, Limits, Links, OutputMode, PassError, PassedDescriptors,
-    Signal, UserIds,
+    Signal, Terminal, UserIds,
 };
 pub use global::{global, init_global};
 pub use login_shell::{LoginShell, LoginShellError};

@@ -110,6 +110,7 @@ pub(crate) fn prepare(
     launch.leftovers = options.leftovers;
     launch.output = options.output;
     launch.user = options.user.clone();
+    launch.terminal = options.terminal;
     Ok(PreparedRequest {
         launch,
         timeout,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use execution_engine_process::{Leftovers, Limits, Links, OutputMode, Signal, UserIds};
+use execution_engine_process::{Leftovers, Limits, Links, OutputMode, Signal, Terminal, UserIds};
 use serde::{Deserialize, Serialize};
 
 use super::retry::policy_or_attempts;
@@ -101,6 +101,12 @@ pub struct ExecutionOptions {
     /// from this process and not captured.
     #[serde(skip_serializing_if = "is_default")]
     pub output: OutputMode,
+    /// Whether the program has the terminal of this process, with its Ctrl-C and Ctrl-Z, or none.
+    /// Default: none. For a command line that runs one program; Linux only.
+    ///
+    /// Not in JSON: whoever sends a request has no say in the terminal of the process that runs it.
+    #[serde(skip)]
+    pub terminal: Terminal,
     /// User and groups that the program runs as; None is those of this process. Linux only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<UserIds>,
@@ -205,6 +211,9 @@ impl ExecutionOptions {
 
         /// Sets [`output`](Self::output).
         output(output: OutputMode) => output = output;
+
+        /// Sets [`terminal`](Self::terminal).
+        terminal(terminal: Terminal) => terminal = terminal;
 
         /// Sets [`partial_lines_after_ms`](Self::partial_lines_after_ms).
         partial_lines_after(silence: Duration) =>

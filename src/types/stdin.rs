@@ -48,7 +48,7 @@ pub enum StdinSource {
     Piped,
     /// The standard input of this process, which all programs that inherit it read together. If it
     /// is a terminal, Ctrl-C there reaches this process alone, and the program cannot open
-    /// `/dev/tty`.
+    /// `/dev/tty`, unless it [shares](crate::ExecutionOptions::terminal) the terminal.
     Inherit,
 }
 

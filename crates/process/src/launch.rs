@@ -35,6 +35,8 @@ pub struct Launch {
     pub user: Option<UserIds>,
     /// Descriptors of the host that it gets beside its standard streams.
     pub passed: PassedDescriptors,
+    /// Whether it has the host's terminal.
+    pub terminal: Terminal,
 }
 
 /// Environment variable by which the processes of a tree are found where there is no control group.
@@ -54,6 +56,28 @@ pub enum Leftovers {
     Stop,
     /// They live on, also when their host ends. A tree that had to be stopped leaves none.
     Leave,
+}
+
+/// Whether a child has the controlling terminal of its host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Terminal {
+    /// It has none, and leads a process group of its own: Ctrl-C in the host's terminal does not reach
+    /// it, and it cannot ask there for a password.
+    #[default]
+    None,
+    /// It has the host's, and is in the host's session and process group, as if the host had replaced
+    /// itself with it: it gets Ctrl-C and Ctrl-Z with its host, and it is in the foreground or not as
+    /// its host is. Signals of a terminal that the host ignores (SIGHUP, SIGINT, SIGQUIT, SIGTSTP,
+    /// SIGTTIN, SIGTTOU) stay ignored.
+    ///
+    /// A signal to the host's process group reaches the child, and one of the child to its own group
+    /// reaches the host. The same as [`None`](Self::None) for a host without a terminal, at
+    /// [`Level::ProcessGroup`](crate::Level::ProcessGroup), where the group is what holds the tree,
+    /// and on systems other than Linux.
+    Shared,
 }
 
 /// What a link in the path of a directory or a file means.
@@ -124,6 +148,7 @@ impl Launch {
             leftovers: Leftovers::default(),
             user: None,
             passed: PassedDescriptors::new(),
+            terminal: Terminal::default(),
         }
     }
 }
@@ -143,6 +168,7 @@ impl fmt::Debug for Launch {
             .field("leftovers", &self.leftovers)
             .field("user", &self.user)
             .field("passed", &self.passed)
+            .field("terminal", &self.terminal)
             .finish()
     }
 }

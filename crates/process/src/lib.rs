@@ -35,9 +35,9 @@
 //! **Start.** A child is started in the manner of `vfork`: it shares the memory of its host until
 //! it executes its program, so a start costs the same from a small host as from one with gigabytes
 //! of memory. Everything it needs is prepared before; the child itself makes nothing but system
-//! calls. It leads a process group and has no terminal, default signal dispositions, an empty
-//! signal mask, and no descriptors but its standard three
-//! and those that are [passed on](PassedDescriptors). At the [cgroup level](Level::Cgroup) it
+//! calls. It leads a process group and has no terminal (unless it [shares](Terminal::Shared) that of
+//! its host), default signal dispositions, an empty signal mask, and no descriptors but its standard
+//! three and those that are [passed on](PassedDescriptors). At the [cgroup level](Level::Cgroup) it
 //! is created inside its control group; at the other levels it also leads a session.
 //!
 //! **End.** The end of the main program is observed without reaping it. A process that is not
@@ -98,6 +98,7 @@ mod readiness;
 mod signal;
 mod start_failure;
 mod sys;
+mod terminal;
 mod thread_attributes;
 mod time;
 mod tree;
@@ -111,13 +112,14 @@ pub use descriptors::{OpenFiles, close_descriptors_on_exec, live_children, open_
 pub use error::{
     LevelUnavailable, SpawnError, SpawnStage, is_open_file_limit, is_transient_os_error,
 };
-pub use launch::{Launch, Leftovers, Links, OutputMode, Stdin, TREE_VARIABLE};
+pub use launch::{Launch, Leftovers, Links, OutputMode, Stdin, TREE_VARIABLE, Terminal};
 pub use limits::{LimitUnavailable, Limits};
 pub use passed::{PassError, PassedDescriptors};
 pub use pipe::{PipeReader, PipeWriter, ReadNow};
 pub use played::PlayedProgram;
 pub use readiness::check_reactor;
-pub use signal::{Signal, hold_write_signals, signal_name};
+pub use signal::{Signal, hold_write_signals, is_ignored, signal_name};
+pub use terminal::ControllingTerminal;
 pub use thread_attributes::ThreadAttributes;
 pub use time::CoarseInstant;
 pub use tree::{Member, Tree};

@@ -177,6 +177,18 @@ pub fn hold_write_signals() {
     crate::sys::hold_write_signals();
 }
 
+/// Returns `true` if this process ignores a signal, by its own doing or because it was started so:
+/// by `nohup`, or in the background of a shell without job control.
+///
+/// ```
+/// use execution_engine_process::{Signal, is_ignored};
+///
+/// assert!(!is_ignored(Signal::Kill));
+/// ```
+pub fn is_ignored(signal: Signal) -> bool {
+    crate::sys::is_ignored(signal.number())
+}
+
 /// Returns the name of a signal by its number on this platform: `SIGSEGV`, or `signal 40` for one
 /// without a name.
 ///

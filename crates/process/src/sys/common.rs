@@ -89,3 +89,32 @@ pub(crate) fn hold_write_signals() {
         libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), ptr::null_mut());
     }
 }
+
+/// Does what a process in the background of its terminal may not do: SIGTTOU would stop its whole
+/// process group.
+pub(crate) fn hold_terminal_signal<T>(work: impl FnOnce() -> T) -> T {
+    let mut set = MaybeUninit::uninit();
+    let mut old = MaybeUninit::uninit();
+    // SAFETY: the first call makes all of the set a value, the last one all of the old mask.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::sigaddset(set.as_mut_ptr(), libc::SIGTTOU);
+        if libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), old.as_mut_ptr()) != 0 {
+            return work();
+        }
+    }
+    let done = work();
+    // SAFETY: the old mask was stored above.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, old.as_ptr(), ptr::null_mut()) };
+    done
+}
+
+/// Returns `true` if this process ignores a signal.
+pub(crate) fn is_ignored(signal: i32) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: nothing is changed, and a call that succeeds has made all of the action a value.
+    unsafe {
+        libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) == 0
+            && action.assume_init().sa_sigaction == libc::SIG_IGN
+    }
+}

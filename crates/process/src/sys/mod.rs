@@ -32,7 +32,7 @@ mod rusage;
 #[cfg(target_os = "linux")]
 mod thread_attributes;
 
-pub(crate) use common::hold_write_signals;
+pub(crate) use common::{hold_terminal_signal, hold_write_signals, is_ignored};
 pub(crate) use pipes::open as open_pipes;
 #[cfg(target_os = "linux")]
 pub(crate) use thread_attributes::ThreadAttributes;

@@ -12,7 +12,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use super::close::close_from;
 use super::listing::Line;
 use super::resources::Resources;
-use super::signals::{block_signals, reset_dispositions};
+use super::signals::{block_signals, ignored_of_terminal, reset_dispositions};
 use crate::UserIds;
 use crate::error::SpawnStage;
 use crate::sys::exec_image::ExecImage;
@@ -52,6 +52,8 @@ pub(super) struct ChildSetup<'a> {
     /// Limit of file locks, which marks the child.
     mark: Option<Rlimit>,
     limits: Resources,
+    /// Signals whose disposition stays as it is in the host, as a set.
+    kept_signals: u64,
     has_begun: bool,
     failure: Option<SetupFailure>,
 }
@@ -82,11 +84,17 @@ pub(super) enum Isolation {
     /// group holds the tree. With autogroup scheduling (`sched_autogroup_enabled`) each new session
     /// waits behind everything else that runs; beside other work a child took 2.3 times as long.
     Group,
+    /// None: the child is in the session and the process group of its host.
+    Shared,
 }
 
 impl<'a> ChildSetup<'a> {
     pub(super) fn new(image: &'a ExecImage, stdio: [RawFd; 3], isolation: Isolation) -> Self {
-        Self { image: Some(image), stdio, isolation, ..Self::probe() }
+        let kept_signals = match isolation {
+            Isolation::Shared => ignored_of_terminal(),
+            Isolation::Session | Isolation::Group => 0,
+        };
+        Self { image: Some(image), stdio, isolation, kept_signals, ..Self::probe() }
     }
 
     /// Creates the setup of a child that executes nothing.
@@ -103,6 +111,7 @@ impl<'a> ChildSetup<'a> {
             extension: None,
             mark: None,
             limits: Resources::default(),
+            kept_signals: 0,
             has_begun: false,
             failure: None,
         }
@@ -192,7 +201,7 @@ impl<'a> ChildSetup<'a> {
                 return self.extend_file();
             };
             self.contain()?;
-            if !reset_dispositions() {
+            if !reset_dispositions(self.kept_signals) {
                 return Err((SpawnStage::Containment, errno()));
             }
             self.number_descriptors()?;
@@ -257,6 +266,7 @@ impl<'a> ChildSetup<'a> {
             let isolated = match self.isolation {
                 Isolation::Group if gives_up_terminal() => libc::setpgid(0, 0),
                 Isolation::Group | Isolation::Session => libc::setsid(),
+                Isolation::Shared => 0,
             };
             if isolated < 0 {
                 return Err((SpawnStage::Containment, errno()));

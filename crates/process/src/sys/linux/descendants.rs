@@ -200,9 +200,11 @@ impl DescendantTracker {
         Ok(new)
     }
 
-    /// Returns `true` if the process is in the leader's session or group, or a member's child.
+    /// Returns `true` if the process is the leader, in the leader's session or group, or a member's
+    /// child.
     fn is_related(&self, leader: &Leader, stat: &Stat) -> bool {
-        let is_led = stat.session == leader.number() || stat.group == leader.number();
+        // One that shares the terminal of its host leads neither.
+        let is_led = [stat.pid, stat.session, stat.group].contains(&leader.number());
         !self.has_lost_number && is_led || self.known.contains_key(&stat.parent)
     }
 

@@ -1,10 +1,13 @@
-//! The process group of a child. Its leader is the main program, so its id is the group's, too.
+//! The process group of a child. Its leader is the main program, so its id is the group's, too. A main
+//! program that shares the terminal of its host has no group of its own: it alone is found and
+//! signalled here, and the level finds the others.
 
 use std::io;
 
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, Signal, kill_process_group, test_kill_process, test_kill_process_group,
+    Pid, Signal, kill_process, kill_process_group, pidfd_send_signal, test_kill_process,
+    test_kill_process_group,
 };
 use tokio::io::Interest;
 
@@ -68,7 +71,10 @@ pub(super) fn signal(leader: &mut Leader, signal: Signal) -> io::Result<u32> {
     if members.as_ref().is_ok_and(|members| !members.is_occupied()) {
         return Ok(0);
     }
-    match send(leader, signal) {
+    match send(leader, signal).or_else(|error| match error {
+        Errno::SRCH => send_alone(leader, signal),
+        other => Err(other),
+    }) {
         Err(Errno::SRCH) => return Ok(0),
         sent => sent?,
     }
@@ -88,6 +94,17 @@ pub(super) fn send(leader: &Leader, signal: Signal) -> rustix::io::Result<()> {
     kill_process_group(leader.pid(), signal)
 }
 
+/// Signals a leader that has no group.
+fn send_alone(leader: &Leader, signal: Signal) -> rustix::io::Result<()> {
+    match pidfd_send_signal(leader.exit_fd(), signal) {
+        // Some sandboxes refuse the call. A leader that is not reaped keeps its number.
+        Err(Errno::NOSYS | Errno::PERM) if !leader.has_given_up_number() => {
+            kill_process(leader.pid(), signal)
+        }
+        sent => sent,
+    }
+}
+
 /// Returns `true` if the group has no member left, or if its number is a stranger's by now. The
 /// number stays taken while the group has a member, so a process that has it as its id, and is not
 /// our leader, is a stranger.
@@ -103,7 +120,8 @@ fn is_gone(leader: Pid) -> bool {
 }
 
 fn members(leader: &Leader) -> io::Result<GroupMembers> {
-    let group = proc::all(|stat| stat.group == leader.number())?;
+    let number = leader.number();
+    let group = proc::all(|stat| stat.group == number || stat.pid == number)?;
     // Again, because the number may have passed to a stranger during the look at all processes.
     if is_lost(leader) {
         return Ok(GroupMembers { alive: Vec::new(), unseen: false });

@@ -48,7 +48,7 @@ use super::exec_image::ExecImage;
 use super::pipes::{self, ChildEnds};
 use crate::error::{SpawnError, SpawnStage};
 use crate::limits::LimitUnavailable;
-use crate::{Launch, Level, Limits};
+use crate::{Launch, Level, Limits, Terminal, terminal};
 
 /// State that the children of one owner share.
 #[derive(Debug)]
@@ -93,7 +93,8 @@ impl Containment {
         }
     }
 
-    /// Starts a program that leads a process group of its own, and has no terminal.
+    /// Starts a program, which leads a process group of its own and has no terminal, unless it shares
+    /// that of its host.
     pub(crate) fn spawn(&self, launch: &Launch, ends: &ChildEnds) -> Result<Process, SpawnError> {
         reaper::retry();
         if self.selection.follow_host() {
@@ -141,7 +142,12 @@ impl Containment {
         // The child writes its id itself, so it is listed before its program runs.
         let slot = PidSlot::new(pids);
         let passed = ends.passed();
-        let mut setup = ChildSetup::new(&image, ends.raw(), Isolation::Session);
+        let isolation = match method {
+            Method::Tree => isolation(launch, Isolation::Session),
+            // The group is what holds the tree.
+            _ => Isolation::Session,
+        };
+        let mut setup = ChildSetup::new(&image, ends.raw(), isolation);
         setup.enter(ends.dir());
         setup.pass(&passed);
         setup.run_as(launch.user.as_ref());
@@ -167,7 +173,8 @@ impl Containment {
         let image = ExecImage::new(launch, None)?;
         let parent = self.parent.get_or_make(ParentCgroup::make).map_err(uncontained)?;
         let passed = ends.passed();
-        let mut setup = ChildSetup::new(&image, ends.raw(), Isolation::Group);
+        let isolation = isolation(launch, Isolation::Group);
+        let mut setup = ChildSetup::new(&image, ends.raw(), isolation);
         setup.enter(ends.dir());
         setup.pass(&passed);
         setup.run_as(launch.user.as_ref());
@@ -178,6 +185,14 @@ impl Containment {
                 self.parent.forget(&parent);
             }
         })
+    }
+}
+
+/// Returns the isolation of a child: this one, unless it shares the terminal of its host.
+fn isolation(launch: &Launch, otherwise: Isolation) -> Isolation {
+    match launch.terminal {
+        Terminal::Shared if terminal::is_there() => Isolation::Shared,
+        Terminal::Shared | Terminal::None => otherwise,
     }
 }
 
