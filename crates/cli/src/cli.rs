@@ -22,6 +22,13 @@ const EXIT_CODES: &str = "\
 Exit codes: that of the program; 128+n if signal n ended it; 124 timeout; 126 it cannot be run;
 127 it was not found; 130 cancelled; 125 exeng itself failed or refused the request.";
 
+const RUN: &str = "\
+Examples:
+  exeng run --timeout 30s -- make test          true exit code, nothing left behind; 124 if it takes longer
+  exeng run --retry 2 --limit memory=1G -- ./job
+  exeng run --shell 'sort names | uniq -c'
+  exeng run --json result.json -- make          ending, usage and receipt in a file";
+
 const SUBMIT: &str = "\
 Examples:
   exeng submit -- make test                     print the id, and return at once
@@ -58,6 +65,7 @@ const GLOBAL: &str = "Service (options of all verbs)";
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Run a command here and now, without a service
+    #[command(after_help = RUN)]
     Run(Box<run::RunOptions>),
     /// Give a command to the service and print its id; it goes on whatever happens here
     #[command(after_help = SUBMIT)]

@@ -58,7 +58,7 @@ pub(crate) fn of_error(error: &ExecutionError) -> u8 {
     match refused.error_code() {
         "program_not_found" | "script_not_found" => NOT_FOUND,
         "script_not_a_file" | "script_not_runnable" => NOT_RUNNABLE,
-        "permission_denied" if is_of_program(refused) => NOT_RUNNABLE,
+        "permission_denied" | "inaccessible" if is_of_program(refused) => NOT_RUNNABLE,
         _ => OURS,
     }
 }
@@ -67,6 +67,7 @@ pub(crate) fn of_error(error: &ExecutionError) -> u8 {
 fn is_of_program(refused: &ValidationError) -> bool {
     match refused {
         ValidationError::PermissionDenied { field, .. }
+        | ValidationError::Inaccessible { field, .. }
         | ValidationError::NotRunnable { field, .. } => {
             ["program", "shell", "interpreter", "path", "script"].contains(field)
         }

@@ -1,0 +1,6 @@
+//! Tests of the command line, as its users start it.
+
+mod output;
+mod run;
+mod support;
+mod terminal;
