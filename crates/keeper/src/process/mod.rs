@@ -56,8 +56,8 @@ const WORKERS: usize = 2;
 ///
 /// It removes its directory if everything is forgotten.
 ///
-/// The process becomes the leader of a session of its own, if it can. Call it in a process that does nothing else: it
-/// changes the streams, the session and the limit of open files of the process.
+/// The process becomes the leader of a session of its own, if it can, and raises its limit of open files to 65,536, if
+/// it may; programs inherit that. Call it in a process that does nothing else.
 ///
 /// # Errors
 ///

@@ -11,8 +11,8 @@ use test_support::{soon, until};
 
 use crate::support::*;
 
-/// Starts a keeper in a file system of its own, with these mount options. `None` if this machine does not allow it.
-fn keeper_on_small_disk(options: &str) -> Option<TestKeeper> {
+/// Starts a keeper in a file system of its own, with these mount options, where a file takes all but 1 MiB. `None` if this machine does not allow it.
+fn keeper_on_small_disk(mebibytes: u32, options: &str) -> Option<TestKeeper> {
     let kinds: &[&str] = if rustix::process::geteuid().is_root() { &["-m"] } else { &["-Urm"] };
     if !test_support::host::can_unshare(kinds) {
         println!("not tested: this machine has no mount namespaces for tests");
@@ -22,8 +22,10 @@ fn keeper_on_small_disk(options: &str) -> Option<TestKeeper> {
     let dir = state.path().join("keepers/0123abcd");
     std::fs::create_dir_all(dir.parent().unwrap()).unwrap();
     let line = format!(
-        "mount -t tmpfs -o {options} tmpfs '{0}' && head -c 1048576 /dev/zero > '{0}/ballast'; exec \"$0\" \"$@\"",
-        dir.parent().unwrap().display()
+        "mount -t tmpfs -o size={mebibytes}m{options} tmpfs '{0}' && head -c {1}M /dev/zero > '{0}/ballast'; \
+         exec \"$0\" \"$@\"",
+        dir.parent().unwrap().display(),
+        mebibytes - 1
     );
     let through = ["unshare", kinds[0], "sh", "-c", &line].map(OsString::from).to_vec();
     let setup = Setup { through, ..Setup::default() };
@@ -60,7 +62,7 @@ fn missed(path: &Path) -> u64 {
 #[tokio::test]
 async fn ending_on_a_full_disk_is_told_and_written_when_there_is_room() {
     const LAST: u32 = 1000;
-    let Some(keeper) = keeper_on_small_disk("size=2m") else { return };
+    let Some(keeper) = keeper_on_small_disk(2, "") else { return };
     let client = keeper.connect().await;
     let notices = client.notices();
     let go = keeper.state.path().join("go");
@@ -108,7 +110,8 @@ async fn ending_on_a_full_disk_is_told_and_written_when_there_is_room() {
 
 #[tokio::test]
 async fn output_is_kept_again_when_there_is_room() {
-    let Some(keeper) = keeper_on_small_disk("size=2m") else { return };
+    // The file that is removed is larger than all that is printed.
+    let Some(keeper) = keeper_on_small_disk(6, "") else { return };
     let client = keeper.connect().await;
     let notices = client.notices();
     let go = keeper.state.path().join("go");
@@ -129,7 +132,7 @@ async fn output_is_kept_again_when_there_is_room() {
 
 #[tokio::test]
 async fn keeper_goes_on_without_any_room() {
-    let Some(keeper) = keeper_on_small_disk("size=2m") else { return };
+    let Some(keeper) = keeper_on_small_disk(2, "") else { return };
     let client = keeper.connect().await;
     let notices = client.notices();
     // Not even its log has room.
@@ -160,7 +163,7 @@ async fn keeper_goes_on_without_any_room() {
 #[tokio::test]
 async fn start_without_a_journal_is_refused_and_starts_nothing() {
     // Room for some names only.
-    let Some(keeper) = keeper_on_small_disk("size=2m,nr_inodes=9") else { return };
+    let Some(keeper) = keeper_on_small_disk(2, ",nr_inodes=9") else { return };
     let client = keeper.connect().await;
     let mut known = Vec::new();
     let runs = keeper.state.path().join("runs");
