@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use execution_engine::Signal;
 use parking_lot::Mutex;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
@@ -15,8 +15,8 @@ use uuid::Uuid;
 use crate::notices::NoticeQueue;
 use crate::protocol::{Answer, Call, CallFrame, ClientHello, HelloFrame, KeeperFrame, StartCall};
 use crate::{
-    KeeperError, KeeperHello, Listed, Notice, PROTOCOL, StartAnswer, StartSpec, directory, frame,
-    socket,
+    ErrorCode, KeeperError, KeeperHello, Listed, Notice, PROTOCOL, StartAnswer, StartSpec,
+    directory, frame, socket,
 };
 
 /// Longest time that a keeper may take for its greeting.
@@ -309,20 +309,52 @@ async fn write_calls(mut to: OwnedWriteHalf, mut outgoing: mpsc::Receiver<Vec<u8
 /// Hands out answers and notices until the connection is gone.
 async fn read_frames(mut from: OwnedReadHalf, pending: Arc<Pending>, notices: Arc<NoticeQueue>) {
     while let Ok(Some(bytes)) = frame::read(&mut from).await {
-        match serde_json::from_slice(&bytes) {
-            Ok(KeeperFrame::Answer { id, answer }) => {
+        match read_frame(&bytes) {
+            Some(KeeperFrame::Answer { id, answer }) => {
                 let waiting = pending.0.lock().as_mut().and_then(|calls| calls.remove(&id));
                 if let Some(waiting) = waiting {
                     // The caller may have dropped its future.
                     let _unread = waiting.send(answer);
                 }
             }
-            Ok(KeeperFrame::Notice { notice }) => notices.push(notice),
-            // A frame of a later version; who waits for an answer in it gets none.
-            Err(error) => tracing::debug!(%error, "a frame of the keeper cannot be read"),
+            Some(KeeperFrame::Notice { notice }) => notices.push(notice),
+            None => tracing::debug!("a frame of a later version"),
         }
     }
     // Dropping the senders tells those who wait.
     *pending.0.lock() = None;
     notices.close();
+}
+
+/// Reads a frame. `None` for a notice that this version does not know; an answer that it does not know is an error for
+/// the caller who waits for it.
+fn read_frame(bytes: &[u8]) -> Option<KeeperFrame> {
+    if let Ok(frame) = serde_json::from_slice(bytes) {
+        return Some(frame);
+    }
+    let AnyFrame { id } = serde_json::from_slice(bytes).ok()?;
+    let message = "the keeper gave an answer that this version cannot read".to_string();
+    Some(KeeperFrame::Answer { id, answer: Answer::Error { code: ErrorCode::Unknown, message } })
+}
+
+#[derive(Deserialize)]
+struct AnyFrame {
+    id: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answer_of_a_later_version_is_an_error_for_its_caller() {
+        let frame = read_frame(br#"{"id": 4, "answer": {"type": "of_tomorrow"}}"#);
+        let Some(KeeperFrame::Answer { id: 4, answer: Answer::Error { code, .. } }) = frame else {
+            panic!("{frame:?}")
+        };
+        assert_eq!(code, ErrorCode::Unknown);
+        assert!(read_frame(br#"{"notice": {"type": "of_tomorrow"}}"#).is_none());
+        let known = read_frame(br#"{"id": 4, "answer": {"type": "done"}}"#);
+        assert!(matches!(known, Some(KeeperFrame::Answer { id: 4, answer: Answer::Done })));
+    }
 }
