@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::journals::ToldEnd;
 use super::link::Link;
 
 /// Where an execution stands that has not ended, or has just.
@@ -61,6 +62,8 @@ pub(crate) struct Active {
     is_told: AtomicBool,
     /// A task stores its ending.
     is_ending: AtomicBool,
+    /// How it ended, if its keeper could tell that and not write it.
+    told_end: Mutex<Option<Box<ToldEnd>>>,
     /// Output up to a position, so that it is not counted from the beginning each time.
     counted: Mutex<(u64, StreamTotals)>,
 }
@@ -73,6 +76,7 @@ impl Active {
             live: watch::Sender::new(Live { phase, end: 0 }),
             is_told: AtomicBool::new(false),
             is_ending: AtomicBool::new(false),
+            told_end: Mutex::default(),
             counted: Mutex::default(),
         })
     }
@@ -140,6 +144,16 @@ impl Active {
     pub(crate) fn give_up_ending(&self) {
         self.is_ending.store(false, Ordering::Release);
         self.touch();
+    }
+
+    /// Notes how it ended, in case that its keeper dies before it could write that.
+    pub(crate) fn set_told_end(&self, end: ToldEnd) {
+        *self.told_end.lock() = Some(Box::new(end));
+    }
+
+    /// Returns how it ended, if its keeper could tell that and not write it.
+    pub(crate) fn told_end(&self) -> Option<ToldEnd> {
+        self.told_end.lock().as_deref().cloned()
     }
 
     /// Counts the output up to a position of its journal. Blocks.

@@ -43,7 +43,7 @@ impl Inner {
 
     /// Hands out the first of the queue. What cannot be stored goes back to its place.
     async fn dispatch_some(self: &Arc<Self>) -> Result<(), ServiceError> {
-        let link = self.keepers.for_new_work(self).await?;
+        let link = self.unless_closing(self.keepers.for_new_work(self)).await??;
         let picked: Vec<_> = {
             let mut state = self.state.lock();
             let picked: Vec<_> = std::iter::from_fn(|| state.queue.pop()).take(BATCH).collect();

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::active::{Active, Phase};
 use super::errors::internal;
 use super::inner::{Inner, RETRY, pause};
-use super::journals::{self, Closed};
+use super::journals::{self, Closed, ToldEnd};
 use super::link::Link;
 use super::queue::Released;
 use crate::error::{ErrorCode, ServiceError};
@@ -116,16 +116,20 @@ impl Inner {
         reason: &str,
     ) -> Result<EndedExecution, ServiceError> {
         let (id, path) = (active.id, link.journal(active.id));
-        let (started_at, attempts) = self.progress_of(id).await?;
-        let lost = lost(id, started_at, attempts, reason);
-        let missing = lost.clone();
+        let end = match active.told_end() {
+            Some(end) => end,
+            None => {
+                let (started_at, attempts) = self.progress_of(id).await?;
+                ToldEnd { result: lost(id, started_at, attempts, reason), missed: None }
+            }
+        };
         blocking(move || {
             if let Closed::Open(recovered) = journals::closed(id, &path)? {
-                journals::append_lost(&path, &recovered, &lost)?;
+                journals::append_end(&path, &recovered, &end)?;
             }
             match journals::closed(id, &path)? {
                 Closed::Whole(ended) => Ok(*ended),
-                Closed::Missing => journals::without_journal(&missing),
+                Closed::Missing => journals::without_journal(&end.result),
                 Closed::Open(_) => {
                     Err(internal(format!("the journal {} has no end", path.display())))
                 }
@@ -231,7 +235,7 @@ impl Inner {
             }
             let again = async {
                 if error.code != ErrorCode::StoreFull {
-                    tracing::error!(%error, "an ending could not be stored; trying again");
+                    tracing::error!(%error, "the store or a journal failed; trying again");
                 }
                 pause(RETRY).await;
                 // It fails for a store that is closed; then the next attempt does, too.

@@ -32,6 +32,15 @@ pub(crate) enum Closed {
     Missing,
 }
 
+/// End of a journal that its keeper has not written.
+#[derive(Debug, Clone)]
+pub(crate) struct ToldEnd {
+    /// How it ended.
+    pub(crate) result: ExecutionResult,
+    /// Output that is missing before.
+    pub(crate) missed: Option<JournalEvent>,
+}
+
 /// Looks at the journal of an execution that should have ended, and puts a large one on the disk.
 ///
 /// # Errors
@@ -64,16 +73,19 @@ pub(crate) fn closed(id: Uuid, path: &Path) -> Result<Closed, ServiceError> {
 ///
 /// # Errors
 /// The record cannot be written, for instance because the disk is full.
-pub(crate) fn append_lost(
+pub(crate) fn append_end(
     path: &Path,
     recovered: &Recovered,
-    lost: &ExecutionResult,
+    end: &ToldEnd,
 ) -> Result<(), ServiceError> {
     let attempt = recovered.last.as_ref().map_or(1, |last| last.attempt.max(1));
-    let result = serde_json::to_value(lost).map_err(internal)?;
-    let at = lost.completed_at.timestamp_micros();
+    let result = serde_json::to_value(&end.result).map_err(internal)?;
+    let at = end.result.completed_at.timestamp_micros();
     let write = || {
         let mut writer = JournalWriter::resume(path, recovered.end)?;
+        if let Some(missed) = &end.missed {
+            writer.append_event(attempt, at, missed)?;
+        }
         writer.append_event(attempt, at, &JournalEvent::Ended { result })
     };
     write().map(drop).map_err(|error| failed("write", path, &error))

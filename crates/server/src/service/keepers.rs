@@ -1,22 +1,29 @@
 //! The keepers of this state directory: found, started, watched, and cleared away after their death.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::collections::HashSet;
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use execution_engine::ExecutionResult;
+use execution_engine_journal::JournalEvent;
 use execution_engine_keeper::{
-    KeeperClient, KeeperInfo, Listed, ListedState, Notice, build_id, keepers, remove_dead,
+    KeeperClient, KeeperInfo, Listed, ListedState, Missed, Notice, build_id, keepers, remove_dead,
 };
 use execution_engine_store::StoredPlace;
 use futures_util::StreamExt;
 use parking_lot::Mutex;
+use serde::Deserialize;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::active::{Active, Phase};
 use super::errors::{internal, stopping};
 use super::inner::{Inner, pause};
+use super::journals::ToldEnd;
 use super::link::{Connection, Link};
 use super::{ending::blocking, spawn};
 use crate::error::{ErrorCode, ServiceError};
@@ -102,7 +109,7 @@ impl Keepers {
         let dir = parent.join(&Uuid::new_v4().simple().to_string()[..8]);
         let (program, durability) = (inner.options.keeper.clone(), inner.options.config.durability);
         let started = blocking(move || {
-            DirBuilder::new().recursive(true).mode(0o700).create(&parent).map_err(internal)?;
+            private_dir(&parent).map_err(internal)?;
             spawn::keeper(&program, &dir, durability)
         });
         let info = started.await.map_err(|error| {
@@ -173,11 +180,8 @@ impl Inner {
     ) -> Result<(), ServiceError> {
         let notices = client.notices();
         let listed = client.list().await.map_err(|error| link.unavailable(&error.to_string()))?;
-        let forgettable = self.reconcile(link, &listed).await?;
+        self.reconcile(link, &listed)?;
         link.set(Connection::Here(client.clone()));
-        for id in forgettable {
-            link.forget(id).await;
-        }
         if !link.takes_work() {
             self.spawn_drain(link, client);
         }
@@ -213,42 +217,72 @@ impl Inner {
                     active.set_end(*end);
                 }
             }
-            Notice::Ended { id, end, journal_failed, .. } => {
+            Notice::Ended { id, end, journal_failed, result, missed } => {
                 self.free_slot(*id);
                 let Some(active) = self.find(*id) else {
-                    self.spawn_disowning(*id, link);
+                    self.spawn_forgetting(*id, link);
                     return;
                 };
                 active.set_end(*end);
-                if !journal_failed {
-                    self.spawn_ending(active, Arc::clone(link));
-                }
+                self.take_ending(active, link, *journal_failed, result.as_ref(), *missed);
             }
         }
     }
 
-    /// Lets a keeper forget an execution that the store does not know: its database was replaced while it
-    /// ran, so nobody can ever ask for it.
-    fn spawn_disowning(self: &Arc<Self>, id: Uuid, link: &Arc<Link>) {
+    /// Stores an ending that is in the journal. Notes one that is not, because the disk is full.
+    fn take_ending(
+        self: &Arc<Self>,
+        active: Arc<Active>,
+        link: &Arc<Link>,
+        journal_failed: bool,
+        result: Option<&Value>,
+        missed: Option<Missed>,
+    ) {
+        if !journal_failed {
+            self.spawn_ending(active, Arc::clone(link));
+            return;
+        }
+        let Some(result) = result.and_then(|result| ExecutionResult::deserialize(result).ok())
+        else {
+            return;
+        };
+        let missed = missed.map(|missed| JournalEvent::Missed {
+            stdout_bytes: missed.stdout_bytes,
+            stderr_bytes: missed.stderr_bytes,
+            reason: "the disk was full until the keeper had ended".to_string(),
+        });
+        active.set_told_end(ToldEnd { result, missed });
+    }
+
+    /// Lets a keeper forget an execution whose ending is stored, or that the store does not know: it was
+    /// removed, or the database was replaced while it ran.
+    fn spawn_forgetting(self: &Arc<Self>, id: Uuid, link: &Arc<Link>) {
         let (inner, link) = (Arc::clone(self), Arc::clone(link));
         self.tasks.spawn(async move {
-            if let Ok(None) = inner.store.get(id).await {
-                link.forget(id).await;
+            let forget = async {
+                match inner.is_kept(id).await {
+                    Ok(true) if link.until_here().await => link.forget(id).await,
+                    Ok(_) => {}
+                    Err(error) => tracing::warn!(%error, %id, "an execution is forgotten later"),
+                }
+            };
+            tokio::select! {
+                () = inner.closing.cancelled() => {}
+                () = forget => {}
             }
         });
     }
 
-    /// Goes through the list of a keeper. Returns what it may forget.
-    async fn reconcile(
+    /// Goes through the list of a keeper.
+    fn reconcile(
         self: &Arc<Self>,
         link: &Arc<Link>,
         listed: &[Listed],
-    ) -> Result<Vec<Uuid>, ServiceError> {
-        let mut forgettable = Vec::new();
+    ) -> Result<(), ServiceError> {
         for entry in listed {
             let Some(active) = self.find(entry.id) else {
-                if entry.state == ListedState::Ended && self.is_kept(entry.id).await? {
-                    forgettable.push(entry.id);
+                if entry.state == ListedState::Ended {
+                    self.spawn_forgetting(entry.id, link);
                 }
                 continue;
             };
@@ -258,16 +292,17 @@ impl Inner {
             self.store.erase_env(entry.id)?;
             if entry.state == ListedState::Ended {
                 self.free_slot(entry.id);
-                if !entry.journal_failed {
-                    self.spawn_ending(active, Arc::clone(link));
-                }
+                let result = entry.result.as_ref();
+                self.take_ending(active, link, entry.journal_failed, result, entry.missed);
             }
         }
-        let is_listed = |active: &Arc<Active>| listed.iter().any(|entry| entry.id == active.id);
-        for active in self.of_keeper(link.name()).into_iter().filter(|active| !is_listed(active)) {
-            self.spawn_telling(active, Arc::clone(link), None);
+        let known: HashSet<Uuid> = listed.iter().map(|entry| entry.id).collect();
+        for active in self.of_keeper(link.name()) {
+            if !known.contains(&active.id) {
+                self.spawn_telling(active, Arc::clone(link), None);
+            }
         }
-        Ok(forgettable)
+        Ok(())
     }
 
     /// Returns `true` if nothing of an execution that has ended is in its journal alone.
@@ -312,6 +347,12 @@ impl Inner {
         self.keepers.remove(link);
         self.pump.notify_one();
     }
+}
+
+/// Makes the directory of all keepers, with its mode whatever the umask is.
+fn private_dir(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    fs::set_permissions(path, Permissions::from_mode(0o700))
 }
 
 async fn is_alive(link: &Link) -> Result<bool, ServiceError> {

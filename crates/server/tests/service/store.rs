@@ -131,6 +131,50 @@ async fn full_disk_refuses_new_work_and_keeps_what_runs() {
     service.close().await;
 }
 
+#[tokio::test]
+async fn ending_that_a_keeper_could_only_tell_is_not_lost_with_it() {
+    let home = Home::new();
+    let state = home.state();
+    let Some(_disk) = SmallDisk::mount(&state) else {
+        println!("SKIPPED: no file system can be mounted here");
+        return;
+    };
+    let service = home.open().await;
+    let go = home.file("go");
+    // The first page of the journal is as good as full, so that its end has no room in it.
+    let line = format!(
+        "head -c 3900 /dev/zero; until [ -e {} ]; do sleep 0.01; done; seq 1 10000; exit 6",
+        go.display()
+    );
+    let running = submit(&service, shell(line)).await;
+    let mut events = service.events(running, 0).await.unwrap();
+    let mut seen = Vec::new();
+    while bytes_of(&seen, OutputStream::Stdout).len() < 3900 {
+        seen.push(events.next().await.unwrap().unwrap());
+    }
+    let keeper = home.keeper().await;
+    fill(&state);
+    fs::write(&go, "").unwrap();
+    let has_ended = async || {
+        while service.status().await.running > 0 {
+            test_support::pause(Duration::from_millis(10)).await;
+        }
+    };
+    test_support::soon("its keeper tells that it has ended", has_ended()).await;
+    kill_keeper(&keeper).await;
+    fs::remove_file(state.join("ballast")).unwrap();
+
+    let view = ended(&service, running).await;
+    assert_eq!(view.exit_code, Some(6), "{view:?}");
+    let told = output(&service, running, Some(OutputStream::Stdout)).await;
+    let missed: u64 = events_after(&service, running, 0).await.iter().map(missed_bytes).sum();
+    let lines = (1..=10_000).map(|number| format!("{number}\n").len() as u64);
+    let all = 3900 + lines.sum::<u64>();
+    assert_eq!(told.len() as u64 + missed, all, "{} bytes were kept", told.len());
+    assert!(missed > 0);
+    service.close().await;
+}
+
 fn missed_bytes(event: &Event) -> u64 {
     match event.kind {
         EventKind::Missed { stdout_bytes, stderr_bytes, .. } => stdout_bytes + stderr_bytes,
