@@ -101,6 +101,7 @@ mod error;
 mod events;
 mod execution;
 mod global;
+mod history;
 mod login_shell;
 mod output;
 #[cfg(feature = "plans")]
@@ -129,6 +130,7 @@ pub use execution_engine_process::{
     Signal, Terminal, UserIds,
 };
 pub use global::{global, init_global};
+pub use history::History;
 pub use login_shell::{LoginShell, LoginShellError};
 pub use output::{OutputChunk, OutputSink};
 #[cfg(feature = "plans")]
@@ -137,8 +139,9 @@ pub use types::{
     Admission, Attempt, CancelReport, ChunkContent, ChunkRecord, Command, ContainmentReceipt,
     Ending, EnvOptions, EnvVars, EventRecord, ExecutionEvent, ExecutionMetadata, ExecutionOptions,
     ExecutionPlan, ExecutionRequest, ExecutionResult, ExecutionStatus, ExecutionStrategy,
-    ExecutionSummary, FailurePolicy, InheritEnv, InputTarget, Jitter, LogTail, OsText,
-    OutputCursor, OutputPage, OutputPart, OutputQuery, OutputStream, OutputWindow, PlanEnding,
+    ExecutionSummary, FailurePolicy, HistoryEntry, HistoryOutput, HistoryPage, HistoryQuery,
+    HistoryStatus, InheritEnv, InputTarget, Jitter, LogTail, OsText, OutputCursor, OutputPage,
+    OutputPart, OutputPiece, OutputQuery, OutputStream, OutputWindow, PlanEnding,
     PlanExecutionResult, PlanOptions, PlanSpec, PlanStats, PlanStep, PlanSummary, ResourceLimit,
     ResourceUsage, RetryOn, RetryPolicy, ShutdownReport, SkipReason, StdinSource, StepCondition,
     StepInput, StepOptions, StepRef, StepReport, StreamStats, Survivor, TreeUsage, Trim,
@@ -179,6 +182,7 @@ mod docs {
         retry: "../docs/retry.md",
         errors: "../docs/errors.md",
         logs: "../docs/logs.md",
+        history: "../docs/history.md",
         migration: "../docs/migration.md",
     }
 }

@@ -16,6 +16,7 @@ use crate::config::{
 use crate::error::{ExecutionError, Result, ValidationError};
 use crate::events::{Broadcaster, EventHandler, HandlerPool, HandlerSet};
 use crate::execution::{ExecutionContext, MAX_LATE_LOGS, StopSequence};
+use crate::history::{History, HistoryWriter};
 use crate::output::{OutputSink, OverflowDir};
 use crate::prepare;
 use crate::runtime::EngineRuntime;
@@ -47,6 +48,7 @@ pub struct EngineBuilder {
     admission: Admission,
     groups: Vec<GroupLimit>,
     base_env: Option<EnvVars>,
+    history: Option<Arc<dyn History>>,
     output_sink: Option<Arc<dyn OutputSink>>,
     script: Option<Script>,
 }
@@ -73,6 +75,7 @@ impl Default for EngineBuilder {
             admission: Admission::default(),
             groups: Vec::new(),
             base_env: None,
+            history: None,
             output_sink: None,
             script: None,
         }
@@ -228,6 +231,15 @@ impl EngineBuilder {
         self
     }
 
+    /// Sets the history, which remembers executions beyond the life of this engine. Given twice, the
+    /// last one counts. Default: none.
+    ///
+    /// See [`History`] for what it is told and when, and docs/history.md for an example.
+    pub fn history(mut self, history: Arc<dyn History>) -> Self {
+        self.history = Some(history);
+        self
+    }
+
     /// Adds a handler, like [`ExecutionEngine::add_event_handler`].
     pub fn event_handler(mut self, handler: Arc<dyn EventHandler>) -> Self {
         self.handlers = self.handlers.with(handler);
@@ -319,6 +331,7 @@ impl EngineBuilder {
             broadcaster: Arc::new(Broadcaster::default()),
             forgotten_logs,
             overflow_dir: Arc::new(OverflowDir::new(self.settings.overflow_disk_limit)),
+            history: self.history.map(HistoryWriter::new),
             output_sink: self.output_sink,
             late_logs: Semaphore::new(MAX_LATE_LOGS),
         };

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::ExecutionEngine;
 use super::core::EngineCore;
-use crate::error::Result;
+use crate::error::{ExecutionError, Result};
 use crate::execution::ExecutionContext;
 use crate::store::RetentionPolicy;
 
@@ -31,15 +31,24 @@ impl ExecutionEngine {
         self.core.shared.registry.age_ended(by);
     }
 
-    /// Forgets one ended execution, and removes its overflow files.
+    /// Forgets one ended execution, and removes its overflow files. A [history](crate::History) forgets
+    /// it, too.
     ///
     /// # Errors
     /// [`NotFound`](crate::ExecutionError::NotFound) for an unknown id,
     /// [`StillRunning`](crate::ExecutionError::StillRunning) for one that has not ended.
     pub async fn remove_execution(&self, id: Uuid) -> Result<()> {
-        let record = self.core.shared.registry.remove(id)?;
-        self.core.shared.forget(&[record]);
-        Ok(())
+        match self.core.shared.registry.remove(id) {
+            Ok(record) => {
+                self.core.shared.forget(&[record]);
+                self.remove_past(id).await.map(drop)
+            }
+            Err(error @ ExecutionError::NotFound(_)) => match self.remove_past(id).await? {
+                true => Ok(()),
+                false => Err(error),
+            },
+            Err(error) => Err(error),
+        }
     }
 
     /// Starts the task that forgets ended executions and plans as they grow too old, on the

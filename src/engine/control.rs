@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use execution_engine_process::Signal;
 use uuid::Uuid;
 
-use super::ExecutionEngine;
+use super::{ExecutionEngine, history};
 use crate::error::{ExecutionError, Result};
 use crate::execution::{ActiveExecution, ControlAction, ControlRefusal};
 use crate::prepare;
@@ -142,7 +142,8 @@ impl ExecutionEngine {
     /// with this grace between the stop signal and the final signal, and waits for their ends. What
     /// waits in the queue is never started.
     ///
-    /// Results remain available. Calling it again waits for what is left.
+    /// Results remain available. Calling it again waits for what is left. A [history](crate::History)
+    /// has all endings when this returns, unless it finishes nothing for 30 s.
     ///
     /// ```
     /// use execution_engine::*;
@@ -181,6 +182,9 @@ impl ExecutionEngine {
         }
         for plan in plans {
             plan.ended().await;
+        }
+        if let Some(history) = &self.core.shared.history {
+            history::flush(self, history).await;
         }
         ShutdownReport { ended, survivors, took: begun.elapsed() }
     }

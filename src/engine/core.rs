@@ -18,6 +18,7 @@ use crate::execution::{
     self, ActiveExecution, AttemptSpec, CompletionGuard, ExecutionContext, ExecutionParams,
     PhaseContext, QueuedExecution, RetryContext, StopSequence, stdin_pair,
 };
+use crate::history::HistoryWriter;
 use crate::output::{
     Journal, JournalLimits, JournalOwner, LogTargets, OutputSettings, RawLog, View,
 };
@@ -87,7 +88,8 @@ impl EngineCore {
         origin: Origin<'_>,
         admitted: impl FnOnce(&Arc<ActiveExecution>),
     ) -> Result<Arc<ActiveExecution>> {
-        let execution = self.admit(request, options, passed, origin)?;
+        let mut execution = self.admit(request, options, passed, origin)?;
+        execution.guard.tell_history(request, options);
         let active = Arc::clone(&execution.guard.active);
         admitted(&active);
         self.begin(execution)?;
@@ -173,7 +175,8 @@ impl EngineCore {
         let runtime = &self.shared.runtime;
         let may_overflow =
             self.config.oversized_output_strategy == OversizedOutputStrategy::StreamToFile;
-        let started = runtime.start().and_then(|()| match may_overflow {
+        let history = self.shared.history.as_ref().map_or(Ok(()), HistoryWriter::start);
+        let started = history.and_then(|()| runtime.start()).and_then(|()| match may_overflow {
             // Later there may be no room for one, and then output would be lost.
             true => runtime.file_threads().start(),
             false => Ok(()),

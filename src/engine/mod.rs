@@ -9,6 +9,7 @@ mod cleanup;
 mod control;
 mod core;
 mod handle;
+mod history;
 #[cfg(feature = "logs")]
 mod logs;
 mod output;

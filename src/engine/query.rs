@@ -16,7 +16,8 @@ impl ExecutionEngine {
     }
 
     /// Returns what is known of an execution without its output: status, process id, times, attempts,
-    /// and how much it has written. Never waits, and copies no output.
+    /// and how much it has written. Copies no output. Never waits, but for a
+    /// [history](crate::History) that is asked about what the engine has forgotten.
     ///
     /// ```
     /// use execution_engine::*;
@@ -33,7 +34,10 @@ impl ExecutionEngine {
     /// # Errors
     /// [`ExecutionError::NotFound`](crate::ExecutionError::NotFound) for an unknown id.
     pub async fn get_summary(&self, id: Uuid) -> Result<ExecutionSummary> {
-        Ok(summary(&self.entry(id)?))
+        match self.entry(id) {
+            Ok(entry) => Ok(summary(&entry)),
+            Err(unknown) => Ok(self.past(id, unknown).await?.summary),
+        }
     }
 
     /// Returns how many executions hold a permit.

@@ -159,34 +159,42 @@ impl ExecutionEngine {
     /// # Cancel safety
     /// Dropping the future stops nothing; waiting can begin anew.
     pub async fn wait_for_completion(&self, id: Uuid) -> Result<ExecutionResult> {
-        let record = match self.entry(id)? {
-            ExecutionEntry::Active(active) => {
+        let record = match self.entry(id) {
+            Ok(ExecutionEntry::Active(active)) => {
                 active.ended().await.ok_or(ExecutionError::NotFound(id))?
             }
-            ExecutionEntry::Ended(record) => record,
+            Ok(ExecutionEntry::Ended(record)) => record,
+            Err(unknown) => {
+                let result = self.past_result(id, unknown).await?;
+                return result.ok_or(ExecutionError::NotFound(id));
+            }
         };
         Ok(record.result())
     }
 
-    /// Returns the status of an execution. Never waits.
+    /// Returns the status of an execution. Never waits, but for a [history](crate::History) that is
+    /// asked about what the engine has forgotten.
     ///
     /// # Errors
     /// [`ExecutionError::NotFound`] for an unknown id.
     pub async fn get_status(&self, id: Uuid) -> Result<ExecutionStatus> {
-        Ok(match self.entry(id)? {
-            ExecutionEntry::Active(active) => active.status(),
-            ExecutionEntry::Ended(record) => record.status(),
+        Ok(match self.entry(id) {
+            Ok(ExecutionEntry::Active(active)) => active.status(),
+            Ok(ExecutionEntry::Ended(record)) => record.status(),
+            Err(unknown) => self.past(id, unknown).await?.summary.status,
         })
     }
 
-    /// Returns the result, or `None` while the execution runs. Never waits.
+    /// Returns the result, or `None` while the execution runs. Never waits, but for a
+    /// [history](crate::History) that is asked about what the engine has forgotten.
     ///
     /// # Errors
     /// [`ExecutionError::NotFound`] for an unknown id.
     pub async fn get_result(&self, id: Uuid) -> Result<Option<ExecutionResult>> {
-        Ok(match self.entry(id)? {
-            ExecutionEntry::Active(_) => None,
-            ExecutionEntry::Ended(record) => Some(record.result()),
-        })
+        match self.entry(id) {
+            Ok(ExecutionEntry::Active(_)) => Ok(None),
+            Ok(ExecutionEntry::Ended(record)) => Ok(Some(record.result())),
+            Err(unknown) => self.past_result(id, unknown).await,
+        }
     }
 }

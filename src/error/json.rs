@@ -120,7 +120,9 @@ fn of_execution(error: &ExecutionError) -> Details<'_> {
         | E::Control { id, .. } => Details { id: Some(*id), ..none },
         E::AlreadyEnded { id, status } => Details { id: Some(*id), status: Some(*status), ..none },
         E::NoOverflow { id, stream } => Details { id: Some(*id), stream: Some(*stream), ..none },
-        E::NoThreads { source } => Details { os_error: source.os_error, ..none },
+        E::NoThreads { source } | E::History { source } => {
+            Details { os_error: source.os_error, ..none }
+        }
         E::StdinSource { id, source, .. } => {
             Details { id: Some(*id), os_error: source.os_error, ..none }
         }
@@ -141,6 +143,7 @@ fn of_execution(error: &ExecutionError) -> Details<'_> {
         | E::ForkedHost
         | E::Engine(_)
         | E::Lost { .. }
+        | E::NoHistory
         | E::GlobalAlreadyInitialised => none,
     }
 }

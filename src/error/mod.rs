@@ -253,6 +253,16 @@ pub enum ExecutionError {
         /// What became of the host.
         reason: String,
     },
+    /// The engine has no history.
+    #[error("the engine has no history; set one with EngineBuilder::history")]
+    NoHistory,
+    /// The history could not be read or changed.
+    #[error("the history cannot be used: {source}")]
+    #[non_exhaustive]
+    History {
+        /// Its error.
+        source: IoError,
+    },
     /// The process-wide engine exists already, so it can no longer be configured.
     #[error("the global engine is already in use; call init_global before the first global()")]
     GlobalAlreadyInitialised,
@@ -261,6 +271,10 @@ pub enum ExecutionError {
 impl ExecutionError {
     pub(crate) fn no_threads(error: std::io::Error) -> Self {
         Self::NoThreads { source: error.into() }
+    }
+
+    pub(crate) fn history(error: std::io::Error) -> Self {
+        Self::History { source: error.into() }
     }
 
     /// Returns the number of the system's error behind this one, if there is one that an ending has.
@@ -386,6 +400,8 @@ impl ExecutionError {
             Self::ForkedHost => "forked_host",
             Self::Engine(_) => "engine_failed",
             Self::Lost { .. } => "lost",
+            Self::NoHistory => "no_history",
+            Self::History { .. } => "history_failed",
             Self::GlobalAlreadyInitialised => "global_already_initialised",
         }
     }

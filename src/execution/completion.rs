@@ -8,10 +8,12 @@ use execution_engine_process::{Exit, Reaped, TreeUsage};
 
 use super::classify::usage;
 use super::context::PhaseContext;
+use super::run::boxed;
 use crate::admission::{Admitted, Permit};
+use crate::history::HistoryRoom;
 use crate::output::{EventPayload, ExecutionLogs};
 use crate::store::{Outcome, Record};
-use crate::types::{ContainmentReceipt, Ending};
+use crate::types::{ContainmentReceipt, Ending, ExecutionOptions, ExecutionRequest, HistoryEntry};
 
 /// How long a log or an overflow file may hold up an ending.
 pub(super) const FILE_LIMIT: Duration = Duration::from_secs(5);
@@ -22,6 +24,8 @@ pub(crate) struct CompletionGuard {
     cx: PhaseContext,
     /// The permit, or the ticket while it is queued; None once it was given back.
     pub(super) admitted: Option<Admitted>,
+    /// None if the history was not asked.
+    history_room: Option<HistoryRoom>,
     is_completed: bool,
 }
 
@@ -54,7 +58,7 @@ pub(super) async fn complete_logs(
 
 impl CompletionGuard {
     pub(crate) fn new(cx: PhaseContext, admitted: Admitted) -> Self {
-        Self { cx, admitted: Some(admitted), is_completed: false }
+        Self { cx, admitted: Some(admitted), history_room: None, is_completed: false }
     }
 
     /// Returns true if it waits for its permit.
@@ -62,8 +66,21 @@ impl CompletionGuard {
         self.admitted.as_ref().is_some_and(Admitted::is_queued)
     }
 
-    /// Completes the execution.
-    pub(super) fn complete(mut self, outcome: AttemptOutcome) {
+    /// Tells the history that the execution was accepted. Before its program is started, so that a
+    /// host that dies meanwhile leaves a trace of it.
+    pub(crate) fn tell_history(&mut self, request: &ExecutionRequest, options: &ExecutionOptions) {
+        let Some(history) = &self.cx.engine.history else { return };
+        let summary = self.cx.active.summary();
+        let entry = Arc::new(HistoryEntry::accepted(summary, request, options));
+        history.accepted(Arc::clone(&entry));
+        self.cx.history_entry = Some(entry);
+    }
+
+    /// Completes the execution, once the history has room for its ending.
+    pub(super) async fn complete(mut self, outcome: AttemptOutcome) {
+        if let Some(history) = &self.cx.engine.history {
+            self.history_room = Some(boxed(history.room()).await);
+        }
         self.complete_once(outcome);
     }
 
@@ -74,6 +91,9 @@ impl CompletionGuard {
         self.engine.registry.discard(self.active.info().id, permit);
         self.engine.refresh_permits();
         self.active.refused();
+        if let (Some(history), Some(entry)) = (&self.engine.history, &self.history_entry) {
+            history.refused(entry.id());
+        }
     }
 
     /// Ends the execution for all of its observers in one moment, and wakes them after that: see
@@ -93,8 +113,13 @@ impl CompletionGuard {
 
         let record = Arc::new(Record::new(info.clone(), outcome));
         let permit = self.take_permit();
+        let (entry, room) = (self.cx.history_entry.take(), self.history_room.take());
         let engine = &self.engine;
         let publish = || {
+            // Only queued here. What is asked of the history from now on comes after it.
+            if let Some(history) = &engine.history {
+                history.ended(entry, Arc::clone(&record), room);
+            }
             self.active.set_record(Arc::clone(&record));
             self.publisher.append(at, EventPayload::Status { from, to });
             self.publisher.append(at, EventPayload::Last(last));

@@ -15,12 +15,13 @@ use super::state::StateInput;
 use crate::admission::{ConcurrencyLimiter, QueuePolicy};
 use crate::error::ExecutionError;
 use crate::events::{Broadcaster, Publisher};
+use crate::history::HistoryWriter;
 use crate::output::{
     EventPayload, ExecutionLogs, ExecutionSink, LogTargets, OutputSink, OverflowDir,
 };
 use crate::runtime::EngineRuntime;
 use crate::store::{ActivePlan, Record, Registry, RetentionPolicy};
-use crate::types::{Attempt, ContainmentReceipt, Ending};
+use crate::types::{Attempt, ContainmentReceipt, Ending, HistoryEntry};
 
 /// Pause between two looks at the descriptors while executions wait for some.
 const DESCRIPTOR_INTERVAL: Duration = Duration::from_millis(200);
@@ -44,6 +45,8 @@ pub(crate) struct ExecutionContext {
     /// log.
     pub(crate) forgotten_logs: Option<Mutex<PathBuf>>,
     pub(crate) overflow_dir: Arc<OverflowDir>,
+    /// Remembers what has ended; None without one.
+    pub(crate) history: Option<HistoryWriter>,
     /// Gets all output; None without one.
     pub(crate) output_sink: Option<Arc<dyn OutputSink>>,
     /// Bounds how many executions that ended in the queue write a log at a time.
@@ -55,6 +58,8 @@ pub(crate) struct PhaseContext {
     pub(crate) active: Arc<ActiveExecution>,
     pub(super) engine: Arc<ExecutionContext>,
     pub(super) publisher: Publisher,
+    /// What the history was told of it; None without one.
+    pub(crate) history_entry: Option<Arc<HistoryEntry>>,
     /// Gets its output; None without one.
     pub(super) sink: Option<Arc<ExecutionSink>>,
     /// The plan of which it is a step.
@@ -164,7 +169,16 @@ impl PhaseContext {
         let attempt_start = active.run_start();
         let sink = engine.output_sink.clone();
         let sink = sink.map(|sink| Arc::new(ExecutionSink::new(sink, active.info().id)));
-        Self { active, engine, publisher, sink, plan, attempt_start, earlier_attempts: Vec::new() }
+        Self {
+            active,
+            engine,
+            publisher,
+            history_entry: None,
+            sink,
+            plan,
+            attempt_start,
+            earlier_attempts: Vec::new(),
+        }
     }
 
     /// Notes that the system has no descriptor for it: others wait in the queue.

@@ -42,7 +42,7 @@ impl QueuedExecution {
                     parts = *again;
                     let is_transient = error.is_open_file_limit();
                     if !(is_transient && boxed(pauses.next(&parts.0, error.os_error())).await) {
-                        return without_logs(parts.0, &error);
+                        return boxed(without_logs(parts.0, error)).await;
                     }
                 }
             }
@@ -67,12 +67,12 @@ fn begin(
 }
 
 /// Completes an execution whose logs cannot be opened.
-fn without_logs(guard: CompletionGuard, error: &ExecutionError) {
+async fn without_logs(guard: CompletionGuard, error: ExecutionError) {
     // Another attempt would run without the log that was asked for.
     guard.active.forbid_retry();
     guard.decide(Ending::SpawnFailed { reason: error.to_string(), os_error: error.os_error() });
     let outcome = AttemptOutcome::without_program(guard.nothing_to_stop());
-    guard.complete(outcome);
+    guard.complete(outcome).await;
 }
 
 /// Waits for the permit. Returns false if the execution was stopped before; its place in the queue
@@ -116,5 +116,5 @@ async fn end_in_queue(
         ExecutionLogs::default()
     });
     complete_logs(&guard, logs, &mut outcome).await;
-    guard.complete(outcome);
+    guard.complete(outcome).await;
 }

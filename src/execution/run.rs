@@ -39,7 +39,7 @@ pub(crate) async fn run(
         if !logs.is_empty() {
             boxed(complete_logs(&guard, logs, &mut outcome)).await;
         }
-        return guard.complete(outcome);
+        return guard.complete(outcome).await;
     }
 }
 

@@ -12,7 +12,7 @@ use super::lines::complete_characters;
 use super::overflow::OverflowFile;
 use super::text::text;
 use crate::config::OversizedOutputStrategy;
-use crate::types::StreamStats;
+use crate::types::{HistoryOutput, OutputCursor, OutputStream, StreamStats};
 
 #[cfg(test)]
 mod tests;
@@ -136,6 +136,28 @@ impl Capture {
         }
     }
 
+    /// Returns a part of what is kept, within the first part or the last. Shared, where nothing more
+    /// comes.
+    pub(super) fn part(&self, range: Range<u64>) -> Bytes {
+        let [_, tail] = self.held();
+        if range.start < tail.start {
+            let [from, to] = [range.start, range.end].map(|offset| to_index(offset - self.base));
+            return self.buffer.part(from, to);
+        }
+        match &self.sealed_tail {
+            Some(bytes) => {
+                let [from, to] =
+                    [range.start, range.end].map(|offset| to_index(offset - tail.start));
+                bytes.slice(from..to)
+            }
+            None => {
+                let mut bytes = Vec::new();
+                self.copy(range, &mut bytes);
+                bytes.into()
+            }
+        }
+    }
+
     /// Keeps what fits of a chunk.
     pub(super) fn take(&mut self, chunk: &[u8]) -> CaptureSplit {
         // The first byte beyond the limit closes the buffer, also if characters are taken back
@@ -255,6 +277,30 @@ enum Remainder {
     Tail(Box<Bytes>),
     /// All of them.
     File(Arc<OverflowFile>),
+}
+
+/// Returns the text of a result from the output that a history has, like
+/// [`CapturedOutput::text`].
+pub(crate) fn text_of_history(output: &HistoryOutput, stream: OutputStream) -> String {
+    let of = |cursor: OutputCursor| [cursor.stdout, cursor.stderr][stream.index()];
+    let (base, end) = (of(output.begin), of(output.end));
+    let (mut head, mut tail) = (Vec::new(), Vec::new());
+    let mut head_end = base;
+    let pieces = output.pieces.iter().filter(|it| it.stream == stream && it.offset >= base);
+    for piece in pieces {
+        if piece.offset == head_end && tail.is_empty() {
+            head.extend_from_slice(&piece.bytes);
+            head_end += piece.bytes.len() as u64;
+        } else {
+            tail.extend_from_slice(&piece.bytes);
+        }
+    }
+    let rest = match tail.is_empty() {
+        true => Remainder::Dropped,
+        false => Remainder::Tail(Box::new(tail.into())),
+    };
+    let seen = end.saturating_sub(base);
+    CapturedOutput { bytes: head.into(), base, seen, rest }.text()
 }
 
 impl CapturedOutput {

@@ -215,6 +215,15 @@ fn retry(options: &ExecutionOptions) -> Check {
     Err(ValidationError::InvalidOption { field: "retry", reason: fault.to_string() })
 }
 
+/// Checks the limit of a page of the history.
+pub(crate) fn history_limit(limit: usize) -> Check {
+    if (1..=1000).contains(&limit) {
+        return Ok(());
+    }
+    let reason = format!("{limit} is not 1 to 1,000");
+    Err(ValidationError::InvalidOption { field: "limit", reason })
+}
+
 /// Checks that the system has a signal of this number.
 pub(crate) fn signal(field: &'static str, signal: Option<Signal>) -> Check {
     match signal.filter(|signal| !signal.is_valid()) {

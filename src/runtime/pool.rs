@@ -73,7 +73,7 @@ impl BlockingPool {
     ///
     /// # Cancel safety
     /// Once polled, the work is done even if the future is dropped.
-    pub(super) async fn call<T: Send + 'static>(
+    pub(crate) async fn call<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {

@@ -11,8 +11,8 @@ use super::info::{ExecutionInfo, Progress};
 use super::outcome::Outcome;
 use crate::output::{CapturedOutput, EventPayload, Journal, JournalOwner, SealedJournal};
 use crate::types::{
-    ContainmentReceipt, Ending, ExecutionResult, ExecutionStatus, ExecutionSummary, OutputStream,
-    Survivor,
+    ContainmentReceipt, Ending, ExecutionResult, ExecutionStatus, ExecutionSummary, HistoryOutput,
+    OutputStream, Survivor,
 };
 
 /// An ended execution.
@@ -90,6 +90,11 @@ impl Record {
 
     pub(crate) fn result(&self) -> ExecutionResult {
         self.outcome.result(&self.info)
+    }
+
+    /// Returns the output that is kept, for the history.
+    pub(crate) fn history_output(&self) -> HistoryOutput {
+        self.journal().kept_output()
     }
 
     /// Returns the journal made again, for watchers that come after the end.

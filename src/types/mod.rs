@@ -11,6 +11,7 @@ mod ending;
 mod env;
 mod env_vars;
 mod event;
+mod history;
 mod json;
 mod log_tail;
 mod one_line;
@@ -37,6 +38,9 @@ pub use ending::{Ending, OutputStream, ResourceLimit};
 pub use env::{EnvOptions, InheritEnv};
 pub use env_vars::EnvVars;
 pub use event::ExecutionEvent;
+pub use history::{
+    HistoryEntry, HistoryOutput, HistoryPage, HistoryQuery, HistoryStatus, OutputPiece,
+};
 pub(crate) use json::{is_default, millis, millis_at_least, text_or_numbers, whole_millis};
 pub use log_tail::LogTail;
 pub(crate) use one_line::OneLine;

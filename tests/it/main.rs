@@ -22,6 +22,7 @@ mod guide;
 mod handle;
 mod handlers;
 mod hints;
+mod history;
 mod idle_engine;
 mod idle_timeout;
 mod ids;

@@ -37,6 +37,7 @@
 
 mod cursor;
 mod entry;
+mod kept;
 mod lookup;
 mod page;
 mod state;
@@ -56,7 +57,8 @@ use super::lines::PartialFlush;
 use super::overflow::OverflowFile;
 use crate::config::OversizedOutputStrategy;
 use crate::types::{
-    ContainmentReceipt, ExecutionEvent, ExecutionMetadata, ExecutionStatus, OutputStream,
+    ContainmentReceipt, ExecutionEvent, ExecutionMetadata, ExecutionStatus, HistoryOutput,
+    OutputStream,
 };
 use crate::waker;
 pub(crate) use cursor::{JournalCursor, JournalItem, JournalLines, View};
@@ -159,6 +161,22 @@ impl Journal {
         state.entries.extend(sealed.entries.iter().cloned());
         state.end = sealed.end;
         Self { owner, command, metadata: None, max_line_bytes, state: Mutex::new(state) }
+    }
+
+    /// Makes the journal of an execution of the history: its output, without its events. Its pages are
+    /// exact, its lines may begin where output is missing.
+    pub(crate) fn of_history(id: Uuid, output: &HistoryOutput, is_ended: bool) -> Self {
+        let (oversized, max_line_bytes) =
+            (OversizedOutputStrategy::TruncateWithWarning, usize::MAX);
+        let limits = JournalLimits { limit: 0, oversized, window: usize::MAX, max_line_bytes };
+        let journal = Self::new(JournalOwner { id, number: 0 }, "".into(), limits);
+        journal.write(|state| state.restore(output, is_ended));
+        journal
+    }
+
+    /// Returns the output that is held.
+    pub(crate) fn kept_output(&self) -> HistoryOutput {
+        self.state.lock().kept_output()
     }
 
     /// Lets its records have these notes of the request.

@@ -21,17 +21,17 @@ const LEAST_BYTES: usize = 8;
 
 /// Consecutive bytes of one stream, from one place.
 #[derive(Debug, Clone, Copy)]
-struct Span {
-    stream: OutputStream,
+pub(super) struct Span {
+    pub(super) stream: OutputStream,
     /// Offsets in the stream.
-    from: u64,
-    to: u64,
+    pub(super) from: u64,
+    pub(super) to: u64,
     /// None if they are no longer held.
-    held: Option<Holder>,
+    pub(super) held: Option<Holder>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Holder {
+pub(super) enum Holder {
     /// What is kept of the stream.
     Capture,
     /// The entry at this index.
@@ -123,7 +123,7 @@ impl JournalState {
     }
 
     /// Returns what a query has not read of its streams, in order.
-    fn unread(&self, query: &OutputQuery) -> Vec<Span> {
+    pub(super) fn unread(&self, query: &OutputQuery) -> Vec<Span> {
         let read = self.read(query);
         let streams = OutputStream::BOTH.into_iter().filter(|stream| is_wanted(query, *stream));
         let is_read = |bytes: [u64; 2]| {

@@ -239,6 +239,11 @@ impl JournalState {
         self.entries.push_back(JournalEntry { start: self.end, unfinished, at, kind });
     }
 
+    /// Adds an entry at the end, with the time of now.
+    pub(super) fn push_entry(&mut self, kind: EntryKind) {
+        self.push(self.no_earlier(Utc::now()), kind);
+    }
+
     fn append_kept(&mut self, at: i64, stream: OutputStream, bytes: &[u8]) -> bool {
         let joins = matches!(self.joinable(at, stream, bytes.len()), Some(EntryKind::Kept(_)));
         if !joins {
