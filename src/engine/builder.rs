@@ -1,5 +1,6 @@
 //! Settings of an engine, their checks, and the wiring of its parts.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +49,7 @@ pub struct EngineBuilder {
     admission: Admission,
     groups: Vec<GroupLimit>,
     base_env: Option<EnvVars>,
+    control_group: Option<PathBuf>,
     history: Option<Arc<dyn History>>,
     output_sink: Option<Arc<dyn OutputSink>>,
     script: Option<Script>,
@@ -75,6 +77,7 @@ impl Default for EngineBuilder {
             admission: Admission::default(),
             groups: Vec::new(),
             base_env: None,
+            control_group: None,
             history: None,
             output_sink: None,
             script: None,
@@ -168,6 +171,16 @@ impl EngineBuilder {
         /// [`Ending::SpawnFailed`](crate::Ending::SpawnFailed), whose text says what has changed.
         containment(level: Level) => level = Some(level);
 
+        /// Sets the control group below which executions get theirs, in place of this process's own:
+        /// for a host that is restarted beside its executions, or that has a share of the machine for
+        /// them. It is the directory of a group of version 2, such as
+        /// `/sys/fs/cgroup/builds.slice`, in which this process may create groups and which
+        /// its children may enter. The level is [`Cgroup`](crate::ContainmentLevel::Cgroup) then, as if it was
+        /// [forced](Self::containment); on systems other than Linux [`build`](Self::build) fails. The
+        /// engine changes nothing of the group itself, and removes the groups that it has made.
+        /// Default: the group of this process.
+        control_group(dir: impl Into<PathBuf>) => control_group = Some(dir.into());
+
         /// Sets what happens to an execution for which there is no permit. Default:
         /// [`Admission::Reject`].
         ///
@@ -254,6 +267,12 @@ impl EngineBuilder {
     pub fn build(mut self) -> Result<ExecutionEngine> {
         self.validate()?;
         let containment = match self.level {
+            _ if self.control_group.is_some() => {
+                // Made absolute now: the host may change its directory later.
+                let parent = self.control_group.take().map(prepare::absolute).unwrap_or_default();
+                Containment::below(parent)
+                    .map_err(|unavailable| invalid("control_group", &unavailable.to_string()))?
+            }
             None => Containment::strongest(),
             Some(level) => Containment::at(level)
                 .map_err(|unavailable| invalid("containment", &unavailable.to_string()))?,
@@ -279,6 +298,10 @@ impl EngineBuilder {
         }
         if self.stall_limit.is_zero() {
             return Err(invalid("handler_stall_limit", "must be more than 0"));
+        }
+        if self.control_group.is_some() && self.level.is_some_and(|level| level != Level::Cgroup) {
+            let reason = "needs the level Cgroup; leave out containment(..), or the group";
+            return Err(invalid("control_group", reason));
         }
         if cfg!(not(feature = "logs")) && self.config.log_dir.is_some() {
             let reason = "this build has no logs; enable the feature `logs` of execution-engine";

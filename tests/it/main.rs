@@ -13,6 +13,7 @@ mod clocks;
 mod command_lines;
 mod commands;
 mod control;
+mod control_group;
 mod docs;
 mod endings;
 mod environment;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::error::{LevelUnavailable, SpawnError, SpawnStage};
@@ -73,6 +74,18 @@ impl Containment {
     pub fn at(level: Level) -> Result<Self, LevelUnavailable> {
         let made = sys::Containment::at(level);
         made.map(Self::with).map_err(|reason| LevelUnavailable { level, reason })
+    }
+
+    /// Creates one at the level [`Cgroup`](Level::Cgroup) whose children have their control groups
+    /// below this one, in place of the host's own. `parent` is its directory, an absolute path. Where
+    /// it can no longer be used at a start, the start fails and names the reason.
+    ///
+    /// # Errors
+    /// [`LevelUnavailable`] if it is no control group of version 2, no group can be created there, or
+    /// no child can enter one.
+    pub fn below(parent: PathBuf) -> Result<Self, LevelUnavailable> {
+        let made = sys::Containment::below(parent);
+        made.map(Self::with).map_err(|reason| LevelUnavailable { level: Level::Cgroup, reason })
     }
 
     fn with(containment: sys::Containment) -> Self {

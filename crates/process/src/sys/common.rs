@@ -17,7 +17,7 @@ impl<T> Shared<T> {
     /// lock: a subscriber is code of the host, which may start a program.
     pub(super) fn get_or_make(
         &self,
-        make: fn(&mut Warnings) -> io::Result<T>,
+        make: impl FnOnce(&mut Warnings) -> io::Result<T>,
     ) -> io::Result<Arc<T>> {
         let mut warnings = Warnings::default();
         let value = self.get_or_make_quietly(make, &mut warnings);
@@ -27,7 +27,7 @@ impl<T> Shared<T> {
 
     fn get_or_make_quietly(
         &self,
-        make: fn(&mut Warnings) -> io::Result<T>,
+        make: impl FnOnce(&mut Warnings) -> io::Result<T>,
         warnings: &mut Warnings,
     ) -> io::Result<Arc<T>> {
         let mut slot = self.lock();

@@ -2,9 +2,9 @@
 //! directory and its control group.
 
 use std::ffi::c_long;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::cgroup::CgroupPlace;
+use super::cgroup::{self, CgroupPlace};
 use super::kept_root::RootDirectory;
 use super::unavailable::Unavailable;
 
@@ -13,7 +13,8 @@ use super::unavailable::Unavailable;
 pub(super) struct HostState {
     pub(super) rights: HostRights,
     pub(super) place: Result<CgroupPlace, Unavailable>,
-    /// Directory of its own control group, or why there is none.
+    /// Directory of the control group below which those of children are made, its own or the chosen
+    /// one, or why there is none.
     pub(super) cgroup: Result<PathBuf, Unavailable>,
 }
 
@@ -49,9 +50,14 @@ fn changed(what: &str, old: Option<u32>, new: Option<u32>) -> Option<String> {
 }
 
 impl HostState {
-    pub(super) fn now() -> Self {
+    /// Returns that of now. `parent` is the control group that was chosen for those of children, in
+    /// place of the host's own.
+    pub(super) fn now(parent: Option<&Path>) -> Self {
         let place = CgroupPlace::own();
-        let cgroup = place.as_ref().map_err(Clone::clone).and_then(CgroupPlace::dir);
+        let cgroup = match parent {
+            Some(parent) => cgroup::check_dir(parent).map(|()| parent.to_path_buf()),
+            None => place.as_ref().map_err(Clone::clone).and_then(CgroupPlace::dir),
+        };
         Self { rights: HostRights::now(), place, cgroup }
     }
 
@@ -84,7 +90,7 @@ mod tests {
 
     #[test]
     fn host_whose_place_cannot_be_told_for_lack_of_a_descriptor_is_not_elsewhere() {
-        let host = HostState::now();
+        let host = HostState::now(None);
         let refused = |number| {
             let error = io::Error::from_raw_os_error(number);
             Err(Unavailable::of("/proc/self/cgroup", &error))

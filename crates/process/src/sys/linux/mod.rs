@@ -28,6 +28,7 @@ mod unavailable;
 
 use std::io;
 use std::os::fd::AsFd as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 pub(crate) use own_table::with_descriptors;
@@ -67,6 +68,13 @@ impl Containment {
         Ok(Self::with(selection, root))
     }
 
+    /// Makes one whose children have control groups below this one, or returns why that is impossible.
+    pub(crate) fn below(parent: PathBuf) -> Result<Self, String> {
+        let root = KeptRoot::keep();
+        let selection = Selection::below(parent).map_err(|unavailable| unavailable.to_string())?;
+        Ok(Self::with(selection, root))
+    }
+
     /// Makes one at the strongest level that this host offers.
     pub(crate) fn strongest() -> Self {
         let root = KeptRoot::keep();
@@ -88,7 +96,7 @@ impl Containment {
     pub(crate) fn check(&self, limits: &Limits) -> Result<(), LimitUnavailable> {
         resources::check(limits)?;
         match self.level() {
-            Level::Cgroup => cgroup::check(limits),
+            Level::Cgroup => cgroup::check(limits, self.selection.parent_group()),
             level => check_without_cgroup(level, limits),
         }
     }
@@ -171,7 +179,8 @@ impl Containment {
         ends: &ChildEnds,
     ) -> Result<Process, SpawnError> {
         let image = ExecImage::new(launch, None)?;
-        let parent = self.parent.get_or_make(ParentCgroup::make).map_err(uncontained)?;
+        let make = |warnings: &mut _| ParentCgroup::make(self.selection.parent_group(), warnings);
+        let parent = self.parent.get_or_make(make).map_err(uncontained)?;
         let passed = ends.passed();
         let isolation = isolation(launch, Isolation::Group);
         let mut setup = ChildSetup::new(&image, ends.raw(), isolation);

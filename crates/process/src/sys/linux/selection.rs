@@ -51,6 +51,8 @@ enum Change {
 pub(super) struct Selection {
     /// The level that was asked for. `None` stands for the strongest.
     required: Option<Level>,
+    /// The control group for those of children. `None` is the host's own.
+    parent: Option<PathBuf>,
     chosen: Mutex<Chosen>,
     /// The last look at the host's control group.
     looked: CoarseInstant,
@@ -68,20 +70,41 @@ struct Chosen {
 impl Selection {
     /// Chooses this level, or says why this host does not offer it.
     pub(super) fn of(level: Level) -> Result<Self, Unavailable> {
-        let host = HostState::now();
+        let host = HostState::now(None);
         let method = offered(level, &host)?;
-        Ok(Self::new(Some(level), method, host))
+        Ok(Self::new(Some(level), None, method, host))
+    }
+
+    /// Chooses control groups below this one, or says why they cannot be used.
+    pub(super) fn below(parent: PathBuf) -> Result<Self, Unavailable> {
+        let host = HostState::now(Some(&parent));
+        let method = offered(Level::Cgroup, &host)?;
+        Ok(Self::new(Some(Level::Cgroup), Some(parent), method, host))
     }
 
     /// Chooses the strongest level that this host offers.
     pub(super) fn strongest() -> Self {
-        let host = HostState::now();
-        Self::new(None, strongest(&host), host)
+        let host = HostState::now(None);
+        Self::new(None, None, strongest(&host), host)
     }
 
-    fn new(required: Option<Level>, method: Method, host: HostState) -> Self {
+    fn new(
+        required: Option<Level>,
+        parent: Option<PathBuf>,
+        method: Method,
+        host: HostState,
+    ) -> Self {
         let chosen = Mutex::new(Chosen { method, host, has_fallen: false });
-        Self { required, chosen, looked: CoarseInstant::now() }
+        Self { required, parent, chosen, looked: CoarseInstant::now() }
+    }
+
+    /// Returns the directory of the control group below which those of children are made.
+    pub(super) fn parent_group(&self) -> Result<PathBuf, Unavailable> {
+        self.parent.clone().map_or_else(cgroup::own_group, Ok)
+    }
+
+    fn host_now(&self) -> HostState {
+        HostState::now(self.parent.as_deref())
     }
 
     pub(super) fn method(&self) -> Method {
@@ -99,13 +122,13 @@ impl Selection {
                 Change::None => return false,
                 Change::OutOfSight => {
                     // It may be in sight elsewhere. If not, a start finds out what is left.
-                    let host = HostState::now();
+                    let host = self.host_now();
                     if host.cgroup.is_ok() {
                         chosen.host = host;
                     }
                     return true;
                 }
-                change => chosen.follow(change, HostState::now()),
+                change => chosen.follow(change, self.host_now()),
             }
         };
         // Without the lock, because a subscriber may ask for the level.
@@ -130,7 +153,8 @@ impl Selection {
         let is_in_sight = |dir: &PathBuf| kept_root::stat(dir.join("cgroup.procs")).is_ok();
         match method {
             Method::Cgroup(_) if !host.cgroup.as_ref().is_ok_and(is_in_sight) => Change::OutOfSight,
-            // Programs belong where their host is.
+            // Programs belong where their host is, unless another place was chosen for them.
+            Method::Cgroup(_) if self.parent.is_some() => Change::None,
             Method::Cgroup(_) if host.is_elsewhere(&CgroupPlace::own()) => Change::Elsewhere,
             Method::Tree if self.required.is_none() && proc::check_listing().is_err() => {
                 Change::Lost
@@ -155,7 +179,7 @@ impl Selection {
             return Ok(chosen.method);
         }
         cgroup::forget();
-        let host = HostState::now();
+        let host = self.host_now();
         let unavailable = match offered(method.level(), &host) {
             Ok(method) => {
                 *chosen = Chosen { method, host, has_fallen: false };

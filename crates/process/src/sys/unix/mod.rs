@@ -8,6 +8,7 @@ mod spawn;
 mod waiter;
 
 use std::io;
+use std::path::PathBuf;
 
 pub(crate) use process::Process;
 
@@ -29,6 +30,10 @@ pub(crate) struct Containment {
 
 impl Containment {
     /// Makes one at this level, or returns the reason why this system does not offer it.
+    pub(crate) fn below(_: PathBuf) -> Result<Self, String> {
+        Err("only Linux has control groups".to_string())
+    }
+
     pub(crate) fn at(level: Level) -> Result<Self, String> {
         match level {
             Level::ProcessGroup => Ok(Self::strongest()),

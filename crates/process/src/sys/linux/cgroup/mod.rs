@@ -23,7 +23,7 @@ use rustix::fs::OFlags;
 pub(super) use entry::{CgroupEntry, entry, forget};
 pub(super) use lease::CgroupLease;
 pub(super) use members::kill_all;
-pub(super) use mount::CgroupPlace;
+pub(super) use mount::{CgroupPlace, check_dir, own_group};
 pub(super) use parent::{ParentCgroup, check};
 
 use super::kept_root;

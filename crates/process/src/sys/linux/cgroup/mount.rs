@@ -6,9 +6,14 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use rustix::fs::OFlags;
+
 use crate::sys::linux::kept_root;
 use crate::sys::linux::own_table::with_descriptors;
 use crate::sys::linux::unavailable::Unavailable;
+
+/// The type of the file system of version 2.
+const CGROUP2_SUPER_MAGIC: rustix::fs::FsWord = 0x6367_7270;
 
 /// Place of a process in the hierarchy of version 2, as `/proc/PID/cgroup` has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,8 +52,24 @@ fn read(path: &str) -> Result<Vec<u8>, Unavailable> {
     with_descriptors(|| kept_root::read(path)).map_err(|error| Unavailable::of(path, &error))
 }
 
+/// Checks that a directory is a group of version 2.
+pub(in crate::sys::linux) fn check_dir(dir: &Path) -> Result<(), Unavailable> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY;
+    let shown = || dir.display();
+    let opened = with_descriptors(|| kept_root::open(dir, flags));
+    let opened = opened.map_err(|error| Unavailable::of(shown(), &error))?;
+    let system = rustix::fs::fstatfs(opened);
+    let system = system.map_err(|error| Unavailable::of(shown(), &error.into()))?;
+    if system.f_type == CGROUP2_SUPER_MAGIC {
+        return Ok(());
+    }
+    let reason =
+        format!("{} is no control group of version 2; name one below /sys/fs/cgroup", shown());
+    Err(Unavailable::because(reason))
+}
+
 /// Returns the directory of this process's own group, or why there is none.
-pub(super) fn own_group() -> Result<PathBuf, Unavailable> {
+pub(in crate::sys::linux) fn own_group() -> Result<PathBuf, Unavailable> {
     CgroupPlace::own()?.dir()
 }
 

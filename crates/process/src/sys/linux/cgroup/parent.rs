@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::files::EventsFile;
 use super::group::{Cgroup, ClosedGroup, CpuTimes};
 use super::members::kill_group;
-use super::{is_removed, kill_all, mount, open, owner, remove};
+use super::{is_removed, kill_all, open, owner, remove};
 use rustix::fs::{Mode, OFlags};
 
 use crate::Limits;
@@ -19,6 +19,7 @@ use crate::sys::common::Warnings;
 use crate::sys::linux::host_guard::HostGuard;
 use crate::sys::linux::kept_root::{self, KeptRoot};
 use crate::sys::linux::reaper;
+use crate::sys::linux::unavailable::Unavailable;
 
 /// Number of empty groups that stay open for the next children. When many run, new children take
 /// the groups of those that have just ended; few are idle at a time.
@@ -55,8 +56,12 @@ pub(in crate::sys::linux) struct ParentCgroup {
 }
 
 impl ParentCgroup {
-    pub(in crate::sys::linux) fn make(warnings: &mut Warnings) -> io::Result<Self> {
-        let own = mount::own_group().map_err(|unavailable| {
+    /// Makes one below this group.
+    pub(in crate::sys::linux) fn make(
+        parent: Result<PathBuf, Unavailable>,
+        warnings: &mut Warnings,
+    ) -> io::Result<Self> {
+        let own = parent.map_err(|unavailable| {
             unavailable.passing().unwrap_or_else(|| io::Error::other(unavailable.to_string()))
         })?;
         // Before our own group is made: a host that starts often must not pile up stale groups.
@@ -128,7 +133,7 @@ impl ParentCgroup {
         }
     }
 
-    /// Returns the host's own group.
+    /// Returns the group that it is in: the host's own, or the one that was chosen.
     pub(in crate::sys::linux) fn host_group(&self) -> &Path {
         self.dir.parent().unwrap_or(&self.dir)
     }
@@ -194,9 +199,12 @@ impl Drop for ParentCgroup {
     }
 }
 
-/// Checks that the limits of a whole tree can be enforced.
-pub(in crate::sys::linux) fn check(limits: &Limits) -> Result<(), LimitUnavailable> {
-    let own = mount::own_group().map_err(|unavailable| unavailable.to_string());
+/// Checks that the limits of a whole tree can be enforced below this group.
+pub(in crate::sys::linux) fn check(
+    limits: &Limits,
+    parent: Result<PathBuf, Unavailable>,
+) -> Result<(), LimitUnavailable> {
+    let own = parent.map_err(|unavailable| unavailable.to_string());
     // Groups below can have the controllers that the group of this process passes on.
     let passed_on = own.and_then(|own| {
         kept_root::read_to_string(own.join("cgroup.subtree_control"))
