@@ -23,7 +23,7 @@ impl TestHistory {
         self.entries.lock().unwrap().iter().map(|(entry, _)| entry.clone()).collect()
     }
 
-    fn store(&self, entry: &HistoryEntry, output: HistoryOutput) -> io::Result<()> {
+    fn store(&self, entry: &HistoryEntry, output: &HistoryOutput) -> io::Result<()> {
         drop(self.gate.lock());
         assert!(!self.panics.load(Ordering::SeqCst), "the history of this test panics");
         if self.fails.load(Ordering::SeqCst) {
@@ -31,7 +31,7 @@ impl TestHistory {
         }
         let mut entries = self.entries.lock().unwrap();
         entries.retain(|(other, _)| other.id() != entry.id());
-        entries.push((travelled(entry), travelled(&output)));
+        entries.push((travelled(entry), travelled(output)));
         Ok(())
     }
 }
@@ -44,11 +44,11 @@ fn travelled<T: serde::Serialize + serde::de::DeserializeOwned>(value: &T) -> T 
 impl History for TestHistory {
     fn accepted(&self, entry: &HistoryEntry) -> io::Result<()> {
         assert!(entry.result.is_none() && !entry.is_ended(), "{entry:?}");
-        self.store(entry, HistoryOutput::default())
+        self.store(entry, &HistoryOutput::default())
     }
 
     fn ended(&self, entry: &HistoryEntry, output: &HistoryOutput) -> io::Result<()> {
-        self.store(entry, output.clone())
+        self.store(entry, output)
     }
 
     fn remove(&self, id: Uuid) -> io::Result<bool> {
