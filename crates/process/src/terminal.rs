@@ -99,6 +99,7 @@ impl ControllingTerminal {
 }
 
 /// Returns `true` if this process has a controlling terminal.
+#[cfg(all(target_os = "linux", not(execution_engine_portable)))]
 pub(crate) fn is_there() -> bool {
     open().is_some()
 }
