@@ -51,6 +51,7 @@ impl Keeper {
                     }
                     faults::reached(FaultPoint::EndedWritten);
                     self.shared.tell(&execution.set_ended(value, true));
+                    self.shared.changed.notify_one();
                     faults::reached(FaultPoint::EndedTold);
                     return;
                 }
@@ -59,6 +60,7 @@ impl Keeper {
                     if !execution.has_ended() {
                         tracing::error!(%id, %error, "an ending cannot be written to its journal");
                         self.shared.tell(&execution.set_ended(value, false));
+                        self.shared.changed.notify_one();
                     }
                     // The system does not tell when there is room.
                     let again = Instant::now() + pause;

@@ -33,7 +33,7 @@ pub(super) struct Shared {
     next_client: AtomicU64,
     is_draining: AtomicBool,
     is_stopping: AtomicBool,
-    /// The number of executions or clients, or what the keeper was told, has changed. For one waiter.
+    /// The number of executions or clients has changed, one has ended, or the keeper was told something. For one waiter.
     pub(super) changed: Notify,
     /// A journal has grown. For one waiter.
     pub(super) grown: Notify,
@@ -134,6 +134,11 @@ impl Shared {
         self.clients.lock().values().for_each(|client| client.remove(id));
         drop(executions);
         self.changed.notify_one();
+    }
+
+    /// Returns `true` if nothing runs.
+    pub(super) fn have_all_ended(&self) -> bool {
+        self.executions.lock().known.values().all(|execution| execution.has_ended())
     }
 
     /// Returns `true` if every execution is forgotten.

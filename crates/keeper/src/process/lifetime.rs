@@ -41,7 +41,9 @@ pub(super) async fn wait_for_end(keeper: &Arc<Keeper>, mut signals: Signals) -> 
         if is_empty && (is_stopping || shared.is_draining()) && shared.close_if_empty(false) {
             return true;
         }
-        let is_idle = (is_empty || is_stopping) && shared.client_count() == 0;
+        // What is being stopped has its ending in its journal before the keeper goes.
+        let has_nothing_to_do = is_empty || (is_stopping && shared.have_all_ended());
+        let is_idle = has_nothing_to_do && shared.client_count() == 0;
         idle_since = is_idle.then(|| idle_since.unwrap_or_else(Instant::now));
         let end_of_idle = async {
             match idle_since.and_then(|since: Instant| since.checked_add(idle_exit)) {
@@ -58,7 +60,7 @@ pub(super) async fn wait_for_end(keeper: &Arc<Keeper>, mut signals: Signals) -> 
                 if shared.close_if_empty(true) {
                     return true;
                 }
-                if is_stopping && shared.client_count() == 0 {
+                if is_stopping && shared.client_count() == 0 && shared.have_all_ended() {
                     shared.close();
                     return shared.is_empty();
                 }

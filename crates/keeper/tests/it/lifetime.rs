@@ -1,6 +1,7 @@
 //! When a keeper ends, and when it does not.
 
 use execution_engine::*;
+use execution_engine_journal::Kind;
 use execution_engine_keeper::*;
 use rustix::process::{Pid, Signal as SystemSignal, kill_process};
 use test_support::{pause, until};
@@ -119,11 +120,16 @@ async fn terminated_keeper_stops_its_programs_and_hands_their_endings_over() {
 async fn terminated_keeper_without_a_client_leaves_its_journals() {
     let mut keeper = TestKeeper::start_with(short_idle());
     let client = keeper.connect().await;
-    let id = start(&client, "exec sleep 600").await;
+    // It takes longer to stop than the keeper waits for a client.
+    let line = "trap 'sleep 0.5; echo bye; exit 3' TERM; echo ready; while :; do sleep 0.05; done";
+    let id = start(&client, line).await;
+    until("it is ready", || output(&keeper.records(id), Kind::Stdout) == b"ready\n").await;
     client.shutdown().await.unwrap();
     drop(client);
     keeper.ended().await;
-    assert_eq!(result(&keeper.records(id)).ending, Ending::EngineClosed);
+    let records = keeper.records(id);
+    assert_eq!(result(&records).ending, Ending::EngineClosed);
+    assert_eq!(output(&records, Kind::Stdout), b"ready\nbye\n");
     assert!(!keeper.info().alive);
     remove_dead(&keeper.dir).unwrap();
     assert!(!keeper.dir.exists());
