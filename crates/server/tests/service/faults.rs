@@ -6,7 +6,7 @@ use execution_engine::*;
 use execution_engine_keeper::faults::FaultPoint;
 use execution_engine_keeper::keepers;
 use execution_engine_server::*;
-use test_support::until;
+use test_support::{pause, soon, until};
 
 use crate::support::*;
 
@@ -78,13 +78,19 @@ async fn death_of_a_keeper_at_any_step_runs_nothing_twice() {
         let name = point.name();
         let home = Home::new();
         let mut options = home.options();
-        options.keeper = keeper_program(&format!("{name} {}", home.file("has-died").display()));
+        options.keeper = keeper_program(&format!("{name} {}", home.file("first-keeper").display()));
         let service = Service::open(options).await.unwrap();
+        let dying = home.keeper().await;
         let log = home.file("log");
         let line = format!("echo ran >> {}; seq 1 20000; exit 9", log.display());
         let id = submit(&service, shell(line)).await;
         let view = ended(&service, id).await;
-        until(&format!("the keeper dies at {name}"), || home.file("has-died").exists()).await;
+        let has_died = async || {
+            while service.status().await.keepers.iter().any(|keeper| keeper.pid == dying.pid) {
+                pause(Duration::from_millis(10)).await;
+            }
+        };
+        soon(&format!("the service knows that its keeper died at {name}"), has_died()).await;
         let told = output(&service, id, Some(OutputStream::Stdout)).await;
         let numbers: String = (1..=20_000).map(|number| format!("{number}\n")).collect();
         assert!(numbers.as_bytes().starts_with(&told), "{name}");
