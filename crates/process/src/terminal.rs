@@ -29,17 +29,14 @@ use crate::sys;
 pub struct ControllingTerminal {
     file: OwnedFd,
     modes: Option<Termios>,
-    was_foreground: bool,
 }
 
 impl ControllingTerminal {
-    /// Opens the terminal and notes its modes, and whether this process is in its foreground.
-    /// Returns `None` for a process that has none.
+    /// Opens the terminal and notes its modes. Returns `None` for a process that has none.
     pub fn open() -> Option<Self> {
         let file = open()?;
         let modes = tcgetattr(&file).ok();
-        let terminal = Self { file, modes, was_foreground: false };
-        Some(Self { was_foreground: terminal.is_foreground(), ..terminal })
+        Some(Self { file, modes })
     }
 
     /// Returns `true` if the process group of this process is in the foreground.
@@ -67,13 +64,10 @@ impl ControllingTerminal {
         tcgetpgrp(&self.file).ok().map(|group| group.as_raw_nonzero().get().cast_unsigned())
     }
 
-    /// Puts the process group of this process into the foreground if it was there and the group that
-    /// is there now has ended: that of a shell which was stopped, for instance. Otherwise nothing is
-    /// changed: the user may have moved this process to the background.
+    /// Puts the process group of this process into the foreground if the group that is there has
+    /// ended: that of a shell which was stopped, for instance. Otherwise nothing is changed: the user
+    /// may have moved this process to the background.
     pub fn restore_group(&self) {
-        if !self.was_foreground || self.is_foreground() {
-            return;
-        }
         let is_gone = match tcgetpgrp(&self.file) {
             Ok(group) => test_kill_process_group(group) == Err(Errno::SRCH),
             // There is none.
