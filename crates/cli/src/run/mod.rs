@@ -138,7 +138,9 @@ pub(crate) fn run(options: &RunOptions) -> ExitCode {
 fn execute(task: Task) -> execution_engine::Result<u8> {
     let Task { request, options, relay, idle, mut report } = task;
     let job = TerminalJob::of_this_process().map(Arc::new);
-    let engine = ExecutionEngine::new(config())?;
+    // The user waits for the program.
+    let engine = execution_engine::ExecutionEngine::builder().config(config()).host_guard_beside();
+    let engine = ExecutionEngine::from(engine.build()?);
     let activity = Arc::new(Activity::default());
     // Before the program is started, so that a signal meanwhile stops it.
     let signals = SignalWatch::new(job.is_some());

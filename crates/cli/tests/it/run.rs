@@ -200,3 +200,14 @@ fn killed_exeng_leaves_no_process() {
         until(&format!("process {pid} is gone"), || !is_alive(pid));
     }
 }
+
+#[test]
+fn exeng_that_is_killed_at_once_leaves_no_process() {
+    // Its host guard may be being started.
+    for _ in 0..20 {
+        let mut killed = Live::run(&["--", "sh", "-c", "echo $$; exec sleep 300"]);
+        let pid = killed.until("\n");
+        killed.signal(Signal::KILL);
+        until(&format!("process {pid} is gone"), || !is_alive(&pid));
+    }
+}

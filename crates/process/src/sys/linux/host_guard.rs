@@ -51,6 +51,16 @@ enum Ends {
     Listed(Arc<OwnedFd>, [String; 2]),
 }
 
+/// Whether the start of a guard is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum GuardStart {
+    /// It is there before a program runs.
+    Before,
+    /// Its shell is being executed, and programs run meanwhile. From that moment on it needs nothing
+    /// of its host: if that dies, the shell reads the end of its lifeline.
+    Beside,
+}
+
 /// One guard process.
 #[derive(Debug)]
 struct GuardShell {
@@ -78,8 +88,12 @@ impl Drop for GuardShell {
 
 impl HostGuard {
     /// Starts the guard of a control group. `None` where it cannot be started.
-    pub(super) fn of_cgroup(dir: &Path, warnings: &mut Warnings) -> io::Result<Option<Self>> {
-        Self::of(Ends::Cgroup(dir.to_path_buf()), warnings)
+    pub(super) fn of_cgroup(
+        dir: &Path,
+        start: GuardStart,
+        warnings: &mut Warnings,
+    ) -> io::Result<Option<Self>> {
+        Self::of(Ends::Cgroup(dir.to_path_buf()), start, warnings)
     }
 
     /// Starts the guard of the processes on a list and those whose markers begin like these. `None`
@@ -87,13 +101,14 @@ impl HostGuard {
     pub(super) fn of_pid_list(
         list: Arc<OwnedFd>,
         markers: [String; 2],
+        start: GuardStart,
         warnings: &mut Warnings,
     ) -> io::Result<Option<Self>> {
-        Self::of(Ends::Listed(list, markers), warnings)
+        Self::of(Ends::Listed(list, markers), start, warnings)
     }
 
-    fn of(ends: Ends, warnings: &mut Warnings) -> io::Result<Option<Self>> {
-        let shell = host_guard::or_warn(ends.start_shell(), warnings)?;
+    fn of(ends: Ends, start: GuardStart, warnings: &mut Warnings) -> io::Result<Option<Self>> {
+        let shell = host_guard::or_warn(ends.start_shell(start), warnings)?;
         let Some(shell) = shell else { return Ok(None) };
         let watched =
             Arc::new(Watched { ends, _root: KeptRoot::keep(), shell: Mutex::new(Some(shell)) });
@@ -129,20 +144,25 @@ impl Watched {
 }
 
 impl Ends {
-    fn start_shell(&self) -> io::Result<GuardShell> {
+    fn start_shell(&self, wait: GuardStart) -> io::Result<GuardShell> {
         match self {
             Self::Cgroup(dir) => {
                 let dir = dir.strip_prefix("/").unwrap_or(dir);
-                start(END_CGROUP, &[dir.as_os_str()], pipes::dev_null()?)
+                start(END_CGROUP, &[dir.as_os_str()], pipes::dev_null()?, wait)
             }
             Self::Listed(list, markers) => {
-                start(END_GROUPS, &markers.each_ref().map(AsRef::as_ref), list.as_fd())
+                start(END_GROUPS, &markers.each_ref().map(AsRef::as_ref), list.as_fd(), wait)
             }
         }
     }
 }
 
-fn start(script: &str, arguments: &[&OsStr], list: BorrowedFd<'_>) -> io::Result<GuardShell> {
+fn start(
+    script: &str,
+    arguments: &[&OsStr],
+    list: BorrowedFd<'_>,
+    wait: GuardStart,
+) -> io::Result<GuardShell> {
     let mut session = None;
     let null = pipes::dev_null()?;
     let root = kept_root::dir()?;
@@ -153,9 +173,13 @@ fn start(script: &str, arguments: &[&OsStr], list: BorrowedFd<'_>) -> io::Result
         setup.mark(unmarked_limit());
         // The host may have changed its root directory, and the guard's is the same.
         setup.enter(Some(root.as_fd()));
-        let shell = clone::start(setup, Placement::Inherit).map_err(|error| error.source)?;
+        let mut shell = clone::start(setup, Placement::Inherit).map_err(|error| error.source)?;
         session = Some(shell.pid());
-        Ok(shell.reap_now())
+        if wait == GuardStart::Before {
+            return Ok(shell.reap_now());
+        }
+        shell.reap_later();
+        Ok(None)
     })?;
     let session = session.ok_or(io::ErrorKind::NotFound)?;
     Ok(GuardShell { lifeline: Arc::new(lifeline), session, begun: Instant::now() })
@@ -189,7 +213,7 @@ impl GuardWatch {
             self.due = Instant::now() + self.pause.next(lived);
         }
         if watched.lifeline().is_none() && self.due <= Instant::now() {
-            match host_guard::replaced(watched.ends.start_shell()) {
+            match host_guard::replaced(watched.ends.start_shell(GuardStart::Before)) {
                 None => self.due = Instant::now() + self.pause.next(Duration::ZERO),
                 shell => *watched.lock() = shell,
             }

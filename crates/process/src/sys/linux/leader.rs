@@ -106,7 +106,7 @@ impl Leader {
         (!self.is_reaped()).then(|| stat.cpu_time())
     }
 
-    /// Leaves the reaping of a killed leader to the background.
+    /// Leaves the reaping of a leader that ends soon to the background.
     pub(super) fn reap_later(&mut self) {
         if !matches!(self.reap(), Ok(Some(_)))
             && let Ok(pidfd) = self.pidfd.try_clone()

@@ -30,6 +30,7 @@ use std::io;
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub(crate) use own_table::with_descriptors;
 pub(crate) use process::Process;
@@ -38,6 +39,7 @@ use cgroup::{CgroupEntry, CgroupLease, ParentCgroup};
 use child_setup::{ChildSetup, Isolation};
 use clone::Placement;
 use descendants::DescendantTracker;
+use host_guard::GuardStart;
 use kept_root::KeptRoot;
 use pid_list::{PidList, PidSlot};
 use process::Tracker;
@@ -57,6 +59,7 @@ pub(crate) struct Containment {
     selection: Selection,
     pids: Shared<PidList>,
     parent: Shared<ParentCgroup>,
+    guard_beside: AtomicBool,
     _root: KeptRoot,
 }
 
@@ -86,7 +89,20 @@ impl Containment {
         orphans::note_own_id();
         required::forget();
         pipes::check_dev_null();
-        Self { selection, pids: Shared::new(), parent: Shared::new(), _root: root }
+        let guard_beside = AtomicBool::new(false);
+        Self { selection, pids: Shared::new(), parent: Shared::new(), guard_beside, _root: root }
+    }
+
+    pub(crate) fn start_guard_beside(&self) {
+        self.guard_beside.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether the start of a guard is waited for.
+    fn guard_start(&self) -> GuardStart {
+        match self.guard_beside.load(Ordering::Relaxed) {
+            true => GuardStart::Beside,
+            false => GuardStart::Before,
+        }
     }
 
     pub(crate) fn level(&self) -> Level {
@@ -144,7 +160,8 @@ impl Containment {
         launch: &Launch,
         ends: &ChildEnds,
     ) -> Result<Process, SpawnError> {
-        let pids = self.pids.get_or_make(PidList::new).map_err(uncontained)?;
+        let make = |warnings: &mut _| PidList::new(self.guard_start(), warnings);
+        let pids = self.pids.get_or_make(make).map_err(uncontained)?;
         let marker = pids.next_marker(launch.leftovers);
         let image = ExecImage::new(launch, Some((marker::VARIABLE, &marker.text)))?;
         // The child writes its id itself, so it is listed before its program runs.
@@ -179,7 +196,9 @@ impl Containment {
         ends: &ChildEnds,
     ) -> Result<Process, SpawnError> {
         let image = ExecImage::new(launch, None)?;
-        let make = |warnings: &mut _| ParentCgroup::make(self.selection.parent_group(), warnings);
+        let make = |warnings: &mut _| {
+            ParentCgroup::make(self.selection.parent_group(), self.guard_start(), warnings)
+        };
         let parent = self.parent.get_or_make(make).map_err(uncontained)?;
         let passed = ends.passed();
         let isolation = isolation(launch, Isolation::Group);

@@ -9,7 +9,7 @@
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::host_guard::HostGuard;
+use super::host_guard::{GuardStart, HostGuard};
 use super::kept_root::KeptRoot;
 use super::listing::{Line, SharedLines};
 use super::marker::{Marker, MarkerSource};
@@ -48,14 +48,14 @@ pub(super) struct PidSlot {
 }
 
 impl PidList {
-    pub(super) fn new(warnings: &mut Warnings) -> io::Result<Self> {
+    pub(super) fn new(start: GuardStart, warnings: &mut Warnings) -> io::Result<Self> {
         let (file, lines) = SharedLines::make()?;
         let lines = lines.map_err(|error| warnings.push(error, NO_LIST)).ok();
         let markers = MarkerSource::new();
         // Numbers in the /proc of another process namespace mean other processes.
         let searched =
             proc::check().map_or_else(|_| Default::default(), |()| markers.bound_prefixes());
-        let guard = HostGuard::of_pid_list(file, searched, warnings)?;
+        let guard = HostGuard::of_pid_list(file, searched, start, warnings)?;
         Ok(Self { lines, used: Mutex::default(), markers, _guard: guard, _root: KeptRoot::keep() })
     }
 

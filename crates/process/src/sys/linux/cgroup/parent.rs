@@ -16,7 +16,7 @@ use rustix::fs::{Mode, OFlags};
 use crate::Limits;
 use crate::limits::LimitUnavailable;
 use crate::sys::common::Warnings;
-use crate::sys::linux::host_guard::HostGuard;
+use crate::sys::linux::host_guard::{GuardStart, HostGuard};
 use crate::sys::linux::kept_root::{self, KeptRoot};
 use crate::sys::linux::reaper;
 use crate::sys::linux::unavailable::Unavailable;
@@ -59,6 +59,7 @@ impl ParentCgroup {
     /// Makes one below this group.
     pub(in crate::sys::linux) fn make(
         parent: Result<PathBuf, Unavailable>,
+        start: GuardStart,
         warnings: &mut Warnings,
     ) -> io::Result<Self> {
         let own = parent.map_err(|unavailable| {
@@ -68,7 +69,7 @@ impl ParentCgroup {
         owner::sweep(&own);
         let dir = own.join(owner::name()?);
         kept_root::create_dir(&dir)?;
-        let made = Self::fill(dir.clone(), warnings);
+        let made = Self::fill(dir.clone(), start, warnings);
         if made.is_err() {
             // It has no members yet.
             let _removed = remove(&dir);
@@ -76,9 +77,9 @@ impl ParentCgroup {
         made
     }
 
-    fn fill(dir: PathBuf, warnings: &mut Warnings) -> io::Result<Self> {
+    fn fill(dir: PathBuf, start: GuardStart, warnings: &mut Warnings) -> io::Result<Self> {
         kept_root::create_dir(dir.join(PLAIN))?;
-        let guard = HostGuard::of_cgroup(&dir, warnings)?;
+        let guard = HostGuard::of_cgroup(&dir, start, warnings)?;
         let events = Some(EventsFile::of(&dir, None)?.into_fd()?);
         Ok(Self {
             top: open(&dir, ".", OFlags::PATH | OFlags::DIRECTORY)?,
