@@ -50,6 +50,8 @@ pub(crate) struct Prepared {
     options_json: String,
     sealed: Option<Vec<u8>>,
     body_mac: [u8; 32],
+    /// When it was accepted, if that is not now.
+    created_at: Option<i64>,
 }
 
 impl Prepared {
@@ -68,8 +70,16 @@ impl Prepared {
             options_json: serde_json::to_string(&split.options)?,
             sealed: sealed.transpose()?,
             body_mac: key.body_mac(&new.body),
+            created_at: None,
             split,
         })
+    }
+
+    /// Sets what an execution has that others have accepted.
+    pub(crate) fn accepted_elsewhere(mut self, at_us: i64, env_names: Vec<String>) -> Self {
+        self.created_at = Some(at_us);
+        self.split.env_names = env_names;
+        self
     }
 
     /// Writes the execution, unless it is known.
@@ -84,17 +94,18 @@ impl Prepared {
         }
         let seq = tx.totals.next_seq;
         tx.totals.next_seq += 1;
-        tx.totals.latest_at = tx.totals.latest_at.max(tx.now_us);
+        let created_at = self.created_at.unwrap_or(tx.now_us);
+        tx.totals.latest_at = tx.totals.latest_at.max(created_at);
         let status = if self.keeper.is_some() { RUNNING } else { PENDING };
         tx.totals.count(status, 1);
-        self.insert_execution(tx, seq, status)?;
+        self.insert_execution(tx, seq, status, created_at)?;
         self.insert_request(tx, seq, key)?;
         tx.insert_facets(seq, status, &self.facets)?;
         if let Some(sealed) = &self.sealed {
             let insert = "INSERT INTO sealed VALUES (?1, ?2, ?3)";
             tx.connection.prepare_cached(insert)?.execute(params![seq, key.id(), sealed])?;
         }
-        Ok(Accepted::Created(Box::new(self.stored(seq, status, tx.now_us))))
+        Ok(Accepted::Created(Box::new(self.stored(seq, status, created_at))))
     }
 
     fn find_known(&self, tx: &WriteTx<'_>) -> Result<Option<Known>> {
@@ -121,7 +132,13 @@ impl Prepared {
         Ok(query.query_row([self.split.request.id.as_bytes()], known).optional()?)
     }
 
-    fn insert_execution(&self, tx: &WriteTx<'_>, seq: i64, status: i64) -> Result<()> {
+    fn insert_execution(
+        &self,
+        tx: &WriteTx<'_>,
+        seq: i64,
+        status: i64,
+        created_at: i64,
+    ) -> Result<()> {
         let insert = "INSERT INTO executions (seq, id, owner, status, pinned, priority, created_at, latest_at, \
                       attempts, stdout_bytes, stderr_bytes, place, journal_bytes, file_bytes, keeper, facets, \
                       command) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, 0, 0, 0, 0, 0, ?9, ?10, ?11)";
@@ -132,7 +149,7 @@ impl Prepared {
             status,
             self.pinned,
             self.split.options.priority,
-            tx.now_us,
+            created_at,
             tx.totals.latest_at,
             self.keeper,
             serde_json::to_string(&self.facets)?,
@@ -165,7 +182,7 @@ impl Prepared {
         Ok(())
     }
 
-    fn stored(self, seq: i64, status: i64, now_us: i64) -> StoredExecution {
+    fn stored(self, seq: i64, status: i64, created_at: i64) -> StoredExecution {
         let metadata = &self.split.request.metadata;
         StoredExecution {
             id: self.split.request.id,
@@ -188,7 +205,7 @@ impl Prepared {
             keeper: self.keeper,
             attempts: 0,
             pinned: self.pinned,
-            created_at: of_us(now_us),
+            created_at: of_us(created_at),
             started_at: None,
             ended_at: None,
             duration_ms: None,

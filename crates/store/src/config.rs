@@ -61,10 +61,10 @@ impl Hooks {
     /// Calls `fault(operation, step)` at each step of a write. An error of it fails the operation, if the
     /// step is `"applied"`, as if the system had failed the commit.
     ///
-    /// Operations: `accept`, `dispatch`, `lazy`, `ended`, `cancel_queued`, `archive`, `remove`, `pin`,
+    /// Operations: `accept`, `dispatch`, `lazy`, `ended`, `archive`, `remove`, `pin`,
     /// `retention`, `probe`. Steps: `applied` (in the transaction, before the commit) and `committed`
-    /// (before the caller knows). An archive has these operations, too: `archive_announced`,
-    /// `archive_written`, `archive_renamed`, each with the step `done`.
+    /// (before the caller knows). An archive has three operations more, with the step `done`:
+    /// `archive_announced`, `archive_written` (the file is on the disk), `archive_renamed` (so is its name).
     #[must_use]
     pub fn fault(
         mut self,

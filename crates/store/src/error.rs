@@ -80,6 +80,12 @@ pub enum StoreError {
         /// The key file.
         path: PathBuf,
     },
+    /// Another process has the history open.
+    #[error("{path} is in use by another process; end it, or use a directory of your own")]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
     /// There is no such execution.
     #[error("there is no execution {id}; it was never accepted, or it was removed")]
     NotFound {
@@ -141,6 +147,7 @@ impl StoreError {
             Self::Damaged { .. } => "store_damaged",
             Self::KeyFile { .. } => "key_file",
             Self::OtherKey { .. } => "other_key",
+            Self::InUse { .. } => "in_use",
             Self::NotFound { .. } => "not_found",
             Self::NotEnded { .. } => "not_ended",
             Self::NotQueued { .. } => "not_queued",
@@ -199,6 +206,21 @@ impl From<serde_json::Error> for StoreError {
         Self::Database {
             reason: format!("a stored value is not the JSON that is expected: {error}"),
         }
+    }
+}
+
+impl From<StoreError> for io::Error {
+    fn from(error: StoreError) -> Self {
+        let kind = match &error {
+            StoreError::Full { .. } => io::ErrorKind::StorageFull,
+            StoreError::ReadOnly { .. } => io::ErrorKind::ReadOnlyFilesystem,
+            StoreError::NotFound { .. } => io::ErrorKind::NotFound,
+            StoreError::Query { .. } => io::ErrorKind::InvalidInput,
+            StoreError::InUse { .. } => io::ErrorKind::ResourceBusy,
+            StoreError::Io { source, .. } => source.kind(),
+            _ => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
     }
 }
 

@@ -27,10 +27,11 @@ impl Files {
         Ok(Self { dir, worker: Workers::start("exeng-store-files", vec![()])?, writer })
     }
 
-    /// Returns the path of the archive of an execution, relative to the directory.
-    pub(crate) fn archive_path(id: Uuid) -> String {
-        let name = id.simple().to_string();
-        format!("outputs/{}/{id}.zst", &name[..2])
+    /// Returns a new path for an archive of an execution, relative to the directory. No file ever had it: one of an
+    /// earlier execution with the same id may be about to be removed.
+    pub(crate) fn new_archive_path(id: Uuid) -> String {
+        let (name, nonce) = (id.simple().to_string(), Uuid::new_v4().simple().to_string());
+        format!("outputs/{}/{id}.{}.zst", &name[..2], &nonce[..8])
     }
 
     /// Returns the directory.

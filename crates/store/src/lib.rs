@@ -1,6 +1,7 @@
 //! Durable history of executions, in a directory: what was accepted, how it ended, and its output.
 //!
-//! [`Store`] is what the service is built on.
+//! [`Store`] is what the service is built on. [`StoreHistory`] gives an app with an
+//! [engine](execution_engine::ExecutionEngine) of its own a history that survives a restart.
 //!
 //! # What a call promises
 //!
@@ -41,6 +42,7 @@ mod error;
 mod execution;
 mod files;
 mod health;
+mod history;
 mod key;
 mod list;
 mod output;
@@ -63,6 +65,7 @@ pub use execution::{
     Accepted, EndedExecution, NewExecution, OutputPlace, StoredExecution, StoredPlace,
 };
 pub use health::Health;
+pub use history::StoreHistory;
 pub use list::{Page, Query};
 pub use output::{OutputStart, StoredOutput};
 pub use retention::Removed;

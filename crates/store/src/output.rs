@@ -1,6 +1,6 @@
 //! Output of executions that have ended.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 
 use bytes::{Bytes, BytesMut};
@@ -48,6 +48,11 @@ pub struct OutputStart {
 }
 
 impl StoredOutput {
+    /// Returns what errors call it.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Returns the length of the journal, which is the cursor behind its last record.
     pub fn end(&self) -> u64 {
         self.bytes
@@ -185,6 +190,13 @@ impl Store {
         }
     }
 
+    /// Returns the output of an execution as [`output`](Self::output) does, and blocks until then.
+    pub(crate) fn output_blocking(&self, id: Uuid) -> Result<Option<StoredOutput>> {
+        let place = self.read_blocking(move |connection| Place::of(connection, id))?;
+        let place = place.filter(|place| place.place != StoredPlace::None);
+        place.map(|place| self.open_output(id, place)).transpose()
+    }
+
     fn open_output(&self, id: Uuid, place: Place) -> Result<StoredOutput> {
         let Place { place, path, bytes, inline } = place;
         let path = self.files().resolve(path.as_deref().unwrap_or_default());
@@ -221,7 +233,7 @@ impl Store {
     pub async fn archive(&self, id: Uuid) -> Result<bool> {
         let place = self.read(move |connection| Place::of(connection, id)).await?;
         let Some((journal, bytes)) = place.and_then(Place::journal) else { return Ok(false) };
-        let path = Files::archive_path(id);
+        let path = Files::new_archive_path(id);
         let announced = path.clone();
         // Announced before it is there: a crash leaves no file that nobody knows of.
         self.write("archive_announced", 256, move |tx| tx.announce_file(&announced)).await?;
@@ -251,20 +263,16 @@ impl Store {
             let reach =
                 |step: &str| hooks.at(step, "done").map_err(StoreError::io("cannot write", &path));
             let write = || -> Result<u64> {
-                let new = path.with_extension("new");
                 if let Some(dir) = path.parent() {
                     private_dir(dir)?;
                     sync_parent(dir)?;
                 }
-                let file_bytes = archive::write(&JournalReader::open(&journal)?, bytes, &new);
-                let file_bytes =
-                    file_bytes.and_then(|bytes| reach("archive_written").map(|()| bytes));
-                if file_bytes.is_err() {
-                    let _ = fs::remove_file(&new);
-                }
-                let file_bytes = file_bytes?;
-                fs::rename(&new, &path).map_err(StoreError::io("cannot rename", &new))?;
+                // Under its final name, which nobody knows before the commit.
+                reach("archive_announced")?;
+                let file_bytes = archive::write(&JournalReader::open(&journal)?, bytes, &path)?;
+                reach("archive_written")?;
                 sync_parent(&path)?;
+                // Its name is on the disk as well: what a rename would be where there is one.
                 reach("archive_renamed")?;
                 Ok(file_bytes)
             };

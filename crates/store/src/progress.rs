@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::error::Result;
 use crate::execution::{EndedExecution, OutputPlace, StoredPlace};
+use crate::files::Files;
 use crate::rows::{PENDING, RUNNING, Row};
 use crate::status;
 use crate::store::Store;
@@ -80,18 +81,17 @@ impl Store {
     /// If the future is dropped, the ending may be stored all the same. The same call again finds out.
     pub async fn ended(&self, ended: EndedExecution) -> Result<bool> {
         let store = self.clone();
-        let inline =
-            if let OutputPlace::Inline(journal) = &ended.output { journal.len() } else { 0 };
+        let inline = match &ended.output {
+            OutputPlace::Inline(journal) => journal.len(),
+            OutputPlace::None | OutputPlace::Journal { .. } => 0,
+        };
         self.write("ended", inline + 4096, move |tx| {
             let row = tx.known(ended.id)?;
             if row.is_ended() {
                 return Ok(false);
             }
-            let path = match &ended.output {
-                OutputPlace::Journal { path, .. } => Some(store.files().stored(path)?),
-                _ => None,
-            };
-            tx.end(&row, &ended, path.as_deref())?;
+            let placed = Placed::of(&ended.output, store.files())?;
+            tx.end(&row, &ended, &placed)?;
             Ok(true)
         })
         .await
@@ -141,16 +141,16 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    fn end(&mut self, row: &Row, ended: &EndedExecution, path: Option<&str>) -> Result<()> {
+    pub(crate) fn end(
+        &mut self,
+        row: &Row,
+        ended: &EndedExecution,
+        placed: &Placed<'_>,
+    ) -> Result<()> {
         let status = status::number(ended.ending.status());
         self.move_facets(row, status)?;
         self.erase_sealed(row.seq)?;
-        let (place, journal_bytes, file_bytes) = match &ended.output {
-            OutputPlace::None => (StoredPlace::None, 0, 0),
-            OutputPlace::Inline(journal) => (StoredPlace::Database, journal.len() as u64, 0),
-            OutputPlace::Journal { bytes, .. } => (StoredPlace::Journal, *bytes, *bytes),
-        };
-        self.totals.file_bytes += file_bytes;
+        self.totals.file_bytes += placed.file_bytes;
         self.totals.removable += u64::from(!row.is_pinned);
         let update = "UPDATE executions SET status = ?2, started_at = coalesce(?3, started_at), ended_at = ?4, \
                       aged_at = ?5, duration_ms = ?6, exit_code = ?7, attempts = ?8, stdout_bytes = ?9, \
@@ -167,10 +167,10 @@ impl WriteTx<'_> {
             ended.attempts,
             ended.stdout_bytes.cast_signed(),
             ended.stderr_bytes.cast_signed(),
-            place.number(),
-            path,
-            journal_bytes.cast_signed(),
-            file_bytes.cast_signed(),
+            placed.place.number(),
+            placed.path,
+            placed.journal_bytes.cast_signed(),
+            placed.file_bytes.cast_signed(),
         ])?;
         self.connection.prepare_cached("INSERT INTO results VALUES (?1, ?2, ?3)")?.execute(
             params![
@@ -179,10 +179,47 @@ impl WriteTx<'_> {
                 serde_json::to_string(&ended.result)?,
             ],
         )?;
-        if let OutputPlace::Inline(journal) = &ended.output {
+        if let Some(journal) = placed.inline {
             let insert = "INSERT INTO outputs VALUES (?1, ?2)";
             self.connection.prepare_cached(insert)?.execute(params![row.seq, journal])?;
         }
         Ok(())
+    }
+}
+
+/// Where output is, as a row has it.
+pub(crate) struct Placed<'a> {
+    pub(crate) place: StoredPlace,
+    pub(crate) path: Option<String>,
+    pub(crate) journal_bytes: u64,
+    pub(crate) file_bytes: u64,
+    pub(crate) inline: Option<&'a [u8]>,
+}
+
+impl<'a> Placed<'a> {
+    pub(crate) fn of(output: &'a OutputPlace, files: &Files) -> Result<Self> {
+        let nowhere = Placed {
+            place: StoredPlace::None,
+            path: None,
+            journal_bytes: 0,
+            file_bytes: 0,
+            inline: None,
+        };
+        Ok(match output {
+            OutputPlace::None => nowhere,
+            OutputPlace::Inline(journal) => Placed {
+                place: StoredPlace::Database,
+                journal_bytes: journal.len() as u64,
+                inline: Some(journal),
+                ..nowhere
+            },
+            OutputPlace::Journal { path, bytes } => Placed {
+                place: StoredPlace::Journal,
+                path: Some(files.stored(path)?),
+                journal_bytes: *bytes,
+                file_bytes: *bytes,
+                ..nowhere
+            },
+        })
     }
 }

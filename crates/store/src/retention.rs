@@ -10,6 +10,8 @@ use crate::writer::WriteTx;
 
 /// Executions that are removed in one transaction.
 const STEP: u64 = 100;
+/// Bytes that a transaction of these may write, about.
+const STEP_BYTES: usize = 64 << 10;
 /// Free pages of the database that are given back to the system in one transaction.
 const STEP_PAGES: u64 = 1024;
 /// Free pages that the database keeps for what comes next.
@@ -60,13 +62,25 @@ impl Store {
         let mut all = Removed::default();
         loop {
             let config = self.config().clone();
-            let step = self.write("retention", 64 << 10, move |tx| tx.retain(&config)).await?;
+            let step = self.write("retention", STEP_BYTES, move |tx| tx.retain(&config)).await?;
             all.executions += step.removed.executions;
             all.by_age += step.removed.by_age;
             all.by_count += step.removed.by_count;
             all.by_bytes += step.removed.by_bytes;
             if step.is_last {
                 return Ok(all);
+            }
+        }
+    }
+
+    /// Removes as [`retention_pass`](Self::retention_pass) does, and blocks until then.
+    pub(crate) fn retention_blocking(&self) -> Result<()> {
+        loop {
+            let config = self.config().clone();
+            let step =
+                self.write_blocking("retention", STEP_BYTES, move |tx| tx.retain(&config))?;
+            if step.is_last {
+                return Ok(());
             }
         }
     }

@@ -112,7 +112,7 @@ impl WriteTx<'_> {
         Ok(())
     }
 
-    /// Removes an execution that has ended, with all that belongs to it.
+    /// Removes an execution, with all that belongs to it.
     pub(crate) fn remove(&mut self, row: &Row) -> Result<()> {
         let key: Option<String> = self
             .connection
@@ -139,7 +139,7 @@ impl WriteTx<'_> {
         }
         self.totals.count(row.status, -1);
         self.totals.file_bytes = self.totals.file_bytes.saturating_sub(row.file_bytes);
-        self.totals.removable -= u64::from(!row.is_pinned);
+        self.totals.removable -= u64::from(row.is_ended() && !row.is_pinned);
         Ok(())
     }
 }

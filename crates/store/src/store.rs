@@ -179,6 +179,21 @@ impl Store {
         receiver.await.map_err(|_| StoreError::Closed)?
     }
 
+    /// Writes as [`write`](Self::write) does, and blocks until then.
+    pub(crate) fn write_blocking<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        bytes: usize,
+        write: impl FnOnce(&mut WriteTx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let reply = move |value| {
+            let _ = sender.send(value);
+        };
+        self.send(name, bytes, write, reply)?;
+        receiver.recv().map_err(|_| StoreError::Closed)?
+    }
+
     fn send<T: Send + 'static>(
         &self,
         name: &'static str,
@@ -205,6 +220,18 @@ impl Store {
             let _ = sender.send(value);
         })?;
         receiver.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Reads as [`read`](Self::read) does, and blocks until then.
+    pub(crate) fn read_blocking<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        self.queue_read(read, move |value| {
+            let _ = sender.send(value);
+        })?;
+        receiver.recv().map_err(|_| StoreError::Closed)?
     }
 
     fn queue_read<T: Send + 'static>(

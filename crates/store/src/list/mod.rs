@@ -84,6 +84,18 @@ impl Store {
             }
         }
     }
+
+    /// Searches as [`list`](Self::list) does, and blocks until then.
+    pub(crate) fn list_blocking(&self, query: Query) -> Result<Page> {
+        let mut search = Search::new(query)?;
+        loop {
+            let (back, page) = self.read_blocking(move |connection| search.step(connection))?;
+            match page {
+                Some(page) => return Ok(page),
+                None => search = back,
+            }
+        }
+    }
 }
 
 /// Returns the cursor behind an execution.

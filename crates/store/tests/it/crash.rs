@@ -95,6 +95,7 @@ const STEPS: &[(&str, &str, Seen)] = &[
     ("ended", "applied", is_running),
     ("ended", "committed", |stored| output_is(stored, StoredPlace::Journal)),
     ("archive_announced", "committed", |stored| output_is(stored, StoredPlace::Journal)),
+    ("archive_announced", "done", |stored| output_is(stored, StoredPlace::Journal)),
     ("archive_written", "done", |stored| output_is(stored, StoredPlace::Journal)),
     ("archive_renamed", "done", |stored| output_is(stored, StoredPlace::Journal)),
     ("archive", "applied", |stored| output_is(stored, StoredPlace::Journal)),

@@ -3,6 +3,7 @@
 mod accept;
 mod crash;
 mod full;
+mod history;
 mod list;
 mod load;
 mod output;
