@@ -101,7 +101,7 @@ int clock_gettime(clockid_t clock, struct timespec *time) {
 }
 int gettimeofday(struct timeval *restrict time, void *restrict zone) {
     int result = (int)syscall(SYS_gettimeofday, time, zone);
-    if (result == 0 && time)
+    if (result == 0)
         time->tv_sec += control->clock_seconds;
     return result;
 }

@@ -178,9 +178,10 @@ impl Resolver {
                 Change::Extend { node: self.file(inode, &path)?, length }
             }
             Entry::SyncBegin { inode, path, number } => {
-                let node = match self.by_inode.get(&inode) {
-                    Some(node) => *node,
-                    None => self.target(&path)?.node(),
+                // A directory may have the inode of a file that is gone; a file may have another path by now.
+                let node = match self.lookup(&path) {
+                    Some(Target::Directory(node)) => node,
+                    _ => self.file(inode, &path)?,
                 };
                 Change::SyncBegin { node, number }
             }
@@ -459,6 +460,17 @@ mod tests {
         let disk = disk([create, dir_begin, dir_end, begin, write_of(b"late"), end]);
         assert_eq!(disk.after(6, Kept::Nothing)["a"], b"");
         assert_eq!(disk.after(6, Kept::Everything)["a"], b"late");
+    }
+
+    #[test]
+    fn a_directory_is_not_taken_for_a_file_that_had_its_inode() {
+        let gone = [created("gone"), Entry::Unlink { path: path("gone") }];
+        let made = [Entry::MakeDirectory { path: path("dir") }];
+        let in_it = [Entry::Create { inode: 2, path: path("dir/a"), mode: 0o600 }];
+        let synced = sync(1, "dir", 1).into_iter().chain(sync(9, "", 2));
+        let disk = disk(gone.into_iter().chain(made).chain(in_it).chain(synced));
+        let names: Vec<_> = disk.after(disk.points(), Kept::Nothing).into_keys().collect();
+        assert_eq!(names, ["dir/", "dir/a"]);
     }
 
     #[test]

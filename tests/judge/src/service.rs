@@ -118,12 +118,10 @@ impl Service {
             .collect()
     }
 
-    /// Stops everything: the keepers, which the service relieves of what they have, then the service.
+    /// Stops everything: the keepers, which the service relieves of what they have, then the service. Waits until no
+    /// process has the state directory in its arguments or its environment.
     pub fn stop_all(&self, server: Option<Server>) {
-        let keepers: Vec<_> =
-            self.keepers().into_iter().filter_map(|(pid, _)| Process::open(pid)).collect();
-        keepers.iter().for_each(|keeper| keeper.signal(Signal::TERM));
-        keepers.iter().for_each(|keeper| keeper.wait("the end of a keeper"));
+        self.stop_keepers().iter().for_each(|keeper| keeper.wait("the end of a keeper"));
         match server {
             Some(server) => {
                 server.stop();
@@ -135,6 +133,18 @@ impl Service {
                 }
             }
         }
+        let state = self.state.to_str().expect("UTF-8");
+        until("the end of all processes of the service", || {
+            // One that a killed service has just started was not there yet.
+            self.stop_keepers();
+            processes_with(state).is_empty()
+        });
+    }
+
+    /// Asks the keepers to end and returns them.
+    fn stop_keepers(&self) -> Vec<Process> {
+        let keepers = self.keepers().into_iter().filter_map(|(pid, _)| Process::open(pid));
+        keepers.inspect(|keeper| keeper.signal(Signal::TERM)).collect()
     }
 }
 
@@ -247,6 +257,12 @@ pub fn until(what: &str, mut fact: impl FnMut() -> bool) {
         assert!(start.elapsed() < PATIENCE, "waited too long: {what}");
         std::thread::park_timeout(Duration::from_millis(10));
     }
+}
+
+/// Makes a directory that only its owner can enter, if it is not there.
+pub fn private_dir(path: &Path) {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new().mode(0o700).recursive(true).create(path).unwrap();
 }
 
 /// Returns the processes whose arguments or environment have a text, this one aside.

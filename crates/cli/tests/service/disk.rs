@@ -1,0 +1,153 @@
+//! Disks that are full or broken while the service runs: nothing is acknowledged that is not durable, what runs goes on,
+//! and all is well when the cause is gone.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use service_judge::faults::Faults;
+use service_judge::preload::command;
+use service_judge::service::{PATIENCE, Service, until};
+
+use crate::{ended, is_root, output, pause, post, service, shell, show, skip, submit, wait_for};
+
+/// A file system in memory, until it is dropped.
+pub(crate) struct Mount {
+    path: PathBuf,
+}
+
+impl Mount {
+    /// Mounts one; `None` where that is not allowed.
+    pub(crate) fn new(path: &Path, options: &str) -> Option<Self> {
+        let mut mount = command("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("mode=0700,{options}"), "tmpfs"]).arg(path);
+        let is_mounted = mount.output().is_ok_and(|output| output.status.success());
+        is_mounted.then(|| Self { path: path.to_path_buf() })
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        // What still has a file open there keeps only itself.
+        let _unmounted = command("umount").arg("-l").arg(&self.path).output();
+    }
+}
+
+/// Submits until it is refused with `store_full`. Returns the ids of those that were accepted.
+fn submit_until_refused(service: &Service) -> Vec<String> {
+    let start = Instant::now();
+    let mut accepted = Vec::new();
+    loop {
+        let answer = post(service, &shell("exit 7"));
+        let json = answer.json();
+        match answer.status {
+            201 => accepted.push(json["id"].as_str().unwrap().to_string()),
+            507 => {
+                assert_eq!(json["code"], "store_full", "{json}");
+                assert!(answer.header("retry-after").is_some(), "{:?}", answer.headers);
+                return accepted;
+            }
+            status => panic!("{status}: {json}"),
+        }
+        assert!(start.elapsed() < PATIENCE, "it is never refused");
+    }
+}
+
+/// Waits until a submit is accepted, and for its end.
+fn works_again(service: &Service) {
+    until("an accepted submit", || match post(service, &shell("exit 7")) {
+        answer if answer.status == 201 => {
+            let id = answer.json()["id"].as_str().unwrap().to_string();
+            ended(service, &id)["exit_code"] == 7
+        }
+        _ => {
+            pause();
+            false
+        }
+    });
+}
+
+/// Fills the file system of a file.
+fn fill(file: &Path) {
+    let mut ballast = fs::File::create(file).unwrap();
+    for size in [1 << 16, 1 << 12, 1] {
+        while ballast.write_all(&vec![b'x'; size]).is_ok() {}
+    }
+}
+
+#[test]
+fn full_disk_refuses_new_work_and_keeps_what_runs() {
+    if !is_root() {
+        return skip("a small disk needs root");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let service = service(dir.path());
+    fs::create_dir(service.state()).unwrap();
+    let Some(mount) = Mount::new(service.state(), "size=8M") else {
+        return skip("no file system can be mounted here");
+    };
+    let server = service.serve();
+    let go = dir.path().join("go");
+    let line = format!("echo before; {}; echo after; exit 5", wait_for(&go));
+    let running = submit(&service, &line);
+    until("its first output", || show(&service, &running)["bytes"]["stdout"] == 7);
+
+    let ballast = service.state().join("ballast");
+    fill(&ballast);
+    let accepted = submit_until_refused(&service);
+    assert_eq!(service.socket().get("/v1/executions").unwrap().status, 200, "reading goes on");
+    assert_eq!(show(&service, &running)["status"], "running");
+    fs::write(&go, "").unwrap();
+    // It ends although nothing of that can be kept yet.
+    let marker = dir.path().to_str().unwrap();
+    until("its end", || {
+        let all = service_judge::service::processes_with(marker);
+        !all.iter().any(|(_, arguments)| arguments.contains("echo after"))
+    });
+
+    fs::remove_file(&ballast).unwrap();
+    let view = ended(&service, &running);
+    assert_eq!(view["exit_code"], 5, "{view}");
+    let kept = output(&service, &running, "stdout");
+    let whole = b"before\nafter\n";
+    assert!(whole.starts_with(&kept), "{:?}", String::from_utf8_lossy(&kept));
+    assert_eq!(view["bytes"]["stdout"], whole.len(), "what was missed is counted: {view}");
+    works_again(&service);
+    for id in &accepted {
+        assert_eq!(ended(&service, id)["exit_code"], 7);
+    }
+    service.stop_all(Some(server));
+    drop(mount);
+}
+
+#[test]
+fn failed_synchronization_acknowledges_nothing() {
+    const EIO: i32 = 5;
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("state");
+    fs::create_dir(&root).unwrap();
+    rustix::fs::chmod(&root, rustix::fs::Mode::RWXU).unwrap();
+    let faults = std::sync::Arc::new(Faults::new(dir.path(), &root));
+    let attached = std::sync::Arc::clone(&faults);
+    let service = service(dir.path()).attach(move |command| attached.attach(command));
+    let server = service.serve();
+    let go = dir.path().join("go");
+    let running = submit(&service, &format!("{}; echo text; exit 5", wait_for(&go)));
+    until("its start", || show(&service, &running)["status"] == "running");
+
+    faults.fail_syncs(EIO);
+    let accepted = submit_until_refused(&service);
+    assert!(accepted.is_empty(), "acknowledged without a synchronization: {accepted:?}");
+    assert_eq!(show(&service, &running)["status"], "running");
+    fs::write(&go, "").unwrap();
+    faults.fail_syncs(0);
+    assert_eq!(ended(&service, &running)["exit_code"], 5);
+    assert_eq!(output(&service, &running, "stdout"), b"text\n");
+    works_again(&service);
+
+    server.kill();
+    let server = service.serve();
+    assert_eq!(show(&service, &running)["exit_code"], 5);
+    service.stop_all(Some(server));
+}
