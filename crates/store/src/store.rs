@@ -12,7 +12,7 @@ use crate::config::StoreConfig;
 use crate::error::{Result, StoreError};
 use crate::files::{Files, private_dir};
 use crate::health::Health;
-use crate::key::Key;
+use crate::key::{Key, sync_parent};
 use crate::schema;
 use crate::status::STATUSES;
 use crate::totals::Totals;
@@ -66,7 +66,10 @@ impl Store {
         let connection = schema::open(&dir)?;
         // After the database: one that is not ours gets no key file.
         let key = Key::open(&dir.join("key"))?;
-        private_dir(&dir.join("outputs"))?;
+        let outputs = dir.join("outputs");
+        private_dir(&outputs)?;
+        // Without this the first archives could be lost with the directory that they are in.
+        sync_parent(&outputs)?;
         let unowned = unowned(&connection)?;
         let readers = (0..config.readers.max(1)).map(|_| schema::open_reader(&dir));
         let readers = Workers::start("exeng-store-read", readers.collect::<Result<_>>()?)?;
