@@ -11,6 +11,7 @@ mod duration;
 mod env_file;
 mod exit_code;
 mod failure;
+mod fault;
 mod limit;
 mod message;
 mod request;

@@ -33,6 +33,7 @@ enum Survives {
 
 /// Runs a keeper to its end.
 pub(crate) fn run(options: &Options) -> ExitCode {
+    crate::fault::in_keeper();
     let mut keeper = KeeperOptions::new(&options.dir);
     keeper.durability = match options.durability {
         Survives::Process => Durability::Process,

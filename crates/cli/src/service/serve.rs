@@ -33,6 +33,7 @@ pub(crate) fn run(global: &GlobalOptions, options: &ServeOptions) -> ExitCode {
     }
     crate::tracing_to_stderr();
     pass_nothing_on();
+    crate::fault::in_service();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ended =
         runtime.map_err(Failure::new).and_then(|runtime| runtime.block_on(until_told(global)));

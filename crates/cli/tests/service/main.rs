@@ -8,6 +8,7 @@ mod build;
 mod clock;
 mod disk;
 mod keeper_death;
+mod kill_points;
 mod once;
 mod secrets;
 mod state_dir;
