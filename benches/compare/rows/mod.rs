@@ -11,6 +11,7 @@ mod plan;
 mod record_memory;
 mod scale;
 mod sequential;
+mod service;
 mod soak;
 
 use std::sync::Arc;
@@ -27,7 +28,7 @@ pub struct Group {
     measure: fn(Size) -> Vec<Row>,
 }
 
-pub const GROUPS: [Group; 12] = [
+pub const GROUPS: [Group; 13] = [
     sequential::GROUP,
     in_flight::GROUP,
     containment::GROUP,
@@ -40,6 +41,7 @@ pub const GROUPS: [Group; 12] = [
     live_memory::GROUP,
     record_memory::GROUP,
     soak::GROUP,
+    service::GROUP,
 ];
 
 pub fn measure(wanted: &Wanted) -> Table {
