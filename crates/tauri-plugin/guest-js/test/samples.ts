@@ -4,7 +4,7 @@ import type * as types from "../types.js";
 
 export const outputStream: Record<Extract<types.OutputStream, string>, true> = { stderr: true, stdout: true };
 
-export const executionStatus: Record<Extract<types.ExecutionStatus, string>, true> = { cancelled: true, completed: true, failed: true, pending: true, running: true, timeout: true };
+export const executionStatus: Record<Extract<types.ExecutionStatus, string>, true> = { cancelled: true, completed: true, failed: true, lost: true, pending: true, running: true, timeout: true };
 
 export const containmentLevel: Record<Extract<types.ContainmentLevel, string>, true> = { cgroup: true, process_group: true, process_tree: true };
 
