@@ -1,5 +1,6 @@
 //! Control of what runs, and questions about it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,7 +9,10 @@ use uuid::Uuid;
 
 use super::{ExecutionEngine, now, wait};
 use crate::error::Result;
-use crate::types::{CancelReport, ExecutionSummary, ShutdownReport};
+use crate::history::History;
+use crate::types::{
+    CancelReport, ExecutionSummary, HistoryPage, HistoryQuery, HistoryStatus, ShutdownReport,
+};
 
 /// Control.
 impl ExecutionEngine {
@@ -144,6 +148,25 @@ impl ExecutionEngine {
     /// As there.
     pub fn get_summary(&self, id: Uuid) -> Result<ExecutionSummary> {
         now(self.engine().get_summary(id))
+    }
+
+    /// Lists executions of the history, like [`crate::ExecutionEngine::list_history`].
+    ///
+    /// # Errors
+    /// Those of the async method, and [`OnEngineThread`](crate::ExecutionError::OnEngineThread) on a
+    /// thread that runs executions.
+    pub fn list_history(&self, query: HistoryQuery) -> Result<HistoryPage> {
+        wait(self.engine().list_history(query))
+    }
+
+    /// Returns the history of the engine, like [`crate::ExecutionEngine::history`].
+    pub fn history(&self) -> Option<Arc<dyn History>> {
+        self.engine().history()
+    }
+
+    /// Returns how the history keeps up, like [`crate::ExecutionEngine::history_status`].
+    pub fn history_status(&self) -> Option<HistoryStatus> {
+        self.engine().history_status()
     }
 
     /// Returns how many executions hold a permit.
