@@ -164,9 +164,15 @@ impl Reaction {
             Interrupted::Ended => {}
             Interrupted::Nobody => self.stop(),
             Interrupted::Program => {
-                if self.press.take().is_some_and(|press| press.is_followed()) {
-                    self.is_stopping = true;
-                    return self.stop();
+                let is_second = self.press.take().is_some_and(|press| press.is_followed());
+                let goes_on = || self.job.as_ref().is_some_and(|job| job.stays_with_lines());
+                if is_second && goes_on() {
+                    // It may have ended by it meanwhile.
+                    if self.program.interrupted() == Interrupted::Program {
+                        self.is_stopping = true;
+                        self.stop();
+                    }
+                    return;
                 }
                 self.press = self.job.as_ref().and_then(TerminalJob::press);
             }

@@ -16,6 +16,8 @@ use super::program::Program;
 const SECOND_PRESS: Duration = Duration::from_secs(5);
 /// Pause between two looks whether the program reads keys again.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// Time for a program to read keys again: a line editor leaves that mode to handle a signal.
+const BACK_TO_KEYS: Duration = Duration::from_millis(300);
 /// Time in which a program and `exeng` are continued together.
 const CONTINUED_TOGETHER: Duration = Duration::from_millis(20);
 
@@ -66,6 +68,18 @@ impl TerminalJob {
         // Without it the time alone decides.
         let _thread = thread::Builder::new().spawn(watch);
         Some(Press { at: Instant::now(), counts })
+    }
+
+    /// Returns `true` if the program does not go back to reading keys after a Ctrl-C.
+    pub(super) fn stays_with_lines(&self) -> bool {
+        let begun = Instant::now();
+        while begun.elapsed() < BACK_TO_KEYS {
+            if self.terminal.reads_keys() {
+                return false;
+            }
+            thread::park_timeout(Duration::from_millis(5));
+        }
+        true
     }
 
     /// Stops this process, too, if the program is suspended: then the shell takes its terminal back.

@@ -98,16 +98,21 @@ fn ctrl_c_that_the_program_ignores_is_for_exeng_politely_and_then_firmly() {
 
 #[test]
 fn ctrl_c_at_a_prompt_that_reads_keys_is_never_counted() {
-    // What a line editor does: it takes the terminal out of its line mode.
+    // What a line editor does: it takes the terminal out of its line mode, and puts it back while it
+    // handles a signal.
     let editor = "import signal, sys, termios, time
-tty = termios.tcgetattr(0)
-tty[3] &= ~termios.ICANON
-termios.tcsetattr(0, termios.TCSANOW, tty)
+lines = termios.tcgetattr(0)
+keys = termios.tcgetattr(0)
+keys[3] &= ~termios.ICANON
+termios.tcsetattr(0, termios.TCSANOW, keys)
 count = 0
 def pressed(*_):
     global count
     count += 1
+    termios.tcsetattr(0, termios.TCSANOW, lines)
     print('pressed', count, flush=True)
+    time.sleep(0.03)
+    termios.tcsetattr(0, termios.TCSANOW, keys)
 signal.signal(signal.SIGINT, pressed)
 print('ready', flush=True)
 while sys.stdin.read(1) != 'q':
