@@ -11,10 +11,18 @@ use test_support::PATIENCE;
 /// The program that is tested.
 pub(crate) const EXENG: &str = env!("CARGO_BIN_EXE_exeng");
 
+/// Program that runs another one as if nobody had ignored its signals. A job that a script has put into
+/// the background ignores SIGINT and SIGQUIT, which no test may depend on.
+const WITH_DEFAULT_SIGNALS: &str = "import os, signal, sys
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGXFSZ):
+    signal.signal(number, signal.SIG_DFL)
+os.execvp(sys.argv[1], sys.argv[1:])";
+
 /// Creates a command. Nothing of the service's settings of the caller reaches it.
 #[expect(clippy::disallowed_methods, reason = "the command line is tested as its users start it")]
 pub(crate) fn command(program: &str) -> Command {
-    let mut command = Command::new(program);
+    let mut command = Command::new("python3");
+    command.args(["-c", WITH_DEFAULT_SIGNALS, program]);
     for name in ["EXENG_STATE_DIR", "EXENG_SOCKET", "EXENG_CONFIG"] {
         command.env_remove(name);
     }
