@@ -38,7 +38,11 @@ impl ExecutionEngine {
     /// let engine = ExecutionEngine::builder().stop_grace(Duration::from_secs(3600)).build()?;
     /// let stubborn = ExecutionRequest::shell("trap '' TERM; echo ready; while :; do sleep 1; done");
     /// let execution = engine.start(stubborn).await?;
-    /// execution.chunks().next().await;
+    /// let mut chunks = execution.chunks().await?;
+    /// while let Some(record) = chunks.next().await {
+    ///     // From now on it ignores SIGTERM.
+    ///     if matches!(record.content, ChunkContent::Output { .. }) { break; }
+    /// }
     /// engine.cancel(execution.id()).await?;
     /// engine.cancel_within(execution.id(), Duration::ZERO).await?;
     /// assert_eq!(execution.wait().await?.ending, Ending::Cancelled);
