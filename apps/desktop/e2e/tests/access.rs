@@ -114,7 +114,7 @@ async fn nothing_is_cut_off_in_a_small_window() {
     }
     app.resize(640, 500).await;
     app.click("#details-button").await;
-    assert!(app.text("#details").await.contains("Exit code"));
+    app.has_text("#details", "Exit code").await;
     assert_eq!(app.cut_off().await, json!([]), "with the details");
     app.picture("small").await;
     app.keys(ESCAPE).await;

@@ -28,7 +28,7 @@ async fn pasted_lines_stay_lines_and_run_after_a_question() {
     // A program has one line.
     app.click("[data-kind=program]").await;
     app.click("#run").await;
-    assert!(app.text("#text-problem").await.contains("Choose Shell"));
+    app.has_text("#text-problem", "Choose Shell").await;
     app.quit().await;
 }
 
@@ -53,7 +53,7 @@ async fn faults_are_told_at_their_fields() {
         problem.contains("Line 1: Remove “export”") && problem.contains("Line 2:"),
         "{problem}"
     );
-    assert!(app.text("#timeout-problem").await.contains("seconds above 0"));
+    app.has_text("#timeout-problem", "seconds above 0").await;
     assert_eq!(app.focused().await, "environment");
     app.fill("#environment", "A=given").await;
     app.click("#unlimited").await;
@@ -137,14 +137,13 @@ async fn the_history_survives_a_restart_without_secrets() {
         app.page.find_all(fantoccini::Locator::Css(".row.of-past")).await.unwrap().len() == 2
     })
     .await;
-    assert!(app.text("#list").await.contains("stopped with the app"));
+    app.has_text("#list", "stopped with the app").await;
     app.click(".row.of-past.failed").await;
-    assert!(app.text("#blank").await.contains("TOKEN"));
+    app.has_text("#blank", "TOKEN").await;
     app.click("#edit").await;
     assert_eq!(app.value("#environment").await, "TOKEN=");
     app.click("#run").await;
-    let problem = app.text("#environment-problem").await;
-    assert!(problem.contains("Enter that of TOKEN"), "{problem}");
+    app.has_text("#environment-problem", "Enter that of TOKEN").await;
     app.fill("#environment", "TOKEN=four").await;
     app.click("#run").await;
     app.displayed("#stdin", true).await;

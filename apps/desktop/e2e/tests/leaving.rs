@@ -14,7 +14,7 @@ async fn closing_the_window_stops_all_executions() {
     pids.extend(app.pids().await);
     assert!(pids.iter().all(|pid| is_alive(*pid)));
     app.ctrl("q").await;
-    assert!(app.text("dialog").await.contains("2 executions are running"));
+    app.has_text("dialog", "2 executions are running").await;
     app.click("dialog button[value=no]").await;
     app.gone("dialog").await;
     assert!(pids.iter().all(|pid| is_alive(*pid)), "they are kept running");

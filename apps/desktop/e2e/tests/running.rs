@@ -74,7 +74,7 @@ async fn a_program_that_cannot_start_shows_the_reason() {
     app.start("program", broken.to_str().unwrap()).await;
     app.status("Failed").await;
     app.element("#details .headline.failed").await;
-    assert!(app.text("#ending").await.contains("Could not start"));
+    app.has_text("#ending", "Could not start").await;
 
     app.run("program", "no-such-program-anywhere").await;
     app.click("#error summary").await;

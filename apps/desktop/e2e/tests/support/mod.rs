@@ -203,6 +203,12 @@ impl App {
         .await
     }
 
+    /// Waits until the text of an element contains this: the page is drawn after the click that changes it.
+    pub async fn has_text(&self, css: &str, wanted: &str) {
+        until(&format!("{css} says {wanted:?}"), async || self.text(css).await.contains(wanted))
+            .await;
+    }
+
     /// Enters a line of this kind in the run bar and runs it.
     pub async fn run(&self, kind: &str, line: &str) {
         self.click(&format!("[data-kind={kind}]")).await;
