@@ -159,10 +159,9 @@ impl HistoryWriter {
     }
 
     /// Waits until all calls before were made and what they have stored is durable, or the history is
-    /// stuck. Must be awaited with `stalled`, which ends after the stall limit.
+    /// stuck. `timer` makes the timers for that, which end at a moment.
     pub(crate) async fn flush<Timer: Future>(&self, timer: impl Fn(Option<Instant>) -> Timer) {
-        let flushed = std::pin::pin!(self.ask(|history| history.flush()));
-        let mut flushed = flushed;
+        let mut flushed = std::pin::pin!(self.ask(|history| history.flush()));
         loop {
             let finished = self.calls.state.lock().finished;
             let stall = Instant::now().checked_add(STALL_LIMIT);
