@@ -25,6 +25,8 @@ const CONTINUED_TOGETHER: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(super) struct TerminalJob {
     terminal: ControllingTerminal,
+    /// The present stop of the program has stopped this process, too.
+    has_followed: AtomicBool,
 }
 
 /// A Ctrl-C that the program has got.
@@ -45,7 +47,8 @@ impl Press {
 impl TerminalJob {
     /// Returns the terminal of this process, if it has one.
     pub(super) fn of_this_process() -> Option<Self> {
-        ControllingTerminal::open().map(|terminal| Self { terminal })
+        let terminal = ControllingTerminal::open()?;
+        Some(Self { terminal, has_followed: AtomicBool::new(false) })
     }
 
     /// Notes a Ctrl-C. `None` if the program reads keys, so that each means what the program says:
@@ -88,11 +91,16 @@ impl TerminalJob {
     /// by itself or by another process.
     pub(super) fn follow_stop(&self, program: &Program) {
         if !program.is_stopped() {
+            return self.has_followed.store(false, Ordering::Release);
+        }
+        // A SIGCHLD of this stop may be handled after `fg` and before the SIGCONT of it.
+        if self.has_followed.load(Ordering::Acquire) {
             return;
         }
         // `fg` continues one after the other.
         thread::park_timeout(CONTINUED_TOGETHER);
         if program.is_stopped() && self.is_programs(program) {
+            self.has_followed.store(true, Ordering::Release);
             // The system ignores it where no shell could continue us.
             let _stopped = kill_process(getpid(), Signal::TSTP);
         }
@@ -102,6 +110,7 @@ impl TerminalJob {
     pub(super) fn follow_continue(&self, program: &Program) {
         // It could write nothing while it was suspended.
         program.activity().note();
+        self.has_followed.store(false, Ordering::Release);
         let Some(pid) = program.pid() else { return };
         let Ok(group) = getpgid(Some(pid)) else { return };
         if group != getpgrp() && program.is_stopped() {
