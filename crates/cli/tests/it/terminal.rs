@@ -7,6 +7,9 @@ use crate::support::{EXENG, Live, is_alive, until};
 const CTRL_C: &str = "\x03";
 const CTRL_BACKSLASH: &str = "\x1c";
 const CTRL_Z: &str = "\x1a";
+/// Runs until a signal ends it. A shell may miss a signal that comes while it starts a program, until
+/// that program has ended: here this is soon.
+const GO_ON: &str = "while :; do sleep 0.1; done";
 
 fn run(words: &[&str]) -> Live {
     Live::in_terminal(&[&[EXENG, "run"], words].concat())
@@ -45,13 +48,13 @@ fn program_can_ask_on_the_terminal_itself_while_its_streams_are_elsewhere() {
 
 #[test]
 fn ctrl_c_is_the_programs_and_its_ending_counts() {
-    let mut plain = run(&["--", "sh", "-c", "echo ready; sleep 300"]);
+    let mut plain = run(&["--", "sh", "-c", &format!("echo ready; {GO_ON}")]);
     plain.until("ready");
     plain.send(CTRL_C);
     assert_eq!(plain.code(), 130);
 
-    let mut trapped =
-        run(&["--", "sh", "-c", "trap 'echo bye; exit 5' INT; echo ready; sleep 300"]);
+    let line = format!("trap 'echo bye; exit 5' INT; echo ready; {GO_ON}");
+    let mut trapped = run(&["--", "sh", "-c", &line]);
     trapped.until("ready");
     trapped.send(CTRL_C);
     trapped.until("bye");
@@ -68,9 +71,8 @@ fn ctrl_backslash_is_the_programs() {
 
 #[test]
 fn second_ctrl_c_ends_a_program_that_goes_on() {
-    let line =
-        "trap 'echo not yet' INT; trap 'echo never' TERM; echo ready; while :; do sleep 0.1; done";
-    let mut stubborn = run(&["--stop-grace", "1h", "--", "sh", "-c", line]);
+    let line = format!("trap 'echo not yet' INT; trap 'echo never' TERM; echo ready; {GO_ON}");
+    let mut stubborn = run(&["--stop-grace", "1h", "--", "sh", "-c", &line]);
     stubborn.until("ready");
     stubborn.send(CTRL_C);
     stubborn.until("not yet");
@@ -87,8 +89,8 @@ fn ctrl_c_that_the_program_ignores_is_for_exeng_politely_and_then_firmly() {
     ignoring.until("bye");
     assert_eq!(ignoring.code(), 130);
 
-    let line = "trap '' INT; trap 'echo not yet' TERM; echo ready; while :; do sleep 0.1; done";
-    let mut stubborn = run(&["--stop-grace", "1h", "--", "sh", "-c", line]);
+    let line = format!("trap '' INT; trap 'echo not yet' TERM; echo ready; {GO_ON}");
+    let mut stubborn = run(&["--stop-grace", "1h", "--", "sh", "-c", &line]);
     stubborn.until("ready");
     stubborn.send(CTRL_C);
     stubborn.until("not yet");
@@ -131,7 +133,7 @@ sys.exit(9)";
 #[test]
 fn ctrl_c_ends_the_attempts_too() {
     let words = ["--retry", "9", "--retry-delay", "1h", "--", "sh", "-c"];
-    let mut failing = run(&[&words[..], &["echo ready; sleep 300"]].concat());
+    let mut failing = run(&[&words[..], &[&*format!("echo ready; {GO_ON}")]].concat());
     failing.until("ready");
     failing.send(CTRL_C);
     assert_eq!(failing.code(), 130);
