@@ -55,6 +55,8 @@ fn main() -> ExitCode {
 fn tracing_to_stderr() {
     let wanted = std::env::var("EXENG_LOG").ok().and_then(|level| level.parse().ok());
     let level = wanted.unwrap_or(LevelFilter::WARN);
-    let subscriber = tracing_subscriber::fmt().with_max_level(level).with_ansi(false);
+    // A line that cannot be written is lost and nothing else; by default that would be told on stderr, too, and panic.
+    let subscriber =
+        tracing_subscriber::fmt().with_max_level(level).with_ansi(false).log_internal_errors(false);
     subscriber.with_writer(std::io::stderr).init();
 }

@@ -72,8 +72,10 @@ pub struct ExecutionView {
     pub ending: Option<Ending>,
     /// The ending in words, unless it is an exit code.
     pub error: Option<String>,
-    /// Bytes written so far, of all attempts.
+    /// Bytes that are kept so far, of all attempts.
     pub bytes: OutputBytes,
+    /// Why output is missing, and how many bytes; None if nothing is missing or it has not ended.
+    pub output_error: Option<String>,
     /// What was done so that no process outlives it.
     pub containment: Option<ContainmentReceipt>,
     /// Resources that the last attempt used.

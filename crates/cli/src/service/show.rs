@@ -51,6 +51,7 @@ fn page(execution: &ExecutionView) -> String {
         ("ran for", execution.duration_ms.map(short)),
         ("attempts", Some(execution.attempts.to_string()).filter(|_| execution.attempts > 1)),
         ("output", Some(output(execution))),
+        ("missing", execution.output_error.clone()),
         ("left behind", survivors(execution)),
         ("tags", Some(execution.tags.join(", ")).filter(|tags| !tags.is_empty())),
         ("labels", Some(labels.collect::<Vec<_>>().join(", ")).filter(|all| !all.is_empty())),

@@ -4,8 +4,10 @@
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
+use serde_json::Value;
 use service_judge::faults::Faults;
 use service_judge::preload::command;
 use service_judge::service::{PATIENCE, Service, until};
@@ -68,6 +70,12 @@ fn works_again(service: &Service) {
     });
 }
 
+/// Returns how much output an execution says that could not be kept.
+fn missed_of_stdout(view: &Value) -> usize {
+    let why = view["output_error"].as_str().unwrap_or_default();
+    why.split_once(" bytes of stdout").map_or(0, |(count, _)| count.parse().unwrap())
+}
+
 /// Fills the file system of a file.
 fn fill(file: &Path) {
     let mut ballast = fs::File::create(file).unwrap();
@@ -89,7 +97,9 @@ fn full_disk_refuses_new_work_and_keeps_what_runs() {
     };
     let server = service.serve();
     let go = dir.path().join("go");
-    let line = format!("echo before; {}; echo after; exit 5", wait_for(&go));
+    // More than the room that the file system has given to the journal already.
+    let after = "head -c 100000 /dev/zero | tr '\\0' x";
+    let line = format!("echo before; {}; {after}; exit 5", wait_for(&go));
     let running = submit(&service, &line);
     until("its first output", || show(&service, &running)["bytes"]["stdout"] == 7);
 
@@ -103,16 +113,18 @@ fn full_disk_refuses_new_work_and_keeps_what_runs() {
     let marker = dir.path().to_str().unwrap();
     until("its end", || {
         let all = service_judge::service::processes_with(marker);
-        !all.iter().any(|(_, arguments)| arguments.contains("echo after"))
+        !all.iter().any(|(_, arguments)| arguments.contains("echo before"))
     });
 
     fs::remove_file(&ballast).unwrap();
     let view = ended(&service, &running);
     assert_eq!(view["exit_code"], 5, "{view}");
     let kept = output(&service, &running, "stdout");
-    let whole = b"before\nafter\n";
-    assert!(whole.starts_with(&kept), "{:?}", String::from_utf8_lossy(&kept));
-    assert_eq!(view["bytes"]["stdout"], whole.len(), "what was missed is counted: {view}");
+    let whole = [b"before\n", &[b'x'; 100_000][..]].concat();
+    assert!(whole.starts_with(&kept), "{} bytes: {view}", kept.len());
+    assert_eq!(view["bytes"]["stdout"], kept.len(), "{view}");
+    assert!(kept.len() < whole.len(), "the disk was not full");
+    assert_eq!(kept.len() + missed_of_stdout(&view), whole.len(), "{view}");
     works_again(&service);
     for id in &accepted {
         assert_eq!(ended(&service, id)["exit_code"], 7);
@@ -121,16 +133,22 @@ fn full_disk_refuses_new_work_and_keeps_what_runs() {
     drop(mount);
 }
 
-#[test]
-fn failed_synchronization_acknowledges_nothing() {
-    const EIO: i32 = 5;
-    let dir = tempfile::tempdir().unwrap();
-    let root = dir.path().join("state");
+const EIO: i32 = 5;
+
+/// Starts a service whose disk can fail.
+fn with_faults(dir: &Path) -> (Service, Arc<Faults>) {
+    let root = dir.join("state");
     fs::create_dir(&root).unwrap();
     rustix::fs::chmod(&root, rustix::fs::Mode::RWXU).unwrap();
-    let faults = std::sync::Arc::new(Faults::new(dir.path(), &root));
-    let attached = std::sync::Arc::clone(&faults);
-    let service = service(dir.path()).attach(move |command| attached.attach(command));
+    let faults = Arc::new(Faults::new(dir, &root));
+    let attached = Arc::clone(&faults);
+    (service(dir).attach(move |command| attached.attach(command)), faults)
+}
+
+#[test]
+fn failed_synchronization_acknowledges_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (service, faults) = with_faults(dir.path());
     let server = service.serve();
     let go = dir.path().join("go");
     let running = submit(&service, &format!("{}; echo text; exit 5", wait_for(&go)));
@@ -144,6 +162,40 @@ fn failed_synchronization_acknowledges_nothing() {
     faults.fail_syncs(0);
     assert_eq!(ended(&service, &running)["exit_code"], 5);
     assert_eq!(output(&service, &running, "stdout"), b"text\n");
+    works_again(&service);
+
+    server.kill();
+    let server = service.serve();
+    assert_eq!(show(&service, &running)["exit_code"], 5);
+    service.stop_all(Some(server));
+}
+
+#[test]
+fn failed_writes_refuse_new_work_and_are_counted_as_missed_output() {
+    let dir = tempfile::tempdir().unwrap();
+    let (service, faults) = with_faults(dir.path());
+    let server = service.serve();
+    let go = dir.path().join("go");
+    let line = format!("echo before; {}; echo after; exit 5", wait_for(&go));
+    let running = submit(&service, &line);
+    until("its first output", || show(&service, &running)["bytes"]["stdout"] == 7);
+
+    faults.fail_writes(EIO);
+    let accepted = submit_until_refused(&service);
+    assert!(accepted.is_empty(), "acknowledged without a write: {accepted:?}");
+    assert_eq!(show(&service, &running)["status"], "running");
+    fs::write(&go, "").unwrap();
+    let marker = dir.path().to_str().unwrap();
+    until("its end", || {
+        let all = service_judge::service::processes_with(marker);
+        !all.iter().any(|(_, arguments)| arguments.contains("echo after"))
+    });
+    faults.fail_writes(0);
+    let view = ended(&service, &running);
+    assert_eq!(view["exit_code"], 5, "{view}");
+    assert_eq!(view["bytes"]["stdout"], 7, "{view}");
+    assert_eq!(missed_of_stdout(&view), 6, "{view}");
+    assert_eq!(output(&service, &running, "stdout"), b"before\n");
     works_again(&service);
 
     server.kill();

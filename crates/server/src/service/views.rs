@@ -21,6 +21,7 @@ pub(crate) fn view(stored: StoredExecution) -> ExecutionView {
         usage: result.and_then(|result| part(result, "usage")),
         ending: stored.ending,
         bytes: OutputBytes { stdout: stored.stdout_bytes, stderr: stored.stderr_bytes },
+        output_error: result.and_then(|result| part(result, "output_error")),
         attempts: stored.attempts,
         tags: stored.tags,
         labels: stored.labels,
