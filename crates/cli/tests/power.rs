@@ -13,7 +13,7 @@ use fastrand::Rng;
 use serde_json::Value;
 use service_judge::disk::{self, Disk, Kept};
 use service_judge::recording::Recorder;
-use service_judge::service::{PATIENCE, Service};
+use service_judge::service::{PATIENCE, Service, until};
 use service_judge::work::{Stream, Work, effects, judge};
 
 /// Recordings, each of which is replayed on its own.
@@ -203,4 +203,53 @@ fn a_power_failure_loses_nothing_that_was_told_and_starts_nothing_twice() {
     println!("{replayed} power failures");
     assert!(faults.is_empty(), "{} faults: {faults:#?}", faults.len());
     assert!(replayed >= points(), "only {replayed} points");
+}
+
+/// Bytes that a program prints at once.
+const PRINTED: usize = 12 << 20;
+/// What a power failure may take of it, with what is on its way: documented are 4 MiB.
+const MAY_BE_LOST: usize = 5 << 20;
+
+/// Returns how much output of an execution is on the disk after a power failure, and some bytes of its events.
+fn printed_on(disk: &Disk, point: usize, kept: Kept, id: &str) -> usize {
+    let files = disk.after(point, kept);
+    let journal = files.iter().find(|(path, _)| path.contains("/journals/") && path.ends_with(id));
+    journal.map_or(0, |(_, bytes)| bytes.iter().filter(|byte| **byte == b'x').count())
+}
+
+/// Lets a program print and wait, and returns what the disk saw until `is_over`, with its id.
+fn record_output(durability: &str, is_over: impl Fn(&Disk, &str) -> bool) -> (Disk, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let recorder = Recorder::new(dir.path());
+    let settings = format!("durability = \"{durability}\"\n");
+    std::fs::write(recorder.root().join("config.toml"), settings).unwrap();
+    let attached = recorder.clone();
+    let service = Service::new(env!("CARGO_BIN_EXE_exeng"), recorder.root());
+    let service = service.attach(move |command| attached.attach(command));
+    let server = service.serve();
+    let line = format!("head -c {PRINTED} /dev/zero | tr '\\0' x; exec sleep 300");
+    let id = service.print(&["submit", "--", "sh", "-c", &line]);
+    let id = String::from_utf8(id).unwrap().trim().to_string();
+    let target = format!("/v1/executions/{id}");
+    until("the output", || request(&service, &target).json()["bytes"]["stdout"] == PRINTED);
+    until("the end of the recording", || is_over(&Disk::new(recorder.entries()).unwrap(), &id));
+    let disk = Disk::new(recorder.entries()).unwrap();
+    service.print(&["stop", &id]);
+    service.stop_all(Some(server));
+    (disk, id)
+}
+
+#[test]
+fn output_of_a_program_that_runs_on_survives_a_power_failure_if_that_is_asked_for() {
+    let all = |disk: &Disk, id: &str| printed_on(disk, disk.points(), Kept::Nothing, id) >= PRINTED;
+    let (disk, id) = record_output("power", all);
+    for point in disk::choose_points(&disk, 30, 0) {
+        let written = printed_on(&disk, point, Kept::Everything, &id);
+        let certain = printed_on(&disk, point, Kept::Nothing, &id);
+        assert!(written - certain <= MAY_BE_LOST, "{written} were written, {certain} are certain");
+    }
+
+    let (disk, id) = record_output("process", |_, _| true);
+    let certain = printed_on(&disk, disk.points(), Kept::Nothing, &id);
+    assert_eq!(certain, 0, "synchronized without being asked");
 }

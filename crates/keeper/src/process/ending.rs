@@ -5,12 +5,11 @@ use execution_engine::ExecutionResult;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::durability::sync_later;
 use super::execution::{EndingWritten, Execution, Refusal};
 use super::keeper::Keeper;
+use crate::directory;
 use crate::faults::{self, FaultPoint};
 use crate::protocol::{Answer, ErrorCode};
-use crate::{Durability, directory};
 
 /// First pause before an ending is written again that could not be; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -44,10 +43,8 @@ impl Keeper {
             match execution.write_ended(&result) {
                 EndingWritten::Forgotten => return,
                 EndingWritten::Yes(value) => {
-                    if self.options.durability == Durability::Power {
-                        let file = execution.take_unsynced(1);
-                        let runtime = tokio::runtime::Handle::current();
-                        sync_later(&runtime, file.into_iter().collect()).await;
+                    if let Some(power) = &self.power {
+                        power.sync(execution.take_unsynced(1).into_iter().collect()).await;
                     }
                     faults::reached(FaultPoint::EndedWritten);
                     self.shared.tell(&execution.set_ended(value, true));

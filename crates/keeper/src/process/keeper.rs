@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
+use super::durability::PowerSync;
 use super::execution::Execution;
 use super::sink::JournalSink;
 use crate::notices::NoticeQueue;
@@ -23,6 +24,8 @@ pub(super) struct Keeper {
     pub(super) options: KeeperOptions,
     pub(super) engine: ExecutionEngine,
     pub(super) shared: Arc<Shared>,
+    /// `None` if a loss of power may take output.
+    pub(super) power: Option<Arc<PowerSync>>,
 }
 
 /// What the sink of the engine needs, too.
@@ -55,8 +58,10 @@ pub(super) enum Claim {
 }
 
 impl Keeper {
+    /// Makes the keeper and its engine. Within its runtime.
     pub(super) fn new(options: KeeperOptions) -> Result<Self, KeeperError> {
         let shared = Arc::new(Shared::default());
+        let power = PowerSync::of(&options)?;
         let config = ExecutionConfig {
             default_timeout_ms: u64::MAX,
             max_timeout_ms: u64::MAX,
@@ -68,7 +73,7 @@ impl Keeper {
             enable_auto_cleanup: false,
             ..ExecutionConfig::default()
         };
-        let sink = JournalSink::new(Arc::clone(&shared), options.durability);
+        let sink = JournalSink::new(Arc::clone(&shared), power.clone());
         let engine = ExecutionEngine::builder()
             .config(config)
             .replay_window(0)
@@ -77,7 +82,7 @@ impl Keeper {
             .base_env(EnvVars::default())
             .output_sink(Arc::new(sink))
             .build()?;
-        Ok(Self { options, engine, shared })
+        Ok(Self { options, engine, shared, power })
     }
 
     /// Lets the connections end when their answers are written.

@@ -108,7 +108,9 @@ async fn serve(
     let keeper = Arc::new(Keeper::new(options)?);
     say_ready(&log).map_err(KeeperError::io("say that it is ready in", &keeper.options.dir))?;
     tracing::info!(pid = std::process::id(), build = keeper.options.build, "ready");
-    durability::start(&keeper);
+    if let Some(power) = &keeper.power {
+        power.start(&keeper.shared);
+    }
     let clients = tokio::spawn(connection::accept(Arc::clone(&keeper), listener));
     let is_empty = lifetime::wait_for_end(&keeper, signals).await;
     tracing::info!(is_empty, "ends");

@@ -5,27 +5,23 @@ use std::time::Duration;
 use async_trait::async_trait;
 use execution_engine::{Ending, OutputChunk, OutputSink};
 use execution_engine_journal::JournalEvent;
-use tokio::runtime::Handle;
 use uuid::Uuid;
 
-use super::durability::{MAX_UNSYNCED, sync_later};
+use super::durability::{MAX_UNSYNCED, PowerSync};
 use super::keeper::Shared;
 use super::live_journal::LiveJournal;
+use crate::Notice;
 use crate::faults::{self, FaultPoint};
-use crate::{Durability, Notice};
 
 /// Writes what programs print to the journals, and tells the clients after it.
 pub(super) struct JournalSink {
     shared: Arc<Shared>,
-    durability: Durability,
-    /// The runtime of this process; the engine calls on threads of its own.
-    runtime: Handle,
+    power: Option<Arc<PowerSync>>,
 }
 
 impl JournalSink {
-    /// Returns the sink of a keeper. Within its runtime.
-    pub(super) fn new(shared: Arc<Shared>, durability: Durability) -> Self {
-        Self { shared, durability, runtime: Handle::current() }
+    pub(super) fn new(shared: Arc<Shared>, power: Option<Arc<PowerSync>>) -> Self {
+        Self { shared, power }
     }
 
     /// Changes the journal of an execution, and tells the clients.
@@ -36,7 +32,7 @@ impl JournalSink {
         if let Some(end) = execution.write(change)? {
             faults::reached(FaultPoint::OutputWritten);
             self.shared.tell(&Notice::Progress { id, end });
-            if self.durability == Durability::Power {
+            if self.power.is_some() {
                 self.shared.grown.notify_one();
             }
         }
@@ -70,11 +66,11 @@ impl OutputSink for JournalSink {
         // The files are local: a write takes a moment, unless memory is short. What cannot be written is counted, and
         // the program goes on.
         self.write(id, |journal| journal.output(stream, attempt, &bytes))?;
-        if self.durability == Durability::Power
+        if let Some(power) = &self.power
             && let Some(file) = self.shared.get(id).and_then(|one| one.take_unsynced(MAX_UNSYNCED))
         {
             // The program waits, so that no more than this can be lost.
-            sync_later(&self.runtime, vec![file]).await;
+            power.sync(vec![file]).await;
         }
         Ok(())
     }
