@@ -67,15 +67,21 @@ async fn drain_within(
     let mut time = DrainTime::new(limit);
     match drain_pipes(cx, reader, first, &mut time).await {
         Ok(failure) => failure.into_iter().for_each(|failure| stop_for(cx, failure)),
-        // The files were not written in time. That costs none of what the pipes hold, which is not
-        // much: it is read without writing them.
-        Err(TimeIsOver) => {
-            reader.give_up_sink();
+        // The files were not written in time, or this machine was too busy. That costs none of what the
+        // pipes hold, which is not much: it is read without writing the files.
+        Err(over) => {
+            if over == TimeIsOver::OfSink {
+                reader.give_up_sink();
+            }
             let enough = cx.publisher.journal.end() + MAX_IN_PIPES;
             while cx.publisher.journal.end() < enough
                 && let Some(step) = reader.step_now()
             {
                 accept(cx, step);
+            }
+            // Nor does it cost the sink anything, unless the sink itself is late.
+            if time.write_to_sink(cx, reader, true).await.is_err() {
+                reader.give_up_sink();
             }
         }
     }
@@ -113,8 +119,14 @@ async fn drain_pipes(
     time.limit(reader.complete_files()).await
 }
 
-/// The time of a drain is over.
-struct TimeIsOver;
+/// A time that is over before the drain is.
+#[derive(Debug, PartialEq, Eq)]
+enum TimeIsOver {
+    /// That of the drain, of which the wait for the sink is no part.
+    OfDrain,
+    /// That of the sink since something has made it urgent.
+    OfSink,
+}
 
 /// The time that a drain has left.
 struct DrainTime {
@@ -136,9 +148,9 @@ impl DrainTime {
             done = work => {
                 // What is always ready has to come to an end, too.
                 let is_late = self.end.is_some_and(|end| Instant::now() >= end);
-                if is_late { Err(TimeIsOver) } else { Ok(done) }
+                if is_late { Err(TimeIsOver::OfDrain) } else { Ok(done) }
             }
-            () = time::sleep_until(self.end) => Err(TimeIsOver),
+            () = time::sleep_until(self.end) => Err(TimeIsOver::OfDrain),
         }
     }
 
@@ -157,7 +169,7 @@ impl DrainTime {
         tokio::select! {
             biased;
             () = reader.write_to_sink() => {}
-            () = self.sink_is_late(cx) => return Err(TimeIsOver),
+            () = self.sink_is_late(cx) => return Err(TimeIsOver::OfSink),
         }
         if !is_much {
             self.end = self.end.and_then(|end| end.checked_add(begun.elapsed()));

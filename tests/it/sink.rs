@@ -188,6 +188,27 @@ async fn what_a_program_leaves_at_its_exit_waits_for_a_slow_sink() {
 }
 
 #[tokio::test]
+async fn machine_that_is_too_busy_for_the_drain_limit_costs_the_sink_nothing() {
+    let sink = TestSink::new(Behaviour::Waits);
+    let builder = ExecutionEngine::builder().drain_limit(Duration::from_nanos(1));
+    let engine = builder.output_sink(Arc::clone(&sink) as _).build().unwrap();
+    let id = engine.execute(shell("echo out; seq 9000 >&2")).await.unwrap();
+    until("the first write", || sink.tries() == 1).await;
+    // The program has exited, and stderr was not read since the sink has not returned.
+    until("the exit", || {
+        let calls = sink.calls(id);
+        let Some(Call::Started(_, pid)) = calls.first() else { return false };
+        !std::path::Path::new(&format!("/proc/{pid}/exe")).exists()
+    })
+    .await;
+    sink.permits.add_permits(100);
+    let result = ended(&engine, id).await;
+    assert!(result.success && result.output_error.is_none(), "{result:?}");
+    assert_eq!(sink.bytes(id, OutputStream::Stdout), b"out\n");
+    assert!(sink.bytes(id, OutputStream::Stderr) == numbers(9000).as_bytes());
+}
+
+#[tokio::test]
 async fn a_sink_that_fails_or_panics_is_told_and_asked_again() {
     for behaviour in [Behaviour::Fails, Behaviour::Panics] {
         let sink = TestSink::new(behaviour);
