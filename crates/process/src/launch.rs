@@ -74,7 +74,9 @@ pub enum Terminal {
     /// SIGTTIN, SIGTTOU) stay ignored.
     ///
     /// A signal to the host's process group reaches the child, and one of the child to its own group
-    /// reaches the host. The same as [`None`](Self::None) for a host without a terminal, at
+    /// reaches the host. Signals of a terminal that the host ignores are ignored by the child, too.
+    ///
+    /// But for ignored signals the same as [`None`](Self::None) for a host without a terminal, at
     /// [`Level::ProcessGroup`](crate::Level::ProcessGroup), where the group is what holds the tree,
     /// and on systems other than Linux.
     Shared,

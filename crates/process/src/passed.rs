@@ -1,8 +1,10 @@
 //! Descriptors of the host that a child gets under numbers of its own.
 
 use std::collections::BTreeMap;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
+
+use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_getfd};
 
 /// Descriptors of this process that a child gets beside its standard streams, each under a number
 /// of its own: the read end of a pipe with a secret, a listening socket, a lock file.
@@ -43,6 +45,30 @@ impl PassedDescriptors {
         Self::default()
     }
 
+    /// Returns what whoever started this process has passed to it: the descriptors beyond the
+    /// standard streams that are open and not close-on-exec, each under its own number. Those beyond
+    /// [`LAST`](Self::LAST) are left out, and so are all where the system lists none.
+    ///
+    /// For a host that stands in for the program that it runs. Call it before anything opens
+    /// descriptors that programs must not get.
+    ///
+    /// ```
+    /// let passed = execution_engine_process::PassedDescriptors::inherited();
+    /// # let _ = passed;
+    /// ```
+    pub fn inherited() -> Self {
+        let listing = if cfg!(target_os = "linux") { "/proc/self/fd" } else { "/dev/fd" };
+        let Ok(entries) = std::fs::read_dir(listing) else { return Self::new() };
+        let numbers = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        let last = Self::LAST.cast_signed();
+        let passed = numbers.filter(|number| (3..=last).contains(number));
+        Self(
+            passed
+                .filter_map(|number| Some((number, Arc::new(duplicate_passed(number)?))))
+                .collect(),
+        )
+    }
+
     /// Adds a descriptor, which the child gets under this number. This process keeps it until the
     /// set and its clones are dropped.
     ///
@@ -69,6 +95,16 @@ impl PassedDescriptors {
     pub(crate) fn iter(&self) -> impl Iterator<Item = (RawFd, &OwnedFd)> {
         self.0.iter().map(|(number, descriptor)| (*number, &**descriptor))
     }
+}
+
+/// Duplicates a descriptor that is open and not close-on-exec.
+fn duplicate_passed(number: RawFd) -> Option<OwnedFd> {
+    // SAFETY: it is used for these two calls alone. If the number is not open, or is closed between
+    // them, they fail; what is opened under it meanwhile is close-on-exec or meant for programs.
+    let descriptor = unsafe { BorrowedFd::borrow_raw(number) };
+    let flags = fcntl_getfd(descriptor).ok()?;
+    let is_passed = !flags.contains(FdFlags::CLOEXEC);
+    is_passed.then(|| fcntl_dupfd_cloexec(descriptor, 3).ok()).flatten()
 }
 
 #[cfg(test)]

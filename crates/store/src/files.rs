@@ -107,7 +107,8 @@ pub(crate) fn private_dir(path: &Path) -> Result<()> {
     if path.is_dir() {
         return Ok(());
     }
-    if let Some(parent) = path.parent() {
+    // A path of one part is in the working directory, which has the empty path here.
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         private_dir(parent)?;
     }
     let mut builder = fs::DirBuilder::new();
@@ -126,4 +127,16 @@ pub(crate) fn private_dir(path: &Path) -> Result<()> {
         fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o700))
     });
     made.map_err(StoreError::io("cannot create", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directory_in_the_working_directory_needs_no_other_path() {
+        let free = tempfile::tempdir_in(".").unwrap().path().file_name().unwrap().to_owned();
+        private_dir(Path::new(&free)).unwrap();
+        fs::remove_dir(&free).unwrap();
+    }
 }

@@ -21,7 +21,7 @@ use clap::Args;
 use execution_engine::blocking::{Execution, ExecutionEngine};
 use execution_engine::{
     Ending, ExecutionConfig, ExecutionEvent, ExecutionOptions, ExecutionRequest, ExecutionResult,
-    OutputMode, StdinSource, Terminal,
+    OutputMode, PassedDescriptors, StdinSource, Terminal,
 };
 
 use crate::request::{RequestOptions, UsageError};
@@ -102,10 +102,14 @@ struct Task {
     relay: Option<RelayOptions>,
     idle: Option<Duration>,
     report: Option<ReportTarget>,
+    /// What the program gets beside its standard streams.
+    passed: PassedDescriptors,
 }
 
 impl Task {
     fn of(options: &RunOptions) -> Result<Self, UsageError> {
+        // Before anything is opened here.
+        let passed = PassedDescriptors::inherited();
         let (request, mut execution) = options.request.to_request(StdinSource::Inherit)?;
         // The engine does not read the output.
         execution.idle_timeout_ms = None;
@@ -115,6 +119,7 @@ impl Task {
             relay: options.relay()?,
             idle: options.request.idle_timeout,
             report: options.report()?,
+            passed,
         })
     }
 }
@@ -136,7 +141,7 @@ pub(crate) fn run(options: &RunOptions) -> ExitCode {
 
 /// Runs a command to its end, and returns the code to exit with.
 fn execute(task: Task) -> execution_engine::Result<u8> {
-    let Task { request, options, relay, idle, mut report } = task;
+    let Task { request, options, relay, idle, mut report, passed } = task;
     let job = TerminalJob::of_this_process().map(Arc::new);
     // The user waits for the program.
     let engine = execution_engine::ExecutionEngine::builder().config(config()).host_guard_beside();
@@ -149,7 +154,7 @@ fn execute(task: Task) -> execution_engine::Result<u8> {
         Err(error) => return Ok(failed(format_args!("the output cannot be passed on: {error}"))),
     };
     let mut watch = Watch { engine, signals, job, program: Arc::new(Program::new(activity)), idle };
-    let ended = watch.follow(request, options);
+    let ended = watch.follow(request, options, passed);
     let (bytes, passed) = relay.map_or_else(|| (Bytes::default(), Ok(())), Relay::end);
     let result = ended?;
     if let Some(job) = &watch.job {
@@ -187,8 +192,9 @@ impl Watch {
         &mut self,
         request: ExecutionRequest,
         options: ExecutionOptions,
+        passed: PassedDescriptors,
     ) -> execution_engine::Result<ExecutionResult> {
-        let execution = self.engine.start_with(request, options)?;
+        let execution = self.engine.start_passing(request, options, passed)?;
         if let Some(longest) = self.idle {
             self.program.activity().watch(&execution, longest);
         }

@@ -6,6 +6,7 @@ use clap::Args;
 use execution_engine::Ending;
 use execution_engine::{ExecutionStatus, ResourceLimit};
 use execution_engine_server::ExecutionView;
+use execution_engine_server::client::Client;
 
 use super::connect;
 use crate::cli::GlobalOptions;
@@ -28,7 +29,13 @@ pub(crate) struct WaitOptions {
 
 /// Waits for all of them, and returns the code of the first in their order that is not 0.
 pub(crate) async fn run(global: &GlobalOptions, options: &WaitOptions) -> Result<u8, Failure> {
-    let wait = wait_for_all(global, options);
+    let client = connect(global).await?;
+    // All names before the first wait: what is the newest changes.
+    let mut executions = Vec::new();
+    for name in &options.ids {
+        executions.push(client.get(name).await?);
+    }
+    let wait = wait_for_all(&client, executions, options.json);
     match options.timeout {
         None => wait.await,
         Some(time) => match tokio::time::timeout(time, wait).await {
@@ -41,17 +48,19 @@ pub(crate) async fn run(global: &GlobalOptions, options: &WaitOptions) -> Result
     }
 }
 
-async fn wait_for_all(global: &GlobalOptions, options: &WaitOptions) -> Result<u8, Failure> {
-    let client = connect(global).await?;
-    // All names before the first wait: what is the newest changes.
-    let mut ids = Vec::new();
-    for name in &options.ids {
-        ids.push(client.get(name).await?.id.to_string());
-    }
+async fn wait_for_all(
+    client: &Client,
+    executions: Vec<ExecutionView>,
+    as_json: bool,
+) -> Result<u8, Failure> {
     let mut first = 0;
-    for id in &ids {
-        let ended = client.wait(id).await?;
-        if options.json {
+    for execution in executions {
+        // What has ended is told whatever the time allows.
+        let ended = match execution.ended_at {
+            Some(_) => execution,
+            None => client.wait(&execution.id.to_string()).await?,
+        };
+        if as_json {
             data::json(&ended)?;
         }
         let code = code(&ended);

@@ -142,6 +142,24 @@ fn limits_hold() {
 }
 
 #[test]
+fn descriptors_of_the_caller_are_passed_on() {
+    let (code, stdout, stderr) = told(&shell("\"$exeng\" run -- cat <(echo substituted)"));
+    assert_eq!((code, stdout), (0, "substituted\n".to_string()), "{stderr}");
+    let line = "exec 9<<<'by number'; list='ls /proc/self/fd'
+        [ \"$(sh -c \"$list\")\" = \"$(\"$exeng\" run -- sh -c \"$list\")\" ] && echo same
+        \"$exeng\" run -- sh -c 'cat <&9'";
+    let (code, stdout, stderr) = told(&shell(line));
+    assert_eq!((code, stdout), (0, "same\nby number\n".to_string()), "{stderr}");
+}
+
+#[test]
+fn signals_that_the_caller_ignores_stay_ignored_without_a_terminal() {
+    let ignored = "trap '' HUP INT; setsid \"$exeng\" run -- grep SigIgn /proc/self/status";
+    let (code, stdout, stderr) = told(&shell(ignored));
+    assert_eq!((code, stdout.trim_end().ends_with("003")), (0, true), "{stdout}{stderr}");
+}
+
+#[test]
 fn what_the_program_leaves_behind_is_stopped() {
     let (code, stdout, _) = told(&run(&["--", "sh", "-c", "setsid sleep 300 & echo $!; exit 6"]));
     assert_eq!(code, 6);

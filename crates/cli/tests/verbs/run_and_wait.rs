@@ -85,6 +85,14 @@ fn wait_gives_up_when_it_is_told_to() {
 }
 
 #[test]
+fn wait_tells_what_has_ended_however_short_its_time_is() {
+    let host = Host::new();
+    let id = host.submit("exit 5");
+    assert_eq!(host.exeng(&["wait", &id]).code, Some(5));
+    assert_eq!(host.exeng(&["wait", "--timeout", "0s", &id]).code, Some(5));
+}
+
+#[test]
 fn program_has_directory_and_environment_of_the_caller_and_no_input() {
     let host = Host::new();
     let inner = host.dir().join("inner dir");

@@ -90,11 +90,12 @@ pub(super) enum Isolation {
 
 impl<'a> ChildSetup<'a> {
     pub(super) fn new(image: &'a ExecImage, stdio: [RawFd; 3], isolation: Isolation) -> Self {
-        let kept_signals = match isolation {
-            Isolation::Shared => ignored_of_terminal(),
-            Isolation::Session | Isolation::Group => 0,
-        };
-        Self { image: Some(image), stdio, isolation, kept_signals, ..Self::probe() }
+        Self { image: Some(image), stdio, isolation, ..Self::probe() }
+    }
+
+    /// Lets the signals of a terminal that the host ignores be ignored by the child.
+    pub(super) fn keep_ignored(&mut self) {
+        self.kept_signals = ignored_of_terminal();
     }
 
     /// Creates the setup of a child that executes nothing.

@@ -173,6 +173,9 @@ impl Containment {
             _ => Isolation::Session,
         };
         let mut setup = ChildSetup::new(&image, ends.raw(), isolation);
+        if launch.terminal == Terminal::Shared {
+            setup.keep_ignored();
+        }
         setup.enter(ends.dir());
         setup.pass(&passed);
         setup.run_as(launch.user.as_ref());
@@ -203,6 +206,9 @@ impl Containment {
         let passed = ends.passed();
         let isolation = isolation(launch, Isolation::Group);
         let mut setup = ChildSetup::new(&image, ends.raw(), isolation);
+        if launch.terminal == Terminal::Shared {
+            setup.keep_ignored();
+        }
         setup.enter(ends.dir());
         setup.pass(&passed);
         setup.run_as(launch.user.as_ref());
