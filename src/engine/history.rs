@@ -7,11 +7,14 @@ use uuid::Uuid;
 use super::ExecutionEngine;
 use crate::error::{ExecutionError, Result};
 use crate::history::{History, HistoryWriter};
-use crate::output::{Journal, text_of_history};
+use crate::output::{CapturedOutput, Journal, captured_of_history};
 use crate::types::{
-    ExecutionResult, HistoryEntry, HistoryOutput, HistoryPage, HistoryQuery, HistoryStatus,
-    OutputStream,
+    ExecutionResult, HistoryEntry, HistoryPage, HistoryPart, HistoryQuery, HistoryStatus,
+    OutputPage, OutputQuery, OutputStream, OutputWindow, RawOutput,
 };
+
+/// Bytes beyond those of a page, of which it may hold back characters that have only begun.
+const MORE_BYTES: usize = 16;
 
 impl ExecutionEngine {
     /// Returns the [history](crate::EngineBuilder::history) of the engine; `None` without one.
@@ -58,23 +61,43 @@ impl ExecutionEngine {
         unknown: ExecutionError,
     ) -> Result<Option<ExecutionResult>> {
         let Some(mut result) = self.past(id, unknown).await?.result else { return Ok(None) };
-        let output = self.past_output(id).await?;
-        let text = |stream| text_of_history(&output, stream);
-        (result.stdout, result.stderr) = (text(OutputStream::Stdout), text(OutputStream::Stderr));
+        let output = self.past_part(id, None).await?.output;
+        let captured = OutputStream::BOTH.map(|stream| captured_of_history(&output, stream));
+        let [stdout, stderr] = captured.each_ref().map(CapturedOutput::text);
+        (result.stdout, result.stderr) = (stdout, stderr);
+        result.raw = RawOutput::of(captured.each_ref().map(CapturedOutput::bytes));
         Ok(Some(result))
     }
 
-    /// Returns the output of an execution of the history, for reading pages of it.
-    pub(super) async fn past_journal(&self, id: Uuid, unknown: ExecutionError) -> Result<Journal> {
+    /// Returns a page of the output of an execution of the history. A page that begins where the query
+    /// does needs no more of a long output than it shows.
+    pub(super) async fn past_page(
+        &self,
+        id: Uuid,
+        query: &OutputQuery,
+        unknown: ExecutionError,
+    ) -> Result<OutputPage> {
         let entry = self.past(id, unknown).await?;
-        let output = self.past_output(id).await?;
-        Ok(Journal::of_history(id, &output, entry.is_ended()))
+        let is_ranged = query.window == OutputWindow::Head && query.stream.is_none();
+        let part = self.past_part(id, is_ranged.then_some(query)).await?;
+        let is_ended = part.is_last && entry.is_ended();
+        Ok(Journal::of_history(id, &part.output, is_ended).page(query))
     }
 
-    async fn past_output(&self, id: Uuid) -> Result<HistoryOutput> {
-        let Some(writer) = &self.core.shared.history else { return Ok(HistoryOutput::default()) };
-        let output = writer.ask(move |history| history.output(id)).await;
-        Ok(output.map_err(ExecutionError::history)?.unwrap_or_default())
+    /// Returns the part of an output that a page shows, or all of it.
+    async fn past_part(&self, id: Uuid, page: Option<&OutputQuery>) -> Result<HistoryPart> {
+        let nothing = HistoryPart { is_last: true, ..HistoryPart::default() };
+        let Some(writer) = &self.core.shared.history else { return Ok(nothing) };
+        let range = page.map(|query| (query.cursor, query.max_bytes.saturating_add(MORE_BYTES)));
+        let part = writer.ask(move |history| match range {
+            Some((after, max_bytes)) => history.output_part(id, after, max_bytes),
+            None => {
+                let output = history.output(id)?;
+                Ok(output.map(|output| HistoryPart { output, is_last: true }))
+            }
+        });
+        let part = part.await.map_err(ExecutionError::history)?;
+        Ok(part.unwrap_or(nothing))
     }
 
     /// Removes an execution from the history, and returns whether it was there.

@@ -59,7 +59,7 @@ impl ExecutionEngine {
         let journal = match self.journal(id) {
             Ok(journal) => journal,
             // All of it is there, so there is nothing to wait for.
-            Err(unknown) => return Ok(self.past_journal(id, unknown).await?.page(&query)),
+            Err(unknown) => return self.past_page(id, &query, unknown).await,
         };
         let wait_over = timer(&query, &self.core.shared.runtime);
         Ok(read(&journal, &query, wait_over).await)

@@ -9,7 +9,9 @@ use std::io;
 
 use uuid::Uuid;
 
-use crate::types::{HistoryEntry, HistoryOutput, HistoryPage, HistoryQuery};
+use crate::types::{
+    HistoryEntry, HistoryOutput, HistoryPage, HistoryPart, HistoryQuery, OutputCursor,
+};
 pub(crate) use writer::{HistoryRoom, HistoryWriter};
 
 /// Store of executions that outlives an engine, so that an application has a history that survives a
@@ -68,6 +70,24 @@ pub trait History: Send + Sync + 'static {
     /// # Errors
     /// Whatever kept it from being read.
     fn output(&self, id: Uuid) -> io::Result<Option<HistoryOutput>>;
+
+    /// Returns a part of the output of an ended execution: at least `max_bytes` bytes of what comes behind
+    /// `after` in its streams, or all of that. `None` if it is not there.
+    ///
+    /// [`read_output`](crate::ExecutionEngine::read_output) asks for each page with it. By default it
+    /// returns all of the output; a history of long output should read no more than is asked for.
+    ///
+    /// # Errors
+    /// Whatever kept it from being read.
+    fn output_part(
+        &self,
+        id: Uuid,
+        after: OutputCursor,
+        max_bytes: usize,
+    ) -> io::Result<Option<HistoryPart>> {
+        let _whole = (after, max_bytes);
+        Ok(self.output(id)?.map(|output| HistoryPart { output, is_last: true }))
+    }
 
     /// Returns the executions for which [`matches`](HistoryQuery::matches) is true, the one that was
     /// accepted last first.

@@ -279,9 +279,8 @@ enum Remainder {
     File(Arc<OverflowFile>),
 }
 
-/// Returns the text of a result from the output that a history has, like
-/// [`CapturedOutput::text`].
-pub(crate) fn text_of_history(output: &HistoryOutput, stream: OutputStream) -> String {
+/// Returns what a history has kept of a stream in the last attempt, as it was captured.
+pub(crate) fn captured_of_history(output: &HistoryOutput, stream: OutputStream) -> CapturedOutput {
     let of = |cursor: OutputCursor| [cursor.stdout, cursor.stderr][stream.index()];
     let (base, end) = (of(output.begin), of(output.end));
     let (mut head, mut tail) = (Vec::new(), Vec::new());
@@ -300,7 +299,7 @@ pub(crate) fn text_of_history(output: &HistoryOutput, stream: OutputStream) -> S
         false => Remainder::Tail(Box::new(tail.into())),
     };
     let seen = end.saturating_sub(base);
-    CapturedOutput { bytes: head.into(), base, seen, rest }.text()
+    CapturedOutput { bytes: head.into(), base, seen, rest }
 }
 
 impl CapturedOutput {

@@ -27,7 +27,7 @@ mod rotation;
 mod sink;
 mod text;
 
-pub(crate) use capture::{CapturedOutput, text_of_history};
+pub(crate) use capture::{CapturedOutput, captured_of_history};
 pub(crate) use journal::{
     EventPayload, Journal, JournalCursor, JournalItem, JournalLimits, JournalLines, JournalOwner,
     JournalTotals, SealedJournal, View,

@@ -115,6 +115,16 @@ pub struct OutputPiece {
     pub bytes: Bytes,
 }
 
+/// Part of the output that a [history](crate::History) holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HistoryPart {
+    /// The output without the pieces that were not asked for. Its [`end`](HistoryOutput::end) is where the
+    /// part ends: no less than what was asked for, and all of the output in the last part.
+    pub output: HistoryOutput,
+    /// Nothing comes behind it.
+    pub is_last: bool,
+}
+
 /// What to list of a [history](crate::History): entries for which all of this is true, the newest
 /// first.
 ///

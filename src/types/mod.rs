@@ -39,7 +39,7 @@ pub use env::{EnvOptions, InheritEnv};
 pub use env_vars::EnvVars;
 pub use event::ExecutionEvent;
 pub use history::{
-    HistoryEntry, HistoryOutput, HistoryPage, HistoryQuery, HistoryStatus, OutputPiece,
+    HistoryEntry, HistoryOutput, HistoryPage, HistoryPart, HistoryQuery, HistoryStatus, OutputPiece,
 };
 pub(crate) use json::{is_default, millis, millis_at_least, text_or_numbers, whole_millis};
 pub use log_tail::LogTail;

@@ -1,5 +1,6 @@
 //! The history of an app with an engine of its own.
 
+mod parts;
 mod pieces;
 mod rows;
 
@@ -9,7 +10,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use execution_engine::{
-    History, HistoryEntry, HistoryOutput, HistoryPage, HistoryQuery, OutputCursor,
+    History, HistoryEntry, HistoryOutput, HistoryPage, HistoryPart, HistoryQuery, OutputCursor,
 };
 use uuid::Uuid;
 
@@ -59,6 +60,7 @@ const RETENTION: u64 = 32;
 pub struct StoreHistory {
     store: Store,
     ended: AtomicU64,
+    marks: parts::Marks,
     /// Locked as long as the history is open.
     _lock: File,
 }
@@ -83,7 +85,8 @@ impl StoreHistory {
         let lock = lock(dir)?;
         let store = Store::open(dir, config)?;
         pieces::remove_left(store.files())?;
-        let history = Self { store, ended: AtomicU64::new(0), _lock: lock };
+        let history =
+            Self { store, ended: AtomicU64::new(0), marks: parts::Marks::default(), _lock: lock };
         history.end_lost()?;
         history.store.retention_blocking()?;
         Ok(history)
@@ -130,6 +133,7 @@ fn lock(dir: &Path) -> Result<File> {
 
 impl History for StoreHistory {
     fn accepted(&self, entry: &HistoryEntry) -> io::Result<()> {
+        self.marks.forget(entry.id());
         let accepted = rows::Accept::new(self.store.key(), entry)?;
         let store = self.store.clone();
         self.store.write_blocking("accept", 4096, move |tx| accepted.write(store.key(), tx))?;
@@ -138,6 +142,7 @@ impl History for StoreHistory {
 
     fn ended(&self, entry: &HistoryEntry, output: &HistoryOutput) -> io::Result<()> {
         self.store_end(entry, output)?;
+        self.marks.forget(entry.id());
         if self.ended.fetch_add(1, Ordering::Relaxed) % RETENTION == RETENTION - 1 {
             self.store.retention_blocking()?;
         }
@@ -145,6 +150,7 @@ impl History for StoreHistory {
     }
 
     fn remove(&self, id: Uuid) -> io::Result<bool> {
+        self.marks.forget(id);
         let removed = self.store.write_blocking("remove", 256, move |tx| {
             let row = tx.find(id)?;
             row.map(|row| tx.remove(&row)).transpose()
@@ -164,6 +170,23 @@ impl History for StoreHistory {
         let stored = self.store.output_blocking(id)?;
         let pieces = stored.map(|output| pieces::read(&output)).transpose()?.unwrap_or_default();
         Ok(Some(HistoryOutput { pieces, begin, end }))
+    }
+
+    fn output_part(
+        &self,
+        id: Uuid,
+        after: OutputCursor,
+        max_bytes: usize,
+    ) -> io::Result<Option<HistoryPart>> {
+        let cursors = self.store.read_blocking(move |connection| rows::cursors(connection, id))?;
+        let Some((begin, end)): Option<(OutputCursor, OutputCursor)> = cursors else {
+            return Ok(None);
+        };
+        let Some(stored) = self.store.output_blocking(id)? else {
+            let output = HistoryOutput { pieces: Vec::new(), begin, end };
+            return Ok(Some(HistoryPart { output, is_last: true }));
+        };
+        Ok(Some(self.marks.read(id, &stored, (begin, end), after, max_bytes)?))
     }
 
     fn list(&self, query: &HistoryQuery) -> io::Result<HistoryPage> {

@@ -7,7 +7,7 @@ use std::path::Path;
 use bytes::Bytes;
 use execution_engine::{HistoryEntry, HistoryOutput, OutputPiece, OutputStream};
 use execution_engine_journal::{
-    JournalEvent, JournalReader, JournalWriter, Kind, MAX_OUTPUT_BYTES, StreamTotals,
+    JournalEvent, JournalReader, JournalWriter, Kind, MAX_OUTPUT_BYTES, Record, StreamTotals,
 };
 
 use crate::archive;
@@ -123,22 +123,21 @@ pub(super) fn read(output: &StoredOutput) -> Result<Vec<OutputPiece>> {
     while position < output.end() {
         let batch = journal.read(position, output.end(), READ_BYTES)?;
         position = batch.next;
-        for record in batch.records {
-            let (stream, offset) = match record.kind {
-                Kind::Stdout => (OutputStream::Stdout, at.stdout),
-                Kind::Stderr => (OutputStream::Stderr, at.stderr),
-                Kind::Event => {
-                    pieces.extend(record.event().and_then(|event| gap(&event, &mut at)));
-                    continue;
-                }
-            };
-            at.add(&record);
-            // A record is a part of what was read together; alone it does not keep that in memory.
-            let bytes = Bytes::copy_from_slice(&record.payload);
-            pieces.push(OutputPiece { stream, offset, bytes });
-        }
+        pieces.extend(batch.records.iter().filter_map(|record| of_record(record, &mut at)));
     }
     Ok(pieces)
+}
+
+/// Returns the piece that a record holds or marks, and counts it.
+pub(super) fn of_record(record: &Record, at: &mut StreamTotals) -> Option<OutputPiece> {
+    let (stream, offset) = match record.kind {
+        Kind::Stdout => (OutputStream::Stdout, at.stdout),
+        Kind::Stderr => (OutputStream::Stderr, at.stderr),
+        Kind::Event => return gap(&record.event()?, at),
+    };
+    at.add(record);
+    // A record is a part of what was read together; alone it does not keep that in memory.
+    Some(OutputPiece { stream, offset, bytes: Bytes::copy_from_slice(&record.payload) })
 }
 
 /// Returns the piece without bytes that marks a gap.

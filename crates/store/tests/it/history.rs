@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use execution_engine::{
     Ending, ExecutionEngine, ExecutionRequest, ExecutionStatus, History, HistoryEntry,
-    HistoryOutput, HistoryQuery, OutputCursor, OutputPiece, OutputStream,
+    HistoryOutput, HistoryQuery, OutputCursor, OutputPart, OutputPiece, OutputQuery, OutputStream,
 };
 use execution_engine_store::{StoreConfig, StoreHistory};
 use rustix::process::{Signal, getpid, kill_process};
@@ -88,6 +88,7 @@ async fn history_survives_the_death_of_its_program() {
     let result = engine.get_result(DONE).await.unwrap().unwrap();
     assert_eq!((result.status, result.exit_code), (ExecutionStatus::Completed, 0));
     assert_eq!(result.stdout, "out\u{fffd}\n");
+    assert_eq!(result.stdout_bytes(), &b"out\xff\n"[..], "byte for byte");
     assert_eq!(result.stderr, "err");
     let result = engine.get_result(FAILED).await.unwrap().unwrap();
     assert_eq!(result.ending, Ending::Exited { code: 3 });
@@ -246,6 +247,123 @@ fn entry_and_output_come_back_as_they_were() {
     for entry in all {
         assert!(!history.output(entry.id()).unwrap().unwrap().pieces.is_empty());
     }
+}
+
+/// Returns an output of both streams with many gaps, larger than an archive's frames.
+fn long_output() -> HistoryOutput {
+    let (mut pieces, mut at) = (Vec::new(), [0, 0]);
+    for number in 0..1500_u64 {
+        let of = usize::from(number % 3 == 2);
+        let stream = [OutputStream::Stdout, OutputStream::Stderr][of];
+        if number % 50 == 49 {
+            // Output that is missing, and the mark that says so.
+            at[of] += 1000;
+            pieces.push(OutputPiece { stream, offset: at[of], bytes: Bytes::new() });
+        }
+        let line = format!("{number} in words of \u{fc}nequal width\n");
+        let bytes = Bytes::from(line.repeat(30 + number as usize % 70));
+        let offset = at[of];
+        at[of] += bytes.len() as u64;
+        pieces.push(OutputPiece { stream, offset, bytes });
+    }
+    let [stdout, stderr] = at;
+    HistoryOutput { pieces, begin: OutputCursor::default(), end: OutputCursor { stdout, stderr } }
+}
+
+/// A history that cannot read parts.
+struct Whole(StoreHistory);
+
+impl History for Whole {
+    fn accepted(&self, entry: &HistoryEntry) -> std::io::Result<()> {
+        self.0.accepted(entry)
+    }
+    fn ended(&self, entry: &HistoryEntry, output: &HistoryOutput) -> std::io::Result<()> {
+        self.0.ended(entry, output)
+    }
+    fn remove(&self, id: Uuid) -> std::io::Result<bool> {
+        self.0.remove(id)
+    }
+    fn get(&self, id: Uuid) -> std::io::Result<Option<HistoryEntry>> {
+        self.0.get(id)
+    }
+    fn output(&self, id: Uuid) -> std::io::Result<Option<HistoryOutput>> {
+        self.0.output(id)
+    }
+    fn list(&self, query: &HistoryQuery) -> std::io::Result<execution_engine::HistoryPage> {
+        self.0.list(query)
+    }
+}
+
+/// Reads an output in pages of this size; returns its parts, joined, and the cursors of all pages.
+async fn pages(
+    engine: &ExecutionEngine,
+    id: Uuid,
+    max_bytes: usize,
+) -> (Vec<OutputPart>, Vec<OutputCursor>) {
+    let (mut parts, mut cursors) = (Vec::<OutputPart>::new(), vec![OutputCursor::default()]);
+    loop {
+        let query = OutputQuery::after(cursors[cursors.len() - 1]).max_bytes(max_bytes);
+        let page = engine.read_output(id, query).await.unwrap();
+        for part in page.parts {
+            match (parts.last_mut(), part) {
+                (
+                    Some(OutputPart::Output { stream, bytes }),
+                    OutputPart::Output { stream: next, bytes: more },
+                ) if *stream == next => *bytes = [&bytes[..], &more[..]].concat().into(),
+                (_, part) => parts.push(part),
+            }
+        }
+        cursors.push(page.next);
+        if page.ended {
+            return (parts, cursors);
+        }
+    }
+}
+
+#[tokio::test]
+async fn pages_of_a_long_output_are_those_of_the_whole() {
+    let (entry, output) = (entry(Uuid::new_v4()), long_output());
+    let mut read = Vec::new();
+    for is_whole in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let history = StoreHistory::open(dir.path()).unwrap();
+        history.ended(&entry, &output).unwrap();
+        let history: Arc<dyn History> =
+            if is_whole { Arc::new(Whole(history)) } else { Arc::new(history) };
+        let engine = ExecutionEngine::builder().history(history).build().unwrap();
+        let (parts, cursors) = pages(&engine, entry.id(), 100_001).await;
+        // In any order, as a view reads them.
+        let mut again = Vec::new();
+        for cursor in cursors.iter().rev() {
+            let query = OutputQuery::after(*cursor).max_bytes(5000);
+            again.push(engine.read_output(entry.id(), query).await.unwrap());
+        }
+        read.push((parts, cursors, again));
+    }
+    assert!(read[0].1.len() > 10, "{}", read[0].1.len());
+    assert_eq!(read[0].0, read[1].0);
+    assert_eq!(read[0].1, read[1].1);
+    assert_eq!(read[0].2, read[1].2);
+}
+
+#[test]
+fn a_part_has_no_more_than_what_was_asked_for_and_a_read_of_the_journal() {
+    let dir = tempfile::tempdir().unwrap();
+    let history = StoreHistory::open(dir.path()).unwrap();
+    let (entry, output) = (entry(Uuid::new_v4()), long_output());
+    history.ended(&entry, &output).unwrap();
+    let length = |pieces: &[OutputPiece]| pieces.iter().map(|one| one.bytes.len()).sum::<usize>();
+    let part = history.output_part(entry.id(), OutputCursor::default(), 1000).unwrap().unwrap();
+    assert!(!part.is_last);
+    let read = length(&part.output.pieces);
+    assert!((1000..=256 << 10).contains(&read), "{read}");
+    assert!(length(&output.pieces) > 2 * read);
+    let rest = history.output_part(entry.id(), part.output.end, usize::MAX).unwrap().unwrap();
+    assert!(rest.is_last);
+    assert_eq!(read + length(&rest.output.pieces), length(&output.pieces));
+    let none = history.output_part(entry.id(), output.end, 1000).unwrap().unwrap();
+    assert!(none.is_last && none.output.pieces.is_empty(), "{none:?}");
+    assert_eq!(history.output_part(Uuid::new_v4(), output.end, 1000).unwrap(), None);
 }
 
 /// Joins pieces that follow each other, which may be cut in other places.
