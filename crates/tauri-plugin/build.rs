@@ -31,6 +31,8 @@ const COMMANDS: &[&str] = &[
     "read_output",
     "read_lines",
     "search_output",
+    "list_history",
+    "history_state",
     "subscribe",
     "subscribe_all",
     "subscribe_plan",

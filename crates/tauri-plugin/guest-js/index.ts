@@ -9,6 +9,7 @@ export type { ChunkRecord } from "./chunk.js";
 export { ExecutionError } from "./error.js";
 export type { ExecutionListeners } from "./events.js";
 export { Execution, list, result, run, subscriptions, watch, type SubscribeOptions } from "./execution.js";
+export { historyState, listHistory } from "./history.js";
 export type { OutputLines, OutputPage, OutputPart } from "./output.js";
 export { listPlans, Plan, planResult } from "./plan.js";
 export type { BytesOptions, BytesResult, ResultOptions } from "./result.js";

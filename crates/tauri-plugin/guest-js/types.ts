@@ -393,6 +393,69 @@ export interface ExecutionSummary {
   metadata: ExecutionMetadata;
 }
 
+/** Request as the history has it: without the values of variables. */
+export interface ExecutionRequest {
+  id: ExecutionId;
+  command: Command;
+  env: Record<string, string>;
+  working_dir: string | null;
+  timeout_ms: number | null;
+  output_log_path: string | null;
+  metadata: ExecutionMetadata;
+}
+
+/** Execution as the history has it. */
+export interface HistoryEntry {
+  /** What `list` says of it; of one that has not ended, when it was accepted. */
+  summary: ExecutionSummary;
+  accepted_at: string;
+  request: ExecutionRequest;
+  options: ExecutionOptions;
+  /** Names of the variables that the request has set. */
+  env_names: string[];
+  /** Without texts; null if it has not ended. */
+  result: ExecutionResult | null;
+}
+
+/** What to list of the history: that for which all of this is true. */
+export interface HistoryQuery {
+  /** It has one of these. Default: any. */
+  status?: ExecutionStatus[];
+  /** It has all of these. */
+  tags?: string[];
+  labels?: Record<string, string>;
+  /** It was accepted then or later. */
+  since?: string | null;
+  /** It was accepted before. */
+  until?: string | null;
+  /** Its command contains this, in upper or lower case. */
+  text?: string | null;
+  /** Most entries of a page, 1 to 1000. Default: 100. */
+  limit?: number;
+  /** `next` of the page before. */
+  cursor?: string | null;
+}
+
+/** Page of the history, the one that was accepted last first. */
+export interface HistoryPage {
+  entries: HistoryEntry[];
+  /** Cursor of the next page, or null after the last one. */
+  next: string | null;
+}
+
+/** Whether executions are kept for the next start of the app. */
+export interface HistoryState {
+  kept: boolean;
+  /** Why the history could not be opened, in words. Null also if the app wants none. */
+  reason: string | null;
+  /** Calls that wait to be made. */
+  waiting: number;
+  /** Calls that have failed. What they were to store is not kept. */
+  failed: number;
+  /** Why the last one has failed. */
+  last_error: string | null;
+}
+
 /** Order in which the commands of a plan may start. */
 export type ExecutionStrategy =
   | { type: "serial"; stop_on_error: boolean }

@@ -1,12 +1,14 @@
 //! Builds the plugin: its engine, its rules, and what happens when a page or the app ends.
 
 use std::collections::HashSet;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use execution_engine::{
-    EngineBuilder, EnvVars, ExecutionConfig, ExecutionEngine, ExecutionPlan, LoginShell, Uuid,
+    EngineBuilder, EnvVars, ExecutionConfig, ExecutionEngine, ExecutionPlan, History, HistoryEntry,
+    LoginShell, Uuid,
 };
 use tauri::plugin::TauriPlugin;
 use tauri::webview::PageLoadEvent;
@@ -14,6 +16,7 @@ use tauri::{AppHandle, Manager, RunEvent, Runtime, WindowEvent};
 use tokio::sync::Semaphore;
 
 use crate::commands;
+use crate::history::{KeepInHistory, OpenHistory, OwnedHistory};
 use crate::output::IndexCache;
 use crate::owners::{Claim, Owners, PageId};
 use crate::report::report_invalid_entries;
@@ -22,6 +25,8 @@ use crate::streaming::{FlowControl, Subscriptions};
 
 /// Number of searches at a time, of all windows. One may take a processor for seconds.
 const MAX_SEARCHES: usize = 2;
+/// Directory of the history, in the local data directory of the app.
+const HISTORY_DIR: &str = "history";
 
 /// Creates the plugin with the engine's defaults; rules come from capability files.
 #[must_use]
@@ -49,9 +54,48 @@ pub fn init<R: Runtime>() -> TauriPlugin<R> {
 pub struct Builder {
     engine: EngineSource,
     login_shell: Option<LoginShell>,
+    history: HistorySettings,
     exit_grace: Duration,
     allow: Vec<Rule>,
     deny: Vec<Rule>,
+}
+
+/// Which history there is, and what comes into it.
+#[derive(Default)]
+struct HistorySettings {
+    open: Option<OpenHistory>,
+    keep: Option<KeepInHistory>,
+}
+
+impl HistorySettings {
+    /// Opens the history in the data directory of the app, and gives it to the engine. Returns why it
+    /// cannot be used: the app runs without it then.
+    fn open<R: Runtime>(
+        self,
+        engine: EngineSource,
+        owners: &Arc<Owners>,
+        app: &AppHandle<R>,
+    ) -> Result<(EngineSource, Option<String>), Box<dyn std::error::Error>> {
+        let Some(open) = self.open else { return Ok((engine, None)) };
+        let EngineSource::Build(builder) = engine else {
+            return Err(
+                "a history cannot be given to an existing engine; build that with EngineBuilder::history".into(),
+            );
+        };
+        let dir = app.path().app_local_data_dir().map_err(io::Error::other);
+        match dir.and_then(|dir| open(&dir.join(HISTORY_DIR))) {
+            Ok(history) => {
+                owners.set_history(Arc::clone(&history));
+                let owned = OwnedHistory { history, owners: Arc::clone(owners), keep: self.keep };
+                let builder = builder.history(Arc::new(owned));
+                Ok((EngineSource::Build(Box::new(builder)), None))
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the history cannot be used; executions are not kept");
+                Ok((EngineSource::Build(builder), Some(error.to_string())))
+            }
+        }
+    }
 }
 
 /// Engine to use, or to build when the app starts.
@@ -84,7 +128,7 @@ impl EngineSource {
 
 /// Returns the environment of the login shell, if the app does not have it anyway.
 fn login_environment(shell: &LoginShell) -> Option<EnvVars> {
-    if cfg!(windows) || std::io::stdin().is_terminal() {
+    if cfg!(windows) || io::stdin().is_terminal() {
         return None;
     }
     let asked = tauri::async_runtime::block_on(shell.environment());
@@ -103,6 +147,7 @@ impl Builder {
         Self {
             engine: EngineSource::Build(Box::new(ExecutionEngine::builder())),
             login_shell: None,
+            history: HistorySettings::default(),
             exit_grace: Duration::from_secs(2),
             allow: Vec::new(),
             deny: Vec::new(),
@@ -144,6 +189,49 @@ impl Builder {
         self
     }
 
+    /// Keeps executions for the next start of the app, in SQLite, within these limits: what was run, how
+    /// it ended, and its output. No values of environment variables. The directory is `history` in the
+    /// app's local data directory.
+    ///
+    /// Each window finds its executions again, by its label. One that runs when the app is killed is
+    /// `lost` from the next start on. If the history cannot be opened, because its directory is
+    /// read-only, a later version has written it, or another process of the app has it, the app runs without it:
+    /// a warning is logged, and the pages are told why (`historyState`).
+    ///
+    /// ```
+    /// use tauri_plugin_execution_engine::{Builder, StoreConfig};
+    ///
+    /// let plugin = Builder::new().history(StoreConfig::default());
+    /// # let _: tauri::plugin::TauriPlugin<tauri::test::MockRuntime> = plugin.build();
+    /// ```
+    #[cfg(feature = "history")]
+    pub fn history(self, limits: execution_engine_store::StoreConfig) -> Self {
+        self.history_with(move |dir| {
+            let history = execution_engine_store::StoreHistory::open_with(dir, limits)?;
+            Ok(Arc::new(history))
+        })
+    }
+
+    /// Like [`history`](#method.history), with a history of another kind. `open` gets the directory for it,
+    /// which may not exist yet.
+    pub fn history_with(
+        mut self,
+        open: impl FnOnce(&Path) -> io::Result<Arc<dyn History>> + Send + 'static,
+    ) -> Self {
+        self.history.open = Some(Box::new(open));
+        self
+    }
+
+    /// Leaves out of the history what `keep` returns `false` for: nothing of it is written to the disk.
+    /// It is asked when an execution is accepted and when it has ended, and must answer the same.
+    pub fn keep_in_history(
+        mut self,
+        keep: impl Fn(&HistoryEntry) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.history.keep = Some(Box::new(keep));
+        self
+    }
+
     /// Sets the time between the first and the final signal to running executions when the app
     /// ends. Default: 2 s.
     pub fn exit_grace(mut self, grace: Duration) -> Self {
@@ -167,11 +255,13 @@ impl Builder {
     /// Builds the plugin, for [`tauri::Builder::plugin`].
     #[must_use]
     pub fn build<R: Runtime>(self) -> TauriPlugin<R> {
-        let Self { engine, login_shell, exit_grace, allow, deny } = self;
+        let Self { engine, login_shell, history, exit_grace, allow, deny } = self;
         tauri::plugin::Builder::new("execution-engine")
             .invoke_handler(commands::handler())
             .setup(move |app, _| {
                 app.manage(RulePaths::default());
+                let owners = Arc::<Owners>::default();
+                let (engine, history_refused) = history.open(engine, &owners, app)?;
                 let (engine, files) = engine.open(login_shell)?;
                 engine.start_cleanup_task();
                 app.manage(PluginState {
@@ -182,7 +272,8 @@ impl Builder {
                         ..ScopeRules::default()
                     },
                     files,
-                    owners: Arc::default(),
+                    owners,
+                    history_refused,
                     reported: Mutex::default(),
                     subscriptions: Subscriptions::default(),
                     indexes: IndexCache::default(),
@@ -217,6 +308,8 @@ pub(crate) struct PluginState {
     pub(crate) base: ScopeRules,
     pub(crate) files: RealFileSystem,
     pub(crate) owners: Arc<Owners>,
+    /// Why there is no history, if there was to be one.
+    pub(crate) history_refused: Option<String>,
     /// Invalid entries of capability files that were reported.
     reported: Mutex<HashSet<String>>,
     pub(crate) subscriptions: Subscriptions,

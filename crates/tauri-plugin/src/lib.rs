@@ -38,6 +38,7 @@ mod builder;
 mod commands;
 mod error;
 mod frame;
+mod history;
 mod output;
 mod owners;
 mod report;
@@ -49,6 +50,8 @@ mod visible;
 pub use builder::{Builder, ExecutionEngineExt, init};
 pub use error::Error;
 pub use execution_engine;
+#[cfg(feature = "history")]
+pub use execution_engine_store::{StoreConfig, StoreHistory};
 pub use scope::{
     AnyArgs, Arg, ArgPattern, Args, InvalidRule, LeftoversRule, LimitsRule, Refusal, Rule, Times,
 };

@@ -5,12 +5,14 @@
 //! engine has forgotten the record.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use execution_engine::{ExecutionEngine, ExecutionError, ExecutionPlan, Uuid};
+use execution_engine::{ExecutionEngine, ExecutionError, ExecutionPlan, History, Uuid};
 use tauri::Runtime;
 use tauri::ipc::{CommandArg, CommandItem, InvokeError};
 use tokio::sync::Notify;
+
+use crate::history::owner_of;
 
 /// Number of entries at which those of forgotten records are looked for. After that it is twice
 /// what was left, so that a start costs no more the more executions there are.
@@ -52,8 +54,10 @@ pub(crate) enum Owner {
 }
 
 /// Owners of all executions and plans that do not belong to the app.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Owners {
+    /// Has the owners of executions that the engine has forgotten, or an earlier one has run.
+    history: OnceLock<Arc<dyn History>>,
     state: Mutex<State>,
     /// Notified when claims are accepted or taken back.
     decided: Notify,
@@ -114,6 +118,26 @@ impl Owners {
                 Owner::App => return None,
             }
         }
+    }
+
+    /// Sets the history that has the owners of earlier executions.
+    pub(crate) fn set_history(&self, history: Arc<dyn History>) {
+        let _is_first = self.history.set(history);
+    }
+
+    /// Returns the owner of an execution as [`owner`](Self::owner) does; of one that nothing is known of
+    /// here, as the history has it. One that cannot be read belongs to the app.
+    pub(crate) async fn owner_ever(&self, id: Uuid) -> Option<Arc<PageId>> {
+        let owner = self.owner(id).await;
+        let Some(history) = self.history.get().filter(|_| owner.is_none()) else { return owner };
+        let history = Arc::clone(history);
+        let entry = tauri::async_runtime::spawn_blocking(move || history.get(id)).await;
+        owner_of(&entry.ok()?.ok()??).map(Arc::new)
+    }
+
+    /// Returns the page that has an execution or has claimed its id, for the history.
+    pub(crate) fn claimed_by(&self, id: Uuid) -> Option<Arc<PageId>> {
+        self.lock().entries.get(&id).map(|entry| Arc::clone(&entry.owner))
     }
 
     /// Returns the owner of an execution or a plan, as far as it is known at this moment.

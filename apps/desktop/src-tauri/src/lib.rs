@@ -7,8 +7,8 @@ mod save;
 use std::time::Duration;
 
 use tauri::{Context, Runtime};
-use tauri_plugin_execution_engine::Builder;
 use tauri_plugin_execution_engine::execution_engine::ExecutionConfig;
+use tauri_plugin_execution_engine::Builder;
 
 pub use quit::on_run_event;
 
@@ -17,8 +17,11 @@ const MAX_OUTPUT_BYTES: usize = 48 * 1024 * 1024;
 /// Number of ended executions to remember. Together with the limit above it bounds the memory.
 const MAX_EXECUTIONS: usize = 50;
 
-/// Adds the plugin with the settings of this app to a builder.
-pub fn app<R: Runtime>(builder: tauri::Builder<R>) -> tauri::Builder<R> {
+/// Tag of executions that are not kept in a history.
+const PRIVATE: &str = "private";
+
+/// Returns the plugin with the settings of this app, without a history.
+pub fn plugin() -> Builder {
     let config = ExecutionConfig {
         max_output_size_bytes: MAX_OUTPUT_BYTES,
         max_in_memory_executions: MAX_EXECUTIONS,
@@ -26,8 +29,16 @@ pub fn app<R: Runtime>(builder: tauri::Builder<R>) -> tauri::Builder<R> {
         execution_retention_secs: u64::MAX,
         ..ExecutionConfig::default()
     };
-    let plugin = Builder::new().config(config).exit_grace(Duration::from_secs(2)).build();
-    quit::asking(builder.plugin(plugin)).invoke_handler(tauri::generate_handler![save::save_output])
+    Builder::new()
+        .config(config)
+        .exit_grace(Duration::from_secs(2))
+        .keep_in_history(|entry| !entry.request.metadata.tags.iter().any(|tag| tag == PRIVATE))
+}
+
+/// Makes an app with this plugin.
+pub fn app<R: Runtime>(builder: tauri::Builder<R>, plugin: Builder) -> tauri::Builder<R> {
+    quit::asking(builder.plugin(plugin.build()))
+        .invoke_handler(tauri::generate_handler![save::save_output])
 }
 
 /// Returns the page, the settings and the capabilities that were built in.

@@ -1,17 +1,29 @@
 //! Capabilities as Tauri applies them: which commands a window may call, and what its scope allows.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use tauri::ipc::{CallbackFn, InvokeBody};
 use tauri::test::{INVOKE_KEY, MockRuntime, get_ipc_response, mock_builder};
 use tauri::webview::InvokeRequest;
 use tauri::{App, Manager, WebviewUrl, WebviewWindow, WebviewWindowBuilder};
-use tauri_plugin_execution_engine::ExecutionEngineExt;
 use tauri_plugin_execution_engine::execution_engine::{
     ExecutionOptions, ExecutionRequest, StdinSource, Uuid,
 };
+use tauri_plugin_execution_engine::{ExecutionEngineExt, StoreHistory};
 
 fn app() -> App<MockRuntime> {
-    execution_desktop::app(mock_builder()).build(execution_desktop::context()).unwrap()
+    execution_desktop::app(mock_builder(), execution_desktop::plugin())
+        .build(execution_desktop::context())
+        .unwrap()
+}
+
+/// An app that keeps its history in this directory.
+fn app_with_history(dir: &Path) -> App<MockRuntime> {
+    let history = Arc::new(StoreHistory::open(dir).unwrap());
+    let plugin = execution_desktop::plugin().history_with(move |_| Ok(history));
+    execution_desktop::app(mock_builder(), plugin).build(execution_desktop::context()).unwrap()
 }
 
 /// Creates a window with these permissions.
@@ -94,6 +106,49 @@ fn the_default_set_only_reads() {
     }
     assert_eq!(call(&window, "list_plans", json!({})), Ok(json!([])));
     assert_eq!(call(&window, "subscriptions", json!({})), Ok(json!(0)));
+    assert_eq!(call(&window, "list_history", json!({})).unwrap_err()["code"], "no_history");
+    assert_eq!(call(&window, "history_state", json!({})).unwrap()["kept"], json!(false));
+}
+
+#[test]
+fn a_window_lists_what_it_has_run_and_what_its_scope_adds() {
+    let dir = tempfile::tempdir().unwrap();
+    let app = app_with_history(dir.path());
+    let launch = json!([
+        "execution-engine:default",
+        "execution-engine:allow-remove",
+        { "identifier": "execution-engine:launch", "allow": [{ "name": "true", "program": "true" }] },
+    ]);
+    let monitor = json!([
+        { "identifier": "execution-engine:allow-list-history", "allow": [{ "executions": "all" }] },
+    ]);
+    let main = window(&app, "one", launch.clone());
+    let other = window(&app, "two", launch);
+    let monitor = window(&app, "monitor", monitor);
+    let ids: Vec<Value> = [&main, &other]
+        .map(|window| call(window, "run", exec("true")).unwrap()["id"].clone())
+        .into();
+    let private = json!({ "request": {
+        "command": { "type": "exec", "program": "true" }, "metadata": { "tags": ["private"] }
+    } });
+    call(&main, "run", private).unwrap();
+    let listed = |window: &WebviewWindow<MockRuntime>| -> Vec<Value> {
+        let page = call(window, "list_history", json!({ "query": { "limit": 1 } })).unwrap();
+        let mut entries = page["entries"].as_array().unwrap().clone();
+        if !page["next"].is_null() {
+            let query = json!({ "query": { "cursor": page["next"] } });
+            let rest = call(window, "list_history", query).unwrap();
+            entries.extend(rest["entries"].as_array().unwrap().clone());
+        }
+        entries.iter().map(|entry| entry["summary"]["id"].clone()).collect()
+    };
+    assert_eq!(listed(&main), ids[..1]);
+    assert_eq!(listed(&other), ids[1..]);
+    assert_eq!(listed(&monitor), [ids[1].clone(), ids[0].clone()]);
+    assert_eq!(call(&main, "history_state", json!({})).unwrap()["kept"], json!(true));
+    call(&main, "remove", json!({ "id": ids[1] })).unwrap_err();
+    call(&main, "remove", json!({ "id": ids[0] })).unwrap();
+    assert_eq!(listed(&monitor), ids[1..]);
 }
 
 #[test]
@@ -184,14 +239,14 @@ fn variables_of_tauri_are_resolved_in_rules() {
         "allow": [{ "name": "where", "program": "pwd", "working_dirs": ["$TEMP"] }]
     }]);
     let window = window(&app, "variables", scope);
-    let at = |dir: &std::path::Path| {
+    let at = |dir: &Path| {
         let request = json!({ "rule": "where", "working_dir": dir });
         call(&window, "run", json!({ "request": request }))
     };
     let temp = app.path().temp_dir().unwrap().canonicalize().unwrap();
     let printed = at(&temp).unwrap()["stdout"].as_str().unwrap().trim().to_string();
-    assert_eq!(std::path::Path::new(&printed), temp);
-    assert_eq!(at(std::path::Path::new("/")).unwrap_err()["code"], "refused");
+    assert_eq!(Path::new(&printed), temp);
+    assert_eq!(at(Path::new("/")).unwrap_err()["code"], "refused");
 }
 
 /// A program of one rule may write to the directory above that of another one.
@@ -211,7 +266,7 @@ fn a_directory_of_a_rule_that_is_replaced_by_a_link_allows_nothing_else() {
         ]
     }]);
     let window = window(&app, "replaced", scope);
-    let run = |rule: &str, path: &std::path::Path| {
+    let run = |rule: &str, path: &Path| {
         let request = json!({ "rule": rule, "working_dir": path });
         call(&window, "run", json!({ "request": request }))
     };
@@ -276,10 +331,19 @@ fn commands() -> Vec<&'static str> {
 
 #[test]
 fn no_command_reaches_what_belongs_to_the_app() {
-    // These start something, or are about the subscriptions of the page alone.
-    let others =
-        ["execute", "run", "execute_plan", "ack", "unsubscribe", "subscriptions", "subscribe_all"];
-    let app = app();
+    // These start something, or are about the subscriptions of the page alone, or the app as a whole.
+    let others = [
+        "execute",
+        "run",
+        "execute_plan",
+        "ack",
+        "unsubscribe",
+        "subscriptions",
+        "subscribe_all",
+        "history_state",
+    ];
+    let dir = tempfile::tempdir().unwrap();
+    let app = app_with_history(dir.path());
     let commands = commands();
     let allowed =
         commands.iter().map(|name| format!("execution-engine:allow-{}", name.replace('_', "-")));
@@ -303,6 +367,10 @@ fn no_command_reaches_what_belongs_to_the_app() {
             )
         };
         let answer = ask(target);
+        if *command == "list_history" {
+            assert_eq!(answer, Ok(json!({ "entries": [], "next": null })));
+            continue;
+        }
         if command.starts_with("list") {
             assert_eq!(answer, Ok(json!([])), "{command}");
             continue;

@@ -752,6 +752,591 @@ export const executionSummary: Required<types.ExecutionSummary>[] = [
   }
 ];
 
+export const executionRequest: Required<types.ExecutionRequest>[] = [
+  {
+    "command": {
+      "args": [
+        "-v"
+      ],
+      "interpreter": "python3",
+      "path": "a.py",
+      "type": "script"
+    },
+    "env": {
+      "A": "b"
+    },
+    "id": "00000000-0000-0000-0000-000000000001",
+    "metadata": {
+      "description": "d",
+      "labels": {
+        "a": "b"
+      },
+      "tags": [
+        "t"
+      ]
+    },
+    "output_log_path": "/log",
+    "timeout_ms": 1,
+    "working_dir": "/"
+  }
+];
+
+export const historyEntry: Required<types.HistoryEntry>[] = [
+  {
+    "accepted_at": "2026-01-02T03:04:05.006Z",
+    "env_names": [
+      "A"
+    ],
+    "options": {
+      "env": {
+        "inherit": {
+          "names": [
+            "PATH"
+          ],
+          "type": "only"
+        },
+        "remove": [
+          "A"
+        ],
+        "set": {
+          "B": "c"
+        }
+      },
+      "final_signal": 40,
+      "group": "g",
+      "idle_timeout_ms": 1,
+      "leftovers": "leave",
+      "leftovers_wait_ms": 1,
+      "limits": {
+        "address_space_bytes": 1,
+        "core_bytes": 1,
+        "cpu_seconds": 1,
+        "file_size_bytes": 1,
+        "nice": 1,
+        "open_files": 1,
+        "processes": 1,
+        "tree_memory_bytes": 1,
+        "tree_processes": 1,
+        "umask": 63
+      },
+      "links": "refuse",
+      "output": "merged",
+      "partial_lines_after_ms": 100,
+      "priority": 1,
+      "retry": {
+        "attempts": 3,
+        "initial_delay_ms": 1,
+        "jitter": "half",
+        "max_delay_ms": 1,
+        "multiplier": 2,
+        "retry_on": [
+          {
+            "type": "any_exit_code"
+          },
+          {
+            "code": 75,
+            "type": "exit_code"
+          },
+          {
+            "type": "signal"
+          },
+          {
+            "type": "timeout"
+          },
+          {
+            "type": "spawn_failure"
+          }
+        ]
+      },
+      "stdin": {
+        "type": "piped"
+      },
+      "stop_grace_ms": 1,
+      "stop_signal": "interrupt",
+      "user": {
+        "gid": 2,
+        "groups": [
+          3
+        ],
+        "uid": 1
+      }
+    },
+    "request": {
+      "command": {
+        "args": [
+          "-v"
+        ],
+        "interpreter": "python3",
+        "path": "a.py",
+        "type": "script"
+      },
+      "env": {
+        "A": "b"
+      },
+      "id": "00000000-0000-0000-0000-000000000001",
+      "metadata": {
+        "description": "d",
+        "labels": {
+          "a": "b"
+        },
+        "tags": [
+          "t"
+        ]
+      },
+      "output_log_path": "/log",
+      "timeout_ms": 1,
+      "working_dir": "/"
+    },
+    "result": {
+      "attempts": 2,
+      "completed_at": "2026-01-02T03:04:05.006Z",
+      "containment": {
+        "left_running": [
+          {
+            "name": "sleep",
+            "pid": 7,
+            "reason": ""
+          }
+        ],
+        "level": "cgroup",
+        "proven": true,
+        "signal": "terminate",
+        "stopped": 1,
+        "survivors": [
+          {
+            "name": "sleep",
+            "pid": 7,
+            "reason": ""
+          }
+        ],
+        "took_ms": 1
+      },
+      "duration_ms": 1,
+      "earlier_attempts": [
+        {
+          "containment": {
+            "left_running": [
+              {
+                "name": "sleep",
+                "pid": 7,
+                "reason": ""
+              }
+            ],
+            "level": "cgroup",
+            "proven": true,
+            "signal": "terminate",
+            "stopped": 1,
+            "survivors": [
+              {
+                "name": "sleep",
+                "pid": 7,
+                "reason": ""
+              }
+            ],
+            "took_ms": 1
+          },
+          "duration_ms": 1,
+          "ending": {
+            "code": 3,
+            "type": "exited"
+          },
+          "number": 1,
+          "started_at": "2026-01-02T03:04:05.006Z",
+          "stderr": "b",
+          "stderr_stats": {
+            "kept_bytes": 1,
+            "seen_bytes": 1
+          },
+          "stdout": "a",
+          "stdout_stats": {
+            "kept_bytes": 1,
+            "seen_bytes": 1
+          },
+          "usage": {
+            "involuntary_switches": 1,
+            "peak_memory_bytes": 1,
+            "system_ms": 1,
+            "tree": {
+              "peak_memory_bytes": null,
+              "system_ms": 1,
+              "user_ms": 1
+            },
+            "user_ms": 1,
+            "voluntary_switches": 1
+          }
+        }
+      ],
+      "ending": {
+        "code": 3,
+        "type": "exited"
+      },
+      "error": null,
+      "exit_code": 3,
+      "id": "00000000-0000-0000-0000-000000000001",
+      "lines_missed": 0,
+      "output_error": null,
+      "signal": null,
+      "started_at": "2026-01-02T03:04:05.006Z",
+      "status": "failed",
+      "stderr": "",
+      "stderr_overflow_file": null,
+      "stderr_stats": {
+        "kept_bytes": 0,
+        "seen_bytes": 0
+      },
+      "stdout": "a",
+      "stdout_overflow_file": "/a",
+      "stdout_stats": {
+        "kept_bytes": 1,
+        "seen_bytes": 1
+      },
+      "success": false,
+      "truncated": false,
+      "usage": {
+        "involuntary_switches": 1,
+        "peak_memory_bytes": 1,
+        "system_ms": 1,
+        "tree": {
+          "peak_memory_bytes": null,
+          "system_ms": 1,
+          "user_ms": 1
+        },
+        "user_ms": 1,
+        "voluntary_switches": 1
+      },
+      "waited_ms": 0
+    },
+    "summary": {
+      "attempts": 1,
+      "command": "ls",
+      "completed_at": "2026-01-02T03:04:05.006Z",
+      "duration_ms": 1,
+      "ending": {
+        "code": 3,
+        "type": "exited"
+      },
+      "id": "00000000-0000-0000-0000-000000000001",
+      "metadata": {
+        "description": "d",
+        "labels": {
+          "a": "b"
+        },
+        "tags": [
+          "t"
+        ]
+      },
+      "pid": 7,
+      "started_at": "2026-01-02T03:04:05.006Z",
+      "status": "failed",
+      "stderr_stats": {
+        "kept_bytes": 1,
+        "seen_bytes": 1
+      },
+      "stdout_stats": {
+        "kept_bytes": 1,
+        "seen_bytes": 1
+      },
+      "truncated": false,
+      "waited_ms": 1
+    }
+  }
+];
+
+export const historyQuery: Required<types.HistoryQuery>[] = [
+  {
+    "cursor": "c",
+    "labels": {
+      "a": "b"
+    },
+    "limit": 10,
+    "since": "2026-01-02T03:04:05.006Z",
+    "status": [
+      "lost"
+    ],
+    "tags": [
+      "t"
+    ],
+    "text": "make",
+    "until": "2026-01-02T03:04:05.006Z"
+  }
+];
+
+export const historyPage: Required<types.HistoryPage>[] = [
+  {
+    "entries": [
+      {
+        "accepted_at": "2026-01-02T03:04:05.006Z",
+        "env_names": [
+          "A"
+        ],
+        "options": {
+          "env": {
+            "inherit": {
+              "names": [
+                "PATH"
+              ],
+              "type": "only"
+            },
+            "remove": [
+              "A"
+            ],
+            "set": {
+              "B": "c"
+            }
+          },
+          "final_signal": 40,
+          "group": "g",
+          "idle_timeout_ms": 1,
+          "leftovers": "leave",
+          "leftovers_wait_ms": 1,
+          "limits": {
+            "address_space_bytes": 1,
+            "core_bytes": 1,
+            "cpu_seconds": 1,
+            "file_size_bytes": 1,
+            "nice": 1,
+            "open_files": 1,
+            "processes": 1,
+            "tree_memory_bytes": 1,
+            "tree_processes": 1,
+            "umask": 63
+          },
+          "links": "refuse",
+          "output": "merged",
+          "partial_lines_after_ms": 100,
+          "priority": 1,
+          "retry": {
+            "attempts": 3,
+            "initial_delay_ms": 1,
+            "jitter": "half",
+            "max_delay_ms": 1,
+            "multiplier": 2,
+            "retry_on": [
+              {
+                "type": "any_exit_code"
+              },
+              {
+                "code": 75,
+                "type": "exit_code"
+              },
+              {
+                "type": "signal"
+              },
+              {
+                "type": "timeout"
+              },
+              {
+                "type": "spawn_failure"
+              }
+            ]
+          },
+          "stdin": {
+            "type": "piped"
+          },
+          "stop_grace_ms": 1,
+          "stop_signal": "interrupt",
+          "user": {
+            "gid": 2,
+            "groups": [
+              3
+            ],
+            "uid": 1
+          }
+        },
+        "request": {
+          "command": {
+            "args": [
+              "-v"
+            ],
+            "interpreter": "python3",
+            "path": "a.py",
+            "type": "script"
+          },
+          "env": {
+            "A": "b"
+          },
+          "id": "00000000-0000-0000-0000-000000000001",
+          "metadata": {
+            "description": "d",
+            "labels": {
+              "a": "b"
+            },
+            "tags": [
+              "t"
+            ]
+          },
+          "output_log_path": "/log",
+          "timeout_ms": 1,
+          "working_dir": "/"
+        },
+        "result": {
+          "attempts": 2,
+          "completed_at": "2026-01-02T03:04:05.006Z",
+          "containment": {
+            "left_running": [
+              {
+                "name": "sleep",
+                "pid": 7,
+                "reason": ""
+              }
+            ],
+            "level": "cgroup",
+            "proven": true,
+            "signal": "terminate",
+            "stopped": 1,
+            "survivors": [
+              {
+                "name": "sleep",
+                "pid": 7,
+                "reason": ""
+              }
+            ],
+            "took_ms": 1
+          },
+          "duration_ms": 1,
+          "earlier_attempts": [
+            {
+              "containment": {
+                "left_running": [
+                  {
+                    "name": "sleep",
+                    "pid": 7,
+                    "reason": ""
+                  }
+                ],
+                "level": "cgroup",
+                "proven": true,
+                "signal": "terminate",
+                "stopped": 1,
+                "survivors": [
+                  {
+                    "name": "sleep",
+                    "pid": 7,
+                    "reason": ""
+                  }
+                ],
+                "took_ms": 1
+              },
+              "duration_ms": 1,
+              "ending": {
+                "code": 3,
+                "type": "exited"
+              },
+              "number": 1,
+              "started_at": "2026-01-02T03:04:05.006Z",
+              "stderr": "b",
+              "stderr_stats": {
+                "kept_bytes": 1,
+                "seen_bytes": 1
+              },
+              "stdout": "a",
+              "stdout_stats": {
+                "kept_bytes": 1,
+                "seen_bytes": 1
+              },
+              "usage": {
+                "involuntary_switches": 1,
+                "peak_memory_bytes": 1,
+                "system_ms": 1,
+                "tree": {
+                  "peak_memory_bytes": null,
+                  "system_ms": 1,
+                  "user_ms": 1
+                },
+                "user_ms": 1,
+                "voluntary_switches": 1
+              }
+            }
+          ],
+          "ending": {
+            "code": 3,
+            "type": "exited"
+          },
+          "error": null,
+          "exit_code": 3,
+          "id": "00000000-0000-0000-0000-000000000001",
+          "lines_missed": 0,
+          "output_error": null,
+          "signal": null,
+          "started_at": "2026-01-02T03:04:05.006Z",
+          "status": "failed",
+          "stderr": "",
+          "stderr_overflow_file": null,
+          "stderr_stats": {
+            "kept_bytes": 0,
+            "seen_bytes": 0
+          },
+          "stdout": "a",
+          "stdout_overflow_file": "/a",
+          "stdout_stats": {
+            "kept_bytes": 1,
+            "seen_bytes": 1
+          },
+          "success": false,
+          "truncated": false,
+          "usage": {
+            "involuntary_switches": 1,
+            "peak_memory_bytes": 1,
+            "system_ms": 1,
+            "tree": {
+              "peak_memory_bytes": null,
+              "system_ms": 1,
+              "user_ms": 1
+            },
+            "user_ms": 1,
+            "voluntary_switches": 1
+          },
+          "waited_ms": 0
+        },
+        "summary": {
+          "attempts": 1,
+          "command": "ls",
+          "completed_at": "2026-01-02T03:04:05.006Z",
+          "duration_ms": 1,
+          "ending": {
+            "code": 3,
+            "type": "exited"
+          },
+          "id": "00000000-0000-0000-0000-000000000001",
+          "metadata": {
+            "description": "d",
+            "labels": {
+              "a": "b"
+            },
+            "tags": [
+              "t"
+            ]
+          },
+          "pid": 7,
+          "started_at": "2026-01-02T03:04:05.006Z",
+          "status": "failed",
+          "stderr_stats": {
+            "kept_bytes": 1,
+            "seen_bytes": 1
+          },
+          "stdout_stats": {
+            "kept_bytes": 1,
+            "seen_bytes": 1
+          },
+          "truncated": false,
+          "waited_ms": 1
+        }
+      }
+    ],
+    "next": "c"
+  }
+];
+
+export const historyState: Required<types.HistoryState>[] = [
+  {
+    "failed": 2,
+    "kept": false,
+    "last_error": "e",
+    "reason": "r",
+    "waiting": 1
+  }
+];
+
 export const trim: Record<Extract<types.Trim, string>, true> = { line_endings: true, nothing: true, white_space: true };
 
 export const failurePolicy: Record<Extract<types.FailurePolicy, string>, true> = { cancel_at_first_error: true, continue: true, finish_independent: true, stop_at_first_error: true };

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::Samples;
 use super::values::*;
+use crate::history::HistoryState;
 use crate::output::{
     LinesQuery, OutputMatch, OutputMatches, SearchDirection, SearchFrom, SearchQuery,
 };
@@ -21,6 +22,7 @@ pub(super) fn all() -> String {
     add_requests(&mut all);
     add_output(&mut all);
     add_results(&mut all);
+    add_history(&mut all);
     add_plan_requests(&mut all);
     add_plan_results(&mut all);
     add_events(&mut all);
@@ -87,14 +89,23 @@ fn add_results(all: &mut Samples) {
     all.add::<ContainmentReceipt>("ContainmentReceipt", &[receipt()]);
     all.add::<Attempt>("Attempt", &[attempt()]);
     all.add::<ExecutionResult>("ExecutionResult", &[result()]);
-    all.add::<ExecutionSummary>(
-        "ExecutionSummary",
+    all.add::<ExecutionSummary>("ExecutionSummary", &[summary()]);
+}
+
+fn add_history(all: &mut Samples) {
+    all.add::<ExecutionRequest>("ExecutionRequest", &[execution_request()]);
+    all.add::<HistoryEntry>("HistoryEntry", &[history_entry()]);
+    all.add::<HistoryQuery>(
+        "HistoryQuery",
         &[json!({
-            "id": ID, "status": "failed", "command": "ls", "pid": 7, "started_at": TIME,
-            "completed_at": TIME, "waited_ms": 1, "duration_ms": 1, "attempts": 1,
-            "stdout_stats": stream_stats(), "stderr_stats": stream_stats(), "truncated": false,
-            "ending": endings()[0], "metadata": metadata()
+            "status": ["lost"], "tags": ["t"], "labels": { "a": "b" }, "since": TIME, "until": TIME,
+            "text": "make", "limit": 10, "cursor": "c"
         })],
+    );
+    all.add::<HistoryPage>("HistoryPage", &[json!({ "entries": [history_entry()], "next": "c" })]);
+    all.add::<HistoryState>(
+        "HistoryState",
+        &[json!({ "kept": false, "reason": "r", "waiting": 1, "failed": 2, "last_error": "e" })],
     );
 }
 

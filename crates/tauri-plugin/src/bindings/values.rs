@@ -13,6 +13,29 @@ pub(super) fn metadata() -> Value {
     json!({ "description": "d", "tags": ["t"], "labels": { "a": "b" } })
 }
 
+pub(super) fn summary() -> Value {
+    json!({
+        "id": ID, "status": "failed", "command": "ls", "pid": 7, "started_at": TIME,
+        "completed_at": TIME, "waited_ms": 1, "duration_ms": 1, "attempts": 1,
+        "stdout_stats": stream_stats(), "stderr_stats": stream_stats(), "truncated": false,
+        "ending": endings()[0], "metadata": metadata()
+    })
+}
+
+pub(super) fn execution_request() -> Value {
+    json!({
+        "id": ID, "command": commands()[0], "env": { "A": "b" }, "working_dir": "/",
+        "timeout_ms": 1, "output_log_path": "/log", "metadata": metadata()
+    })
+}
+
+pub(super) fn history_entry() -> Value {
+    json!({
+        "summary": summary(), "accepted_at": TIME, "request": execution_request(),
+        "options": options(), "env_names": ["A"], "result": result()
+    })
+}
+
 pub(super) fn endings() -> Vec<Value> {
     vec![
         json!({ "type": "exited", "code": 3 }),

@@ -2,6 +2,7 @@
 //! through the [scope](crate::scope) first; all others reach what is [visible](crate::visible) to the
 //! window.
 
+mod history;
 mod output;
 mod plans;
 mod read;
@@ -54,6 +55,7 @@ pub(crate) const REACHING: &[&str] = &[
     "read_output",
     "read_lines",
     "search_output",
+    "list_history",
     "subscribe",
     "subscribe_all",
     "subscribe_plan",
@@ -89,6 +91,8 @@ pub(crate) fn handler<R: Runtime>() -> impl Fn(tauri::ipc::Invoke<R>) -> bool + 
         read::read_output,
         read::read_lines,
         read::search_output,
+        history::list_history,
+        history::history_state,
         subscribe::subscribe,
         subscribe::subscribe_all,
         subscribe::subscribe_plan,
