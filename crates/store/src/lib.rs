@@ -54,6 +54,7 @@ mod schema;
 mod secrets;
 mod status;
 mod store;
+mod stream_reader;
 mod time;
 mod totals;
 mod workers;
@@ -67,6 +68,7 @@ pub use execution::{
 pub use health::Health;
 pub use history::StoreHistory;
 pub use list::{Page, Query};
-pub use output::{OutputStart, StoredOutput};
+pub use output::StoredOutput;
 pub use retention::Removed;
 pub use store::{Stats, Store};
+pub use stream_reader::{OutputStart, StreamReader};

@@ -3,22 +3,20 @@
 use std::fs::File;
 use std::io;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use execution_engine::OutputStream;
-use execution_engine_journal::{JournalReader, Kind, ReadAt, StreamTotals};
+use execution_engine_journal::{JournalReader, ReadAt};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use uuid::Uuid;
 
-use crate::archive::{self, Archive, of_stream};
+use crate::archive::{self, Archive};
 use crate::error::{Result, StoreError};
 use crate::execution::StoredPlace;
 use crate::files::{Files, private_dir};
 use crate::key::sync_parent;
 use crate::store::Store;
+use crate::stream_reader::{OutputStart, StreamReader};
 use crate::writer::WriteTx;
-
-/// Bytes of a journal that are read at once.
-const READ_BYTES: usize = 256 << 10;
 
 /// Output of an execution that has ended: the bytes of its journal, wherever they are.
 ///
@@ -38,18 +36,9 @@ enum Source {
     Archive(Archive),
 }
 
-/// Place in a journal from which on to read for some byte of a stream, from [`StoredOutput::place_of`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OutputStart {
-    /// Position of a record in the journal.
-    pub position: u64,
-    /// Bytes of each stream before it.
-    pub before: StreamTotals,
-}
-
 impl StoredOutput {
     /// Returns what errors call it.
-    pub(crate) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         &self.name
     }
 
@@ -65,13 +54,15 @@ impl StoredOutput {
     pub fn place_of(&self, stream: Option<OutputStream>, byte: u64) -> OutputStart {
         let (position, before) = match &self.source {
             Source::Archive(archive) => archive.place_of(stream, byte),
-            Source::Database(_) | Source::Journal(_) => (0, StreamTotals::default()),
+            Source::Database(_) | Source::Journal(_) => return OutputStart::default(),
         };
         OutputStart { position, before }
     }
 
     /// Returns bytes of a stream, or of both as they were written, from `offset` on: `max` of them, fewer at the
     /// end, and none behind it.
+    ///
+    /// Each call begins at [`place_of`](Self::place_of). To read in pieces, use a [`StreamReader`].
     ///
     /// # Errors
     ///
@@ -82,41 +73,14 @@ impl StoredOutput {
         offset: u64,
         max: usize,
     ) -> Result<Bytes> {
-        let journal = JournalReader::new(self, &*self.name);
-        let start = self.place_of(stream, offset);
-        let (mut position, mut at) = (start.position, of_stream(start.before, stream));
-        let mut found = BytesMut::new();
-        while position < self.bytes && found.len() < max {
-            let batch = journal.read(position, self.bytes, READ_BYTES)?;
-            position = batch.next;
-            for record in batch.records {
-                if !is_of(record.kind, stream) {
-                    continue;
-                }
-                let length = record.payload.len() as u64;
-                if at + length > offset {
-                    let skipped = offset.saturating_sub(at) as usize;
-                    let end = record.payload.len().min(skipped + (max - found.len()));
-                    found.extend_from_slice(&record.payload[skipped..end]);
-                }
-                at += length;
-            }
-        }
-        Ok(found.freeze())
+        let reader = StreamReader::new(JournalReader::new(self, &*self.name), stream, self.bytes);
+        reader.read(self.place_of(stream, offset), offset, max)
     }
 
     /// Returns how many frames of an archive were decompressed.
     #[doc(hidden)]
     pub fn frames_read(&self) -> u64 {
         if let Source::Archive(archive) = &self.source { archive.frames_read() } else { 0 }
-    }
-}
-
-fn is_of(kind: Kind, stream: Option<OutputStream>) -> bool {
-    match kind {
-        Kind::Stdout => stream != Some(OutputStream::Stderr),
-        Kind::Stderr => stream != Some(OutputStream::Stdout),
-        Kind::Event => false,
     }
 }
 

@@ -4,10 +4,10 @@ use std::fmt;
 use std::fs::File;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use execution_engine::OutputStream;
-use execution_engine_journal::{JournalReader, Kind, ReadAt, StreamTotals};
-use execution_engine_store::{StoredOutput, StoredPlace};
+use execution_engine_journal::{JournalReader, ReadAt, StreamTotals};
+use execution_engine_store::{OutputStart, StoredOutput, StoredPlace, StreamReader};
 use uuid::Uuid;
 
 use super::active::Active;
@@ -15,9 +15,6 @@ use super::ending::blocking;
 use super::errors::{internal, unknown};
 use super::inner::Inner;
 use crate::error::{ErrorCode, ServiceError};
-
-/// How much of a journal is read at a time.
-const PIECE: usize = 256 * 1024;
 
 /// Output of one execution as it was when [`Service::output`](super::Service::output) was called.
 pub struct Output {
@@ -28,10 +25,10 @@ pub struct Output {
 }
 
 enum Source {
-    /// It has not ended: its journal, and a record in it with the number of bytes before it.
-    Live { journal: Arc<JournalReader<File>>, place: (u64, u64) },
+    /// It has not ended: its journal.
+    Live(Arc<StreamReader<File>>),
     /// It has ended.
-    Stored(Arc<StoredOutput>),
+    Stored(Arc<StreamReader<StoredOutput>>),
     /// There is none.
     Nothing { complete: bool },
 }
@@ -82,7 +79,10 @@ impl Output {
         match inner.store.output(id).await? {
             Some(output) => {
                 let cursor = output.total_bytes().map_err(internal)?;
-                Ok(Self { stream, len, cursor, source: Source::Stored(Arc::new(output)) })
+                let name = output.name().to_string();
+                let journal = JournalReader::new(output, name);
+                let reader = Arc::new(StreamReader::new(journal, stream, cursor));
+                Ok(Self { stream, len, cursor, source: Source::Stored(reader) })
             }
             None if len == 0 && place == StoredPlace::None => Ok(Self::nothing(stream, true)),
             None => {
@@ -113,9 +113,9 @@ impl Output {
                     return Err(internal(format!("cannot open {}: {error}", path.display())));
                 }
             };
-            let journal = Arc::new(JournalReader::new(file, path.display().to_string()));
+            let journal = JournalReader::new(file, path.display().to_string());
             let totals = active.totals(&journal, live.end)?;
-            let source = Source::Live { journal, place: (0, 0) };
+            let source = Source::Live(Arc::new(StreamReader::new(journal, stream, live.end)));
             Ok(Some(Self { stream, len: of(stream, totals), cursor: live.end, source }))
         })
         .await
@@ -143,64 +143,28 @@ impl Output {
     /// # Errors
     /// [`ErrorCode::Internal`] for a journal that is damaged.
     pub async fn read(&mut self, from: u64, max: usize) -> Result<Bytes, ServiceError> {
-        let (stream, cursor) = (self.stream, self.cursor);
+        let stream = self.stream;
         let left = self.len.saturating_sub(from);
         let max = usize::try_from(left).map_or(max, |left| left.min(max));
         if max == 0 {
             return Ok(Bytes::new());
         }
-        match &mut self.source {
+        match &self.source {
             Source::Nothing { .. } => Ok(Bytes::new()),
-            Source::Stored(output) => {
-                let output = Arc::clone(output);
-                blocking(move || Ok(output.read_stream(stream, from, max)?)).await
+            Source::Stored(reader) => {
+                let reader = Arc::clone(reader);
+                blocking(move || {
+                    let start = reader.source().place_of(stream, from);
+                    Ok(reader.read(start, from, max)?)
+                })
+                .await
             }
-            Source::Live { journal, place } => {
-                let start = if from < place.1 { (0, 0) } else { *place };
-                let journal = Arc::clone(journal);
-                let read = blocking(move || read(&journal, stream, start, from, max, cursor));
-                let (bytes, next) = read.await?;
-                *place = next;
-                Ok(bytes)
+            Source::Live(reader) => {
+                let reader = Arc::clone(reader);
+                blocking(move || Ok(reader.read(OutputStart::default(), from, max)?)).await
             }
         }
     }
-}
-
-/// Reads bytes of a stream out of the records of a journal. Returns the record to go on with, too.
-fn read(
-    journal: &JournalReader<File>,
-    stream: Option<OutputStream>,
-    (mut position, mut before): (u64, u64),
-    from: u64,
-    max: usize,
-    end: u64,
-) -> Result<(Bytes, (u64, u64)), ServiceError> {
-    let mut bytes = BytesMut::new();
-    while position < end && bytes.len() < max {
-        let batch = journal.read(position, end, PIECE)?;
-        for record in &batch.records {
-            let is_wanted = match record.kind {
-                Kind::Stdout => stream != Some(OutputStream::Stderr),
-                Kind::Stderr => stream != Some(OutputStream::Stdout),
-                Kind::Event => false,
-            };
-            let length = if is_wanted { record.payload.len() as u64 } else { 0 };
-            let reached = from + bytes.len() as u64;
-            if reached < before + length {
-                // It lies within the record, whose length is a `usize`.
-                let skip = (reached - before) as usize;
-                let take = (record.payload.len() - skip).min(max - bytes.len());
-                bytes.extend_from_slice(&record.payload[skip..skip + take]);
-                if skip + take < record.payload.len() || bytes.len() == max {
-                    return Ok((bytes.freeze(), (record.position, before)));
-                }
-            }
-            before += length;
-        }
-        position = batch.next;
-    }
-    Ok((bytes.freeze(), (position, before)))
 }
 
 fn of(stream: Option<OutputStream>, totals: StreamTotals) -> u64 {
