@@ -85,6 +85,13 @@ impl JournalWriter {
         self.append(Kind::Event, attempt, time_us, &payload)
     }
 
+    /// Removes the records behind `end`, which is 0 or the end of a record. For records that no reader was told of.
+    ///
+    /// If the system refuses it, the next [`append`](Self::append) tries again first.
+    pub fn take_back(&mut self, end: u64) {
+        self.0.take_back(end);
+    }
+
     /// Returns the end of the last record.
     #[must_use]
     pub fn end(&self) -> u64 {
@@ -200,6 +207,15 @@ impl<S: Storage> Writer<S> {
         }
     }
 
+    fn take_back(&mut self, end: u64) {
+        if end < self.end {
+            self.end = end;
+            self.is_torn = true;
+            // The next append reports what is wrong.
+            let _ = self.cut_off_torn();
+        }
+    }
+
     /// Removes what a failed append has left. The bytes are those of a program, and must never be taken for records.
     fn cut_off_torn(&mut self) -> io::Result<()> {
         if self.is_torn {
@@ -306,6 +322,23 @@ mod tests {
         writer.storage.is_stuck = false;
         writer.append(Kind::Stdout, 1, 0, b"x").unwrap();
         assert_eq!(payloads(&writer.storage), [&b"first"[..], b"x"]);
+    }
+
+    #[test]
+    fn records_that_are_taken_back_are_gone_before_the_next() {
+        for is_stuck in [false, true] {
+            let mut writer = Writer::new(SmallDisk { room: 1000, ..SmallDisk::default() }, 0);
+            let first = writer.append(Kind::Stdout, 1, 0, b"first").unwrap();
+            writer.append(Kind::Stdout, 1, 0, b"second").unwrap();
+            writer.storage.is_stuck = is_stuck;
+            writer.take_back(first);
+            writer.take_back(1000);
+            assert_eq!(writer.end, first);
+            assert_eq!(payloads(&writer.storage).len(), 1 + usize::from(is_stuck));
+            writer.storage.is_stuck = false;
+            writer.append(Kind::Stdout, 1, 0, b"x").unwrap();
+            assert_eq!(payloads(&writer.storage), [&b"first"[..], b"x"]);
+        }
     }
 
     #[test]

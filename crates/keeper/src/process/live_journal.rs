@@ -14,7 +14,7 @@ const MAX_WAITING: usize = 64;
 
 /// The journal of an execution that has not ended, and what could not be written to it.
 ///
-/// What cannot be written is counted, and told in its place when there is room again.
+/// What cannot be written is counted, and told in its place when there is room for it and for what follows.
 #[derive(Debug)]
 pub(super) struct LiveJournal {
     writer: JournalWriter,
@@ -71,9 +71,9 @@ impl LiveJournal {
             OutputStream::Stderr => Kind::Stderr,
         };
         for piece in bytes.chunks(execution_engine_journal::MAX_OUTPUT_BYTES) {
-            let written = self
-                .write_waiting()
-                .and_then(|()| self.writer.append(kind, attempt, now_us(), piece).map(drop));
+            let written = self.write_waiting_and(|writer| {
+                writer.append(kind, attempt, now_us(), piece).map(drop)
+            });
             if let Err(error) = written {
                 self.miss(stream, piece.len() as u64, &error);
             }
@@ -87,16 +87,15 @@ impl LiveJournal {
             return;
         }
         self.waiting.push_back(Waiting::Event { time_us: now_us(), attempt, event });
-        if let Err(error) = self.write_waiting() {
+        if let Err(error) = self.write_waiting_and(|_| Ok(())) {
             tracing::debug!(%error, "an event waits for room in a journal");
         }
     }
 
     /// Appends the ending as the last record.
     pub(super) fn ended(&mut self, result: &serde_json::Value) -> io::Result<()> {
-        self.write_waiting()?;
-        let event = JournalEvent::Ended { result: result.clone() };
-        self.writer.append_event(self.attempt, now_us(), &event).map(drop)
+        let (attempt, event) = (self.attempt, JournalEvent::Ended { result: result.clone() });
+        self.write_waiting_and(|writer| writer.append_event(attempt, now_us(), &event).map(drop))
     }
 
     /// Returns a result as a journal has it: the output is in the journal and not in its texts.
@@ -148,23 +147,52 @@ impl LiveJournal {
         self.waiting.push_back(Waiting::Missed { missed, reason: error.to_string() });
     }
 
-    /// Appends what waits for room, in its order.
-    fn write_waiting(&mut self) -> io::Result<()> {
-        while let Some(first) = self.waiting.front() {
-            match first {
-                Waiting::Missed { missed, reason } => {
-                    let event = JournalEvent::Missed {
-                        stdout_bytes: missed.stdout_bytes,
-                        stderr_bytes: missed.stderr_bytes,
-                        reason: reason.clone(),
-                    };
-                    self.writer.append_event(self.attempt, now_us(), &event)?;
-                }
-                Waiting::Event { time_us, attempt, event } => {
-                    self.writer.append_event(*attempt, *time_us, event)?;
-                }
+    /// Appends what waits for room, in its order, and what follows it.
+    ///
+    /// What is missing is told together with what comes after it, so that a gap is one record, however often the
+    /// disk has room for such a record and not for the output behind it.
+    fn write_waiting_and(
+        &mut self,
+        following: impl FnOnce(&mut JournalWriter) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut told = None;
+        let written = loop {
+            let Some(first) = self.waiting.front() else { break following(&mut self.writer) };
+            let before = self.writer.end();
+            if let Err(error) = first.write(self.attempt, &mut self.writer) {
+                break Err(error);
             }
-            self.waiting.pop_front();
+            let first = self.waiting.pop_front();
+            told = first.filter(Waiting::is_missed).map(|missed| (before, missed));
+        };
+        if written.is_err()
+            && let Some((before, missed)) = told
+        {
+            self.writer.take_back(before);
+            self.waiting.push_front(missed);
+        }
+        written
+    }
+}
+
+impl Waiting {
+    fn is_missed(&self) -> bool {
+        matches!(self, Self::Missed { .. })
+    }
+
+    fn write(&self, current_attempt: u32, writer: &mut JournalWriter) -> io::Result<()> {
+        match self {
+            Self::Missed { missed, reason } => {
+                let event = JournalEvent::Missed {
+                    stdout_bytes: missed.stdout_bytes,
+                    stderr_bytes: missed.stderr_bytes,
+                    reason: reason.clone(),
+                };
+                writer.append_event(current_attempt, now_us(), &event)?;
+            }
+            Self::Event { time_us, attempt, event } => {
+                writer.append_event(*attempt, *time_us, event)?;
+            }
         }
         Ok(())
     }
