@@ -1,6 +1,6 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
@@ -82,7 +82,7 @@ impl KeeperInfo {
 /// The lock of this process, held until it is dropped or the process dies.
 #[derive(Debug)]
 pub(crate) struct HeldLock {
-    _file: File,
+    file: File,
 }
 
 impl HeldLock {
@@ -99,7 +99,7 @@ impl HeldLock {
         let placed = Self::place(&mut file, content, &new, &path);
         let removed = fs::remove_file(&new).map_err(KeeperError::io("remove", &new));
         match placed {
-            Ok(()) => removed.map(|()| Self { _file: file }),
+            Ok(()) => removed.map(|()| Self { file }),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 Err(match KeeperInfo::read(dir)? {
                     Some(info) if info.alive => KeeperError::AlreadyRunning(dir.to_path_buf()),
@@ -108,6 +108,11 @@ impl HeldLock {
             }
             Err(error) => Err(KeeperError::io("write the lock", &path)(error)),
         }
+    }
+
+    /// Returns `true` if the file was removed: nobody finds this keeper any more.
+    pub(crate) fn has_no_name(&self) -> bool {
+        self.file.metadata().is_ok_and(|found| found.nlink() == 0)
     }
 
     fn place(file: &mut File, content: &LockContent, new: &Path, path: &Path) -> io::Result<()> {

@@ -24,6 +24,9 @@ pub struct KeeperOptions {
     pub idle_exit: Duration,
     /// Time between the stop signal and SIGKILL for the programs of a keeper that is told to end. Default: 5 s.
     pub stop_grace: Duration,
+    /// How long a keeper that is told to end waits, beyond the grace, for a client to take over what has ended. What is
+    /// not taken over stays in its directory. Default: 30 s.
+    pub stop_limit: Duration,
     /// What a journal survives.
     pub durability: Durability,
     /// Name of the build, for clients. Default: [`build_id`](crate::build_id).
@@ -37,6 +40,7 @@ impl KeeperOptions {
             dir: dir.into(),
             idle_exit: Duration::from_secs(60),
             stop_grace: Duration::from_secs(5),
+            stop_limit: Duration::from_secs(30),
             durability: Durability::default(),
             build: crate::build_id(),
         }

@@ -1,10 +1,16 @@
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use super::keeper::Keeper;
+use super::keeper::{Keeper, Shared};
+use crate::lock::HeldLock;
+
+/// Pause between two looks at the name of the lock: one that was removed wakes nobody.
+const LOCK_PAUSE: Duration = Duration::from_secs(2);
 
 /// Signals that a keeper acts on.
 pub(super) struct Signals {
@@ -25,18 +31,22 @@ impl Signals {
 }
 
 /// Waits until the keeper has nothing left to do, see [`run`](super::run). Returns `true` if it has forgotten everything.
-pub(super) async fn wait_for_end(keeper: &Arc<Keeper>, mut signals: Signals) -> bool {
+pub(super) async fn wait_for_end(
+    keeper: &Arc<Keeper>,
+    mut signals: Signals,
+    lock: &HeldLock,
+) -> bool {
     let shared = &keeper.shared;
     let idle_exit = keeper.options.idle_exit;
     let mut idle_since = None;
     let mut is_told = false;
+    let mut last_moment = None;
+    let mut useless = pin!(until_useless(shared, lock));
     loop {
         let (is_stopping, is_empty) = (shared.is_stopping(), shared.is_empty());
         if is_stopping && !is_told {
             is_told = true;
-            tracing::info!("stops what runs");
-            let keeper = Arc::clone(keeper);
-            tokio::spawn(async move { keeper.engine.shutdown(keeper.options.stop_grace).await });
+            last_moment = stop(keeper);
         }
         if is_empty && (is_stopping || shared.is_draining()) && shared.close_if_empty(false) {
             return true;
@@ -45,18 +55,23 @@ pub(super) async fn wait_for_end(keeper: &Arc<Keeper>, mut signals: Signals) -> 
         let has_nothing_to_do = is_empty || (is_stopping && shared.have_all_ended());
         let is_idle = has_nothing_to_do && shared.client_count() == 0;
         idle_since = is_idle.then(|| idle_since.unwrap_or_else(Instant::now));
-        let end_of_idle = async {
-            match idle_since.and_then(|since: Instant| since.checked_add(idle_exit)) {
-                Some(end) => sleep_until(end).await,
-                None => std::future::pending().await,
-            }
-        };
+        let end_of_idle = idle_since.and_then(|since: Instant| since.checked_add(idle_exit));
         tokio::select! {
             () = shared.changed.notified() => {}
             _ = signals.terminate.recv() => drop(shared.stop()),
             _ = signals.interrupt.recv() => drop(shared.stop()),
             _ = signals.hangup.recv() => tracing::info!("a hangup is ignored"),
-            () = end_of_idle => {
+            () = &mut useless => {
+                tracing::info!("its directory was removed");
+                shared.close();
+                return shared.is_empty();
+            }
+            () = until(last_moment) => {
+                tracing::warn!("ends before everything is forgotten");
+                shared.close();
+                return shared.is_empty();
+            }
+            () = until(end_of_idle) => {
                 if shared.close_if_empty(true) {
                     return true;
                 }
@@ -66,5 +81,38 @@ pub(super) async fn wait_for_end(keeper: &Arc<Keeper>, mut signals: Signals) -> 
                 }
             }
         }
+    }
+}
+
+/// Waits until the directory was removed and nothing runs. Cancel safe.
+async fn until_useless(shared: &Shared, lock: &HeldLock) {
+    let mut looks = interval(LOCK_PAUSE);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut was_useless = false;
+    loop {
+        looks.tick().await;
+        let is_useless = lock.has_no_name() && shared.have_all_ended();
+        // A client has the time between two looks to learn of the last ending.
+        if is_useless && was_useless {
+            return;
+        }
+        was_useless = is_useless;
+    }
+}
+
+/// Stops what runs. Returns when the keeper ends at the latest, if that can be told.
+fn stop(keeper: &Arc<Keeper>) -> Option<Instant> {
+    tracing::info!("stops what runs");
+    let (grace, limit) = (keeper.options.stop_grace, keeper.options.stop_limit);
+    let stopped = Arc::clone(keeper);
+    tokio::spawn(async move { stopped.engine.shutdown(grace).await });
+    Instant::now().checked_add(grace)?.checked_add(limit)
+}
+
+/// Waits for a moment, or for ever.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }

@@ -52,7 +52,9 @@ const WORKERS: usize = 2;
 ///   [`idle_exit`](KeeperOptions::idle_exit);
 /// - after a [`drain`](crate::KeeperClient::drain) as soon as everything is forgotten;
 /// - after SIGTERM, SIGINT or a [`shutdown`](crate::KeeperClient::shutdown), which stop what runs: when everything is
-///   forgotten, or without a client for `idle_exit`.
+///   forgotten, without a client for `idle_exit`, and in any case
+///   [`stop_limit`](KeeperOptions::stop_limit) after the grace;
+/// - when its directory was removed and nothing runs.
 ///
 /// It removes its directory if everything is forgotten.
 ///
@@ -76,7 +78,7 @@ pub fn run(options: KeeperOptions) -> Result<(), KeeperError> {
         boot_id: boot_id(),
         protocol: PROTOCOL,
     };
-    let _lock = HeldLock::take(&dir, &content)?;
+    let lock = HeldLock::take(&dir, &content)?;
     let log = redirect_to_log(&options)?;
     let socket = directory::socket(&dir);
     let listener = socket::bind(&socket).map_err(KeeperError::io("listen on", &socket))?;
@@ -85,11 +87,16 @@ pub fn run(options: KeeperOptions) -> Result<(), KeeperError> {
         .enable_all()
         .build()
         .map_err(KeeperError::io("start threads in", &dir))?;
-    let is_empty = runtime.block_on(serve(options, listener, log))?;
+    let is_empty = runtime.block_on(serve(options, listener, log, &lock))?;
     let _gone = fs::remove_file(&socket);
     if is_empty {
         // The log is not worth a directory, and nothing else is left.
-        fs::remove_dir_all(&dir).map_err(KeeperError::io("remove", &dir))?;
+        match fs::remove_dir_all(&dir) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(KeeperError::io("remove", &dir)(error));
+            }
+            _ => {}
+        }
     }
     Ok(())
 }
@@ -99,6 +106,7 @@ async fn serve(
     options: KeeperOptions,
     listener: UnixListener,
     log: File,
+    lock: &HeldLock,
 ) -> Result<bool, KeeperError> {
     let dir = options.dir.clone();
     let failed = |what| move |error| KeeperError::io(what, &dir.clone())(error);
@@ -112,7 +120,7 @@ async fn serve(
         power.start(&keeper.shared);
     }
     let clients = tokio::spawn(connection::accept(Arc::clone(&keeper), listener));
-    let is_empty = lifetime::wait_for_end(&keeper, signals).await;
+    let is_empty = lifetime::wait_for_end(&keeper, signals, lock).await;
     tracing::info!(is_empty, "ends");
     keeper.end_connections();
     // The last answers are written; a client that reads nothing is not waited for.

@@ -136,6 +136,51 @@ async fn terminated_keeper_without_a_client_leaves_its_journals() {
 }
 
 #[tokio::test]
+async fn terminated_keeper_ends_although_nobody_takes_over() {
+    let limit = Some(Duration::from_millis(300));
+    let mut keeper = TestKeeper::start_with(Setup { stop_limit: limit, ..Setup::default() });
+    let client = keeper.connect().await;
+    let notices = client.notices();
+    // It stays in the list, and the client stays, too.
+    let id = start(&client, "trap '' TERM; echo ready; while :; do sleep 0.05; done").await;
+    until("it is ready", || output(&keeper.records(id), Kind::Stdout) == b"ready\n").await;
+    signal(&keeper, SystemSignal::TERM);
+    ended(&notices, id).await;
+    keeper.ended().await;
+    assert_eq!(result(&keeper.records(id)).ending, Ending::EngineClosed);
+}
+
+#[tokio::test]
+async fn keeper_whose_directory_was_removed_ends_with_its_work() {
+    let mut keeper = TestKeeper::start();
+    let (go, pid) = (keeper.state.path().join("go"), keeper.state.path().join("pid"));
+    let client = keeper.connect().await;
+    let notices = client.notices();
+    let line = format!("echo $$ > {}; {}", pid.display(), test_support::wait_for(&go));
+    let id = start(&client, line).await;
+    until("it runs", || pid.exists()).await;
+    std::fs::remove_dir_all(&keeper.dir).unwrap();
+    // Longer than between two looks: nothing tells that something does not happen.
+    pause(Duration::from_secs(3)).await;
+    assert!(keeper.process.try_wait().unwrap().is_none(), "something runs");
+    std::fs::write(&go, "").unwrap();
+    ended(&notices, id).await;
+    keeper.ended().await;
+
+    // One that runs something is ended by a signal.
+    let mut keeper = TestKeeper::start();
+    let pid = keeper.state.path().join("pid");
+    let client = keeper.connect().await;
+    start(&client, format!("echo $$ > {}; exec sleep 600", pid.display())).await;
+    until("it runs", || std::fs::read_to_string(&pid).is_ok_and(|text| text.ends_with('\n'))).await;
+    std::fs::remove_dir_all(&keeper.dir).unwrap();
+    signal(&keeper, SystemSignal::TERM);
+    keeper.ended().await;
+    let program: u32 = std::fs::read_to_string(&pid).unwrap().trim().parse().unwrap();
+    until("its program is gone", || !test_support::is_alive(program)).await;
+}
+
+#[tokio::test]
 async fn directory_is_used_by_one_keeper_once() {
     let mut keeper = TestKeeper::start();
     let second = spawn(&command(&keeper.dir, Setup::default()));

@@ -11,6 +11,7 @@ use test_support::soon;
 
 const DIR: &str = "EXENG_TEST_DIR";
 const IDLE_MS: &str = "EXENG_TEST_IDLE_MS";
+const LIMIT_MS: &str = "EXENG_TEST_LIMIT_MS";
 const FAULT: &str = "EXENG_TEST_FAULT";
 const DURABILITY: &str = "EXENG_TEST_DURABILITY";
 
@@ -22,6 +23,10 @@ fn keeper_process() {
     let mut options = KeeperOptions::new(dir);
     if let Some(millis) = variable(IDLE_MS) {
         options.idle_exit = Duration::from_millis(millis.parse().unwrap());
+    }
+    if let Some(millis) = variable(LIMIT_MS) {
+        options.stop_limit = Duration::from_millis(millis.parse().unwrap());
+        options.stop_grace = Duration::from_millis(100);
     }
     if variable(DURABILITY).is_some() {
         options.durability = Durability::Power;
@@ -36,6 +41,8 @@ fn keeper_process() {
 #[derive(Default)]
 pub(crate) struct Setup {
     pub(crate) idle: Option<Duration>,
+    /// With a short grace.
+    pub(crate) stop_limit: Option<Duration>,
     pub(crate) fault: Option<String>,
     pub(crate) power: bool,
     /// Program, with its arguments, that executes the arguments which follow.
@@ -116,8 +123,11 @@ pub(crate) fn command(dir: &Path, setup: Setup) -> KeeperCommand {
     words.extend(test.map(OsString::from));
     let mut env: Vec<(OsString, OsString)> = vec![(DIR.into(), dir.into())];
     let idle = setup.idle.map(|idle| idle.as_millis().to_string());
+    let limit = setup.stop_limit.map(|limit| limit.as_millis().to_string());
     let power = setup.power.then(|| "power".to_string());
-    for (name, value) in [(IDLE_MS, idle), (FAULT, setup.fault), (DURABILITY, power)] {
+    for (name, value) in
+        [(IDLE_MS, idle), (LIMIT_MS, limit), (FAULT, setup.fault), (DURABILITY, power)]
+    {
         env.extend(value.map(|value| (name.into(), value.into())));
     }
     KeeperCommand { program: words.remove(0).into(), args: words, env, dir: dir.to_path_buf() }
