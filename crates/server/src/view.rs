@@ -70,6 +70,10 @@ pub struct ExecutionView {
     pub exit_code: Option<i32>,
     /// How it ended.
     pub ending: Option<Ending>,
+    /// Why it cannot be started for now, if something is wrong while it waits; it is tried again. Lists do not
+    /// have it.
+    #[serde(default)]
+    pub start_error: Option<String>,
     /// The ending in words, unless it is an exit code.
     pub error: Option<String>,
     /// Bytes that are kept so far, of all attempts.
@@ -245,6 +249,9 @@ pub struct ServiceStatus {
     pub queued: usize,
     /// How many may run at a time.
     pub max_running: usize,
+    /// Why what waits cannot be started for now, if something is wrong; it is tried again.
+    #[serde(default)]
+    pub start_error: Option<String>,
     /// State of the store.
     pub store: StoreView,
 }

@@ -42,6 +42,7 @@ fn page(execution: &ExecutionView) -> String {
         ("id", Some(execution.id.to_string())),
         ("command", Some(execution.command_line.clone())),
         ("status", Some(execution.status.to_string())),
+        ("waits", execution.start_error.clone()),
         ("ending", execution.ending.as_ref().map(ToString::to_string)),
         ("description", execution.description.clone()),
         ("directory", execution.working_dir.as_ref().map(|dir| dir.display().to_string())),

@@ -113,3 +113,51 @@ fn service_that_was_killed_is_started_again_by_the_next_verb() {
     assert_ne!(host.service().unwrap(), first);
     assert_eq!(host.keepers(), keepers);
 }
+
+#[test]
+fn what_waits_says_why_no_keeper_can_be_started() {
+    let host = Host::new();
+    host.configure("");
+    let keepers = host.state().join("keepers");
+    std::os::unix::fs::symlink(host.dir().join("nowhere"), &keepers).unwrap();
+    let id = host.submit("echo ran");
+    until("the reason is shown", || host.show(&id)["start_error"].is_string());
+    let text = host.show(&id)["start_error"].as_str().unwrap().to_string();
+    assert!(text.contains(keepers.to_str().unwrap()), "{text}");
+    assert!(host.ok(&["show", &id]).contains(&text));
+    let doctor = host.exeng(&["doctor"]);
+    assert!(doctor.code == Some(125) && doctor.text().contains(&text), "{doctor:?}");
+    let said = fs::read_to_string(host.state().join("service.log")).unwrap();
+    assert_eq!(said.matches("stay in the queue").count(), 1, "{said}");
+
+    fs::remove_file(&keepers).unwrap();
+    assert_eq!(host.exeng(&["wait", &id]).code, Some(0));
+    assert!(host.show(&id)["start_error"].is_null());
+    let report: serde_json::Value =
+        serde_json::from_str(&host.exeng(&["doctor", "--json"]).text()).unwrap();
+    let has_error = |problem: &serde_json::Value| problem["error"] == true;
+    assert!(!report["problems"].as_array().unwrap().iter().any(has_error), "{report}");
+}
+
+#[test]
+fn service_whose_program_was_removed_still_starts_keepers() {
+    let host = Host::new();
+    let program = host.dir().join("exeng-copy");
+    fs::copy(env!("CARGO_BIN_EXE_exeng"), &program).unwrap();
+    let mut serve = host.shell(&format!("exec '{}' serve", program.display()));
+    let _served = crate::support::Served::new(serve.spawn().unwrap());
+    host.ok(&["submit", "--wait", "--", "true"]);
+    for replaced in [false, true] {
+        let _gone = fs::remove_file(&program);
+        if replaced {
+            fs::write(&program, "no program").unwrap();
+        }
+        for keeper in host.keepers() {
+            send(keeper, Signal::KILL);
+        }
+        let left = || fs::read_dir(host.state().join("keepers")).unwrap().count();
+        until("the service knows it", || left() == 0);
+        let done = host.exeng(&["submit", "--follow", "--", "echo", "ran"]);
+        assert!(done.code == Some(0) && done.out == b"ran\n"[..], "{done:?}");
+    }
+}

@@ -229,7 +229,7 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    fn new(mut child: Child) -> Self {
+    pub(crate) fn new(mut child: Child) -> Self {
         let mut stderr = child.stderr.take().unwrap();
         let (sender, receiver) = mpsc::channel();
         thread::spawn(move || {

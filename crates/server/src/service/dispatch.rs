@@ -1,6 +1,7 @@
 //! How an execution goes from the queue to a keeper: stored first, told after it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::Utc;
 use execution_engine::{Ending, ExecutionOptions, ExecutionRequest, SkipReason};
@@ -8,12 +9,15 @@ use execution_engine_store::StoreError;
 use uuid::Uuid;
 
 use super::active::{Active, Phase};
+use super::errors::stopping;
 use super::inner::{Inner, RETRY, pause};
 use super::keepers::reason_of;
 use super::link::{Link, Told};
 use crate::error::ServiceError;
 use crate::faults;
 
+/// Longest pause before executions are handed out again that could not be.
+const LONGEST_RETRY: Duration = Duration::from_secs(10);
 /// How many executions go to a keeper in one commit.
 const BATCH: usize = 64;
 
@@ -25,15 +29,31 @@ impl Inner {
                 () = self.closing.cancelled() => return,
                 () = self.pump.notified() => {}
             }
-            while self.has_next() && !self.closing.is_cancelled() {
-                if let Err(error) = self.dispatch_some().await {
-                    tracing::warn!(%error, "executions stay in the queue; trying again");
-                    tokio::select! {
-                        () = self.closing.cancelled() => return,
-                        _ = async { pause(RETRY).await; self.store.writable().await } => {}
-                    }
+            let mut delay = RETRY;
+            // What was wrong is looked at again, although nobody waits any more: it is shown until it is right.
+            while (self.has_next() || self.trouble().is_some()) && !self.closing.is_cancelled() {
+                let Err(error) = self.dispatch_some().await else {
+                    self.set_trouble(None);
+                    delay = RETRY;
+                    continue;
+                };
+                if error != stopping() {
+                    self.stay_queued(error);
                 }
+                tokio::select! {
+                    () = self.closing.cancelled() => return,
+                    _ = async { pause(delay).await; self.store.writable().await } => {}
+                }
+                delay = (delay * 2).min(LONGEST_RETRY);
             }
+        }
+    }
+
+    /// Says why executions stay in the queue, where they are shown and once in the log.
+    pub(crate) fn stay_queued(&self, error: ServiceError) {
+        let text = error.to_string();
+        if self.set_trouble(Some(error)) {
+            tracing::warn!(error = text, "executions stay in the queue; trying again");
         }
     }
 
@@ -50,6 +70,9 @@ impl Inner {
             state.slots.extend(picked.iter().map(|(_, id)| *id));
             picked
         };
+        if picked.is_empty() {
+            return Ok(());
+        }
         let ids: Vec<Uuid> = picked.iter().map(|(_, id)| *id).collect();
         let dispatched = match self.store.dispatch(ids.clone(), link.name()).await {
             Ok(dispatched) => dispatched,

@@ -16,6 +16,7 @@ use super::ServiceOptions;
 use super::active::Active;
 use super::keepers::Keepers;
 use super::queue::Queue;
+use crate::error::ServiceError;
 use crate::state_dir::StateLock;
 
 /// Pause before something is tried again that has no event to wait for: another program, the disk.
@@ -33,6 +34,8 @@ pub(crate) struct Inner {
     pub(crate) keepers: Keepers,
     /// Wakes the task that dispatches.
     pub(crate) pump: Notify,
+    /// Why what waits cannot be started for now.
+    trouble: Mutex<Option<ServiceError>>,
     /// Who reads a journal to store an ending.
     pub(crate) endings: Semaphore,
     /// Who compresses a journal: it takes a core, so one at a time.
@@ -70,6 +73,7 @@ impl Inner {
             state: Mutex::new(state),
             keepers,
             pump: Notify::new(),
+            trouble: Mutex::new(None),
             endings: Semaphore::new(ENDINGS),
             archives: Semaphore::new(1),
             closing: CancellationToken::new(),
@@ -81,6 +85,19 @@ impl Inner {
     /// Returns an execution that has not ended.
     pub(crate) fn find(&self, id: Uuid) -> Option<Arc<Active>> {
         self.state.lock().active.get(&id).cloned()
+    }
+
+    /// Returns why what waits cannot be started for now, if it cannot.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().as_ref().map(|error| error.detail.clone())
+    }
+
+    /// Notes why what waits cannot be started. Returns `true` if that is another reason than before.
+    pub(crate) fn set_trouble(&self, trouble: Option<ServiceError>) -> bool {
+        let mut known = self.trouble.lock();
+        let is_news = *known != trouble;
+        *known = trouble;
+        is_news
     }
 
     /// Returns those that a keeper has.

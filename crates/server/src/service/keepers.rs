@@ -25,7 +25,8 @@ use super::errors::{internal, stopping};
 use super::inner::{Inner, pause};
 use super::journals::ToldEnd;
 use super::link::{Connection, Link};
-use super::{ending::blocking, spawn};
+use super::spawn::{self, Starter};
+use super::{KeeperProgram, ending::blocking};
 use crate::error::{ErrorCode, ServiceError};
 
 /// Pauses between two attempts to reach a keeper that lives.
@@ -39,6 +40,8 @@ const LOST: usize = 32;
 pub(crate) struct Keepers {
     /// Where their directories are.
     state_dir: PathBuf,
+    /// How one is started.
+    program: Starter,
     links: Mutex<Vec<Arc<Link>>>,
     /// Held while a keeper is started, so that one is started and not several.
     starting: tokio::sync::Mutex<()>,
@@ -49,7 +52,7 @@ impl Keepers {
     ///
     /// # Errors
     /// The directory of the keepers cannot be read.
-    pub(crate) fn find(state_dir: PathBuf) -> Result<Self, ServiceError> {
+    pub(crate) fn find(state_dir: PathBuf, program: KeeperProgram) -> Result<Self, ServiceError> {
         let build = build_id();
         let found = keepers(&state_dir).map_err(internal)?;
         let link = |info: KeeperInfo| {
@@ -57,7 +60,8 @@ impl Keepers {
             Link::new(info, is_ours)
         };
         let links = Mutex::new(found.into_iter().map(link).collect());
-        Ok(Self { state_dir, links, starting: tokio::sync::Mutex::new(()) })
+        let program = Starter::new(program);
+        Ok(Self { state_dir, program, links, starting: tokio::sync::Mutex::new(()) })
     }
 
     /// Returns all of them.
@@ -107,13 +111,19 @@ impl Keepers {
         let parent = self.state_dir.join("keepers");
         // A name that is used by no other, not even by one that has died.
         let dir = parent.join(&Uuid::new_v4().simple().to_string()[..8]);
-        let (program, durability) = (inner.options.keeper.clone(), inner.options.config.durability);
+        let (program, durability) = (self.program.clone(), inner.options.config.durability);
+        let (home, new) = (parent.clone(), dir.clone());
         let started = blocking(move || {
-            private_dir(&parent).map_err(internal)?;
-            spawn::keeper(&program, &dir, durability)
+            private_dir(&home).map_err(|error| {
+                internal(format!("the directory {} cannot be made: {error}", home.display()))
+            })?;
+            program.start(&new, durability)
         });
         let info = started.await.map_err(|error| {
-            let text = format!("no keeper could be started: {}", error.detail);
+            // Each attempt has a name of its own, and the reason is the same.
+            let of_all = parent.display().to_string();
+            let reason = error.detail.replace(&dir.display().to_string(), &of_all);
+            let text = format!("no keeper could be started: {reason}");
             ServiceError::new(ErrorCode::KeeperUnavailable, text)
                 .fix("executions wait meanwhile; correct that, and they run")
         })?;

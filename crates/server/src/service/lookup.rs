@@ -5,7 +5,7 @@ use std::sync::Arc;
 use execution_engine_store::{Health, Query as StoreQuery};
 use uuid::Uuid;
 
-use super::active::Active;
+use super::active::{Active, Phase};
 use super::ending::blocking;
 use super::errors::{internal, unknown};
 use super::inner::Inner;
@@ -23,6 +23,9 @@ impl Inner {
         let is_ended = stored.is_ended();
         let mut shown = view(stored);
         if !is_ended && let Some(active) = self.find(id) {
+            if matches!(active.live().phase, Phase::Queued) {
+                shown.start_error = self.trouble();
+            }
             shown.bytes = live_bytes(active).await?;
         }
         Ok(shown)
@@ -111,6 +114,7 @@ impl Inner {
             running,
             queued,
             max_running: self.options.config.max_running,
+            start_error: self.trouble(),
             store: self.store_view().await,
         }
     }

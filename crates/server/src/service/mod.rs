@@ -277,7 +277,7 @@ fn open(options: ServiceOptions) -> Result<Arc<Inner>, ServiceError> {
         });
     }
     let store = Store::open(&path, config)?;
-    let keepers = Keepers::find(path)?;
+    let keepers = Keepers::find(path, options.keeper.clone())?;
     Ok(Inner::new(options, store, keepers, lock))
 }
 
@@ -288,10 +288,11 @@ impl Inner {
         self.tasks.spawn(async move {
             tokio::select! {
                 () = inner.closing.cancelled() => {}
-                started = inner.keepers.for_new_work(&inner) => match started {
-                    Ok(_) => inner.pump.notify_one(),
-                    Err(error) if error == stopping() => {}
-                    Err(error) => tracing::warn!(%error, "there is no keeper yet"),
+                started = inner.keepers.for_new_work(&inner) => {
+                    if let Err(error) = started && error != stopping() {
+                        inner.stay_queued(error);
+                    }
+                    inner.pump.notify_one();
                 },
             }
         });

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use execution_engine_keeper::{KeeperCommand, KeeperInfo, spawn};
@@ -11,29 +12,67 @@ use super::errors::internal;
 use crate::config::Durability;
 use crate::error::ServiceError;
 
-/// Starts a keeper in a new directory and waits until it is ready. It goes on without this process.
-///
-/// # Errors
-/// It did not become ready.
-pub(crate) fn keeper(
-    program: &KeeperProgram,
-    dir: &Path,
-    durability: Durability,
-) -> Result<KeeperInfo, ServiceError> {
-    let mut args: Vec<OsString> = program.args.iter().map(OsString::from).collect();
-    args.extend(["--dir".into(), dir.as_os_str().to_os_string()]);
-    if durability == Durability::Power {
-        args.extend(["--durability".into(), "power".into()]);
+/// The running program, whatever became of its file.
+const ITSELF: &str = "/proc/self/exe";
+
+/// Starts keepers.
+#[derive(Debug, Clone)]
+pub(crate) struct Starter {
+    program: KeeperProgram,
+    /// The program is that of this process.
+    is_itself: bool,
+}
+
+impl Starter {
+    pub(crate) fn new(program: KeeperProgram) -> Self {
+        let is_itself = is_same(&program.program, Path::new(ITSELF));
+        Self { program, is_itself }
     }
-    let command = KeeperCommand {
-        program: program.program.clone(),
-        args,
-        env: Vec::new(),
-        dir: dir.to_path_buf(),
-    };
-    drop(spawn(&command).map_err(internal)?);
-    let gone = || internal(format!("the keeper in {} ended at once", dir.display()));
-    KeeperInfo::read(dir).map_err(internal)?.ok_or_else(gone)
+
+    /// Starts a keeper in a new directory and waits until it is ready. It goes on without this process. If the file of
+    /// the program was moved, replaced or removed since this process is there, this one is started.
+    ///
+    /// # Errors
+    /// It did not become ready.
+    pub(crate) fn start(
+        &self,
+        dir: &Path,
+        durability: Durability,
+    ) -> Result<KeeperInfo, ServiceError> {
+        let program = &self.program.program;
+        match self.start_program(program, dir, durability) {
+            Err(error) if self.is_itself && !is_same(program, Path::new(ITSELF)) => {
+                tracing::debug!(%error, "the file of this program is another one");
+                self.start_program(Path::new(ITSELF), dir, durability)
+            }
+            started => started,
+        }
+    }
+
+    fn start_program(
+        &self,
+        program: &Path,
+        dir: &Path,
+        durability: Durability,
+    ) -> Result<KeeperInfo, ServiceError> {
+        let mut args: Vec<OsString> = self.program.args.iter().map(OsString::from).collect();
+        args.extend(["--dir".into(), dir.as_os_str().to_os_string()]);
+        if durability == Durability::Power {
+            args.extend(["--durability".into(), "power".into()]);
+        }
+        let (program, dir) = (program.to_path_buf(), dir.to_path_buf());
+        let command = KeeperCommand { program, args, env: Vec::new(), dir };
+        drop(spawn(&command).map_err(internal)?);
+        let dir = &command.dir;
+        let gone = || internal(format!("the keeper in {} ended at once", dir.display()));
+        KeeperInfo::read(dir).map_err(internal)?.ok_or_else(gone)
+    }
+}
+
+/// Returns `true` if two paths lead to the same file.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let of = |path: &Path| fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
+    of(one).is_some_and(|one| Some(one) == of(other))
 }
 
 /// Returns the id of the current boot of the system, where it has one.

@@ -20,6 +20,7 @@ pub(crate) fn view(stored: StoredExecution) -> ExecutionView {
         containment: result.and_then(|result| part(result, "containment")),
         usage: result.and_then(|result| part(result, "usage")),
         ending: stored.ending,
+        start_error: None,
         bytes: OutputBytes { stdout: stored.stdout_bytes, stderr: stored.stderr_bytes },
         output_error: result.and_then(|result| part(result, "output_error")),
         attempts: stored.attempts,

@@ -92,6 +92,11 @@ async fn service(
                 let what = format!("the store cannot be written, so new work is refused: {reason}");
                 problems.push(Problem::error(what, "make room; the service recovers by itself"));
             }
+            if let Some(reason) = &status.start_error {
+                let what = format!("what waits cannot be started: {reason}");
+                problems
+                    .push(Problem::error(what, "correct that; it is tried again every 10 seconds"));
+            }
             if status.version != env!("CARGO_PKG_VERSION") {
                 let what = format!(
                     "the service is version {}, and this is {}",
