@@ -11,6 +11,9 @@ use execution_engine::{
     StdinSource,
 };
 
+use rustix::fs::Mode;
+use rustix::process::umask;
+
 use crate::env_file::{self, Variable};
 use crate::limit::{self, LimitSetting};
 use crate::{duration, signal_name};
@@ -195,6 +198,15 @@ pub(crate) fn bring_environment(options: &mut ExecutionOptions) {
     for (name, value) in std::env::vars_os() {
         options.env.set.entry(name.into()).or_insert_with(|| value.into());
     }
+}
+
+/// Puts the umask of this process into the options of a program that another process starts, unless
+/// there is one.
+pub(crate) fn bring_umask(options: &mut ExecutionOptions) {
+    // It can only be read by setting it. A file that is made meanwhile is for its owner.
+    let own = umask(Mode::RWXG | Mode::RWXO);
+    umask(own);
+    options.limits.umask.get_or_insert(own.as_raw_mode() as u32);
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ mod lock;
 mod notices;
 mod options;
 mod process;
+mod process_defaults;
 mod protocol;
 pub mod socket;
 mod spawn;
@@ -40,6 +41,7 @@ pub use error::KeeperError;
 pub use lock::KeeperInfo;
 pub use options::{Durability, KeeperOptions};
 pub use process::run;
+pub use process_defaults::set_process_defaults;
 pub use protocol::{
     ErrorCode, ExitCodeClass, KeeperHello, Listed, ListedState, Missed, Notice, PROTOCOL,
     StartAnswer, StartSpec,

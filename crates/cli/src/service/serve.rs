@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
-use execution_engine_keeper::socket;
+use execution_engine_keeper::{set_process_defaults, socket};
 use execution_engine_server::{Config, KeeperProgram, Service, ServiceOptions, StateDir, serve};
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -31,6 +31,7 @@ pub(crate) fn run(global: &GlobalOptions, options: &ServeOptions) -> ExitCode {
         // The leader of a group has no need to: nobody stops it with a terminal.
         let _leader = rustix::process::setsid();
     }
+    set_process_defaults();
     crate::tracing_to_stderr();
     pass_nothing_on();
     crate::fault::in_service();
@@ -46,6 +47,8 @@ async fn until_told(global: &GlobalOptions) -> Result<(), Failure> {
     state_dir.create()?;
     // Before anything is said, so that nobody who reads it is too early.
     let stop = stop_signal().map_err(Failure::new)?;
+    // A file that may not grow is an error of the write, and not the end of the service.
+    let _file_size = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
     let keeper = KeeperProgram { program: this_program()?, args: vec!["keeper".to_string()] };
     let options = ServiceOptions { state_dir: state_dir.clone(), config, keeper };
     let service = Service::open(options).await?;

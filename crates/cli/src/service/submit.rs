@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{connect, logs, wait};
 use crate::cli::GlobalOptions;
 use crate::failure::Failure;
-use crate::request::{RequestOptions, bring_environment};
+use crate::request::{RequestOptions, bring_environment, bring_umask};
 use crate::{data, message};
 
 /// Options of `submit`.
@@ -74,7 +74,7 @@ pub(crate) async fn run(global: &GlobalOptions, options: &SubmitOptions) -> Resu
 }
 
 impl SubmitOptions {
-    /// Returns what the service is asked for: the caller's directory and environment, and no input.
+    /// Returns what the service is asked for: the caller's directory, environment and umask, and no input.
     fn new_execution(&self) -> Result<NewExecution, Failure> {
         let (mut request, mut options) = self.request.to_request(StdinSource::Null)?;
         let dir = absolute(request.working_dir.unwrap_or_default())?;
@@ -89,6 +89,7 @@ impl SubmitOptions {
             options.stdin = StdinSource::file(absolute(path)?);
         }
         bring_environment(&mut options);
+        bring_umask(&mut options);
         options.env.set.retain(|name, _| {
             let is_text = name.as_os_str().to_str().is_some();
             if !is_text {

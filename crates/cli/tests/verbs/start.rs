@@ -65,6 +65,31 @@ fn service_holds_nothing_of_whoever_started_it() {
 }
 
 #[test]
+fn programs_have_a_state_that_whoever_started_the_service_did_not_choose() {
+    let host = Host::new();
+    let look = "umask; ulimit -S -f; ulimit -S -t; ulimit -S -c";
+    let lines = |text: String| text.lines().map(str::to_string).collect::<Vec<_>>();
+    let hard = lines(host.sh("ulimit -H -f; ulimit -H -t").ok());
+    let expected = |umask: &str| [umask, &hard[0], &hard[1], "0"].map(str::to_string);
+    // A limit of 0 bytes would end the service at its first write.
+    let caller = "umask 000; ulimit -S -f 0; ulimit -S -t 3600; ulimit -S -c 7; exec nice -n 3";
+    host.sh(&format!("{caller} exeng submit --wait -- true")).ok();
+    for pid in host.keepers().into_iter().chain(host.service()) {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        assert!(status.contains("Umask:\t0022"), "{status}");
+    }
+    let run = |before: &str, option: &str| {
+        lines(host.sh(&format!("{before}; exeng submit --follow {option} --shell '{look}'")).ok())
+    };
+    assert_eq!(run("umask 027", ""), expected("0027"));
+    assert_eq!(run("umask 027", "--limit umask=077"), expected("0077"));
+    assert_eq!(run("umask 027; ulimit -S -t 99", "--limit cpu=5s")[2], "5");
+    if rustix::process::geteuid().is_root() {
+        assert_eq!(host.ok(&["submit", "--follow", "--", "nice"]), "0");
+    }
+}
+
+#[test]
 fn failure_of_the_service_is_told_to_whoever_started_it() {
     let host = Host::new();
     host.configure("max_runing = 3");

@@ -18,6 +18,8 @@ pub(super) struct Signals {
     interrupt: Signal,
     /// Of a terminal that is closed. It is waited for so that it does not end the process.
     hangup: Signal,
+    /// Of a file that may not grow, which is an error of the write then.
+    _file_size: Signal,
 }
 
 impl Signals {
@@ -26,6 +28,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            _file_size: signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?,
         })
     }
 }

@@ -32,15 +32,11 @@ use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 
 use chrono::Utc;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::lock::{HeldLock, LockContent, boot_id};
-use crate::{KeeperError, KeeperOptions, PROTOCOL, directory, socket};
+use crate::{KeeperError, KeeperOptions, PROTOCOL, directory, set_process_defaults, socket};
 use keeper::Keeper;
 
-/// Descriptors that a keeper allows itself, if it may: about eight for each execution. Programs inherit the limit, so it
-/// is not the highest that the system allows.
-const OPEN_FILES: u64 = 65_536;
 /// Threads for clients; the engine has its own.
 const WORKERS: usize = 2;
 
@@ -58,8 +54,8 @@ const WORKERS: usize = 2;
 ///
 /// It removes its directory if everything is forgotten.
 ///
-/// The process becomes the leader of a session of its own, if it can, and raises its limit of open files to 65,536, if
-/// it may; programs inherit that. Call it in a process that does nothing else.
+/// The process becomes the leader of a session of its own, if it can, and sets its [state](set_process_defaults), which
+/// programs inherit. Call it in a process that does nothing else.
 ///
 /// # Errors
 ///
@@ -68,7 +64,7 @@ const WORKERS: usize = 2;
 pub fn run(options: KeeperOptions) -> Result<(), KeeperError> {
     // The leader of a group stays in its session; then a hangup of its terminal is ignored all the same.
     let _leader = rustix::process::setsid();
-    raise_open_files();
+    set_process_defaults();
     let dir = options.dir.clone();
     directory::create(&dir)?;
     let content = LockContent {
@@ -156,13 +152,4 @@ fn say_ready(log: &File) -> io::Result<()> {
     // Who does not listen does not matter.
     let _nobody = out.write_all(b"ready\n").and_then(|()| out.flush());
     Ok(rustix::stdio::dup2_stdout(log)?)
-}
-
-fn raise_open_files() {
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    let wanted = maximum.map_or(OPEN_FILES, |maximum| maximum.min(OPEN_FILES));
-    if current.is_some_and(|current| current < wanted) {
-        // What the engine can run is bounded by what there is.
-        let _as_before = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum });
-    }
 }

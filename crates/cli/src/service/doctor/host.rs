@@ -45,17 +45,19 @@ fn check(containment: &Containment, limits: Limits) -> Option<String> {
     containment.check(&limits).err().map(|error| error.to_string())
 }
 
-/// Returns the limits of this process, which the service and its programs inherit.
+/// Returns the limits of this process. A service that it starts has the same hard ones.
 pub(super) fn limits(problems: &mut Vec<Problem>) -> LimitsReport {
     let of = |resource| {
         let limit = getrlimit(resource);
         LimitReport { soft: limit.current, hard: limit.maximum }
     };
     let open_files = of(Resource::Nofile);
-    if let Some(soft) = open_files.soft.filter(|soft| *soft < FEW_FILES) {
-        let what = format!("only {soft} files may be open at a time");
-        problems
-            .push(Problem::warning(what, "raise it before the service starts: ulimit -n 65536"));
+    if let Some(hard) = open_files.hard.filter(|hard| *hard < FEW_FILES) {
+        let what = format!("only {hard} files may be open at a time");
+        problems.push(Problem::warning(
+            what,
+            "raise the hard limit before the service starts: ulimit -Hn 65536",
+        ));
     }
     LimitsReport { open_files, processes: of(Resource::Nproc) }
 }
