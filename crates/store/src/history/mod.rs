@@ -61,8 +61,25 @@ pub struct StoreHistory {
     store: Store,
     ended: AtomicU64,
     marks: parts::Marks,
-    /// Locked as long as the history is open.
-    _lock: File,
+    /// Dropped after the store has closed.
+    _lock: DirectoryLock,
+}
+
+/// Lock of a directory, as long as a history is open in it.
+#[derive(Debug)]
+struct DirectoryLock {
+    file: File,
+    process: u32,
+}
+
+impl Drop for DirectoryLock {
+    /// Unlocks it. To close it is not enough: a program that another thread is starting has it until its exec. A fork
+    /// of this process leaves the lock to it.
+    fn drop(&mut self) {
+        if self.process == std::process::id() {
+            let _closed = self.file.unlock();
+        }
+    }
 }
 
 impl StoreHistory {
@@ -117,7 +134,7 @@ impl StoreHistory {
 }
 
 /// Locks a directory for this process.
-fn lock(dir: &Path) -> Result<File> {
+fn lock(dir: &Path) -> Result<DirectoryLock> {
     private_dir(dir)?;
     let path = dir.join("lock");
     let mut options = OpenOptions::new();
@@ -125,7 +142,7 @@ fn lock(dir: &Path) -> Result<File> {
     let file = open_private(&path, &mut options);
     let file = file.map_err(StoreError::io("cannot open", &path))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(DirectoryLock { file, process: std::process::id() }),
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: dir.to_path_buf() }),
         Err(TryLockError::Error(error)) => Err(StoreError::io("cannot lock", &path)(error)),
     }
