@@ -10,4 +10,5 @@ mod run_and_wait;
 mod serve;
 mod start;
 mod stop;
+mod strangers;
 mod support;

@@ -26,7 +26,7 @@ use crate::view::{ExecutionView, NewExecution, Page, Query, ServiceStatus, StopM
 /// How long an ordinary call is repeated while the service dies under it again and again.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Client of the service.
+/// Client of the service. It talks to one of the same user alone, root included.
 ///
 /// A call whose connection breaks off is repeated when the service is back; the service accepts the
 /// same submit once, so nothing runs twice. If it does not come back within 10 seconds, it is started
@@ -60,7 +60,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError::NotRunning`], [`ClientError::Start`], [`ClientError::Connect`],
-    /// [`ClientError::State`].
+    /// [`ClientError::NotYours`], [`ClientError::State`].
     pub async fn connect(options: ClientOptions) -> Result<Self, ClientError> {
         let idle = Mutex::new(Some(options.first_connection().await?));
         Ok(Self { options, idle })
@@ -271,7 +271,8 @@ impl Client {
         let idle = self.idle.lock().await.take();
         match idle.filter(|connection| !connection.is_closed()) {
             Some(connection) => Some(connection),
-            None => self.options.connect().await.ok(),
+            // Who listens there now is told when it is connected to again.
+            None => self.options.connect().await.ok()?.ok(),
         }
     }
 

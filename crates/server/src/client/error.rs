@@ -36,6 +36,16 @@ pub enum ClientError {
         /// The system's error.
         source: io::Error,
     },
+    /// The service belongs to another user. Nothing was sent to it.
+    #[error("the service on {} belongs to user {owner}, and this is user {user}, so nothing was sent to it; run exeng as that user, or set EXENG_STATE_DIR to a directory of yours", .socket.display())]
+    NotYours {
+        /// The socket.
+        socket: PathBuf,
+        /// Effective user id of the process that listens.
+        owner: u32,
+        /// Effective user id of this process.
+        user: u32,
+    },
     /// The connection broke off more often than it can be mended, or the answer is not one of the
     /// service.
     #[error("the service did not answer as expected: {0}; see `exeng doctor`")]

@@ -42,9 +42,16 @@ impl ClientOptions {
         self
     }
 
-    /// Connects once.
-    pub(super) async fn connect(&self) -> io::Result<Connection> {
-        Connection::new(socket::connect(self.state_dir.socket()).await?).await
+    /// Connects once. The outer error is one of the connection, the inner one says that somebody else
+    /// listens: they would get what the caller sends, such as its environment.
+    pub(super) async fn connect(&self) -> io::Result<Result<Connection, ClientError>> {
+        let path = self.state_dir.socket();
+        let stream = socket::connect(path).await?;
+        let (owner, user) = (stream.peer_cred()?.uid(), rustix::process::geteuid().as_raw());
+        if owner != user {
+            return Ok(Err(ClientError::NotYours { socket: path.to_path_buf(), owner, user }));
+        }
+        Connection::new(stream).await.map(Ok)
     }
 
     /// Connects to a service, and starts it if there is none.
@@ -75,7 +82,7 @@ impl ClientOptions {
         loop {
             ticks.tick().await;
             let error = match self.connect().await {
-                Ok(connection) => return Ok(connection),
+                Ok(connection) => return connection,
                 Err(error) => error,
             };
             if !is_absence(&error) {
