@@ -1,5 +1,6 @@
 //! Options of the verbs that start a program, and the request that they become.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
@@ -188,16 +189,14 @@ impl RequestOptions {
     }
 }
 
-/// Puts the whole environment of this process into the options of a program that another process
-/// starts.
-pub(crate) fn bring_environment(options: &mut ExecutionOptions) {
+/// Returns the whole environment of this process, for a program that another process starts and that is
+/// to inherit it; that other process has nothing to inherit.
+pub(crate) fn inherited_environment(options: &mut ExecutionOptions) -> BTreeMap<OsText, OsText> {
     if options.env.inherit != InheritEnv::All {
-        return;
+        return BTreeMap::new();
     }
     options.env.inherit = InheritEnv::Nothing {};
-    for (name, value) in std::env::vars_os() {
-        options.env.set.entry(name.into()).or_insert_with(|| value.into());
-    }
+    std::env::vars_os().map(|(name, value)| (name.into(), value.into())).collect()
 }
 
 /// Puts the umask of this process into the options of a program that another process starts, unless
@@ -339,13 +338,13 @@ mod tests {
     #[test]
     fn whole_environment_goes_along_unless_none_is_inherited() {
         let (_, mut options) = request(&["--env", "PATH=mine", "--", "a"]);
-        bring_environment(&mut options);
+        let inherited = inherited_environment(&mut options);
         assert_eq!(options.env.inherit, InheritEnv::Nothing {});
-        let own = std::env::vars_os().count();
-        assert_eq!(options.env.set.len(), own);
-        assert_eq!(options.env.set[&OsText::from("PATH")], OsText::from("mine"));
+        assert_eq!(inherited.len(), std::env::vars_os().count());
+        // What was asked for stays apart from it.
+        assert_eq!(options.env.set.len(), 1);
         let (_, mut cleared) = request(&["--clear-env", "--env", "A=1", "--", "a"]);
-        bring_environment(&mut cleared);
+        assert!(inherited_environment(&mut cleared).is_empty());
         assert_eq!(cleared.env.set.len(), 1);
     }
 }

@@ -1,20 +1,22 @@
 //! What the service is told and what it answers: plain types with their JSON forms.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use execution_engine::{
     Command, ContainmentReceipt, Ending, ExecutionOptions, ExecutionRequest, ExecutionStatus,
-    OutputStream, ResourceUsage,
+    OsText, OutputStream, ResourceUsage,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// An execution to accept.
 ///
-/// The program has the environment that the request brings and nothing of the service's.
+/// The program has the environment that the request brings and nothing of the service's. The `Debug` output
+/// shows names of variables and no values.
 ///
 /// ```
 /// use execution_engine_server::NewExecution;
@@ -24,7 +26,7 @@ use uuid::Uuid;
 /// ).unwrap();
 /// assert!(new.after.is_empty() && !new.pinned);
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewExecution {
     /// What to run. Its id is that of the execution.
@@ -40,12 +42,35 @@ pub struct NewExecution {
     /// Keeps it from being removed by retention.
     #[serde(default)]
     pub pinned: bool,
+    /// Variables that just happen to be set where it is submitted. The program has them unless request
+    /// or options set or remove them. They are no part of what must be the same when a key or an id
+    /// comes again: a shell changes some with each line.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inherited_env: BTreeMap<OsText, OsText>,
 }
 
 impl NewExecution {
     /// Creates one with the default options.
     pub fn new(request: ExecutionRequest) -> Self {
-        Self { request, options: ExecutionOptions::default(), after: Vec::new(), pinned: false }
+        Self {
+            request,
+            options: ExecutionOptions::default(),
+            after: Vec::new(),
+            pinned: false,
+            inherited_env: BTreeMap::new(),
+        }
+    }
+}
+
+impl fmt::Debug for NewExecution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewExecution")
+            .field("request", &self.request)
+            .field("options", &self.options)
+            .field("after", &self.after)
+            .field("pinned", &self.pinned)
+            .field("inherited_env (names)", &self.inherited_env.keys().collect::<Vec<_>>())
+            .finish()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use execution_engine::{StdinSource, Uuid};
+use execution_engine::{OsText, StdinSource, Uuid};
 use execution_engine_server::NewExecution;
 use execution_engine_server::client::Client;
 use serde_json::json;
@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{connect, logs, wait};
 use crate::cli::GlobalOptions;
 use crate::failure::Failure;
-use crate::request::{RequestOptions, bring_environment, bring_umask};
+use crate::request::{RequestOptions, bring_umask, inherited_environment};
 use crate::{data, message};
 
 /// Options of `submit`.
@@ -88,20 +88,22 @@ impl SubmitOptions {
         if let StdinSource::File { path } = options.stdin {
             options.stdin = StdinSource::file(absolute(path)?);
         }
-        bring_environment(&mut options);
         bring_umask(&mut options);
-        options.env.set.retain(|name, _| {
+        let mut inherited_env = inherited_environment(&mut options);
+        let has_text = |name: &OsText| {
             let is_text = name.as_os_str().to_str().is_some();
             if !is_text {
                 message::print(format!("the variable {name} is left out: its name is not UTF-8"));
             }
             is_text
-        });
+        };
+        options.env.set.retain(|name, _| has_text(name));
+        inherited_env.retain(|name, _| has_text(name));
         options.group.clone_from(&self.group);
         options.priority = self.priority.unwrap_or_default();
         request.metadata.tags.clone_from(&self.tags);
         request.metadata.labels = self.labels.iter().cloned().collect();
-        Ok(NewExecution { options, ..NewExecution::new(request) })
+        Ok(NewExecution { options, inherited_env, ..NewExecution::new(request) })
     }
 }
 

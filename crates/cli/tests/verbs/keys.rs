@@ -23,6 +23,40 @@ fn same_key_runs_once_however_often_it_is_submitted() {
 }
 
 #[test]
+fn key_stands_for_what_was_asked_for_and_not_for_the_shell_it_came_from() {
+    let host = Host::new();
+    let submit = |level: &str, args: &[&str]| {
+        let args = [&["submit", "--key", "nightly-7"], args].concat();
+        let mut command = host.command(&args);
+        command.env("SHLVL", level).env("OLDPWD", format!("/from/{level}"));
+        finish(command.spawn().unwrap(), "submit --key")
+    };
+    let asked = ["--env", "PIN=one", "--shell", "echo $SHLVL $PIN"];
+    let first = submit("1", &asked).ok();
+    assert_eq!(submit("2", &asked).ok(), first);
+    host.ok(&["wait", &first]);
+    assert_eq!(submit("3", &asked).ok(), first);
+    assert_eq!(host.ok(&["logs", &first]), "1 one");
+    for (args, differs) in [
+        (&["--env", "PIN=hunter2", "--shell", "echo $SHLVL $PIN"][..], "a variable"),
+        (&["--env", "PIN=one", "--shell", "true"], "request.command"),
+        (
+            &["--env", "PIN=one", "--timeout", "1m", "--shell", "echo $SHLVL $PIN"],
+            "request.timeout_ms",
+        ),
+        (
+            &["--env", "PIN=one", "--priority", "1", "--shell", "echo $SHLVL $PIN"],
+            "options.priority",
+        ),
+        (&["--env", "PIN=one", "--cwd", "/", "--shell", "echo $SHLVL $PIN"], "request.working_dir"),
+    ] {
+        let said = submit("1", args).refused();
+        assert!(said.contains(&first) && said.contains(differs), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}
+
+#[test]
 fn executions_have_short_names() {
     let host = Host::new();
     let first = host.submit("echo first");

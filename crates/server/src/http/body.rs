@@ -79,7 +79,7 @@ fn refused(path: &str, error: &serde_json::Error) -> Problem {
     if !error.is_data() {
         return Problem::invalid(format!("the body is no JSON: {error}"));
     }
-    let is_env = path.split('.').any(|part| part == "env");
+    let is_env = path.split('.').any(|part| part == "env" || part == "inherited_env");
     let problem = if is_env {
         // The error may quote the value.
         Problem::invalid(format!("{path} does not have the form of variables"))
@@ -119,6 +119,7 @@ mod tests {
             r#"{"request": {"command": ["true"], "env": "271828"}}"#,
             r#"{"request": {"command": ["true"]}, "options": {"env": {"set": {"PIN": 271828}}}}"#,
             r#"{"request": {"command": ["true"]}, "options": {"env": {"sett": 271828}}}"#,
+            r#"{"request": {"command": ["true"]}, "inherited_env": {"PIN": 271828}}"#,
         ] {
             let problem = problem(json);
             assert!(problem.field.as_deref().unwrap().contains("env"), "{problem:?}");

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `check` | which requests are accepted (pure) |
 //! | `queue` | who is next (pure) |
+//! | `same` | what must be the same when a key or an id comes again (pure) |
 //! | `submit` | accepts: checks, takes a slot or a place in the queue, stores |
 //! | `dispatch` | hands executions to a keeper: stores it, then tells it |
 //! | `keepers`, `link`, `spawn` | the keepers: found, started, watched; the connection to one |
@@ -30,6 +31,7 @@ mod maintenance;
 mod output;
 mod queue;
 mod recovery;
+mod same;
 mod spawn;
 mod submit;
 mod views;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use execution_engine::{Ending, SkipReason};
 use execution_engine_store::{Accepted, NewExecution as Row, StoredExecution};
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::active::{Active, Phase};
@@ -12,12 +11,10 @@ use super::check;
 use super::errors::{stopping, unknown};
 use super::inner::Inner;
 use super::link::Link;
+use super::same;
 use super::views::view;
 use crate::error::{ErrorCode, ServiceError};
 use crate::view::{NewExecution, Submitted};
-
-/// Largest request in its JSON form. A keeper takes calls of at most 16 MiB.
-const MAX_BODY_BYTES: usize = 12 << 20;
 
 /// What an execution found when it came in.
 enum Entry {
@@ -41,15 +38,17 @@ impl Inner {
     /// Accepts an execution; see [`Service::submit`](super::Service::submit).
     pub(crate) async fn submit(
         self: &Arc<Self>,
-        new: NewExecution,
+        mut new: NewExecution,
         key: Option<String>,
         owner: u32,
     ) -> Result<Submitted, ServiceError> {
         check::new_execution(&new)?;
         check::key(key.as_deref())?;
+        let body = same::body(&new)?;
+        inherit(&mut new);
         let row = Row {
             owner,
-            body: body(&new)?,
+            body,
             key,
             request: new.request,
             options: new.options,
@@ -76,10 +75,9 @@ impl Inner {
 
     /// Accepts an execution whose id another one has or has just had.
     async fn accept_again(self: &Arc<Self>, row: Row) -> Result<Submitted, ServiceError> {
-        let key = row.key.clone();
-        match self.store.accept(row).await? {
+        match self.store.accept(row.clone()).await? {
             Accepted::Existing(id) => self.existing(id).await,
-            Accepted::KeyReused(id) => Err(reused(id, key.as_deref())),
+            Accepted::KeyReused(id) => Err(self.reused(id, &row).await),
             // The other has ended and was removed meanwhile.
             Accepted::Created(stored) => {
                 if let Ok(active) = self.enter(stored.id) {
@@ -128,7 +126,8 @@ impl Inner {
                 return self.existing(id).await;
             }
             Accepted::KeyReused(id) => {
-                return Err(self.refuse(&active, reused(id, row.key.as_deref())));
+                let reused = self.reused(id, &row).await;
+                return Err(self.refuse(&active, reused));
             }
         };
         match (entry, after) {
@@ -213,6 +212,13 @@ impl Inner {
         Ok(Submitted { execution: view(stored), created: false })
     }
 
+    /// Returns the refusal of a key or an id that belongs to another request, with what differs.
+    async fn reused(&self, id: Uuid, row: &Row) -> ServiceError {
+        // It may have been removed meanwhile; the store tells its own faults elsewhere.
+        let stored = self.store.get(id).await.ok().flatten();
+        same::reused(id, row.key.is_some(), stored.map(|stored| same::differences(&stored, row)))
+    }
+
     /// Takes an execution out of memory that was not accepted, and returns the reason.
     fn refuse(&self, active: &Active, error: ServiceError) -> ServiceError {
         self.withdraw(active);
@@ -226,36 +232,13 @@ impl Inner {
     }
 }
 
-/// Returns what of a request must be the same when its key or its id comes again. An id is no part of
-/// it: whoever leaves it out gets another one each time.
-fn body(new: &NewExecution) -> Result<Vec<u8>, ServiceError> {
-    let invalid = |error: serde_json::Error| {
-        ServiceError::invalid("request", format!("the request has no JSON form: {error}"))
-            .fix("use names of variables that are UTF-8")
-    };
-    // The map of a value is sorted, that of a request is not.
-    let mut value = serde_json::to_value(new).map_err(invalid)?;
-    if let Some(Value::Object(request)) = value.get_mut("request") {
-        request.remove("id");
+/// Gives the program the variables of the caller that neither request nor options say something about.
+fn inherit(new: &mut NewExecution) {
+    let (request, env) = (&new.request.env, &mut new.options.env);
+    for (name, value) in std::mem::take(&mut new.inherited_env) {
+        let is_asked_for = |text: &str| request.contains_key(text);
+        if !env.remove.contains(&name) && !name.as_os_str().to_str().is_some_and(is_asked_for) {
+            env.set.entry(name).or_insert(value);
+        }
     }
-    let body = serde_json::to_vec(&value).map_err(invalid)?;
-    if body.len() > MAX_BODY_BYTES {
-        let text =
-            format!("the request has {} bytes, and {MAX_BODY_BYTES} are allowed", body.len());
-        return Err(ServiceError::invalid("request", text).fix("put large input into a file"));
-    }
-    Ok(body)
-}
-
-fn reused(id: Uuid, key: Option<&str>) -> ServiceError {
-    let (code, what, field) = match key {
-        Some(_) => (ErrorCode::KeyReused, "the idempotency key", "key"),
-        None => (ErrorCode::IdReused, "the id", "request.id"),
-    };
-    ServiceError::new(
-        code,
-        format!("{what} belongs to execution {id}, which is not the same request"),
-    )
-    .field(field)
-    .fix("use another one, or send what was sent the first time")
 }

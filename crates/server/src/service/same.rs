@@ -1,0 +1,92 @@
+//! What makes two requests the same, when a key or an id comes again. Pure.
+
+use execution_engine::StdinSource;
+use execution_engine_store::{NewExecution as Row, StoredExecution};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::error::{ErrorCode, ServiceError};
+use crate::view::NewExecution;
+
+/// Largest request in its JSON form. A keeper takes calls of at most 16 MiB.
+const MAX_BODY_BYTES: usize = 12 << 20;
+
+/// Returns what of a request must be the same when its key or its id comes again. An id is no part of
+/// it: whoever leaves it out gets another one each time. Neither is what is only inherited.
+///
+/// # Errors
+/// The request is too large, or has no JSON form.
+pub(super) fn body(new: &NewExecution) -> Result<Vec<u8>, ServiceError> {
+    let invalid = |error: serde_json::Error| {
+        ServiceError::invalid("request", format!("the request has no JSON form: {error}"))
+            .fix("use names of variables that are UTF-8")
+    };
+    // The map of a value is sorted, that of a request is not.
+    let mut value = serde_json::to_value(new).map_err(invalid)?;
+    let mut bytes = 0;
+    if let Some(body) = value.as_object_mut() {
+        if let Some(inherited) = body.remove("inherited_env") {
+            bytes += serde_json::to_vec(&inherited).map_err(invalid)?.len();
+        }
+        if let Some(Value::Object(request)) = body.get_mut("request") {
+            request.remove("id");
+        }
+    }
+    let body = serde_json::to_vec(&value).map_err(invalid)?;
+    bytes += body.len();
+    if bytes > MAX_BODY_BYTES {
+        let text = format!("the request has {bytes} bytes, and {MAX_BODY_BYTES} are allowed");
+        return Err(ServiceError::invalid("request", text).fix("put large input into a file"));
+    }
+    Ok(body)
+}
+
+/// Returns the fields in which a request is not what was stored. Empty if only values of variables or
+/// input can be it, which are not kept.
+pub(super) fn differences(stored: &StoredExecution, new: &Row) -> Vec<String> {
+    let mut fields = different("request.", &stored.request, &new.request, &["id", "env"]);
+    let has_bytes =
+        stored.stdin_bytes.is_some() || matches!(new.options.stdin, StdinSource::Bytes { .. });
+    let hidden: &[&str] = if has_bytes { &["env", "stdin"] } else { &["env"] };
+    fields.extend(different("options.", &stored.options, &new.options, hidden));
+    if stored.after != new.after {
+        fields.push("after".to_string());
+    }
+    fields
+}
+
+/// Returns the names of fields that two values do not have in common.
+fn different<T: Serialize>(prefix: &str, one: &T, other: &T, but: &[&str]) -> Vec<String> {
+    let fields = |value: &T| match serde_json::to_value(value) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    };
+    let (one, other) = (fields(one), fields(other));
+    let mut names: Vec<&String> = one.keys().chain(other.keys()).collect();
+    names.sort();
+    names.dedup();
+    let differs =
+        |name: &&String| !but.contains(&name.as_str()) && one.get(*name) != other.get(*name);
+    names.into_iter().filter(differs).map(|name| format!("{prefix}{name}")).collect()
+}
+
+/// Returns the refusal of a key or an id that belongs to another request. Without `fields` it is not
+/// known any more what that one was.
+pub(super) fn reused(id: Uuid, is_key: bool, fields: Option<Vec<String>>) -> ServiceError {
+    let (code, what, field) = match is_key {
+        true => (ErrorCode::KeyReused, "the idempotency key", "key"),
+        false => (ErrorCode::IdReused, "the id", "request.id"),
+    };
+    let differs = match fields {
+        None => String::new(),
+        Some(fields) if fields.is_empty() => {
+            ": a variable that was asked for, or the input, differs".to_string()
+        }
+        Some(fields) => format!(": it differs in {}", fields.join(", ")),
+    };
+    let text = format!("{what} belongs to execution {id}, which is not the same request{differs}");
+    ServiceError::new(code, text)
+        .field(field)
+        .fix("use another one, or send what was sent the first time")
+}
