@@ -129,15 +129,16 @@ impl StateDir {
     }
 
     /// Makes the state directory and the directory of the socket, with mode 0700 whatever the umask
-    /// is, unless they are there.
+    /// is, unless they are there. A state directory that is there is closed to others if it is empty or
+    /// certainly one; no other directory is changed.
     ///
     /// # Errors
     /// [`ErrorCode::StateDir`] if one of them is not a directory, belongs to somebody else, can be
     /// entered by others, or cannot be written.
     pub fn create(&self) -> Result<(), ServiceError> {
-        private_dir(&self.path)?;
+        private_dir(&self.path, Role::State)?;
         match self.socket.parent() {
-            Some(parent) if parent != self.path => private_dir(parent),
+            Some(parent) if parent != self.path => private_dir(parent, Role::Socket),
             _ => Ok(()),
         }
     }
@@ -151,7 +152,7 @@ impl StateDir {
     /// the file cannot be made.
     pub fn lock(&self) -> Result<StateLock, ServiceError> {
         let path = self.path.join("lock");
-        let failed = |error: &io::Error| unusable(&path, error);
+        let failed = |error: &io::Error| Role::State.unusable(&path, error);
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -242,23 +243,70 @@ fn path_in(variable: &impl Fn(&str) -> Option<OsString>, name: &str) -> Option<P
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, ServiceError> {
-    std::path::absolute(path).map_err(|error| unusable(path, &error))
+    std::path::absolute(path).map_err(|error| Role::State.unusable(path, &error))
+}
+
+/// What a directory is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// The state.
+    State,
+    /// The socket, and whatever else is there.
+    Socket,
+}
+
+impl Role {
+    fn name(self) -> &'static str {
+        match self {
+            Self::State => "state directory",
+            Self::Socket => "directory of the socket",
+        }
+    }
+
+    /// Returns how another place is named.
+    fn names(self) -> &'static str {
+        match self {
+            Self::State => "EXENG_STATE_DIR or --state-dir",
+            Self::Socket => "EXENG_SOCKET or --socket",
+        }
+    }
+
+    fn refused(self, path: &Path, why: &str) -> ServiceError {
+        let text = format!("the {} {} {why}", self.name(), path.display());
+        let fix = match self {
+            Self::State => "choose a directory of its own",
+            Self::Socket => "choose a place in a directory that only you can enter",
+        };
+        ServiceError::new(ErrorCode::StateDir, text).fix(format!("{fix} ({})", self.names()))
+    }
+
+    fn unusable(self, path: &Path, error: &io::Error) -> ServiceError {
+        let other = format!("choose another place ({})", self.names());
+        let fix = match error.kind() {
+            ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => {
+                format!("make it writable for this user, or {other}")
+            }
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                "make room on its file system".to_string()
+            }
+            _ => format!("correct that, or {other}"),
+        };
+        let text = format!("the {} cannot be used: {}: {error}", self.name(), path.display());
+        ServiceError::new(ErrorCode::StateDir, text).fix(fix)
+    }
 }
 
 /// Makes a directory of mode 0700 with those above it, or checks the one that is there.
-fn private_dir(path: &Path) -> Result<(), ServiceError> {
-    let fail = |error: io::Error| unusable(path, &error);
+fn private_dir(path: &Path, role: Role) -> Result<(), ServiceError> {
+    let fail = |error: io::Error| role.unusable(path, &error);
+    let is_new = fs::symlink_metadata(path).is_err();
     match DirBuilder::new().recursive(true).mode(0o700).create(path) {
         Ok(()) => {}
         // A file in its place, or in the place of one above it.
         Err(error)
             if matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::NotADirectory) =>
         {
-            return Err(refused(
-                path,
-                "is not a directory",
-                "remove the file in its place, or choose another path",
-            ));
+            return Err(role.refused(path, "is not a directory"));
         }
         Err(error) => return Err(fail(error)),
     }
@@ -266,56 +314,40 @@ fn private_dir(path: &Path) -> Result<(), ServiceError> {
     let own = rustix::process::geteuid().as_raw();
     if found.uid() != own {
         let why = format!("belongs to user {}, and this is user {own}", found.uid());
-        return Err(refused(path, &why, "choose a directory of yours, or change its owner"));
+        return Err(role.refused(path, &why));
     }
-    if found.mode() & 0o7777 != 0o700 {
-        if found.mode() & 0o077 != 0 && !is_ours_to_close(path).map_err(fail)? {
+    if found.mode() & 0o777 != 0o700 {
+        // The umask may have taken bits from a new one.
+        if is_new || (role == Role::State && is_ours_to_close(path).map_err(fail)?) {
+            fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(fail)?;
+        } else if found.mode() & 0o077 != 0 {
             let why = format!("can be entered by other users (mode {:04o})", found.mode() & 0o7777);
-            return Err(refused(
-                path,
-                &why,
-                "run `chmod 700` on it, or choose a directory of its own",
-            ));
+            return Err(role.refused(path, &why));
         }
-        // The umask may have taken bits from a new directory, and an empty one was made for us.
-        fs::set_permissions(path, Permissions::from_mode(0o700)).map_err(fail)?;
     }
     rustix::fs::access(path, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)
         .map_err(|error| fail(error.into()))
 }
 
-/// Returns `true` for a directory that is empty or has our files, and not for one such as a home
-/// directory, whose mode is none of our business.
+/// Returns `true` for a directory that is empty but for settings, or certainly has the state of a
+/// service. The mode of any other, such as a home directory or that of a project, is none of our business.
 fn is_ours_to_close(path: &Path) -> io::Result<bool> {
+    if path.join("exeng.db").is_file() || has_lock(path) {
+        return Ok(true);
+    }
     // The settings come first where somebody makes the directory by hand.
-    let is_ours = |name: OsString| {
-        ["config.toml", "exeng.db", "exeng.sock", "keepers", "lock", "service.log"]
-            .iter()
-            .any(|ours| name == *ours)
-    };
-    let mut empty = true;
     for entry in fs::read_dir(path)? {
-        empty = false;
-        if is_ours(entry?.file_name()) {
-            return Ok(true);
+        if entry?.file_name() != "config.toml" {
+            return Ok(false);
         }
     }
-    Ok(empty)
+    Ok(true)
 }
 
-fn refused(path: &Path, why: &str, fix: &str) -> ServiceError {
-    let text = format!("the state directory {} {why}", path.display());
-    ServiceError::new(ErrorCode::StateDir, text).fix(fix)
-}
-
-fn unusable(path: &Path, error: &io::Error) -> ServiceError {
-    let fix = match error.kind() {
-        ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => {
-            "make it writable for this user, or set EXENG_STATE_DIR to a directory that is"
-        }
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room on its file system",
-        _ => "correct that, or set EXENG_STATE_DIR to another directory",
-    };
-    let text = format!("the state directory cannot be used: {}: {error}", path.display());
-    ServiceError::new(ErrorCode::StateDir, text).fix(fix)
+/// Returns `true` if a directory has a lock that a service has held.
+fn has_lock(path: &Path) -> bool {
+    let path = path.join("lock");
+    // Opening what is no file could wait for a writer.
+    let is_file = fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
+    is_file && File::open(&path).is_ok_and(|mut file| read_holder(&mut file).is_some())
 }

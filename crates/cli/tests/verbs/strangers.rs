@@ -82,3 +82,27 @@ fn nothing_is_sent_to_a_service_of_somebody_else() {
         assert_eq!(stranger.line(), "b''\n", "{args:?}");
     }
 }
+
+#[test]
+fn directory_of_a_project_is_not_closed_for_a_socket_in_it() {
+    let host = Host::new();
+    let project = host.dir().join("project");
+    fs::create_dir(&project).unwrap();
+    fs::write(project.join("config.toml"), "").unwrap();
+    fs::set_permissions(&project, Permissions::from_mode(0o755)).unwrap();
+    let mode = || fs::metadata(&project).unwrap().permissions().mode() & 0o7777;
+    let submit = |name: &str, value: &str| {
+        let mut command = host.command(&["submit", "--", "true"]);
+        command.current_dir(&project).env(name, value);
+        finish(command.spawn().unwrap(), name).refused()
+    };
+    for socket in ["x.sock", "/tmp/execution-engine-test.sock"] {
+        let said = submit("EXENG_SOCKET", socket);
+        assert!(said.contains("the directory of the socket"), "{said}");
+        assert!(said.contains("--socket") && !said.contains("chmod"), "{said}");
+    }
+    fs::write(project.join("main.rs"), "").unwrap();
+    let said = submit("EXENG_STATE_DIR", ".");
+    assert!(said.contains("can be entered by other users"), "{said}");
+    assert_eq!(mode(), 0o755);
+}

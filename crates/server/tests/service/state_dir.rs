@@ -77,11 +77,55 @@ async fn directory_that_cannot_be_used_is_a_clear_error() {
     fs::set_permissions(home.state(), Permissions::from_mode(0o755)).unwrap();
     fs::write(home.state().join("notes.txt"), "mine").unwrap();
     let error = refusal(&home).await;
-    assert!(error.contains("0755") && error.contains("chmod 700"), "{error}");
+    assert!(error.contains("0755") && error.contains("EXENG_STATE_DIR"), "{error}");
+    assert_eq!(mode(&home.state()), 0o755);
     fs::remove_file(home.state().join("notes.txt")).unwrap();
     // An empty one was made for us.
     home.open().await.close().await;
-    assert_eq!(fs::metadata(home.state()).unwrap().permissions().mode() & 0o7777, 0o700);
+    assert_eq!(mode(&home.state()), 0o700);
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+#[test]
+fn mode_of_a_directory_that_is_not_certainly_ours_is_left_alone() {
+    let create = |path: &Path, files: &[(&str, &str)]| {
+        fs::create_dir(path).unwrap();
+        fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+        files.iter().for_each(|(name, text)| fs::write(path.join(name), text).unwrap());
+    };
+    let holder = r#"{"pid": 1, "since": "2020-01-01T00:00:00Z"}"#;
+    let foreign = [
+        &[("config.toml", ""), ("main.rs", "")][..],
+        &[("lock", "of another program")],
+        &[("service.log", "")],
+        &[("keepers", "")],
+        &[("exeng.sock", "")],
+    ];
+    let ours =
+        [&[][..], &[("config.toml", "")], &[("exeng.db", ""), ("x", "")], &[("lock", holder)]];
+    let cases = foreign.map(|files| (files, false)).into_iter();
+    for (files, is_ours) in cases.chain(ours.map(|files| (files, true))) {
+        let home = Home::new();
+        let (path, other) = (home.file("there"), home.file("other"));
+        create(&path, files);
+        let options = |state: &Path, socket: &Path| PathOptions {
+            state_dir: Some(state.into()),
+            socket: Some(socket.join("x.sock")),
+            config: None,
+        };
+        // For its socket alone no directory is changed.
+        let dir = resolve(&options(&other, &path), &[]);
+        let error = dir.create().unwrap_err().to_string();
+        assert!(error.contains("the directory of the socket"), "{error}");
+        assert!(error.contains("EXENG_SOCKET") && !error.contains("chmod"), "{error}");
+        assert_eq!(mode(&path), 0o755, "{files:?}");
+        let dir = resolve(&options(&path, &other), &[]);
+        assert_eq!(dir.create().is_ok(), is_ours, "{files:?}");
+        assert_eq!(mode(&path), if is_ours { 0o700 } else { 0o755 }, "{files:?}");
+    }
 }
 
 #[tokio::test]
@@ -116,7 +160,7 @@ fn directory_that_is_read_only_is_refused() {
     fs::create_dir(home.state()).unwrap();
     fs::set_permissions(home.state().parent().unwrap(), Permissions::from_mode(0o700)).unwrap();
     fs::set_permissions(home.state(), Permissions::from_mode(0o500)).unwrap();
-    // The mode of a directory of ours is corrected.
+    // The mode of an empty one is corrected.
     home.options().state_dir.create().unwrap();
     assert_eq!(fs::metadata(home.state()).unwrap().permissions().mode() & 0o777, 0o700);
 }
