@@ -73,6 +73,10 @@ pub(crate) async fn run(global: &GlobalOptions, options: &LogsOptions) -> Result
         }
     }
     printer.finish()?;
+    // The bytes show no gap. It is known at the end; whoever has removed it meanwhile does not care.
+    if let Some(missing) = client.get(&id).await.ok().and_then(|ended| ended.output_error) {
+        message::print(format!("output is missing: {missing}"));
+    }
     Ok(0)
 }
 

@@ -125,6 +125,13 @@ fn full_disk_refuses_new_work_and_keeps_what_runs() {
     assert_eq!(view["bytes"]["stdout"], kept.len(), "{view}");
     assert!(kept.len() < whole.len(), "the disk was not full");
     assert_eq!(kept.len() + missed_of_stdout(&view), whole.len(), "{view}");
+    for follow in [&["logs", "--raw"][..], &["logs", "--raw", "-f"]] {
+        let logs = service.run(&[follow, &[running.as_str()]].concat());
+        assert!(logs.stdout == kept, "{} bytes", logs.stdout.len());
+        let said = String::from_utf8(logs.stderr).unwrap();
+        assert!(said.contains(view["output_error"].as_str().unwrap()), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
     works_again(&service);
     for id in &accepted {
         assert_eq!(ended(&service, id)["exit_code"], 7);
