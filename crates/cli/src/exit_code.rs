@@ -38,7 +38,9 @@ pub(crate) fn of_ending(ending: &Ending) -> u8 {
         Ending::Cancelled | Ending::EngineClosed => CANCELLED,
         Ending::SpawnFailed { os_error, .. } => match os_error {
             Some(NO_ENTRY | NOT_A_DIRECTORY) => NOT_FOUND,
-            _ => NOT_RUNNABLE,
+            Some(_) => NOT_RUNNABLE,
+            // Not the program, but a directory, an input or a limit.
+            None => OURS,
         },
         _ => OURS,
     }
@@ -93,7 +95,7 @@ mod tests {
         ] {
             assert_eq!(of_ending(&ending), code, "{ending:?}");
         }
-        for (os_error, code) in [(Some(2), 127), (Some(20), 127), (Some(13), 126), (None, 126)] {
+        for (os_error, code) in [(Some(2), 127), (Some(20), 127), (Some(13), 126), (None, 125)] {
             let ending = Ending::SpawnFailed { reason: String::new(), os_error };
             assert_eq!(of_ending(&ending), code, "{os_error:?}");
         }

@@ -10,6 +10,7 @@ pub(crate) mod serve;
 pub(crate) mod show;
 pub(crate) mod stop;
 pub(crate) mod submit;
+mod submit_paths;
 mod table;
 mod terminal_text;
 mod times;

@@ -1,13 +1,12 @@
 //! `exeng submit`: gives a command to the service.
 
-use std::path::PathBuf;
-
 use clap::Args;
 use execution_engine::{OsText, StdinSource, Uuid};
 use execution_engine_server::NewExecution;
 use execution_engine_server::client::Client;
 use serde_json::json;
 
+use super::submit_paths::{absolute, check_dir, check_input};
 use super::{connect, logs, wait};
 use crate::cli::GlobalOptions;
 use crate::failure::Failure;
@@ -77,16 +76,19 @@ impl SubmitOptions {
     /// Returns what the service is asked for: the caller's directory, environment and umask, and no input.
     fn new_execution(&self) -> Result<NewExecution, Failure> {
         let (mut request, mut options) = self.request.to_request(StdinSource::Null)?;
-        let dir = absolute(request.working_dir.unwrap_or_default())?;
-        if dir.to_str().is_none() {
-            return Err(Failure::new(format!(
-                "the directory {} is not UTF-8, which the service cannot take; use --cwd with another one",
-                dir.display()
-            )));
+        let dir = absolute("--cwd", request.working_dir.unwrap_or_default())?;
+        // What it follows may make its directory and its input.
+        let is_now = self.after.is_empty();
+        if is_now {
+            check_dir(&dir)?;
         }
         request.working_dir = Some(dir);
         if let StdinSource::File { path } = options.stdin {
-            options.stdin = StdinSource::file(absolute(path)?);
+            let path = absolute("--stdin", path)?;
+            if is_now {
+                check_input(&path)?;
+            }
+            options.stdin = StdinSource::file(path);
         }
         bring_umask(&mut options);
         let mut inherited_env = inherited_environment(&mut options);
@@ -114,17 +116,6 @@ async fn ids(client: &Client, names: &[String]) -> Result<Vec<Uuid>, Failure> {
         ids.push(client.get(name).await?.id);
     }
     Ok(ids)
-}
-
-/// Returns a path from the root on. An empty one is the current directory.
-fn absolute(path: PathBuf) -> Result<PathBuf, Failure> {
-    if path.is_absolute() {
-        return Ok(path);
-    }
-    let here = std::env::current_dir().map_err(|error| {
-        Failure::new(format!("the current directory is not known ({error}); use --cwd"))
-    })?;
-    Ok(if path.as_os_str().is_empty() { here } else { here.join(path) })
 }
 
 /// Reads a label.

@@ -152,3 +152,43 @@ fn dependents_start_after_their_success() {
     assert!(done.err.contains(&fails), "{done:?}");
     assert_eq!(fs::read_to_string(&log).unwrap(), "first\nthen\n");
 }
+
+#[test]
+fn same_fault_has_the_same_code_here_and_in_the_service() {
+    let host = Host::new();
+    let plain = host.file("plain");
+    fs::write(&plain, "no program").unwrap();
+    let loops = host.file("loop");
+    std::os::unix::fs::symlink(&loops, &loops).unwrap();
+    let state = host.state().to_str().unwrap();
+    for (args, code) in [
+        (&["--cwd", "/no/such/directory", "--", "true"][..], 125),
+        (&["--cwd", &plain, "--", "true"], 125),
+        (&["--stdin", "/no/such/file", "--", "true"], 125),
+        (&["--stdin", state, "--", "true"], 125),
+        // More than any kernel allows, also to root.
+        (&["--limit", "open-files=4000000000000", "--", "true"], 125),
+        (&["--", &plain], 126),
+        (&["--", &loops], 126),
+        (&["--script", state], 126),
+        (&["--", "/no/such/program"], 127),
+        (&["--script", "/no/such/script"], 127),
+    ] {
+        host.ok(&["ls"]);
+        let here = host.exeng(&[&["run"], args].concat());
+        let there = host.exeng(&[&["submit", "--wait"], args].concat());
+        assert_eq!((here.code, there.code), (Some(code), Some(code)), "{here:?} {there:?}");
+    }
+    // What is known at once is refused at once, unless it may come to be.
+    for (args, named) in [
+        (&["--cwd", "/no/such/directory"][..], "--cwd: /no/such/directory"),
+        (&["--stdin", "/no/such/file"], "--stdin: /no/such/file"),
+    ] {
+        let said = host.exeng(&[&["submit"], args, &["--", "true"]].concat()).refused();
+        assert!(said.contains(named), "{said}");
+    }
+    let made = host.file("made");
+    let first = host.submit(&format!("mkdir '{made}'"));
+    let then = host.ok(&["submit", "--after", &first, "--cwd", &made, "--", "pwd"]);
+    assert_eq!(host.exeng(&["wait", &then]).code, Some(0));
+}

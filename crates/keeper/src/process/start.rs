@@ -3,6 +3,7 @@ use std::sync::Arc;
 use chrono::Utc;
 use execution_engine::{
     Ending, ExecutionError, ExecutionOptions, ExecutionResult, OutputMode, StdinSource,
+    ValidationError,
 };
 use execution_engine_journal::JournalWriter;
 use rustix::io::Errno;
@@ -147,7 +148,8 @@ impl From<ExecutionError> for Failure {
     fn from(error: ExecutionError) -> Self {
         let class = match error.error_code() {
             "program_not_found" | "script_not_found" => ExitCodeClass::NotFound,
-            "permission_denied" | "script_not_a_file" | "script_not_runnable" => {
+            "script_not_a_file" | "script_not_runnable" => ExitCodeClass::NotExecutable,
+            "permission_denied" | "inaccessible" if is_of_program(&error) => {
                 ExitCodeClass::NotExecutable
             }
             _ => ExitCodeClass::Other,
@@ -166,6 +168,19 @@ impl From<ExecutionError> for Failure {
         // An error has a JSON form: text and numbers.
         Self { error: serde_json::to_value(error).unwrap_or_default(), reason, os_error, class }
     }
+}
+
+/// Returns `true` if the fault is in the file to run, and not in a directory or an input.
+fn is_of_program(error: &ExecutionError) -> bool {
+    let ExecutionError::Validation(
+        ValidationError::PermissionDenied { field, .. }
+        | ValidationError::Inaccessible { field, .. }
+        | ValidationError::NotRunnable { field, .. },
+    ) = error
+    else {
+        return false;
+    };
+    ["program", "shell", "interpreter", "path", "script"].contains(field)
 }
 
 impl Failure {
