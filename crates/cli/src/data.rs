@@ -1,8 +1,13 @@
 //! Data on stdout and stderr: what a verb was asked for. Nothing is left in a buffer.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::Arc;
+use std::thread;
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use serde::Serialize;
+use tokio::sync::Notify;
 
 use crate::failure::Failure;
 
@@ -25,6 +30,47 @@ pub(crate) fn line(text: &str) -> Result<(), Failure> {
 /// Writes a value as one line of JSON to stdout.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     line(&serde_json::to_string(value).map_err(Failure::new)?)
+}
+
+/// Whoever reads stdout.
+pub(crate) struct Reader(Arc<Notify>);
+
+impl Reader {
+    /// Begins to watch it.
+    pub(crate) fn watch() -> Self {
+        let gone = Arc::new(Notify::new());
+        let notify = Arc::clone(&gone);
+        // A thread that nobody waits for: it may wait as long as this process lives. Without it, the next
+        // write tells.
+        let watch = move || {
+            if wait_for_hangup() {
+                notify.notify_one();
+            }
+        };
+        let _thread = thread::Builder::new().name("exeng stdout".into()).spawn(watch);
+        Self(gone)
+    }
+
+    /// Waits until nobody reads a pipe any more, and returns what its next write would fail with. Cancel
+    /// safe.
+    pub(crate) async fn gone(&self) -> Failure {
+        self.0.notified().await;
+        Failure::of_output(&io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+/// Blocks until nobody can read stdout any more, which is never for a file. Returns `false` if that cannot
+/// be known.
+fn wait_for_hangup() -> bool {
+    let stdout = io::stdout();
+    loop {
+        let mut fds = [PollFd::new(&stdout, PollFlags::empty())];
+        match poll(&mut fds, None) {
+            Ok(_) => return fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP),
+            Err(Errno::INTR) => {}
+            Err(_) => return false,
+        }
+    }
 }
 
 /// Returns `true` if stdout is read by a person.

@@ -8,6 +8,7 @@ use execution_engine_server::{Event, EventKind, ExecutionView, event_json};
 use super::connect;
 use super::terminal_text::TerminalFilter;
 use crate::cli::GlobalOptions;
+use crate::data::Reader;
 use crate::failure::Failure;
 use crate::{data, message};
 
@@ -65,8 +66,9 @@ pub(crate) async fn run(global: &GlobalOptions, options: &LogsOptions) -> Result
         printer.print(&bytes)?;
     }
     if options.follow {
+        let reader = Reader::watch();
         let mut events = client.events(&id, output.cursor()).await?;
-        while let Some(event) = next(&mut events).await? {
+        while let Some(event) = next(&mut events, &reader).await? {
             if let Some((_, bytes)) = output_of(&event, stream) {
                 printer.print(bytes)?;
             }
@@ -83,9 +85,10 @@ pub(crate) async fn run(global: &GlobalOptions, options: &LogsOptions) -> Result
 /// Prints the events that there are, or all until the last.
 async fn print_events(client: &Client, id: &str, follow: bool) -> Result<(), Failure> {
     let all = client.output(id, None, Some(0)).await?.cursor();
+    let reader = Reader::watch();
     let mut events = client.events(id, 0).await?;
     while follow || events.cursor() < all {
-        let Some(event) = next(&mut events).await? else { break };
+        let Some(event) = next(&mut events, &reader).await? else { break };
         print_event(&event)?;
     }
     Ok(())
@@ -108,8 +111,9 @@ pub(super) async fn follow(
     stream: Option<OutputStream>,
     show: Show,
 ) -> Result<ExecutionView, Failure> {
+    let reader = Reader::watch();
     let mut events = client.events(id, after).await?;
-    while let Some(event) = next(&mut events).await? {
+    while let Some(event) = next(&mut events, &reader).await? {
         if show == Show::Json {
             print_event(&event)?;
         } else if let Some((stream, bytes)) = output_of(&event, stream) {
@@ -125,8 +129,14 @@ pub(super) async fn follow(
     Ok(client.wait(id).await?)
 }
 
-async fn next(events: &mut EventReader<'_>) -> Result<Option<Event>, Failure> {
-    Ok(events.next().await.transpose()?)
+/// Returns the next event, and fails when nobody reads them any more: a quiet program would not let us
+/// notice by a write.
+async fn next(events: &mut EventReader<'_>, reader: &Reader) -> Result<Option<Event>, Failure> {
+    tokio::select! {
+        biased;
+        event = events.next() => Ok(event.transpose()?),
+        gone = reader.gone() => Err(gone),
+    }
 }
 
 /// Returns the output of an event, if it has some of the wanted stream. Says what is missing.

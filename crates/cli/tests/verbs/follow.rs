@@ -143,3 +143,20 @@ fn reader_that_has_seen_enough_gets_no_message() {
     ));
     assert_eq!((done.text().as_str(), done.err.as_str()), ("1\n1", ""));
 }
+
+#[test]
+fn follower_of_a_quiet_program_ends_with_its_reader() {
+    let host = Host::new();
+    let quiet = "echo first; exec sleep 1000";
+    let id = host.submit(quiet);
+    for line in [
+        format!("exeng logs -f {id}"),
+        format!("exeng logs -f --json {id}"),
+        format!("exeng submit --follow --shell '{quiet}'"),
+    ] {
+        // The shell ends after both, within the patience of the test.
+        let done = host.sh(&format!("{{ {line}; echo $? >&2; }} | head -n 1"));
+        assert_eq!(done.text().lines().count(), 1, "{done:?}");
+        assert_eq!(done.err.lines().last(), Some("141"), "{done:?}");
+    }
+}
