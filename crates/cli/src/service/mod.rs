@@ -18,12 +18,15 @@ pub(crate) mod wait;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use execution_engine_server::client::{Client, ClientOptions, ServiceProgram};
-use execution_engine_server::{PathOptions, StateDir};
+use execution_engine_server::{LockHolder, PathOptions, StateDir};
+use tokio::time::timeout;
 
 use crate::cli::GlobalOptions;
 use crate::failure::Failure;
+use crate::message;
 
 /// Returns the places that the command line and the environment name.
 pub(crate) fn places(global: &GlobalOptions) -> Result<StateDir, Failure> {
@@ -35,11 +38,46 @@ pub(crate) fn places(global: &GlobalOptions) -> Result<StateDir, Failure> {
     Ok(StateDir::from_env(&options)?)
 }
 
-/// Connects to the service, and starts it if it does not run and may be started.
+/// Time without an answer of the service after which the user is told.
+const SILENCE: Duration = Duration::from_secs(3);
+/// Longest time that a service that listens has to answer.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// Connects to the service, and starts it if it does not run and may be started. When this returns, it
+/// has answered: one that is stopped listens, too.
 pub(crate) async fn connect(global: &GlobalOptions) -> Result<Client, Failure> {
-    let options = ClientOptions::new(places(global)?);
+    let places = places(global)?;
+    let options = ClientOptions::new(places.clone());
     let options = if global.no_start { options } else { options.start(program()?) };
-    Ok(Client::connect(options).await?)
+    let connected = async {
+        let client = Client::connect(options).await?;
+        match timeout(ANSWER, client.ping()).await {
+            Ok(answer) => answer.map(|()| client).map_err(Failure::from),
+            Err(_) => Err(silent(&places)),
+        }
+    };
+    tokio::pin!(connected);
+    match timeout(SILENCE, &mut connected).await {
+        Ok(connected) => connected,
+        Err(_) => {
+            if let Some(holder) = places.holder() {
+                message::print(format!("waiting for the service (process {})..", holder.pid));
+            }
+            connected.await
+        }
+    }
+}
+
+fn silent(places: &StateDir) -> Failure {
+    let seconds = ANSWER.as_secs();
+    let text = match places.holder() {
+        Some(LockHolder { pid, .. }) => format!(
+            "the service (process {pid}) does not answer for {seconds} s; if it is stopped, let it go on: kill -CONT {pid}; \
+             else end it: kill {pid}. Programs go on, and the next verb starts it again"
+        ),
+        None => format!("the service does not answer for {seconds} s; see exeng doctor"),
+    };
+    Failure::new(text)
 }
 
 /// Runs a verb of the service to its end, and returns the code to exit with.

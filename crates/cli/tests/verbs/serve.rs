@@ -1,11 +1,14 @@
 //! `serve`: the service in the foreground.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::support::{Host, finish, until};
+use crate::support::{Host, PATIENCE, finish, send, until};
 
 #[test]
 fn ready_line_names_socket_and_process() {
@@ -83,4 +86,21 @@ fn end_of_the_service_is_not_held_up_by_followers_and_leaves_what_runs() {
     assert_eq!(fs::read_to_string(&text).unwrap(), "line\n");
     let events = fs::read_to_string(&events).unwrap();
     assert_eq!(events, host.ok(&["logs", "--json", &id]) + "\n");
+}
+
+#[test]
+fn service_that_is_stopped_is_told_once_and_waited_for() {
+    let host = Host::new();
+    let served = host.serve();
+    send(served.pid(), Signal::STOP);
+    let mut child = host.command(&["ls"]).spawn().unwrap();
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    let (sender, lines) = mpsc::channel();
+    thread::spawn(move || stderr.lines().try_for_each(|line| sender.send(line.unwrap())));
+    let said = lines.recv_timeout(PATIENCE);
+    send(served.pid(), Signal::CONT);
+    let expected = format!("exeng: waiting for the service (process {})..", served.pid());
+    assert_eq!(said.as_deref(), Ok(&*expected));
+    assert_eq!(finish(child, "ls").code, Some(0));
+    assert!(lines.recv_timeout(PATIENCE).is_err(), "it is told once");
 }

@@ -119,6 +119,14 @@ impl Client {
         self.get_json("/v1/service".to_string()).await
     }
 
+    /// Returns when the service has answered, whatever the state of its store.
+    ///
+    /// # Errors
+    /// Only those of the way to it.
+    pub async fn ping(&self) -> Result<(), ClientError> {
+        self.call(&Call::new(Method::GET, "/healthz".to_string())).await.map(drop)
+    }
+
     /// Waits until an execution has ended, across restarts of the service, and returns it.
     ///
     /// # Errors
