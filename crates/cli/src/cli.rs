@@ -44,15 +44,15 @@ Examples:
 /// Options of all verbs. They may stand before the verb and after it.
 #[derive(Debug, Args)]
 pub(crate) struct GlobalOptions {
-    /// Directory of the service's state; alone it moves socket and configuration there, too
-    #[arg(long, value_name = "DIR", env = "EXENG_STATE_DIR", global = true)]
-    #[arg(help_heading = GLOBAL)]
+    // The variables are read where the places are found, where an empty one is none.
+    /// Directory of the service's state; alone it moves socket and configuration there, too [env: EXENG_STATE_DIR]
+    #[arg(long, value_name = "DIR", global = true, help_heading = GLOBAL)]
     pub(crate) state_dir: Option<PathBuf>,
-    /// Socket of the service
-    #[arg(long, value_name = "FILE", env = "EXENG_SOCKET", global = true, help_heading = GLOBAL)]
+    /// Socket of the service [env: EXENG_SOCKET]
+    #[arg(long, value_name = "FILE", global = true, help_heading = GLOBAL)]
     pub(crate) socket: Option<PathBuf>,
-    /// Configuration file
-    #[arg(long, value_name = "FILE", env = "EXENG_CONFIG", global = true, help_heading = GLOBAL)]
+    /// Configuration file [env: EXENG_CONFIG]
+    #[arg(long, value_name = "FILE", global = true, help_heading = GLOBAL)]
     pub(crate) config: Option<PathBuf>,
     /// Fail where the service does not run, instead of starting it
     #[arg(long, global = true, help_heading = GLOBAL)]

@@ -45,6 +45,13 @@ async fn examine(global: &GlobalOptions) -> Result<Report, Failure> {
     if let Err(error) = Config::load(state_dir.config()) {
         problems.push(Problem::of_service(&error));
     }
+    if names_config(global) && !state_dir.config().exists() {
+        let file = state_dir.config().display();
+        let what = format!(
+            "the configuration {file} is named and does not exist, so all settings are the defaults"
+        );
+        problems.push(Problem::warning(what, "create it, or name another one: EXENG_CONFIG"));
+    }
     let (service, store) = service(&state_dir, &mut problems).await;
     let keepers = match living(global).await {
         Ok(keepers) => keepers,
@@ -69,6 +76,12 @@ async fn examine(global: &GlobalOptions) -> Result<Report, Failure> {
         config: state_dir.config().to_path_buf(),
         problems,
     })
+}
+
+/// Returns `true` if somebody has named a configuration file.
+fn names_config(global: &GlobalOptions) -> bool {
+    let variable = || std::env::var_os("EXENG_CONFIG").is_some_and(|name| !name.is_empty());
+    global.config.is_some() || variable()
 }
 
 /// Asks the service, if it runs, how it and its store are.
