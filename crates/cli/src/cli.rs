@@ -1,16 +1,19 @@
 //! The verbs, and the options that all of them take.
 
+use std::ffi::OsStr;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::service::{doctor, keeper, keepers, logs, ls, rm, serve, show, stop, submit, wait};
-use crate::{exit_code, run};
+use crate::{exit_code, run, terminal_text};
 
 /// Run commands contained, bounded and observed, here or in a service
 #[derive(Debug, Parser)]
 #[command(name = "exeng", version, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(arg_required_else_help = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: GlobalOptions,
@@ -98,8 +101,18 @@ pub(crate) enum Verb {
 /// Prints what clap has to say: help to stdout, a mistake in the options to stderr.
 pub(crate) fn report(error: &clap::Error) -> ExitCode {
     // There is nobody to tell that nobody can be told.
-    let _printed = error.print();
+    let _printed = match std::env::args_os().any(|arg| controls_terminal(&arg)) {
+        false => error.print(),
+        // It may quote the argument, so it has no colours.
+        true => std::io::stderr()
+            .write_all(terminal_text::lines(&error.render().to_string()).as_bytes()),
+    };
     if error.use_stderr() { ExitCode::from(exit_code::OURS) } else { ExitCode::SUCCESS }
+}
+
+fn controls_terminal(argument: &OsStr) -> bool {
+    let text = argument.to_string_lossy();
+    terminal_text::lines(&text) != text
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod run;
 mod service;
 mod signal_name;
 mod size;
+mod terminal_text;
 
 use std::process::ExitCode;
 

@@ -24,15 +24,18 @@ use crate::{duration, signal_name};
 pub(crate) struct RequestOptions {
     /// Stop it after this time: 300ms, 30s, 5m, 2h [without: no timeout]
     #[arg(long, value_name = "TIME", value_parser = duration::parse_positive)]
+    #[arg(allow_hyphen_values = true)]
     pub(crate) timeout: Option<Duration>,
     /// Stop it when it has written nothing for this time
     #[arg(long, value_name = "TIME", value_parser = duration::parse_positive)]
+    #[arg(allow_hyphen_values = true)]
     pub(crate) idle_timeout: Option<Duration>,
     /// Run it again up to N times while it fails, with growing delays
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) retry: Option<u32>,
     /// Delay before the first of these runs; each further one is twice as long, up to a minute
     #[arg(long, value_name = "TIME", value_parser = duration::parse, requires = "retry")]
+    #[arg(allow_hyphen_values = true)]
     pub(crate) retry_delay: Option<Duration>,
     /// Bound what it may use: memory=1G, processes=100 (both for the whole tree), cpu=30s,
     /// address-space=2G, open-files=256, file-size=1G, user-processes=1000, core=0, nice=10,
@@ -62,6 +65,7 @@ pub(crate) struct RequestOptions {
     pub(crate) stop_signal: Option<Signal>,
     /// Time between that signal and SIGKILL [without: 2s]
     #[arg(long, value_name = "TIME", value_parser = duration::parse, help_heading = STOP)]
+    #[arg(allow_hyphen_values = true)]
     pub(crate) stop_grace: Option<Duration>,
 
     /// Run a line of /bin/sh
@@ -116,11 +120,7 @@ impl RequestOptions {
         if let Some(dir) = &self.cwd {
             request = request.working_dir(dir);
         }
-        let mut options = ExecutionOptions::default().stdin(match &self.stdin {
-            None => stdin,
-            Some(path) if path.as_os_str() == "null" => StdinSource::Null,
-            Some(path) => StdinSource::file(path),
-        });
+        let mut options = ExecutionOptions::default().stdin(self.input(stdin)?);
         let limits = self.limits.iter().fold(Limits::default(), |limits, it| it.apply(limits));
         options = options.limits(limits);
         if let Some(time) = self.idle_timeout {
@@ -149,6 +149,24 @@ impl RequestOptions {
             }
         }
         Ok((request, options))
+    }
+
+    fn input(&self, unless_named: StdinSource) -> Result<StdinSource, UsageError> {
+        let Some(path) = &self.stdin else { return Ok(unless_named) };
+        match path.to_str() {
+            Some("null") => Ok(StdinSource::Null),
+            Some("-") => Err(UsageError::new(match unless_named {
+                StdinSource::Inherit => {
+                    "--stdin -: leave the option out to pass the input of exeng on, or write ./- for a \
+                     file of that name"
+                }
+                _ => {
+                    "--stdin -: the service cannot pass the input of exeng on; name a file, or write \
+                     ./- for one of that name"
+                }
+            })),
+            _ => Ok(StdinSource::file(path)),
+        }
     }
 
     fn command(&self) -> Result<ExecutionRequest, UsageError> {
@@ -304,6 +322,11 @@ mod tests {
         assert_eq!(of(&["--", "a"]), StdinSource::Inherit);
         assert_eq!(of(&["--stdin", "null", "--", "a"]), StdinSource::Null);
         assert_eq!(of(&["--stdin", "./null", "--", "a"]), StdinSource::file("./null"));
+        for (source, fix) in [(StdinSource::Inherit, "leave"), (StdinSource::Null, "name a file")] {
+            let refused = parsed(&["--stdin", "-", "--", "a"]).unwrap().to_request(source);
+            let said = refused.unwrap_err().to_string();
+            assert!(said.contains("--stdin -") && said.contains(fix), "{said}");
+        }
     }
 
     #[test]

@@ -6,10 +6,10 @@ use execution_engine_server::client::{Client, EventReader};
 use execution_engine_server::{Event, EventKind, ExecutionView, event_json};
 
 use super::connect;
-use super::terminal_text::TerminalFilter;
 use crate::cli::GlobalOptions;
 use crate::data::Reader;
 use crate::failure::Failure;
+use crate::terminal_text::TerminalFilter;
 use crate::{data, message};
 
 /// Options of `logs`.

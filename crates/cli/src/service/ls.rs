@@ -6,13 +6,13 @@ use execution_engine::ExecutionStatus;
 use execution_engine_server::client::Client;
 use execution_engine_server::{ExecutionView, Query};
 
+use super::connect;
 use super::submit::label;
 use super::table::{Cell, Colour, table};
 use super::times::{ago, short};
-use super::{connect, terminal_text};
 use crate::cli::GlobalOptions;
 use crate::failure::Failure;
-use crate::{data, duration, message};
+use crate::{data, duration, message, terminal_text};
 
 /// Options of `ls`.
 #[derive(Debug, Args)]
@@ -156,6 +156,8 @@ fn moment(text: &str) -> Result<DateTime<Utc>, String> {
     let ago = duration::parse(text).map_err(|_| fix())?;
     Utc::now()
         .checked_sub_signed(chrono::TimeDelta::from_std(ago).map_err(|_| fix())?)
+        // Nothing is older, and a year before 0 is not understood everywhere.
+        .map(|time| time.max(DateTime::UNIX_EPOCH))
         .ok_or_else(fix)
 }
 
@@ -170,6 +172,7 @@ mod tests {
         let (before, ago, after) = (Utc::now(), moment("2h").unwrap(), Utc::now());
         let two_hours = chrono::TimeDelta::hours(2);
         assert!((before - two_hours..=after - two_hours).contains(&ago), "{ago}");
+        assert_eq!(moment("99999999h").unwrap(), DateTime::UNIX_EPOCH);
         for bad in ["", "yesterday", "2026-11-30", "99999999999999d"] {
             assert!(moment(bad).unwrap_err().contains("2h"), "{bad}");
         }

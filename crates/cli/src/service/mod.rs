@@ -12,7 +12,6 @@ pub(crate) mod stop;
 pub(crate) mod submit;
 mod submit_paths;
 mod table;
-mod terminal_text;
 mod times;
 pub(crate) mod wait;
 

@@ -3,11 +3,12 @@
 use clap::Args;
 use execution_engine_server::ExecutionView;
 
+use super::connect;
 use super::times::{local, short};
-use super::{connect, terminal_text};
 use crate::cli::GlobalOptions;
 use crate::data;
 use crate::failure::Failure;
+use crate::terminal_text;
 
 /// Options of `show`.
 #[derive(Debug, Args)]

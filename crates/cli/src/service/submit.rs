@@ -19,7 +19,7 @@ pub(crate) struct SubmitOptions {
     #[command(flatten)]
     request: RequestOptions,
     /// Word to find it by; may be repeated
-    #[arg(long = "tag", value_name = "WORD", help_heading = SERVICE)]
+    #[arg(long = "tag", value_name = "WORD", value_parser = tag, help_heading = SERVICE)]
     tags: Vec<String>,
     /// Named value to find it by; may be repeated
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label, help_heading = SERVICE)]
@@ -34,7 +34,7 @@ pub(crate) struct SubmitOptions {
     #[arg(long, value_name = "ID", help_heading = SERVICE)]
     after: Vec<String>,
     /// Accept it once under this key, however often it is submitted
-    #[arg(long, value_name = "KEY", help_heading = SERVICE)]
+    #[arg(long, value_name = "KEY", value_parser = key, help_heading = SERVICE)]
     key: Option<String>,
     /// Wait for its end, and exit with its code
     #[arg(long, help_heading = SERVICE)]
@@ -56,10 +56,18 @@ pub(crate) async fn run(global: &GlobalOptions, options: &SubmitOptions) -> Resu
     new.after = ids(&client, &options.after).await?;
     let accepted = client.submit(&new, options.key.as_deref()).await?;
     let id = accepted.execution.id.to_string();
-    match (options.json, options.follow) {
-        (true, _) => data::json(&json!({"id": id}))?,
-        (false, true) => message::print(&id),
-        (false, false) => data::line(&id)?,
+    let told = match (options.json, options.follow) {
+        (true, _) => data::json(&json!({"id": id})),
+        (false, true) => {
+            message::print(&id);
+            Ok(())
+        }
+        (false, false) => data::line(&id),
+    };
+    if let Err(failure) = told {
+        // It runs all the same, and nobody has its name.
+        message::print(format!("{id} is submitted, and goes on"));
+        return Err(failure);
     }
     if options.follow {
         let follow = if options.json { logs::Show::Json } else { logs::Show::AsWritten };
@@ -104,7 +112,11 @@ impl SubmitOptions {
         options.group.clone_from(&self.group);
         options.priority = self.priority.unwrap_or_default();
         request.metadata.tags.clone_from(&self.tags);
-        request.metadata.labels = self.labels.iter().cloned().collect();
+        for (name, value) in &self.labels {
+            if request.metadata.labels.insert(name.clone(), value.clone()).is_some() {
+                return Err(Failure::new(format!("--label: {name} is given twice; leave one out")));
+            }
+        }
         Ok(NewExecution { options, inherited_env, ..NewExecution::new(request) })
     }
 }
@@ -116,6 +128,27 @@ async fn ids(client: &Client, names: &[String]) -> Result<Vec<Uuid>, Failure> {
         ids.push(client.get(name).await?.id);
     }
     Ok(ids)
+}
+
+/// Reads a tag.
+fn tag(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("is empty; give a word".to_string()) } else { Ok(text.to_string()) }
+}
+
+/// Longest key that the service takes.
+const LONGEST_KEY: usize = 255;
+
+/// Reads a key. It goes through a header of HTTP, which has one line and loses spaces around it.
+fn key(text: &str) -> Result<String, String> {
+    if text.trim() != text || text.is_empty() || text.chars().any(char::is_control) {
+        return Err(
+            "is empty, or has a control character, or spaces around it; give a word".to_string()
+        );
+    }
+    match text.len() {
+        ..=LONGEST_KEY => Ok(text.to_string()),
+        bytes => Err(format!("has {bytes} bytes, and {LONGEST_KEY} are allowed")),
+    }
 }
 
 /// Reads a label.

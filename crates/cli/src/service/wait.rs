@@ -21,6 +21,7 @@ pub(crate) struct WaitOptions {
     ids: Vec<String>,
     /// Wait no longer than this for all of them, and exit with 124 then
     #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    #[arg(allow_hyphen_values = true)]
     timeout: Option<Duration>,
     /// Print each execution as a line of JSON when it has ended
     #[arg(long)]

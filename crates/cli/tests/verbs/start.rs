@@ -95,6 +95,7 @@ fn failure_of_the_service_is_told_to_whoever_started_it() {
     host.configure("max_runing = 3");
     let said = host.exeng(&["submit", "--", "true"]).refused();
     assert!(said.contains("max_runing"), "{said}");
+    assert!(said.contains(host.state().join("config.toml").to_str().unwrap()), "{said}");
 }
 
 #[test]

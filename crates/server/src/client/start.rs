@@ -66,11 +66,21 @@ impl Starting {
             Err(oneshot::error::TryRecvError::Closed) => "it cannot be watched".to_string(),
         };
         let said = read_from(&self.log, self.from).unwrap_or_default();
-        let last = said.lines().rev().find(|line| !line.trim().is_empty());
-        Some(match last {
-            Some(line) => line.trim_start_matches("exeng: ").to_string(),
+        Some(match last_message(&said) {
+            Some(text) => text.to_string(),
             None => format!("it ended ({status}) without a word; see {}", self.log.display()),
         })
+    }
+}
+
+/// Returns the last message of a log, which may have several lines, or its last line.
+fn last_message(log: &str) -> Option<&str> {
+    const BEGIN: &str = "exeng: ";
+    let log = log.trim_end();
+    let after_line = log.rfind(&format!("\n{BEGIN}")).map(|at| at + 1);
+    match after_line.or_else(|| log.starts_with(BEGIN).then_some(0)) {
+        Some(at) => Some(&log[at + BEGIN.len()..]),
+        None => log.lines().next_back(),
     }
 }
 
