@@ -137,6 +137,11 @@ impl StateDir {
     /// entered by others, or cannot be written.
     pub fn create(&self) -> Result<(), ServiceError> {
         private_dir(&self.path, Role::State)?;
+        self.create_socket_dir()
+    }
+
+    /// Makes the directory of the socket, unless it is that of the state.
+    pub(crate) fn create_socket_dir(&self) -> Result<(), ServiceError> {
         match self.socket.parent() {
             Some(parent) if parent != self.path => private_dir(parent, Role::Socket),
             _ => Ok(()),
@@ -168,7 +173,8 @@ impl StateDir {
         }
         // The umask may have taken bits away, and nobody else is to look at it in any case.
         file.set_permissions(Permissions::from_mode(0o600)).map_err(|error| failed(&error))?;
-        let holder = LockHolder { pid: std::process::id(), since: Utc::now() };
+        let socket = self.socket.to_str().map(PathBuf::from);
+        let holder = LockHolder { pid: std::process::id(), since: Utc::now(), socket };
         // Only after the lock is held: a reader must find the holder, never a loser's text. The text
         // helps people; a disk without room for it is no reason to refuse.
         if let Err(error) = write_holder(&mut file, &holder) {
@@ -204,6 +210,9 @@ pub struct LockHolder {
     pub pid: u32,
     /// Since when.
     pub since: DateTime<Utc>,
+    /// Where it listens; None for a path that is not UTF-8, and for services before this was noted.
+    #[serde(default)]
+    pub socket: Option<PathBuf>,
 }
 
 /// Lock of a state directory, held as long as this lives.

@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -103,4 +105,39 @@ fn service_that_is_stopped_is_told_once_and_waited_for() {
     assert_eq!(said.as_deref(), Ok(&*expected));
     assert_eq!(finish(child, "ls").code, Some(0));
     assert!(lines.recv_timeout(PATIENCE).is_err(), "it is told once");
+}
+
+#[test]
+fn socket_that_is_removed_is_made_again() {
+    let host = Host::new();
+    // In a directory of its own, which goes with a session.
+    let run = host.dir().join("run/exeng");
+    let socket = run.join("exeng.sock");
+    let with_socket = |args: &[&str]| {
+        let mut command = host.command(args);
+        command.env("EXENG_SOCKET", &socket);
+        finish(command.spawn().unwrap(), "exeng")
+    };
+    with_socket(&["submit", "--wait", "--", "true"]).ok();
+    let pid = host.service();
+    for gone in [&socket, &run] {
+        if gone.is_dir() {
+            fs::remove_dir_all(gone).unwrap();
+        } else {
+            fs::remove_file(gone).unwrap();
+        }
+        with_socket(&["submit", "--wait", "--", "true"]).ok();
+        assert_eq!(host.service(), pid);
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&run), mode(&socket)), (0o700, 0o600));
+    }
+
+    // Whoever looks in another place is told at once, and not to end a service that works.
+    let begun = Instant::now();
+    let said = host.exeng(&["ls"]).refused();
+    assert!(begun.elapsed() < PATIENCE / 2, "{said}");
+    assert!(said.contains(&format!("--socket {}", socket.display())), "{said}");
+    assert!(!said.contains("kill") && !said.contains("end it"), "{said}");
+    let doctor = host.exeng(&["doctor"]);
+    assert!(doctor.code == Some(125) && doctor.text().contains("--socket"), "{doctor:?}");
 }

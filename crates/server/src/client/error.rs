@@ -19,6 +19,18 @@ pub enum ClientError {
         /// The socket.
         socket: PathBuf,
     },
+    /// The service of this state directory listens on another socket.
+    #[error("the service of {} (process {pid}) listens on {}; {fix}", .state_dir.display(), .socket.display())]
+    Elsewhere {
+        /// The state directory.
+        state_dir: PathBuf,
+        /// Process id of the service.
+        pid: u32,
+        /// Its socket.
+        socket: PathBuf,
+        /// What to do.
+        fix: String,
+    },
     /// The service was started and ended at once, or does not come to answer.
     #[error("the service could not be started: {reason}")]
     Start {

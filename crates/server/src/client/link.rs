@@ -1,6 +1,7 @@
 //! The way to the service: connecting, starting it, and coming back when it was gone.
 
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use execution_engine_keeper::socket;
@@ -89,6 +90,9 @@ impl ClientOptions {
                 let socket = self.state_dir.socket().to_path_buf();
                 return Err(ClientError::Connect { socket, source: error });
             }
+            if let Some(elsewhere) = self.elsewhere() {
+                return Err(elsewhere);
+            }
             if let Some(reason) = starting.as_mut().and_then(Starting::failure) {
                 // One that lost against another may end before that one listens.
                 if self.state_dir.holder().is_none() {
@@ -109,6 +113,25 @@ impl ClientOptions {
                 }
             }
         }
+    }
+
+    /// Returns an error if the service of the state directory listens on another socket, which no waiting changes.
+    fn elsewhere(&self) -> Option<ClientError> {
+        let holder = self.state_dir.holder()?;
+        let socket = holder.socket?;
+        let real = |path: &Path| Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
+        let own = self.state_dir.socket();
+        if socket == own || (real(&socket).is_some() && real(&socket) == real(own)) {
+            return None;
+        }
+        let pid = holder.pid;
+        let fix = if socket.exists() {
+            format!("use --socket {}, or unset EXENG_SOCKET", socket.display())
+        } else {
+            format!("that is gone; end the service (kill {pid}), programs go on, and try again")
+        };
+        let state_dir = self.state_dir.path().to_path_buf();
+        Some(ClientError::Elsewhere { state_dir, pid, socket, fix })
     }
 
     fn not_running(&self) -> ClientError {

@@ -4,15 +4,21 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
+use super::socket_name::SocketName;
 use crate::problem::Problem;
+use crate::state_dir::StateDir;
 
+/// Pause between two looks at the name of the socket: one that was removed wakes nobody.
+const NAME_PAUSE: Duration = Duration::from_secs(1);
 /// Most connections at a time. More wait in the queue of the socket, so that they neither fail nor
 /// take the descriptors that the store and the keepers need.
 const MOST_CONNECTIONS: usize = 1_000;
@@ -57,12 +63,18 @@ impl Connected<IncomingStream<'_, Connections>> for Peer {
 pub(super) struct Connections {
     listener: UnixListener,
     free: Arc<Semaphore>,
+    name: Option<SocketName>,
+    looks: Interval,
 }
 
 impl Connections {
-    /// Creates it from a socket that listens.
-    pub(super) fn new(listener: UnixListener) -> Self {
-        Self { listener, free: Arc::new(Semaphore::new(MOST_CONNECTIONS)) }
+    /// Creates it from a socket that listens. If it is the one of the state directory, it is made again when
+    /// it is gone.
+    pub(super) fn new(listener: UnixListener, state_dir: &StateDir) -> Self {
+        let mut looks = interval(NAME_PAUSE);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let free = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        Self { listener, free, name: SocketName::of(state_dir), looks }
     }
 }
 
@@ -74,8 +86,18 @@ impl Listener for Connections {
         let Ok(permit) = self.free.clone().acquire_owned().await else {
             unreachable!("nobody closes the semaphore");
         };
-        // The one of axum waits when the process is out of descriptors, and tries again.
-        let (stream, _) = Listener::accept(&mut self.listener).await;
+        let stream = loop {
+            tokio::select! {
+                // The one of axum waits when the process is out of descriptors, and tries again.
+                (stream, _) = Listener::accept(&mut self.listener) => break stream,
+                _ = self.looks.tick() => {}
+            }
+            if let Some(name) = &mut self.name
+                && let Some(listener) = name.renewed().await
+            {
+                self.listener = listener;
+            }
+        };
         let uid = stream.peer_cred().ok().map(|peer| peer.uid());
         (Connection { stream, _permit: permit }, Peer { uid })
     }

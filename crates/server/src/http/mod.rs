@@ -18,6 +18,7 @@ mod output;
 mod problem;
 mod query;
 mod range;
+mod socket_name;
 mod status;
 mod tail;
 
@@ -68,6 +69,8 @@ impl App {
 /// Serves HTTP on a socket until `stop` is ready. Then no connection is accepted any more, streams of
 /// events end, and what is under way is answered, for at most 5 seconds.
 ///
+/// If the socket is that of the state directory and is removed by somebody, it is made again within a second.
+///
 /// The peer of a connection must be the user of this process, or root. At most 1,000 connections are
 /// served at a time; more wait to be accepted.
 ///
@@ -87,6 +90,7 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let (sender, stopping) = watch::channel(false);
+    let connections = Connections::new(listener, service.state_dir());
     let app = App { service, stopping };
     let last_answers = {
         let stopped = app.clone().stopped();
@@ -101,7 +105,7 @@ pub async fn serve(
         stop.await;
         sender.send_replace(true);
     };
-    let served = axum::serve(Connections::new(listener), routes).with_graceful_shutdown(stop);
+    let served = axum::serve(connections, routes).with_graceful_shutdown(stop);
     tokio::select! {
         ended = served.into_future() => ended,
         () = last_answers => Ok(()),

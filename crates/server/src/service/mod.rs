@@ -255,6 +255,11 @@ impl Service {
         inner.lock.lock().take();
     }
 
+    /// Returns its places.
+    pub(crate) fn state_dir(&self) -> &StateDir {
+        &self.inner().options.state_dir
+    }
+
     fn inner(&self) -> &Arc<Inner> {
         &self.0.0
     }

@@ -7,7 +7,7 @@ mod report;
 use std::time::Duration;
 
 use clap::Args;
-use execution_engine_server::client::{Client, ClientOptions};
+use execution_engine_server::client::{Client, ClientError, ClientOptions};
 use execution_engine_server::{Config, StateDir};
 
 use super::keepers::living;
@@ -96,6 +96,11 @@ async fn service(
         Client::connect(ClientOptions::new(state_dir.clone())).await?.status().await
     });
     let status = match asked.await {
+        Ok(Err(ClientError::Elsewhere { socket, fix, .. })) => {
+            let what = format!("the service listens on another socket: {}", socket.display());
+            problems.push(Problem::error(what, &fix));
+            return (service, store);
+        }
         Ok(status) => status.map_err(|error| error.to_string()),
         Err(_) => Err(format!("no answer within {} s", ANSWER.as_secs())),
     };
