@@ -88,6 +88,15 @@ fn mac(key: &[u8; KEY_BYTES], parts: &[&[u8]]) -> [u8; KEY_BYTES] {
     mac.finalize().into_bytes().into()
 }
 
+/// Checks a key file, if there is one.
+pub(crate) fn check(path: &Path) -> Result<()> {
+    match File::open(path) {
+        Ok(file) => read(path, file).map(drop),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(StoreError::io("cannot open", path)(error)),
+    }
+}
+
 fn read(path: &Path, mut file: File) -> Result<[u8; KEY_BYTES]> {
     let fail = |what: String| StoreError::KeyFile { path: path.to_path_buf(), what };
     #[cfg(unix)]

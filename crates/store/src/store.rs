@@ -12,7 +12,7 @@ use crate::config::StoreConfig;
 use crate::error::{Result, StoreError};
 use crate::files::{Files, private_dir};
 use crate::health::Health;
-use crate::key::{Key, sync_parent};
+use crate::key::{self, Key, sync_parent};
 use crate::schema;
 use crate::status::STATUSES;
 use crate::totals::Totals;
@@ -89,6 +89,21 @@ impl Store {
             shared.files.remove(unowned);
         }
         Ok(Self(Arc::new(Inner { key, writer, readers, shared })))
+    }
+
+    /// Looks whether [`open`](Self::open) would take the database and the key file of a directory, as far as their
+    /// beginning and length tell. Files that are missing are no mistake. Changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// Those of `open` about the two files.
+    pub fn check(dir: &Path) -> Result<()> {
+        let database = dir.join(schema::FILE);
+        // Also a link that leads nowhere is to be told.
+        if database.symlink_metadata().is_ok() {
+            schema::check_header(&database)?;
+        }
+        key::check(&dir.join("key"))
     }
 
     /// Closes the store, when what was asked for before is stored. Blocks until then. Later calls of any handle

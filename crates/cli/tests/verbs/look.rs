@@ -109,6 +109,53 @@ fn doctor_names_each_problem_with_its_fix() {
 }
 
 #[test]
+fn doctor_sees_that_the_store_cannot_be_opened() {
+    let host = Host::new();
+    host.submit("true");
+    host.kill_service();
+    assert_eq!(host.exeng(&["doctor"]).code, Some(0));
+    for (name, content) in [("exeng.db", vec![b'x'; 4096]), ("key", Vec::new())] {
+        let file = host.state().join(name);
+        let before = std::fs::read(&file).unwrap();
+        std::fs::write(&file, &content).unwrap();
+        let doctor = host.exeng(&["doctor"]);
+        assert_eq!(doctor.code, Some(125), "{doctor:?}");
+        assert!(doctor.text().contains(file.to_str().unwrap()), "{doctor:?}");
+        assert!(!doctor.text().contains("all is well"), "{doctor:?}");
+        assert_eq!(std::fs::read(&file).unwrap(), content, "nothing is changed");
+        std::fs::write(&file, before).unwrap();
+    }
+    assert_eq!(host.exeng(&["doctor"]).code, Some(0));
+
+    // Nobody can look into a file as if it were a directory, whoever they are.
+    let within = host.dir().join("file");
+    std::fs::write(&within, "").unwrap();
+    let state = within.join("state");
+    let doctor = host.exeng(&["doctor", "--state-dir", state.to_str().unwrap()]);
+    assert!(doctor.code == Some(125) && doctor.text().contains("looked into"), "{doctor:?}");
+}
+
+#[test]
+fn doctor_sees_a_disk_without_room() {
+    let host = Host::new();
+    host.configure("");
+    let state = host.state().to_str().unwrap();
+    let mount = format!("mount -t tmpfs -o size=2m,mode=0700 tmpfs '{state}'");
+    if host.sh(&format!("unshare -m sh -c \"{mount}\"")).code != Some(0) {
+        println!("not tested: this machine has no mount namespaces for tests");
+        return;
+    }
+    let doctor = |bytes: &str| {
+        let fill =
+            format!("{mount} && head -c {bytes} /dev/zero > '{state}/ballast'; exeng doctor");
+        host.sh(&format!("unshare -m sh -c \"{fill}\""))
+    };
+    assert_eq!(doctor("4k").code, Some(0));
+    let full = doctor("3M");
+    assert!(full.code == Some(125) && full.text().contains("is full"), "{full:?}");
+}
+
+#[test]
 fn options_of_all_verbs_stand_anywhere() {
     let (host, other) = (Host::new(), Host::new());
     let dir = other.state().to_str().unwrap();

@@ -109,7 +109,7 @@ fn create(path: &Path) -> Result<()> {
 }
 
 /// Looks at the header without SQLite, which would create files next to a database that is not ours.
-fn check_header(path: &Path) -> Result<()> {
+pub(crate) fn check_header(path: &Path) -> Result<()> {
     let foreign = |what: &str| {
         Err(StoreError::ForeignDatabase { path: path.to_path_buf(), what: what.to_string() })
     };

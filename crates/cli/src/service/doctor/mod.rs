@@ -90,7 +90,10 @@ async fn service(
     problems: &mut Vec<Problem>,
 ) -> (ServiceReport, StoreReport) {
     let store = StoreReport::of_files(state_dir.path());
-    let Some(holder) = state_dir.holder() else { return (ServiceReport::default(), store) };
+    let Some(holder) = state_dir.holder() else {
+        problems.extend(places::check_store(state_dir));
+        return (ServiceReport::default(), store);
+    };
     let service = ServiceReport::of_holder(&holder);
     let asked = tokio::time::timeout(ANSWER, async {
         Client::connect(ClientOptions::new(state_dir.clone())).await?.status().await
