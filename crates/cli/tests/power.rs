@@ -13,7 +13,7 @@ use fastrand::Rng;
 use serde_json::Value;
 use service_judge::disk::{self, Disk, Kept};
 use service_judge::recording::Recorder;
-use service_judge::service::{PATIENCE, Service, until};
+use service_judge::service::{PATIENCE, Service, private_dir, until};
 use service_judge::work::{Stream, Work, effects, judge};
 
 /// Recordings, each of which is replayed on its own.
@@ -177,7 +177,7 @@ fn failures(seed: u64, points: usize) -> (usize, Vec<String>) {
         };
         // The requests name the log, so each failure has the places of the recording to itself.
         std::fs::remove_dir_all(recorder.root()).unwrap();
-        std::fs::create_dir(recorder.root()).unwrap();
+        private_dir(recorder.root());
         std::fs::write(recorder.log(), "").unwrap();
         disk::write(&disk.after(*point, kept), recorder.root());
         let found = recover(recorder.root(), recorder.log(), &Known::at(&disk, *point));

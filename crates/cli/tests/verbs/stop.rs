@@ -82,6 +82,9 @@ fn death_of_a_keeper_is_told_as_lost() {
     let id = host.submit(&format!("echo $$ >'{pid}'; seq 1 1000; echo >'{there}'; sleep 1000"));
     when_written(&there);
     let program = when_written(&pid);
+    let output: String = (1..=1000).map(|number| format!("{number}\n")).collect();
+    // What is still in the pipe dies with its reader.
+    until("the output is kept", || host.show(&id)["bytes"]["stdout"] == output.len());
     send(host.keepers()[0], Signal::KILL);
     let done = host.exeng(&["wait", &id]);
     assert_eq!(done.code, Some(125), "{done:?}");
@@ -89,7 +92,6 @@ fn death_of_a_keeper_is_told_as_lost() {
     let shown = host.show(&id);
     assert_eq!((&shown["status"], &shown["ending"]["type"]), (&"lost".into(), &"lost".into()));
     until("its tree is gone", || !is_running(&program));
-    let output: String = (1..=1000).map(|number| format!("{number}\n")).collect();
     assert_eq!(host.exeng(&["logs", "--raw", &id]).out, output.as_bytes());
     // Another keeper takes new work.
     assert_eq!(host.exeng(&["submit", "--wait", "--", "true"]).code, Some(0));
