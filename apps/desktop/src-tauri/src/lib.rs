@@ -7,8 +7,8 @@ mod save;
 use std::time::Duration;
 
 use tauri::{Context, Runtime};
-use tauri_plugin_execution_engine::execution_engine::ExecutionConfig;
 use tauri_plugin_execution_engine::Builder;
+use tauri_plugin_execution_engine::execution_engine::ExecutionConfig;
 
 pub use quit::on_run_event;
 
