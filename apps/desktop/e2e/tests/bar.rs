@@ -128,7 +128,7 @@ async fn the_history_survives_a_restart_without_secrets() {
     assert!(stored.contains("TOKEN=") && stored.contains("exit 3"), "{stored}");
     assert!(!stored.contains("hunter2") && !stored.contains("opensesame"), "{stored}");
     app.ctrl("q").await;
-    app.click("dialog button[value=yes]").await;
+    app.click_to_leave("dialog button[value=yes]").await;
     until_exited(&[host]).await;
     drop(app);
 

@@ -19,7 +19,7 @@ async fn closing_the_window_stops_all_executions() {
     app.gone("dialog").await;
     assert!(pids.iter().all(|pid| is_alive(*pid)), "they are kept running");
     app.ctrl("q").await;
-    app.click("dialog button[value=yes]").await;
+    app.click_to_leave("dialog button[value=yes]").await;
     until_exited(&[host]).await;
     assert!(
         !pids.iter().any(|pid| is_alive(*pid)),

@@ -138,6 +138,11 @@ impl App {
         self.element(css).await.click().await.unwrap();
     }
 
+    /// Clicks an element that closes the window. The answer is ignored, because it may come too late.
+    pub async fn click_to_leave(&self, css: &str) {
+        let _answer = self.element(css).await.click().await;
+    }
+
     /// Replaces the text of a field.
     pub async fn fill(&self, css: &str, text: &str) {
         let field = self.element(css).await;
