@@ -27,6 +27,7 @@ fn engine(dir: &Path, keep: Option<KeepInHistory>) -> (ExecutionEngine, Arc<Owne
 }
 
 /// Ends an engine and waits until its history can be opened again: its thread lets go a moment later.
+#[expect(clippy::disallowed_methods, reason = "nothing announces what is waited for here")]
 async fn close(engine: ExecutionEngine, owners: Arc<Owners>, dir: &Path) {
     engine.shutdown(Duration::from_secs(5)).await;
     drop((engine, owners));
