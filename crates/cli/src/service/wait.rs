@@ -36,7 +36,7 @@ pub(crate) async fn run(global: &GlobalOptions, options: &WaitOptions) -> Result
     for name in &options.ids {
         executions.push(client.get(name).await?);
     }
-    let wait = wait_for_all(&client, executions, options.json);
+    let wait = wait_for_all(&client, executions, options);
     match options.timeout {
         None => wait.await,
         Some(time) => match tokio::time::timeout(time, wait).await {
@@ -52,7 +52,7 @@ pub(crate) async fn run(global: &GlobalOptions, options: &WaitOptions) -> Result
 async fn wait_for_all(
     client: &Client,
     executions: Vec<ExecutionView>,
-    as_json: bool,
+    options: &WaitOptions,
 ) -> Result<u8, Failure> {
     let mut first = 0;
     for execution in executions {
@@ -61,7 +61,7 @@ async fn wait_for_all(
             Some(_) => execution,
             None => client.wait(&execution.id.to_string()).await?,
         };
-        if as_json {
+        if options.json {
             data::json(&ended)?;
         }
         let code = code(&ended);

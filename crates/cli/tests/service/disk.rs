@@ -10,7 +10,7 @@ use std::time::Instant;
 use serde_json::Value;
 use service_judge::faults::Faults;
 use service_judge::preload::command;
-use service_judge::service::{PATIENCE, Service, until};
+use service_judge::service::{PATIENCE, Server, Service, private_dir, until};
 
 use crate::{ended, is_root, output, pause, post, service, shell, show, skip, submit, wait_for};
 
@@ -74,6 +74,15 @@ fn works_again(service: &Service) {
 fn missed_of_stdout(view: &Value) -> usize {
     let why = view["output_error"].as_str().unwrap_or_default();
     why.split_once(" bytes of stdout").map_or(0, |(count, _)| count.parse().unwrap())
+}
+
+/// Checks that new work is done, and that another service knows how this execution ended: with 5.
+fn is_well_and_remembers(service: &Service, server: Server, id: &str) {
+    works_again(service);
+    server.kill();
+    let server = service.serve();
+    assert_eq!(show(service, id)["exit_code"], 5);
+    service.stop_all(Some(server));
 }
 
 /// Fills the file system of a file.
@@ -145,8 +154,7 @@ const EIO: i32 = 5;
 /// Starts a service whose disk can fail.
 fn with_faults(dir: &Path) -> (Service, Arc<Faults>) {
     let root = dir.join("state");
-    fs::create_dir(&root).unwrap();
-    rustix::fs::chmod(&root, rustix::fs::Mode::RWXU).unwrap();
+    private_dir(&root);
     let faults = Arc::new(Faults::new(dir, &root));
     let attached = Arc::clone(&faults);
     (service(dir).attach(move |command| attached.attach(command)), faults)
@@ -169,12 +177,7 @@ fn failed_synchronization_acknowledges_nothing() {
     faults.fail_syncs(0);
     assert_eq!(ended(&service, &running)["exit_code"], 5);
     assert_eq!(output(&service, &running, "stdout"), b"text\n");
-    works_again(&service);
-
-    server.kill();
-    let server = service.serve();
-    assert_eq!(show(&service, &running)["exit_code"], 5);
-    service.stop_all(Some(server));
+    is_well_and_remembers(&service, server, &running);
 }
 
 #[test]
@@ -203,10 +206,5 @@ fn failed_writes_refuse_new_work_and_are_counted_as_missed_output() {
     assert_eq!(view["bytes"]["stdout"], 7, "{view}");
     assert_eq!(missed_of_stdout(&view), 6, "{view}");
     assert_eq!(output(&service, &running, "stdout"), b"before\n");
-    works_again(&service);
-
-    server.kill();
-    let server = service.serve();
-    assert_eq!(show(&service, &running)["exit_code"], 5);
-    service.stop_all(Some(server));
+    is_well_and_remembers(&service, server, &running);
 }

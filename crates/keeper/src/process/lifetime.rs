@@ -66,25 +66,28 @@ pub(super) async fn wait_for_end(
             _ = signals.hangup.recv() => tracing::info!("a hangup is ignored"),
             () = &mut useless => {
                 tracing::info!("its directory was removed");
-                shared.close();
-                return shared.is_empty();
+                return close(shared);
             }
             () = until(last_moment) => {
                 tracing::warn!("ends before everything is forgotten");
-                shared.close();
-                return shared.is_empty();
+                return close(shared);
             }
             () = until(end_of_idle) => {
                 if shared.close_if_empty(true) {
                     return true;
                 }
                 if is_stopping && shared.client_count() == 0 && shared.have_all_ended() {
-                    shared.close();
-                    return shared.is_empty();
+                    return close(shared);
                 }
             }
         }
     }
+}
+
+/// Takes nothing any more. Returns `true` if everything is forgotten.
+fn close(shared: &Shared) -> bool {
+    shared.close();
+    shared.is_empty()
 }
 
 /// Waits until the directory was removed and nothing runs. Cancel safe.

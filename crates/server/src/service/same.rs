@@ -73,10 +73,10 @@ fn different<T: Serialize>(prefix: &str, one: &T, other: &T, but: &[&str]) -> Ve
 
 /// Returns the refusal of a key or an id that belongs to another request. Without `fields` it is not
 /// known any more what that one was.
-pub(super) fn reused(id: Uuid, is_key: bool, fields: Option<Vec<String>>) -> ServiceError {
-    let (code, what, field) = match is_key {
-        true => (ErrorCode::KeyReused, "the idempotency key", "key"),
-        false => (ErrorCode::IdReused, "the id", "request.id"),
+pub(super) fn reused(id: Uuid, new: &Row, fields: Option<Vec<String>>) -> ServiceError {
+    let (code, what, field) = match new.key {
+        Some(_) => (ErrorCode::KeyReused, "the idempotency key", "key"),
+        None => (ErrorCode::IdReused, "the id", "request.id"),
     };
     let differs = match fields {
         None => String::new(),

@@ -216,7 +216,7 @@ impl Inner {
     async fn reused(&self, id: Uuid, row: &Row) -> ServiceError {
         // It may have been removed meanwhile; the store tells its own faults elsewhere.
         let stored = self.store.get(id).await.ok().flatten();
-        same::reused(id, row.key.is_some(), stored.map(|stored| same::differences(&stored, row)))
+        same::reused(id, row, stored.map(|stored| same::differences(&stored, row)))
     }
 
     /// Takes an execution out of memory that was not accepted, and returns the reason.

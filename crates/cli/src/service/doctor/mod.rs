@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 use execution_engine_server::client::{Client, ClientError, ClientOptions};
-use execution_engine_server::{Config, StateDir};
+use execution_engine_server::{Config, ServiceStatus, StateDir};
 
 use super::keepers::living;
 use crate::cli::GlobalOptions;
@@ -109,24 +109,7 @@ async fn service(
     };
     match status {
         Ok(status) => {
-            if let Some(reason) = status.store.reason.as_ref().filter(|_| !status.store.writable) {
-                let what = format!("the store cannot be written, so new work is refused: {reason}");
-                problems.push(Problem::error(what, "make room; the service recovers by itself"));
-            }
-            if let Some(reason) = &status.start_error {
-                let what = format!("what waits cannot be started: {reason}");
-                problems
-                    .push(Problem::error(what, "correct that; it is tried again every 10 seconds"));
-            }
-            if status.version != env!("CARGO_PKG_VERSION") {
-                let what = format!(
-                    "the service is version {}, and this is {}",
-                    status.version,
-                    env!("CARGO_PKG_VERSION")
-                );
-                let fix = "end it (kill -TERM its process); the next verb starts this version, and programs go on";
-                problems.push(Problem::warning(what, fix));
-            }
+            problems.extend(told_by(&status));
             (service.answered(&status), store.answered(&status.store))
         }
         Err(error) => {
@@ -138,4 +121,27 @@ async fn service(
             (service, store)
         }
     }
+}
+
+/// Returns what a service that answers says is wrong with it.
+fn told_by(status: &ServiceStatus) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if let Some(reason) = status.store.reason.as_ref().filter(|_| !status.store.writable) {
+        let what = format!("the store cannot be written, so new work is refused: {reason}");
+        problems.push(Problem::error(what, "make room; the service recovers by itself"));
+    }
+    if let Some(reason) = &status.start_error {
+        let what = format!("what waits cannot be started: {reason}");
+        problems.push(Problem::error(what, "correct that; it is tried again every 10 seconds"));
+    }
+    if status.version != env!("CARGO_PKG_VERSION") {
+        let what = format!(
+            "the service is version {}, and this is {}",
+            status.version,
+            env!("CARGO_PKG_VERSION")
+        );
+        let fix = "end it (kill -TERM its process); the next verb starts this version, and programs go on";
+        problems.push(Problem::warning(what, fix));
+    }
+    problems
 }
