@@ -7,7 +7,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::service::{doctor, keeper, keepers, logs, ls, rm, serve, show, stop, submit, wait};
+use crate::service::{
+    doctor, keeper, keepers, logs, ls, manage, rm, serve, show, stop, submit, wait,
+};
 use crate::{exit_code, run, terminal_text};
 
 /// Run commands contained, bounded and observed, here or in a service
@@ -43,6 +45,12 @@ const LOGS: &str = "\
 Examples:
   exeng logs -f @last                           what the newest writes, until it ends
   exeng logs --raw --stream stdout \"$id\" >out  exactly the bytes";
+
+const SERVICE: &str = "\
+Examples:
+  exeng service install                         a unit of yours; it says what the host lacks to outlive a log-out
+  sudo exeng service install --system --state-dir /var/lib/exeng
+  exeng service restart                         after an upgrade; what runs goes on";
 
 /// Options of all verbs. They may stand before the verb and after it.
 #[derive(Debug, Args)]
@@ -93,6 +101,9 @@ pub(crate) enum Verb {
     Doctor(doctor::DoctorOptions),
     /// Run the service in the foreground; other verbs start it by themselves
     Serve(serve::ServeOptions),
+    /// Run the service as a unit of systemd, which starts it with the system
+    #[command(after_help = SERVICE)]
+    Service(manage::ServiceVerbOptions),
     /// Run the programs of a service; for `serve`
     #[command(hide = true)]
     Keeper(keeper::Options),

@@ -26,7 +26,9 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use cli::{Cli, Verb};
-use service::{block_on, doctor, keeper, keepers, logs, ls, rm, serve, show, stop, submit, wait};
+use service::{
+    block_on, doctor, keeper, keepers, logs, ls, manage, rm, serve, show, stop, submit, wait,
+};
 use tracing_subscriber::filter::LevelFilter;
 
 fn main() -> ExitCode {
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         Verb::Keepers(options) => block_on(keepers::run(global, &options)),
         Verb::Doctor(options) => block_on(doctor::run(global, &options)),
         Verb::Serve(options) => serve::run(global, &options),
+        Verb::Service(options) => block_on(manage::run(global, &options)),
         Verb::Keeper(options) => keeper::run(&options),
     }
 }

@@ -29,6 +29,8 @@ pub struct KeeperOptions {
     pub stop_limit: Duration,
     /// What a journal survives.
     pub durability: Durability,
+    /// Control group below which those of the programs are made. Default: that of the keeper.
+    pub control_group: Option<PathBuf>,
     /// Name of the build, for clients. Default: [`build_id`](crate::build_id).
     pub build: String,
 }
@@ -42,6 +44,7 @@ impl KeeperOptions {
             stop_grace: Duration::from_secs(5),
             stop_limit: Duration::from_secs(30),
             durability: Durability::default(),
+            control_group: None,
             build: crate::build_id(),
         }
     }

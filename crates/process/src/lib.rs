@@ -82,6 +82,7 @@ mod boot_timer;
 mod child;
 pub mod command_line;
 mod containment;
+mod control_group;
 mod descriptors;
 mod error;
 pub mod exec_chain;
@@ -108,6 +109,7 @@ mod user;
 pub use boot_timer::BootTimer;
 pub use child::Child;
 pub use containment::{Containment, Level, Spawned};
+pub use control_group::take_over_control_group;
 pub use descriptors::{OpenFiles, close_descriptors_on_exec, live_children, open_files};
 pub use error::{
     LevelUnavailable, SpawnError, SpawnStage, is_open_file_limit, is_transient_os_error,

@@ -23,7 +23,7 @@ pub use config::{Config, Durability, RetentionConfig};
 pub use error::{ErrorCode, ServiceError};
 pub use http::serve;
 pub use problem::Problem;
-pub use service::{Events, KeeperProgram, Output, Service, ServiceOptions};
+pub use service::{Events, KeeperProgram, Output, Service, ServiceManager, ServiceOptions};
 pub use state_dir::{LockHolder, PathOptions, StateDir, StateLock};
 pub use units::{parse_duration, parse_size};
 pub use view::{

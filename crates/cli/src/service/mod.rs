@@ -5,6 +5,7 @@ pub(crate) mod keeper;
 pub(crate) mod keepers;
 pub(crate) mod logs;
 pub(crate) mod ls;
+pub(crate) mod manage;
 pub(crate) mod rm;
 pub(crate) mod serve;
 pub(crate) mod show;

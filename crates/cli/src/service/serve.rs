@@ -8,10 +8,14 @@ use std::process::ExitCode;
 
 use clap::Args;
 use execution_engine_keeper::{set_process_defaults, socket};
-use execution_engine_server::{Config, KeeperProgram, Service, ServiceOptions, StateDir, serve};
+use execution_engine_server::{
+    Config, KeeperProgram, Service, ServiceManager, ServiceOptions, StateDir, serve,
+};
+use sd_notify::NotifyState;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::manage::Instance;
 use super::{pass_nothing_on, places, this_program};
 use crate::cli::GlobalOptions;
 use crate::failure::Failure;
@@ -23,6 +27,9 @@ pub(crate) struct ServeOptions {
     /// Leave the session of whoever started it; for verbs that start the service by themselves
     #[arg(long, hide = true)]
     background: bool,
+    /// Tell systemd when it is ready, and start keepers in scopes of it; for the units of `service install`
+    #[arg(long, value_name = "INSTANCE", value_enum, hide = true)]
+    systemd: Option<Instance>,
 }
 
 /// Runs the service until it is told to end.
@@ -36,12 +43,13 @@ pub(crate) fn run(global: &GlobalOptions, options: &ServeOptions) -> ExitCode {
     pass_nothing_on();
     crate::fault::in_service();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let ended =
-        runtime.map_err(Failure::new).and_then(|runtime| runtime.block_on(until_told(global)));
+    let ended = runtime
+        .map_err(Failure::new)
+        .and_then(|runtime| runtime.block_on(until_told(global, options.systemd)));
     ended.map_or_else(Failure::report, |()| ExitCode::SUCCESS)
 }
 
-async fn until_told(global: &GlobalOptions) -> Result<(), Failure> {
+async fn until_told(global: &GlobalOptions, systemd: Option<Instance>) -> Result<(), Failure> {
     let state_dir = places(global)?;
     let config = Config::load(state_dir.config())?;
     state_dir.create()?;
@@ -49,7 +57,11 @@ async fn until_told(global: &GlobalOptions) -> Result<(), Failure> {
     let stop = stop_signal().map_err(Failure::new)?;
     // A file that may not grow is an error of the write, and not the end of the service.
     let _file_size = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
-    let keeper = KeeperProgram { program: this_program()?, args: vec!["keeper".to_string()] };
+    let keeper = KeeperProgram {
+        program: this_program()?,
+        args: vec!["keeper".to_string()],
+        scope: systemd.map(ServiceManager::from),
+    };
     let options = ServiceOptions { state_dir: state_dir.clone(), config, keeper };
     let service = Service::open(options).await?;
     let listener = match listen(&state_dir).await {
@@ -61,11 +73,23 @@ async fn until_told(global: &GlobalOptions) -> Result<(), Failure> {
     };
     let (path, pid) = (state_dir.socket().display(), std::process::id());
     message::print(format!("ready on {path} (process {pid})"));
+    if systemd.is_some() {
+        tell_systemd(NotifyState::Ready);
+    }
     let served = serve(service.clone(), listener, stop).await;
+    if systemd.is_some() {
+        tell_systemd(NotifyState::Stopping);
+    }
     // While the lock is still held: the next service makes its own.
     let _gone = fs::remove_file(state_dir.socket());
     service.close().await;
     served.map_err(Failure::new)
+}
+
+fn tell_systemd(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "systemd cannot be told how the service is");
+    }
 }
 
 /// Makes the socket. The lock of the state directory is held, so a file in its place is left over, or

@@ -6,6 +6,7 @@ mod follow;
 mod http;
 mod keys;
 mod look;
+mod manage;
 mod options;
 mod run_and_wait;
 mod serve;

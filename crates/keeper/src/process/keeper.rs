@@ -74,7 +74,11 @@ impl Keeper {
             ..ExecutionConfig::default()
         };
         let sink = JournalSink::new(Arc::clone(&shared), power.clone());
-        let engine = ExecutionEngine::builder()
+        let builder = match &options.control_group {
+            Some(group) => ExecutionEngine::builder().control_group(group),
+            None => ExecutionEngine::builder(),
+        };
+        let engine = builder
             .config(config)
             .replay_window(0)
             // For those that wait for descriptors.

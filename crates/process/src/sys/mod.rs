@@ -40,7 +40,7 @@ pub(crate) use thread_attributes::ThreadAttributes;
 #[cfg(all(target_os = "linux", not(execution_engine_portable)))]
 mod linux;
 #[cfg(all(target_os = "linux", not(execution_engine_portable)))]
-pub(crate) use linux::{Containment, Process, with_descriptors};
+pub(crate) use linux::{Containment, Process, take_over_control_group, with_descriptors};
 
 #[cfg(all(unix, any(not(target_os = "linux"), execution_engine_portable)))]
 mod unix;
@@ -51,6 +51,15 @@ pub(crate) use unix::{Containment, Process};
 #[cfg(all(unix, any(not(target_os = "linux"), execution_engine_portable)))]
 pub(crate) fn with_descriptors<T>(work: impl Fn() -> std::io::Result<T>) -> std::io::Result<T> {
     work()
+}
+
+/// Refuses: the system has no control groups.
+#[cfg(all(unix, any(not(target_os = "linux"), execution_engine_portable)))]
+pub(crate) fn take_over_control_group(
+    _group: &str,
+    _member: &str,
+) -> std::io::Result<std::path::PathBuf> {
+    Err(std::io::ErrorKind::Unsupported.into())
 }
 
 /// Attributes in which the threads of one process do not differ.

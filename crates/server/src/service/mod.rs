@@ -70,6 +70,18 @@ pub struct KeeperProgram {
     pub program: PathBuf,
     /// Its first arguments.
     pub args: Vec<String>,
+    /// The manager that starts each keeper in a scope of its own, with `--delegated SCOPE`, so that the end of
+    /// this process's unit does not end it. `None`, or where that fails: this process starts it.
+    pub scope: Option<ServiceManager>,
+}
+
+/// An instance of systemd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServiceManager {
+    /// That of the user of this process.
+    User,
+    /// That of the system.
+    System,
 }
 
 /// What a [`Service`] is made from.

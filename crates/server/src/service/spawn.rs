@@ -3,12 +3,12 @@
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use execution_engine_keeper::{KeeperCommand, KeeperInfo, spawn};
+use execution_engine_keeper::{KeeperCommand, KeeperInfo, KeeperProcess, spawn};
 
-use super::KeeperProgram;
 use super::errors::internal;
+use super::{KeeperProgram, ServiceManager};
 use crate::config::Durability;
 use crate::error::ServiceError;
 
@@ -43,7 +43,9 @@ impl Starter {
         match self.start_program(program, dir, durability) {
             Err(error) if self.is_itself && !is_same(program, Path::new(ITSELF)) => {
                 tracing::debug!(%error, "the file of this program is another one");
-                self.start_program(Path::new(ITSELF), dir, durability)
+                // Not by the name that has another meaning in the program of a scope.
+                let itself = PathBuf::from(format!("/proc/{}/exe", std::process::id()));
+                self.start_program(&itself, dir, durability)
             }
             started => started,
         }
@@ -55,18 +57,52 @@ impl Starter {
         dir: &Path,
         durability: Durability,
     ) -> Result<KeeperInfo, ServiceError> {
+        let command = self.command(program, dir, durability);
+        if let Some(manager) = self.program.scope {
+            match spawn(&in_scope(command.clone(), manager)) {
+                Ok(keeper) => return info(dir, keeper),
+                Err(error) => tracing::warn!(%error, "systemd starts no keeper in a scope"),
+            }
+        }
+        info(dir, spawn(&command).map_err(internal)?)
+    }
+
+    fn command(&self, program: &Path, dir: &Path, durability: Durability) -> KeeperCommand {
         let mut args: Vec<OsString> = self.program.args.iter().map(OsString::from).collect();
         args.extend(["--dir".into(), dir.as_os_str().to_os_string()]);
         if durability == Durability::Power {
             args.extend(["--durability".into(), "power".into()]);
         }
         let (program, dir) = (program.to_path_buf(), dir.to_path_buf());
-        let command = KeeperCommand { program, args, env: Vec::new(), dir };
-        drop(spawn(&command).map_err(internal)?);
-        let dir = &command.dir;
-        let gone = || internal(format!("the keeper in {} ended at once", dir.display()));
-        KeeperInfo::read(dir).map_err(internal)?.ok_or_else(gone)
+        KeeperCommand { program, args, env: Vec::new(), dir }
     }
+}
+
+/// Lets a keeper be started by systemd-run, which makes the scope, enters it, and executes the keeper.
+fn in_scope(keeper: KeeperCommand, manager: ServiceManager) -> KeeperCommand {
+    let name = keeper.dir.file_name().unwrap_or_default().to_string_lossy();
+    let scope = format!("exeng-keeper-{name}.scope");
+    let mut args = match manager {
+        ServiceManager::User => vec!["--user".into()],
+        ServiceManager::System => Vec::new(),
+    };
+    // It is forgotten when it has ended, however that was.
+    args.extend(["--scope", "--quiet", "--collect"].map(OsString::from));
+    args.extend([format!("--unit={scope}").into(), "--property=Delegate=yes".into(), "--".into()]);
+    args.push(keeper.program.into());
+    args.extend(keeper.args);
+    args.extend(["--delegated".into(), scope.into()]);
+    // Where the manager is found.
+    let env = ["XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"];
+    let env = env.into_iter().filter_map(|name| Some((name.into(), std::env::var_os(name)?)));
+    KeeperCommand { program: "systemd-run".into(), args, env: env.collect(), dir: keeper.dir }
+}
+
+/// Returns what a keeper that was started says of itself, and lets it go on without this process.
+fn info(dir: &Path, started: KeeperProcess) -> Result<KeeperInfo, ServiceError> {
+    drop(started);
+    let gone = || internal(format!("the keeper in {} ended at once", dir.display()));
+    KeeperInfo::read(dir).map_err(internal)?.ok_or_else(gone)
 }
 
 /// Returns `true` if two paths lead to the same file.

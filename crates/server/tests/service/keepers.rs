@@ -184,7 +184,8 @@ async fn keeper_of_another_build_drains_while_the_new_one_takes_work() {
 async fn keeper_that_cannot_be_started_lets_executions_wait() {
     let home = Home::new();
     let mut options = home.options();
-    options.keeper = KeeperProgram { program: "/nonexistent/keeper".into(), args: Vec::new() };
+    options.keeper =
+        KeeperProgram { program: "/nonexistent/keeper".into(), args: Vec::new(), scope: None };
     let service = Service::open(options).await.unwrap();
     let id = submit(&service, shell("echo x")).await;
     let view = service.wait(id, Some(Duration::from_millis(200))).await.unwrap();

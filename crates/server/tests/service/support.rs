@@ -116,7 +116,11 @@ pub(crate) fn keeper_program(fault: &str) -> KeeperProgram {
         r#"EXECUTION_ENGINE_TEST_ROLE="keeper $2 {fault}" exec "$0" support::roles --exact --nocapture --test-threads=1"#
     );
     let itself = std::env::current_exe().unwrap().to_str().unwrap().to_string();
-    KeeperProgram { program: "/bin/sh".into(), args: vec!["-c".to_string(), script, itself] }
+    KeeperProgram {
+        program: "/bin/sh".into(),
+        args: vec!["-c".to_string(), script, itself],
+        scope: None,
+    }
 }
 
 /// Returns a shell line as an execution with a usual environment.

@@ -32,6 +32,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+pub(crate) use cgroup::take_over as take_over_control_group;
 pub(crate) use own_table::with_descriptors;
 pub(crate) use process::Process;
 

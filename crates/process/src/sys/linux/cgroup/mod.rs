@@ -5,6 +5,7 @@
 //! delegates the groups of a user's services to the user. Nothing of the host's own group is
 //! changed.
 
+mod delegated;
 mod entry;
 mod files;
 mod group;
@@ -20,6 +21,7 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
+pub(crate) use delegated::take_over;
 pub(super) use entry::{CgroupEntry, entry, forget};
 pub(super) use lease::CgroupLease;
 pub(super) use members::kill_all;
