@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::service::{
     doctor, keeper, keepers, logs, ls, manage, rm, serve, show, stop, submit, wait,
 };
-use crate::{exit_code, run, terminal_text};
+use crate::{completions, examples, exit_code, man, run, terminal_text};
 
 /// Run commands contained, bounded and observed, here or in a service
 #[derive(Debug, Parser)]
@@ -26,31 +26,6 @@ pub(crate) struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes: that of the program; 128+n if signal n ended it; 124 timeout; 126 it cannot be run;
 127 it was not found; 130 cancelled; 125 exeng itself failed or refused the request.";
-
-const RUN: &str = "\
-Examples:
-  exeng run --timeout 30s -- make test          true exit code, nothing left behind; 124 if it takes longer
-  exeng run --retry 2 --limit memory=1G -- ./job
-  exeng run --shell 'sort names | uniq -c'
-  exeng run --json result.json -- make          ending, usage and receipt in a file";
-
-const SUBMIT: &str = "\
-Examples:
-  exeng submit -- make test                     print the id, and return at once
-  exeng submit --follow -- make test            the same, with its output, and exit with its code
-  exeng submit --key nightly-7 -- ./nightly     once, however often this line runs
-  exeng submit --after \"$id\" -- ./deploy        when that one has succeeded";
-
-const LOGS: &str = "\
-Examples:
-  exeng logs -f @last                           what the newest writes, until it ends
-  exeng logs --raw --stream stdout \"$id\" >out  exactly the bytes";
-
-const SERVICE: &str = "\
-Examples:
-  exeng service install                         a unit of yours; it says what the host lacks to outlive a log-out
-  sudo exeng service install --system --state-dir /var/lib/exeng
-  exeng service restart                         after an upgrade; what runs goes on";
 
 /// Options of all verbs. They may stand before the verb and after it.
 #[derive(Debug, Args)]
@@ -76,34 +51,47 @@ const GLOBAL: &str = "Service (options of all verbs)";
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     /// Run a command here and now, without a service
-    #[command(after_help = RUN)]
+    #[command(after_help = examples::RUN)]
     Run(Box<run::RunOptions>),
     /// Give a command to the service and print its id; it goes on whatever happens here
-    #[command(after_help = SUBMIT)]
+    #[command(after_help = examples::SUBMIT)]
     Submit(Box<submit::SubmitOptions>),
     /// List executions of the service, newest first
-    #[command(visible_alias = "list")]
+    #[command(visible_alias = "list", after_help = examples::LS)]
     Ls(ls::LsOptions),
     /// Show everything about an execution
+    #[command(after_help = examples::SHOW)]
     Show(show::ShowOptions),
     /// Print the output of an execution
-    #[command(after_help = LOGS)]
+    #[command(after_help = examples::LOGS)]
     Logs(logs::LogsOptions),
     /// Wait for executions, and exit with the code of the first that failed
+    #[command(after_help = examples::WAIT)]
     Wait(wait::WaitOptions),
     /// Stop executions with all their processes
+    #[command(after_help = examples::STOP)]
     Stop(stop::StopOptions),
     /// Remove executions that have ended, with their output
+    #[command(after_help = examples::RM)]
     Rm(rm::RmOptions),
     /// List the processes that run the programs of the service
+    #[command(after_help = examples::KEEPERS)]
     Keepers(keepers::KeepersOptions),
     /// Show what this host offers and what is wrong, with the fix
+    #[command(after_help = examples::DOCTOR)]
     Doctor(doctor::DoctorOptions),
     /// Run the service in the foreground; other verbs start it by themselves
+    #[command(after_help = examples::SERVE)]
     Serve(serve::ServeOptions),
     /// Run the service as a unit of systemd, which starts it with the system
-    #[command(after_help = SERVICE)]
+    #[command(after_help = examples::SERVICE)]
     Service(manage::ServiceVerbOptions),
+    /// Print the completions of a shell: verbs, options, ids and tags
+    #[command(after_help = examples::COMPLETIONS)]
+    Completions(completions::CompletionsOptions),
+    /// Print the manual pages, or write them to a directory
+    #[command(after_help = examples::MAN)]
+    Man(man::ManOptions),
     /// Run the programs of a service; for `serve`
     #[command(hide = true)]
     Keeper(keeper::Options),

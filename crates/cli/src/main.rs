@@ -6,13 +6,16 @@
 #![forbid(unsafe_code)]
 
 mod cli;
+mod completions;
 mod data;
 mod duration;
 mod env_file;
+mod examples;
 mod exit_code;
 mod failure;
 mod fault;
 mod limit;
+mod man;
 mod message;
 mod request;
 mod run;
@@ -32,6 +35,9 @@ use service::{
 use tracing_subscriber::filter::LevelFilter;
 
 fn main() -> ExitCode {
+    if let Some(code) = completions::answer_shell() {
+        return code;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return cli::report(&error),
@@ -50,6 +56,8 @@ fn main() -> ExitCode {
         Verb::Doctor(options) => block_on(doctor::run(global, &options)),
         Verb::Serve(options) => serve::run(global, &options),
         Verb::Service(options) => block_on(manage::run(global, &options)),
+        Verb::Completions(options) => completions::run(&options),
+        Verb::Man(options) => man::run(&options),
         Verb::Keeper(options) => keeper::run(&options),
     }
 }

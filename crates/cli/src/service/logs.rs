@@ -1,12 +1,14 @@
 //! `exeng logs`: the output of an execution.
 
 use clap::{Args, ValueEnum};
+use clap_complete::ArgValueCandidates;
 use execution_engine::OutputStream;
 use execution_engine_server::client::{Client, EventReader};
 use execution_engine_server::{Event, EventKind, ExecutionView, event_json};
 
 use super::connect;
 use crate::cli::GlobalOptions;
+use crate::completions::ids;
 use crate::data::Reader;
 use crate::failure::Failure;
 use crate::terminal_text::TerminalFilter;
@@ -16,7 +18,7 @@ use crate::{data, message};
 #[derive(Debug, Args)]
 pub(crate) struct LogsOptions {
     /// The execution: its id, the unique beginning of it, or @last
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = ArgValueCandidates::new(ids))]
     id: String,
     /// Go on until the execution has ended
     #[arg(long, short)]

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 use execution_engine::ExecutionStatus;
 use execution_engine_server::client::Client;
 use execution_engine_server::{ExecutionView, Query};
@@ -11,6 +12,7 @@ use super::submit::label;
 use super::table::{Cell, Colour, table};
 use super::times::{ago, short};
 use crate::cli::GlobalOptions;
+use crate::completions::tags;
 use crate::failure::Failure;
 use crate::{data, duration, message, terminal_text};
 
@@ -21,7 +23,7 @@ pub(crate) struct LsOptions {
     #[arg(long, value_name = "STATUS", value_parser = status, value_delimiter = ',')]
     status: Vec<ExecutionStatus>,
     /// With this tag; may be repeated
-    #[arg(long = "tag", value_name = "WORD")]
+    #[arg(long = "tag", value_name = "WORD", add = ArgValueCandidates::new(tags))]
     tags: Vec<String>,
     /// With this label; may be repeated
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]

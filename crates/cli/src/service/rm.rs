@@ -1,9 +1,11 @@
 //! `exeng rm`: removes executions that have ended.
 
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 
 use super::connect;
 use crate::cli::GlobalOptions;
+use crate::completions::ids;
 use crate::failure::Failure;
 use crate::{data, exit_code};
 
@@ -11,7 +13,7 @@ use crate::{data, exit_code};
 #[derive(Debug, Args)]
 pub(crate) struct RmOptions {
     /// Executions: their ids, unique beginnings of ids, or @last
-    #[arg(value_name = "ID", required = true)]
+    #[arg(value_name = "ID", required = true, add = ArgValueCandidates::new(ids))]
     ids: Vec<String>,
     /// Print one array of JSON with the ids that were removed
     #[arg(long)]

@@ -1,11 +1,13 @@
 //! `exeng show`: everything about one execution.
 
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 use execution_engine_server::ExecutionView;
 
 use super::connect;
 use super::times::{local, short};
 use crate::cli::GlobalOptions;
+use crate::completions::ids;
 use crate::data;
 use crate::failure::Failure;
 use crate::terminal_text;
@@ -14,7 +16,7 @@ use crate::terminal_text;
 #[derive(Debug, Args)]
 pub(crate) struct ShowOptions {
     /// The execution: its id, the unique beginning of it, or @last
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = ArgValueCandidates::new(ids))]
     id: String,
     /// Print it as one document of JSON
     #[arg(long)]

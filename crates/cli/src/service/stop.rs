@@ -1,11 +1,13 @@
 //! `exeng stop`: stops executions.
 
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 use execution_engine_server::client::Client;
 use execution_engine_server::{ErrorCode, StopMode};
 
 use super::connect;
 use crate::cli::GlobalOptions;
+use crate::completions::ids;
 use crate::failure::Failure;
 use crate::{data, exit_code, message};
 
@@ -13,7 +15,7 @@ use crate::{data, exit_code, message};
 #[derive(Debug, Args)]
 pub(crate) struct StopOptions {
     /// Executions: their ids, unique beginnings of ids, or @last
-    #[arg(value_name = "ID", required = true)]
+    #[arg(value_name = "ID", required = true, add = ArgValueCandidates::new(ids))]
     ids: Vec<String>,
     /// Kill the whole tree at once, without the grace that it has to end by itself
     #[arg(long)]

@@ -1,6 +1,7 @@
 //! `exeng submit`: gives a command to the service.
 
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 use execution_engine::{OsText, StdinSource, Uuid};
 use execution_engine_server::NewExecution;
 use execution_engine_server::client::Client;
@@ -11,7 +12,7 @@ use super::{connect, logs, wait};
 use crate::cli::GlobalOptions;
 use crate::failure::Failure;
 use crate::request::{RequestOptions, bring_umask, inherited_environment};
-use crate::{data, message};
+use crate::{completions, data, message};
 
 /// Options of `submit`.
 #[derive(Debug, Args)]
@@ -20,6 +21,7 @@ pub(crate) struct SubmitOptions {
     request: RequestOptions,
     /// Word to find it by; may be repeated
     #[arg(long = "tag", value_name = "WORD", value_parser = tag, help_heading = SERVICE)]
+    #[arg(add = ArgValueCandidates::new(completions::tags))]
     tags: Vec<String>,
     /// Named value to find it by; may be repeated
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label, help_heading = SERVICE)]
@@ -32,6 +34,7 @@ pub(crate) struct SubmitOptions {
     priority: Option<i32>,
     /// Start it when this one has succeeded; may be repeated
     #[arg(long, value_name = "ID", help_heading = SERVICE)]
+    #[arg(add = ArgValueCandidates::new(completions::ids))]
     after: Vec<String>,
     /// Accept it once under this key, however often it is submitted
     #[arg(long, value_name = "KEY", value_parser = key, help_heading = SERVICE)]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 use execution_engine::Ending;
 use execution_engine::{ExecutionStatus, ResourceLimit};
 use execution_engine_server::ExecutionView;
@@ -10,6 +11,7 @@ use execution_engine_server::client::Client;
 
 use super::connect;
 use crate::cli::GlobalOptions;
+use crate::completions::ids;
 use crate::failure::Failure;
 use crate::{data, duration, exit_code, message};
 
@@ -17,7 +19,7 @@ use crate::{data, duration, exit_code, message};
 #[derive(Debug, Args)]
 pub(crate) struct WaitOptions {
     /// Executions: their ids, unique beginnings of ids, or @last
-    #[arg(value_name = "ID", required = true)]
+    #[arg(value_name = "ID", required = true, add = ArgValueCandidates::new(ids))]
     ids: Vec<String>,
     /// Wait no longer than this for all of them, and exit with 124 then
     #[arg(long, value_name = "TIME", value_parser = duration::parse)]

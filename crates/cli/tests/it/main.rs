@@ -1,5 +1,6 @@
 //! Tests of the command line, as its users start it.
 
+mod help;
 mod output;
 mod run;
 mod support;

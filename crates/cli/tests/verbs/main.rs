@@ -2,6 +2,7 @@
 //! test with a state directory of its own.
 #![cfg(target_os = "linux")]
 
+mod completions;
 mod follow;
 mod http;
 mod keys;

@@ -1,0 +1,81 @@
+//! Examples below the help of each verb.
+
+pub(crate) const RUN: &str = "\
+Examples:
+  exeng run --timeout 30s -- make test          true exit code, nothing left behind; 124 if it takes longer
+  exeng run --retry 2 --limit memory=1G -- ./job
+  exeng run --shell 'sort names | uniq -c'
+  exeng run --json result.json -- make          ending, usage and receipt in a file";
+
+pub(crate) const SUBMIT: &str = "\
+Examples:
+  exeng submit -- make test                     print the id, and return at once
+  exeng submit --follow -- make test            the same, with its output, and exit with its code
+  exeng submit --key nightly-7 -- ./nightly     once, however often this line runs
+  exeng submit --after \"$id\" -- ./deploy        when that one has succeeded";
+
+pub(crate) const LS: &str = "\
+Examples:
+  exeng ls --status running                     what runs now
+  exeng ls --tag nightly --since 2h             of the last two hours
+  exeng ls --status failed,lost,timeout --all   everything that did not work
+  exeng ls --json | jq -r .id                   for a program";
+
+pub(crate) const SHOW: &str = "\
+Examples:
+  exeng show @last                              the newest
+  exeng show 3f2a                               a beginning of an id is enough
+  exeng show --json @last | jq .exit_code";
+
+pub(crate) const LOGS: &str = "\
+Examples:
+  exeng logs -f @last                           what the newest writes, until it ends
+  exeng logs --raw --stream stdout \"$id\" >out  exactly the bytes";
+
+pub(crate) const WAIT: &str = "\
+Examples:
+  exeng wait @last; echo $?                     its exit code, whenever you ask
+  exeng wait --timeout 10m \"$one\" \"$two\"        124 if they have not ended by then";
+
+pub(crate) const STOP: &str = "\
+Examples:
+  exeng stop @last                              politely: SIGTERM, and SIGKILL after a grace
+  exeng stop --firm 3f2a 77b0                   at once";
+
+pub(crate) const RM: &str = "\
+Examples:
+  exeng rm @last                                with its output
+  exeng rm 3f2a 77b0";
+
+pub(crate) const KEEPERS: &str = "\
+Examples:
+  exeng keepers                                 which processes run programs, and how many
+  exeng keepers --json | jq '.[].pid'";
+
+pub(crate) const DOCTOR: &str = "\
+Examples:
+  exeng doctor                                  what works here, what does not, and how to mend it
+  exeng doctor --json | jq .service.pid";
+
+pub(crate) const SERVE: &str = "\
+Examples:
+  exeng serve                                   until Ctrl-C; programs go on
+  EXENG_LOG=info exeng serve --state-dir ./jobs a service of its own, which says more";
+
+pub(crate) const SERVICE: &str = "\
+Examples:
+  exeng service install                         a unit of yours; it says what the host lacks to outlive a log-out
+  sudo exeng service install --system --state-dir /var/lib/exeng
+  exeng service restart                         after an upgrade; what runs goes on";
+
+pub(crate) const COMPLETIONS: &str = "\
+Examples (each line belongs into the file that the shell reads when it starts):
+  source <(exeng completions bash)              ~/.bashrc
+  source <(exeng completions zsh)               ~/.zshrc, after compinit
+  exeng completions fish | source               ~/.config/fish/config.fish";
+
+pub(crate) const MAN: &str = "\
+Examples:
+  exeng man | man -l -                          read the page of exeng
+  exeng man submit | man -l -                   that of a verb
+  exeng man --to ~/.local/share/man/man1        for man exeng, man exeng-submit, ..";
