@@ -7,7 +7,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::service::{doctor, keeper, keepers, logs, ls, rm, serve, show, stop, submit, wait};
+use crate::service::{
+    doctor, keeper, keepers, logs, ls, rm, serve, show, signal, stop, submit, wait,
+};
 use crate::{exit_code, run, terminal_text};
 
 /// Run commands contained, bounded and observed, here or in a service
@@ -43,6 +45,12 @@ const LOGS: &str = "\
 Examples:
   exeng logs -f @last                           what the newest writes, until it ends
   exeng logs --raw --stream stdout \"$id\" >out  exactly the bytes";
+
+const SIGNAL: &str = "\
+Examples:
+  exeng signal HUP @last                        let the newest read its configuration again
+  exeng signal USR1 \"$id\"                      what it means is up to the program
+To end an execution use `exeng stop`: a signal may be ignored.";
 
 /// Options of all verbs. They may stand before the verb and after it.
 #[derive(Debug, Args)]
@@ -85,6 +93,9 @@ pub(crate) enum Verb {
     Wait(wait::WaitOptions),
     /// Stop executions with all their processes
     Stop(stop::StopOptions),
+    /// Send a signal to all processes of executions that run
+    #[command(after_help = SIGNAL)]
+    Signal(signal::SignalOptions),
     /// Remove executions that have ended, with their output
     Rm(rm::RmOptions),
     /// List the processes that run the programs of the service

@@ -26,7 +26,9 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use cli::{Cli, Verb};
-use service::{block_on, doctor, keeper, keepers, logs, ls, rm, serve, show, stop, submit, wait};
+use service::{
+    block_on, doctor, keeper, keepers, logs, ls, rm, serve, show, signal, stop, submit, wait,
+};
 use tracing_subscriber::filter::LevelFilter;
 
 fn main() -> ExitCode {
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Verb::Logs(options) => block_on(logs::run(global, &options)),
         Verb::Wait(options) => block_on(wait::run(global, &options)),
         Verb::Stop(options) => block_on(stop::run(global, &options)),
+        Verb::Signal(options) => block_on(signal::run(global, &options)),
         Verb::Rm(options) => block_on(rm::run(global, &options)),
         Verb::Keepers(options) => block_on(keepers::run(global, &options)),
         Verb::Doctor(options) => block_on(doctor::run(global, &options)),

@@ -25,6 +25,13 @@ pub enum ErrorCode {
     AlreadyEnded,
     /// The execution has not ended, so it cannot be removed.
     NotEnded,
+    /// The execution waits in the queue, so it has no process.
+    NotStarted,
+    /// The processes of the execution could not be controlled, for instance because there are none between two
+    /// attempts.
+    ControlFailed,
+    /// The keeper of the execution is of an older version, which cannot do this.
+    KeeperOutdated,
     /// The output is no longer kept.
     OutputGone,
     /// The store cannot be written, for instance because the disk is full. It recovers by itself.
@@ -59,6 +66,9 @@ impl ErrorCode {
             Self::IdReused => "id_reused",
             Self::AlreadyEnded => "already_ended",
             Self::NotEnded => "not_ended",
+            Self::NotStarted => "not_started",
+            Self::ControlFailed => "control_failed",
+            Self::KeeperOutdated => "keeper_outdated",
             Self::OutputGone => "output_gone",
             Self::StoreFull => "store_full",
             Self::Stopping => "stopping",
@@ -84,7 +94,12 @@ impl ErrorCode {
         match self {
             Self::InvalidRequest => 400,
             Self::UnknownExecution => 404,
-            Self::AmbiguousId | Self::AlreadyEnded | Self::NotEnded => 409,
+            Self::AmbiguousId
+            | Self::AlreadyEnded
+            | Self::NotEnded
+            | Self::NotStarted
+            | Self::ControlFailed
+            | Self::KeeperOutdated => 409,
             Self::OutputGone => 410,
             Self::UnknownAfter | Self::KeyReused | Self::IdReused => 422,
             Self::StoreFull => 507,
@@ -109,6 +124,9 @@ impl ErrorCode {
             Self::IdReused => "The id was used for something else",
             Self::AlreadyEnded => "The execution has ended",
             Self::NotEnded => "The execution has not ended",
+            Self::NotStarted => "The execution has not started",
+            Self::ControlFailed => "The processes could not be controlled",
+            Self::KeeperOutdated => "The keeper is of an older version",
             Self::OutputGone => "The output is no longer kept",
             Self::StoreFull => "The store cannot be written",
             Self::Stopping => "The service is ending",

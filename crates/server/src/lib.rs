@@ -28,6 +28,6 @@ pub use state_dir::{LockHolder, PathOptions, StateDir, StateLock};
 pub use units::{parse_duration, parse_size};
 pub use view::{
     Event, EventKind, ExecutionView, KeeperView, NewExecution, OutputBytes, Page, Query,
-    ServiceStatus, StopMode, StoreView, Submitted,
+    ServiceStatus, Signalled, StopMode, StoreView, Submitted,
 };
 pub use wire::event_json;

@@ -200,6 +200,15 @@ pub enum StopMode {
     Firm,
 }
 
+/// What came of a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signalled {
+    /// The execution.
+    pub id: Uuid,
+    /// Number of processes that got it.
+    pub processes: u32,
+}
+
 /// What happened to an execution, in order. Every reader gets the same events with the same cursors,
 /// live or later.
 #[derive(Debug, Clone, PartialEq)]

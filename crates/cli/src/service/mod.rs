@@ -1,6 +1,7 @@
 //! Verbs of the service. Each has a file; this one has what they share.
 
 pub(crate) mod doctor;
+mod each;
 pub(crate) mod keeper;
 pub(crate) mod keepers;
 pub(crate) mod logs;
@@ -8,6 +9,7 @@ pub(crate) mod ls;
 pub(crate) mod rm;
 pub(crate) mod serve;
 pub(crate) mod show;
+pub(crate) mod signal;
 pub(crate) mod stop;
 pub(crate) mod submit;
 mod submit_paths;

@@ -1,4 +1,4 @@
-//! One execution: looking at it, waiting for it, stopping and removing it.
+//! One execution: looking at it, waiting for it, stopping, signalling and removing it.
 
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::{Request, StatusCode};
+use execution_engine::Signal;
 use serde::Deserialize;
 
 use super::id::Name;
@@ -13,7 +14,7 @@ use super::query::Parameters;
 use super::{App, body};
 use crate::error::{ErrorCode, ServiceError};
 use crate::problem::Problem;
-use crate::view::{ExecutionView, StopMode};
+use crate::view::{ExecutionView, Signalled, StopMode};
 
 /// `GET /v1/executions/{id}`
 pub(super) async fn show(
@@ -78,4 +79,25 @@ pub(super) async fn cancel(
     let mode = if cancel.firm { StopMode::Firm } else { StopMode::Polite };
     let id = name.resolve(&app).await?;
     Ok(Json(app.service.stop_execution(id, mode).await?))
+}
+
+/// Body of a signal.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Send {
+    /// Its name as the engine writes it (`terminate`), or its number.
+    signal: Signal,
+}
+
+/// `POST /v1/executions/{id}/signal`
+pub(super) async fn signal(
+    State(app): State<App>,
+    name: Name,
+    RawQuery(query): RawQuery,
+    request: Request<Body>,
+) -> Result<Json<Signalled>, Problem> {
+    Parameters::new(query.as_deref()).finish()?;
+    let Send { signal } = body::json(request).await?;
+    let id = name.resolve(&app).await?;
+    Ok(Json(Signalled { id, processes: app.service.signal(id, signal).await? }))
 }

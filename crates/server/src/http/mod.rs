@@ -3,7 +3,7 @@
 //! | route | file |
 //! |---|---|
 //! | `POST`, `GET /v1/executions`, `PUT /v1/executions/{uuid}` | `executions` |
-//! | `GET`, `DELETE /v1/executions/{id}`, its `wait` and `cancel` | `execution` |
+//! | `GET`, `DELETE /v1/executions/{id}`, its `wait`, `cancel` and `signal` | `execution` |
 //! | its `events` | `events` |
 //! | its `output` | `output` |
 //! | `GET /v1/service`, `/healthz`, `/readyz` | `status` |
@@ -120,6 +120,7 @@ fn router(app: App) -> Router {
         .route("/v1/executions/{id}", one)
         .route("/v1/executions/{id}/wait", get(execution::wait))
         .route("/v1/executions/{id}/cancel", post(execution::cancel))
+        .route("/v1/executions/{id}/signal", post(execution::signal))
         .route("/v1/executions/{id}/events", get(events::follow))
         .route("/v1/executions/{id}/output", get(output::read))
         .route("/v1/service", get(status::service))

@@ -1,14 +1,15 @@
-//! Stopping, waiting for, and removing executions.
+//! Stopping, signalling, waiting for, and removing executions.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use execution_engine::Ending;
+use execution_engine::{Ending, Signal};
 use uuid::Uuid;
 
 use super::active::{Active, Phase};
-use super::errors::{already_ended, not_ended, stopping, unknown};
+use super::errors::{already_ended, not_ended, not_started, stopping, unknown};
 use super::inner::Inner;
+use super::link::Link;
 use crate::error::ServiceError;
 use crate::view::{ExecutionView, StopMode};
 
@@ -19,10 +20,7 @@ impl Inner {
         id: Uuid,
         mode: StopMode,
     ) -> Result<ExecutionView, ServiceError> {
-        let Some(active) = self.find(id) else {
-            let stored = self.store.get(id).await?.ok_or_else(|| unknown(id))?;
-            return Err(already_ended(stored.id));
-        };
+        let active = self.unfinished(id).await?;
         let mut live = active.subscribe();
         loop {
             let phase = live.borrow_and_update().phase.clone();
@@ -42,6 +40,44 @@ impl Inner {
                     let _ = self.unless_closing(live.changed()).await?;
                 }
             }
+        }
+    }
+
+    /// Sends a signal to an execution; see [`Service::signal`](super::Service::signal).
+    pub(crate) async fn signal(&self, id: Uuid, signal: Signal) -> Result<u32, ServiceError> {
+        if !signal.is_valid() {
+            let text = format!("{} is no signal of this system", signal.number());
+            return Err(ServiceError::invalid("signal", text)
+                .fix("use a name such as terminate, or a number from 1 to 64"));
+        }
+        let link = self.running(id).await?;
+        self.unless_closing(link.signal(id, signal)).await?
+    }
+
+    /// Returns the keeper of an execution, once it has it. One in the queue has none.
+    async fn running(&self, id: Uuid) -> Result<Arc<Link>, ServiceError> {
+        let active = self.unfinished(id).await?;
+        let mut live = active.subscribe();
+        loop {
+            let phase = live.borrow_and_update().phase.clone();
+            match phase {
+                Phase::Running(link) => return Ok(link),
+                Phase::Queued => return Err(not_started(id)),
+                Phase::Ended => return Err(already_ended(id)),
+                Phase::Refused => return Err(unknown(id)),
+                Phase::Accepting | Phase::Dispatched(_) => {
+                    let _ = self.unless_closing(live.changed()).await?;
+                }
+            }
+        }
+    }
+
+    /// Returns an execution that has not ended.
+    async fn unfinished(&self, id: Uuid) -> Result<Arc<Active>, ServiceError> {
+        match self.find(id) {
+            Some(active) => Ok(active),
+            None if self.store.get(id).await?.is_some() => Err(already_ended(id)),
+            None => Err(unknown(id)),
         }
     }
 

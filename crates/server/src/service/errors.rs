@@ -50,6 +50,12 @@ pub(crate) fn not_ended(id: Uuid) -> ServiceError {
         .fix("stop it first")
 }
 
+/// Returns the error of an execution that would have to run, and waits in the queue.
+pub(crate) fn not_started(id: Uuid) -> ServiceError {
+    let text = format!("execution {id} waits in the queue, so it has no process");
+    ServiceError::new(ErrorCode::NotStarted, text).fix("wait until it runs, or stop it")
+}
+
 /// Returns the error of an execution that has ended.
 pub(crate) fn already_ended(id: Uuid) -> ServiceError {
     ServiceError::new(ErrorCode::AlreadyEnded, format!("execution {id} has ended already"))

@@ -10,7 +10,7 @@
 //! | `keepers`, `link`, `spawn` | the keepers: found, started, watched; the connection to one |
 //! | `ending`, `journals` | stores endings, then tells them, then lets the keeper forget |
 //! | `recovery` | goes on with what an earlier service has left |
-//! | `control` | stops, waits, removes |
+//! | `control` | stops, signals, waits, removes |
 //! | `follow`, `output` | events and bytes, live and stored |
 //! | `lookup`, `views` | finds and shows executions, and the state of the service |
 //! | `maintenance` | retention |
@@ -41,7 +41,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use execution_engine::OutputStream;
+use execution_engine::{OutputStream, Signal};
 use execution_engine_store::{Hooks, Store, StoreConfig};
 use uuid::Uuid;
 
@@ -184,6 +184,18 @@ impl Service {
         mode: StopMode,
     ) -> Result<ExecutionView, ServiceError> {
         self.inner().stop(id, mode).await
+    }
+
+    /// Sends a signal to all processes of an execution that runs, once, and returns their number.
+    ///
+    /// # Errors
+    /// [`UnknownExecution`](crate::ErrorCode::UnknownExecution), [`AlreadyEnded`](crate::ErrorCode::AlreadyEnded),
+    /// [`NotStarted`](crate::ErrorCode::NotStarted) for one in the queue,
+    /// [`InvalidRequest`](crate::ErrorCode::InvalidRequest) for a number that is no signal,
+    /// [`ControlFailed`](crate::ErrorCode::ControlFailed), [`Stopping`](crate::ErrorCode::Stopping);
+    /// [`KeeperUnavailable`](crate::ErrorCode::KeeperUnavailable) if it is not known whether it was sent.
+    pub async fn signal(&self, id: Uuid, signal: Signal) -> Result<u32, ServiceError> {
+        self.inner().signal(id, signal).await
     }
 
     /// Removes an execution that has ended, with its output.
