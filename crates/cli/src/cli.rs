@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::service::{
-    doctor, keeper, keepers, logs, ls, rm, serve, show, signal, stop, submit, wait,
+    doctor, keeper, keepers, logs, ls, pause, rm, serve, show, signal, stop, submit, wait,
 };
 use crate::{exit_code, run, terminal_text};
 
@@ -51,6 +51,12 @@ Examples:
   exeng signal HUP @last                        let the newest read its configuration again
   exeng signal USR1 \"$id\"                      what it means is up to the program
 To end an execution use `exeng stop`: a signal may be ignored.";
+
+const PAUSE: &str = "\
+Examples:
+  exeng pause @last                             freeze the newest; its timeout does not run meanwhile
+  exeng pause \"$id\" && exeng resume \"$id\"
+What waits in the queue is held there: it does not start until it is resumed.";
 
 /// Options of all verbs. They may stand before the verb and after it.
 #[derive(Debug, Args)]
@@ -96,6 +102,11 @@ pub(crate) enum Verb {
     /// Send a signal to all processes of executions that run
     #[command(after_help = SIGNAL)]
     Signal(signal::SignalOptions),
+    /// Freeze executions with all their processes, or hold them in the queue
+    #[command(after_help = PAUSE)]
+    Pause(pause::PauseOptions),
+    /// Let executions go on that are paused
+    Resume(pause::PauseOptions),
     /// Remove executions that have ended, with their output
     Rm(rm::RmOptions),
     /// List the processes that run the programs of the service

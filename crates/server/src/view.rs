@@ -135,6 +135,9 @@ pub struct ExecutionView {
     pub after: Vec<Uuid>,
     /// `true` if retention keeps it.
     pub pinned: bool,
+    /// `true` if it is paused: held in the queue, or frozen. Left out if it is not.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub paused: bool,
     /// Name of the keeper that has it, while it runs.
     pub keeper: Option<String>,
     /// When it was accepted.
@@ -145,6 +148,11 @@ pub struct ExecutionView {
     pub ended_at: Option<DateTime<Utc>>,
     /// From the start to the end in milliseconds.
     pub duration_ms: Option<u64>,
+}
+
+/// Returns `true` for what is left out. Takes a reference because serde gives one.
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// Bytes per stream.

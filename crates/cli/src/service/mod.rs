@@ -6,6 +6,7 @@ pub(crate) mod keeper;
 pub(crate) mod keepers;
 pub(crate) mod logs;
 pub(crate) mod ls;
+pub(crate) mod pause;
 pub(crate) mod rm;
 pub(crate) mod serve;
 pub(crate) mod show;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{Host, until, when_written};
 
 /// Submits a line of a shell that says in a file that it runs, and returns the id once it does.
-fn running(host: &Host, name: &str, line: &str) -> String {
+pub(crate) fn running(host: &Host, name: &str, line: &str) -> String {
     let there = host.file(name);
     let id = host.submit(&format!("{line}; echo >'{there}'; while :; do sleep 0.01; done"));
     when_written(&there);
@@ -25,7 +25,7 @@ fn submit_as(host: &Host, id: &str) {
 
 /// Checks that a verb refuses names that are of no execution, or of several, and does not start a service where it
 /// must not.
-fn refuses_names(verb: &[&str]) {
+pub(crate) fn refuses_names(verb: &[&str]) {
     let host = Host::new();
     let with = |names: &[&str]| host.exeng(&[verb, names].concat());
     let said = with(&["--no-start", "@last"]).refused();
@@ -57,7 +57,8 @@ fn signal_reaches_the_whole_tree_by_any_of_its_names() {
         host.ok(&["signal", name, "@last"]);
         until("it is seen", || count("usr1") == at + 1);
     }
-    let sent: Value = serde_json::from_str(&host.ok(&["signal", "HUP", "--json", &id[..8]])).unwrap();
+    let sent: Value =
+        serde_json::from_str(&host.ok(&["signal", "HUP", "--json", &id[..8]])).unwrap();
     until("it is seen", || count("hup") == 1);
     assert_eq!(sent[0]["id"], id.as_str());
     assert!(sent[0]["processes"].as_u64().is_some_and(|processes| processes >= 1), "{sent}");

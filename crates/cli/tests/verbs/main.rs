@@ -8,6 +8,7 @@ mod http;
 mod keys;
 mod look;
 mod options;
+mod pause;
 mod run_and_wait;
 mod serve;
 mod start;

@@ -207,7 +207,7 @@ impl Client {
     }
 
     /// Makes a call that may be repeated.
-    async fn call(&self, call: &Call) -> Result<Answer, ClientError> {
+    pub(super) async fn call(&self, call: &Call) -> Result<Answer, ClientError> {
         self.call_patiently(call, Some(PATIENCE)).await.0
     }
 

@@ -8,7 +8,7 @@ use super::calls::{Client, json as body};
 use super::error::ClientError;
 use super::exchange::Call;
 use super::path::of_execution;
-use crate::view::Signalled;
+use crate::view::{ExecutionView, Signalled};
 
 impl Client {
     /// Sends a signal to all processes of an execution that runs, once.
@@ -21,5 +21,27 @@ impl Client {
         let mut call = Call::new(Method::POST, of_execution(&id, "/signal"));
         call.body = body(&json!({"signal": signal}))?;
         self.call_once(&call).await?.json()
+    }
+
+    /// Pauses an execution, and returns it as it is then. One in the queue is held there.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] if there is none, or it has ended.
+    pub async fn pause(&self, name: &str) -> Result<ExecutionView, ClientError> {
+        self.post(name, "/pause").await
+    }
+
+    /// Lets an execution go on that is paused, and returns it as it is then.
+    ///
+    /// # Errors
+    /// Those of [`pause`](Self::pause).
+    pub async fn resume(&self, name: &str) -> Result<ExecutionView, ClientError> {
+        self.post(name, "/resume").await
+    }
+
+    /// Makes a call about an execution that says nothing else, and may be repeated.
+    async fn post(&self, name: &str, part: &str) -> Result<ExecutionView, ClientError> {
+        let id = self.get(name).await?.id.to_string();
+        self.call(&Call::new(Method::POST, of_execution(&id, part))).await?.json()
     }
 }

@@ -1,4 +1,5 @@
-//! One execution: looking at it, waiting for it, stopping, signalling and removing it.
+//! One execution: looking at it, waiting for it, stopping, signalling, pausing and
+//! removing it.
 
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::{Request, StatusCode};
 use execution_engine::Signal;
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::id::Name;
 use super::query::Parameters;
@@ -100,4 +102,43 @@ pub(super) async fn signal(
     let Send { signal } = body::json(request).await?;
     let id = name.resolve(&app).await?;
     Ok(Json(Signalled { id, processes: app.service.signal(id, signal).await? }))
+}
+
+/// `POST /v1/executions/{id}/pause`
+pub(super) async fn pause(
+    State(app): State<App>,
+    name: Name,
+    RawQuery(query): RawQuery,
+    request: Request<Body>,
+) -> Result<Json<ExecutionView>, Problem> {
+    let id = plain(&app, &name, query, request).await?;
+    Ok(Json(app.service.pause(id).await?))
+}
+
+/// `POST /v1/executions/{id}/resume`
+pub(super) async fn resume(
+    State(app): State<App>,
+    name: Name,
+    RawQuery(query): RawQuery,
+    request: Request<Body>,
+) -> Result<Json<ExecutionView>, Problem> {
+    let id = plain(&app, &name, query, request).await?;
+    Ok(Json(app.service.resume(id).await?))
+}
+
+/// Body of a request that says nothing.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Nothing {}
+
+/// Finds the execution of a request that has neither parameters nor anything in its body.
+async fn plain(
+    app: &App,
+    name: &Name,
+    query: Option<String>,
+    request: Request<Body>,
+) -> Result<Uuid, Problem> {
+    Parameters::new(query.as_deref()).finish()?;
+    let Nothing {} = body::json_or_default(request).await?;
+    name.resolve(app).await
 }

@@ -3,7 +3,7 @@
 //! | route | file |
 //! |---|---|
 //! | `POST`, `GET /v1/executions`, `PUT /v1/executions/{uuid}` | `executions` |
-//! | `GET`, `DELETE /v1/executions/{id}`, its `wait`, `cancel` and `signal` | `execution` |
+//! | `GET`, `DELETE /v1/executions/{id}`, its `wait`, `cancel`, `signal`, `pause`, `resume` | `execution` |
 //! | its `events` | `events` |
 //! | its `output` | `output` |
 //! | `GET /v1/service`, `/healthz`, `/readyz` | `status` |
@@ -121,6 +121,8 @@ fn router(app: App) -> Router {
         .route("/v1/executions/{id}/wait", get(execution::wait))
         .route("/v1/executions/{id}/cancel", post(execution::cancel))
         .route("/v1/executions/{id}/signal", post(execution::signal))
+        .route("/v1/executions/{id}/pause", post(execution::pause))
+        .route("/v1/executions/{id}/resume", post(execution::resume))
         .route("/v1/executions/{id}/events", get(events::follow))
         .route("/v1/executions/{id}/output", get(output::read))
         .route("/v1/service", get(status::service))

@@ -177,6 +177,19 @@ impl Link {
         sent.ok_or_else(|| already_ended(id))
     }
 
+    /// Passes a pause, or its end, on. Returns when the keeper has done it.
+    pub(crate) async fn set_paused(&self, id: Uuid, paused: bool) -> Result<(), ServiceError> {
+        loop {
+            let client = self.client().await.ok_or_else(|| already_ended(id))?;
+            match client.set_paused(id, paused).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => return Err(already_ended(id)),
+                Err(KeeperError::Disconnected) => pause(RECONNECT).await,
+                Err(error) => return Err(self.refused(id, &error)),
+            }
+        }
+    }
+
     /// Lets the keeper forget an execution. If it is away, that is done when it is back.
     pub(crate) async fn forget(&self, id: Uuid) {
         let Connection::Here(client) = self.connection.borrow().clone() else { return };

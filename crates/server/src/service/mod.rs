@@ -10,7 +10,7 @@
 //! | `keepers`, `link`, `spawn` | the keepers: found, started, watched; the connection to one |
 //! | `ending`, `journals` | stores endings, then tells them, then lets the keeper forget |
 //! | `recovery` | goes on with what an earlier service has left |
-//! | `control` | stops, signals, waits, removes |
+//! | `control` | stops, signals, pauses, waits, removes |
 //! | `follow`, `output` | events and bytes, live and stored |
 //! | `lookup`, `views` | finds and shows executions, and the state of the service |
 //! | `maintenance` | retention |
@@ -196,6 +196,32 @@ impl Service {
     /// [`KeeperUnavailable`](crate::ErrorCode::KeeperUnavailable) if it is not known whether it was sent.
     pub async fn signal(&self, id: Uuid, signal: Signal) -> Result<u32, ServiceError> {
         self.inner().signal(id, signal).await
+    }
+
+    /// Pauses an execution. One in the queue is held there, also by the next service; all processes of one that runs are
+    /// frozen, and its timeouts do not run meanwhile. What is paused already stays so.
+    ///
+    /// # Errors
+    /// [`UnknownExecution`](crate::ErrorCode::UnknownExecution), [`AlreadyEnded`](crate::ErrorCode::AlreadyEnded),
+    /// [`ControlFailed`](crate::ErrorCode::ControlFailed), [`KeeperOutdated`](crate::ErrorCode::KeeperOutdated),
+    /// [`StoreFull`](crate::ErrorCode::StoreFull), [`Stopping`](crate::ErrorCode::Stopping).
+    pub async fn pause(&self, id: Uuid) -> Result<ExecutionView, ServiceError> {
+        self.set_paused(id, true).await
+    }
+
+    /// Lets an execution go on that is paused. One that is not goes on anyway.
+    ///
+    /// # Errors
+    /// Those of [`pause`](Self::pause).
+    pub async fn resume(&self, id: Uuid) -> Result<ExecutionView, ServiceError> {
+        self.set_paused(id, false).await
+    }
+
+    async fn set_paused(&self, id: Uuid, paused: bool) -> Result<ExecutionView, ServiceError> {
+        let inner = Arc::clone(self.inner());
+        // A task, so that what is done is also stored, whatever becomes of the caller.
+        let task = self.inner().tasks.spawn(async move { inner.set_paused(id, paused).await });
+        task.await.unwrap_or_else(|error| Err(internal(error)))
     }
 
     /// Removes an execution that has ended, with its output.
