@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::service::{
-    doctor, keeper, keepers, logs, ls, pause, rm, serve, show, signal, stop, submit, wait,
+    doctor, keeper, keepers, logs, ls, pause, pin, rm, serve, show, signal, stop, submit, wait,
 };
 use crate::{exit_code, run, terminal_text};
 
@@ -57,6 +57,11 @@ Examples:
   exeng pause @last                             freeze the newest; its timeout does not run meanwhile
   exeng pause \"$id\" && exeng resume \"$id\"
 What waits in the queue is held there: it does not start until it is resumed.";
+
+const PIN: &str = "\
+Examples:
+  exeng pin @last                               keep it and its output, however old it gets
+  exeng pin --remove \"$id\"                      let it go the way of the others";
 
 /// Options of all verbs. They may stand before the verb and after it.
 #[derive(Debug, Args)]
@@ -107,6 +112,9 @@ pub(crate) enum Verb {
     Pause(pause::PauseOptions),
     /// Let executions go on that are paused
     Resume(pause::PauseOptions),
+    /// Keep executions and their output from being removed
+    #[command(after_help = PIN)]
+    Pin(pin::PinOptions),
     /// Remove executions that have ended, with their output
     Rm(rm::RmOptions),
     /// List the processes that run the programs of the service

@@ -25,6 +25,8 @@ pub enum ErrorCode {
     AlreadyEnded,
     /// The execution has not ended, so it cannot be removed.
     NotEnded,
+    /// The execution is pinned, so it cannot be removed.
+    Pinned,
     /// The execution waits in the queue, so it has no process.
     NotStarted,
     /// The processes of the execution could not be controlled, for instance because there are none between two
@@ -66,6 +68,7 @@ impl ErrorCode {
             Self::IdReused => "id_reused",
             Self::AlreadyEnded => "already_ended",
             Self::NotEnded => "not_ended",
+            Self::Pinned => "pinned",
             Self::NotStarted => "not_started",
             Self::ControlFailed => "control_failed",
             Self::KeeperOutdated => "keeper_outdated",
@@ -97,6 +100,7 @@ impl ErrorCode {
             Self::AmbiguousId
             | Self::AlreadyEnded
             | Self::NotEnded
+            | Self::Pinned
             | Self::NotStarted
             | Self::ControlFailed
             | Self::KeeperOutdated => 409,
@@ -124,6 +128,7 @@ impl ErrorCode {
             Self::IdReused => "The id was used for something else",
             Self::AlreadyEnded => "The execution has ended",
             Self::NotEnded => "The execution has not ended",
+            Self::Pinned => "The execution is pinned",
             Self::NotStarted => "The execution has not started",
             Self::ControlFailed => "The processes could not be controlled",
             Self::KeeperOutdated => "The keeper is of an older version",

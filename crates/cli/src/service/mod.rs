@@ -7,6 +7,7 @@ pub(crate) mod keepers;
 pub(crate) mod logs;
 pub(crate) mod ls;
 pub(crate) mod pause;
+pub(crate) mod pin;
 pub(crate) mod rm;
 pub(crate) mod serve;
 pub(crate) mod show;

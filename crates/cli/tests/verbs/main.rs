@@ -9,6 +9,7 @@ mod keys;
 mod look;
 mod options;
 mod pause;
+mod pin;
 mod run_and_wait;
 mod serve;
 mod start;

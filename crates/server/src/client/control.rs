@@ -39,6 +39,17 @@ impl Client {
         self.post(name, "/resume").await
     }
 
+    /// Sets whether an execution is pinned, and returns it as it is then: retention keeps what is pinned.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] if there is none.
+    pub async fn pin(&self, name: &str, pinned: bool) -> Result<ExecutionView, ClientError> {
+        let id = self.get(name).await?.id.to_string();
+        let mut call = Call::new(Method::PATCH, of_execution(&id, ""));
+        call.body = body(&json!({"pinned": pinned}))?;
+        self.call(&call).await?.json()
+    }
+
     /// Makes a call about an execution that says nothing else, and may be repeated.
     async fn post(&self, name: &str, part: &str) -> Result<ExecutionView, ClientError> {
         let id = self.get(name).await?.id.to_string();

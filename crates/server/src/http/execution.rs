@@ -1,5 +1,5 @@
-//! One execution: looking at it, waiting for it, stopping, signalling, pausing and
-//! removing it.
+//! One execution: looking at it, waiting for it, stopping, signalling, pausing,
+//! pinning and removing it.
 
 use std::time::Duration;
 
@@ -27,6 +27,27 @@ pub(super) async fn show(
     Parameters::new(query.as_deref()).finish()?;
     let id = name.resolve(&app).await?;
     Ok(Json(app.service.get(id).await?))
+}
+
+/// Body of a change.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Change {
+    /// Whether retention keeps it.
+    pinned: bool,
+}
+
+/// `PATCH /v1/executions/{id}`
+pub(super) async fn change(
+    State(app): State<App>,
+    name: Name,
+    RawQuery(query): RawQuery,
+    request: Request<Body>,
+) -> Result<Json<ExecutionView>, Problem> {
+    Parameters::new(query.as_deref()).finish()?;
+    let Change { pinned } = body::json(request).await?;
+    let id = name.resolve(&app).await?;
+    Ok(Json(app.service.pin(id, pinned).await?))
 }
 
 /// `DELETE /v1/executions/{id}`

@@ -3,7 +3,7 @@
 //! | route | file |
 //! |---|---|
 //! | `POST`, `GET /v1/executions`, `PUT /v1/executions/{uuid}` | `executions` |
-//! | `GET`, `DELETE /v1/executions/{id}`, its `wait`, `cancel`, `signal`, `pause`, `resume` | `execution` |
+//! | `GET`, `PATCH`, `DELETE /v1/executions/{id}`, its `wait`, `cancel`, `signal`, `pause`, `resume` | `execution` |
 //! | its `events` | `events` |
 //! | its `output` | `output` |
 //! | `GET /v1/service`, `/healthz`, `/readyz` | `status` |
@@ -114,7 +114,10 @@ pub async fn serve(
 
 /// Creates the routes.
 fn router(app: App) -> Router {
-    let one = get(execution::show).delete(execution::remove).put(executions::put);
+    let one = get(execution::show)
+        .patch(execution::change)
+        .delete(execution::remove)
+        .put(executions::put);
     Router::new()
         .route("/v1/executions", get(executions::list).post(executions::submit))
         .route("/v1/executions/{id}", one)

@@ -1,4 +1,4 @@
-//! Stopping, signalling, pausing, waiting for, and removing executions.
+//! Stopping, signalling, pausing, waiting for, pinning and removing executions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -188,6 +188,12 @@ impl Inner {
                 None => self.unless_closing(ended).await?,
             }
         }
+        self.get(id).await
+    }
+
+    /// Sets whether retention keeps an execution; see [`Service::pin`](super::Service::pin).
+    pub(crate) async fn pin(&self, id: Uuid, pinned: bool) -> Result<ExecutionView, ServiceError> {
+        self.store.pin(id, pinned).await?;
         self.get(id).await
     }
 

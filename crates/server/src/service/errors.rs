@@ -18,6 +18,10 @@ impl From<StoreError> for ServiceError {
             StoreError::KeyFile { .. } => new(ErrorCode::StateDir),
             StoreError::NotFound { id } => unknown(id),
             StoreError::NotEnded { id } => not_ended(id),
+            StoreError::Pinned { id } => {
+                Self::new(ErrorCode::Pinned, format!("execution {id} is pinned"))
+                    .fix("unpin it first (exeng pin --remove)")
+            }
             StoreError::Query { field, .. } => new(ErrorCode::InvalidRequest).field(field),
             StoreError::Closed => stopping(),
             _ => new(ErrorCode::Internal),

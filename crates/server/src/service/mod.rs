@@ -10,7 +10,7 @@
 //! | `keepers`, `link`, `spawn` | the keepers: found, started, watched; the connection to one |
 //! | `ending`, `journals` | stores endings, then tells them, then lets the keeper forget |
 //! | `recovery` | goes on with what an earlier service has left |
-//! | `control` | stops, signals, pauses, waits, removes |
+//! | `control` | stops, signals, pauses, waits, pins, removes |
 //! | `follow`, `output` | events and bytes, live and stored |
 //! | `lookup`, `views` | finds and shows executions, and the state of the service |
 //! | `maintenance` | retention |
@@ -224,11 +224,20 @@ impl Service {
         task.await.unwrap_or_else(|error| Err(internal(error)))
     }
 
+    /// Sets whether an execution is pinned: retention keeps it, and it cannot be removed.
+    ///
+    /// # Errors
+    /// [`UnknownExecution`](crate::ErrorCode::UnknownExecution), [`StoreFull`](crate::ErrorCode::StoreFull),
+    /// [`Stopping`](crate::ErrorCode::Stopping).
+    pub async fn pin(&self, id: Uuid, pinned: bool) -> Result<ExecutionView, ServiceError> {
+        self.inner().pin(id, pinned).await
+    }
+
     /// Removes an execution that has ended, with its output.
     ///
     /// # Errors
     /// [`UnknownExecution`](crate::ErrorCode::UnknownExecution), [`NotEnded`](crate::ErrorCode::NotEnded),
-    /// [`StoreFull`](crate::ErrorCode::StoreFull).
+    /// [`Pinned`](crate::ErrorCode::Pinned), [`StoreFull`](crate::ErrorCode::StoreFull).
     pub async fn remove(&self, id: Uuid) -> Result<(), ServiceError> {
         self.inner().remove(id).await
     }
