@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::service::{
-    doctor, keeper, keepers, logs, ls, pause, pin, rm, serve, show, signal, stop, submit, wait,
+    doctor, keeper, keepers, logs, ls, pause, pin, rerun, rm, serve, show, signal, stop, submit,
+    wait,
 };
 use crate::{exit_code, run, terminal_text};
 
@@ -63,6 +64,14 @@ Examples:
   exeng pin @last                               keep it and its output, however old it gets
   exeng pin --remove \"$id\"                      let it go the way of the others";
 
+const RERUN: &str = "\
+Examples:
+  exeng rerun @last                             the newest once more; prints the new id
+  exeng rerun --follow \"$id\"                   the same, with its output, and exit with its code
+  exeng rerun --env TOKEN \"$id\"                values that submit was given are not kept: give them again
+It has the same command, directory, limits, tags, group and priority. Variables that it inherited are those of whoever
+runs this. Input that was written to it or stored, and what it followed (--after), are not repeated.";
+
 /// Options of all verbs. They may stand before the verb and after it.
 #[derive(Debug, Args)]
 pub(crate) struct GlobalOptions {
@@ -115,6 +124,9 @@ pub(crate) enum Verb {
     /// Keep executions and their output from being removed
     #[command(after_help = PIN)]
     Pin(pin::PinOptions),
+    /// Submit what an execution was again, as a new one, and print its id
+    #[command(after_help = RERUN)]
+    Rerun(rerun::RerunOptions),
     /// Remove executions that have ended, with their output
     Rm(rm::RmOptions),
     /// List the processes that run the programs of the service

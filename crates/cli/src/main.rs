@@ -20,6 +20,7 @@ mod service;
 mod signal_name;
 mod size;
 mod terminal_text;
+mod variables;
 
 use std::process::ExitCode;
 
@@ -27,8 +28,8 @@ use clap::Parser as _;
 
 use cli::{Cli, Verb};
 use service::{
-    block_on, doctor, keeper, keepers, logs, ls, pause, pin, rm, serve, show, signal, stop, submit,
-    wait,
+    block_on, doctor, keeper, keepers, logs, ls, pause, pin, rerun, rm, serve, show, signal, stop,
+    submit, wait,
 };
 use tracing_subscriber::filter::LevelFilter;
 
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         Verb::Pause(options) => block_on(pause::pause(global, &options)),
         Verb::Resume(options) => block_on(pause::resume(global, &options)),
         Verb::Pin(options) => block_on(pin::run(global, &options)),
+        Verb::Rerun(options) => block_on(rerun::run(global, &options)),
         Verb::Rm(options) => block_on(rm::run(global, &options)),
         Verb::Keepers(options) => block_on(keepers::run(global, &options)),
         Verb::Doctor(options) => block_on(doctor::run(global, &options)),

@@ -17,6 +17,8 @@ pub enum ErrorCode {
     AmbiguousId,
     /// The execution named by `after` is not known.
     UnknownAfter,
+    /// Variables of an execution that is to run again have no values.
+    MissingEnv,
     /// The idempotency key was used with another body.
     KeyReused,
     /// The id belongs to an execution with another body.
@@ -64,6 +66,7 @@ impl ErrorCode {
             Self::UnknownExecution => "unknown_execution",
             Self::AmbiguousId => "ambiguous_id",
             Self::UnknownAfter => "unknown_after",
+            Self::MissingEnv => "missing_env",
             Self::KeyReused => "key_reused",
             Self::IdReused => "id_reused",
             Self::AlreadyEnded => "already_ended",
@@ -105,7 +108,7 @@ impl ErrorCode {
             | Self::ControlFailed
             | Self::KeeperOutdated => 409,
             Self::OutputGone => 410,
-            Self::UnknownAfter | Self::KeyReused | Self::IdReused => 422,
+            Self::UnknownAfter | Self::MissingEnv | Self::KeyReused | Self::IdReused => 422,
             Self::StoreFull => 507,
             Self::Stopping | Self::KeeperUnavailable => 503,
             Self::AlreadyRunning
@@ -124,6 +127,7 @@ impl ErrorCode {
             Self::UnknownExecution => "There is no such execution",
             Self::AmbiguousId => "The id is not unique",
             Self::UnknownAfter => "The execution to wait for is not known",
+            Self::MissingEnv => "Values of variables are missing",
             Self::KeyReused => "The idempotency key was used for something else",
             Self::IdReused => "The id was used for something else",
             Self::AlreadyEnded => "The execution has ended",

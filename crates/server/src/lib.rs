@@ -27,7 +27,7 @@ pub use service::{Events, KeeperProgram, Output, Service, ServiceOptions};
 pub use state_dir::{LockHolder, PathOptions, StateDir, StateLock};
 pub use units::{parse_duration, parse_size};
 pub use view::{
-    Event, EventKind, ExecutionView, KeeperView, NewExecution, OutputBytes, Page, Query,
+    Event, EventKind, ExecutionView, KeeperView, NewExecution, OutputBytes, Page, Query, Rerun,
     ServiceStatus, Signalled, StopMode, StoreView, Submitted,
 };
 pub use wire::event_json;

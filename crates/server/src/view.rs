@@ -74,6 +74,32 @@ impl fmt::Debug for NewExecution {
     }
 }
 
+/// What an execution needs to [run again](crate::Service::rerun). The `Debug` output shows names of variables and no
+/// values.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rerun {
+    /// Id of the new execution; None is a new one. The same id again is the same execution.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<Uuid>,
+    /// Variables to set: those that it was asked to have, whose values are not kept, and others.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<OsText, OsText>,
+    /// As in [`NewExecution::inherited_env`]; not used if it inherited none the first time.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub inherited_env: BTreeMap<OsText, OsText>,
+}
+
+impl fmt::Debug for Rerun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rerun")
+            .field("id", &self.id)
+            .field("env (names)", &self.env.keys().collect::<Vec<_>>())
+            .field("inherited_env (names)", &self.inherited_env.keys().collect::<Vec<_>>())
+            .finish()
+    }
+}
+
 /// Answer to a [`NewExecution`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Submitted {

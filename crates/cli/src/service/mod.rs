@@ -8,6 +8,7 @@ pub(crate) mod logs;
 pub(crate) mod ls;
 pub(crate) mod pause;
 pub(crate) mod pin;
+pub(crate) mod rerun;
 pub(crate) mod rm;
 pub(crate) mod serve;
 pub(crate) mod show;
@@ -16,6 +17,7 @@ pub(crate) mod stop;
 pub(crate) mod submit;
 mod submit_paths;
 mod table;
+mod then;
 mod times;
 pub(crate) mod wait;
 

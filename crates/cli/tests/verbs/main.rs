@@ -10,6 +10,7 @@ mod look;
 mod options;
 mod pause;
 mod pin;
+mod rerun;
 mod run_and_wait;
 mod serve;
 mod start;

@@ -1,14 +1,15 @@
-//! Calls that control an execution which runs or waits.
+//! Calls that control an execution, or run it again.
 
 use execution_engine::Signal;
-use hyper::Method;
+use hyper::{Method, StatusCode};
 use serde_json::json;
+use uuid::Uuid;
 
 use super::calls::{Client, json as body};
 use super::error::ClientError;
 use super::exchange::Call;
 use super::path::of_execution;
-use crate::view::{ExecutionView, Signalled};
+use crate::view::{ExecutionView, Rerun, Signalled, Submitted};
 
 impl Client {
     /// Sends a signal to all processes of an execution that runs, once.
@@ -48,6 +49,21 @@ impl Client {
         let mut call = Call::new(Method::PATCH, of_execution(&id, ""));
         call.body = body(&json!({"pinned": pinned}))?;
         self.call(&call).await?.json()
+    }
+
+    /// Submits the request of an execution again, under the id in `rerun` or a new one.
+    ///
+    /// # Errors
+    /// As [`Service::rerun`](crate::Service::rerun), as [`ClientError::Refused`].
+    pub async fn rerun(&self, name: &str, rerun: &Rerun) -> Result<Submitted, ClientError> {
+        let of = self.get(name).await?.id.to_string();
+        let mut call = Call::new(Method::POST, of_execution(&of, "/rerun"));
+        // With an id of its own it may be repeated.
+        let id = Some(rerun.id.unwrap_or_else(Uuid::new_v4));
+        call.body = body(&Rerun { id, ..rerun.clone() })?;
+        let answer = self.call(&call).await?;
+        let created = answer.status == StatusCode::CREATED;
+        Ok(Submitted { execution: answer.json()?, created })
     }
 
     /// Makes a call about an execution that says nothing else, and may be repeated.

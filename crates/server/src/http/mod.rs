@@ -2,7 +2,7 @@
 //!
 //! | route | file |
 //! |---|---|
-//! | `POST`, `GET /v1/executions`, `PUT /v1/executions/{uuid}` | `executions` |
+//! | `POST`, `GET /v1/executions`, `PUT /v1/executions/{uuid}`, `POST /v1/executions/{id}/rerun` | `executions` |
 //! | `GET`, `PATCH`, `DELETE /v1/executions/{id}`, its `wait`, `cancel`, `signal`, `pause`, `resume` | `execution` |
 //! | its `events` | `events` |
 //! | its `output` | `output` |
@@ -126,6 +126,7 @@ fn router(app: App) -> Router {
         .route("/v1/executions/{id}/signal", post(execution::signal))
         .route("/v1/executions/{id}/pause", post(execution::pause))
         .route("/v1/executions/{id}/resume", post(execution::resume))
+        .route("/v1/executions/{id}/rerun", post(executions::rerun))
         .route("/v1/executions/{id}/events", get(events::follow))
         .route("/v1/executions/{id}/output", get(output::read))
         .route("/v1/service", get(status::service))

@@ -5,6 +5,7 @@
 //! | `check` | which requests are accepted (pure) |
 //! | `queue` | who is next (pure) |
 //! | `same` | what must be the same when a key or an id comes again (pure) |
+//! | `rerun` | the request of an execution that is to run again (pure) |
 //! | `submit` | accepts: checks, takes a slot or a place in the queue, stores |
 //! | `dispatch` | hands executions to a keeper: stores it, then tells it |
 //! | `keepers`, `link`, `spawn` | the keepers: found, started, watched; the connection to one |
@@ -31,6 +32,7 @@ mod maintenance;
 mod output;
 mod queue;
 mod recovery;
+mod rerun;
 mod same;
 mod spawn;
 mod submit;
@@ -49,13 +51,15 @@ use crate::config::Config;
 use crate::error::ServiceError;
 use crate::faults;
 use crate::state_dir::StateDir;
-use crate::view::{ExecutionView, NewExecution, Page, Query, ServiceStatus, StopMode, Submitted};
+use crate::view::{
+    ExecutionView, NewExecution, Page, Query, Rerun, ServiceStatus, StopMode, Submitted,
+};
 
 pub use follow::Events;
 pub use output::Output;
 
 use ending::blocking;
-use errors::{internal, stopping};
+use errors::{internal, stopping, unknown};
 use inner::Inner;
 use keepers::Keepers;
 
@@ -143,6 +147,23 @@ impl Service {
         // A task, so that it is accepted as a whole or not at all, whatever becomes of the caller.
         let task = self.inner().tasks.spawn(async move { inner.submit(new, key, owner).await });
         task.await.unwrap_or_else(|error| Err(internal(error)))
+    }
+
+    /// Submits the request of an execution again, as a new one. Values of variables are not kept, so they are given
+    /// again. Executions that it followed, and input that was given as bytes, are left out.
+    ///
+    /// # Errors
+    /// [`UnknownExecution`](crate::ErrorCode::UnknownExecution), [`MissingEnv`](crate::ErrorCode::MissingEnv), and those
+    /// of [`submit`](Self::submit).
+    pub async fn rerun(
+        &self,
+        of: Uuid,
+        rerun: Rerun,
+        key: Option<&str>,
+        owner: u32,
+    ) -> Result<Submitted, ServiceError> {
+        let stored = self.inner().store.get(of).await?.ok_or_else(|| unknown(of))?;
+        self.submit(rerun::again(stored, rerun)?, key, owner).await
     }
 
     /// Finds an execution by its id, by the beginning of it, or as `@last`, the newest. A whole id is
