@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::service::{
-    doctor, keeper, keepers, logs, ls, manage, rm, serve, show, stop, submit, wait,
+    doctor, keeper, keepers, logs, ls, manage, pause, pin, rerun, rm, serve, show, signal, stop,
+    submit, wait,
 };
 use crate::{completions, examples, exit_code, man, run, terminal_text};
 
@@ -71,6 +72,20 @@ pub(crate) enum Verb {
     /// Stop executions with all their processes
     #[command(after_help = examples::STOP)]
     Stop(stop::StopOptions),
+    /// Send a signal to all processes of executions that run
+    #[command(after_help = examples::SIGNAL)]
+    Signal(signal::SignalOptions),
+    /// Freeze executions with all their processes, or hold them in the queue
+    #[command(after_help = examples::PAUSE)]
+    Pause(pause::PauseOptions),
+    /// Let executions go on that are paused
+    Resume(pause::PauseOptions),
+    /// Keep executions and their output from being removed
+    #[command(after_help = examples::PIN)]
+    Pin(pin::PinOptions),
+    /// Submit what an execution was again, as a new one, and print its id
+    #[command(after_help = examples::RERUN)]
+    Rerun(rerun::RerunOptions),
     /// Remove executions that have ended, with their output
     #[command(after_help = examples::RM)]
     Rm(rm::RmOptions),

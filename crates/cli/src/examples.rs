@@ -79,3 +79,28 @@ Examples:
   exeng man | man -l -                          read the page of exeng
   exeng man submit | man -l -                   that of a verb
   exeng man --to ~/.local/share/man/man1        for man exeng, man exeng-submit, ..";
+
+pub(crate) const SIGNAL: &str = "\
+Examples:
+  exeng signal HUP @last                        let the newest read its configuration again
+  exeng signal USR1 \"$id\"                      what it means is up to the program
+To end an execution use `exeng stop`: a signal may be ignored.";
+
+pub(crate) const PAUSE: &str = "\
+Examples:
+  exeng pause @last                             freeze the newest; its timeout does not run meanwhile
+  exeng pause \"$id\" && exeng resume \"$id\"
+What waits in the queue is held there: it does not start until it is resumed.";
+
+pub(crate) const PIN: &str = "\
+Examples:
+  exeng pin @last                               keep it and its output, however old it gets
+  exeng pin --remove \"$id\"                      let it go the way of the others";
+
+pub(crate) const RERUN: &str = "\
+Examples:
+  exeng rerun @last                             the newest once more; prints the new id
+  exeng rerun --follow \"$id\"                   the same, with its output, and exit with its code
+  exeng rerun --env TOKEN \"$id\"                values that submit was given are not kept: give them again
+It has the same command, directory, limits, tags, group and priority. Variables that it inherited are those of whoever
+runs this. Input that was written to it or stored, and what it followed (--after), are not repeated.";

@@ -23,6 +23,7 @@ mod service;
 mod signal_name;
 mod size;
 mod terminal_text;
+mod variables;
 
 use std::process::ExitCode;
 
@@ -30,7 +31,8 @@ use clap::Parser as _;
 
 use cli::{Cli, Verb};
 use service::{
-    block_on, doctor, keeper, keepers, logs, ls, manage, rm, serve, show, stop, submit, wait,
+    block_on, doctor, keeper, keepers, logs, ls, manage, pause, pin, rerun, rm, serve, show,
+    signal, stop, submit, wait,
 };
 use tracing_subscriber::filter::LevelFilter;
 
@@ -51,6 +53,11 @@ fn main() -> ExitCode {
         Verb::Logs(options) => block_on(logs::run(global, &options)),
         Verb::Wait(options) => block_on(wait::run(global, &options)),
         Verb::Stop(options) => block_on(stop::run(global, &options)),
+        Verb::Signal(options) => block_on(signal::run(global, &options)),
+        Verb::Pause(options) => block_on(pause::pause(global, &options)),
+        Verb::Resume(options) => block_on(pause::resume(global, &options)),
+        Verb::Pin(options) => block_on(pin::run(global, &options)),
+        Verb::Rerun(options) => block_on(rerun::run(global, &options)),
         Verb::Rm(options) => block_on(rm::run(global, &options)),
         Verb::Keepers(options) => block_on(keepers::run(global, &options)),
         Verb::Doctor(options) => block_on(doctor::run(global, &options)),

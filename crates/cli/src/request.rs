@@ -15,8 +15,8 @@ use execution_engine::{
 use rustix::fs::Mode;
 use rustix::process::umask;
 
-use crate::env_file::{self, Variable};
 use crate::limit::{self, LimitSetting};
+use crate::variables::{VariableOptions, environment};
 use crate::{duration, signal_name};
 
 /// Options that describe what to run, and within which bounds.
@@ -43,13 +43,8 @@ pub(crate) struct RequestOptions {
     #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = limit::parse)]
     pub(crate) limits: Vec<LimitSetting>,
 
-    /// Set a variable, or copy one from here (NAME); may be repeated. Values on a command line can
-    /// be read by other processes
-    #[arg(long, short, value_name = "NAME[=VALUE]", help_heading = WHERE)]
-    pub(crate) env: Vec<OsString>,
-    /// Set the variables of a file, a line for each: NAME=VALUE, or NAME to copy it from here
-    #[arg(long = "env-file", value_name = "FILE", help_heading = WHERE)]
-    pub(crate) env_files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) variables: VariableOptions,
     /// Inherit no variable from here
     #[arg(long, help_heading = WHERE)]
     pub(crate) clear_env: bool,
@@ -84,7 +79,7 @@ pub(crate) struct RequestOptions {
 }
 
 const WHAT: &str = "What to run, instead of a program";
-const WHERE: &str = "Environment";
+pub(crate) const WHERE: &str = "Environment";
 const STOP: &str = "Stopping";
 
 /// Mistake in the options, which names the option and the fix.
@@ -142,11 +137,8 @@ impl RequestOptions {
         if self.clear_env {
             options = options.env_clear();
         }
-        for Variable { name, value } in self.variables()? {
-            // What the caller does not have is not copied.
-            if let Some(value) = value.or_else(|| std::env::var_os(&name)) {
-                options = options.env(name, value);
-            }
+        for (name, value) in self.variables.read()? {
+            options = options.env(name, value);
         }
         Ok((request, options))
     }
@@ -190,21 +182,6 @@ impl RequestOptions {
             )),
         }
     }
-
-    /// Returns the variables to set. A later one replaces an earlier one of the same name.
-    fn variables(&self) -> Result<Vec<Variable>, UsageError> {
-        let mut variables = Vec::new();
-        for path in &self.env_files {
-            let read = env_file::read(path);
-            variables.extend(read.map_err(|fault| UsageError(format!("--env-file: {fault}")))?);
-        }
-        for word in &self.env {
-            let variable = Variable::parse(word);
-            let fault = || UsageError::new("--env has no name; write NAME=VALUE or NAME");
-            variables.push(variable.ok_or_else(fault)?);
-        }
-        Ok(variables)
-    }
 }
 
 /// Returns the whole environment of this process, for a program that another process starts and that is
@@ -214,7 +191,7 @@ pub(crate) fn inherited_environment(options: &mut ExecutionOptions) -> BTreeMap<
         return BTreeMap::new();
     }
     options.env.inherit = InheritEnv::Nothing {};
-    std::env::vars_os().map(|(name, value)| (name.into(), value.into())).collect()
+    environment()
 }
 
 /// Puts the umask of this process into the options of a program that another process starts, unless

@@ -162,11 +162,7 @@ impl KeeperClient {
     ///
     /// [`KeeperError::Refused`] and [`KeeperError::Disconnected`].
     pub async fn stop(&self, id: Uuid, firm: bool) -> Result<bool, KeeperError> {
-        match self.call(Call::Stop { id, firm }).await? {
-            Answer::Done => Ok(true),
-            Answer::Unknown => Ok(false),
-            other => Err(self.unexpected(&other)),
-        }
+        self.is_known(Call::Stop { id, firm }).await
     }
 
     /// Sends a signal to all processes of an execution. Returns their number; `None` if the keeper does not know it.
@@ -181,6 +177,18 @@ impl KeeperClient {
             Answer::Unknown => Ok(None),
             other => Err(self.unexpected(&other)),
         }
+    }
+
+    /// Suspends all processes of an execution, or lets them go on. Timeouts do not run while they are suspended, however
+    /// long that is. Returns `false` if the keeper does not know it. What is so already stays so.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`signal`](Self::signal), and [`KeeperError::Refused`] with
+    /// [`UnknownCall`](crate::ErrorCode::UnknownCall) by a keeper of an older version.
+    pub async fn set_paused(&self, id: Uuid, paused: bool) -> Result<bool, KeeperError> {
+        let call = if paused { Call::Pause { id } } else { Call::Resume { id } };
+        self.is_known(call).await
     }
 
     /// Forgets an execution that has ended, and removes its journal. One that is not known is forgotten already.
@@ -249,6 +257,15 @@ impl KeeperClient {
             Ok(Answer::Error { code, message }) => Err(KeeperError::Refused { code, message }),
             Ok(answer) => Ok(answer),
             Err(_closed) => Err(KeeperError::Disconnected),
+        }
+    }
+
+    /// Makes a call about an execution. Returns `false` if the keeper does not know it.
+    async fn is_known(&self, call: Call) -> Result<bool, KeeperError> {
+        match self.call(call).await? {
+            Answer::Done => Ok(true),
+            Answer::Unknown => Ok(false),
+            other => Err(self.unexpected(&other)),
         }
     }
 

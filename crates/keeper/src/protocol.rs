@@ -76,6 +76,8 @@ pub(crate) enum Call {
     Start { spec: Box<StartSpec> },
     Stop { id: Uuid, firm: bool },
     Signal { id: Uuid, signal: Signal },
+    Pause { id: Uuid },
+    Resume { id: Uuid },
     Forget { id: Uuid },
     List { after: Option<Uuid> },
     Drain,
@@ -84,8 +86,8 @@ pub(crate) enum Call {
 
 impl Call {
     /// Names of all calls.
-    pub(crate) const NAMES: [&str; 7] =
-        ["start", "stop", "signal", "forget", "list", "drain", "shutdown"];
+    pub(crate) const NAMES: [&str; 9] =
+        ["start", "stop", "signal", "pause", "resume", "forget", "list", "drain", "shutdown"];
 }
 
 /// Same as [`Call::Start`], of a caller that keeps what it starts.
@@ -187,6 +189,9 @@ pub struct Listed {
     /// Whether a program has started.
     #[serde(default)]
     pub started: bool,
+    /// Whether it is paused.
+    #[serde(default)]
+    pub paused: bool,
     /// Its result, if its ending is not in the journal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Value>,
@@ -304,6 +309,8 @@ mod tests {
             Call::Start { spec: Box::new(spec) },
             Call::Stop { id, firm: false },
             Call::Signal { id, signal: Signal::Interrupt },
+            Call::Pause { id },
+            Call::Resume { id },
             Call::Forget { id },
             Call::List { after: None },
             Call::Drain,

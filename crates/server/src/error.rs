@@ -17,6 +17,8 @@ pub enum ErrorCode {
     AmbiguousId,
     /// The execution named by `after` is not known.
     UnknownAfter,
+    /// Variables of an execution that is to run again have no values.
+    MissingEnv,
     /// The idempotency key was used with another body.
     KeyReused,
     /// The id belongs to an execution with another body.
@@ -25,6 +27,15 @@ pub enum ErrorCode {
     AlreadyEnded,
     /// The execution has not ended, so it cannot be removed.
     NotEnded,
+    /// The execution is pinned, so it cannot be removed.
+    Pinned,
+    /// The execution waits in the queue, so it has no process.
+    NotStarted,
+    /// The processes of the execution could not be controlled, for instance because there are none between two
+    /// attempts.
+    ControlFailed,
+    /// The keeper of the execution is of an older version, which cannot do this.
+    KeeperOutdated,
     /// The output is no longer kept.
     OutputGone,
     /// The store cannot be written, for instance because the disk is full. It recovers by itself.
@@ -55,10 +66,15 @@ impl ErrorCode {
             Self::UnknownExecution => "unknown_execution",
             Self::AmbiguousId => "ambiguous_id",
             Self::UnknownAfter => "unknown_after",
+            Self::MissingEnv => "missing_env",
             Self::KeyReused => "key_reused",
             Self::IdReused => "id_reused",
             Self::AlreadyEnded => "already_ended",
             Self::NotEnded => "not_ended",
+            Self::Pinned => "pinned",
+            Self::NotStarted => "not_started",
+            Self::ControlFailed => "control_failed",
+            Self::KeeperOutdated => "keeper_outdated",
             Self::OutputGone => "output_gone",
             Self::StoreFull => "store_full",
             Self::Stopping => "stopping",
@@ -84,9 +100,15 @@ impl ErrorCode {
         match self {
             Self::InvalidRequest => 400,
             Self::UnknownExecution => 404,
-            Self::AmbiguousId | Self::AlreadyEnded | Self::NotEnded => 409,
+            Self::AmbiguousId
+            | Self::AlreadyEnded
+            | Self::NotEnded
+            | Self::Pinned
+            | Self::NotStarted
+            | Self::ControlFailed
+            | Self::KeeperOutdated => 409,
             Self::OutputGone => 410,
-            Self::UnknownAfter | Self::KeyReused | Self::IdReused => 422,
+            Self::UnknownAfter | Self::MissingEnv | Self::KeyReused | Self::IdReused => 422,
             Self::StoreFull => 507,
             Self::Stopping | Self::KeeperUnavailable => 503,
             Self::AlreadyRunning
@@ -105,10 +127,15 @@ impl ErrorCode {
             Self::UnknownExecution => "There is no such execution",
             Self::AmbiguousId => "The id is not unique",
             Self::UnknownAfter => "The execution to wait for is not known",
+            Self::MissingEnv => "Values of variables are missing",
             Self::KeyReused => "The idempotency key was used for something else",
             Self::IdReused => "The id was used for something else",
             Self::AlreadyEnded => "The execution has ended",
             Self::NotEnded => "The execution has not ended",
+            Self::Pinned => "The execution is pinned",
+            Self::NotStarted => "The execution has not started",
+            Self::ControlFailed => "The processes could not be controlled",
+            Self::KeeperOutdated => "The keeper is of an older version",
             Self::OutputGone => "The output is no longer kept",
             Self::StoreFull => "The store cannot be written",
             Self::Stopping => "The service is ending",

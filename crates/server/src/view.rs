@@ -74,6 +74,32 @@ impl fmt::Debug for NewExecution {
     }
 }
 
+/// What an execution needs to [run again](crate::Service::rerun). The `Debug` output shows names of variables and no
+/// values.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rerun {
+    /// Id of the new execution; None is a new one. The same id again is the same execution.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<Uuid>,
+    /// Variables to set: those that it was asked to have, whose values are not kept, and others.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<OsText, OsText>,
+    /// As in [`NewExecution::inherited_env`]; not used if it inherited none the first time.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub inherited_env: BTreeMap<OsText, OsText>,
+}
+
+impl fmt::Debug for Rerun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rerun")
+            .field("id", &self.id)
+            .field("env (names)", &self.env.keys().collect::<Vec<_>>())
+            .field("inherited_env (names)", &self.inherited_env.keys().collect::<Vec<_>>())
+            .finish()
+    }
+}
+
 /// Answer to a [`NewExecution`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Submitted {
@@ -135,6 +161,9 @@ pub struct ExecutionView {
     pub after: Vec<Uuid>,
     /// `true` if retention keeps it.
     pub pinned: bool,
+    /// `true` if it is paused: held in the queue, or frozen. Left out if it is not.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub paused: bool,
     /// Name of the keeper that has it, while it runs.
     pub keeper: Option<String>,
     /// When it was accepted.
@@ -145,6 +174,11 @@ pub struct ExecutionView {
     pub ended_at: Option<DateTime<Utc>>,
     /// From the start to the end in milliseconds.
     pub duration_ms: Option<u64>,
+}
+
+/// Returns `true` for what is left out. Takes a reference because serde gives one.
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// Bytes per stream.
@@ -198,6 +232,15 @@ pub enum StopMode {
     Polite,
     /// Sends SIGKILL at once.
     Firm,
+}
+
+/// What came of a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signalled {
+    /// The execution.
+    pub id: Uuid,
+    /// Number of processes that got it.
+    pub processes: u32,
 }
 
 /// What happened to an execution, in order. Every reader gets the same events with the same cursors,

@@ -42,6 +42,7 @@ pub(crate) struct Prepared {
     idempotency_key: Option<String>,
     after: Vec<Uuid>,
     pinned: bool,
+    inherited_names: Vec<String>,
     keeper: Option<String>,
     split: Split,
     command: String,
@@ -63,6 +64,7 @@ impl Prepared {
             idempotency_key: new.key,
             after: new.after,
             pinned: new.pinned,
+            inherited_names: new.inherited_names,
             keeper: new.dispatch_to,
             command: split.request.command.to_string(),
             facets: facets::of(&split.request, &split.options),
@@ -159,7 +161,7 @@ impl Prepared {
     }
 
     fn insert_request(&self, tx: &WriteTx<'_>, seq: i64, key: &Key) -> Result<()> {
-        let insert = "INSERT INTO requests VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        let insert = "INSERT INTO requests VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
         tx.connection.prepare_cached(insert)?.execute(params![
             seq,
             self.request_json,
@@ -170,6 +172,7 @@ impl Prepared {
             self.idempotency_key,
             key.id(),
             self.body_mac,
+            serde_json::to_string(&self.inherited_names)?,
         ])?;
         if let Some(idempotency_key) = &self.idempotency_key {
             let insert = "INSERT INTO idempotency VALUES (?1, ?2, ?3)";
@@ -200,11 +203,13 @@ impl Prepared {
             request: self.split.request,
             options: self.split.options,
             env_names: self.split.env_names,
+            inherited_names: Some(self.inherited_names),
             stdin_bytes: self.split.stdin_bytes,
             after: self.after,
             keeper: self.keeper,
             attempts: 0,
             pinned: self.pinned,
+            paused: false,
             created_at: of_us(created_at),
             started_at: None,
             ended_at: None,

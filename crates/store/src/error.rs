@@ -98,6 +98,12 @@ pub enum StoreError {
         /// The execution.
         id: Uuid,
     },
+    /// The execution is pinned, so it cannot be removed.
+    #[error("execution {id} is pinned; unpin it first")]
+    Pinned {
+        /// The execution.
+        id: Uuid,
+    },
     /// The execution has begun or ended, so it can no longer be dispatched or taken out of the queue.
     #[error("execution {id} no longer waits in the queue")]
     NotQueued {
@@ -150,6 +156,7 @@ impl StoreError {
             Self::InUse { .. } => "in_use",
             Self::NotFound { .. } => "not_found",
             Self::NotEnded { .. } => "not_ended",
+            Self::Pinned { .. } => "pinned",
             Self::NotQueued { .. } => "not_queued",
             Self::Query { .. } => "invalid_query",
             Self::Journal(_) => "journal",

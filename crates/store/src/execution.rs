@@ -26,6 +26,8 @@ pub struct NewExecution {
     pub after: Vec<Uuid>,
     /// Whether retention keeps it.
     pub pinned: bool,
+    /// Names of the variables that it was not asked to have, but inherits from whoever asks for it, sorted.
+    pub inherited_names: Vec<String>,
     /// Keeper that will be told to start it. None leaves it in the queue.
     pub dispatch_to: Option<String>,
 }
@@ -41,6 +43,7 @@ impl NewExecution {
             options,
             after: Vec::new(),
             pinned: false,
+            inherited_names: Vec::new(),
             dispatch_to: None,
         }
     }
@@ -162,6 +165,9 @@ pub struct StoredExecution {
     pub options: ExecutionOptions,
     /// Names of the variables that it was given.
     pub env_names: Vec<String>,
+    /// Those of them that it inherited from whoever asked for it; None if that is not known, because an earlier version
+    /// has stored it.
+    pub inherited_names: Option<Vec<String>>,
     /// Size of the input that it was given as bytes.
     pub stdin_bytes: Option<u64>,
     /// Executions that had to end first.
@@ -180,6 +186,8 @@ pub struct StoredExecution {
     pub attempts: u32,
     /// Whether retention keeps it.
     pub pinned: bool,
+    /// Whether it is paused: held in the queue, or frozen while it runs.
+    pub paused: bool,
     /// When it was accepted.
     pub created_at: DateTime<Utc>,
     /// When its program was started.

@@ -97,6 +97,26 @@ impl Store {
         .await
     }
 
+    /// Notes whether an execution is paused. When this returns, that is on the disk. One that has ended is not.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`pin`](Self::pin).
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped, it may be done all the same.
+    pub async fn set_paused(&self, id: Uuid, paused: bool) -> Result<()> {
+        self.write("set_paused", 128, move |tx| {
+            let row = tx.known(id)?;
+            let update = "UPDATE executions SET paused = ?2 WHERE seq = ?1";
+            let paused = paused && !row.is_ended();
+            tx.connection.prepare_cached(update)?.execute(params![row.seq, paused])?;
+            Ok(())
+        })
+        .await
+    }
+
     /// Sets whether retention keeps an execution.
     ///
     /// # Errors
@@ -154,8 +174,8 @@ impl WriteTx<'_> {
         self.totals.removable += u64::from(!row.is_pinned);
         let update = "UPDATE executions SET status = ?2, started_at = coalesce(?3, started_at), ended_at = ?4, \
                       aged_at = ?5, duration_ms = ?6, exit_code = ?7, attempts = ?8, stdout_bytes = ?9, \
-                      stderr_bytes = ?10, place = ?11, place_path = ?12, journal_bytes = ?13, file_bytes = ?14 \
-                      WHERE seq = ?1";
+                      stderr_bytes = ?10, place = ?11, place_path = ?12, journal_bytes = ?13, file_bytes = ?14, \
+                      paused = 0 WHERE seq = ?1";
         self.connection.prepare_cached(update)?.execute(params![
             row.seq,
             status,

@@ -137,7 +137,7 @@ pub(crate) fn load_all(connection: &Connection, seqs: Vec<i64>) -> Result<Vec<St
 
 const LOAD: &str = "SELECT e.id, e.owner, e.status, e.pinned, e.priority, e.created_at, e.started_at, e.ended_at, \
     e.duration_ms, e.exit_code, e.attempts, e.stdout_bytes, e.stderr_bytes, e.place, e.keeper, e.command, \
-    r.request, r.options, r.env_names, r.stdin_bytes, r.after, x.ending, x.result \
+    r.request, r.options, r.env_names, r.stdin_bytes, r.after, x.ending, x.result, e.paused, r.inherited_names \
     FROM executions e JOIN requests r USING (seq) LEFT JOIN results x USING (seq) WHERE e.seq = ?1";
 
 /// Loads an execution.
@@ -155,7 +155,7 @@ fn of_row(seq: i64, row: &Row<'_>) -> Result<StoredExecution> {
             .as_str()
             .map_err(|error| StoreError::Database { reason: error.to_string() })
     };
-    let ended_text = |at: usize| -> Result<Option<&str>> {
+    let some_text = |at: usize| -> Result<Option<&str>> {
         let value = row.get_ref(at)?.as_str_or_null();
         value.map_err(|error| StoreError::Database { reason: error.to_string() })
     };
@@ -167,6 +167,7 @@ fn of_row(seq: i64, row: &Row<'_>) -> Result<StoredExecution> {
         owner: row.get(1)?,
         status: status::of_number(row.get(2)?),
         pinned: row.get(3)?,
+        paused: row.get(23)?,
         priority: row.get(4)?,
         created_at: of_us(row.get(5)?),
         started_at: time(6)?,
@@ -185,10 +186,11 @@ fn of_row(seq: i64, row: &Row<'_>) -> Result<StoredExecution> {
         request,
         options,
         env_names: serde_json::from_str(text(18)?)?,
+        inherited_names: some_text(24)?.map(serde_json::from_str).transpose()?,
         stdin_bytes: row.get::<_, Option<i64>>(19)?.map(i64::unsigned_abs),
         after: serde_json::from_str(text(20)?)?,
-        ending: ended_text(21)?.map(serde_json::from_str).transpose()?,
-        result: ended_text(22)?.map(serde_json::from_str).transpose()?,
+        ending: some_text(21)?.map(serde_json::from_str).transpose()?,
+        result: some_text(22)?.map(serde_json::from_str).transpose()?,
     })
 }
 

@@ -35,7 +35,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`NotFound`](StoreError::NotFound); [`NotEnded`](StoreError::NotEnded): nothing was changed.
+    /// [`NotFound`](StoreError::NotFound); [`NotEnded`](StoreError::NotEnded) and [`Pinned`](StoreError::Pinned): nothing
+    /// was changed.
     ///
     /// # Cancel safety
     ///
@@ -96,6 +97,9 @@ impl WriteTx<'_> {
         let row = self.known(id)?;
         if !row.is_ended() {
             return Err(StoreError::NotEnded { id });
+        }
+        if row.is_pinned {
+            return Err(StoreError::Pinned { id });
         }
         self.remove(&row)
     }

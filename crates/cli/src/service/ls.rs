@@ -125,13 +125,19 @@ fn row(execution: &ExecutionView, now: DateTime<Utc>) -> Vec<Cell> {
     };
     vec![
         Cell::plain(&id[..8]),
-        Cell { text: execution.status.to_string(), colour: colour(execution.status) },
+        Cell { text: status_of(execution), colour: colour(execution.status) },
         Cell::plain(code.filter(|code| *code >= 0).map_or(String::new(), |code| code.to_string())),
         Cell::plain(ago(execution.created_at, now)),
         Cell::plain(time),
         Cell::plain(terminal_text::one_line(&execution.tags.join(","))),
         Cell::plain(terminal_text::one_line(&execution.command_line)),
     ]
+}
+
+/// Returns the status of an execution in words.
+pub(super) fn status_of(execution: &ExecutionView) -> String {
+    let status = execution.status;
+    if execution.paused { format!("{status}, paused") } else { status.to_string() }
 }
 
 fn colour(status: ExecutionStatus) -> Colour {

@@ -1,18 +1,24 @@
 //! Verbs of the service. Each has a file; this one has what they share.
 
 pub(crate) mod doctor;
+mod each;
 pub(crate) mod keeper;
 pub(crate) mod keepers;
 pub(crate) mod logs;
 pub(crate) mod ls;
 pub(crate) mod manage;
+pub(crate) mod pause;
+pub(crate) mod pin;
+pub(crate) mod rerun;
 pub(crate) mod rm;
 pub(crate) mod serve;
 pub(crate) mod show;
+pub(crate) mod signal;
 pub(crate) mod stop;
 pub(crate) mod submit;
 mod submit_paths;
 mod table;
+mod then;
 mod times;
 pub(crate) mod wait;
 

@@ -4,10 +4,11 @@ use clap::Args;
 use clap_complete::ArgValueCandidates;
 
 use super::connect;
+use super::each::each;
 use crate::cli::GlobalOptions;
 use crate::completions::ids;
+use crate::data;
 use crate::failure::Failure;
-use crate::{data, exit_code};
 
 /// Options of `rm`.
 #[derive(Debug, Args)]
@@ -23,26 +24,11 @@ pub(crate) struct RmOptions {
 /// Removes all of them with their output. What cannot be removed does not keep the others.
 pub(crate) async fn run(global: &GlobalOptions, options: &RmOptions) -> Result<u8, Failure> {
     let client = connect(global).await?;
-    let mut ids = Vec::new();
-    let mut code = 0;
-    // All names before the first is removed: what is the newest changes.
-    for name in &options.ids {
-        ids.push((client.get(name).await).map(|execution| execution.id.to_string()));
-    }
-    let mut removed = Vec::new();
-    for id in ids {
-        let done = match id {
-            Ok(id) => client.remove(&id).await.map(|()| id),
-            Err(error) => Err(error),
-        };
-        match done {
-            Ok(id) => removed.push(id),
-            Err(error) => {
-                Failure::from(error).report();
-                code = exit_code::OURS;
-            }
-        }
-    }
+    let (removed, code) = each(&client, &options.ids, async |id| {
+        client.remove(&id).await?;
+        Ok(id)
+    })
+    .await;
     if options.json {
         data::json(&removed)?;
     }

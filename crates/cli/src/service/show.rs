@@ -5,6 +5,7 @@ use clap_complete::ArgValueCandidates;
 use execution_engine_server::ExecutionView;
 
 use super::connect;
+use super::ls::status_of;
 use super::times::{local, short};
 use crate::cli::GlobalOptions;
 use crate::completions::ids;
@@ -44,7 +45,7 @@ fn page(execution: &ExecutionView) -> String {
     let lines = [
         ("id", Some(execution.id.to_string())),
         ("command", Some(execution.command_line.clone())),
-        ("status", Some(execution.status.to_string())),
+        ("status", Some(status_of(execution))),
         ("waits", execution.start_error.clone()),
         ("ending", execution.ending.as_ref().map(ToString::to_string)),
         ("description", execution.description.clone()),

@@ -6,10 +6,11 @@ use execution_engine_server::client::Client;
 use execution_engine_server::{ErrorCode, StopMode};
 
 use super::connect;
+use super::each::each;
 use crate::cli::GlobalOptions;
 use crate::completions::ids;
 use crate::failure::Failure;
-use crate::{data, exit_code, message};
+use crate::{data, message};
 
 /// Options of `stop`.
 #[derive(Debug, Args)]
@@ -32,17 +33,8 @@ pub(crate) struct StopOptions {
 pub(crate) async fn run(global: &GlobalOptions, options: &StopOptions) -> Result<u8, Failure> {
     let client = connect(global).await?;
     let mode = if options.firm { StopMode::Firm } else { StopMode::Polite };
-    let mut code = 0;
-    let mut stopped = Vec::new();
-    for name in &options.ids {
-        match stop(&client, name, mode).await {
-            Ok(id) => stopped.push(id),
-            Err(failure) => {
-                failure.report();
-                code = exit_code::OURS;
-            }
-        }
-    }
+    let (stopped, code) =
+        each(&client, &options.ids, async |id| stop(&client, id, mode).await).await;
     let mut executions = Vec::new();
     for id in &stopped {
         let execution = if options.no_wait { client.get(id).await } else { client.wait(id).await };
@@ -55,8 +47,7 @@ pub(crate) async fn run(global: &GlobalOptions, options: &StopOptions) -> Result
 }
 
 /// Stops one, and returns its id.
-async fn stop(client: &Client, name: &str, mode: StopMode) -> Result<String, Failure> {
-    let id = client.get(name).await?.id.to_string();
+async fn stop(client: &Client, id: String, mode: StopMode) -> Result<String, Failure> {
     match client.stop(&id, mode).await {
         Ok(_) => {}
         Err(error) if error.code() == Some(ErrorCode::AlreadyEnded.as_str()) => {

@@ -2,17 +2,18 @@
 
 use clap::Args;
 use clap_complete::ArgValueCandidates;
-use execution_engine::{OsText, StdinSource, Uuid};
+use execution_engine::{StdinSource, Uuid};
 use execution_engine_server::NewExecution;
 use execution_engine_server::client::Client;
-use serde_json::json;
 
+use super::connect;
 use super::submit_paths::{absolute, check_dir, check_input};
-use super::{connect, logs, wait};
+use super::then::ThenOptions;
 use crate::cli::GlobalOptions;
+use crate::completions;
 use crate::failure::Failure;
 use crate::request::{RequestOptions, bring_umask, inherited_environment};
-use crate::{completions, data, message};
+use crate::variables::keep_text_names;
 
 /// Options of `submit`.
 #[derive(Debug, Args)]
@@ -39,18 +40,11 @@ pub(crate) struct SubmitOptions {
     /// Accept it once under this key, however often it is submitted
     #[arg(long, value_name = "KEY", value_parser = key, help_heading = SERVICE)]
     key: Option<String>,
-    /// Wait for its end, and exit with its code
-    #[arg(long, help_heading = SERVICE)]
-    wait: bool,
-    /// Show its output until its end, and exit with its code; the id goes to stderr
-    #[arg(long, conflicts_with = "wait", help_heading = SERVICE)]
-    follow: bool,
-    /// Print {"id": ".."}; with --follow also events, one a line
-    #[arg(long, help_heading = SERVICE)]
-    json: bool,
+    #[command(flatten)]
+    then: ThenOptions,
 }
 
-const SERVICE: &str = "In the service";
+pub(super) const SERVICE: &str = "In the service";
 
 /// Submits the command, and returns the code to exit with.
 pub(crate) async fn run(global: &GlobalOptions, options: &SubmitOptions) -> Result<u8, Failure> {
@@ -58,29 +52,7 @@ pub(crate) async fn run(global: &GlobalOptions, options: &SubmitOptions) -> Resu
     let client = connect(global).await?;
     new.after = ids(&client, &options.after).await?;
     let accepted = client.submit(&new, options.key.as_deref()).await?;
-    let id = accepted.execution.id.to_string();
-    let told = match (options.json, options.follow) {
-        (true, _) => data::json(&json!({"id": id})),
-        (false, true) => {
-            message::print(&id);
-            Ok(())
-        }
-        (false, false) => data::line(&id),
-    };
-    if let Err(failure) = told {
-        // It runs all the same, and nobody has its name.
-        message::print(format!("{id} is submitted, and goes on"));
-        return Err(failure);
-    }
-    if options.follow {
-        let follow = if options.json { logs::Show::Json } else { logs::Show::AsWritten };
-        let ended = logs::follow(&client, &id, 0, None, follow).await?;
-        return Ok(wait::code(&ended));
-    }
-    if options.wait {
-        return Ok(wait::code(&client.wait(&id).await?));
-    }
-    Ok(0)
+    options.then.follow_up(&client, &accepted).await
 }
 
 impl SubmitOptions {
@@ -103,15 +75,8 @@ impl SubmitOptions {
         }
         bring_umask(&mut options);
         let mut inherited_env = inherited_environment(&mut options);
-        let has_text = |name: &OsText| {
-            let is_text = name.as_os_str().to_str().is_some();
-            if !is_text {
-                message::print(format!("the variable {name} is left out: its name is not UTF-8"));
-            }
-            is_text
-        };
-        options.env.set.retain(|name, _| has_text(name));
-        inherited_env.retain(|name, _| has_text(name));
+        keep_text_names(&mut options.env.set);
+        keep_text_names(&mut inherited_env);
         options.group.clone_from(&self.group);
         options.priority = self.priority.unwrap_or_default();
         request.metadata.tags.clone_from(&self.tags);

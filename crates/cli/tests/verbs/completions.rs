@@ -34,7 +34,7 @@ fn bash_completes_ids_and_tags() {
     let host = Host::new();
     let id = host.ok(&["submit", "--wait", "--tag", "nightly", "--", "true"]);
     let other = host.ok(&["submit", "--wait", "--tag", "gpu", "--", "echo", "other"]);
-    for verb in ["show", "logs", "wait", "stop", "rm"] {
+    for verb in ["show", "logs", "wait", "stop", "pause", "resume", "rerun", "pin", "rm"] {
         let offered = offered_by_bash(&host, &["exeng", verb, &id[..12]]);
         assert_eq!(offered, std::slice::from_ref(&id), "{verb}");
     }

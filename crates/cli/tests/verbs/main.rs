@@ -3,12 +3,16 @@
 #![cfg(target_os = "linux")]
 
 mod completions;
+mod control;
 mod follow;
 mod http;
 mod keys;
 mod look;
 mod manage;
 mod options;
+mod pause;
+mod pin;
+mod rerun;
 mod run_and_wait;
 mod serve;
 mod start;

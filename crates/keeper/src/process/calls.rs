@@ -4,7 +4,7 @@ use std::time::Duration;
 use execution_engine::{ExecutionError, Signal};
 use uuid::Uuid;
 
-use super::execution::Refusal;
+use super::execution::{Execution, Refusal};
 use super::keeper::Keeper;
 use crate::protocol::{Answer, Call, CallFrame, CallName, ErrorCode};
 
@@ -18,6 +18,8 @@ impl Keeper {
             Call::Start { spec } => self.start(*spec).await,
             Call::Stop { id, firm } => self.stop(id, firm).await,
             Call::Signal { id, signal } => self.signal(id, signal).await,
+            Call::Pause { id } => self.set_paused(id, true).await,
+            Call::Resume { id } => self.set_paused(id, false).await,
             Call::Forget { id } => self.forget(id).await,
             Call::List { after } => {
                 let (page, more) = self.shared.page(after, PAGE);
@@ -37,10 +39,7 @@ impl Keeper {
     }
 
     async fn stop(&self, id: Uuid, firm: bool) -> Answer {
-        let Some(execution) = self.shared.get(id) else { return Answer::Unknown };
-        if execution.taken_on().await.is_err() {
-            return Answer::Unknown;
-        }
+        let Some(execution) = self.taken_on(id).await else { return Answer::Unknown };
         let stopped = match firm {
             true => self.engine.cancel_within(id, Duration::ZERO).await,
             false => self.engine.cancel(id).await,
@@ -48,6 +47,8 @@ impl Keeper {
         match stopped {
             // It ended by itself.
             Ok(()) | Err(ExecutionError::AlreadyEnded { .. } | ExecutionError::NotFound(_)) => {
+                // The engine has ended a pause: what is frozen acts on no signal.
+                execution.set_paused(false);
                 Answer::Done
             }
             Err(error) => control_failed(&error),
@@ -55,23 +56,61 @@ impl Keeper {
     }
 
     async fn signal(&self, id: Uuid, signal: Signal) -> Answer {
-        let Some(execution) = self.shared.get(id) else { return Answer::Unknown };
-        if execution.taken_on().await.is_err() {
-            return Answer::Unknown;
-        }
+        let Some(execution) = self.taken_on(id).await else { return Answer::Unknown };
+        let _alone = execution.control.lock().await;
         match self.engine.signal(id, signal).await {
-            Ok(processes) => Answer::Signalled { processes },
-            Err(ExecutionError::NotFound(_)) => {
-                let message = format!("{id} has already ended; nothing was changed");
-                Refusal { code: ErrorCode::ControlFailed, message }.into()
+            Ok(processes) => {
+                if signal == Signal::Continue {
+                    // The engine takes it for the end of a pause.
+                    execution.set_paused(false);
+                }
+                Answer::Signalled { processes }
             }
             Err(error) => control_failed(&error),
         }
     }
+
+    async fn set_paused(&self, id: Uuid, paused: bool) -> Answer {
+        let Some(execution) = self.taken_on(id).await else { return Answer::Unknown };
+        let _alone = execution.control.lock().await;
+        let done = match paused {
+            true => self.engine.pause(id).await,
+            false => self.engine.resume(id).await,
+        };
+        match done {
+            Ok(()) => {
+                execution.set_paused(paused);
+                Answer::Done
+            }
+            Err(error) => control_failed(&error),
+        }
+    }
+
+    /// Pauses a program that is paused and was started again: something else has ended it.
+    pub(super) async fn pause_again(&self, execution: &Execution) {
+        let _alone = execution.control.lock().await;
+        if execution.is_paused()
+            && let Err(error) = self.engine.pause(execution.id).await
+        {
+            tracing::warn!(id = %execution.id, %error, "a paused program goes on after its restart");
+        }
+    }
+
+    /// Returns an execution, once it is taken on. None if it is not known.
+    async fn taken_on(&self, id: Uuid) -> Option<Arc<Execution>> {
+        let execution = self.shared.get(id)?;
+        execution.taken_on().await.ok()?;
+        Some(execution)
+    }
 }
 
 fn control_failed(error: &ExecutionError) -> Answer {
-    Refusal { code: ErrorCode::ControlFailed, message: error.to_string() }.into()
+    let message = match error {
+        // Its record is removed as soon as the journal has its ending.
+        ExecutionError::NotFound(id) => format!("{id} has already ended; nothing was changed"),
+        error => error.to_string(),
+    };
+    Refusal { code: ErrorCode::ControlFailed, message }.into()
 }
 
 /// Reads a frame with a call. The error is what makes it no call of any version.

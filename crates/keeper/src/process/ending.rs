@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use execution_engine::ExecutionResult;
+use execution_engine::{ExecutionError, ExecutionResult};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -19,7 +19,7 @@ impl Keeper {
     /// Waits for the end of a program, and keeps its ending.
     pub(super) async fn end_with_program(self: Arc<Self>, execution: Arc<Execution>) {
         let id = execution.id;
-        let result = match self.engine.wait_for_completion(id).await {
+        let result = match self.completion(&execution).await {
             Ok(result) => result,
             Err(error) => {
                 // Its record is removed here and nowhere else.
@@ -32,6 +32,19 @@ impl Keeper {
             tracing::warn!(%id, %error, "the engine keeps a record");
         }
         self.end(execution, result).await;
+    }
+
+    /// Waits for the end of a program. One that is paused stays so when it is started again.
+    async fn completion(&self, execution: &Execution) -> Result<ExecutionResult, ExecutionError> {
+        let completion = self.engine.wait_for_completion(execution.id);
+        tokio::pin!(completion);
+        loop {
+            tokio::select! {
+                biased;
+                result = &mut completion => return result,
+                () = execution.restarted.notified() => self.pause_again(execution).await,
+            }
+        }
     }
 
     /// Writes an ending and tells the clients. If it cannot be written they are told so, and it is tried until it can,

@@ -22,6 +22,10 @@ pub(super) struct Execution {
     /// Whether it was taken on; None while that is not decided.
     taken_on: watch::Sender<Option<Result<(), Refusal>>>,
     forgotten: Notify,
+    /// Held while its processes are controlled, so that what is noted of it is what was done.
+    pub(super) control: tokio::sync::Mutex<()>,
+    /// A program has started again. For one waiter.
+    pub(super) restarted: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -31,6 +35,7 @@ struct State {
     /// End of the journal, also without it.
     end: u64,
     is_started: bool,
+    is_paused: bool,
     ended: Option<Ended>,
     is_forgotten: bool,
 }
@@ -70,6 +75,8 @@ impl Execution {
             state: Mutex::default(),
             taken_on: watch::Sender::new(None),
             forgotten: Notify::new(),
+            control: tokio::sync::Mutex::default(),
+            restarted: Notify::new(),
         }
     }
 
@@ -132,6 +139,15 @@ impl Execution {
     /// Notes that a program has started.
     pub(super) fn set_started(&self) {
         self.state.lock().is_started = true;
+    }
+
+    /// Notes whether its program is paused.
+    pub(super) fn set_paused(&self, paused: bool) {
+        self.state.lock().is_paused = paused;
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.state.lock().is_paused
     }
 
     /// Notes that it has ended, and whether its journal says so. Returns the notice of it.
@@ -198,6 +214,7 @@ impl Execution {
             state: if state.ended.is_some() { ListedState::Ended } else { ListedState::Running },
             end: state.end,
             started: state.is_started,
+            paused: state.is_paused && state.ended.is_none(),
             journal_failed: result.is_some(),
             result,
             missed,

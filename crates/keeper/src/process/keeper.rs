@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use execution_engine::{
     Admission, EnvVars, ExecutionConfig, ExecutionEngine, OversizedOutputStrategy,
@@ -81,6 +82,8 @@ impl Keeper {
         let engine = builder
             .config(config)
             .replay_window(0)
+            // Whoever pauses something for the night wants it paused in the morning.
+            .max_pause(Duration::MAX)
             // For those that wait for descriptors.
             .admission(Admission::Queue { max_waiting: MAX_RUNNING })
             .base_env(EnvVars::default())

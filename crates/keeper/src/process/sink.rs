@@ -51,6 +51,9 @@ impl OutputSink for JournalSink {
     async fn started(&self, execution_id: Uuid, attempt: u32, pid: u32) {
         if let Some(execution) = self.shared.get(execution_id) {
             execution.set_started();
+            if attempt > 1 {
+                execution.restarted.notify_one();
+            }
         }
         self.event(execution_id, attempt, JournalEvent::Started { attempt, pid: Some(pid) });
     }

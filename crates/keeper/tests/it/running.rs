@@ -155,6 +155,34 @@ async fn signal_reaches_the_program() {
 }
 
 #[tokio::test]
+async fn pause_is_listed_until_something_ends_it() {
+    let keeper = TestKeeper::start();
+    let client = keeper.connect().await;
+    let notices = client.notices();
+    let id = start(&client, "exec sleep 600").await;
+    let is_paused = async || client.list().await.unwrap()[0].paused;
+    for end in [None, Some(Signal::Continue)] {
+        assert!(!is_paused().await);
+        for _ in 0..2 {
+            assert!(client.set_paused(id, true).await.unwrap(), "it is known");
+            assert!(is_paused().await);
+        }
+        match end {
+            None => assert!(client.set_paused(id, false).await.unwrap()),
+            Some(signal) => assert_eq!(client.signal(id, signal).await.unwrap(), Some(1)),
+        }
+    }
+    assert!(!is_paused().await);
+    client.set_paused(id, true).await.unwrap();
+    client.stop(id, false).await.unwrap();
+    ended(&notices, id).await;
+    assert!(!is_paused().await);
+    let error = client.set_paused(id, true).await.unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::ControlFailed), "{error}");
+    assert!(!client.set_paused(Uuid::new_v4(), true).await.unwrap(), "it is not known");
+}
+
+#[tokio::test]
 async fn refused_start_is_an_ending_and_is_known() {
     let keeper = TestKeeper::start();
     let client = keeper.connect().await;

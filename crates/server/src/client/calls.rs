@@ -207,8 +207,24 @@ impl Client {
     }
 
     /// Makes a call that may be repeated.
-    async fn call(&self, call: &Call) -> Result<Answer, ClientError> {
+    pub(super) async fn call(&self, call: &Call) -> Result<Answer, ClientError> {
         self.call_patiently(call, Some(PATIENCE)).await.0
+    }
+
+    /// Makes a call that must not be repeated once it may have been carried out.
+    pub(super) async fn call_once(&self, call: &Call) -> Result<Answer, ClientError> {
+        let begin = Instant::now();
+        loop {
+            match self.attempt(call).await {
+                // It was refused before anything was done.
+                Ok(Err(error)) if is_ending(&error) && begin.elapsed() < PATIENCE => {}
+                Ok(answer) => return answer,
+                // Nothing was sent.
+                Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
+                Err(error) => return Err(ClientError::OutcomeUnknown(error.to_string())),
+            }
+            self.reconnect().await?;
+        }
     }
 
     /// Makes a call again and again, until it is answered. Also returns whether it was repeated, so
@@ -297,7 +313,8 @@ fn is_ending(error: &ClientError) -> bool {
     error.code() == Some(ErrorCode::Stopping.as_str())
 }
 
-fn json(value: &impl Serialize) -> Result<bytes::Bytes, ClientError> {
+/// Returns the body of a call.
+pub(super) fn json(value: &impl Serialize) -> Result<bytes::Bytes, ClientError> {
     serde_json::to_vec(value).map(Into::into).map_err(|error| {
         ClientError::Protocol(format!("the request cannot be written as JSON: {error}"))
     })

@@ -58,6 +58,11 @@ pub enum ClientError {
         /// Effective user id of this process.
         user: u32,
     },
+    /// The connection broke off before the answer came, and the call must not be repeated unseen.
+    #[error(
+        "the answer was lost ({0}), so it is not known whether it was done; look at the execution, and repeat it"
+    )]
+    OutcomeUnknown(String),
     /// The connection broke off more often than it can be mended, or the answer is not one of the
     /// service.
     #[error("the service did not answer as expected: {0}; see `exeng doctor`")]

@@ -1,6 +1,7 @@
 //! Client of the service, over its unix socket.
 
 mod calls;
+mod control;
 mod error;
 mod events;
 mod exchange;

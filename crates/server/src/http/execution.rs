@@ -1,4 +1,5 @@
-//! One execution: looking at it, waiting for it, stopping and removing it.
+//! One execution: looking at it, waiting for it, stopping, signalling, pausing,
+//! pinning and removing it.
 
 use std::time::Duration;
 
@@ -6,14 +7,16 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::{Request, StatusCode};
+use execution_engine::Signal;
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::id::Name;
 use super::query::Parameters;
 use super::{App, body};
 use crate::error::{ErrorCode, ServiceError};
 use crate::problem::Problem;
-use crate::view::{ExecutionView, StopMode};
+use crate::view::{ExecutionView, Signalled, StopMode};
 
 /// `GET /v1/executions/{id}`
 pub(super) async fn show(
@@ -24,6 +27,27 @@ pub(super) async fn show(
     Parameters::new(query.as_deref()).finish()?;
     let id = name.resolve(&app).await?;
     Ok(Json(app.service.get(id).await?))
+}
+
+/// Body of a change.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Change {
+    /// Whether retention keeps it.
+    pinned: bool,
+}
+
+/// `PATCH /v1/executions/{id}`
+pub(super) async fn change(
+    State(app): State<App>,
+    name: Name,
+    RawQuery(query): RawQuery,
+    request: Request<Body>,
+) -> Result<Json<ExecutionView>, Problem> {
+    Parameters::new(query.as_deref()).finish()?;
+    let Change { pinned } = body::json(request).await?;
+    let id = name.resolve(&app).await?;
+    Ok(Json(app.service.pin(id, pinned).await?))
 }
 
 /// `DELETE /v1/executions/{id}`
@@ -78,4 +102,64 @@ pub(super) async fn cancel(
     let mode = if cancel.firm { StopMode::Firm } else { StopMode::Polite };
     let id = name.resolve(&app).await?;
     Ok(Json(app.service.stop_execution(id, mode).await?))
+}
+
+/// Body of a signal.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Send {
+    /// Its name as the engine writes it (`terminate`), or its number.
+    signal: Signal,
+}
+
+/// `POST /v1/executions/{id}/signal`
+pub(super) async fn signal(
+    State(app): State<App>,
+    name: Name,
+    RawQuery(query): RawQuery,
+    request: Request<Body>,
+) -> Result<Json<Signalled>, Problem> {
+    Parameters::new(query.as_deref()).finish()?;
+    let Send { signal } = body::json(request).await?;
+    let id = name.resolve(&app).await?;
+    Ok(Json(Signalled { id, processes: app.service.signal(id, signal).await? }))
+}
+
+/// `POST /v1/executions/{id}/pause`
+pub(super) async fn pause(
+    State(app): State<App>,
+    name: Name,
+    RawQuery(query): RawQuery,
+    request: Request<Body>,
+) -> Result<Json<ExecutionView>, Problem> {
+    let id = plain(&app, &name, query, request).await?;
+    Ok(Json(app.service.pause(id).await?))
+}
+
+/// `POST /v1/executions/{id}/resume`
+pub(super) async fn resume(
+    State(app): State<App>,
+    name: Name,
+    RawQuery(query): RawQuery,
+    request: Request<Body>,
+) -> Result<Json<ExecutionView>, Problem> {
+    let id = plain(&app, &name, query, request).await?;
+    Ok(Json(app.service.resume(id).await?))
+}
+
+/// Body of a request that says nothing.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Nothing {}
+
+/// Finds the execution of a request that has neither parameters nor anything in its body.
+async fn plain(
+    app: &App,
+    name: &Name,
+    query: Option<String>,
+    request: Request<Body>,
+) -> Result<Uuid, Problem> {
+    Parameters::new(query.as_deref()).finish()?;
+    let Nothing {} = body::json_or_default(request).await?;
+    name.resolve(app).await
 }

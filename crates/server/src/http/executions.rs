@@ -1,4 +1,4 @@
-//! All executions: accepting new ones and listing them.
+//! All executions: accepting new ones, also those that run again, and listing them.
 
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -16,7 +16,7 @@ use super::query::{Parameters, refused};
 use super::{App, KEY_HEADER, body};
 use crate::error::ServiceError;
 use crate::problem::Problem;
-use crate::view::{NewExecution, Page, Query, Submitted};
+use crate::view::{NewExecution, Page, Query, Rerun, Submitted};
 
 /// Longest idempotency key in bytes.
 const LONGEST_KEY: usize = 255;
@@ -55,6 +55,21 @@ pub(super) async fn put(
     check_same_id(&bytes, id)?;
     new.request.id = id;
     accepted(app.service.submit(new, None, peer.owner()).await?)
+}
+
+/// `POST /v1/executions/{id}/rerun`
+pub(super) async fn rerun(
+    State(app): State<App>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    name: Name,
+    RawQuery(query): RawQuery,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    Parameters::new(query.as_deref()).finish()?;
+    let key = key(request.headers())?;
+    let rerun: Rerun = body::json_or_default(request).await?;
+    let id = name.resolve(&app).await?;
+    accepted(app.service.rerun(id, rerun, key.as_deref(), peer.owner()).await?)
 }
 
 /// Refuses a body whose id is not that of the path.

@@ -2,8 +2,8 @@
 //!
 //! | route | file |
 //! |---|---|
-//! | `POST`, `GET /v1/executions`, `PUT /v1/executions/{uuid}` | `executions` |
-//! | `GET`, `DELETE /v1/executions/{id}`, its `wait` and `cancel` | `execution` |
+//! | `POST`, `GET /v1/executions`, `PUT /v1/executions/{uuid}`, `POST /v1/executions/{id}/rerun` | `executions` |
+//! | `GET`, `PATCH`, `DELETE /v1/executions/{id}`, its `wait`, `cancel`, `signal`, `pause`, `resume` | `execution` |
 //! | its `events` | `events` |
 //! | its `output` | `output` |
 //! | `GET /v1/service`, `/healthz`, `/readyz` | `status` |
@@ -114,12 +114,19 @@ pub async fn serve(
 
 /// Creates the routes.
 fn router(app: App) -> Router {
-    let one = get(execution::show).delete(execution::remove).put(executions::put);
+    let one = get(execution::show)
+        .patch(execution::change)
+        .delete(execution::remove)
+        .put(executions::put);
     Router::new()
         .route("/v1/executions", get(executions::list).post(executions::submit))
         .route("/v1/executions/{id}", one)
         .route("/v1/executions/{id}/wait", get(execution::wait))
         .route("/v1/executions/{id}/cancel", post(execution::cancel))
+        .route("/v1/executions/{id}/signal", post(execution::signal))
+        .route("/v1/executions/{id}/pause", post(execution::pause))
+        .route("/v1/executions/{id}/resume", post(execution::resume))
+        .route("/v1/executions/{id}/rerun", post(executions::rerun))
         .route("/v1/executions/{id}/events", get(events::follow))
         .route("/v1/executions/{id}/output", get(output::read))
         .route("/v1/service", get(status::service))

@@ -58,6 +58,10 @@ pub(crate) struct Active {
     /// The execution.
     pub(crate) id: Uuid,
     live: watch::Sender<Live>,
+    /// Held while it is controlled, so that what is stored of it is what was done last.
+    pub(crate) control: Arc<tokio::sync::Mutex<()>>,
+    /// Whether it is paused, as it is stored.
+    is_paused: AtomicBool,
     /// A task tells its keeper, or has.
     is_told: AtomicBool,
     /// A task stores its ending.
@@ -74,6 +78,8 @@ impl Active {
         Arc::new(Self {
             id,
             live: watch::Sender::new(Live { phase, end: 0 }),
+            control: Arc::default(),
+            is_paused: AtomicBool::new(false),
             is_told: AtomicBool::new(false),
             is_ending: AtomicBool::new(false),
             told_end: Mutex::default(),
@@ -123,6 +129,16 @@ impl Active {
             live.end = live.end.max(end);
             grows
         });
+    }
+
+    /// Returns `true` if it is paused.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.is_paused.load(Ordering::Acquire)
+    }
+
+    /// Notes whether it is paused.
+    pub(crate) fn set_paused(&self, paused: bool) {
+        self.is_paused.store(paused, Ordering::Release);
     }
 
     /// Returns `true` to the first caller: it tells the keeper.

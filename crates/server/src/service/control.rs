@@ -1,16 +1,26 @@
-//! Stopping, waiting for, and removing executions.
+//! Stopping, signalling, pausing, waiting for, pinning and removing executions.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use execution_engine::Ending;
+use execution_engine::{Ending, Signal};
+use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::active::{Active, Phase};
-use super::errors::{already_ended, not_ended, stopping, unknown};
+use super::active::{Active, Live, Phase};
+use super::errors::{already_ended, not_ended, not_started, stopping, unknown};
 use super::inner::Inner;
+use super::link::Link;
 use crate::error::ServiceError;
 use crate::view::{ExecutionView, StopMode};
+
+/// Where an execution is that has not ended.
+enum Place {
+    /// It waits.
+    Queue,
+    /// This keeper has it.
+    Keeper(Arc<Link>),
+}
 
 impl Inner {
     /// Stops an execution; see [`Service::stop_execution`](super::Service::stop_execution).
@@ -19,29 +29,137 @@ impl Inner {
         id: Uuid,
         mode: StopMode,
     ) -> Result<ExecutionView, ServiceError> {
-        let Some(active) = self.find(id) else {
-            let stored = self.store.get(id).await?.ok_or_else(|| unknown(id))?;
-            return Err(already_ended(stored.id));
-        };
+        let active = self.unfinished(id).await?;
         let mut live = active.subscribe();
         loop {
-            let phase = live.borrow_and_update().phase.clone();
-            match phase {
-                Phase::Queued if self.leave_queue(&active) => {
+            match self.place(id, &mut live).await? {
+                Place::Queue if self.leave_queue(&active) => {
                     self.end_unstarted(&active, Ending::Cancelled).await;
                     return self.get(id).await;
                 }
-                Phase::Running(link) => {
+                // It has just got a slot.
+                Place::Queue => drop(self.unless_closing(live.changed()).await?),
+                Place::Keeper(link) => {
                     self.unless_closing(link.stop(id, mode)).await?;
+                    // A stop ends a pause. If this is not stored, its ending is.
+                    self.spawn_noting_pause(&active, false);
                     return self.get(id).await;
                 }
+            }
+        }
+    }
+
+    /// Sends a signal to an execution; see [`Service::signal`](super::Service::signal).
+    pub(crate) async fn signal(&self, id: Uuid, signal: Signal) -> Result<u32, ServiceError> {
+        if !signal.is_valid() {
+            let text = format!("{} is no signal of this system", signal.number());
+            return Err(ServiceError::invalid("signal", text)
+                .fix("use a name such as terminate, or a number from 1 to 64"));
+        }
+        let active = self.unfinished(id).await?;
+        let _alone = active.control.lock().await;
+        let Place::Keeper(link) = self.place(id, &mut active.subscribe()).await? else {
+            return Err(not_started(id));
+        };
+        let processes = self.unless_closing(link.signal(id, signal)).await??;
+        if signal == Signal::Continue {
+            // It ends a pause.
+            self.note_paused(&active, false).await?;
+        }
+        Ok(processes)
+    }
+
+    /// Pauses an execution, or lets it go on; see [`Service::pause`](super::Service::pause).
+    pub(crate) async fn set_paused(
+        &self,
+        id: Uuid,
+        paused: bool,
+    ) -> Result<ExecutionView, ServiceError> {
+        let active = self.unfinished(id).await?;
+        let _alone = active.control.lock().await;
+        let mut live = active.subscribe();
+        loop {
+            match self.place(id, &mut live).await? {
+                Place::Queue if self.hold(&active, paused).await? => break,
+                // It has just got a slot.
+                Place::Queue => drop(self.unless_closing(live.changed()).await?),
+                Place::Keeper(link) => {
+                    self.unless_closing(link.set_paused(id, paused)).await??;
+                    self.note_paused(&active, paused).await?;
+                    break;
+                }
+            }
+        }
+        self.get(id).await
+    }
+
+    /// Holds an execution in the queue, or lets it go. Returns `false` if it is not in the queue any more.
+    async fn hold(&self, active: &Active, held: bool) -> Result<bool, ServiceError> {
+        // Held before that is stored, and let go after it: what is stored as held does not start.
+        if held && !self.state.lock().queue.hold(active.id) {
+            return Ok(false);
+        }
+        let noted = self.note_paused(active, held).await;
+        if active.is_paused() {
+            return noted.map(|()| true);
+        }
+        let waits = self.state.lock().queue.let_go(active.id);
+        self.pump.notify_one();
+        noted.map(|()| waits)
+    }
+
+    /// Stores whether an execution is paused, unless that is stored.
+    async fn note_paused(&self, active: &Active, paused: bool) -> Result<(), ServiceError> {
+        if active.is_paused() != paused {
+            self.store.set_paused(active.id, paused).await?;
+            active.set_paused(paused);
+        }
+        Ok(())
+    }
+
+    /// Stores whether an execution is paused, as its keeper says. Does nothing while somebody controls it, who stores
+    /// what comes of that.
+    pub(crate) fn spawn_noting_pause(self: &Arc<Self>, active: &Arc<Active>, paused: bool) {
+        if active.is_paused() == paused {
+            return;
+        }
+        let Ok(alone) = Arc::clone(&active.control).try_lock_owned() else { return };
+        let (inner, active) = (Arc::clone(self), Arc::clone(active));
+        self.tasks.spawn(async move {
+            if let Err(error) = inner.note_paused(&active, paused).await {
+                tracing::warn!(%error, id = %active.id, "a pause is not stored");
+            }
+            drop(alone);
+        });
+    }
+
+    /// Waits until it is decided where an execution is that has not ended.
+    async fn place(
+        &self,
+        id: Uuid,
+        live: &mut watch::Receiver<Live>,
+    ) -> Result<Place, ServiceError> {
+        loop {
+            let phase = live.borrow_and_update().phase.clone();
+            match phase {
+                Phase::Queued => return Ok(Place::Queue),
+                Phase::Running(link) => return Ok(Place::Keeper(link)),
                 Phase::Ended => return Err(already_ended(id)),
                 Phase::Refused => return Err(unknown(id)),
                 // It is about to be stored, or told to its keeper, or refused because of another one.
-                Phase::Accepting | Phase::Queued | Phase::Dispatched(_) => {
+                Phase::Accepting | Phase::Dispatched(_) => {
                     let _ = self.unless_closing(live.changed()).await?;
                 }
             }
+        }
+    }
+
+    /// Returns an execution that has not ended.
+    async fn unfinished(&self, id: Uuid) -> Result<Arc<Active>, ServiceError> {
+        match self.find(id) {
+            Some(active) => Ok(active),
+            None if self.store.get(id).await?.is_some() => Err(already_ended(id)),
+            None => Err(unknown(id)),
         }
     }
 
@@ -70,6 +188,12 @@ impl Inner {
                 None => self.unless_closing(ended).await?,
             }
         }
+        self.get(id).await
+    }
+
+    /// Sets whether retention keeps an execution; see [`Service::pin`](super::Service::pin).
+    pub(crate) async fn pin(&self, id: Uuid, pinned: bool) -> Result<ExecutionView, ServiceError> {
+        self.store.pin(id, pinned).await?;
         self.get(id).await
     }
 

@@ -18,6 +18,10 @@ impl From<StoreError> for ServiceError {
             StoreError::KeyFile { .. } => new(ErrorCode::StateDir),
             StoreError::NotFound { id } => unknown(id),
             StoreError::NotEnded { id } => not_ended(id),
+            StoreError::Pinned { id } => {
+                Self::new(ErrorCode::Pinned, format!("execution {id} is pinned"))
+                    .fix("unpin it first (exeng pin --remove)")
+            }
             StoreError::Query { field, .. } => new(ErrorCode::InvalidRequest).field(field),
             StoreError::Closed => stopping(),
             _ => new(ErrorCode::Internal),
@@ -48,6 +52,12 @@ pub(crate) fn unknown(id: Uuid) -> ServiceError {
 pub(crate) fn not_ended(id: Uuid) -> ServiceError {
     ServiceError::new(ErrorCode::NotEnded, format!("execution {id} has not ended"))
         .fix("stop it first")
+}
+
+/// Returns the error of an execution that would have to run, and waits in the queue.
+pub(crate) fn not_started(id: Uuid) -> ServiceError {
+    let text = format!("execution {id} waits in the queue, so it has no process");
+    ServiceError::new(ErrorCode::NotStarted, text).fix("wait until it runs, or stop it")
 }
 
 /// Returns the error of an execution that has ended.

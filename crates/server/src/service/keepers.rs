@@ -298,6 +298,9 @@ impl Inner {
             };
             active.set_end(entry.end);
             active.set_running();
+            if entry.state == ListedState::Running {
+                self.spawn_noting_pause(&active, entry.paused);
+            }
             // An earlier service may have died between the answer of the keeper and this.
             self.store.erase_env(entry.id)?;
             if entry.state == ListedState::Ended {

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use execution_engine::{ExecutionOptions, ExecutionRequest};
+use execution_engine::{ExecutionOptions, ExecutionRequest, Signal};
 use execution_engine_keeper::{
     ErrorCode, KeeperClient, KeeperError, KeeperInfo, StartAnswer, StartSpec, journal_path,
 };
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::errors::already_ended;
 use super::inner::{RETRY, pause};
 use crate::error::{ErrorCode as Code, ServiceError};
 use crate::faults;
@@ -168,6 +169,27 @@ impl Link {
         }
     }
 
+    /// Passes a signal on, once. Returns the number of processes that got it.
+    pub(crate) async fn signal(&self, id: Uuid, signal: Signal) -> Result<u32, ServiceError> {
+        // What a dead keeper had is about to end as lost.
+        let client = self.client().await.ok_or_else(|| already_ended(id))?;
+        let sent = client.signal(id, signal).await.map_err(|error| self.refused(id, &error))?;
+        sent.ok_or_else(|| already_ended(id))
+    }
+
+    /// Passes a pause, or its end, on. Returns when the keeper has done it.
+    pub(crate) async fn set_paused(&self, id: Uuid, paused: bool) -> Result<(), ServiceError> {
+        loop {
+            let client = self.client().await.ok_or_else(|| already_ended(id))?;
+            match client.set_paused(id, paused).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => return Err(already_ended(id)),
+                Err(KeeperError::Disconnected) => pause(RECONNECT).await,
+                Err(error) => return Err(self.refused(id, &error)),
+            }
+        }
+    }
+
     /// Lets the keeper forget an execution. If it is away, that is done when it is back.
     pub(crate) async fn forget(&self, id: Uuid) {
         let Connection::Here(client) = self.connection.borrow().clone() else { return };
@@ -188,10 +210,54 @@ impl Link {
         }
     }
 
+    /// Returns what the error of a call about an execution is to whoever asked for it.
+    fn refused(&self, id: Uuid, error: &KeeperError) -> ServiceError {
+        match error.code() {
+            Some(ErrorCode::UnknownCall) => {
+                let text = format!(
+                    "execution {id} runs in a keeper of an older version, which cannot do this"
+                );
+                ServiceError::new(Code::KeeperOutdated, text).fix(
+                    "wait for its end, or stop it; what is submitted now runs in a newer keeper",
+                )
+            }
+            Some(_) => ServiceError::new(Code::ControlFailed, error.to_string())
+                .fix("look at the execution, and try again if it still runs"),
+            None => {
+                let text =
+                    format!("it is not known whether keeper {} has done it: {error}", self.name);
+                ServiceError::new(Code::KeeperUnavailable, text)
+                    .fix("look at the execution, and repeat the call")
+            }
+        }
+    }
+
     /// Returns the error of a keeper that cannot be used.
     pub(crate) fn unavailable(&self, why: &str) -> ServiceError {
         let text = format!("keeper {} cannot be used: {why}", self.name);
         ServiceError::new(Code::KeeperUnavailable, text)
             .fix(format!("look into {}", self.dir().join("log").display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_of_keepers_say_what_to_do() {
+        let link = Link::gone("/state/keepers/0123abcd".into());
+        let refused = |code| {
+            let message = "the reason".to_string();
+            link.refused(Uuid::nil(), &KeeperError::Refused { code, message })
+        };
+        let outdated = refused(ErrorCode::UnknownCall);
+        assert_eq!(outdated.code, Code::KeeperOutdated);
+        assert!(outdated.to_string().contains("newer keeper"), "{outdated}");
+        let failed = refused(ErrorCode::ControlFailed);
+        assert_eq!((failed.code, failed.detail.as_str()), (Code::ControlFailed, "the reason"));
+        let unknown = link.refused(Uuid::nil(), &KeeperError::Disconnected);
+        assert_eq!(unknown.code, Code::KeeperUnavailable);
+        assert!(unknown.detail.contains("0123abcd"), "{unknown}");
     }
 }

@@ -26,6 +26,8 @@ impl Inner {
             if matches!(active.live().phase, Phase::Queued) {
                 shown.start_error = self.trouble();
             }
+            // It is not stored while the disk is full.
+            shown.paused = active.is_paused();
             shown.bytes = live_bytes(active).await?;
         }
         Ok(shown)

@@ -1,7 +1,8 @@
 //! Who is next. Pure: no clock, no store, no keeper.
 //!
 //! An execution waits for the executions that it must follow, then for a slot. Among those that wait
-//! for a slot the highest priority is first, and the oldest among equals.
+//! for a slot the highest priority is first, and the oldest among equals. One that is held waits until it is let
+//! go.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -27,8 +28,17 @@ pub(crate) struct Queue {
 #[derive(Debug)]
 struct Waiting {
     place: Place,
-    /// Executions that have not ended yet. Empty: it is ready.
+    /// Executions that have not ended yet.
     after: HashSet<Uuid>,
+    /// It waits until it is let go, whatever it waits for else.
+    is_held: bool,
+}
+
+impl Waiting {
+    /// Returns `true` if it waits for a slot alone.
+    fn is_ready(&self) -> bool {
+        self.after.is_empty() && !self.is_held
+    }
 }
 
 /// What the end of an execution means for those that wait for it.
@@ -82,7 +92,25 @@ impl Queue {
         if after.is_empty() {
             self.ready.insert((place, id));
         }
-        self.waiting.insert(id, Waiting { place, after });
+        self.waiting.insert(id, Waiting { place, after, is_held: false });
+    }
+
+    /// Lets one that waits not run until it is let go. Returns `false` if it does not wait.
+    pub(crate) fn hold(&mut self, id: Uuid) -> bool {
+        let Some(waiting) = self.waiting.get_mut(&id) else { return false };
+        waiting.is_held = true;
+        self.ready.remove(&(waiting.place, id));
+        true
+    }
+
+    /// Lets one go that is held. Returns `false` if it does not wait.
+    pub(crate) fn let_go(&mut self, id: Uuid) -> bool {
+        let Some(waiting) = self.waiting.get_mut(&id) else { return false };
+        waiting.is_held = false;
+        if waiting.is_ready() {
+            self.ready.insert((waiting.place, id));
+        }
+        true
     }
 
     /// Returns `true` if one may run that waits.
@@ -105,7 +133,7 @@ impl Queue {
     pub(crate) fn put_back(&mut self, place: Place, id: Uuid) {
         self.taken -= 1;
         self.ready.insert((place, id));
-        self.waiting.insert(id, Waiting { place, after: HashSet::new() });
+        self.waiting.insert(id, Waiting { place, after: HashSet::new(), is_held: false });
     }
 
     /// Removes one that waits. Returns `false` if it does not.
@@ -129,7 +157,7 @@ impl Queue {
             }
             let Some(waiting) = self.waiting.get_mut(&follower) else { continue };
             waiting.after.remove(&id);
-            if waiting.after.is_empty() {
+            if waiting.is_ready() {
                 self.ready.insert((waiting.place, follower));
                 released.ready.push(follower);
             }
@@ -220,6 +248,32 @@ mod tests {
         let refused = Released { ready: vec![], refused: vec![id(2)] };
         assert_eq!(queue.ended(id(1), false), refused);
         assert_eq!((queue.len(), queue.followers.len(), queue.pop()), (0, 0, None));
+    }
+
+    #[test]
+    fn one_that_is_held_keeps_its_place_and_no_slot_from_others() {
+        let mut queue = Queue::new(1);
+        queue.push(id(1), 0, []);
+        queue.push(id(2), 0, [id(7)]);
+        queue.push(id(3), 0, []);
+        assert!(queue.hold(id(1)) && queue.hold(id(2)) && queue.hold(id(1)));
+        assert_eq!(queue.ended(id(7), true), Released::default());
+        assert_eq!(queue.pop().map(|(_, id)| id), Some(id(3)));
+        queue.give_back();
+        assert_eq!((queue.pop(), queue.len()), (None, 2));
+        assert!(queue.let_go(id(2)) && queue.let_go(id(1)) && queue.let_go(id(1)));
+        let order: Vec<_> = (0..2)
+            .map(|_| {
+                let next = queue.pop().map(|(_, id)| id);
+                queue.give_back();
+                next
+            })
+            .collect();
+        assert_eq!(order, [Some(id(1)), Some(id(2))]);
+        assert!(!queue.hold(id(1)) && !queue.let_go(id(1)), "it does not wait any more");
+        queue.push(id(4), 0, []);
+        queue.hold(id(4));
+        assert!(queue.remove(id(4)) && !queue.let_go(id(4)));
     }
 
     #[test]

@@ -31,6 +31,7 @@ impl Inner {
                     _ => Phase::Accepting,
                 };
                 let active = Active::new(stored.id, phase);
+                active.set_paused(stored.paused);
                 state.active.insert(stored.id, Arc::clone(&active));
                 if stored.status == ExecutionStatus::Pending {
                     queued.push((active, stored));

@@ -45,7 +45,7 @@ impl Inner {
         check::new_execution(&new)?;
         check::key(key.as_deref())?;
         let body = same::body(&new)?;
-        inherit(&mut new);
+        let inherited_names = inherit(&mut new);
         let row = Row {
             owner,
             body,
@@ -54,6 +54,7 @@ impl Inner {
             options: new.options,
             after: new.after,
             pinned: new.pinned,
+            inherited_names,
             dispatch_to: None,
         };
         loop {
@@ -162,6 +163,9 @@ impl Inner {
             let mut state = self.state.lock();
             // Those that have ended count as waited for until it is known how they did.
             state.queue.push(active.id, stored.priority, stored.after.iter().copied());
+            if stored.paused {
+                state.queue.hold(active.id);
+            }
             let has_ended = |id: &&Uuid| !state.active.contains_key(*id);
             stored.after.iter().filter(has_ended).copied().collect::<Vec<_>>()
         };
@@ -232,13 +236,21 @@ impl Inner {
     }
 }
 
-/// Gives the program the variables of the caller that neither request nor options say something about.
-fn inherit(new: &mut NewExecution) {
+/// Gives the program the variables of the caller that neither request nor options say something about. Returns their
+/// names, sorted.
+fn inherit(new: &mut NewExecution) -> Vec<String> {
+    let mut names = Vec::new();
     let (request, env) = (&new.request.env, &mut new.options.env);
     for (name, value) in std::mem::take(&mut new.inherited_env) {
         let is_asked_for = |text: &str| request.contains_key(text);
-        if !env.remove.contains(&name) && !name.as_os_str().to_str().is_some_and(is_asked_for) {
-            env.set.entry(name).or_insert(value);
+        let is_said = env.remove.contains(&name)
+            || env.set.contains_key(&name)
+            || name.as_os_str().to_str().is_some_and(is_asked_for);
+        if !is_said {
+            names.push(name.to_string());
+            env.set.insert(name, value);
         }
     }
+    names.sort_unstable();
+    names
 }

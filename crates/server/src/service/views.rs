@@ -36,6 +36,7 @@ pub(crate) fn view(stored: StoredExecution) -> ExecutionView {
         env_names: stored.env_names,
         after: stored.after,
         pinned: stored.pinned,
+        paused: stored.paused,
         keeper: stored.keeper.filter(|_| !is_ended),
         created_at: stored.created_at,
         started_at: stored.started_at,

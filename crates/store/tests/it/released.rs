@@ -20,7 +20,10 @@ fn released() -> PathBuf {
 async fn fill(dir: &Path) {
     let store = open(dir);
     let waits = ExecutionRequest::shell("make all").tag("nightly").env("TOKEN", "secret");
-    accept(&store, NewExecution { key: Some("k".into()), ..new(waits) }).await;
+    let inherited_names = vec!["TOKEN".to_string()];
+    let waits = NewExecution { key: Some("k".into()), inherited_names, ..new(waits) };
+    let id = accept(&store, waits).await.id;
+    store.set_paused(id, true).await.unwrap();
     let id = accept(&store, new(ExecutionRequest::shell("exit 3").label("a", "b"))).await.id;
     store.dispatch(vec![id], "keeper").await.unwrap();
     let place = OutputPlace::Inline(b"its journal".to_vec());
@@ -90,12 +93,19 @@ async fn released_databases_are_migrated_and_lose_nothing() {
         let output = store.output(all[1].id).await.unwrap().unwrap();
         assert_eq!(output.end(), 11);
         assert_eq!(all[2].env_names, ["TOKEN"]);
+        // Schema 1 knows neither.
+        let is_newer = !file.ends_with("v1.db.zst");
+        assert_eq!(all[2].paused, is_newer, "{file:?}");
+        assert_eq!(all[2].inherited_names.is_some(), is_newer, "{file:?}");
         // Its key is not there.
         assert_eq!(store.whole(all[2].id).await.unwrap_err().code(), "other_key");
 
         let by_tag = Query { tags: vec!["nightly".into()], ..Query::default() };
         assert_eq!(store.list(by_tag).await.unwrap().items.len(), 1);
+        store.set_paused(all[2].id, true).await.unwrap();
+        assert!(store.get(all[2].id).await.unwrap().unwrap().paused);
         end(&store, all[2].id, 0).await;
+        assert!(!store.get(all[2].id).await.unwrap().unwrap().paused, "what has ended is not");
         store.remove(all[1].id).await.unwrap();
         let next = accept(&store, new(ExecutionRequest::shell("true"))).await;
         assert_eq!(next.seq, 4);

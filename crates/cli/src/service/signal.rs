@@ -1,0 +1,37 @@
+//! `exeng signal`: sends a signal to executions.
+
+use clap::Args;
+use clap_complete::ArgValueCandidates;
+use execution_engine::Signal;
+
+use super::connect;
+use super::each::each;
+use crate::cli::GlobalOptions;
+use crate::completions::ids;
+use crate::failure::Failure;
+use crate::{data, signal_name};
+
+/// Options of `signal`.
+#[derive(Debug, Args)]
+pub(crate) struct SignalOptions {
+    /// TERM, SIGTERM, USR1, .. or a number
+    #[arg(value_name = "SIGNAL", value_parser = signal_name::parse)]
+    signal: Signal,
+    /// Executions: their ids, unique beginnings of ids, or @last
+    #[arg(value_name = "ID", required = true, add = ArgValueCandidates::new(ids))]
+    ids: Vec<String>,
+    /// Print one array of JSON with the ids and how many processes got it
+    #[arg(long)]
+    json: bool,
+}
+
+/// Sends it to all processes of all of them. What does not run does not keep the others from it.
+pub(crate) async fn run(global: &GlobalOptions, options: &SignalOptions) -> Result<u8, Failure> {
+    let client = connect(global).await?;
+    let (sent, code) =
+        each(&client, &options.ids, async |id| Ok(client.signal(&id, options.signal).await?)).await;
+    if options.json {
+        data::json(&sent)?;
+    }
+    Ok(code)
+}
