@@ -24,8 +24,7 @@ pub(crate) struct PauseOptions {
 /// Pauses all of them. What cannot be paused does not keep the others.
 pub(crate) async fn pause(global: &GlobalOptions, options: &PauseOptions) -> Result<u8, Failure> {
     let client = connect(global).await?;
-    let pause = async |id: String| Ok(client.pause(&id).await?);
-    let (paused, code) = each(&client, &options.ids, pause).await;
+    let (paused, code) = each(&client, &options.ids, async |id| Ok(client.pause(&id).await?)).await;
     if options.json {
         data::json(&paused)?;
     }
@@ -35,8 +34,8 @@ pub(crate) async fn pause(global: &GlobalOptions, options: &PauseOptions) -> Res
 /// Lets all of them go on.
 pub(crate) async fn resume(global: &GlobalOptions, options: &PauseOptions) -> Result<u8, Failure> {
     let client = connect(global).await?;
-    let resume = async |id: String| Ok(client.resume(&id).await?);
-    let (resumed, code) = each(&client, &options.ids, resume).await;
+    let (resumed, code) =
+        each(&client, &options.ids, async |id| Ok(client.resume(&id).await?)).await;
     if options.json {
         data::json(&resumed)?;
     }

@@ -27,8 +27,8 @@ pub(crate) struct PinOptions {
 /// Pins or unpins all of them. What fails does not keep the others from it.
 pub(crate) async fn run(global: &GlobalOptions, options: &PinOptions) -> Result<u8, Failure> {
     let client = connect(global).await?;
-    let pin = async |id: String| Ok(client.pin(&id, !options.remove).await?);
-    let (pinned, code) = each(&client, &options.ids, pin).await;
+    let (pinned, code) =
+        each(&client, &options.ids, async |id| Ok(client.pin(&id, !options.remove).await?)).await;
     if options.json {
         data::json(&pinned)?;
     }

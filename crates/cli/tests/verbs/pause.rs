@@ -48,21 +48,6 @@ fn paused_is_frozen_with_its_tree_until_it_is_resumed() {
 }
 
 #[test]
-fn timeout_does_not_run_while_it_is_paused() {
-    let host = Host::new();
-    let submit = || host.ok(&["submit", "--timeout", "2s", "--shell", "sleep 1000"]);
-    let paused = submit();
-    until("it runs", || host.show(&paused)["status"] == "running");
-    host.ok(&["pause", &paused]);
-    // Its time would be over before that of a later one.
-    assert_eq!(host.exeng(&["wait", &submit()]).code, Some(124));
-    let shown = host.show(&paused);
-    assert_eq!((&shown["status"], &shown["paused"]), (&"running".into(), &true.into()));
-    host.ok(&["resume", &paused]);
-    assert_eq!(host.exeng(&["wait", &paused]).code, Some(124));
-}
-
-#[test]
 fn pause_outlives_the_service_and_a_stop_ends_it() {
     let host = Host::new();
     let trap = "trap 'echo asked; exit 0' TERM";

@@ -183,6 +183,32 @@ async fn pause_is_listed_until_something_ends_it() {
 }
 
 #[tokio::test]
+async fn timeout_does_not_run_while_it_is_paused() {
+    let keeper = TestKeeper::start();
+    let client = keeper.connect().await;
+    let notices = client.notices();
+    let start = async || {
+        let mut spec = shell("exec sleep 600");
+        // Long enough for a pause to come first.
+        spec.request = spec.request.timeout(Duration::from_secs(5));
+        start_spec(&client, &spec).await;
+        spec.request.id
+    };
+    let paused = start().await;
+    client.set_paused(paused, true).await.unwrap();
+    // The time of the first would be over before that of the second.
+    let other = start().await;
+    ended(&notices, other).await;
+    assert!(matches!(result(&keeper.records(other)).ending, Ending::TimedOut { .. }));
+    let listed = client.list().await.unwrap();
+    let state = |id| listed.iter().find(|it| it.id == id).map(|it| (it.state, it.paused));
+    assert_eq!(state(paused), Some((ListedState::Running, true)));
+    client.set_paused(paused, false).await.unwrap();
+    ended(&notices, paused).await;
+    assert!(matches!(result(&keeper.records(paused)).ending, Ending::TimedOut { .. }));
+}
+
+#[tokio::test]
 async fn refused_start_is_an_ending_and_is_known() {
     let keeper = TestKeeper::start();
     let client = keeper.connect().await;

@@ -107,7 +107,7 @@ pub(super) async fn cancel(
 /// Body of a signal.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Send {
+pub(super) struct SendSignal {
     /// Its name as the engine writes it (`terminate`), or its number.
     signal: Signal,
 }
@@ -120,7 +120,7 @@ pub(super) async fn signal(
     request: Request<Body>,
 ) -> Result<Json<Signalled>, Problem> {
     Parameters::new(query.as_deref()).finish()?;
-    let Send { signal } = body::json(request).await?;
+    let SendSignal { signal } = body::json(request).await?;
     let id = name.resolve(&app).await?;
     Ok(Json(Signalled { id, processes: app.service.signal(id, signal).await? }))
 }

@@ -67,6 +67,7 @@ async fn those_that_ended_first_go_first() {
     assert_eq!(ids(&store).await, [waits, late, pinned, others[4]]);
     assert_eq!(store.retention_pass().await.unwrap().executions, 0);
 
+    assert_eq!(store.remove(pinned).await.unwrap_err().code(), "pinned");
     store.pin(pinned, false).await.unwrap();
     store.pin(others[4], true).await.unwrap();
     store.pin(others[4], true).await.unwrap();
