@@ -104,3 +104,10 @@ Examples:
   exeng rerun --env TOKEN \"$id\"                values that submit was given are not kept: give them again
 It has the same command, directory, limits, tags, group and priority. Variables that it inherited are those of whoever
 runs this. Input that was written to it or stored, and what it followed (--after), are not repeated.";
+
+pub(crate) const INPUT: &str = "\
+Examples:
+  id=$(exeng submit --stdin pipe -- ./ask)
+  exeng input \"$id\" yes                        a line
+  seq 1000000 | exeng input \"$id\" --eof        what is read here, and then the end
+What the program does not read waits here, but for the last 64 KiB.";

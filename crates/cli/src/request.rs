@@ -51,8 +51,9 @@ pub(crate) struct RequestOptions {
     /// Run it in this directory
     #[arg(long, value_name = "DIR", help_heading = WHERE)]
     pub(crate) cwd: Option<PathBuf>,
-    /// What it reads: a file, or `null` for nothing
-    #[arg(long, value_name = "FILE|null", help_heading = WHERE)]
+    /// What it reads: a file, `null` for nothing, or, of what is submitted, `pipe` for what `exeng input` and
+    /// `exeng attach` write
+    #[arg(long, value_name = "FILE|null|pipe", help_heading = WHERE)]
     pub(crate) stdin: Option<PathBuf>,
 
     /// First signal of a stop: TERM, INT, .. or a number [without: TERM]
@@ -147,14 +148,21 @@ impl RequestOptions {
         let Some(path) = &self.stdin else { return Ok(unless_named) };
         match path.to_str() {
             Some("null") => Ok(StdinSource::Null),
+            Some("pipe") => match unless_named {
+                StdinSource::Inherit => Err(UsageError::new(
+                    "--stdin pipe: that is for `exeng submit`; leave the option out to pass the input of exeng on, \
+                     or write ./pipe for a file of that name",
+                )),
+                _ => Ok(StdinSource::Piped),
+            },
             Some("-") => Err(UsageError::new(match unless_named {
                 StdinSource::Inherit => {
                     "--stdin -: leave the option out to pass the input of exeng on, or write ./- for a \
                      file of that name"
                 }
                 _ => {
-                    "--stdin -: the service cannot pass the input of exeng on; name a file, or write \
-                     ./- for one of that name"
+                    "--stdin -: the service cannot pass the input of exeng on; name a file, or use \
+                     --stdin pipe and exeng input"
                 }
             })),
             _ => Ok(StdinSource::file(path)),
@@ -299,6 +307,10 @@ mod tests {
         assert_eq!(of(&["--", "a"]), StdinSource::Inherit);
         assert_eq!(of(&["--stdin", "null", "--", "a"]), StdinSource::Null);
         assert_eq!(of(&["--stdin", "./null", "--", "a"]), StdinSource::file("./null"));
+        let piped = parsed(&["--stdin", "pipe", "--", "a"]).unwrap();
+        assert_eq!(piped.to_request(StdinSource::Null).unwrap().1.stdin, StdinSource::Piped);
+        let refused = piped.to_request(StdinSource::Inherit).unwrap_err().to_string();
+        assert!(refused.contains("exeng submit") && refused.contains("./pipe"), "{refused}");
         for (source, fix) in [(StdinSource::Inherit, "leave"), (StdinSource::Null, "name a file")] {
             let refused = parsed(&["--stdin", "-", "--", "a"]).unwrap().to_request(source);
             let said = refused.unwrap_err().to_string();

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use execution_engine::Signal;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt as _;
@@ -155,42 +154,6 @@ impl KeeperClient {
         }
     }
 
-    /// Stops an execution: politely, or at once if `firm`, also what is being stopped politely already. Returns `false`
-    /// if the keeper does not know it. One that has ended stays as it is.
-    ///
-    /// # Errors
-    ///
-    /// [`KeeperError::Refused`] and [`KeeperError::Disconnected`].
-    pub async fn stop(&self, id: Uuid, firm: bool) -> Result<bool, KeeperError> {
-        self.is_known(Call::Stop { id, firm }).await
-    }
-
-    /// Sends a signal to all processes of an execution. Returns their number; `None` if the keeper does not know it.
-    ///
-    /// # Errors
-    ///
-    /// [`KeeperError::Refused`] with [`ControlFailed`](crate::ErrorCode::ControlFailed) if it has ended, for example,
-    /// and [`KeeperError::Disconnected`].
-    pub async fn signal(&self, id: Uuid, signal: Signal) -> Result<Option<u32>, KeeperError> {
-        match self.call(Call::Signal { id, signal }).await? {
-            Answer::Signalled { processes } => Ok(Some(processes)),
-            Answer::Unknown => Ok(None),
-            other => Err(self.unexpected(&other)),
-        }
-    }
-
-    /// Suspends all processes of an execution, or lets them go on. Timeouts do not run while they are suspended, however
-    /// long that is. Returns `false` if the keeper does not know it. What is so already stays so.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`signal`](Self::signal), and [`KeeperError::Refused`] with
-    /// [`UnknownCall`](crate::ErrorCode::UnknownCall) by a keeper of an older version.
-    pub async fn set_paused(&self, id: Uuid, paused: bool) -> Result<bool, KeeperError> {
-        let call = if paused { Call::Pause { id } } else { Call::Resume { id } };
-        self.is_known(call).await
-    }
-
     /// Forgets an execution that has ended, and removes its journal. One that is not known is forgotten already.
     ///
     /// # Errors
@@ -241,7 +204,8 @@ impl KeeperClient {
         self.call(Call::Shutdown).await.and_then(|answer| self.done(&answer))
     }
 
-    async fn call(&self, call: impl Serialize) -> Result<Answer, KeeperError> {
+    /// Makes a call and waits for its answer. Errors of the keeper are errors here.
+    pub(crate) async fn call(&self, call: impl Serialize) -> Result<Answer, KeeperError> {
         let id = self.0.next_call.fetch_add(1, Ordering::Relaxed);
         let bytes = frame::encode(&CallFrame { id, call })
             .map_err(|bytes| KeeperError::TooLarge { bytes })?;
@@ -260,15 +224,6 @@ impl KeeperClient {
         }
     }
 
-    /// Makes a call about an execution. Returns `false` if the keeper does not know it.
-    async fn is_known(&self, call: Call) -> Result<bool, KeeperError> {
-        match self.call(call).await? {
-            Answer::Done => Ok(true),
-            Answer::Unknown => Ok(false),
-            other => Err(self.unexpected(&other)),
-        }
-    }
-
     fn done(&self, answer: &Answer) -> Result<(), KeeperError> {
         match answer {
             Answer::Done | Answer::Unknown => Ok(()),
@@ -276,7 +231,8 @@ impl KeeperClient {
         }
     }
 
-    fn unexpected(&self, answer: &Answer) -> KeeperError {
+    /// Returns the error for an answer that belongs to another call.
+    pub(crate) fn unexpected(&self, answer: &Answer) -> KeeperError {
         protocol(&self.0.dir, format!("an answer to another call: {answer:?}"))
     }
 }

@@ -21,10 +21,12 @@
 
 mod build_id;
 mod client;
+mod control;
 mod directory;
 mod error;
 pub mod faults;
 mod frame;
+mod input;
 mod lock;
 mod notices;
 mod options;
@@ -38,6 +40,7 @@ pub use build_id::build_id;
 pub use client::{KeeperClient, Notices};
 pub use directory::{journal_path, keepers, remove_dead};
 pub use error::KeeperError;
+pub use input::{InputPiece, InputTaken};
 pub use lock::KeeperInfo;
 pub use options::{Durability, KeeperOptions};
 pub use process::run;

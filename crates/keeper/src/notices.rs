@@ -31,7 +31,7 @@ impl NoticeQueue {
         let is_progress = matches!(notice, Notice::Progress { .. });
         match waiting.latest.get_mut(&notice.id()) {
             Some(Notice::Ended { .. }) if is_progress => return,
-            Some(latest) => *latest = notice,
+            Some(latest) => latest.replace(notice),
             None => {
                 waiting.latest.insert(notice.id(), notice);
             }
@@ -93,12 +93,22 @@ mod tests {
     use super::*;
 
     fn progress(id: u128, end: u64) -> Notice {
-        Notice::Progress { id: Uuid::from_u128(id), end }
+        Notice::Progress { id: Uuid::from_u128(id), end, input: 0 }
     }
 
     fn ended(id: u128, end: u64) -> Notice {
         let id = Uuid::from_u128(id);
         Notice::Ended { id, end, result: None, journal_failed: false, missed: None }
+    }
+
+    #[tokio::test]
+    async fn progress_of_output_and_of_input_are_told_together() {
+        let queue = NoticeQueue::default();
+        let of = |end, input| Notice::Progress { id: Uuid::nil(), end, input };
+        for notice in [of(5, 0), of(3, 7), of(6, 0)] {
+            queue.push(notice);
+        }
+        assert_eq!(queue.take_one().await, Some(of(6, 7)));
     }
 
     #[tokio::test]

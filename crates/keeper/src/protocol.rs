@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::{InputPiece, InputTaken};
+
 /// The newest version of the protocol. Two that talk use the lower of theirs.
 pub const PROTOCOL: u32 = 1;
 
@@ -78,6 +80,7 @@ pub(crate) enum Call {
     Signal { id: Uuid, signal: Signal },
     Pause { id: Uuid },
     Resume { id: Uuid },
+    Input { id: Uuid, piece: InputPiece },
     Forget { id: Uuid },
     List { after: Option<Uuid> },
     Drain,
@@ -86,8 +89,10 @@ pub(crate) enum Call {
 
 impl Call {
     /// Names of all calls.
-    pub(crate) const NAMES: [&str; 9] =
-        ["start", "stop", "signal", "pause", "resume", "forget", "list", "drain", "shutdown"];
+    pub(crate) const NAMES: [&str; 10] = [
+        "start", "stop", "signal", "pause", "resume", "input", "forget", "list", "drain",
+        "shutdown",
+    ];
 }
 
 /// Same as [`Call::Start`], of a caller that keeps what it starts.
@@ -113,6 +118,7 @@ pub(crate) enum Answer {
     Done,
     Unknown,
     Signalled { processes: u32 },
+    Input { taken: InputTaken },
     List { executions: Vec<Listed>, more: bool },
     Error { code: ErrorCode, message: String },
 }
@@ -163,6 +169,12 @@ pub enum ErrorCode {
     JournalFailed,
     /// Of a call about a running execution: the engine refused it.
     ControlFailed,
+    /// Of input: the program reads none that can be written, because its start did not ask for that.
+    NoInput,
+    /// Of input: it is closed, or the program reads no more.
+    InputClosed,
+    /// Of input: the whole input does not end where the piece begins.
+    InputMoved,
     /// Of a forget: the execution has not ended.
     StillRunning,
     /// Of a forget: the journal could not be removed.
@@ -192,6 +204,9 @@ pub struct Listed {
     /// Whether it is paused.
     #[serde(default)]
     pub paused: bool,
+    /// End of the input that its program has taken.
+    #[serde(default)]
+    pub input: u64,
     /// Its result, if its ending is not in the journal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Value>,
@@ -227,12 +242,15 @@ pub struct Missed {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Notice {
-    /// The journal has grown.
+    /// The journal has grown, or the program has taken input.
     Progress {
         /// The execution.
         id: Uuid,
         /// End of its journal.
         end: u64,
+        /// End of the input that its program has taken.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        input: u64,
     },
     /// The execution has ended.
     Ended {
@@ -251,7 +269,25 @@ pub enum Notice {
     },
 }
 
+/// Returns `true` for what is left out. Takes a reference because serde gives one.
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 impl Notice {
+    /// Makes it a later notice of the same execution. What has come so far in one way is not lost by a notice of
+    /// another.
+    pub(crate) fn replace(&mut self, later: Self) {
+        let before = match self {
+            Self::Progress { end, input, .. } => Some((*end, *input)),
+            Self::Ended { .. } => None,
+        };
+        *self = later;
+        if let (Self::Progress { end, input, .. }, Some(before)) = (self, before) {
+            (*end, *input) = ((*end).max(before.0), (*input).max(before.1));
+        }
+    }
+
     /// Returns the execution that the notice is about.
     #[must_use]
     pub fn id(&self) -> Uuid {
@@ -275,7 +311,7 @@ mod tests {
             serde_json::from_value(json!({"id": 1, "call": {"type": "drain"}})).unwrap();
         assert!(matches!(drain.call, Call::Drain));
 
-        let notice = Notice::Progress { id: Uuid::nil(), end: 9 };
+        let notice = Notice::Progress { id: Uuid::nil(), end: 9, input: 0 };
         let frame = serde_json::to_value(KeeperFrame::Notice { notice }).unwrap();
         assert_eq!(frame, json!({"notice": {"type": "progress", "id": Uuid::nil(), "end": 9}}));
         let answer = KeeperFrame::Answer {
@@ -305,12 +341,15 @@ mod tests {
         assert!(!format!("{spec:?}").contains("hunter"));
         let start = serde_json::to_value(StartCall { spec: &spec }).unwrap();
         let id = spec.request.id;
+        let (writer, bytes) = ("w".to_string(), b"y".to_vec());
+        let piece = InputPiece { writer, offset: 0, bytes, eof: true };
         let calls = [
             Call::Start { spec: Box::new(spec) },
             Call::Stop { id, firm: false },
             Call::Signal { id, signal: Signal::Interrupt },
             Call::Pause { id },
             Call::Resume { id },
+            Call::Input { id, piece },
             Call::Forget { id },
             Call::List { after: None },
             Call::Drain,

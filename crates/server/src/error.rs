@@ -25,6 +25,12 @@ pub enum ErrorCode {
     IdReused,
     /// The execution has ended, so it cannot be stopped.
     AlreadyEnded,
+    /// The input of the execution cannot be written: it was submitted with another one.
+    NoInput,
+    /// The input of the execution is closed, or its program reads no more.
+    InputClosed,
+    /// The input of the execution does not end at the place that was named.
+    InputMoved,
     /// The execution has not ended, so it cannot be removed.
     NotEnded,
     /// The execution is pinned, so it cannot be removed.
@@ -70,6 +76,9 @@ impl ErrorCode {
             Self::KeyReused => "key_reused",
             Self::IdReused => "id_reused",
             Self::AlreadyEnded => "already_ended",
+            Self::NoInput => "no_input",
+            Self::InputClosed => "input_closed",
+            Self::InputMoved => "input_moved",
             Self::NotEnded => "not_ended",
             Self::Pinned => "pinned",
             Self::NotStarted => "not_started",
@@ -102,6 +111,9 @@ impl ErrorCode {
             Self::UnknownExecution => 404,
             Self::AmbiguousId
             | Self::AlreadyEnded
+            | Self::NoInput
+            | Self::InputClosed
+            | Self::InputMoved
             | Self::NotEnded
             | Self::Pinned
             | Self::NotStarted
@@ -131,6 +143,9 @@ impl ErrorCode {
             Self::KeyReused => "The idempotency key was used for something else",
             Self::IdReused => "The id was used for something else",
             Self::AlreadyEnded => "The execution has ended",
+            Self::NoInput => "The input cannot be written",
+            Self::InputClosed => "The input is closed",
+            Self::InputMoved => "The input ends elsewhere",
             Self::NotEnded => "The execution has not ended",
             Self::Pinned => "The execution is pinned",
             Self::NotStarted => "The execution has not started",

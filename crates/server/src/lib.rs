@@ -27,7 +27,7 @@ pub use service::{Events, KeeperProgram, Output, Service, ServiceManager, Servic
 pub use state_dir::{LockHolder, PathOptions, StateDir, StateLock};
 pub use units::{parse_duration, parse_size};
 pub use view::{
-    Event, EventKind, ExecutionView, KeeperView, NewExecution, OutputBytes, Page, Query, Rerun,
-    ServiceStatus, Signalled, StopMode, StoreView, Submitted,
+    Event, EventKind, ExecutionView, InputEnd, KeeperView, NewExecution, NewInput, OutputBytes,
+    Page, Query, Rerun, ServiceStatus, Signalled, StopMode, StoreView, Submitted,
 };
 pub use wire::event_json;

@@ -243,6 +243,38 @@ pub struct Signalled {
     pub processes: u32,
 }
 
+/// Something to write to the standard input of a program. The `Debug` output shows no byte of it.
+#[derive(Clone)]
+pub struct NewInput {
+    /// Whoever writes it, by a name of their own choice: what comes again from the same writer at the same place is
+    /// not written twice.
+    pub writer: String,
+    /// Place of the first byte in the whole input; None is behind what is there, also if others write meanwhile.
+    pub offset: Option<u64>,
+    /// The bytes.
+    pub bytes: Bytes,
+    /// Whether the input is closed behind it.
+    pub eof: bool,
+}
+
+impl fmt::Debug for NewInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewInput")
+            .field("writer", &self.writer)
+            .field("offset", &self.offset)
+            .field("bytes (number)", &self.bytes.len())
+            .field("eof", &self.eof)
+            .finish()
+    }
+}
+
+/// End of the input of a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputEnd {
+    /// Place behind what was written.
+    pub offset: u64,
+}
+
 /// What happened to an execution, in order. Every reader gets the same events with the same cursors,
 /// live or later.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,12 +2,14 @@
 
 pub(crate) mod doctor;
 mod each;
+pub(crate) mod input;
 pub(crate) mod keeper;
 pub(crate) mod keepers;
 pub(crate) mod logs;
 pub(crate) mod ls;
 pub(crate) mod manage;
 pub(crate) mod pause;
+mod pieces;
 pub(crate) mod pin;
 pub(crate) mod rerun;
 pub(crate) mod rm;

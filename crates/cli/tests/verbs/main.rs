@@ -6,6 +6,7 @@ mod completions;
 mod control;
 mod follow;
 mod http;
+mod input;
 mod keys;
 mod look;
 mod manage;

@@ -20,6 +20,7 @@ impl Keeper {
             Call::Signal { id, signal } => self.signal(id, signal).await,
             Call::Pause { id } => self.set_paused(id, true).await,
             Call::Resume { id } => self.set_paused(id, false).await,
+            Call::Input { id, piece } => self.input(id, &piece).await,
             Call::Forget { id } => self.forget(id).await,
             Call::List { after } => {
                 let (page, more) = self.shared.page(after, PAGE);
@@ -97,14 +98,14 @@ impl Keeper {
     }
 
     /// Returns an execution, once it is taken on. None if it is not known.
-    async fn taken_on(&self, id: Uuid) -> Option<Arc<Execution>> {
+    pub(super) async fn taken_on(&self, id: Uuid) -> Option<Arc<Execution>> {
         let execution = self.shared.get(id)?;
         execution.taken_on().await.ok()?;
         Some(execution)
     }
 }
 
-fn control_failed(error: &ExecutionError) -> Answer {
+pub(super) fn control_failed(error: &ExecutionError) -> Answer {
     let message = match error {
         // Its record is removed as soon as the journal has its ending.
         ExecutionError::NotFound(id) => format!("{id} has already ended; nothing was changed"),

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
+use super::input::Input;
 use super::live_journal::LiveJournal;
 use crate::faults::{self, FaultPoint};
 use crate::protocol::{Answer, ErrorCode, Listed, ListedState};
@@ -18,6 +19,9 @@ use crate::{Missed, Notice};
 #[derive(Debug)]
 pub(super) struct Execution {
     pub(super) id: Uuid,
+    /// Whether its program reads what clients write.
+    pub(super) has_input: bool,
+    input: Mutex<Input>,
     state: Mutex<State>,
     /// Whether it was taken on; None while that is not decided.
     taken_on: watch::Sender<Option<Result<(), Refusal>>>,
@@ -69,9 +73,11 @@ pub(super) enum EndingWritten {
 }
 
 impl Execution {
-    pub(super) fn new(id: Uuid) -> Self {
+    pub(super) fn new(id: Uuid, has_input: bool) -> Self {
         Self {
             id,
+            has_input,
+            input: Mutex::default(),
             state: Mutex::default(),
             taken_on: watch::Sender::new(None),
             forgotten: Notify::new(),
@@ -139,6 +145,16 @@ impl Execution {
     /// Notes that a program has started.
     pub(super) fn set_started(&self) {
         self.state.lock().is_started = true;
+    }
+
+    /// Looks at its input, or changes it.
+    pub(super) fn with_input<T>(&self, change: impl FnOnce(&mut Input) -> T) -> T {
+        change(&mut self.input.lock())
+    }
+
+    /// Returns the end of its journal.
+    pub(super) fn end(&self) -> u64 {
+        self.state.lock().end
     }
 
     /// Notes whether its program is paused.
@@ -214,6 +230,7 @@ impl Execution {
             state: if state.ended.is_some() { ListedState::Ended } else { ListedState::Running },
             end: state.end,
             started: state.is_started,
+            input: self.input.lock().passed(),
             paused: state.is_paused && state.ended.is_none(),
             journal_failed: result.is_some(),
             result,

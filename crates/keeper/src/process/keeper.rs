@@ -100,7 +100,7 @@ impl Keeper {
 
 impl Shared {
     /// Returns the execution with this id, or makes it.
-    pub(super) fn claim(&self, id: Uuid) -> Result<Claim, ErrorCode> {
+    pub(super) fn claim(&self, id: Uuid, has_input: bool) -> Result<Claim, ErrorCode> {
         let mut executions = self.executions.lock();
         if let Some(known) = executions.known.get(&id) {
             return Ok(Claim::Known(Arc::clone(known)));
@@ -111,7 +111,7 @@ impl Shared {
         if self.is_draining() {
             return Err(ErrorCode::Draining);
         }
-        let new = Arc::new(Execution::new(id));
+        let new = Arc::new(Execution::new(id, has_input));
         executions.known.insert(id, Arc::clone(&new));
         Ok(Claim::New(new))
     }

@@ -11,6 +11,7 @@
 //! | `sink.rs` | output of the engine |
 //! | `durability.rs` | syncs of journals |
 //! | `calls.rs` | what a client asks for |
+//! | `input.rs` | input that clients write to a program |
 //! | `connection.rs` | one client |
 //! | `lifetime.rs` | when the keeper ends |
 
@@ -19,6 +20,7 @@ mod connection;
 mod durability;
 mod ending;
 mod execution;
+mod input;
 mod keeper;
 mod lifetime;
 mod live_journal;

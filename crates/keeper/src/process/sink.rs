@@ -31,7 +31,7 @@ impl JournalSink {
         };
         if let Some(end) = execution.write(change)? {
             faults::reached(FaultPoint::OutputWritten);
-            self.shared.tell(&Notice::Progress { id, end });
+            self.shared.tell(&Notice::Progress { id, end, input: 0 });
             if self.power.is_some() {
                 self.shared.grown.notify_one();
             }

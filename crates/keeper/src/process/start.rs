@@ -21,7 +21,8 @@ impl Keeper {
     /// Starts an execution, unless it is known. Others that ask for it meanwhile get the answer when this one has it.
     pub(super) async fn start(self: &Arc<Self>, spec: StartSpec) -> Answer {
         faults::reached(FaultPoint::StartBegin);
-        let started = match self.shared.claim(spec.request.id) {
+        let has_input = spec.options.stdin == StdinSource::Piped;
+        let started = match self.shared.claim(spec.request.id, has_input) {
             Ok(Claim::Known(known)) => known.taken_on().await.map(|()| StartAnswer::AlreadyKnown),
             Ok(Claim::New(new)) => self.start_new(new, spec).await,
             Err(code) => Err(no_more_work(code)),
@@ -197,14 +198,15 @@ impl Failure {
     }
 }
 
-/// Refuses the streams of this process, which are its log, and input that nobody can write.
+/// Refuses the streams of this process, which are its log.
 fn check(options: &ExecutionOptions) -> Result<(), Failure> {
     let (field, what) = if !matches!(options.output, OutputMode::Separate | OutputMode::Merged) {
         ("output", "cannot be inherited: the program runs in the service; leave it out")
     } else if matches!(options.stdin, StdinSource::Inherit) {
-        ("stdin", "cannot be inherited: the program runs in the service; give it bytes or a file")
-    } else if matches!(options.stdin, StdinSource::Piped) {
-        ("stdin", "cannot be written to in this service; give it bytes or a file")
+        (
+            "stdin",
+            "cannot be inherited: the program runs in the service; give it bytes, a file or a pipe",
+        )
     } else {
         return Ok(());
     };

@@ -5,6 +5,7 @@ mod clients;
 mod crash;
 mod durability;
 mod full_disk;
+mod input;
 mod lifetime;
 mod privacy;
 mod running;

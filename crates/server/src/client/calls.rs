@@ -202,7 +202,10 @@ impl Client {
         OutputReader::open(self, id, stream, lines).await
     }
 
-    async fn get_json<T: DeserializeOwned>(&self, path: String) -> Result<T, ClientError> {
+    pub(super) async fn get_json<T: DeserializeOwned>(
+        &self,
+        path: String,
+    ) -> Result<T, ClientError> {
         self.call(&Call::new(Method::GET, path)).await?.json()
     }
 
@@ -229,7 +232,7 @@ impl Client {
 
     /// Makes a call again and again, until it is answered. Also returns whether it was repeated, so
     /// that an earlier attempt may have done it.
-    async fn call_patiently(
+    pub(super) async fn call_patiently(
         &self,
         call: &Call,
         patience: Option<Duration>,

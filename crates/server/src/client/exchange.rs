@@ -21,14 +21,17 @@ pub(super) struct Call {
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) headers: Vec<(&'static str, String)>,
-    /// JSON; empty is none.
+    /// Empty is none.
     pub(super) body: Bytes,
+    /// What the body is.
+    pub(super) content_type: &'static str,
 }
 
 impl Call {
     /// Creates a request without a body.
     pub(super) fn new(method: Method, path: String) -> Self {
-        Self { method, path, headers: Vec::new(), body: Bytes::new() }
+        let content_type = "application/json";
+        Self { method, path, headers: Vec::new(), body: Bytes::new(), content_type }
     }
 
     /// Adds a header.
@@ -41,7 +44,7 @@ impl Call {
         let mut request =
             Request::builder().method(&self.method).uri(&self.path).header(HOST, "exeng");
         if !self.body.is_empty() {
-            request = request.header(CONTENT_TYPE, "application/json");
+            request = request.header(CONTENT_TYPE, self.content_type);
         }
         for (name, value) in &self.headers {
             request = request.header(*name, value);

@@ -39,15 +39,20 @@ pub(super) async fn json_or_default<T: DeserializeOwned + Default>(
 /// Refuses a body that does not say that it is JSON. A page in a browser can send others to anywhere
 /// without being asked.
 fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
+    check_is(headers, "application/json")
+}
+
+/// Refuses a body that does not say that it is of this type.
+pub(super) fn check_is(headers: &HeaderMap, wanted: &str) -> Result<(), Problem> {
     let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let is = value.split(';').next().unwrap_or_default().trim();
-    if is.eq_ignore_ascii_case("application/json") {
+    if is.eq_ignore_ascii_case(wanted) {
         return Ok(());
     }
     let detail = format!("the content type of the body is {is:?}");
     Err(Problem::of_http(415, "unsupported_media_type", "The content type does not fit", detail)
         .field("Content-Type")
-        .fix("send JSON with the header Content-Type: application/json"))
+        .fix(format!("send it with the header Content-Type: {wanted}")))
 }
 
 /// Reads a body to its end.

@@ -101,7 +101,7 @@ fn accepted(submitted: Submitted) -> Result<Response, Problem> {
 }
 
 /// Returns the idempotency key of a request.
-fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let mut keys = headers.get_all(KEY_HEADER).iter();
     let Some(key) = keys.next() else { return Ok(None) };
     let is_good = |key: &&str| !key.trim().is_empty() && key.len() <= LONGEST_KEY;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `POST`, `GET /v1/executions`, `PUT /v1/executions/{uuid}`, `POST /v1/executions/{id}/rerun` | `executions` |
 //! | `GET`, `PATCH`, `DELETE /v1/executions/{id}`, its `wait`, `cancel`, `signal`, `pause`, `resume` | `execution` |
+//! | its `input` | `input` |
 //! | its `events` | `events` |
 //! | its `output` | `output` |
 //! | `GET /v1/service`, `/healthz`, `/readyz` | `status` |
@@ -13,6 +14,7 @@ mod events;
 mod execution;
 mod executions;
 mod id;
+mod input;
 mod listener;
 mod output;
 mod problem;
@@ -45,6 +47,11 @@ pub(crate) const CURSOR_HEADER: &str = "exeng-cursor";
 pub(crate) const OFFSET_HEADER: &str = "exeng-offset";
 /// Header with a key under which the same work is accepted once.
 pub(crate) const KEY_HEADER: &str = "idempotency-key";
+
+/// Header with the place of the first byte of a body in the whole input of a program.
+pub(crate) const UPLOAD_OFFSET_HEADER: &str = "upload-offset";
+/// Type of a body with input for a program.
+pub(crate) const INPUT_TYPE: &str = "application/octet-stream";
 
 /// Longest time for which answers that are under way are waited for when the service ends.
 const LAST_ANSWERS: Duration = Duration::from_secs(5);
@@ -127,6 +134,7 @@ fn router(app: App) -> Router {
         .route("/v1/executions/{id}/pause", post(execution::pause))
         .route("/v1/executions/{id}/resume", post(execution::resume))
         .route("/v1/executions/{id}/rerun", post(executions::rerun))
+        .route("/v1/executions/{id}/input", get(input::end).post(input::write))
         .route("/v1/executions/{id}/events", get(events::follow))
         .route("/v1/executions/{id}/output", get(output::read))
         .route("/v1/service", get(status::service))

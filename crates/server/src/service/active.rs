@@ -50,6 +50,8 @@ pub(crate) struct Live {
     pub(crate) phase: Phase,
     /// End of its journal, as far as its keeper has told.
     pub(crate) end: u64,
+    /// End of the input that the program has taken, as far as its keeper has told.
+    pub(crate) input: u64,
 }
 
 /// An execution that has not ended.
@@ -77,7 +79,7 @@ impl Active {
     pub(crate) fn new(id: Uuid, phase: Phase) -> Arc<Self> {
         Arc::new(Self {
             id,
-            live: watch::Sender::new(Live { phase, end: 0 }),
+            live: watch::Sender::new(Live { phase, end: 0, input: 0 }),
             control: Arc::default(),
             is_paused: AtomicBool::new(false),
             is_told: AtomicBool::new(false),
@@ -124,9 +126,15 @@ impl Active {
 
     /// Notes the end of its journal. It never goes back.
     pub(crate) fn set_end(&self, end: u64) {
+        self.set_progress(end, 0);
+    }
+
+    /// Notes the end of its journal, and of the input that its program has taken. They never go back.
+    pub(crate) fn set_progress(&self, end: u64, input: u64) {
         self.live.send_if_modified(|live| {
-            let grows = end > live.end;
+            let grows = end > live.end || input > live.input;
             live.end = live.end.max(end);
+            live.input = live.input.max(input);
             grows
         });
     }

@@ -83,14 +83,14 @@ fn streams(options: &ExecutionOptions) -> Result<(), ServiceError> {
                 "options.stdin",
                 "a program of the service can inherit no stdin",
             )
-            .fix("use null, bytes or a file"));
+            .fix("use null, bytes, a file, or piped"));
         }
-        StdinSource::Piped => {
+        StdinSource::Piped if options.retry.is_some() => {
             return Err(ServiceError::invalid(
-                "options.stdin",
-                "the service does not pass input on to a program",
+                "options.retry",
+                "input that is written while it runs cannot be given twice",
             )
-            .fix("use null, bytes or a file"));
+            .fix("leave retry out, or use bytes or a file as stdin"));
         }
         _ => {}
     }
@@ -171,7 +171,12 @@ mod tests {
         );
         assert_eq!(of(|new| new.options.stdin = StdinSource::file("x")), "options.stdin.path");
         assert_eq!(of(|new| new.options.stdin = StdinSource::Inherit), "options.stdin");
-        assert_eq!(of(|new| new.options.stdin = StdinSource::Piped), "options.stdin");
+        assert_eq!(field_of(|new| new.options.stdin = StdinSource::Piped), None);
+        let again = |new: &mut NewExecution| {
+            new.options.stdin = StdinSource::Piped;
+            new.options.retry = Some(execution_engine::RetryPolicy::new(2));
+        };
+        assert_eq!(of(again), "options.retry");
         assert_eq!(of(|new| new.options.output = OutputMode::Inherit), "options.output");
         assert_eq!(of(|new| new.options.output = OutputMode::InheritStderr), "options.output");
         assert_eq!(

@@ -15,7 +15,7 @@ use crate::error::ServiceError;
 use crate::view::{ExecutionView, StopMode};
 
 /// Where an execution is that has not ended.
-enum Place {
+pub(super) enum Place {
     /// It waits.
     Queue,
     /// This keeper has it.
@@ -134,7 +134,7 @@ impl Inner {
     }
 
     /// Waits until it is decided where an execution is that has not ended.
-    async fn place(
+    pub(super) async fn place(
         &self,
         id: Uuid,
         live: &mut watch::Receiver<Live>,
@@ -155,7 +155,7 @@ impl Inner {
     }
 
     /// Returns an execution that has not ended.
-    async fn unfinished(&self, id: Uuid) -> Result<Arc<Active>, ServiceError> {
+    pub(super) async fn unfinished(&self, id: Uuid) -> Result<Arc<Active>, ServiceError> {
         match self.find(id) {
             Some(active) => Ok(active),
             None if self.store.get(id).await?.is_some() => Err(already_ended(id)),

@@ -222,9 +222,9 @@ impl Inner {
 
     fn noticed(self: &Arc<Self>, link: &Arc<Link>, notice: &Notice) {
         match notice {
-            Notice::Progress { id, end } => {
+            Notice::Progress { id, end, input } => {
                 if let Some(active) = self.find(*id) {
-                    active.set_end(*end);
+                    active.set_progress(*end, *input);
                 }
             }
             Notice::Ended { id, end, journal_failed, result, missed } => {
@@ -296,7 +296,7 @@ impl Inner {
                 }
                 continue;
             };
-            active.set_end(entry.end);
+            active.set_progress(entry.end, entry.input);
             active.set_running();
             if entry.state == ListedState::Running {
                 self.spawn_noting_pause(&active, entry.paused);

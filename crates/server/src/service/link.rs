@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use execution_engine::{ExecutionOptions, ExecutionRequest, Signal};
 use execution_engine_keeper::{
-    ErrorCode, KeeperClient, KeeperError, KeeperInfo, StartAnswer, StartSpec, journal_path,
+    ErrorCode, InputPiece, InputTaken, KeeperClient, KeeperError, KeeperInfo, StartAnswer,
+    StartSpec, journal_path,
 };
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -190,6 +191,23 @@ impl Link {
         }
     }
 
+    /// Passes input on. Returns how far it was taken, at once.
+    pub(crate) async fn input(
+        &self,
+        id: Uuid,
+        piece: &InputPiece,
+    ) -> Result<InputTaken, ServiceError> {
+        loop {
+            let client = self.client().await.ok_or_else(|| already_ended(id))?;
+            match client.input(id, piece).await {
+                Ok(taken) => return taken.ok_or_else(|| already_ended(id)),
+                // What comes again is not written twice.
+                Err(KeeperError::Disconnected) => pause(RECONNECT).await,
+                Err(error) => return Err(self.refused(id, &error)),
+            }
+        }
+    }
+
     /// Lets the keeper forget an execution. If it is away, that is done when it is back.
     pub(crate) async fn forget(&self, id: Uuid) {
         let Connection::Here(client) = self.connection.borrow().clone() else { return };
@@ -220,6 +238,15 @@ impl Link {
                 ServiceError::new(Code::KeeperOutdated, text).fix(
                     "wait for its end, or stop it; what is submitted now runs in a newer keeper",
                 )
+            }
+            Some(ErrorCode::NoInput) => {
+                let text = format!("execution {id} has no input that can be written");
+                ServiceError::new(Code::NoInput, text)
+                    .fix("submit it with --stdin pipe (options.stdin: {\"type\": \"piped\"})")
+            }
+            Some(ErrorCode::InputClosed) => ServiceError::new(Code::InputClosed, error.to_string()),
+            Some(ErrorCode::InputMoved) => {
+                ServiceError::new(Code::InputMoved, error.to_string()).field("Upload-Offset")
             }
             Some(_) => ServiceError::new(Code::ControlFailed, error.to_string())
                 .fix("look at the execution, and try again if it still runs"),

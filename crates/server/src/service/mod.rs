@@ -11,6 +11,8 @@
 //! | `keepers`, `link`, `spawn` | the keepers: found, started, watched; the connection to one |
 //! | `ending`, `journals` | stores endings, then tells them, then lets the keeper forget |
 //! | `recovery` | goes on with what an earlier service has left |
+//! | `handle` | the calls that control an execution, for callers |
+//! | `input` | input for a program that runs |
 //! | `control` | stops, signals, pauses, waits, pins, removes |
 //! | `follow`, `output` | events and bytes, live and stored |
 //! | `lookup`, `views` | finds and shows executions, and the state of the service |
@@ -23,7 +25,9 @@ mod dispatch;
 mod ending;
 mod errors;
 mod follow;
+mod handle;
 mod inner;
+mod input;
 mod journals;
 mod keepers;
 mod link;
@@ -43,7 +47,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use execution_engine::{OutputStream, Signal};
+use execution_engine::OutputStream;
 use execution_engine_store::{Hooks, Store, StoreConfig};
 use uuid::Uuid;
 
@@ -51,15 +55,13 @@ use crate::config::Config;
 use crate::error::ServiceError;
 use crate::faults;
 use crate::state_dir::StateDir;
-use crate::view::{
-    ExecutionView, NewExecution, Page, Query, Rerun, ServiceStatus, StopMode, Submitted,
-};
+use crate::view::{ExecutionView, NewExecution, Page, Query, ServiceStatus, Submitted};
 
 pub use follow::Events;
 pub use output::Output;
 
 use ending::blocking;
-use errors::{internal, stopping, unknown};
+use errors::{internal, stopping};
 use inner::Inner;
 use keepers::Keepers;
 
@@ -161,23 +163,6 @@ impl Service {
         task.await.unwrap_or_else(|error| Err(internal(error)))
     }
 
-    /// Submits the request of an execution again, as a new one. Values of variables are not kept, so they are given
-    /// again. Executions that it followed, and input that was given as bytes, are left out.
-    ///
-    /// # Errors
-    /// [`UnknownExecution`](crate::ErrorCode::UnknownExecution), [`MissingEnv`](crate::ErrorCode::MissingEnv), and those
-    /// of [`submit`](Self::submit).
-    pub async fn rerun(
-        &self,
-        of: Uuid,
-        rerun: Rerun,
-        key: Option<&str>,
-        owner: u32,
-    ) -> Result<Submitted, ServiceError> {
-        let stored = self.inner().store.get(of).await?.ok_or_else(|| unknown(of))?;
-        self.submit(rerun::again(stored, rerun)?, key, owner).await
-    }
-
     /// Finds an execution by its id, by the beginning of it, or as `@last`, the newest. A whole id is
     /// returned whether it is known or not.
     ///
@@ -202,77 +187,6 @@ impl Service {
     /// [`InvalidRequest`](crate::ErrorCode::InvalidRequest) for a cursor that no page has returned.
     pub async fn list(&self, query: Query) -> Result<Page, ServiceError> {
         self.inner().list(query).await
-    }
-
-    /// Stops an execution. One in the queue ends at once, without a start. For one that runs this
-    /// returns when its keeper has the request; [`wait`](Self::wait) waits for the end. Firm after polite
-    /// cuts the grace short.
-    ///
-    /// # Errors
-    /// [`UnknownExecution`](crate::ErrorCode::UnknownExecution),
-    /// [`AlreadyEnded`](crate::ErrorCode::AlreadyEnded), [`Stopping`](crate::ErrorCode::Stopping).
-    pub async fn stop_execution(
-        &self,
-        id: Uuid,
-        mode: StopMode,
-    ) -> Result<ExecutionView, ServiceError> {
-        self.inner().stop(id, mode).await
-    }
-
-    /// Sends a signal to all processes of an execution that runs, once, and returns their number.
-    ///
-    /// # Errors
-    /// [`UnknownExecution`](crate::ErrorCode::UnknownExecution), [`AlreadyEnded`](crate::ErrorCode::AlreadyEnded),
-    /// [`NotStarted`](crate::ErrorCode::NotStarted) for one in the queue,
-    /// [`InvalidRequest`](crate::ErrorCode::InvalidRequest) for a number that is no signal,
-    /// [`ControlFailed`](crate::ErrorCode::ControlFailed), [`Stopping`](crate::ErrorCode::Stopping);
-    /// [`KeeperUnavailable`](crate::ErrorCode::KeeperUnavailable) if it is not known whether it was sent.
-    pub async fn signal(&self, id: Uuid, signal: Signal) -> Result<u32, ServiceError> {
-        self.inner().signal(id, signal).await
-    }
-
-    /// Pauses an execution. One in the queue is held there, also by the next service; all processes of one that runs are
-    /// frozen, and its timeouts do not run meanwhile. What is paused already stays so.
-    ///
-    /// # Errors
-    /// [`UnknownExecution`](crate::ErrorCode::UnknownExecution), [`AlreadyEnded`](crate::ErrorCode::AlreadyEnded),
-    /// [`ControlFailed`](crate::ErrorCode::ControlFailed), [`KeeperOutdated`](crate::ErrorCode::KeeperOutdated),
-    /// [`StoreFull`](crate::ErrorCode::StoreFull), [`Stopping`](crate::ErrorCode::Stopping).
-    pub async fn pause(&self, id: Uuid) -> Result<ExecutionView, ServiceError> {
-        self.set_paused(id, true).await
-    }
-
-    /// Lets an execution go on that is paused. One that is not goes on anyway.
-    ///
-    /// # Errors
-    /// Those of [`pause`](Self::pause).
-    pub async fn resume(&self, id: Uuid) -> Result<ExecutionView, ServiceError> {
-        self.set_paused(id, false).await
-    }
-
-    async fn set_paused(&self, id: Uuid, paused: bool) -> Result<ExecutionView, ServiceError> {
-        let inner = Arc::clone(self.inner());
-        // A task, so that what is done is also stored, whatever becomes of the caller.
-        let task = self.inner().tasks.spawn(async move { inner.set_paused(id, paused).await });
-        task.await.unwrap_or_else(|error| Err(internal(error)))
-    }
-
-    /// Sets whether an execution is pinned: retention keeps it, and it cannot be removed.
-    ///
-    /// # Errors
-    /// [`UnknownExecution`](crate::ErrorCode::UnknownExecution), [`StoreFull`](crate::ErrorCode::StoreFull),
-    /// [`Stopping`](crate::ErrorCode::Stopping).
-    pub async fn pin(&self, id: Uuid, pinned: bool) -> Result<ExecutionView, ServiceError> {
-        self.inner().pin(id, pinned).await
-    }
-
-    /// Removes an execution that has ended, with its output.
-    ///
-    /// # Errors
-    /// [`UnknownExecution`](crate::ErrorCode::UnknownExecution), [`NotEnded`](crate::ErrorCode::NotEnded),
-    /// [`Pinned`](crate::ErrorCode::Pinned), [`StoreFull`](crate::ErrorCode::StoreFull).
-    pub async fn remove(&self, id: Uuid) -> Result<(), ServiceError> {
-        self.inner().remove(id).await
     }
 
     /// Waits until an execution has ended, or for a time, and returns it as it is then.

@@ -1,0 +1,46 @@
+//! Bytes that come from somewhere else at their own pace, read piece by piece.
+
+use std::io::{self, Read};
+use std::thread;
+
+use tokio::sync::mpsc;
+
+use crate::failure::Failure;
+
+/// Longest piece.
+const PIECE: usize = 64 * 1024;
+
+/// Pieces of what a reader yields. At most one of them waits.
+pub(super) struct Pieces(mpsc::Receiver<io::Result<Vec<u8>>>);
+
+impl Pieces {
+    /// Begins to read. The thread that reads may wait as long as this process lives; nobody waits for it.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub(super) fn read(mut from: impl Read + Send + 'static) -> Result<Self, Failure> {
+        let (sender, pieces) = mpsc::channel(1);
+        let read = move || {
+            let mut piece = vec![0; PIECE];
+            loop {
+                let read = match from.read(&mut piece) {
+                    Ok(0) => return,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    read => read,
+                };
+                let (is_last, read) = (read.is_err(), read.map(|count| piece[..count].to_vec()));
+                if sender.blocking_send(read).is_err() || is_last {
+                    return;
+                }
+            }
+        };
+        let started = thread::Builder::new().name("exeng input".into()).spawn(read);
+        started.map_err(|error| Failure::new(format!("a thread cannot be started: {error}")))?;
+        Ok(Self(pieces))
+    }
+
+    /// Returns the next piece; None at the end. Cancel safe.
+    pub(super) async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+        self.0.recv().await.transpose()
+    }
+}
