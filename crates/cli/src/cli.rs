@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::service::{
-    doctor, input, keeper, keepers, logs, ls, manage, pause, pin, rerun, rm, serve, show, signal,
-    stop, submit, wait,
+    attach, doctor, input, keeper, keepers, logs, ls, manage, pause, pin, rerun, rm, serve, show,
+    signal, stop, submit, wait,
 };
 use crate::{completions, examples, exit_code, man, run, terminal_text};
 
@@ -72,6 +72,9 @@ pub(crate) enum Verb {
     /// Stop executions with all their processes
     #[command(after_help = examples::STOP)]
     Stop(stop::StopOptions),
+    /// Show what an execution writes from now on, and pass lines on to its input
+    #[command(after_help = examples::ATTACH)]
+    Attach(attach::AttachOptions),
     /// Write to the input of a program that was submitted with --stdin pipe
     #[command(after_help = examples::INPUT)]
     Input(input::InputOptions),

@@ -111,3 +111,10 @@ Examples:
   exeng input \"$id\" yes                        a line
   seq 1000000 | exeng input \"$id\" --eof        what is read here, and then the end
 What the program does not read waits here, but for the last 64 KiB.";
+
+pub(crate) const ATTACH: &str = "\
+Examples:
+  exeng attach @last                            the last ten lines of the newest, and what follows
+  exeng attach -n 100 --no-input \"$id\"         watch it, and pass nothing on
+Ctrl-C leaves the program alone. What is typed goes to a program that was submitted with --stdin pipe, and Ctrl-D (or the
+end of what is read here) closes its input. The exit code is that of the program; after Ctrl-C it is 0.";

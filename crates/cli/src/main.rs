@@ -31,8 +31,8 @@ use clap::Parser as _;
 
 use cli::{Cli, Verb};
 use service::{
-    block_on, doctor, input, keeper, keepers, logs, ls, manage, pause, pin, rerun, rm, serve, show,
-    signal, stop, submit, wait,
+    attach, block_on, doctor, input, keeper, keepers, logs, ls, manage, pause, pin, rerun, rm,
+    serve, show, signal, stop, submit, wait,
 };
 use tracing_subscriber::filter::LevelFilter;
 
@@ -53,6 +53,7 @@ fn main() -> ExitCode {
         Verb::Logs(options) => block_on(logs::run(global, &options)),
         Verb::Wait(options) => block_on(wait::run(global, &options)),
         Verb::Stop(options) => block_on(stop::run(global, &options)),
+        Verb::Attach(options) => block_on(attach::run(global, &options)),
         Verb::Input(options) => block_on(input::run(global, &options)),
         Verb::Signal(options) => block_on(signal::run(global, &options)),
         Verb::Pause(options) => block_on(pause::pause(global, &options)),

@@ -133,7 +133,10 @@ pub(super) async fn follow(
 
 /// Returns the next event, and fails when nobody reads them any more: a quiet program would not let us
 /// notice by a write.
-async fn next(events: &mut EventReader<'_>, reader: &Reader) -> Result<Option<Event>, Failure> {
+pub(super) async fn next(
+    events: &mut EventReader<'_>,
+    reader: &Reader,
+) -> Result<Option<Event>, Failure> {
     tokio::select! {
         biased;
         event = events.next() => Ok(event.transpose()?),
@@ -142,7 +145,10 @@ async fn next(events: &mut EventReader<'_>, reader: &Reader) -> Result<Option<Ev
 }
 
 /// Returns the output of an event, if it has some of the wanted stream. Says what is missing.
-fn output_of(event: &Event, wanted: Option<OutputStream>) -> Option<(OutputStream, &[u8])> {
+pub(super) fn output_of(
+    event: &Event,
+    wanted: Option<OutputStream>,
+) -> Option<(OutputStream, &[u8])> {
     match &event.kind {
         EventKind::Output { stream, bytes } => {
             wanted.is_none_or(|wanted| wanted == *stream).then_some((*stream, &bytes[..]))
@@ -163,28 +169,31 @@ fn output_of(event: &Event, wanted: Option<OutputStream>) -> Option<(OutputStrea
 }
 
 /// Prints an event as a line of JSON, with its cursor first.
-fn print_event(event: &Event) -> Result<(), Failure> {
+pub(super) fn print_event(event: &Event) -> Result<(), Failure> {
     let json = event_json(event);
     let rest = json.strip_prefix('{').unwrap_or(&json);
     data::line(&format!("{{\"cursor\":{},{rest}", event.cursor))
 }
 
 /// Prints output as it is, or so that it does no harm to a terminal.
-struct Printer(Option<TerminalFilter>);
+pub(super) struct Printer(Option<TerminalFilter>);
 
 impl Printer {
-    fn new(raw: bool) -> Self {
+    /// Creates one for exactly the bytes, or for a person.
+    pub(super) fn new(raw: bool) -> Self {
         Self((!raw && data::is_for_people()).then(TerminalFilter::default))
     }
 
-    fn print(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+    /// Prints bytes.
+    pub(super) fn print(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         match &mut self.0 {
             None => data::bytes(bytes),
             Some(filter) => data::bytes(&filter.push(bytes)),
         }
     }
 
-    fn finish(self) -> Result<(), Failure> {
+    /// Prints what was held back.
+    pub(super) fn finish(self) -> Result<(), Failure> {
         self.0.map_or(Ok(()), |filter| data::bytes(&filter.finish()))
     }
 }

@@ -1,5 +1,6 @@
 //! Verbs of the service. Each has a file; this one has what they share.
 
+pub(crate) mod attach;
 pub(crate) mod doctor;
 mod each;
 pub(crate) mod input;

@@ -1,0 +1,137 @@
+//! `exeng attach`: follows an execution, and passes lines on to it.
+
+use std::convert::Infallible;
+use std::io;
+
+use clap::Args;
+use clap_complete::ArgValueCandidates;
+use execution_engine_server::client::{Client, ClientError};
+use execution_engine_server::{ErrorCode, EventKind};
+use tokio::sync::Notify;
+
+use super::input::copy;
+use super::logs::{Printer, next, output_of, print_event};
+use super::pieces::Pieces;
+use super::{connect, wait};
+use crate::cli::GlobalOptions;
+use crate::completions::ids;
+use crate::data::Reader;
+use crate::failure::Failure;
+use crate::message;
+
+/// Options of `attach`.
+#[derive(Debug, Args)]
+pub(crate) struct AttachOptions {
+    /// The execution: its id, the unique beginning of it, or @last
+    #[arg(value_name = "ID", add = ArgValueCandidates::new(ids))]
+    id: String,
+    /// Begin with the last N lines
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 10)]
+    tail: u64,
+    /// Pass nothing on to its input
+    #[arg(long)]
+    no_input: bool,
+    /// Print exactly the bytes, also on a terminal, where control characters are made visible otherwise
+    #[arg(long, conflicts_with = "json")]
+    raw: bool,
+    /// Print events from now on, one a line, with their cursors
+    #[arg(long, conflicts_with = "tail")]
+    json: bool,
+}
+
+/// Shows what happens until the end or Ctrl-C, and returns the code to exit with.
+pub(crate) async fn run(global: &GlobalOptions, options: &AttachOptions) -> Result<u8, Failure> {
+    let client = connect(global).await?;
+    let id = client.get(&options.id).await?.id.to_string();
+    message::print(match options.no_input {
+        true => format!("attached to {id}; Ctrl-C leaves it alone"),
+        false => format!("attached to {id}; Ctrl-C leaves it alone, Ctrl-D closes its input"),
+    });
+    let started = Notify::new();
+    tokio::select! {
+        biased;
+        shown = show(&client, &id, options, &started) => shown,
+        interrupted = tokio::signal::ctrl_c() => {
+            interrupted.map_err(Failure::new)?;
+            message::print(format!("detached; {id} goes on (exeng attach {})", &id[..8]));
+            Ok(0)
+        }
+        failed = pass_on(&client, &id, options, &started) => failed.map(|never| match never {}),
+    }
+}
+
+/// Shows the last lines, and what follows until the end.
+async fn show(
+    client: &Client,
+    id: &str,
+    options: &AttachOptions,
+    started: &Notify,
+) -> Result<u8, Failure> {
+    let mut printer = Printer::new(options.raw);
+    let lines = if options.json { 0 } else { options.tail };
+    let mut output = client.output(id, None, Some(lines)).await?;
+    while let Some(bytes) = output.next().await? {
+        printer.print(&bytes)?;
+    }
+    let reader = Reader::watch();
+    let mut events = client.events(id, output.cursor()).await?;
+    let mut ended = None;
+    while let Some(event) = next(&mut events, &reader).await? {
+        if options.json {
+            print_event(&event)?;
+        } else if let Some((_, bytes)) = output_of(&event, None) {
+            printer.print(bytes)?;
+        }
+        match event.kind {
+            EventKind::Started { .. } => started.notify_one(),
+            EventKind::Ended { execution } => ended = Some(*execution),
+            _ => {}
+        }
+    }
+    printer.finish()?;
+    let ended = match ended {
+        Some(ended) => ended,
+        // It had ended before.
+        None => client.wait(id).await?,
+    };
+    Ok(wait::code(&ended))
+}
+
+/// Passes on what is read here until its end, if the program reads it. Returns only what keeps it from that.
+async fn pass_on(
+    client: &Client,
+    id: &str,
+    options: &AttachOptions,
+    started: &Notify,
+) -> Result<Infallible, Failure> {
+    if !options.no_input {
+        pass_on_all(client, id, started).await?;
+    }
+    std::future::pending().await
+}
+
+async fn pass_on_all(client: &Client, id: &str, started: &Notify) -> Result<(), Failure> {
+    let mut input = loop {
+        match client.input(id).await {
+            Ok(input) => break input,
+            Err(error) if is(&error, ErrorCode::NotStarted) => started.notified().await,
+            // Its output is shown all the same.
+            Err(error) if is(&error, ErrorCode::NoInput) || is(&error, ErrorCode::AlreadyEnded) => {
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        }
+    };
+    if let Err(failure) = copy(Pieces::read(io::stdin())?, &mut input).await {
+        message::print(failure);
+        return Ok(());
+    }
+    match input.close().await {
+        Err(error) if !is(&error, ErrorCode::AlreadyEnded) => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+fn is(error: &ClientError, code: ErrorCode) -> bool {
+    error.code() == Some(code.as_str())
+}
