@@ -85,6 +85,7 @@ pub(crate) enum Verb {
     #[command(after_help = examples::PAUSE)]
     Pause(pause::PauseOptions),
     /// Let executions go on that are paused
+    #[command(after_help = examples::RESUME)]
     Resume(pause::PauseOptions),
     /// Keep executions and their output from being removed
     #[command(after_help = examples::PIN)]

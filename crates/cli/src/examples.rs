@@ -12,6 +12,7 @@ Examples:
   exeng submit -- make test                     print the id, and return at once
   exeng submit --follow -- make test            the same, with its output, and exit with its code
   exeng submit --key nightly-7 -- ./nightly     once, however often this line runs
+  exeng submit --at 22:00 -- ./backup           tonight
   exeng submit --after \"$id\" -- ./deploy        when that one has succeeded";
 
 pub(crate) const LS: &str = "\
@@ -118,3 +119,8 @@ Examples:
   exeng attach -n 100 --no-input \"$id\"         watch it, and pass nothing on
 Ctrl-C leaves the program alone. What is typed goes to a program that was submitted with --stdin pipe, and Ctrl-D (or the
 end of what is read here) closes its input. The exit code is that of the program; after Ctrl-C it is 0.";
+
+pub(crate) const RESUME: &str = "\
+Examples:
+  exeng resume @last                            go on where it was paused
+  exeng ls --json | jq -r 'select(.paused) | .id' | xargs exeng resume";

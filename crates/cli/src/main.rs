@@ -17,6 +17,7 @@ mod fault;
 mod limit;
 mod man;
 mod message;
+mod moment;
 mod request;
 mod run;
 mod service;

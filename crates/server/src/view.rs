@@ -39,6 +39,10 @@ pub struct NewExecution {
     /// ended already.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<Uuid>,
+    /// The moment before which it does not start, by the clock of the service. One that has passed makes
+    /// no difference.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_at: Option<DateTime<Utc>>,
     /// Keeps it from being removed by retention.
     #[serde(default)]
     pub pinned: bool,
@@ -56,6 +60,7 @@ impl NewExecution {
             request,
             options: ExecutionOptions::default(),
             after: Vec::new(),
+            start_at: None,
             pinned: false,
             inherited_env: BTreeMap::new(),
         }
@@ -68,6 +73,7 @@ impl fmt::Debug for NewExecution {
             .field("request", &self.request)
             .field("options", &self.options)
             .field("after", &self.after)
+            .field("start_at", &self.start_at)
             .field("pinned", &self.pinned)
             .field("inherited_env (names)", &self.inherited_env.keys().collect::<Vec<_>>())
             .finish()
@@ -159,6 +165,9 @@ pub struct ExecutionView {
     pub env_names: Vec<String>,
     /// Executions that must have succeeded first.
     pub after: Vec<Uuid>,
+    /// The moment before which it does not start. Left out if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_at: Option<DateTime<Utc>>,
     /// `true` if retention keeps it.
     pub pinned: bool,
     /// `true` if it is paused: held in the queue, or frozen. Left out if it is not.

@@ -1,5 +1,6 @@
 //! Acceptance: from the answer on, the execution is durable.
 
+use chrono::{DateTime, Utc};
 use rusqlite::{OptionalExtension as _, params};
 use uuid::Uuid;
 
@@ -41,6 +42,7 @@ pub(crate) struct Prepared {
     owner: u32,
     idempotency_key: Option<String>,
     after: Vec<Uuid>,
+    start_at: Option<DateTime<Utc>>,
     pinned: bool,
     inherited_names: Vec<String>,
     keeper: Option<String>,
@@ -63,6 +65,7 @@ impl Prepared {
             owner: new.owner,
             idempotency_key: new.key,
             after: new.after,
+            start_at: new.start_at,
             pinned: new.pinned,
             inherited_names: new.inherited_names,
             keeper: new.dispatch_to,
@@ -161,7 +164,7 @@ impl Prepared {
     }
 
     fn insert_request(&self, tx: &WriteTx<'_>, seq: i64, key: &Key) -> Result<()> {
-        let insert = "INSERT INTO requests VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+        let insert = "INSERT INTO requests VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
         tx.connection.prepare_cached(insert)?.execute(params![
             seq,
             self.request_json,
@@ -173,6 +176,7 @@ impl Prepared {
             key.id(),
             self.body_mac,
             serde_json::to_string(&self.inherited_names)?,
+            self.start_at.map(|at| at.timestamp_micros()),
         ])?;
         if let Some(idempotency_key) = &self.idempotency_key {
             let insert = "INSERT INTO idempotency VALUES (?1, ?2, ?3)";
@@ -206,6 +210,7 @@ impl Prepared {
             inherited_names: Some(self.inherited_names),
             stdin_bytes: self.split.stdin_bytes,
             after: self.after,
+            start_at: self.start_at,
             keeper: self.keeper,
             attempts: 0,
             pinned: self.pinned,

@@ -24,6 +24,8 @@ pub struct NewExecution {
     pub options: ExecutionOptions,
     /// Executions that must end first.
     pub after: Vec<Uuid>,
+    /// The moment before which it does not start.
+    pub start_at: Option<DateTime<Utc>>,
     /// Whether retention keeps it.
     pub pinned: bool,
     /// Names of the variables that it was not asked to have, but inherits from whoever asks for it, sorted.
@@ -42,6 +44,7 @@ impl NewExecution {
             request,
             options,
             after: Vec::new(),
+            start_at: None,
             pinned: false,
             inherited_names: Vec::new(),
             dispatch_to: None,
@@ -172,6 +175,8 @@ pub struct StoredExecution {
     pub stdin_bytes: Option<u64>,
     /// Executions that had to end first.
     pub after: Vec<Uuid>,
+    /// The moment before which it did not start.
+    pub start_at: Option<DateTime<Utc>>,
     /// Tags, of the request's metadata.
     pub tags: Vec<String>,
     /// Labels, of the request's metadata.

@@ -137,7 +137,7 @@ pub(crate) fn load_all(connection: &Connection, seqs: Vec<i64>) -> Result<Vec<St
 
 const LOAD: &str = "SELECT e.id, e.owner, e.status, e.pinned, e.priority, e.created_at, e.started_at, e.ended_at, \
     e.duration_ms, e.exit_code, e.attempts, e.stdout_bytes, e.stderr_bytes, e.place, e.keeper, e.command, \
-    r.request, r.options, r.env_names, r.stdin_bytes, r.after, x.ending, x.result, e.paused, r.inherited_names \
+    r.request, r.options, r.env_names, r.stdin_bytes, r.after, x.ending, x.result, e.paused, r.inherited_names, r.start_at \
     FROM executions e JOIN requests r USING (seq) LEFT JOIN results x USING (seq) WHERE e.seq = ?1";
 
 /// Loads an execution.
@@ -189,6 +189,7 @@ fn of_row(seq: i64, row: &Row<'_>) -> Result<StoredExecution> {
         inherited_names: some_text(24)?.map(serde_json::from_str).transpose()?,
         stdin_bytes: row.get::<_, Option<i64>>(19)?.map(i64::unsigned_abs),
         after: serde_json::from_str(text(20)?)?,
+        start_at: time(25)?,
         ending: some_text(21)?.map(serde_json::from_str).transpose()?,
         result: some_text(22)?.map(serde_json::from_str).transpose()?,
     })

@@ -14,7 +14,7 @@ use super::times::{ago, short};
 use crate::cli::GlobalOptions;
 use crate::completions::tags;
 use crate::failure::Failure;
-use crate::{data, duration, message, terminal_text};
+use crate::{data, message, moment, terminal_text};
 
 /// Options of `ls`.
 #[derive(Debug, Args)]
@@ -31,11 +31,11 @@ pub(crate) struct LsOptions {
     /// Of this group
     #[arg(long, value_name = "NAME")]
     group: Option<String>,
-    /// Accepted at this moment (2026-11-30T12:00:00Z) or later, or at most this long ago (2h)
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    /// Accepted at this moment or later: 2h (ago), today, yesterday, 2026-11-30, 2026-11-30T12:00
+    #[arg(long, value_name = "TIME", value_parser = moment::parse)]
     since: Option<DateTime<Utc>>,
-    /// Accepted before this moment, or longer ago than this
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    /// Accepted before this moment
+    #[arg(long, value_name = "TIME", value_parser = moment::parse)]
     until: Option<DateTime<Utc>>,
     /// With this text in the command
     #[arg(long, value_name = "TEXT")]
@@ -153,36 +153,4 @@ fn status(text: &str) -> Result<ExecutionStatus, String> {
     serde_json::from_value(text.into()).map_err(|_| {
         "use pending, running, completed, failed, cancelled, timeout or lost".to_string()
     })
-}
-
-/// Reads a moment, or how long ago it was.
-fn moment(text: &str) -> Result<DateTime<Utc>, String> {
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Ok(time.to_utc());
-    }
-    let fix = || "write a moment as 2026-11-30T12:00:00Z, or how long ago as 2h or 30m".to_string();
-    let ago = duration::parse(text).map_err(|_| fix())?;
-    Utc::now()
-        .checked_sub_signed(chrono::TimeDelta::from_std(ago).map_err(|_| fix())?)
-        // Nothing is older, and a year before 0 is not understood everywhere.
-        .map(|time| time.max(DateTime::UNIX_EPOCH))
-        .ok_or_else(fix)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn moments_are_absolute_or_ago() {
-        let absolute = moment("2026-11-30T12:00:00+01:00").unwrap();
-        assert_eq!(absolute.to_rfc3339(), "2026-11-30T11:00:00+00:00");
-        let (before, ago, after) = (Utc::now(), moment("2h").unwrap(), Utc::now());
-        let two_hours = chrono::TimeDelta::hours(2);
-        assert!((before - two_hours..=after - two_hours).contains(&ago), "{ago}");
-        assert_eq!(moment("99999999h").unwrap(), DateTime::UNIX_EPOCH);
-        for bad in ["", "yesterday", "2026-11-30", "99999999999999d"] {
-            assert!(moment(bad).unwrap_err().contains("2h"), "{bad}");
-        }
-    }
 }

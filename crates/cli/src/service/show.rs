@@ -51,6 +51,7 @@ fn page(execution: &ExecutionView) -> String {
         ("description", execution.description.clone()),
         ("directory", execution.working_dir.as_ref().map(|dir| dir.display().to_string())),
         ("accepted", Some(local(execution.created_at))),
+        ("starts at", execution.start_at.filter(|_| execution.started_at.is_none()).map(local)),
         ("started", execution.started_at.map(local)),
         ("ended", execution.ended_at.map(local)),
         ("ran for", execution.duration_ms.map(short)),

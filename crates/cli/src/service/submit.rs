@@ -1,5 +1,6 @@
 //! `exeng submit`: gives a command to the service.
 
+use chrono::{DateTime, Utc};
 use clap::Args;
 use clap_complete::ArgValueCandidates;
 use execution_engine::{StdinSource, Uuid};
@@ -10,10 +11,10 @@ use super::connect;
 use super::submit_paths::{absolute, check_dir, check_input};
 use super::then::ThenOptions;
 use crate::cli::GlobalOptions;
-use crate::completions;
 use crate::failure::Failure;
 use crate::request::{RequestOptions, bring_umask, inherited_environment};
 use crate::variables::keep_text_names;
+use crate::{completions, moment};
 
 /// Options of `submit`.
 #[derive(Debug, Args)]
@@ -37,6 +38,9 @@ pub(crate) struct SubmitOptions {
     #[arg(long, value_name = "ID", help_heading = SERVICE)]
     #[arg(add = ArgValueCandidates::new(completions::ids))]
     after: Vec<String>,
+    /// Start it at this moment and not before: 22:00, tomorrow 8:00, 2026-12-01T12:00, or in 2h
+    #[arg(long, value_name = "TIME", value_parser = moment::parse_later, help_heading = SERVICE)]
+    at: Option<DateTime<Utc>>,
     /// Accept it once under this key, however often it is submitted
     #[arg(long, value_name = "KEY", value_parser = key, help_heading = SERVICE)]
     key: Option<String>,
@@ -61,7 +65,7 @@ impl SubmitOptions {
         let (mut request, mut options) = self.request.to_request(StdinSource::Null)?;
         let dir = absolute("--cwd", request.working_dir.unwrap_or_default())?;
         // What it follows may make its directory and its input.
-        let is_now = self.after.is_empty();
+        let is_now = self.after.is_empty() && self.at.is_none();
         if is_now {
             check_dir(&dir)?;
         }
@@ -85,7 +89,7 @@ impl SubmitOptions {
                 return Err(Failure::new(format!("--label: {name} is given twice; leave one out")));
             }
         }
-        Ok(NewExecution { options, inherited_env, ..NewExecution::new(request) })
+        Ok(NewExecution { options, inherited_env, start_at: self.at, ..NewExecution::new(request) })
     }
 }
 

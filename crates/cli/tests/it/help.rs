@@ -6,6 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use tempfile::TempDir;
+
 use crate::support::{EXENG, command, told};
 
 fn expected() -> PathBuf {
@@ -26,8 +28,8 @@ fn exeng(words: &[&str]) -> String {
     out
 }
 
-#[test]
-fn help_and_manual_pages_are_as_they_were() {
+/// Writes what is said now into a directory.
+fn said() -> TempDir {
     let said = tempfile::tempdir().unwrap();
     exeng(&["man", "--to", said.path().to_str().unwrap()]);
     for page in names_in(said.path()) {
@@ -37,6 +39,12 @@ fn help_and_manual_pages_are_as_they_were() {
         let short = exeng(&words);
         fs::write(said.path().join(format!("{name}.txt")), short).unwrap();
     }
+    said
+}
+
+#[test]
+fn help_and_manual_pages_are_as_they_were() {
+    let said = said();
     if std::env::var_os("BLESS").is_some() {
         let _first = fs::remove_dir_all(expected());
         fs::create_dir_all(expected()).unwrap();
@@ -54,9 +62,9 @@ fn help_and_manual_pages_are_as_they_were() {
 
 #[test]
 fn each_verb_that_people_use_has_an_example() {
-    let pages = names_in(&expected());
-    for name in pages.iter().filter(|name| name.ends_with(".txt")) {
-        let text = fs::read_to_string(expected().join(name)).unwrap();
+    let said = said();
+    for name in names_in(said.path()).iter().filter(|name| name.ends_with(".txt")) {
+        let text = fs::read_to_string(said.path().join(name)).unwrap();
         // The verbs of a verb are in its examples.
         let is_verb = name.split('-').count() == 2;
         assert!(!is_verb || text.contains("\nExamples"), "{name} has no example:\n{text}");

@@ -2,6 +2,7 @@
 //! test with a state directory of its own.
 #![cfg(target_os = "linux")]
 
+mod at;
 mod attach;
 mod completions;
 mod control;

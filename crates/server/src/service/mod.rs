@@ -16,10 +16,12 @@
 //! | `control` | stops, signals, pauses, waits, pins, removes |
 //! | `follow`, `output` | events and bytes, live and stored |
 //! | `lookup`, `views` | finds and shows executions, and the state of the service |
+//! | `clock` | lets executions go when their moment has come |
 //! | `maintenance` | retention |
 
 mod active;
 mod check;
+mod clock;
 mod control;
 mod dispatch;
 mod ending;
@@ -137,6 +139,7 @@ impl Service {
         let service = Self(Arc::new(Handle(Arc::clone(&inner))));
         inner.recover().await?;
         inner.tasks.spawn(Arc::clone(&inner).run_pump());
+        inner.tasks.spawn(Arc::clone(&inner).run_clock());
         inner.tasks.spawn(Arc::clone(&inner).run_retention());
         inner.spawn_first_keeper();
         Ok(service)

@@ -30,14 +30,23 @@ struct Waiting {
     place: Place,
     /// Executions that have not ended yet.
     after: HashSet<Uuid>,
-    /// It waits until it is let go, whatever it waits for else.
-    is_held: bool,
+    /// Why it waits until it is let go, whatever it waits for else.
+    holds: HashSet<Hold>,
+}
+
+/// Why one that waits is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Hold {
+    /// It is paused.
+    Paused,
+    /// Its moment has not come.
+    Early,
 }
 
 impl Waiting {
     /// Returns `true` if it waits for a slot alone.
     fn is_ready(&self) -> bool {
-        self.after.is_empty() && !self.is_held
+        self.after.is_empty() && self.holds.is_empty()
     }
 }
 
@@ -92,21 +101,21 @@ impl Queue {
         if after.is_empty() {
             self.ready.insert((place, id));
         }
-        self.waiting.insert(id, Waiting { place, after, is_held: false });
+        self.waiting.insert(id, Waiting { place, after, holds: HashSet::new() });
     }
 
     /// Lets one that waits not run until it is let go. Returns `false` if it does not wait.
-    pub(crate) fn hold(&mut self, id: Uuid) -> bool {
+    pub(crate) fn hold(&mut self, id: Uuid, hold: Hold) -> bool {
         let Some(waiting) = self.waiting.get_mut(&id) else { return false };
-        waiting.is_held = true;
+        waiting.holds.insert(hold);
         self.ready.remove(&(waiting.place, id));
         true
     }
 
-    /// Lets one go that is held. Returns `false` if it does not wait.
-    pub(crate) fn let_go(&mut self, id: Uuid) -> bool {
+    /// Lets one go that is held, unless it is held for another reason, too. Returns `false` if it does not wait.
+    pub(crate) fn let_go(&mut self, id: Uuid, hold: Hold) -> bool {
         let Some(waiting) = self.waiting.get_mut(&id) else { return false };
-        waiting.is_held = false;
+        waiting.holds.remove(&hold);
         if waiting.is_ready() {
             self.ready.insert((waiting.place, id));
         }
@@ -133,7 +142,7 @@ impl Queue {
     pub(crate) fn put_back(&mut self, place: Place, id: Uuid) {
         self.taken -= 1;
         self.ready.insert((place, id));
-        self.waiting.insert(id, Waiting { place, after: HashSet::new(), is_held: false });
+        self.waiting.insert(id, Waiting { place, after: HashSet::new(), holds: HashSet::new() });
     }
 
     /// Removes one that waits. Returns `false` if it does not.
@@ -256,12 +265,20 @@ mod tests {
         queue.push(id(1), 0, []);
         queue.push(id(2), 0, [id(7)]);
         queue.push(id(3), 0, []);
-        assert!(queue.hold(id(1)) && queue.hold(id(2)) && queue.hold(id(1)));
+        assert!(
+            queue.hold(id(1), Hold::Paused)
+                && queue.hold(id(2), Hold::Paused)
+                && queue.hold(id(1), Hold::Paused)
+        );
         assert_eq!(queue.ended(id(7), true), Released::default());
         assert_eq!(queue.pop().map(|(_, id)| id), Some(id(3)));
         queue.give_back();
         assert_eq!((queue.pop(), queue.len()), (None, 2));
-        assert!(queue.let_go(id(2)) && queue.let_go(id(1)) && queue.let_go(id(1)));
+        assert!(
+            queue.let_go(id(2), Hold::Paused)
+                && queue.let_go(id(1), Hold::Paused)
+                && queue.let_go(id(1), Hold::Paused)
+        );
         let order: Vec<_> = (0..2)
             .map(|_| {
                 let next = queue.pop().map(|(_, id)| id);
@@ -270,10 +287,16 @@ mod tests {
             })
             .collect();
         assert_eq!(order, [Some(id(1)), Some(id(2))]);
-        assert!(!queue.hold(id(1)) && !queue.let_go(id(1)), "it does not wait any more");
+        assert!(
+            !queue.hold(id(1), Hold::Paused) && !queue.let_go(id(1), Hold::Paused),
+            "it does not wait any more"
+        );
         queue.push(id(4), 0, []);
-        queue.hold(id(4));
-        assert!(queue.remove(id(4)) && !queue.let_go(id(4)));
+        queue.hold(id(4), Hold::Paused);
+        queue.hold(id(4), Hold::Early);
+        assert!(queue.let_go(id(4), Hold::Paused) && !queue.has_next(), "it is still early");
+        assert!(queue.let_go(id(4), Hold::Early) && queue.has_next());
+        assert!(queue.remove(id(4)) && !queue.let_go(id(4), Hold::Paused));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What makes two requests the same, when a key or an id comes again. Pure.
 
+use chrono::{DateTime, Utc};
 use execution_engine::StdinSource;
 use execution_engine_store::{NewExecution as Row, StoredExecution};
 use serde::Serialize;
@@ -52,6 +53,10 @@ pub(super) fn differences(stored: &StoredExecution, new: &Row) -> Vec<String> {
     fields.extend(different("options.", &stored.options, &new.options, hidden));
     if stored.after != new.after {
         fields.push("after".to_string());
+    }
+    let micros = |time: Option<DateTime<Utc>>| time.map(|time| time.timestamp_micros());
+    if micros(stored.start_at) != micros(new.start_at) {
+        fields.push("start_at".to_string());
     }
     fields
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chrono::Utc;
 use execution_engine::{Ending, SkipReason};
 use execution_engine_store::{Accepted, NewExecution as Row, StoredExecution};
 use uuid::Uuid;
@@ -11,6 +12,7 @@ use super::check;
 use super::errors::{stopping, unknown};
 use super::inner::Inner;
 use super::link::Link;
+use super::queue::Hold;
 use super::same;
 use super::views::view;
 use crate::error::{ErrorCode, ServiceError};
@@ -53,6 +55,7 @@ impl Inner {
             request: new.request,
             options: new.options,
             after: new.after,
+            start_at: new.start_at,
             pinned: new.pinned,
             inherited_names,
             dispatch_to: None,
@@ -110,8 +113,10 @@ impl Inner {
             Err(error) => return Err(self.refuse(&active, error)),
         };
         let entry = match after {
-            After::Done => self.take_slot(active.id),
-            After::Waits | After::Failed(_) => Entry::Queue,
+            After::Done if row.start_at.is_none_or(|at| at <= Utc::now()) => {
+                self.take_slot(active.id)
+            }
+            After::Done | After::Waits | After::Failed(_) => Entry::Queue,
         };
         if let Entry::Slot(link) = &entry {
             row.dispatch_to = Some(link.name().to_string());
@@ -164,7 +169,12 @@ impl Inner {
             // Those that have ended count as waited for until it is known how they did.
             state.queue.push(active.id, stored.priority, stored.after.iter().copied());
             if stored.paused {
-                state.queue.hold(active.id);
+                state.queue.hold(active.id, Hold::Paused);
+            }
+            if let Some(at) = stored.start_at.filter(|at| *at > Utc::now()) {
+                state.queue.hold(active.id, Hold::Early);
+                state.timetable.add(at, active.id);
+                self.timetable_changed.notify_one();
             }
             let has_ended = |id: &&Uuid| !state.active.contains_key(*id);
             stored.after.iter().filter(has_ended).copied().collect::<Vec<_>>()

@@ -35,6 +35,7 @@ pub(crate) fn view(stored: StoredExecution) -> ExecutionView {
         timeout_ms,
         env_names: stored.env_names,
         after: stored.after,
+        start_at: stored.start_at,
         pinned: stored.pinned,
         paused: stored.paused,
         keeper: stored.keeper.filter(|_| !is_ended),

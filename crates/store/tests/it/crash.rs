@@ -72,6 +72,7 @@ async fn live(store: &Store, dir: &Path) {
     store.ended(ended(ID, Ending::Exited { code: 0 }, place)).await.unwrap();
     store.archive(ID).await.unwrap();
     store.pin(ID, true).await.unwrap();
+    store.pin(ID, false).await.unwrap();
     store.remove(ID).await.unwrap();
 }
 
@@ -141,6 +142,7 @@ async fn check_whole(store: &Store, stored: Option<&StoredExecution>, dir: &Path
         live(store, dir).await;
     } else {
         store.archive(ID).await.unwrap();
+        store.pin(ID, false).await.unwrap();
         store.remove(ID).await.unwrap();
     }
     store.close();

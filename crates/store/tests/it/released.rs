@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Utc};
 use execution_engine::{Ending, ExecutionRequest, ExecutionStatus};
 use execution_engine_store::{NewExecution, OutputPlace, Query};
 use rusqlite::Connection;
@@ -16,12 +17,21 @@ fn released() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/released")
 }
 
+fn start_at() -> DateTime<Utc> {
+    DateTime::from_timestamp(4_000_000_000, 0).unwrap()
+}
+
 /// Makes what a database of a released schema has.
 async fn fill(dir: &Path) {
     let store = open(dir);
     let waits = ExecutionRequest::shell("make all").tag("nightly").env("TOKEN", "secret");
     let inherited_names = vec!["TOKEN".to_string()];
-    let waits = NewExecution { key: Some("k".into()), inherited_names, ..new(waits) };
+    let waits = NewExecution {
+        key: Some("k".into()),
+        inherited_names,
+        start_at: Some(start_at()),
+        ..new(waits)
+    };
     let id = accept(&store, waits).await.id;
     store.set_paused(id, true).await.unwrap();
     let id = accept(&store, new(ExecutionRequest::shell("exit 3").label("a", "b"))).await.id;
@@ -93,10 +103,11 @@ async fn released_databases_are_migrated_and_lose_nothing() {
         let output = store.output(all[1].id).await.unwrap().unwrap();
         assert_eq!(output.end(), 11);
         assert_eq!(all[2].env_names, ["TOKEN"]);
-        // Schema 1 knows neither.
+        // Schema 1 knows none of these.
         let is_newer = !file.ends_with("v1.db.zst");
         assert_eq!(all[2].paused, is_newer, "{file:?}");
         assert_eq!(all[2].inherited_names.is_some(), is_newer, "{file:?}");
+        assert_eq!(all[2].start_at, is_newer.then(start_at), "{file:?}");
         // Its key is not there.
         assert_eq!(store.whole(all[2].id).await.unwrap_err().code(), "other_key");
 

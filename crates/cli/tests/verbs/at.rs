@@ -1,0 +1,81 @@
+//! `submit --at`.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::support::{Host, until};
+
+fn time(value: &Value) -> DateTime<Utc> {
+    value.as_str().unwrap().parse().unwrap()
+}
+
+#[test]
+fn work_starts_at_its_moment_and_not_before() {
+    let host = Host::new();
+    let id = host.ok(&["submit", "--at", "1s", "--shell", "exit 4"]);
+    let waits = host.show(&id);
+    assert_eq!(waits["status"], "pending");
+    assert_eq!(host.exeng(&["wait", &id]).code, Some(4));
+    let ended = host.show(&id);
+    assert_eq!(ended["start_at"], waits["start_at"]);
+    assert!(time(&ended["started_at"]) >= time(&ended["start_at"]), "{ended}");
+}
+
+#[test]
+fn moment_outlives_the_service_and_what_was_missed_runs_late() {
+    let host = Host::new();
+    let served = host.serve();
+    let late = host.ok(&["submit", "--at", "2s", "--", "true"]);
+    let later = host.ok(&["submit", "--at", "tomorrow", "--", "true"]);
+    assert_eq!(served.end(Signal::KILL).code, Some(-9));
+    let at = Utc::now() + TimeDelta::seconds(2);
+    until("its moment has passed", || Utc::now() > at);
+    assert_eq!(host.exeng(&["wait", &late]).code, Some(0));
+    assert_eq!(host.show(&later)["status"], "pending");
+    let said = host.ok(&["show", &later]);
+    assert!(said.contains("starts at"), "{said}");
+    host.ok(&["stop", &later]);
+    assert_eq!(host.show(&later)["status"], "cancelled");
+}
+
+#[test]
+fn one_that_is_paused_or_follows_another_waits_for_that_too() {
+    let host = Host::new();
+    let go = host.file("go");
+    let first = host.submit(&format!("until [ -e '{go}' ]; do sleep 0.02; done"));
+    let follows = host.ok(&["submit", "--at", "1s", "--after", &first, "--", "true"]);
+    let paused = host.ok(&["submit", "--at", "1s", "--", "true"]);
+    let runs = host.ok(&["submit", "--at", "1s", "--", "true"]);
+    host.ok(&["pause", &paused]);
+    assert_eq!(host.exeng(&["wait", &runs]).code, Some(0));
+    // Its moment was not before theirs.
+    for id in [&follows, &paused] {
+        assert_eq!(host.show(id)["status"], "pending");
+    }
+    host.ok(&["resume", &paused]);
+    std::fs::write(go, "").unwrap();
+    assert_eq!(host.exeng(&["wait", &paused, &follows]).code, Some(0));
+}
+
+#[test]
+fn moment_that_is_none_or_has_passed_is_refused() {
+    let host = Host::new();
+    for (bad, fix) in [("noon", "22:00"), ("25:00", "22:00"), ("2020-01-01", "has passed")] {
+        let done = host.exeng(&["submit", "--at", bad, "--", "true"]);
+        assert!(done.code == Some(125) && done.err.contains(fix), "{done:?}");
+        assert!(done.err.contains("--at"), "{done:?}");
+    }
+    assert_eq!(host.service(), None);
+}
+
+#[test]
+fn moment_is_part_of_what_a_key_stands_for() {
+    let host = Host::new();
+    let submit = |at: &str| host.exeng(&["submit", "--key", "k", "--at", at, "--", "true"]);
+    let id = submit("2099-01-01").ok();
+    assert_eq!(submit("2099-01-01").ok(), id);
+    let said = submit("2099-01-02").refused();
+    assert!(said.contains("start_at"), "{said}");
+    host.ok(&["stop", &id]);
+}
