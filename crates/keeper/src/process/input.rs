@@ -85,6 +85,13 @@ impl Input {
         Ok(Taken::Bytes(bytes, self.end))
     }
 
+    /// Takes nothing more. Returns `true` if the program has all of it, so that its input is to be closed; else that is
+    /// done behind what waits.
+    fn close(&mut self) -> bool {
+        self.is_closed = true;
+        self.passed == self.end
+    }
+
     /// Returns the end of what the program's pipe has taken.
     pub(super) fn passed(&self) -> u64 {
         self.passed
@@ -110,9 +117,7 @@ impl Keeper {
                 offset
             }
         };
-        if piece.eof && offset == piece.end() {
-            // What was taken is written before.
-            execution.with_input(|input| input.is_closed = true);
+        if piece.eof && offset == piece.end() && execution.with_input(Input::close) {
             match self.engine.close_stdin(id).await {
                 Ok(()) | Err(ExecutionError::StdinClosed(_)) => {}
                 Err(error) => return control_failed(&error),
@@ -126,13 +131,20 @@ impl Keeper {
     async fn pass_on(self: Arc<Self>, execution: Arc<Execution>, bytes: Vec<u8>) {
         let count = bytes.len();
         let written = self.engine.write_stdin(execution.id, bytes).await;
-        let input = execution.with_input(|input| {
+        let (passed, is_closed) = execution.with_input(|input| {
             // One that reads no more, or has ended, takes nothing more either.
             input.is_closed |= written.ok() != Some(count);
             input.passed = input.end;
-            input.passed
+            (input.passed, input.is_closed)
         });
-        self.shared.tell(&Notice::Progress { id: execution.id, end: execution.end(), input });
+        if is_closed && let Err(error) = self.engine.close_stdin(execution.id).await {
+            tracing::debug!(id = %execution.id, %error, "its input is closed already");
+        }
+        self.shared.tell(&Notice::Progress {
+            id: execution.id,
+            end: execution.end(),
+            input: passed,
+        });
     }
 }
 
@@ -192,8 +204,10 @@ mod tests {
     #[test]
     fn closed_input_takes_nothing_but_knows_what_it_has() {
         let mut input = Input::default();
-        take(&mut input, &piece("a", 0, b"one")).unwrap();
-        input.is_closed = true;
+        input.take(&piece("a", 0, b"one")).unwrap();
+        assert!(!input.close(), "something waits");
+        input.passed = input.end;
+        assert!(input.close());
         assert_eq!(take(&mut input, &piece("a", 0, b"one")), Ok(Taken::Nothing(3)));
         assert_eq!(take(&mut input, &piece("a", 3, b"two")), Err(ErrorCode::InputClosed));
     }
