@@ -6,6 +6,7 @@
 //! | `queue` | who is next (pure) |
 //! | `same` | what must be the same when a key or an id comes again (pure) |
 //! | `rerun` | the request of an execution that is to run again (pure) |
+//! | `limits` | refuses limits that a keeper cannot enforce |
 //! | `submit` | accepts: checks, takes a slot or a place in the queue, stores |
 //! | `dispatch` | hands executions to a keeper: stores it, then tells it |
 //! | `keepers`, `link`, `spawn` | the keepers: found, started, watched; the connection to one |
@@ -32,6 +33,7 @@ mod inner;
 mod input;
 mod journals;
 mod keepers;
+mod limits;
 mod link;
 mod lookup;
 mod maintenance;

@@ -47,6 +47,11 @@ impl Inner {
         check::new_execution(&new)?;
         check::key(key.as_deref())?;
         let body = same::body(&new)?;
+        if let Err(refused) = self.check_limits(&new.options.limits).await
+            && !self.store.is_known(owner, key.clone(), new.request.id).await?
+        {
+            return Err(refused);
+        }
         let inherited_names = inherit(&mut new);
         let row = Row {
             owner,
