@@ -202,13 +202,12 @@ pub(crate) fn inherited_environment(options: &mut ExecutionOptions) -> BTreeMap<
     environment()
 }
 
-/// Puts the umask of this process into the options of a program that another process starts, unless
-/// there is one.
-pub(crate) fn bring_umask(options: &mut ExecutionOptions) {
+/// Returns the umask of this process, for a program that another process starts.
+pub(crate) fn inherited_umask() -> u32 {
     // It can only be read by setting it. A file that is made meanwhile is for its owner.
     let own = umask(Mode::RWXG | Mode::RWXO);
     umask(own);
-    options.limits.umask.get_or_insert(own.as_raw_mode() as u32);
+    own.as_raw_mode() as u32
 }
 
 #[cfg(test)]

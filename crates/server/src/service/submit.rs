@@ -251,9 +251,11 @@ impl Inner {
     }
 }
 
-/// Gives the program the variables of the caller that neither request nor options say something about. Returns their
-/// names, sorted.
+/// Gives the program the umask of the caller, and the variables of the caller, unless request or options say something
+/// about them. Returns the names of these variables, sorted.
 fn inherit(new: &mut NewExecution) -> Vec<String> {
+    let umask = &mut new.options.limits.umask;
+    *umask = umask.or(new.inherited_umask.take());
     let mut names = Vec::new();
     let (request, env) = (&new.request.env, &mut new.options.env);
     for (name, value) in std::mem::take(&mut new.inherited_env) {
