@@ -131,6 +131,9 @@ pub struct ExecutionView {
     pub status: ExecutionStatus,
     /// Exit code of a program that exited by itself.
     pub exit_code: Option<i32>,
+    /// Number of the signal that ended the program, whatever the ending is.
+    #[serde(default)]
+    pub signal: Option<i32>,
     /// How it ended.
     pub ending: Option<Ending>,
     /// Why it cannot be started for now, if something is wrong while it waits; it is tried again. Lists do not

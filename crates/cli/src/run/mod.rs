@@ -250,7 +250,7 @@ fn code(result: &ExecutionResult, signals: &SignalWatch) -> u8 {
     match result.ending {
         // Sent to the whole process group, and the program was faster than we.
         Ending::Signaled { signal, .. } if signals.has_got(signal) => exit_code::CANCELLED,
-        _ => exit_code::of_result(result),
+        ref ending => exit_code::of_end(ending, result.signal),
     }
 }
 

@@ -48,6 +48,14 @@ fn firm_stop_has_no_grace_also_after_a_polite_one() {
 }
 
 #[test]
+fn firm_stop_is_sigkill_and_nothing_else() {
+    let host = Host::new();
+    let id = host.submit("exec sleep 1000");
+    host.ok(&["stop", "--firm", &id]);
+    assert_eq!(host.show(&id)["signal"], 9, "it would have died of a signal before it");
+}
+
+#[test]
 fn queued_execution_ends_without_a_start() {
     let host = Host::new();
     host.configure("max_running = 1");
