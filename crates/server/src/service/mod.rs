@@ -47,7 +47,7 @@ mod submit;
 mod views;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -257,6 +257,13 @@ impl Service {
     /// Returns its places.
     pub(crate) fn state_dir(&self) -> &StateDir {
         &self.inner().options.state_dir
+    }
+
+    /// Notes where it listens, for those who look for it.
+    pub(crate) fn listens_on(&self, socket: &Path) {
+        if let Some(lock) = &mut *self.inner().lock.lock() {
+            lock.listens_on(socket);
+        }
     }
 
     fn inner(&self) -> &Arc<Inner> {
