@@ -1,5 +1,6 @@
 //! Finding executions, and the state of the service.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use execution_engine_store::{Health, Query as StoreQuery};
