@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use execution_engine_server::ServiceError;
 use execution_engine_server::client::ClientError;
 
+use crate::option_names::of_command_line;
 use crate::request::UsageError;
 use crate::{exit_code, message};
 
@@ -33,6 +34,11 @@ impl Failure {
         Self::new(format!("the output cannot be written: {error}"))
     }
 
+    /// Puts the time before what it says, for a log.
+    pub(crate) fn at(self, time: impl Display) -> Self {
+        Self { text: self.text.map(|text| format!("{time}: {text}")), ..self }
+    }
+
     /// Says it, and returns the code to exit with.
     pub(crate) fn report(self) -> ExitCode {
         if let Some(text) = self.text {
@@ -50,7 +56,7 @@ impl Display for Failure {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        Self::new(error)
+        Self::new(of_command_line(&error.to_string()))
     }
 }
 

@@ -14,6 +14,7 @@ mod pieces;
 pub(crate) mod pin;
 pub(crate) mod rerun;
 pub(crate) mod rm;
+mod selection;
 pub(crate) mod serve;
 pub(crate) mod show;
 pub(crate) mod signal;

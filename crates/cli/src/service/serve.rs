@@ -6,6 +6,7 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 
+use chrono::Utc;
 use clap::Args;
 use execution_engine_keeper::{set_process_defaults, socket};
 use execution_engine_server::{
@@ -16,6 +17,7 @@ use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::manage::Instance;
+use super::times::local;
 use super::{pass_nothing_on, places, this_program};
 use crate::cli::GlobalOptions;
 use crate::failure::Failure;
@@ -43,15 +45,16 @@ pub(crate) fn run(global: &GlobalOptions, options: &ServeOptions) -> ExitCode {
     pass_nothing_on();
     crate::fault::in_service();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let ended =
-        runtime.map_err(Failure::new).and_then(|runtime| runtime.block_on(until_told(global, options)));
+    let ended = runtime
+        .map_err(Failure::new)
+        .and_then(|runtime| runtime.block_on(until_told(global, options)));
     ended.map_or_else(
         |failure| {
             if options.background {
                 // Whoever has started it reads this, also where the log has no room. It may be gone.
                 let _nobody = io::stdout().write_all(failure.to_string().as_bytes());
             }
-            failure.report()
+            if options.background { failure.at(local(Utc::now())) } else { failure }.report()
         },
         |()| ExitCode::SUCCESS,
     )
@@ -80,7 +83,13 @@ async fn until_told(global: &GlobalOptions, options: &ServeOptions) -> Result<()
         }
     };
     let (path, pid) = (state_dir.socket().display(), std::process::id());
-    message::print(format!("ready on {path} (process {pid})"));
+    let ready = format!("ready on {path} (process {pid})");
+    // Its stderr is a log then, whose lines have a time.
+    message::print(if options.background {
+        format!("{}: {ready}", local(Utc::now()))
+    } else {
+        ready
+    });
     if options.background {
         // Whoever has started it waits for nothing more.
         rustix::stdio::dup2_stdout(rustix::stdio::stderr()).map_err(Failure::new)?;

@@ -12,6 +12,7 @@ use super::connect;
 use crate::cli::GlobalOptions;
 use crate::completions::ids;
 use crate::failure::Failure;
+use crate::option_names::of_command_line;
 use crate::{data, duration, exit_code, message};
 
 /// Options of `wait`.
@@ -79,7 +80,7 @@ pub(super) fn code(ended: &ExecutionView) -> u8 {
     let code = exit_code::of_end(ending, ended.signal);
     let is_own = matches!(ending, Ending::Exited { .. } | Ending::Signaled { .. });
     if !is_own || ended.status == ExecutionStatus::Lost {
-        message::print(format!("{}: {ending}", ended.id));
+        message::print(format!("{}: {}", ended.id, of_command_line(&ending.to_string())));
     }
     code
 }
