@@ -1,6 +1,7 @@
 //! Exit codes of all verbs, stable for scripts.
 
 use execution_engine::{Ending, ExecutionError, ValidationError};
+use execution_engine_process::is_open_file_limit;
 
 /// The execution reached its timeout or its idle timeout.
 pub(crate) const TIMEOUT: u8 = 124;
@@ -31,6 +32,9 @@ pub(crate) fn of_end(ending: &Ending, signal: Option<i32>) -> u8 {
         Ending::Cancelled | Ending::EngineClosed => CANCELLED,
         Ending::SpawnFailed { os_error, .. } => match os_error {
             Some(NO_ENTRY | NOT_A_DIRECTORY) => NOT_FOUND,
+            // What the machine has no more of, whatever the program is.
+            Some(number) if is_open_file_limit(*number) => OURS,
+            Some(NO_PROCESS | NO_MEMORY) => OURS,
             Some(_) => NOT_RUNNABLE,
             // Not the program, but a directory, an input or a limit.
             None => OURS,
@@ -40,6 +44,8 @@ pub(crate) fn of_end(ending: &Ending, signal: Option<i32>) -> u8 {
 }
 
 const NO_ENTRY: i32 = rustix::io::Errno::NOENT.raw_os_error();
+const NO_PROCESS: i32 = rustix::io::Errno::AGAIN.raw_os_error();
+const NO_MEMORY: i32 = rustix::io::Errno::NOMEM.raw_os_error();
 const NOT_A_DIRECTORY: i32 = rustix::io::Errno::NOTDIR.raw_os_error();
 
 /// Returns the exit code for a program that a signal has ended.
@@ -92,7 +98,9 @@ mod tests {
         }
         let limit = Ending::ResourceLimit { limit: ResourceLimit::CpuTime };
         assert_eq!((of_end(&limit, Some(9)), of_end(&limit, None)), (137, 125));
-        for (os_error, code) in [(Some(2), 127), (Some(20), 127), (Some(13), 126), (None, 125)] {
+        for (os_error, code) in
+            [(Some(2), 127), (Some(20), 127), (Some(13), 126), (Some(24), 125), (None, 125)]
+        {
             let ending = Ending::SpawnFailed { reason: String::new(), os_error };
             assert_eq!(of_end(&ending, None), code, "{os_error:?}");
         }

@@ -14,11 +14,12 @@ use execution_engine_server::{
 };
 use sd_notify::NotifyState;
 use tokio::net::UnixListener;
+use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::manage::Instance;
 use super::times::local;
-use super::{pass_nothing_on, places, this_program};
+use super::{pass_nothing_on, places, runtime, this_program};
 use crate::cli::GlobalOptions;
 use crate::failure::Failure;
 use crate::message;
@@ -44,9 +45,7 @@ pub(crate) fn run(global: &GlobalOptions, options: &ServeOptions) -> ExitCode {
     crate::tracing_to_stderr();
     pass_nothing_on();
     crate::fault::in_service();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let ended = runtime
-        .map_err(Failure::new)
+    let ended = runtime(Builder::new_multi_thread())
         .and_then(|runtime| runtime.block_on(until_told(global, options)));
     ended.map_or_else(
         |failure| {
