@@ -126,8 +126,8 @@ pub use events::{
     Subscription,
 };
 pub use execution_engine_process::{
-    Leftovers, Level as ContainmentLevel, Limits, Links, OutputMode, PassError, PassedDescriptors,
-    Signal, Terminal, UserIds,
+    Leftovers, Level as ContainmentLevel, LimitUnavailable, Limits, Links, OutputMode, PassError,
+    PassedDescriptors, Signal, Terminal, UserIds,
 };
 pub use global::{global, init_global};
 pub use history::History;

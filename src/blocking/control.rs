@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use execution_engine_process::Signal;
+use execution_engine_process::{LimitUnavailable, Limits, Signal};
 use uuid::Uuid;
 
 use super::{ExecutionEngine, now, wait};
@@ -182,6 +182,14 @@ impl ExecutionEngine {
     /// Returns how many more executions may be started now.
     pub fn available_permits(&self) -> usize {
         self.engine().available_permits()
+    }
+
+    /// Checks limits, like [`crate::ExecutionEngine::check_limits`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn check_limits(&self, limits: &Limits) -> std::result::Result<(), LimitUnavailable> {
+        self.engine().check_limits(limits)
     }
 
     /// Returns how many executions wait for their permit.

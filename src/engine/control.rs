@@ -30,7 +30,7 @@ impl ExecutionEngine {
 
     /// Like [`cancel`](Self::cancel), with this grace between the stop signal and the final signal in
     /// place of its own. What was cancelled before and is being stopped has no longer than this from
-    /// now on: without any grace the final signal follows at once.
+    /// now on: without any grace SIGKILL is sent at once, and no other signal before it.
     ///
     /// ```
     /// use execution_engine::*;

@@ -1,5 +1,6 @@
 //! Questions about all executions, and about the queue.
 
+use execution_engine_process::{LimitUnavailable, Limits};
 use uuid::Uuid;
 
 use super::ExecutionEngine;
@@ -53,6 +54,23 @@ impl ExecutionEngine {
     /// Returns how many more executions may be started now.
     pub fn available_permits(&self) -> usize {
         self.core.shared.registry.permits().available()
+    }
+
+    /// Checks that programs of this engine can have these limits, as a start does, and starts nothing.
+    ///
+    /// # Errors
+    /// [`LimitUnavailable`] names the first that cannot be enforced, and what to do.
+    ///
+    /// ```
+    /// use execution_engine::{ExecutionConfig, ExecutionEngine, Limits};
+    ///
+    /// let engine = ExecutionEngine::new(ExecutionConfig::default())?;
+    /// let refused = engine.check_limits(&Limits::default().nice(99)).unwrap_err();
+    /// assert_eq!(refused.field, "nice");
+    /// # Ok::<(), execution_engine::ExecutionError>(())
+    /// ```
+    pub fn check_limits(&self, limits: &Limits) -> std::result::Result<(), LimitUnavailable> {
+        self.core.shared.containment.check(limits)
     }
 
     /// Returns how many executions wait for their permit.

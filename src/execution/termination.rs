@@ -1,5 +1,5 @@
-//! Termination: the stop sequence (a signal to the whole tree, a grace, then SIGKILL), and the
-//! receipt.
+//! Termination: the stop sequence (a signal to the whole tree, a grace, then SIGKILL; without a grace
+//! SIGKILL alone), and the receipt.
 //!
 //! When SIGKILL is sent is decided here, in [`stop_tree`]; how it reaches each process depends on
 //! the containment level:
@@ -135,9 +135,11 @@ pub(super) async fn stop_tree(
     let start = Instant::now();
     let mut receipt = nothing_yet(child);
     for step in [|stop: StopSequence| stop.term_signal, |stop: StopSequence| stop.kill_signal] {
-        let signal = step(stop.current(active));
-        // SIGKILL has rounds of its own, below.
-        if tree.is_empty() || signal == Signal::Kill {
+        let current = stop.current(active);
+        let signal = step(current);
+        // SIGKILL has rounds of its own, below. Without a grace nobody could act on another signal, which would still
+        // decide, by chance, what the program dies of.
+        if tree.is_empty() || signal == Signal::Kill || current.grace.is_zero() {
             break;
         }
         send(child, signal, &mut receipt);

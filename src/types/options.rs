@@ -40,7 +40,7 @@ use crate::setters::setters;
 #[non_exhaustive]
 pub struct ExecutionOptions {
     /// Grace in milliseconds between the first and the final signal when the process tree is
-    /// stopped; None takes the engine's
+    /// stopped; 0 sends SIGKILL alone; None takes the engine's
     /// ([`EngineBuilder::stop_grace`](crate::EngineBuilder::stop_grace)).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_grace_ms: Option<u64>,

@@ -121,6 +121,25 @@ async fn grace_of_the_options_overrides_the_engine() {
 }
 
 #[tokio::test]
+async fn without_a_grace_no_other_signal_comes_before_sigkill() {
+    // A program that handles nothing dies of the first signal that comes.
+    let line = format!("echo ready; exec {LONG}");
+    let options = ExecutionOptions::default().stop_grace(Duration::ZERO);
+    let result = stopped_once_ready(with_grace(PATIENCE), &line, options).await;
+    assert_eq!(result.signal, Some(9), "{result:?}");
+    let final_signal =
+        ExecutionOptions::default().stop_grace(Duration::ZERO).final_signal(Signal::Hangup);
+    let result = stopped_once_ready(with_grace(PATIENCE), &line, final_signal).await;
+    assert_eq!(result.signal, Some(9), "{result:?}");
+    let engine = with_grace(PATIENCE);
+    let id = engine.execute(shell(&format!("exec {LONG}"))).await.unwrap();
+    running(&engine, id).await;
+    engine.cancel_within(id, Duration::ZERO).await.unwrap();
+    let result = soon("its end", engine.wait_for_completion(id)).await.unwrap();
+    assert_eq!((result.ending, result.signal), (Ending::Cancelled, Some(9)));
+}
+
+#[tokio::test]
 async fn stop_and_final_signals_are_configurable() {
     let quits = format!("trap 'echo asked; exit 0' USR1; {WAIT}");
     let options = ExecutionOptions::default().stop_signal(Signal::User1);

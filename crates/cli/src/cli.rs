@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand};
 
 use crate::service::{
@@ -120,7 +121,8 @@ pub(crate) enum Verb {
 }
 
 /// Prints what clap has to say: help to stdout, a mistake in the options to stderr.
-pub(crate) fn report(error: &clap::Error) -> ExitCode {
+pub(crate) fn report(mut error: clap::Error) -> ExitCode {
+    leave_wrong_tip_out(&mut error);
     // There is nobody to tell that nobody can be told.
     let _printed = match std::env::args_os().any(|arg| controls_terminal(&arg)) {
         false => error.print(),
@@ -129,6 +131,16 @@ pub(crate) fn report(error: &clap::Error) -> ExitCode {
             .write_all(terminal_text::lines(&error.render().to_string()).as_bytes()),
     };
     if error.use_stderr() { ExitCode::from(exit_code::OURS) } else { ExitCode::SUCCESS }
+}
+
+/// Takes the tip away to write an unknown option behind `--`: it would be run as a program then, or taken for an id.
+fn leave_wrong_tip_out(error: &mut clap::Error) {
+    if let Some(ContextValue::StyledStrs(mut tips)) = error.remove(ContextKind::Suggested) {
+        tips.retain(|tip| !tip.to_string().contains("as a value, use"));
+        if !tips.is_empty() {
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+        }
+    }
 }
 
 fn controls_terminal(argument: &OsStr) -> bool {
@@ -145,6 +157,20 @@ mod tests {
     #[test]
     fn options_do_not_contradict_each_other() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_tip_makes_a_program_of_an_unknown_option() {
+        for line in
+            ["exeng run --timout 5s -- true", "exeng logs --lines 5 x", "exeng ls --json=x --x"]
+        {
+            let mut error = Cli::try_parse_from(line.split(' ')).unwrap_err();
+            leave_wrong_tip_out(&mut error);
+            assert!(!error.to_string().contains("as a value"), "{error}");
+        }
+        let mut error = Cli::try_parse_from(["exeng", "run", "--timout", "5s"]).unwrap_err();
+        leave_wrong_tip_out(&mut error);
+        assert!(error.to_string().contains("'--timeout'"), "{error}");
     }
 
     #[test]

@@ -9,9 +9,11 @@ use clap_complete::CompletionCandidate;
 use clap_complete::env::{CompleteEnv, Shells};
 use execution_engine_server::client::{Client, ClientOptions};
 use execution_engine_server::{ExecutionView, PathOptions, Query, StateDir};
+use tokio::runtime::Builder;
 
 use crate::cli::Cli;
 use crate::failure::Failure;
+use crate::service::runtime;
 use crate::{data, terminal_text};
 
 /// The variable that makes this program answer a shell.
@@ -97,9 +99,7 @@ pub(crate) fn tags() -> Vec<CompletionCandidate> {
 /// Returns the newest executions of the service that the environment names. None if it does not run, or
 /// does not answer at once: nothing is started for a completion.
 fn executions() -> Vec<ExecutionView> {
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
-        return Vec::new();
-    };
+    let Ok(runtime) = runtime(Builder::new_current_thread()) else { return Vec::new() };
     let listed = async {
         let places = StateDir::from_env(&PathOptions::default()).ok()?;
         places.holder()?;

@@ -41,12 +41,14 @@ Examples:
 pub(crate) const STOP: &str = "\
 Examples:
   exeng stop @last                              politely: SIGTERM, and SIGKILL after a grace
-  exeng stop --firm 3f2a 77b0                   at once";
+  exeng stop --firm 3f2a 77b0                   at once
+  exeng stop --tag nightly                      all with this tag that run or wait";
 
 pub(crate) const RM: &str = "\
 Examples:
   exeng rm @last                                with its output
-  exeng rm 3f2a 77b0";
+  exeng rm 3f2a 77b0
+  exeng rm --status failed --until 7d           what failed a week ago or longer";
 
 pub(crate) const KEEPERS: &str = "\
 Examples:

@@ -1,6 +1,7 @@
 //! Exit codes of all verbs, stable for scripts.
 
-use execution_engine::{Ending, ExecutionError, ExecutionResult, ValidationError};
+use execution_engine::{Ending, ExecutionError, ValidationError};
+use execution_engine_process::is_open_file_limit;
 
 /// The execution reached its timeout or its idle timeout.
 pub(crate) const TIMEOUT: u8 = 124;
@@ -17,18 +18,11 @@ pub(crate) const BROKEN_PIPE: u8 = 141;
 /// Added to the number of the signal that ended the program.
 const SIGNAL: u8 = 128;
 
-/// Returns the exit code for an execution that has ended.
-pub(crate) fn of_result(result: &ExecutionResult) -> u8 {
-    match &result.ending {
-        // The system reports the limit by the signal that ended the program.
-        Ending::ResourceLimit { .. } => result.signal.map_or(OURS, of_signal),
-        ending => of_ending(ending),
-    }
-}
-
-/// Returns the exit code for an ending.
-pub(crate) fn of_ending(ending: &Ending) -> u8 {
+/// Returns the exit code for an execution that has ended, and whose program this signal has ended.
+pub(crate) fn of_end(ending: &Ending, signal: Option<i32>) -> u8 {
     match ending {
+        // The system reports the limit by the signal. It may have ended another process of the tree.
+        Ending::ResourceLimit { .. } => signal.map_or(OURS, of_signal),
         // The system keeps eight bits of it.
         Ending::Exited { code } => code.to_le_bytes()[0],
         Ending::Signaled { signal, .. } => of_signal(*signal),
@@ -38,6 +32,9 @@ pub(crate) fn of_ending(ending: &Ending) -> u8 {
         Ending::Cancelled | Ending::EngineClosed => CANCELLED,
         Ending::SpawnFailed { os_error, .. } => match os_error {
             Some(NO_ENTRY | NOT_A_DIRECTORY) => NOT_FOUND,
+            // What the machine has no more of, whatever the program is.
+            Some(number) if is_open_file_limit(*number) => OURS,
+            Some(NO_PROCESS | NO_MEMORY) => OURS,
             Some(_) => NOT_RUNNABLE,
             // Not the program, but a directory, an input or a limit.
             None => OURS,
@@ -47,6 +44,8 @@ pub(crate) fn of_ending(ending: &Ending) -> u8 {
 }
 
 const NO_ENTRY: i32 = rustix::io::Errno::NOENT.raw_os_error();
+const NO_PROCESS: i32 = rustix::io::Errno::AGAIN.raw_os_error();
+const NO_MEMORY: i32 = rustix::io::Errno::NOMEM.raw_os_error();
 const NOT_A_DIRECTORY: i32 = rustix::io::Errno::NOTDIR.raw_os_error();
 
 /// Returns the exit code for a program that a signal has ended.
@@ -79,6 +78,8 @@ fn is_of_program(refused: &ValidationError) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use execution_engine::ResourceLimit;
+
     use super::*;
 
     #[test]
@@ -93,11 +94,15 @@ mod tests {
             (Ending::Cancelled, 130),
             (Ending::StatusUnknown, 125),
         ] {
-            assert_eq!(of_ending(&ending), code, "{ending:?}");
+            assert_eq!(of_end(&ending, None), code, "{ending:?}");
         }
-        for (os_error, code) in [(Some(2), 127), (Some(20), 127), (Some(13), 126), (None, 125)] {
+        let limit = Ending::ResourceLimit { limit: ResourceLimit::CpuTime };
+        assert_eq!((of_end(&limit, Some(9)), of_end(&limit, None)), (137, 125));
+        for (os_error, code) in
+            [(Some(2), 127), (Some(20), 127), (Some(13), 126), (Some(24), 125), (None, 125)]
+        {
             let ending = Ending::SpawnFailed { reason: String::new(), os_error };
-            assert_eq!(of_ending(&ending), code, "{os_error:?}");
+            assert_eq!(of_end(&ending, None), code, "{os_error:?}");
         }
     }
 }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use execution_engine_server::ServiceError;
 use execution_engine_server::client::ClientError;
 
+use crate::option_names::of_command_line;
 use crate::request::UsageError;
 use crate::{exit_code, message};
 
@@ -33,6 +34,18 @@ impl Failure {
         Self::new(format!("the output cannot be written: {error}"))
     }
 
+    /// Creates one for a lack of [descriptors](is_of_descriptors).
+    pub(crate) fn of_descriptors(error: &io::Error) -> Self {
+        Self::new(format!(
+            "exeng needs more open files than it may have: {error}; raise the limit: ulimit -n 64"
+        ))
+    }
+
+    /// Puts the time before what it says, for a log.
+    pub(crate) fn at(self, time: impl Display) -> Self {
+        Self { text: self.text.map(|text| format!("{time}: {text}")), ..self }
+    }
+
     /// Says it, and returns the code to exit with.
     pub(crate) fn report(self) -> ExitCode {
         if let Some(text) = self.text {
@@ -40,6 +53,11 @@ impl Failure {
         }
         ExitCode::from(self.code)
     }
+}
+
+/// Returns `true` if the limit of open files leaves no room.
+pub(crate) fn is_of_descriptors(error: &io::Error) -> bool {
+    error.raw_os_error().is_some_and(execution_engine_process::is_open_file_limit)
 }
 
 impl Display for Failure {
@@ -50,7 +68,12 @@ impl Display for Failure {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        Self::new(error)
+        match error {
+            ClientError::Connect { source, .. } if is_of_descriptors(&source) => {
+                Self::of_descriptors(&source)
+            }
+            error => Self::new(of_command_line(&error.to_string())),
+        }
     }
 }
 

@@ -18,6 +18,7 @@ mod limit;
 mod man;
 mod message;
 mod moment;
+mod option_names;
 mod request;
 mod run;
 mod service;
@@ -43,7 +44,7 @@ fn main() -> ExitCode {
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return cli::report(&error),
+        Err(error) => return cli::report(error),
     };
     let global = &cli.global;
     match cli.verb {

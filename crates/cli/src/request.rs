@@ -22,7 +22,7 @@ use crate::{duration, signal_name};
 /// Options that describe what to run, and within which bounds.
 #[derive(Debug, Default, Args)]
 pub(crate) struct RequestOptions {
-    /// Stop it after this time: 300ms, 30s, 5m, 2h [without: no timeout]
+    /// Stop it after this time: 300ms, 30s, 5m, 2h; with --retry each run has this time [without: no timeout]
     #[arg(long, value_name = "TIME", value_parser = duration::parse_positive)]
     #[arg(allow_hyphen_values = true)]
     pub(crate) timeout: Option<Duration>,
@@ -37,9 +37,9 @@ pub(crate) struct RequestOptions {
     #[arg(long, value_name = "TIME", value_parser = duration::parse, requires = "retry")]
     #[arg(allow_hyphen_values = true)]
     pub(crate) retry_delay: Option<Duration>,
-    /// Bound what it may use: memory=1G, processes=100 (both for the whole tree), cpu=30s,
-    /// address-space=2G, open-files=256, file-size=1G, user-processes=1000, core=0, nice=10,
-    /// umask=077; may be repeated
+    /// Bound what it may use; may be repeated. For the whole tree: memory=1G, processes=100. For each process: cpu=30s,
+    /// address-space=2G, open-files=256, file-size=1G, core=0, nice=10, umask=077. For all processes of the user,
+    /// others that run elsewhere included: user-processes=1000 (not for root)
     #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = limit::parse)]
     pub(crate) limits: Vec<LimitSetting>,
 
@@ -202,13 +202,12 @@ pub(crate) fn inherited_environment(options: &mut ExecutionOptions) -> BTreeMap<
     environment()
 }
 
-/// Puts the umask of this process into the options of a program that another process starts, unless
-/// there is one.
-pub(crate) fn bring_umask(options: &mut ExecutionOptions) {
+/// Returns the umask of this process, for a program that another process starts.
+pub(crate) fn inherited_umask() -> u32 {
     // It can only be read by setting it. A file that is made meanwhile is for its owner.
     let own = umask(Mode::RWXG | Mode::RWXO);
     umask(own);
-    options.limits.umask.get_or_insert(own.as_raw_mode() as u32);
+    own.as_raw_mode() as u32
 }
 
 #[cfg(test)]

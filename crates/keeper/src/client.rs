@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use execution_engine::Limits;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt as _;
@@ -14,8 +15,8 @@ use uuid::Uuid;
 use crate::notices::NoticeQueue;
 use crate::protocol::{Answer, Call, CallFrame, ClientHello, HelloFrame, KeeperFrame, StartCall};
 use crate::{
-    ErrorCode, KeeperError, KeeperHello, Listed, Notice, PROTOCOL, StartAnswer, StartSpec,
-    directory, frame, socket,
+    ErrorCode, KeeperError, KeeperHello, Listed, Notice, PROTOCOL, RefusedLimit, StartAnswer,
+    StartSpec, directory, frame, socket,
 };
 
 /// Longest time that a keeper may take for its greeting.
@@ -150,6 +151,20 @@ impl KeeperClient {
     pub async fn start(&self, spec: &StartSpec) -> Result<StartAnswer, KeeperError> {
         match self.call(StartCall { spec }).await? {
             Answer::Start { answer } => Ok(answer),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    /// Asks which of these limits programs of the keeper cannot have: the first, or `None`. It may be in another control
+    /// group than the caller.
+    ///
+    /// # Errors
+    ///
+    /// [`KeeperError::Refused`] with [`UnknownCall`](crate::ErrorCode::UnknownCall) by an older keeper, and
+    /// [`KeeperError::Disconnected`].
+    pub async fn check_limits(&self, limits: Limits) -> Result<Option<RefusedLimit>, KeeperError> {
+        match self.call(Call::CheckLimits { limits }).await? {
+            Answer::Limits { refused } => Ok(refused),
             other => Err(self.unexpected(&other)),
         }
     }

@@ -47,6 +47,6 @@ pub use process::run;
 pub use process_defaults::set_process_defaults;
 pub use protocol::{
     ErrorCode, ExitCodeClass, KeeperHello, Listed, ListedState, Missed, Notice, PROTOCOL,
-    StartAnswer, StartSpec,
+    RefusedLimit, StartAnswer, StartSpec,
 };
 pub use spawn::{KeeperCommand, KeeperProcess, spawn};

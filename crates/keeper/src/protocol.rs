@@ -3,7 +3,7 @@
 //! It is additive: both sides ignore fields that they do not know, and a call that a keeper does not know is answered
 //! with [`ErrorCode::UnknownCall`].
 
-use execution_engine::{ExecutionOptions, ExecutionRequest, Signal};
+use execution_engine::{ExecutionOptions, ExecutionRequest, Limits, Signal};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -85,13 +85,23 @@ pub(crate) enum Call {
     List { after: Option<Uuid> },
     Drain,
     Shutdown,
+    CheckLimits { limits: Limits },
 }
 
 impl Call {
     /// Names of all calls.
-    pub(crate) const NAMES: [&str; 10] = [
-        "start", "stop", "signal", "pause", "resume", "input", "forget", "list", "drain",
+    pub(crate) const NAMES: [&str; 11] = [
+        "start",
+        "stop",
+        "signal",
+        "pause",
+        "resume",
+        "input",
+        "forget",
+        "list",
+        "drain",
         "shutdown",
+        "check_limits",
     ];
 }
 
@@ -120,6 +130,7 @@ pub(crate) enum Answer {
     Signalled { processes: u32 },
     Input { taken: InputTaken },
     List { executions: Vec<Listed>, more: bool },
+    Limits { refused: Option<RefusedLimit> },
     Error { code: ErrorCode, message: String },
 }
 
@@ -140,6 +151,16 @@ pub enum StartAnswer {
         /// What a shell would make of it.
         exit_code_class: ExitCodeClass,
     },
+}
+
+/// A limit that programs of a keeper cannot have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct RefusedLimit {
+    /// The field of [`Limits`].
+    pub field: String,
+    /// Why not, and what to do.
+    pub reason: String,
 }
 
 /// What a shell makes of a program that could not be started.
@@ -354,6 +375,7 @@ mod tests {
             Call::List { after: None },
             Call::Drain,
             Call::Shutdown,
+            Call::CheckLimits { limits: Limits::default() },
         ];
         assert_eq!(start, serde_json::to_value(&calls[0]).unwrap());
         for (call, name) in calls.iter().zip(Call::NAMES) {

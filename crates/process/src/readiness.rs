@@ -15,17 +15,23 @@ use crate::host_process::OfProcess;
 /// Guard of a readiness that was reported; it stays reported until it is cleared.
 pub(crate) type ReadyGuard<'a> = AsyncFdReadyGuard<'a, BorrowedFd<'static>>;
 
-/// Checks that this process may wait in a reactor. Where a sandbox refuses that, a thread of a runtime
-/// panics and ends the whole process.
+/// Checks that this process may wait in a reactor, and has the descriptors that a runtime takes. Where a
+/// sandbox refuses the one, a thread of a runtime panics and ends the whole process; where there is no
+/// room for the others, the making of the first runtime does.
 ///
 /// # Errors
 /// The system's error.
 pub fn check_reactor() -> io::Result<()> {
+    // tokio makes one for all its runtimes, and its receiver again for each of them.
+    let (receiver, _sender) = std::os::unix::net::UnixStream::pair()?;
+    let _own_receiver = receiver.try_clone()?;
     #[cfg(target_os = "linux")]
     {
         use rustix::event::epoll;
 
         let reactor = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let _registry = reactor.try_clone()?;
+        let _waker = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC)?;
         let mut event = libc::epoll_event { events: 0, u64: 0 };
         // SAFETY: the call has room for one event and waits for nothing. It is the one that tokio
         // makes, and that a sandbox may tell from others of its kind.

@@ -15,6 +15,7 @@ mod http;
 mod problem;
 mod service;
 mod state_dir;
+mod state_lock;
 mod units;
 mod view;
 mod wire;
@@ -24,7 +25,8 @@ pub use error::{ErrorCode, ServiceError};
 pub use http::serve;
 pub use problem::Problem;
 pub use service::{Events, KeeperProgram, Output, Service, ServiceManager, ServiceOptions};
-pub use state_dir::{LockHolder, PathOptions, StateDir, StateLock};
+pub use state_dir::{PathOptions, StateDir};
+pub use state_lock::{LockHolder, StateLock};
 pub use units::{parse_duration, parse_size};
 pub use view::{
     Event, EventKind, ExecutionView, InputEnd, KeeperView, NewExecution, NewInput, OutputBytes,

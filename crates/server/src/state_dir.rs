@@ -1,22 +1,19 @@
-//! Where state, socket and configuration are, and how the state directory is made and locked.
+//! Where state, socket and configuration are, and how the state directory is made.
 
 use std::env;
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
-
-use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 
 use crate::error::{ErrorCode, ServiceError};
+use crate::state_lock::read_holder;
 
-/// How often, and with which pause, a lock is tried that is held.
-const LOCK_ATTEMPTS: u32 = 25;
-const LOCK_PAUSE: Duration = Duration::from_millis(20);
+/// Variable with the directory of the session's sockets. It goes with the last session of the user.
+const RUNTIME_DIR: &str = "XDG_RUNTIME_DIR";
+/// Name of the socket in its directory.
+const SOCKET: &str = "exeng.sock";
 
 /// Paths that a command line names; what is not named follows from the environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,15 +53,21 @@ pub struct StateDir {
     path: PathBuf,
     socket: PathBuf,
     config: PathBuf,
+    /// Nobody has named socket or state directory, so the service is found wherever it listens.
+    is_anywhere: bool,
 }
 
 impl StateDir {
-    /// Finds the places from a command line and the environment of this process.
+    /// Finds the places from a command line and the environment of this process. An `XDG_RUNTIME_DIR` that does
+    /// not exist, as after the end of the session that it belongs to, is none.
     ///
     /// # Errors
     /// [`ErrorCode::StateDir`] if nothing says where the state is.
     pub fn from_env(options: &PathOptions) -> Result<Self, ServiceError> {
-        Self::resolve(options, |name| env::var_os(name))
+        Self::resolve(options, |name| {
+            let value = env::var_os(name)?;
+            (name != RUNTIME_DIR || Path::new(&value).is_dir()).then_some(value)
+        })
     }
 
     /// Finds the places from a command line and an environment. An empty variable is none, and a
@@ -95,12 +98,14 @@ impl StateDir {
             )
             .fix("set EXENG_STATE_DIR to a directory of yours")
         })?;
-        let runtime = || path_in(&variable, "XDG_RUNTIME_DIR").filter(|path| path.is_absolute());
-        let socket = match (named(&options.socket, "EXENG_SOCKET")?, &own) {
+        let runtime = || path_in(&variable, RUNTIME_DIR).filter(|path| path.is_absolute());
+        let named_socket = named(&options.socket, "EXENG_SOCKET")?;
+        let is_anywhere = named_socket.is_none() && own.is_none();
+        let socket = match (named_socket, &own) {
             (Some(socket), _) => socket,
-            (None, Some(own)) => own.join("exeng.sock"),
+            (None, Some(own)) => own.join(SOCKET),
             (None, None) => {
-                runtime().map_or_else(|| state.clone(), |it| it.join("exeng")).join("exeng.sock")
+                runtime().map_or_else(|| state.clone(), |it| it.join("exeng")).join(SOCKET)
             }
         };
         let config = match (named(&options.config, "EXENG_CONFIG")?, &own) {
@@ -110,7 +115,7 @@ impl StateDir {
                 .map_or_else(|| state.clone(), |it| it.join("exeng"))
                 .join("config.toml"),
         };
-        Ok(Self { path: state, socket, config })
+        Ok(Self { path: state, socket, config, is_anywhere })
     }
 
     /// Returns the state directory.
@@ -121,6 +126,22 @@ impl StateDir {
     /// Returns the path of the socket.
     pub fn socket(&self) -> &Path {
         &self.socket
+    }
+
+    /// Returns where the service of this state directory listens, if it runs, and if nobody has named a socket or a
+    /// state directory: callers with and without an `XDG_RUNTIME_DIR` have the same service.
+    pub(crate) fn socket_of_holder(&self) -> Option<PathBuf> {
+        self.holder().filter(|_| self.is_anywhere)?.socket
+    }
+
+    /// Returns `true` if the service is found wherever it listens.
+    pub(crate) fn is_anywhere(&self) -> bool {
+        self.is_anywhere
+    }
+
+    /// Returns where the service listens when the directory of its socket is gone and cannot be made again.
+    pub(crate) fn spare_socket(&self) -> PathBuf {
+        self.path.join(SOCKET)
     }
 
     /// Returns the path of the configuration file.
@@ -147,104 +168,6 @@ impl StateDir {
             _ => Ok(()),
         }
     }
-
-    /// Takes the lock of the state directory. It is held until the value is dropped or the process
-    /// ends, however that happens, so a file that is left over is no obstacle. Blocks for half a second
-    /// if somebody holds it.
-    ///
-    /// # Errors
-    /// [`ErrorCode::AlreadyRunning`] with the process id of the holder; [`ErrorCode::StateDir`] if
-    /// the file cannot be made.
-    pub fn lock(&self) -> Result<StateLock, ServiceError> {
-        let path = self.path.join("lock");
-        let failed = |error: &io::Error| Role::State.unusable(&path, error);
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(|error| failed(&error))?;
-        match take(&file) {
-            Ok(true) => {}
-            Ok(false) => return Err(self.already_running(&mut file)),
-            Err(error) => return Err(failed(&error)),
-        }
-        // The umask may have taken bits away, and nobody else is to look at it in any case.
-        file.set_permissions(Permissions::from_mode(0o600)).map_err(|error| failed(&error))?;
-        let socket = self.socket.to_str().map(PathBuf::from);
-        let holder = LockHolder { pid: std::process::id(), since: Utc::now(), socket };
-        // Only after the lock is held: a reader must find the holder, never a loser's text. The text
-        // helps people; a disk without room for it is no reason to refuse.
-        if let Err(error) = write_holder(&mut file, &holder) {
-            tracing::warn!(%error, path = %path.display(), "the holder could not be written");
-        }
-        Ok(StateLock { _file: file })
-    }
-
-    /// Returns who holds the lock, if somebody does. Starts and changes nothing.
-    pub fn holder(&self) -> Option<LockHolder> {
-        let mut file = File::open(self.path.join("lock")).ok()?;
-        match file.try_lock_shared() {
-            Err(TryLockError::WouldBlock) => read_holder(&mut file),
-            _ => None,
-        }
-    }
-
-    fn already_running(&self, file: &mut File) -> ServiceError {
-        let who =
-            read_holder(file).map_or("".to_string(), |holder| format!(" (process {})", holder.pid));
-        let dir = self.path.display();
-        let text = format!("another service{who} runs on the state directory {dir}");
-        ServiceError::new(ErrorCode::AlreadyRunning, text)
-            .fix("use that one, end it first, or set EXENG_STATE_DIR to another directory")
-    }
-}
-
-/// Who holds the lock of a state directory.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct LockHolder {
-    /// Process id.
-    pub pid: u32,
-    /// Since when.
-    pub since: DateTime<Utc>,
-    /// Where it listens; None for a path that is not UTF-8, and for services before this was noted.
-    #[serde(default)]
-    pub socket: Option<PathBuf>,
-}
-
-/// Lock of a state directory, held as long as this lives.
-#[derive(Debug)]
-pub struct StateLock {
-    _file: File,
-}
-
-/// Takes a lock. Returns `false` if somebody holds it, and does not let go of it for a moment: a service
-/// that was killed while it started a keeper holds it until that child executes its program.
-fn take(file: &File) -> io::Result<bool> {
-    for _ in 0..LOCK_ATTEMPTS {
-        match file.try_lock() {
-            Ok(()) => return Ok(true),
-            Err(TryLockError::WouldBlock) => thread::park_timeout(LOCK_PAUSE),
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
-    }
-    Ok(false)
-}
-
-fn read_holder(file: &mut File) -> Option<LockHolder> {
-    let mut text = String::new();
-    file.take(4096).read_to_string(&mut text).ok()?;
-    serde_json::from_str(&text).ok()
-}
-
-fn write_holder(file: &mut File, holder: &LockHolder) -> io::Result<()> {
-    let text = serde_json::to_vec(holder)?;
-    file.set_len(0)?;
-    file.seek(SeekFrom::Start(0))?;
-    file.write_all(&text)
 }
 
 fn path_in(variable: &impl Fn(&str) -> Option<OsString>, name: &str) -> Option<PathBuf> {
@@ -257,7 +180,7 @@ fn absolute(path: &Path) -> Result<PathBuf, ServiceError> {
 
 /// What a directory is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
+pub(crate) enum Role {
     /// The state.
     State,
     /// The socket, and whatever else is there.
@@ -289,7 +212,7 @@ impl Role {
         ServiceError::new(ErrorCode::StateDir, text).fix(format!("{fix} ({})", self.names()))
     }
 
-    fn unusable(self, path: &Path, error: &io::Error) -> ServiceError {
+    pub(crate) fn unusable(self, path: &Path, error: &io::Error) -> ServiceError {
         let other = format!("choose another place ({})", self.names());
         let fix = match error.kind() {
             ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => {

@@ -51,6 +51,10 @@ pub struct NewExecution {
     /// comes again: a shell changes some with each line.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inherited_env: BTreeMap<OsText, OsText>,
+    /// Umask where it is submitted. The program has it unless the limits in the options have one; as little as
+    /// `inherited_env` it is part of what must be the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inherited_umask: Option<u32>,
 }
 
 impl NewExecution {
@@ -63,6 +67,7 @@ impl NewExecution {
             start_at: None,
             pinned: false,
             inherited_env: BTreeMap::new(),
+            inherited_umask: None,
         }
     }
 }
@@ -76,6 +81,7 @@ impl fmt::Debug for NewExecution {
             .field("start_at", &self.start_at)
             .field("pinned", &self.pinned)
             .field("inherited_env (names)", &self.inherited_env.keys().collect::<Vec<_>>())
+            .field("inherited_umask", &self.inherited_umask)
             .finish()
     }
 }
@@ -125,6 +131,9 @@ pub struct ExecutionView {
     pub status: ExecutionStatus,
     /// Exit code of a program that exited by itself.
     pub exit_code: Option<i32>,
+    /// Number of the signal that ended the program, whatever the ending is.
+    #[serde(default)]
+    pub signal: Option<i32>,
     /// How it ended.
     pub ending: Option<Ending>,
     /// Why it cannot be started for now, if something is wrong while it waits; it is tried again. Lists do not

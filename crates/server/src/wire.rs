@@ -26,7 +26,7 @@ struct EventJson<'a> {
     pid: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stream: Option<OutputStream>,
-    /// Output that is UTF-8.
+    /// Output that is UTF-8 and better read so.
     #[serde(default, skip_serializing_if = "Option::is_none", borrow)]
     text: Option<Cow<'a, str>>,
     /// Output that is not.
@@ -55,6 +55,14 @@ pub(crate) fn name(kind: &EventKind) -> &'static str {
     }
 }
 
+/// Returns output as text; `None` for what is not UTF-8, or has so many NUL bytes, which are six each in JSON, that
+/// base64 is shorter. What else is escaped, such as colours, is text whatever its length.
+fn text_of(bytes: &[u8]) -> Option<&str> {
+    let nuls = bytes.iter().filter(|byte| **byte == 0).count();
+    let is_longer = nuls > 0 && bytes.len() + 5 * nuls > 4 * bytes.len().div_ceil(3);
+    if is_longer { None } else { str::from_utf8(bytes).ok() }
+}
+
 impl<'a> EventJson<'a> {
     /// Creates the form of an event without its details.
     fn bare(event: &Event) -> Self {
@@ -80,9 +88,9 @@ impl<'a> EventJson<'a> {
             EventKind::Started { pid } => json.pid = *pid,
             EventKind::Output { stream, bytes } => {
                 json.stream = Some(*stream);
-                match str::from_utf8(bytes) {
-                    Ok(text) => json.text = Some(text.into()),
-                    Err(_) => json.base64 = Some(STANDARD.encode(bytes).into()),
+                match text_of(bytes) {
+                    Some(text) => json.text = Some(text.into()),
+                    None => json.base64 = Some(STANDARD.encode(bytes).into()),
                 }
             }
             EventKind::Retrying { delay_ms } => json.delay_ms = Some(*delay_ms),
@@ -156,6 +164,22 @@ mod tests {
             assert_eq!(json.contains("base64"), str::from_utf8(bytes).is_err(), "{json}");
             assert_eq!(parse(7, &json).unwrap(), event);
         }
+    }
+
+    #[test]
+    fn output_has_the_shorter_form_where_nobody_reads_it() {
+        let of = |bytes: Vec<u8>| {
+            let event =
+                event(EventKind::Output { stream: OutputStream::Stdout, bytes: bytes.into() });
+            let json = event_json(&event);
+            assert_eq!(parse(7, &json).unwrap(), event);
+            (json.contains("base64"), json.len())
+        };
+        let (is_base64, length) = of(vec![0; 60_000]);
+        assert!(is_base64 && length < 81_000, "{length}");
+        // A name now and then is still read best as text, and so is what has colours.
+        assert!(!of(b"a/name/that/is/not/too/short\0".repeat(100)).0);
+        assert!(!of(b"\x1b[31m\x1b[1m\"\"\n".repeat(100)).0);
     }
 
     #[test]

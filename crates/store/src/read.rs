@@ -31,6 +31,20 @@ impl Store {
         .await
     }
 
+    /// Returns `true` if an execution has this id, or was accepted under this idempotency key of this owner.
+    ///
+    /// # Errors
+    ///
+    /// [`Database`](StoreError::Database).
+    pub async fn is_known(&self, owner: u32, key: Option<String>, id: Uuid) -> Result<bool> {
+        self.read(move |connection| {
+            let by_key = "SELECT 1 FROM idempotency WHERE owner = ?1 AND idempotency_key = ?2";
+            let mut by_key = connection.prepare_cached(by_key)?;
+            Ok(by_key.exists(rusqlite::params![owner, key])? || seq_of(connection, id)?.is_some())
+        })
+        .await
+    }
+
     /// Returns an execution with the values of its environment and its input, to start it. After
     /// [`erase_env`](Self::erase_env) or its ending they are missing.
     ///

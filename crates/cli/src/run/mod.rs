@@ -24,6 +24,7 @@ use execution_engine::{
     OutputMode, PassedDescriptors, StdinSource, Terminal,
 };
 
+use crate::option_names::of_command_line;
 use crate::request::{RequestOptions, UsageError};
 use crate::{exit_code, message};
 use idle::Activity;
@@ -134,7 +135,7 @@ pub(crate) fn run(options: &RunOptions) -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             let code = exit_code::of_error(&error);
-            refuse(error, code)
+            refuse(of_command_line(&error.to_string()), code)
         }
     }
 }
@@ -238,7 +239,7 @@ impl Watch {
 fn tell(result: &ExecutionResult) {
     match &result.ending {
         Ending::Exited { .. } | Ending::Signaled { .. } | Ending::Cancelled => {}
-        ending => message::print(ending),
+        ending => message::print(of_command_line(&ending.to_string())),
     }
     for survivor in &result.containment.survivors {
         let (pid, name) = (survivor.pid, &survivor.name);
@@ -250,7 +251,7 @@ fn code(result: &ExecutionResult, signals: &SignalWatch) -> u8 {
     match result.ending {
         // Sent to the whole process group, and the program was faster than we.
         Ending::Signaled { signal, .. } if signals.has_got(signal) => exit_code::CANCELLED,
-        _ => exit_code::of_result(result),
+        ref ending => exit_code::of_end(ending, result.signal),
     }
 }
 

@@ -32,8 +32,8 @@ pub(crate) struct LogsOptions {
     /// Print exactly the bytes, also on a terminal, where control characters are made visible otherwise
     #[arg(long, conflicts_with = "json")]
     raw: bool,
-    /// Print events, one a line, with their cursors
-    #[arg(long, conflicts_with_all = ["tail", "stream"])]
+    /// Print events, one a line, with their cursors. With --stream, output of that stream only
+    #[arg(long)]
     json: bool,
 }
 
@@ -54,14 +54,20 @@ impl From<StreamName> for OutputStream {
 
 /// Prints the output.
 pub(crate) async fn run(global: &GlobalOptions, options: &LogsOptions) -> Result<u8, Failure> {
+    if options.json && options.tail.is_some() {
+        return Err(Failure::new(
+            "--tail counts lines, and --json prints events, which are no lines; leave one of them out, or take the last \
+             events with `exeng logs --json ID | tail`",
+        ));
+    }
     let client = connect(global).await?;
     // Once: what is the newest changes.
     let id = client.get(&options.id).await?.id.to_string();
+    let stream = options.stream.map(OutputStream::from);
     if options.json {
-        print_events(&client, &id, options.follow).await?;
+        print_events(&client, &id, stream, options.follow).await?;
         return Ok(0);
     }
-    let stream = options.stream.map(OutputStream::from);
     let mut printer = Printer::new(options.raw);
     let mut output = client.output(&id, stream, options.tail).await?;
     while let Some(bytes) = output.next().await? {
@@ -85,13 +91,21 @@ pub(crate) async fn run(global: &GlobalOptions, options: &LogsOptions) -> Result
 }
 
 /// Prints the events that there are, or all until the last.
-async fn print_events(client: &Client, id: &str, follow: bool) -> Result<(), Failure> {
+async fn print_events(
+    client: &Client,
+    id: &str,
+    stream: Option<OutputStream>,
+    follow: bool,
+) -> Result<(), Failure> {
     let all = client.output(id, None, Some(0)).await?.cursor();
     let reader = Reader::watch();
     let mut events = client.events(id, 0).await?;
     while follow || events.cursor() < all {
         let Some(event) = next(&mut events, &reader).await? else { break };
-        print_event(&event)?;
+        let is_of_other = |of: &OutputStream| stream.is_some_and(|wanted| wanted != *of);
+        if !matches!(&event.kind, EventKind::Output { stream, .. } if is_of_other(stream)) {
+            print_event(&event)?;
+        }
     }
     Ok(())
 }

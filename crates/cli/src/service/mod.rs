@@ -14,6 +14,7 @@ mod pieces;
 pub(crate) mod pin;
 pub(crate) mod rerun;
 pub(crate) mod rm;
+mod selection;
 pub(crate) mod serve;
 pub(crate) mod show;
 pub(crate) mod signal;
@@ -31,10 +32,11 @@ use std::time::Duration;
 
 use execution_engine_server::client::{Client, ClientOptions, ServiceProgram};
 use execution_engine_server::{LockHolder, PathOptions, StateDir};
+use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
 use crate::cli::GlobalOptions;
-use crate::failure::Failure;
+use crate::failure::{Failure, is_of_descriptors};
 use crate::message;
 
 /// Returns the places that the command line and the environment name.
@@ -89,10 +91,23 @@ fn silent(places: &StateDir) -> Failure {
     Failure::new(text)
 }
 
+/// Makes a runtime.
+///
+/// # Errors
+/// What the system refuses, and the fix.
+pub(crate) fn runtime(mut builder: Builder) -> Result<Runtime, Failure> {
+    // The first runtime of a process panics where there is no room for its descriptors.
+    let made =
+        execution_engine_process::check_reactor().and_then(|()| builder.enable_all().build());
+    made.map_err(|error| match is_of_descriptors(&error) {
+        true => Failure::of_descriptors(&error),
+        false => Failure::new(format!("exeng cannot wait for anything here: {error}")),
+    })
+}
+
 /// Runs a verb of the service to its end, and returns the code to exit with.
 pub(crate) fn block_on(verb: impl Future<Output = Result<u8, Failure>>) -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let ended = runtime.map_err(Failure::new).and_then(|runtime| runtime.block_on(verb));
+    let ended = runtime(Builder::new_current_thread()).and_then(|runtime| runtime.block_on(verb));
     ended.map_or_else(Failure::report, ExitCode::from)
 }
 

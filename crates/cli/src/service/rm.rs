@@ -1,30 +1,40 @@
 //! `exeng rm`: removes executions that have ended.
 
 use clap::Args;
-use clap_complete::ArgValueCandidates;
 
 use super::connect;
 use super::each::each;
+use super::ls::print_table;
+use super::selection::{Changes, Selection, dry_run};
 use crate::cli::GlobalOptions;
-use crate::completions::ids;
 use crate::data;
 use crate::failure::Failure;
 
 /// Options of `rm`.
 #[derive(Debug, Args)]
 pub(crate) struct RmOptions {
-    /// Executions: their ids, unique beginnings of ids, or @last
-    #[arg(value_name = "ID", required = true, add = ArgValueCandidates::new(ids))]
-    ids: Vec<String>,
+    #[command(flatten)]
+    selection: Selection,
     /// Print one array of JSON with the ids that were removed
     #[arg(long)]
     json: bool,
 }
 
-/// Removes all of them with their output. What cannot be removed does not keep the others.
+/// Removes all of them with their output. What cannot be removed does not keep the others. Conditions select what
+/// has ended.
 pub(crate) async fn run(global: &GlobalOptions, options: &RmOptions) -> Result<u8, Failure> {
+    options.selection.check()?;
     let client = connect(global).await?;
-    let (removed, code) = each(&client, &options.ids, async |id| {
+    let names = options.selection.names(&client, Changes::Ended).await?;
+    if options.selection.dry_run {
+        let (executions, code) = dry_run(&client, &names, Changes::Ended).await;
+        match options.json {
+            true => data::json(&executions.iter().map(|it| it.id.to_string()).collect::<Vec<_>>())?,
+            false => print_table(&executions)?,
+        }
+        return Ok(code);
+    }
+    let (removed, code) = each(&client, &names, async |id| {
         client.remove(&id).await?;
         Ok(id)
     })

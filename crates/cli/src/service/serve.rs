@@ -1,11 +1,12 @@
 //! `exeng serve`: the service in the foreground.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 
+use chrono::Utc;
 use clap::Args;
 use execution_engine_keeper::{set_process_defaults, socket};
 use execution_engine_server::{
@@ -13,10 +14,12 @@ use execution_engine_server::{
 };
 use sd_notify::NotifyState;
 use tokio::net::UnixListener;
+use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::manage::Instance;
-use super::{pass_nothing_on, places, this_program};
+use super::times::local;
+use super::{pass_nothing_on, places, runtime, this_program};
 use crate::cli::GlobalOptions;
 use crate::failure::Failure;
 use crate::message;
@@ -42,14 +45,21 @@ pub(crate) fn run(global: &GlobalOptions, options: &ServeOptions) -> ExitCode {
     crate::tracing_to_stderr();
     pass_nothing_on();
     crate::fault::in_service();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let ended = runtime
-        .map_err(Failure::new)
-        .and_then(|runtime| runtime.block_on(until_told(global, options.systemd)));
-    ended.map_or_else(Failure::report, |()| ExitCode::SUCCESS)
+    let ended = runtime(Builder::new_multi_thread())
+        .and_then(|runtime| runtime.block_on(until_told(global, options)));
+    ended.map_or_else(
+        |failure| {
+            if options.background {
+                // Whoever has started it reads this, also where the log has no room. It may be gone.
+                let _nobody = io::stdout().write_all(failure.to_string().as_bytes());
+            }
+            if options.background { failure.at(local(Utc::now())) } else { failure }.report()
+        },
+        |()| ExitCode::SUCCESS,
+    )
 }
 
-async fn until_told(global: &GlobalOptions, systemd: Option<Instance>) -> Result<(), Failure> {
+async fn until_told(global: &GlobalOptions, options: &ServeOptions) -> Result<(), Failure> {
     let state_dir = places(global)?;
     let config = Config::load(state_dir.config())?;
     state_dir.create()?;
@@ -60,10 +70,10 @@ async fn until_told(global: &GlobalOptions, systemd: Option<Instance>) -> Result
     let keeper = KeeperProgram {
         program: this_program()?,
         args: vec!["keeper".to_string()],
-        scope: systemd.map(ServiceManager::from),
+        scope: options.systemd.map(ServiceManager::from),
     };
-    let options = ServiceOptions { state_dir: state_dir.clone(), config, keeper };
-    let service = Service::open(options).await?;
+    let service = ServiceOptions { state_dir: state_dir.clone(), config, keeper };
+    let service = Service::open(service).await?;
     let listener = match listen(&state_dir).await {
         Ok(listener) => listener,
         Err(failure) => {
@@ -72,12 +82,22 @@ async fn until_told(global: &GlobalOptions, systemd: Option<Instance>) -> Result
         }
     };
     let (path, pid) = (state_dir.socket().display(), std::process::id());
-    message::print(format!("ready on {path} (process {pid})"));
-    if systemd.is_some() {
+    let ready = format!("ready on {path} (process {pid})");
+    // Its stderr is a log then, whose lines have a time.
+    message::print(if options.background {
+        format!("{}: {ready}", local(Utc::now()))
+    } else {
+        ready
+    });
+    if options.background {
+        // Whoever has started it waits for nothing more.
+        rustix::stdio::dup2_stdout(rustix::stdio::stderr()).map_err(Failure::new)?;
+    }
+    if options.systemd.is_some() {
         tell_systemd(NotifyState::Ready);
     }
     let served = serve(service.clone(), listener, stop).await;
-    if systemd.is_some() {
+    if options.systemd.is_some() {
         tell_systemd(NotifyState::Stopping);
     }
     // While the lock is still held: the next service makes its own.

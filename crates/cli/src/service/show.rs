@@ -11,6 +11,7 @@ use crate::cli::GlobalOptions;
 use crate::completions::ids;
 use crate::data;
 use crate::failure::Failure;
+use crate::option_names::of_command_line;
 use crate::terminal_text;
 
 /// Options of `show`.
@@ -47,7 +48,7 @@ fn page(execution: &ExecutionView) -> String {
         ("command", Some(execution.command_line.clone())),
         ("status", Some(status_of(execution))),
         ("waits", execution.start_error.clone()),
-        ("ending", execution.ending.as_ref().map(ToString::to_string)),
+        ("ending", execution.ending.as_ref().map(|ending| of_command_line(&ending.to_string()))),
         ("description", execution.description.clone()),
         ("directory", execution.working_dir.as_ref().map(|dir| dir.display().to_string())),
         ("accepted", Some(local(execution.created_at))),

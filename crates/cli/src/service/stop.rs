@@ -1,23 +1,22 @@
 //! `exeng stop`: stops executions.
 
 use clap::Args;
-use clap_complete::ArgValueCandidates;
 use execution_engine_server::client::Client;
 use execution_engine_server::{ErrorCode, StopMode};
 
 use super::connect;
 use super::each::each;
+use super::ls::print_table;
+use super::selection::{Changes, Selection, dry_run};
 use crate::cli::GlobalOptions;
-use crate::completions::ids;
 use crate::failure::Failure;
 use crate::{data, message};
 
 /// Options of `stop`.
 #[derive(Debug, Args)]
 pub(crate) struct StopOptions {
-    /// Executions: their ids, unique beginnings of ids, or @last
-    #[arg(value_name = "ID", required = true, add = ArgValueCandidates::new(ids))]
-    ids: Vec<String>,
+    #[command(flatten)]
+    selection: Selection,
     /// Kill the whole tree at once, without the grace that it has to end by itself
     #[arg(long)]
     firm: bool,
@@ -29,12 +28,22 @@ pub(crate) struct StopOptions {
     json: bool,
 }
 
-/// Stops all of them and waits for their ends. One that has ended already is as wanted.
+/// Stops all of them and waits for their ends. One that has ended already is as wanted. Conditions select
+/// what has not ended.
 pub(crate) async fn run(global: &GlobalOptions, options: &StopOptions) -> Result<u8, Failure> {
+    options.selection.check()?;
     let client = connect(global).await?;
+    let names = options.selection.names(&client, Changes::Unended).await?;
+    if options.selection.dry_run {
+        let (executions, code) = dry_run(&client, &names, Changes::Unended).await;
+        match options.json {
+            true => data::json(&executions)?,
+            false => print_table(&executions)?,
+        }
+        return Ok(code);
+    }
     let mode = if options.firm { StopMode::Firm } else { StopMode::Polite };
-    let (stopped, code) =
-        each(&client, &options.ids, async |id| stop(&client, id, mode).await).await;
+    let (stopped, code) = each(&client, &names, async |id| stop(&client, id, mode).await).await;
     let mut executions = Vec::new();
     for id in &stopped {
         let execution = if options.no_wait { client.get(id).await } else { client.wait(id).await };

@@ -12,7 +12,7 @@ use super::submit_paths::{absolute, check_dir, check_input};
 use super::then::ThenOptions;
 use crate::cli::GlobalOptions;
 use crate::failure::Failure;
-use crate::request::{RequestOptions, bring_umask, inherited_environment};
+use crate::request::{RequestOptions, inherited_environment, inherited_umask};
 use crate::variables::keep_text_names;
 use crate::{completions, moment};
 
@@ -77,7 +77,6 @@ impl SubmitOptions {
             }
             options.stdin = StdinSource::file(path);
         }
-        bring_umask(&mut options);
         let mut inherited_env = inherited_environment(&mut options);
         keep_text_names(&mut options.env.set);
         keep_text_names(&mut inherited_env);
@@ -89,7 +88,13 @@ impl SubmitOptions {
                 return Err(Failure::new(format!("--label: {name} is given twice; leave one out")));
             }
         }
-        Ok(NewExecution { options, inherited_env, start_at: self.at, ..NewExecution::new(request) })
+        Ok(NewExecution {
+            options,
+            inherited_env,
+            inherited_umask: Some(inherited_umask()),
+            start_at: self.at,
+            ..NewExecution::new(request)
+        })
     }
 }
 

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use clap_complete::ArgValueCandidates;
-use execution_engine::Ending;
-use execution_engine::{ExecutionStatus, ResourceLimit};
+use execution_engine::{Ending, ExecutionStatus};
 use execution_engine_server::ExecutionView;
 use execution_engine_server::client::Client;
 
@@ -13,6 +12,7 @@ use super::connect;
 use crate::cli::GlobalOptions;
 use crate::completions::ids;
 use crate::failure::Failure;
+use crate::option_names::of_command_line;
 use crate::{data, duration, exit_code, message};
 
 /// Options of `wait`.
@@ -77,20 +77,10 @@ async fn wait_for_all(
 /// Returns the code to exit with for an execution that has ended. Says why it is one of ours.
 pub(super) fn code(ended: &ExecutionView) -> u8 {
     let Some(ending) = &ended.ending else { return exit_code::OURS };
-    let code = match ending {
-        // The signal by which the system reports the limit.
-        Ending::ResourceLimit { limit: ResourceLimit::CpuTime } => exit_code::of_signal(SIGXCPU),
-        Ending::ResourceLimit { limit: ResourceLimit::FileSize } => exit_code::of_signal(SIGXFSZ),
-        Ending::ResourceLimit { limit: ResourceLimit::TreeMemory } => exit_code::of_signal(SIGKILL),
-        ending => exit_code::of_ending(ending),
-    };
+    let code = exit_code::of_end(ending, ended.signal);
     let is_own = matches!(ending, Ending::Exited { .. } | Ending::Signaled { .. });
     if !is_own || ended.status == ExecutionStatus::Lost {
-        message::print(format!("{}: {ending}", ended.id));
+        message::print(format!("{}: {}", ended.id, of_command_line(&ending.to_string())));
     }
     code
 }
-
-const SIGKILL: i32 = rustix::process::Signal::KILL.as_raw();
-const SIGXCPU: i32 = rustix::process::Signal::XCPU.as_raw();
-const SIGXFSZ: i32 = rustix::process::Signal::XFSZ.as_raw();

@@ -1,5 +1,6 @@
 //! Tests of the command line, as its users start it.
 
+mod descriptors;
 mod help;
 mod output;
 mod run;

@@ -149,6 +149,29 @@ fn full_disk_refuses_new_work_and_keeps_what_runs() {
     drop(mount);
 }
 
+#[test]
+fn full_disk_is_told_to_whoever_starts_the_service() {
+    if !is_root() {
+        return skip("a small disk needs root");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let Some(mount) = Mount::new(dir.path(), "size=8M") else {
+        return skip("no file system can be mounted here");
+    };
+    let service = service(dir.path());
+    let ballast = dir.path().join("ballast");
+    fill(&ballast);
+    let refused = service.run(&["submit", "--", "true"]);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(125), "{said}");
+    assert!(said.contains("disk is full") || said.contains("No space left"), "{said}");
+    assert!(!said.contains("without a word"), "{said}");
+    fs::remove_file(&ballast).unwrap();
+    service.print(&["submit", "--wait", "--", "true"]);
+    service.stop_all(None);
+    drop(mount);
+}
+
 const EIO: i32 = 5;
 
 /// Starts a service whose disk can fail.

@@ -50,6 +50,23 @@ fn last_lines() {
 }
 
 #[test]
+fn events_of_one_stream() {
+    let host = Host::new();
+    let id = host.submit("echo out; echo err >&2");
+    assert_eq!(host.exeng(&["wait", &id]).code, Some(0));
+    for args in [&["--json"][..], &["--json", "-f"]] {
+        let all = host.ok(&[&["logs", &id], args].concat());
+        let one = host.ok(&[&["logs", &id, "--stream", "stderr"], args].concat());
+        let expected: Vec<_> = all.lines().filter(|line| !line.contains("\"stdout\",")).collect();
+        assert_eq!(one.lines().collect::<Vec<_>>(), expected);
+        assert_eq!(all.lines().count(), expected.len() + 1, "{all}");
+        assert!(one.contains("\"err\\n\"") && one.contains("\"ended\""), "{one}");
+    }
+    let said = host.exeng(&["logs", &id, "--json", "--tail", "3"]).refused();
+    assert!(said.contains("--tail") && said.contains("leave one of them out"), "{said}");
+}
+
+#[test]
 fn follower_sees_each_byte_once_across_the_death_of_the_service() {
     let host = Host::new();
     let id = host.submit(&numbers(&host, 20_000, 0));

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{Host, Reply};
 
 /// Returns a request with a body of JSON.
-fn with_body(line: &str, headers: &str, body: &str) -> String {
+pub(crate) fn with_body(line: &str, headers: &str, body: &str) -> String {
     let length = body.len();
     format!(
         "{line} HTTP/1.1\r\nHost: exeng\r\nConnection: close\r\nContent-Type: application/json\r\n\
@@ -18,7 +18,7 @@ fn get(host: &Host, path: &str, headers: &str) -> Reply {
 }
 
 /// Checks the form of an error and returns it.
-fn problem(reply: &Reply, status: u16, code: &str) -> Value {
+pub(crate) fn problem(reply: &Reply, status: u16, code: &str) -> Value {
     assert_eq!(reply.status, status, "{reply:?}");
     assert_eq!(reply.header("content-type").as_deref(), Some("application/problem+json"));
     let problem = reply.json();

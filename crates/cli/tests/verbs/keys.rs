@@ -57,6 +57,23 @@ fn key_stands_for_what_was_asked_for_and_not_for_the_shell_it_came_from() {
 }
 
 #[test]
+fn key_stands_for_the_umask_that_was_asked_for_and_no_other() {
+    let host = Host::new();
+    let submit = |before: &str, options: &str| {
+        host.sh(&format!("umask {before}; exeng submit --key nightly-7 {options} --shell umask"))
+    };
+    let first = submit("022", "").ok();
+    assert_eq!(submit("077", "").ok(), first);
+    host.ok(&["wait", &first]);
+    assert_eq!(host.ok(&["logs", &first]), "0022");
+    let said = submit("022", "--limit umask=077").refused();
+    assert!(said.contains(&first) && said.contains("the umask"), "{said}");
+    // What differs is named, and what is inherited is not.
+    let said = submit("077", "--timeout 1m").refused();
+    assert!(said.contains("request.timeout_ms") && !said.contains("limits"), "{said}");
+}
+
+#[test]
 fn executions_have_short_names() {
     let host = Host::new();
     let first = host.submit("echo first");

@@ -10,6 +10,7 @@ mod follow;
 mod http;
 mod input;
 mod keys;
+mod limits;
 mod look;
 mod manage;
 mod options;

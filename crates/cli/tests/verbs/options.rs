@@ -45,6 +45,38 @@ fn negative_times_are_told_as_such() {
 }
 
 #[test]
+fn moments_are_told_by_their_forms() {
+    let host = Host::new();
+    let id = host.ok(&["submit", "--wait", "--", "true"]);
+    for since in ["yesterday", "2020-01-31", "2020-01-31T12:00", "2h"] {
+        assert!(host.ok(&["ls", "--json", "--since", since]).contains(&id), "{since}");
+        assert_eq!(host.ok(&["ls", "--json", "--until", since]), "", "{since}");
+    }
+    let said = refused(&host, &["ls", "--since", "last week"]);
+    for form in ["2h", "yesterday", "2026-11-30"] {
+        assert!(said.contains(form), "{said}");
+    }
+}
+
+#[test]
+fn refusals_name_the_options_of_the_command_line() {
+    let host = Host::new();
+    for verb in [&["run"][..], &["submit", "--wait"]] {
+        for (args, named) in [
+            (&["--limit", "open-files=1", "--", "true"][..], "--limit open-files"),
+            (&["--", "cd"], "--shell"),
+            (&["--cwd", "/no/such", "--", "true"], "--cwd"),
+        ] {
+            let done = host.exeng(&[verb, args].concat());
+            assert!(done.err.contains(named), "{verb:?} {args:?}: {done:?}");
+            for theirs in ["open_files", "ExecutionRequest", "working_dir"] {
+                assert!(!done.err.contains(theirs), "{verb:?} {args:?}: {done:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn messages_do_not_control_the_terminal() {
     let host = Host::new();
     let bad = "/no/such/\u{1b}[31m\u{202e}x";

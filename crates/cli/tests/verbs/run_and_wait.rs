@@ -63,6 +63,21 @@ fn codes_are_those_of_the_contract() {
 }
 
 #[test]
+fn limit_has_the_code_of_the_signal_that_came() {
+    let host = Host::new();
+    let ignores = "trap '' XCPU; while :; do :; done";
+    let dies = "while :; do :; done";
+    for (line, code) in [(ignores, 137), (dies, 152)] {
+        let args = ["--limit", "cpu=1s", "--limit", "core=0", "--shell", line];
+        let id = host.ok(&[&["submit"], &args[..]].concat());
+        let waited = host.exeng(&["wait", &id]);
+        assert_eq!(waited.code, Some(code), "{waited:?}");
+        assert_eq!(host.show(&id)["ending"]["type"], "resource_limit");
+        assert_eq!(host.exeng(&[&["run"], &args[..]].concat()).code, Some(code), "{line}");
+    }
+}
+
+#[test]
 fn several_have_the_code_of_the_first_failure() {
     let host = Host::new();
     let ids = ["exit 0", "exit 5", "exit 6"].map(|line| host.submit(line));

@@ -3,14 +3,14 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::support::{Host, PATIENCE, finish, send, until};
+use crate::support::{Done, Host, PATIENCE, finish, send, until};
 
 #[test]
 fn ready_line_names_socket_and_process() {
@@ -140,4 +140,73 @@ fn socket_that_is_removed_is_made_again() {
     assert!(!said.contains("kill") && !said.contains("end it"), "{said}");
     let doctor = host.exeng(&["doctor"]);
     assert!(doctor.code == Some(125) && doctor.text().contains("--socket"), "{doctor:?}");
+}
+
+/// A service whose state and socket are where the XDG directories say.
+struct Session {
+    host: Host,
+    runtime: PathBuf,
+}
+
+impl Session {
+    fn new() -> Self {
+        let host = Host::at("state/exeng");
+        let runtime = host.dir().join("run/1000");
+        fs::create_dir_all(&runtime).unwrap();
+        Self { host, runtime }
+    }
+
+    /// Runs the program with an `XDG_RUNTIME_DIR` or without one.
+    fn exeng(&self, runtime: Option<&Path>, args: &[&str]) -> Done {
+        let mut command = self.host.command(args);
+        command.env_remove("EXENG_STATE_DIR").env_remove("XDG_RUNTIME_DIR");
+        command.env("XDG_STATE_HOME", self.host.state().parent().unwrap());
+        command.env("XDG_CONFIG_HOME", self.host.dir().join("config"));
+        command.envs(runtime.map(|dir| ("XDG_RUNTIME_DIR", dir)));
+        finish(command.spawn().unwrap(), &format!("exeng {args:?}"))
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.runtime.join("exeng/exeng.sock")
+    }
+}
+
+#[test]
+fn service_is_the_same_with_and_without_a_session() {
+    let session = Session::new();
+    let id = session.exeng(Some(&session.runtime), &["submit", "--wait", "--", "true"]).ok();
+    assert!(session.socket().exists());
+    let pid = session.host.service();
+    // From cron, or after the variable has outlived its directory.
+    let gone = session.host.dir().join("run/1001");
+    for runtime in [None, Some(&*gone)] {
+        assert!(session.exeng(runtime, &["show", "--no-start", &id]).ok().contains(&id));
+    }
+    assert!(!gone.exists() && session.host.service() == pid);
+}
+
+#[test]
+fn service_is_found_when_the_directory_of_the_session_has_gone() {
+    let session = Session::new();
+    let id = session.exeng(Some(&session.runtime), &["submit", "--wait", "--", "true"]).ok();
+    let pid = session.host.service();
+    // Nobody but root can make it again. A file in its place holds root back, too.
+    fs::remove_dir_all(&session.runtime).unwrap();
+    fs::write(&session.runtime, "").unwrap();
+    let spare = session.host.state().join("exeng.sock");
+    until("it listens in the state directory", || spare.exists());
+    for runtime in [None, Some(&*session.runtime)] {
+        assert!(session.exeng(runtime, &["show", "--no-start", &id]).ok().contains(&id));
+    }
+    // The next session has the socket where it belongs.
+    fs::remove_file(&session.runtime).unwrap();
+    fs::create_dir(&session.runtime).unwrap();
+    until("it is back", || session.socket().exists() && !spare.exists());
+    for runtime in [None, Some(&*session.runtime)] {
+        assert!(session.exeng(runtime, &["show", "--no-start", &id]).ok().contains(&id));
+    }
+    let doctor = session.exeng(Some(&session.runtime), &["doctor", "--json"]);
+    let doctor: serde_json::Value = serde_json::from_str(&doctor.text()).unwrap();
+    assert_eq!(doctor["service"]["pid"], session.host.service().unwrap());
+    assert_eq!(session.host.service(), pid);
 }

@@ -190,3 +190,19 @@ fn service_whose_program_was_removed_still_starts_keepers() {
         assert!(done.code == Some(0) && done.out == b"ran\n"[..], "{done:?}");
     }
 }
+
+#[test]
+fn log_of_the_service_says_when() {
+    let host = Host::new();
+    let before = chrono::Utc::now();
+    host.ok(&["ls"]);
+    let log = fs::read_to_string(host.state().join("service.log")).unwrap();
+    let line = log.lines().find(|line| line.contains("ready on")).expect("a line");
+    let (time, _) = line.strip_prefix("exeng: ").unwrap().split_once(": ").unwrap();
+    let time = chrono::DateTime::parse_from_rfc3339(time).unwrap();
+    // It is written in whole milliseconds.
+    assert!(
+        time > before - chrono::TimeDelta::milliseconds(1) && time <= chrono::Utc::now(),
+        "{line}"
+    );
+}

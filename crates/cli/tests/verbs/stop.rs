@@ -48,6 +48,14 @@ fn firm_stop_has_no_grace_also_after_a_polite_one() {
 }
 
 #[test]
+fn firm_stop_is_sigkill_and_nothing_else() {
+    let host = Host::new();
+    let id = host.submit("exec sleep 1000");
+    host.ok(&["stop", "--firm", &id]);
+    assert_eq!(host.show(&id)["signal"], 9, "it would have died of a signal before it");
+}
+
+#[test]
 fn queued_execution_ends_without_a_start() {
     let host = Host::new();
     host.configure("max_running = 1");
@@ -95,4 +103,69 @@ fn death_of_a_keeper_is_told_as_lost() {
     assert_eq!(host.exeng(&["logs", "--raw", &id]).out, output.as_bytes());
     // Another keeper takes new work.
     assert_eq!(host.exeng(&["submit", "--wait", "--", "true"]).code, Some(0));
+}
+
+#[test]
+fn conditions_select_what_is_stopped_and_what_is_removed() {
+    let host = Host::new();
+    let done = host.ok(&["submit", "--wait", "--tag", "old", "--label", "user=a", "--", "true"]);
+    let failed = host.exeng(&["submit", "--wait", "--tag", "old", "--", "false"]).text();
+    let other = host.ok(&["submit", "--wait", "--tag", "new", "--group", "g", "--", "true"]);
+    let pinned = host.ok(&["submit", "--wait", "--tag", "old", "--", "true"]);
+    host.ok(&["pin", &pinned]);
+    let runs = host.ok(&["submit", "--tag", "old", "--", "sleep", "1000"]);
+    let waits = host.ok(&["submit", "--tag", "old", "--after", &runs, "--", "true"]);
+    let ids = |text: &str| {
+        let mut ids: Vec<String> = serde_json::from_str(text).unwrap();
+        ids.sort();
+        ids
+    };
+    let sorted = |mut all: Vec<&String>| {
+        all.sort();
+        all.into_iter().cloned().collect::<Vec<_>>()
+    };
+
+    // Nothing is changed by a look, and only what has ended is removed.
+    let dry = host.ok(&["rm", "--tag", "old", "--dry-run", "--json"]);
+    assert_eq!(ids(&dry), sorted(vec![&done, &failed]));
+    let said = host.exeng(&["rm", "--dry-run", &pinned]).refused();
+    assert!(said.contains("pin --remove"), "{said}");
+    let table = host.ok(&["rm", "--tag", "old", "--dry-run"]);
+    assert!(table.contains(&done[..8]) && !table.contains(&runs[..8]), "{table}");
+    let removed = host.ok(&["rm", "--json", "--tag", "old", "--status", "failed"]);
+    assert_eq!(ids(&removed), [failed]);
+    assert_eq!(ids(&host.ok(&["rm", "--json", "--label", "user=a"])), [done]);
+    assert_eq!(ids(&host.ok(&["rm", "--json", "--group", "no-such"])), [""; 0]);
+
+    let of = |text: String| {
+        let all: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+        let mut ids: Vec<_> = all.iter().map(|it| it["id"].as_str().unwrap().to_string()).collect();
+        ids.sort();
+        ids
+    };
+    let dry = host.ok(&["stop", "--tag", "old", "--dry-run", "--json"]);
+    assert_eq!(of(dry), sorted(vec![&runs, &waits]));
+    assert_eq!(host.show(&runs)["status"], "running");
+    assert_eq!(of(host.ok(&["stop", "--json", "--tag", "old"])), sorted(vec![&runs, &waits]));
+    assert_eq!(host.show(&runs)["status"], "cancelled");
+    assert_eq!(host.show(&other)["status"], "completed", "another tag");
+}
+
+#[test]
+fn nothing_is_changed_without_a_selection_or_with_two() {
+    let host = Host::new();
+    for verb in ["stop", "rm"] {
+        for args in [&[][..], &["--dry-run"], &["@last", "--tag", "x"]] {
+            let said = host.exeng(&[&[verb], args].concat()).refused();
+            assert!(said.contains("--tag"), "{said}");
+        }
+        // As a variable that is not set would select everything.
+        let said = host.exeng(&[verb, "--search", ""]);
+        assert!(said.code == Some(125) && said.err.contains("--search"), "{said:?}");
+    }
+    assert_eq!(host.service(), None, "nothing of this needs a service");
+    let said = host.exeng(&["rm", "--status", "running"]).refused();
+    assert!(said.contains("stop"), "{said}");
+    let said = host.exeng(&["stop", "--status", "failed"]).refused();
+    assert!(said.contains("running"), "{said}");
 }

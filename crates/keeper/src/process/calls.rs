@@ -1,12 +1,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use execution_engine::{ExecutionError, Signal};
+use execution_engine::{ExecutionError, Limits, Signal};
 use uuid::Uuid;
 
 use super::execution::{Execution, Refusal};
 use super::keeper::Keeper;
-use crate::protocol::{Answer, Call, CallFrame, CallName, ErrorCode};
+use crate::protocol::{Answer, Call, CallFrame, CallName, ErrorCode, RefusedLimit};
 
 /// Executions in one answer.
 const PAGE: usize = 2_000;
@@ -35,6 +35,23 @@ impl Keeper {
             Call::Shutdown => {
                 self.shared.stop();
                 Answer::Done
+            }
+            Call::CheckLimits { limits } => self.check_limits(limits).await,
+        }
+    }
+
+    async fn check_limits(&self, limits: Limits) -> Answer {
+        let engine = self.engine.clone();
+        // It may start a child that tries them.
+        match tokio::task::spawn_blocking(move || engine.check_limits(&limits)).await {
+            Ok(checked) => Answer::Limits {
+                refused: checked.err().map(|limit| RefusedLimit {
+                    field: limit.field.to_string(),
+                    reason: limit.reason,
+                }),
+            },
+            Err(error) => {
+                Refusal { code: ErrorCode::ControlFailed, message: error.to_string() }.into()
             }
         }
     }

@@ -43,10 +43,20 @@ impl ClientOptions {
         self
     }
 
-    /// Connects once. The outer error is one of the connection, the inner one says that somebody else
-    /// listens: they would get what the caller sends, such as its environment.
+    /// Connects once, where the service should listen, or else where it does. The outer error is one of the
+    /// connection, the inner one says that somebody else listens: they would get what the caller sends, such as its
+    /// environment.
     pub(super) async fn connect(&self) -> io::Result<Result<Connection, ClientError>> {
-        let path = self.state_dir.socket();
+        match Self::connect_to(self.state_dir.socket()).await {
+            Err(error) if is_absence(&error) => match self.state_dir.socket_of_holder() {
+                Some(other) => Self::connect_to(&other).await,
+                None => Err(error),
+            },
+            connected => connected,
+        }
+    }
+
+    async fn connect_to(path: &Path) -> io::Result<Result<Connection, ClientError>> {
         let stream = socket::connect(path).await?;
         let (owner, user) = (stream.peer_cred()?.uid(), rustix::process::geteuid().as_raw());
         if owner != user {
@@ -117,7 +127,7 @@ impl ClientOptions {
 
     /// Returns an error if the service of the state directory listens on another socket, which no waiting changes.
     fn elsewhere(&self) -> Option<ClientError> {
-        let holder = self.state_dir.holder()?;
+        let holder = self.state_dir.holder().filter(|_| !self.state_dir.is_anywhere())?;
         let socket = holder.socket?;
         let real = |path: &Path| Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
         let own = self.state_dir.socket();

@@ -19,7 +19,8 @@ const QUOTED: u64 = 4096;
 const LONGEST_LOG: u64 = 4 << 20;
 
 /// The program that is the service. It is started with these arguments and `--state-dir`, `--socket` and
-/// `--config`, which name all places; it makes a session of its own.
+/// `--config`, which name all places; it makes a session of its own. Until it is ready its standard output is a pipe, to
+/// which it writes why it ends: its standard error is the log, for which the disk may have no room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceProgram {
     /// The program.
@@ -30,10 +31,17 @@ pub struct ServiceProgram {
 
 /// A service that was started and may not answer yet.
 pub(super) struct Starting {
-    ended: oneshot::Receiver<io::Result<ExitStatus>>,
+    ended: oneshot::Receiver<End>,
     log: PathBuf,
     /// Where in the log its messages begin.
     from: u64,
+}
+
+/// End of a service.
+struct End {
+    status: io::Result<ExitStatus>,
+    /// Why, in its own words; empty if it was ready before, or could say nothing.
+    said: String,
 }
 
 impl Starting {
@@ -51,7 +59,10 @@ impl Starting {
             .map_err(|error| failed(&program.program, error))?;
         let (sender, ended) = oneshot::channel();
         // A thread, and none of the runtime: that would wait for it, and the service stays.
-        let wait = move || drop(sender.send(child.wait()));
+        let wait = move || {
+            let said = child.stdout.take().map(said_on).unwrap_or_default();
+            drop(sender.send(End { status: child.wait(), said }));
+        };
         let thread = thread::Builder::new().name("exeng service".into()).spawn(wait);
         thread.map_err(|error| failed(&program.program, error))?;
         Ok(Self { ended, log, from })
@@ -60,17 +71,27 @@ impl Starting {
     /// Returns what the service said, if it has ended.
     pub(super) fn failure(&mut self) -> Option<String> {
         let status = match self.ended.try_recv() {
-            Ok(Ok(status)) => status.to_string(),
-            Ok(Err(error)) => error.to_string(),
+            Ok(End { said, .. }) if !said.is_empty() => return Some(said),
+            Ok(End { status: Ok(status), .. }) => status.to_string(),
+            Ok(End { status: Err(error), .. }) => error.to_string(),
             Err(oneshot::error::TryRecvError::Empty) => return None,
             Err(oneshot::error::TryRecvError::Closed) => "it cannot be watched".to_string(),
         };
+        // What the system says before the program runs, or a panic.
         let said = read_from(&self.log, self.from).unwrap_or_default();
         Some(match last_message(&said) {
             Some(text) => text.to_string(),
             None => format!("it ended ({status}) without a word; see {}", self.log.display()),
         })
     }
+}
+
+/// Reads what a service says until it is ready or has ended.
+fn said_on(stdout: impl io::Read) -> String {
+    let mut bytes = Vec::new();
+    // What came before an error is better than nothing.
+    let _end = stdout.take(QUOTED).read_to_end(&mut bytes);
+    String::from_utf8_lossy(&bytes).trim_end().to_string()
 }
 
 /// Returns the last message of a log, which may have several lines, or its last line.
@@ -103,7 +124,7 @@ fn command(
     command.env_clear().envs(std::env::vars_os().filter(|(name, _)| is_for_service(name)));
     // It must not keep the directory of whoever came first from being unmounted.
     command.current_dir(state.path());
-    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log.try_clone()?);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log.try_clone()?);
     Ok(command)
 }
 

@@ -15,7 +15,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::socket_name::SocketName;
 use crate::problem::Problem;
-use crate::state_dir::StateDir;
+use crate::service::Service;
 
 /// Pause between two looks at the name of the socket: one that was removed wakes nobody.
 const NAME_PAUSE: Duration = Duration::from_secs(1);
@@ -70,11 +70,11 @@ pub(super) struct Connections {
 impl Connections {
     /// Creates it from a socket that listens. If it is the one of the state directory, it is made again when
     /// it is gone.
-    pub(super) fn new(listener: UnixListener, state_dir: &StateDir) -> Self {
+    pub(super) fn new(listener: UnixListener, service: &Service) -> Self {
         let mut looks = interval(NAME_PAUSE);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let free = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-        Self { listener, free, name: SocketName::of(state_dir), looks }
+        Self { listener, free, name: SocketName::of(service), looks }
     }
 }
 

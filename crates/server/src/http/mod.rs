@@ -76,7 +76,8 @@ impl App {
 /// Serves HTTP on a socket until `stop` is ready. Then no connection is accepted any more, streams of
 /// events end, and what is under way is answered, for at most 5 seconds.
 ///
-/// If the socket is that of the state directory and is removed by somebody, it is made again within a second.
+/// If the socket is that of the state directory and is removed by somebody, it is made again within a second; if its
+/// directory is gone and cannot be made again, in the state directory, until it can.
 ///
 /// The peer of a connection must be the user of this process, or root. At most 1,000 connections are
 /// served at a time; more wait to be accepted.
@@ -97,7 +98,7 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let (sender, stopping) = watch::channel(false);
-    let connections = Connections::new(listener, service.state_dir());
+    let connections = Connections::new(listener, &service);
     let app = App { service, stopping };
     let last_answers = {
         let stopped = app.clone().stopped();

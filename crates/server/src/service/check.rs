@@ -25,6 +25,7 @@ pub(crate) fn new_execution(new: &NewExecution) -> Result<(), ServiceError> {
     paths(&new.request, &new.options)?;
     streams(&new.options)?;
     command(&new.request.command)?;
+    umask(new.inherited_umask)?;
     metadata(&new.request)?;
     if new.after.contains(&new.request.id) {
         let text = format!("execution {} is told to follow itself", new.request.id);
@@ -123,6 +124,16 @@ fn command(command: &Command) -> Result<(), ServiceError> {
     }
 }
 
+fn umask(umask: Option<u32>) -> Result<(), ServiceError> {
+    match umask {
+        Some(mask @ 0o1000..) => {
+            let text = format!("inherited_umask is {mask}, and a umask has nine bits");
+            Err(ServiceError::invalid("inherited_umask", text).fix("write at most 511 (0o777)"))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn metadata(request: &ExecutionRequest) -> Result<(), ServiceError> {
     let (tags, labels) = (&request.metadata.tags, &request.metadata.labels);
     for (field, number) in
@@ -183,6 +194,7 @@ mod tests {
             of(|new| new.request.command = ExecutionRequest::program("").command),
             "request.command.program"
         );
+        assert_eq!(of(|new| new.inherited_umask = Some(0o1000)), "inherited_umask");
         assert_eq!(of(|new| new.after = vec![new.request.id]), "after");
         assert_eq!(
             of(|new| new.request.metadata.tags = vec![String::new(); 1001]),

@@ -18,7 +18,7 @@ use super::clock::Timetable;
 use super::keepers::Keepers;
 use super::queue::Queue;
 use crate::error::ServiceError;
-use crate::state_dir::StateLock;
+use crate::state_lock::StateLock;
 
 /// Pause before something is tried again that has no event to wait for: another program, the disk.
 pub(crate) const RETRY: Duration = Duration::from_secs(1);

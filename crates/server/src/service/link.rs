@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use execution_engine::{ExecutionOptions, ExecutionRequest, Signal};
+use execution_engine::{ExecutionOptions, ExecutionRequest, Limits, Signal};
 use execution_engine_keeper::{
-    ErrorCode, InputPiece, InputTaken, KeeperClient, KeeperError, KeeperInfo, StartAnswer,
-    StartSpec, journal_path,
+    ErrorCode, InputPiece, InputTaken, KeeperClient, KeeperError, KeeperInfo, RefusedLimit,
+    StartAnswer, StartSpec, journal_path,
 };
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -206,6 +206,15 @@ impl Link {
                 Err(error) => return Err(self.refused(id, &error)),
             }
         }
+    }
+
+    /// Asks the keeper which of these limits its programs cannot have. None also if it cannot be asked.
+    pub(crate) async fn refused_limit(&self, limits: Limits) -> Option<RefusedLimit> {
+        let client = self.client().await?;
+        client.check_limits(limits).await.unwrap_or_else(|error| {
+            tracing::debug!(%error, keeper = self.name, "limits are checked at the start");
+            None
+        })
     }
 
     /// Lets the keeper forget an execution. If it is away, that is done when it is back.

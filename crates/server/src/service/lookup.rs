@@ -1,5 +1,6 @@
 //! Finding executions, and the state of the service.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use execution_engine_store::{Health, Query as StoreQuery};
@@ -110,7 +111,7 @@ impl Inner {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_string(),
             since: self.since,
-            socket: self.options.state_dir.socket().to_path_buf(),
+            socket: self.socket(),
             state_dir: self.options.state_dir.path().to_path_buf(),
             keepers: keepers.collect(),
             running,
@@ -119,6 +120,13 @@ impl Inner {
             start_error: self.trouble(),
             store: self.store_view().await,
         }
+    }
+
+    /// Returns where it listens now.
+    fn socket(&self) -> PathBuf {
+        let lock = self.lock.lock();
+        let noted = lock.as_ref().and_then(|lock| lock.socket());
+        noted.unwrap_or_else(|| self.options.state_dir.socket()).to_path_buf()
     }
 
     async fn store_view(&self) -> StoreView {

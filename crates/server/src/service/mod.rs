@@ -6,6 +6,7 @@
 //! | `queue` | who is next (pure) |
 //! | `same` | what must be the same when a key or an id comes again (pure) |
 //! | `rerun` | the request of an execution that is to run again (pure) |
+//! | `limits` | refuses limits that a keeper cannot enforce |
 //! | `submit` | accepts: checks, takes a slot or a place in the queue, stores |
 //! | `dispatch` | hands executions to a keeper: stores it, then tells it |
 //! | `keepers`, `link`, `spawn` | the keepers: found, started, watched; the connection to one |
@@ -32,6 +33,7 @@ mod inner;
 mod input;
 mod journals;
 mod keepers;
+mod limits;
 mod link;
 mod lookup;
 mod maintenance;
@@ -45,7 +47,7 @@ mod submit;
 mod views;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -255,6 +257,13 @@ impl Service {
     /// Returns its places.
     pub(crate) fn state_dir(&self) -> &StateDir {
         &self.inner().options.state_dir
+    }
+
+    /// Notes where it listens, for those who look for it.
+    pub(crate) fn listens_on(&self, socket: &Path) {
+        if let Some(lock) = &mut *self.inner().lock.lock() {
+            lock.listens_on(socket);
+        }
     }
 
     fn inner(&self) -> &Arc<Inner> {

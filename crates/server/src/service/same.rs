@@ -30,6 +30,7 @@ pub(super) fn body(new: &NewExecution) -> Result<Vec<u8>, ServiceError> {
         if let Some(inherited) = body.remove("inherited_env") {
             bytes += serde_json::to_vec(&inherited).map_err(invalid)?.len();
         }
+        body.remove("inherited_umask");
         if let Some(Value::Object(request)) = body.get_mut("request") {
             request.remove("id");
         }
@@ -44,13 +45,15 @@ pub(super) fn body(new: &NewExecution) -> Result<Vec<u8>, ServiceError> {
 }
 
 /// Returns the fields in which a request is not what was stored. Empty if only values of variables or
-/// input can be it, which are not kept.
+/// input can be it, which are not kept, or a umask: it is not kept whether that was inherited.
 pub(super) fn differences(stored: &StoredExecution, new: &Row) -> Vec<String> {
     let mut fields = different("request.", &stored.request, &new.request, &["id", "env"]);
     let has_bytes =
         stored.stdin_bytes.is_some() || matches!(new.options.stdin, StdinSource::Bytes { .. });
     let hidden: &[&str] = if has_bytes { &["env", "stdin"] } else { &["env"] };
-    fields.extend(different("options.", &stored.options, &new.options, hidden));
+    let mut options = new.options.clone();
+    options.limits.umask = stored.options.limits.umask;
+    fields.extend(different("options.", &stored.options, &options, hidden));
     if stored.after != new.after {
         fields.push("after".to_string());
     }
@@ -86,7 +89,7 @@ pub(super) fn reused(id: Uuid, new: &Row, fields: Option<Vec<String>>) -> Servic
     let differs = match fields {
         None => String::new(),
         Some(fields) if fields.is_empty() => {
-            ": a variable that was asked for, or the input, differs".to_string()
+            ": a variable that was asked for, the umask, or the input differs".to_string()
         }
         Some(fields) => format!(": it differs in {}", fields.join(", ")),
     };

@@ -47,6 +47,11 @@ impl Inner {
         check::new_execution(&new)?;
         check::key(key.as_deref())?;
         let body = same::body(&new)?;
+        if let Err(refused) = self.check_limits(&new.options.limits).await
+            && !self.store.is_known(owner, key.clone(), new.request.id).await?
+        {
+            return Err(refused);
+        }
         let inherited_names = inherit(&mut new);
         let row = Row {
             owner,
@@ -246,9 +251,11 @@ impl Inner {
     }
 }
 
-/// Gives the program the variables of the caller that neither request nor options say something about. Returns their
-/// names, sorted.
+/// Gives the program the umask of the caller, and the variables of the caller, unless request or options say something
+/// about them. Returns the names of these variables, sorted.
 fn inherit(new: &mut NewExecution) -> Vec<String> {
+    let umask = &mut new.options.limits.umask;
+    *umask = umask.or(new.inherited_umask.take());
     let mut names = Vec::new();
     let (request, env) = (&new.request.env, &mut new.options.env);
     for (name, value) in std::mem::take(&mut new.inherited_env) {

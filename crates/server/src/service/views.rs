@@ -16,6 +16,7 @@ pub(crate) fn view(stored: StoredExecution) -> ExecutionView {
         id: stored.id,
         status: stored.status,
         exit_code: stored.exit_code.filter(|code| *code >= 0),
+        signal: result.and_then(|result| part(result, "signal")),
         error: result.and_then(|result| part(result, "error")),
         containment: result.and_then(|result| part(result, "containment")),
         usage: result.and_then(|result| part(result, "usage")),

@@ -58,6 +58,22 @@ async fn same_key_is_the_same_execution() {
 }
 
 #[tokio::test]
+async fn what_was_accepted_is_known_by_id_and_by_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let first = accept(&store, with_key("k", "make")).await;
+    let (owner, other) = (first.owner, Uuid::new_v4());
+    let known = async |owner, key: Option<&str>, id| {
+        store.is_known(owner, key.map(str::to_string), id).await.unwrap()
+    };
+    assert!(known(owner, None, first.id).await);
+    assert!(known(owner, Some("k"), other).await);
+    assert!(!known(owner, None, other).await);
+    assert!(!known(owner, Some("other"), other).await);
+    assert!(!known(owner + 1, Some("k"), other).await);
+}
+
+#[tokio::test]
 async fn same_id_is_the_same_execution() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());

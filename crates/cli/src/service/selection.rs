@@ -1,0 +1,224 @@
+//! Which executions a verb is about: by their names, or by what they have in common.
+
+use chrono::{DateTime, Utc};
+use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
+use clap_complete::ArgValueCandidates;
+use execution_engine::ExecutionStatus;
+use execution_engine_server::client::Client;
+use execution_engine_server::{ExecutionView, Query};
+
+use super::each::each;
+use super::submit::label;
+use crate::completions::{ids, tags};
+use crate::failure::Failure;
+use crate::{message, moment};
+
+/// Longest page that the service has.
+const PAGE: usize = 1_000;
+
+/// Conditions that executions must meet, all of them.
+#[derive(Debug, Args)]
+pub(super) struct Conditions {
+    /// With this status: pending, running, completed, failed, cancelled, timeout, lost; may be repeated
+    #[arg(long, value_name = "STATUS", value_parser = status, value_delimiter = ',')]
+    status: Vec<ExecutionStatus>,
+    /// With this tag; may be repeated
+    #[arg(long = "tag", value_name = "WORD", add = ArgValueCandidates::new(tags))]
+    tags: Vec<String>,
+    /// With this label; may be repeated
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label)]
+    labels: Vec<(String, String)>,
+    /// Of this group
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    group: Option<String>,
+    /// Accepted at this moment or later: 2h (ago), today, yesterday, 2026-11-30, 2026-11-30T12:00
+    #[arg(long, value_name = "TIME", value_parser = moment::parse)]
+    since: Option<DateTime<Utc>>,
+    /// Accepted before this moment
+    #[arg(long, value_name = "TIME", value_parser = moment::parse)]
+    until: Option<DateTime<Utc>>,
+    /// With this text in the command
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+    search: Option<String>,
+}
+
+impl Conditions {
+    /// Returns the search for what meets them.
+    pub(super) fn query(&self) -> Query {
+        Query {
+            status: self.status.clone(),
+            tags: self.tags.clone(),
+            labels: self.labels.clone(),
+            group: self.group.clone(),
+            since: self.since,
+            until: self.until,
+            text: self.search.clone(),
+            ..Query::default()
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.query() == Query::default()
+    }
+}
+
+/// Executions that a verb changes.
+#[derive(Debug, Args)]
+pub(super) struct Selection {
+    /// Executions: their ids, unique beginnings of ids, or @last. Instead of ids, conditions select all that meet them
+    #[arg(value_name = "ID", add = ArgValueCandidates::new(ids))]
+    ids: Vec<String>,
+    #[command(flatten)]
+    conditions: Conditions,
+    /// Change nothing, and list what would be changed
+    #[arg(long)]
+    pub(super) dry_run: bool,
+}
+
+/// What a verb can change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Changes {
+    /// What has ended.
+    Ended,
+    /// What waits or runs.
+    Unended,
+}
+
+impl Changes {
+    /// Returns the statuses of what can be changed.
+    fn statuses(self) -> Vec<ExecutionStatus> {
+        use ExecutionStatus::{Cancelled, Completed, Failed, Lost, Pending, Running, Timeout};
+        let all = [Pending, Running, Completed, Failed, Cancelled, Timeout, Lost];
+        all.into_iter().filter(|status| status.is_terminal() == (self == Self::Ended)).collect()
+    }
+
+    /// Returns `true` if an execution would be changed, and `false` if it is already as it would be.
+    ///
+    /// # Errors
+    /// Why it cannot be changed.
+    fn allow(self, execution: &ExecutionView) -> Result<bool, Failure> {
+        let (id, has_ended) = (execution.id, execution.status.is_terminal());
+        match self {
+            Self::Ended if !has_ended => {
+                Err(Failure::new(format!("execution {id} has not ended; stop it first")))
+            }
+            Self::Ended if execution.pinned => Err(Failure::new(format!(
+                "execution {id} is pinned; unpin it first (exeng pin --remove {id})"
+            ))),
+            Self::Unended if has_ended => {
+                message::print(format!("{id} has already ended"));
+                Ok(false)
+            }
+            _ => Ok(true),
+        }
+    }
+
+    fn refused(self) -> &'static str {
+        match self {
+            Self::Ended => "only what has ended is removed; stop the others first (exeng stop)",
+            Self::Unended => "only what waits or runs is stopped: pending and running",
+        }
+    }
+}
+
+impl Selection {
+    /// Returns the names that are given, or the ids of what meets the conditions.
+    ///
+    /// # Errors
+    /// Nothing or two things are asked for, the conditions exclude each other, or the service does not answer.
+    pub(super) async fn names(
+        &self,
+        client: &Client,
+        changes: Changes,
+    ) -> Result<Vec<String>, Failure> {
+        self.check()?;
+        if self.conditions.is_empty() {
+            Ok(self.ids.clone())
+        } else {
+            self.find(client, changes).await
+        }
+    }
+
+    async fn find(&self, client: &Client, changes: Changes) -> Result<Vec<String>, Failure> {
+        let mut query = self.conditions.query();
+        let possible = changes.statuses();
+        query.status.retain(|status| possible.contains(status));
+        if query.status.is_empty() {
+            if !self.conditions.status.is_empty() {
+                return Err(Failure::new(format!("--status: {}", changes.refused())));
+            }
+            query.status = possible;
+        }
+        let mut found = Vec::new();
+        each_found(client, query, usize::MAX, |execution| {
+            // What is pinned stays, so that it is not selected by accident.
+            if changes == Changes::Unended || !execution.pinned {
+                found.push(execution.id.to_string());
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(found)
+    }
+
+    /// Checks that either executions or conditions are named. Needs no service.
+    ///
+    /// # Errors
+    /// What to name.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        match (self.ids.is_empty(), self.conditions.is_empty()) {
+            (true, true) => Err(Failure::new(
+                "no execution is named; give its id (exeng ls lists them), or select by --tag, --label, --status, \
+                 --group, --since, --until or --search",
+            )),
+            (false, false) => Err(Failure::new(
+                "ids are given, and conditions, too; leave the ids or the conditions (--tag, --status, ..) out",
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Returns what would be changed, and the code to exit with. What would not is told.
+pub(super) async fn dry_run(
+    client: &Client,
+    names: &[String],
+    changes: Changes,
+) -> (Vec<ExecutionView>, u8) {
+    let (found, code) = each(client, names, async |id| {
+        let execution = client.get(&id).await?;
+        Ok(changes.allow(&execution)?.then_some(execution))
+    })
+    .await;
+    (found.into_iter().flatten().collect(), code)
+}
+
+/// Gives each execution that is found, up to a number, to a function. Returns `true` if there are more.
+pub(super) async fn each_found(
+    client: &Client,
+    mut query: Query,
+    most: usize,
+    mut give: impl FnMut(ExecutionView) -> Result<(), Failure>,
+) -> Result<bool, Failure> {
+    let mut left = most;
+    while left > 0 {
+        query.limit = Some(left.min(PAGE));
+        let page = client.list(&query).await?;
+        left = left.saturating_sub(page.executions.len());
+        for execution in page.executions {
+            give(execution)?;
+        }
+        query.cursor = page.next;
+        if query.cursor.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn status(text: &str) -> Result<ExecutionStatus, String> {
+    serde_json::from_value(text.into()).map_err(|_| {
+        "use pending, running, completed, failed, cancelled, timeout or lost".to_string()
+    })
+}

@@ -1,0 +1,53 @@
+//! Limits that programs cannot have where they would run, refused before anything is accepted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use execution_engine::Limits;
+use execution_engine_keeper::RefusedLimit;
+use tokio::time::timeout;
+
+use super::inner::Inner;
+use crate::error::ServiceError;
+
+/// Longest time for an answer. A keeper that is stopped or very busy gives none, and the start finds out.
+const ANSWER: Duration = Duration::from_secs(5);
+
+impl Inner {
+    /// Refuses limits that programs of the keeper for new work cannot have. It is asked, because it may be in
+    /// another control group than this process, or have other rights. Where none can be asked, the start finds out,
+    /// which checks in any case: the host may be another one by then.
+    ///
+    /// # Errors
+    /// The first limit that cannot be enforced, and what to do; or the service is ending.
+    pub(super) async fn check_limits(
+        self: &Arc<Self>,
+        limits: &Limits,
+    ) -> Result<(), ServiceError> {
+        if limits.is_empty() {
+            return Ok(());
+        }
+        let asked = async {
+            let link = match self.keepers.ready() {
+                Some(link) => link,
+                None => self.keepers.for_new_work(self).await.ok()?,
+            };
+            link.refused_limit(*limits).await
+        };
+        match self.unless_closing(timeout(ANSWER, asked)).await? {
+            Ok(Some(limit)) => Err(refusal(limit)),
+            Ok(None) => Ok(()),
+            Err(_elapsed) => {
+                tracing::warn!("a keeper does not answer, so limits are checked at the start");
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Returns the error for a limit. Its reason ends with what to do, as a rule.
+fn refusal(RefusedLimit { field, reason, .. }: RefusedLimit) -> ServiceError {
+    let (why, fix) = reason.split_once("; ").unwrap_or((&reason, "change it, or leave it out"));
+    ServiceError::invalid(format!("options.limits.{field}"), format!("limits: {field}: {why}"))
+        .fix(fix)
+}
