@@ -305,6 +305,41 @@ async fn an_app_with_a_damaged_history_works_without_it_and_says_what_to_do() {
     app.quit().await;
 }
 
+/// Writes a program that starts the app with a disk of 1 MiB for its history, in a namespace of its own.
+fn with_small_disk(data: &Path) -> PathBuf {
+    let (history, program) = (history(data), data.join("start"));
+    fs::create_dir_all(&history).unwrap();
+    let script = format!(
+        "#!/bin/sh\nXDG_DATA_HOME='{}' exec unshare --user --map-root-user --mount sh -c '
+            mount -t tmpfs -o size=1m tmpfs \"$1\" && shift && exec \"$@\"' sh '{}' '{}' \"$@\"\n",
+        data.display(),
+        history.display(),
+        support::built("execution-desktop").display(),
+    );
+    fs::write(&program, script).unwrap();
+    support::executable(program.to_str().unwrap());
+    program
+}
+
+#[tokio::test]
+async fn an_app_whose_disk_is_full_works_and_says_what_is_not_kept() {
+    let data = tempfile::tempdir().unwrap();
+    let app = App::launch_program(&with_small_disk(data.path()), &[]).await;
+    app.element("#line").await;
+    app.run_to_end("echo it fits").await;
+    app.displayed("#notice", false).await;
+    app.run_to_end(&format!("seq 1 {LINES}")).await;
+    app.has_text("#notice", "could not be kept").await;
+    let notice = app.text("#notice").await;
+    assert!(notice.contains("is full") && notice.contains("free some space"), "{notice}");
+    app.shows(&format!("{}\n{LINES}", LINES - 1)).await;
+    app.run_to_end("echo all the same").await;
+    app.shows("all the same").await;
+    app.select("it fits").await;
+    app.shows("it fits").await;
+    app.quit().await;
+}
+
 #[tokio::test]
 async fn rows_that_do_not_change_stay_when_the_list_is_drawn_anew() {
     let data = tempfile::tempdir().unwrap();
