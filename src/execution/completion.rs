@@ -10,8 +10,8 @@ use super::classify::usage;
 use super::context::PhaseContext;
 use super::run::boxed;
 use crate::admission::{Admitted, Permit};
-use crate::history::HistoryRoom;
-use crate::output::{EventPayload, ExecutionLogs};
+use crate::history::{HistoryRoom, LiveOutput};
+use crate::output::{EventPayload, ExecutionLogs, ExecutionSink};
 use crate::store::{Outcome, Record};
 use crate::types::{ContainmentReceipt, Ending, ExecutionOptions, ExecutionRequest, HistoryEntry};
 
@@ -72,6 +72,10 @@ impl CompletionGuard {
         let Some(history) = &self.cx.engine.history else { return };
         let summary = self.cx.active.summary();
         let entry = Arc::new(HistoryEntry::accepted(summary, request, options));
+        if let Some(live) = history.live_output(&entry) {
+            let sink = LiveOutput::new(live, self.cx.engine.output_sink.clone());
+            self.cx.sink = Some(Arc::new(ExecutionSink::new(Arc::new(sink), entry.id())));
+        }
         history.accepted(Arc::clone(&entry));
         self.cx.history_entry = Some(entry);
     }

@@ -1,17 +1,21 @@
 //! The history of the host: executions that are remembered beyond the life of an engine.
 //!
 //! [`History`] is what a host implements. [`writer`] makes its calls, one at a time, on a thread that
-//! may block.
+//! may block. [`live`] gives it output while it is read.
 
+mod live;
 mod writer;
 
 use std::io;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::output::OutputSink;
 use crate::types::{
     HistoryEntry, HistoryOutput, HistoryPage, HistoryPart, HistoryQuery, OutputCursor,
 };
+pub(crate) use live::LiveOutput;
 pub(crate) use writer::{HistoryRoom, HistoryWriter};
 
 /// Store of executions that outlives an engine, so that an application has a history that survives a
@@ -49,6 +53,19 @@ pub trait History: Send + Sync + 'static {
     /// # Errors
     /// Whatever kept it from being stored.
     fn ended(&self, entry: &HistoryEntry, output: &HistoryOutput) -> io::Result<()>;
+
+    /// Returns a sink for the output of an execution while it is read, so that something is left of it if the
+    /// host dies. None, the default, for a history that needs no output before the end.
+    ///
+    /// Called with what [`accepted`](Self::accepted) is told, but on the thread that starts the execution, before
+    /// its program is started; it must not block. The sink is called like that of the host
+    /// ([`EngineBuilder::output_sink`](crate::EngineBuilder::output_sink)) and before it: the program waits
+    /// meanwhile. It gets all output, and [`ended`](Self::ended) what of it was kept. An error of it is logged and
+    /// changes nothing else.
+    fn live_output(&self, entry: &HistoryEntry) -> Option<Arc<dyn OutputSink>> {
+        let _unused = entry;
+        None
+    }
 
     /// Removes an execution, and returns whether it was there.
     ///

@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
 use super::History;
+use crate::output::OutputSink;
 use crate::runtime::BlockingPool;
 use crate::store::Record;
 use crate::time;
@@ -79,6 +80,11 @@ impl HistoryWriter {
     /// Stores an accepted execution.
     pub(crate) fn accepted(&self, entry: Arc<HistoryEntry>) {
         self.call("an accepted execution was not stored", move |history| history.accepted(&entry));
+    }
+
+    /// Returns the sink of the history for the output of an execution. A panic is the same as none.
+    pub(crate) fn live_output(&self, entry: &HistoryEntry) -> Option<Arc<dyn OutputSink>> {
+        caught(|| Ok(self.history().live_output(entry))).ok().flatten()
     }
 
     /// Removes an execution that was refused after all.

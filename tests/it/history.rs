@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use async_trait::async_trait;
 use execution_engine::*;
 use test_support::*;
 
@@ -16,6 +17,28 @@ struct TestHistory {
     /// Held by a test to keep calls from returning.
     gate: Mutex<()>,
     flushed: AtomicBool,
+    /// What it is given of output while that is read.
+    live: Option<Arc<TestSink>>,
+}
+
+/// Sink that fails or panics when it is told to.
+#[derive(Default)]
+struct TestSink {
+    bytes: Mutex<Vec<u8>>,
+    fails: AtomicBool,
+    panics: AtomicBool,
+}
+
+#[async_trait]
+impl OutputSink for TestSink {
+    async fn write(&self, chunk: OutputChunk) -> io::Result<()> {
+        assert!(!self.panics.load(Ordering::SeqCst), "the sink of this test panics");
+        if self.fails.load(Ordering::SeqCst) {
+            return Err(io::Error::other("the test's disk is full"));
+        }
+        self.bytes.lock().unwrap().extend_from_slice(&chunk.bytes);
+        Ok(())
+    }
 }
 
 impl TestHistory {
@@ -49,6 +72,11 @@ impl History for TestHistory {
 
     fn ended(&self, entry: &HistoryEntry, output: &HistoryOutput) -> io::Result<()> {
         self.store(entry, output)
+    }
+
+    fn live_output(&self, entry: &HistoryEntry) -> Option<Arc<dyn OutputSink>> {
+        assert!(entry.result.is_none() && !entry.is_ended(), "{entry:?}");
+        self.live.clone().map(|sink| sink as _)
     }
 
     fn remove(&self, id: Uuid) -> io::Result<bool> {
@@ -257,6 +285,27 @@ async fn a_request_that_is_refused_leaves_nothing() {
     assert!(matches!(refused, Err(ExecutionError::Log { .. })), "{refused:?}");
     engine.shutdown(Duration::ZERO).await;
     assert_eq!(history.all(), []);
+}
+
+#[tokio::test]
+async fn a_history_has_output_before_the_end_and_cannot_harm_it() {
+    let (live, host) = (Arc::new(TestSink::default()), Arc::new(TestSink::default()));
+    let history = TestHistory { live: Some(Arc::clone(&live)), ..TestHistory::default() };
+    let builder = ExecutionEngine::builder().history(Arc::new(history));
+    let engine = builder.output_sink(Arc::clone(&host) as _).build().unwrap();
+    let id = engine.execute(shell("echo begun; exec sleep 1000")).await.unwrap();
+    until("its output is there", || *live.bytes.lock().unwrap() == b"begun\n").await;
+    assert_eq!(engine.get_status(id).await.unwrap(), ExecutionStatus::Running);
+    engine.cancel(id).await.unwrap();
+    ended(&engine, id).await;
+    for flag in [&live.fails, &live.panics] {
+        flag.store(true, Ordering::SeqCst);
+        let result = run(&engine, shell("echo more")).await;
+        assert_eq!((result.stdout.as_str(), result.output_error), ("more\n", None));
+        flag.store(false, Ordering::SeqCst);
+    }
+    assert_eq!(*live.bytes.lock().unwrap(), b"begun\n");
+    assert_eq!(*host.bytes.lock().unwrap(), b"begun\nmore\nmore\n");
 }
 
 #[tokio::test]

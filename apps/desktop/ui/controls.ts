@@ -51,7 +51,7 @@ export class Controls {
     this.#try(paused.has(current.id) ? this.#store.resume(current.id) : this.#store.pause(current.id));
   }
 
-  /** Runs the selected entry again as it was. A run of an earlier session goes to the run bar instead. */
+  /** Runs the selected entry again as it was. A run of an earlier start of the app goes to the run bar instead. */
   rerun(): void {
     const id = this.#store.selected;
     if (id === undefined) return;

@@ -6,6 +6,7 @@ import {
   type ContainmentLevel,
   type ContainmentReceipt,
   type ExecutionResult,
+  type ExecutionStatus,
   type ExecutionSummary,
   type PlanExecutionResult,
   type PlanSummary,
@@ -52,12 +53,17 @@ export class Details {
       return;
     }
     try {
-      // The text of the output may be large, and the terminal has it already.
-      const result = await Execution.attach(execution.id).wait({ output: "omit" });
+      const result = await this.#result(execution.id);
       if (this.#shown === key) replace(this.#root, ...ended(execution, result), this.#request(execution));
     } catch (error) {
       if (this.#shown === key) replace(this.#root, h("p", { class: "empty" }, String(error)));
     }
+  }
+
+  /** Returns the result of an execution without the text of its output, which may be large. */
+  async #result(id: string): Promise<ExecutionResult> {
+    // To leave the text out, the engine would have to read all of it from the history first.
+    return this.#store.history.get(id)?.result ?? Execution.attach(id).wait({ output: "omit" });
   }
 
   async #drawPlan(plan: PlanSummary): Promise<void> {
@@ -75,6 +81,10 @@ export class Details {
           ["Id", id(plan.id)],
         ]),
       );
+      return;
+    }
+    if (this.#store.isPastPlan(plan.id)) {
+      replace(this.#root, ...planOfSteps(plan, this.#store.executionsOf(plan.id)));
       return;
     }
     const result = await Plan.attach(plan.id).wait({ output: "omit" });
@@ -175,6 +185,31 @@ function planEnded(result: PlanExecutionResult): HTMLElement[] {
       ["Cancelled", count(stats.cancelled)],
       ["Timed out", count(stats.timeout)],
       ["Never ran", count(stats.not_run)],
+    ]),
+  ];
+}
+
+/** Returns what the steps of a plan tell that the engine no longer has. */
+function planOfSteps(plan: PlanSummary, ran: ExecutionSummary[]): HTMLElement[] {
+  const count = (status: ExecutionStatus) => {
+    const number = ran.filter((step) => step.status === status).length;
+    return number === 0 ? null : String(number);
+  };
+  return [
+    headline(plan.status, format.status(plan.status), ""),
+    facts("Plan", [
+      ["Duration", format.duration(plan.duration_ms)],
+      ["Started", format.time(plan.started_at)],
+      ["Id", id(plan.id)],
+    ]),
+    facts("Steps", [
+      ["All", String(plan.total)],
+      ["Completed", count("completed")],
+      ["Failed", count("failed")],
+      ["Cancelled", count("cancelled")],
+      ["Timed out", count("timeout")],
+      ["Lost", count("lost")],
+      ["Never ran", plan.total === ran.length ? null : String(plan.total - ran.length)],
     ]),
   ];
 }

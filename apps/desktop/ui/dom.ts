@@ -32,6 +32,11 @@ export function replace(parent: HTMLElement, ...children: (Node | string)[]): vo
   next?.focus();
 }
 
+/** Sets the text of an element. One that has it stays as it is, with its nodes. */
+export function setText(element: HTMLElement, text: string): void {
+  if (element.textContent !== text) element.textContent = text;
+}
+
 /** Makes a text area as high as its text, up to a number of lines. */
 export function fit(area: HTMLTextAreaElement, maxLines: number): void {
   const style = getComputedStyle(area);

@@ -5,6 +5,7 @@ import type { Command, ExecutionOptions } from "tauri-plugin-execution-engine-ap
 import { milliseconds, variables, words } from "./parse.ts";
 import { request as planRequest, steps } from "./plan-text.ts";
 import type { ExecutionInput, PlanInput } from "./store.ts";
+import { metadata } from "./typed.ts";
 
 export type Kind = "script" | "program" | "shell" | "plan";
 
@@ -112,7 +113,7 @@ function parsed(form: Form, common: { env: Record<string, string>; working_dir: 
   const options: ExecutionOptions = {};
   if (form.stdin) options.stdin = { type: "piped" };
   if (form.merged) options.output = "merged";
-  return { request: { ...command(form), ...common }, options, form };
+  return { request: { ...command(form), ...common, metadata: metadata(form) }, options, form };
 }
 
 function command(form: Form): { rule: string; command: Command } {

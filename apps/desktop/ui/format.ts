@@ -86,7 +86,7 @@ export function ending(ending: Ending): string {
     case "status_unknown":
       return "status unknown";
     case "engine_closed":
-      return "engine closed";
+      return "stopped with the app";
     case "engine_failed":
       return "engine failed";
     case "lost":

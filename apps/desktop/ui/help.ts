@@ -34,7 +34,7 @@ export function showHelp(): void {
     h("div", { class: "scroll", tabIndex: 0, role: "group", "aria-label": "Keyboard shortcuts" },
       list,
       h("h3", {}, "History"),
-      h("p", {}, "Commands and their options are kept in the data directory of this app, also when it closes. It does not keep: output, the values of environment variables, lines typed for standard input, and commands that start with a space. A password in a command line is kept; the bin above the list removes it."),
+      h("p", {}, "Runs are kept in the data directory of this app for 90 days, with their options and output. It does not keep: the values of environment variables, lines typed for standard input, and commands that start with a space. A password in a command line is kept, and one that a program prints; the bin above the list removes them."),
     ),
     h("form", { method: "dialog" }, h("button", { class: "primary" }, "Close")),
   );

@@ -1,154 +1,107 @@
-// Runs of this and earlier sessions, in the storage of the page. It leaves out the values of
-// environment variables, and what was typed on standard input.
+// Runs that the engine no longer has: those of earlier starts of the app, and those that it has forgotten. The
+// plugin keeps them, with their output; this holds what was read of them.
 
-import type { ExecutionStatus } from "tauri-plugin-execution-engine-api";
+import type { HistoryEntry, HistoryPage, HistoryQuery, HistoryState } from "tauri-plugin-execution-engine-api";
 
-import type { Form } from "./form.ts";
-import { namesOnly, variables } from "./parse.ts";
+/** Entries that are read at once. */
+const PAGE = 100;
 
-/** A run that was started here. */
-export interface PastRun {
-  /** Id of the execution or the plan. */
-  id: string;
-  /** Content of the run bar. The environment has names only. */
-  form: Form;
-  title: string;
-  started_at: string;
-  /** Missing while it runs, and if the app ended first. */
-  status?: ExecutionStatus;
-  /** Ending in words. */
-  outcome?: string;
-  duration_ms?: number;
+/** Calls of the plugin. */
+export interface Source {
+  list: (query: HistoryQuery) => Promise<HistoryPage>;
+  state: () => Promise<HistoryState>;
 }
-
-/** Part of `Storage` that is needed. */
-export interface Shelf {
-  getItem(key: string): string | null;
-  setItem(key: string, value: string): void;
-}
-
-const KEY = "history";
-/** Maximum number of runs to keep; the oldest are removed first. */
-export const MAX_RUNS = 200;
 
 export class History {
-  #shelf: Shelf;
-  #runs: PastRun[];
+  #source: Source;
+  /** Newest first. */
+  #entries = new Map<string, HistoryEntry>();
+  #state: HistoryState | undefined;
+  #unreadable: unknown;
 
-  constructor(shelf: Shelf) {
-    this.#shelf = shelf;
-    this.#runs = read(shelf);
+  constructor(source: Source) {
+    this.#source = source;
   }
 
-  /** All runs, oldest first. */
-  get runs(): readonly PastRun[] {
-    return this.#runs;
+  /** What was read, oldest first. */
+  get entries(): HistoryEntry[] {
+    return [...this.#entries.values()].reverse();
   }
 
-  get(id: string | undefined): PastRun | undefined {
-    return this.#runs.find((run) => run.id === id);
+  get(id: string): HistoryEntry | undefined {
+    return this.#entries.get(id);
   }
 
-  /** Adds a run, unless its text starts with a space: such a run is not kept. */
-  add(run: PastRun): void {
-    if (run.form.text.startsWith(" ")) return;
-    this.#runs.push({ ...run, form: withoutSecrets(run.form) });
-    this.#runs = this.#runs.slice(-MAX_RUNS);
-    this.#write();
+  /** Returns a step of a plan. */
+  ofPlan(plan: string): HistoryEntry | undefined {
+    for (const entry of this.#entries.values()) if (entry.summary.metadata.labels?.plan === plan) return entry;
+    return undefined;
   }
 
-  /** Notes how a run ended. */
-  ended(id: string, status: ExecutionStatus, outcome: string, duration_ms: number): void {
-    const run = this.get(id);
-    if (!run || run.status) return;
-    Object.assign(run, { status, outcome, duration_ms });
-    this.#write();
+  /** Whether something has still to be stored. */
+  get isWriting(): boolean {
+    return (this.#state?.waiting ?? 0) > 0;
   }
 
-  /** Removes runs and returns them, to undo it. */
-  remove(ids: ReadonlySet<string>): PastRun[] {
-    const removed = this.#runs.filter(({ id }) => ids.has(id));
-    this.#runs = this.#runs.filter(({ id }) => !ids.has(id));
-    if (removed.length > 0) this.#write();
-    return removed;
+  /** Returns what is wrong with the history, in words; undefined if runs are kept. */
+  get problem(): string | undefined {
+    return problem(this.#state, this.#unreadable);
   }
 
-  /** Adds removed runs again, in their places. */
-  restore(runs: PastRun[]): void {
-    this.#runs = [...this.#runs, ...runs].sort((a, b) => a.started_at.localeCompare(b.started_at));
-    if (runs.length > 0) this.#write();
+  /** Asks whether runs are kept. */
+  async check(): Promise<void> {
+    this.#state = await this.#source.state();
   }
 
-  #write(): void {
-    this.#shelf.setItem(KEY, JSON.stringify(this.#runs));
-  }
-}
-
-function read(shelf: Shelf): PastRun[] {
-  try {
-    const all: unknown = JSON.parse(shelf.getItem(KEY) ?? "[]");
-    return Array.isArray(all) ? all.filter((run) => typeof run?.id === "string" && typeof run.form?.text === "string") : [];
-  } catch {
-    return [];
-  }
-}
-
-function withoutSecrets(form: Form): Form {
-  const names = Object.keys(variables(form.environment).values);
-  return { ...form, environment: namesOnly(form.environment), ...(names.length > 0 ? { missing: names } : {}) };
-}
-
-/** Walks through earlier content of the run bar, like the history of a shell. */
-export class Recall {
-  #forms: () => Form[];
-  #walked: Form[] = [];
-  /** Position in the walk; its length is the draft. */
-  #at = 0;
-  #draft: Form | undefined;
-
-  /** `forms` returns the earlier content, oldest first. */
-  constructor(forms: () => Form[]) {
-    this.#forms = forms;
+  /** Reads all entries. */
+  async read(): Promise<void> {
+    await this.check();
+    await this.#readUntil(() => false);
   }
 
-  /** Returns what to show next: older (-1) or newer (1). Undefined at either end. */
-  step(by: -1 | 1, shown: Form): Form | undefined {
-    if (!this.#draft) {
-      if (by === 1) return undefined;
-      this.#walked = distinct(this.#forms());
-      // The newest is often what is still shown.
-      const newest = this.#walked.at(-1);
-      if (newest && key(newest) === key(shown)) this.#walked.pop();
-      this.#at = this.#walked.length;
-      this.#draft = shown;
+  /** Reads entries on from the newest, until it has these, if they are kept. */
+  async find(ids: string[]): Promise<void> {
+    const missing = ids.filter((id) => !this.#entries.get(id)?.result);
+    if (missing.length > 0) await this.#readUntil(() => missing.every((id) => this.#entries.has(id)));
+  }
+
+  /** Forgets entries that were removed. */
+  forget(ids: Iterable<string>): void {
+    for (const id of ids) this.#entries.delete(id);
+  }
+
+  async #readUntil(isEnough: () => boolean): Promise<void> {
+    if (!this.#state?.kept) return;
+    const read = new Map<string, HistoryEntry>();
+    let cursor: string | null = null;
+    try {
+      do {
+        const page: HistoryPage = await this.#source.list({ limit: PAGE, cursor });
+        for (const entry of page.entries) read.set(entry.summary.id, entry);
+        this.#entries = new Map([...read, ...[...this.#entries].filter(([id]) => !read.has(id))]);
+        cursor = page.next;
+      } while (cursor !== null && !isEnough());
+      this.#unreadable = undefined;
+    } catch (error) {
+      this.#unreadable = error;
     }
-    const next = this.#at + by;
-    if (next < 0 || next > this.#walked.length) return undefined;
-    this.#at = next;
-    const form = this.#walked[next];
-    if (form) return form;
-    const draft = this.#draft;
-    this.#draft = undefined;
-    return draft;
-  }
-
-  /** Ends the walk: the next one starts at the newest. */
-  reset(): void {
-    this.#draft = undefined;
   }
 }
 
-/** Keeps the last of all that are equal. */
-function distinct(forms: Form[]): Form[] {
-  const last = new Map<string, Form>();
-  for (const form of forms) {
-    last.delete(key(form));
-    last.set(key(form), form);
+/** Returns what is wrong with a history, and what to do about it. */
+export function problem(state: HistoryState | undefined, unreadable?: unknown): string | undefined {
+  if (!state) return undefined;
+  if (!state.kept) return `${notKept(state.reason ?? "this app was built without a history")} Everything else works.`;
+  if (unreadable !== undefined) {
+    return `Earlier runs cannot be listed: ${unreadable instanceof Error ? unreadable.message : String(unreadable)}. Everything else works.`;
   }
-  return [...last.values()];
+  if (state.last_error === null) return undefined;
+  return `Some runs of this start could not be kept for the next: ${state.last_error}. They stay in the list until the app closes.`;
 }
 
-function key({ kind, text, interpreter, directory, environment, timeout, unlimited, stdin, merged }: Form): string {
-  const used = kind === "script" ? interpreter : "";
-  return JSON.stringify([kind, text.trim(), used, directory, environment, timeout, unlimited, stdin, merged]);
+function notKept(reason: string): string {
+  if (reason.includes("in use by another process")) {
+    return "Another instance of this app is open, and has the history. This one keeps no runs and lists no earlier ones: use the other, or close both and start the app again.";
+  }
+  return `Runs are not kept, and earlier ones not listed: ${reason}. Then start the app again.`;
 }

@@ -1,6 +1,6 @@
-// The left column: executions, plans with their steps, and runs of earlier sessions, newest first.
+// The left column: executions, and plans with their steps, newest first.
 
-import { h, icon } from "./dom.ts";
+import { h, icon, setText } from "./dom.ts";
 import * as format from "./format.ts";
 import type { Removals } from "./removals.ts";
 import { rows, type Row } from "./rows.ts";
@@ -10,10 +10,17 @@ const TICK_MS = 200;
 /** Maximum number of rows, so that drawing stays fast. The filter searches all entries. */
 const MAX_ROWS = 300;
 
+/** Element of a row, and its parts. */
 interface Known {
   element: HTMLLIElement;
+  /** What they show, but for the time. */
   shown: string;
+  dot: HTMLElement;
+  command: HTMLElement;
+  outcome: HTMLElement;
   time: HTMLElement;
+  when: HTMLElement;
+  fold: HTMLElement;
 }
 
 export class List {
@@ -76,8 +83,8 @@ export class List {
   }
 
   #entries(): Parameters<typeof rows>[0] {
-    const { executions, plans, history, paused } = this.#store;
-    return { executions, plans, past: history.runs, paused, folded: this.#folded, removed: this.#removals.ids };
+    const { executions, plans, paused, hidden } = this.#store;
+    return { executions, plans, paused, folded: this.#folded, removed: hidden };
   }
 
   #draw(): void {
@@ -91,44 +98,50 @@ export class List {
     const selected = this.#store.selected;
     if (selected && ids.has(selected)) this.#rows.setAttribute("aria-activedescendant", elementId(selected));
     else this.#rows.removeAttribute("aria-activedescendant");
-    // A row that is inserted again loses a click that has only begun, so rows in place are kept.
+    // A row that is taken out and inserted again loses a click that has only begun, so rows in place are kept.
+    const kept = new Set<Element>(elements);
+    for (const row of [...this.#rows.children]) if (!kept.has(row)) row.remove();
     elements.forEach((row, at) => {
       if (this.#rows.children[at] !== row) this.#rows.insertBefore(row, this.#rows.children[at] ?? null);
     });
-    while (this.#rows.children.length > elements.length) this.#rows.lastElementChild?.remove();
   }
 
+  /** Returns the element of a row. Only what has changed of it is drawn. */
   #row(row: Row): HTMLLIElement {
-    const selected = row.id === this.#store.selected;
     const known = this.#byId.get(row.id) ?? this.#create(row.id);
-    known.time.textContent = row.duration === undefined ? "" : format.duration(row.duration);
-    const shown = JSON.stringify([row.kind, row.status, row.title, row.outcome, row.expanded, selected]);
+    const selected = row.id === this.#store.selected;
+    setText(known.time, format.duration(row.duration));
+    const shown = JSON.stringify([row.kind, row.status, row.title, row.outcome, row.expanded, selected, format.when(row.started_at)]);
     if (known.shown === shown) return known.element;
     known.shown = shown;
-    const { element } = known;
+    const { element, dot, command, outcome, when, fold } = known;
     element.className = `row ${row.status} of-${row.kind}`;
     element.setAttribute("aria-selected", String(selected));
     element.setAttribute("aria-level", row.kind === "step" ? "2" : "1");
-    if (row.expanded === undefined) element.removeAttribute("aria-expanded");
-    else element.setAttribute("aria-expanded", String(row.expanded));
-    const fold = h("span", { class: "fold", onclick: () => this.#fold(row.id, row.expanded === true) }, icon(row.expanded ? "down" : "folded"));
-    element.replaceChildren(
-      h("span", { class: "dot", title: row.status === "paused" ? "Paused" : format.status(row.status) }),
-      h("span", { class: "command", title: row.title }, row.title),
-      h("span", { class: "outcome" }, row.outcome),
-      known.time,
-      h("span", { class: "when" }, format.when(row.started_at)),
-      ...(row.expanded === undefined ? [] : [fold]),
-    );
+    dot.title = row.status === "paused" ? "Paused" : format.status(row.status);
+    command.title = row.title;
+    setText(command, row.title);
+    setText(outcome, row.outcome);
+    setText(when, format.when(row.started_at));
+    fold.hidden = row.expanded === undefined;
+    if (row.expanded === undefined) {
+      element.removeAttribute("aria-expanded");
+    } else {
+      element.setAttribute("aria-expanded", String(row.expanded));
+      fold.replaceChildren(icon(row.expanded ? "down" : "folded"));
+    }
     return element;
   }
 
   #create(id: string): Known {
-    const element = h("li", { role: "treeitem", id: elementId(id), "data-id": id });
+    const [dot, command, outcome] = [h("span", { class: "dot" }), h("span", { class: "command" }), h("span", { class: "outcome" })];
+    const [time, when] = [h("span", { class: "duration" }), h("span", { class: "when" })];
+    const fold = h("span", { class: "fold", onclick: () => this.#fold(id, !this.#folded.has(id)) });
+    const element = h("li", { role: "treeitem", id: elementId(id), "data-id": id }, dot, command, outcome, time, when, fold);
     element.addEventListener("pointerdown", (event) => {
       if (!(event.target as Element).closest(".fold")) this.#store.select(id);
     });
-    const known = { element, shown: "", time: h("span", { class: "duration" }) };
+    const known = { element, shown: "", dot, command, outcome, time, when, fold };
     this.#byId.set(id, known);
     return known;
   }
@@ -137,7 +150,7 @@ export class List {
     for (const entry of [...this.#store.executions, ...this.#store.plans]) {
       if (!format.isLive(entry)) continue;
       const known = this.#byId.get(entry.id);
-      if (known) known.time.textContent = format.duration(format.elapsed(entry));
+      if (known) setText(known.time, format.duration(format.elapsed(entry)));
     }
   }
 

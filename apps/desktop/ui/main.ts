@@ -14,6 +14,7 @@ import { isLive } from "./format.ts";
 import { showHelp } from "./help.ts";
 import { connect, cycle } from "./keyboard.ts";
 import { List } from "./list.ts";
+import { addNotice } from "./notice.ts";
 import { Pane } from "./pane.ts";
 import { answerQuitting } from "./quit.ts";
 import { Removals } from "./removals.ts";
@@ -34,6 +35,7 @@ const start = async (input: ExecutionInput | PlanInput) => {
 };
 const bar = new RunBar(byId("run-bar"), start, () => store.forms());
 const fail = (error: unknown) => bar.fail(error);
+addNotice(byId("run-bar"), store);
 const removals = new Removals(store, new Toast(), fail);
 const list = new List(byId("list"), store, removals);
 const view = new View(byId("view"), store, { fail, edit: (form) => bar.edit(form), remove: () => list.removeSelected() });

@@ -1,6 +1,6 @@
 // Parses a plan: one step per line, `name: shell line`, or `name after other, another: shell line`.
 
-import type { LaunchRequest, PlanOptions, PlanRequest } from "tauri-plugin-execution-engine-api";
+import type { ExecutionMetadata, LaunchRequest, PlanOptions, PlanRequest } from "tauri-plugin-execution-engine-api";
 
 export interface Step {
   name: string;
@@ -54,11 +54,11 @@ export function request(all: Step[], rule: string, common: Partial<LaunchRequest
   };
 }
 
-/** Returns the plan with an id, which its steps have in their labels, with their number and name. */
-export function withId({ plan, steps }: { plan: PlanRequest; steps: Step[] }, id: string): PlanRequest {
+/** Returns the plan with an id, which its steps have in their labels beside those of `notes`, with their number and name. */
+export function withId({ plan, steps }: { plan: PlanRequest; steps: Step[] }, id: string, notes: ExecutionMetadata): PlanRequest {
   const commands = plan.commands.map((command, at) => ({
     ...command,
-    metadata: { labels: { plan: id, step: String(at + 1), name: steps[at]?.name ?? "" } },
+    metadata: { ...notes, labels: { ...notes.labels, plan: id, step: String(at + 1), name: steps[at]?.name ?? "" } },
   }));
   return { ...plan, id, commands };
 }

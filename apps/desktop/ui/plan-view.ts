@@ -1,6 +1,6 @@
 // The graph of a plan: its steps in rows, each below those that it waits for, with their status.
 
-import { Plan, type EventRecord, type ExecutionId, type ExecutionStatus, type Subscription } from "tauri-plugin-execution-engine-api";
+import { Plan, type EventRecord, type ExecutionId, type ExecutionStatus, type ExecutionSummary, type Subscription } from "tauri-plugin-execution-engine-api";
 
 import { h } from "./dom.ts";
 import * as format from "./format.ts";
@@ -39,6 +39,7 @@ export class PlanView {
     void previous?.close();
     if (!id) return;
     this.#draw(this.#store.stepsOf(id));
+    if (this.#store.isPastPlan(id)) return this.#drawPast(this.#store.executionsOf(id));
     const records = await Plan.attach(id).records("progress");
     if (this.#shown !== id) return void records.close();
     this.#records = records;
@@ -47,6 +48,18 @@ export class PlanView {
       if (event.type !== "progress") continue;
       const { index, name } = event.step;
       this.#update(index, name ?? `step ${index + 1}`, event.current_command, event.execution_id, event.status);
+    }
+  }
+
+  /** Shows what became of the steps of a plan that the engine no longer has. */
+  #drawPast(ran: ExecutionSummary[]): void {
+    for (const { state } of this.#nodes) state.textContent = "never ran";
+    for (const { id, command, status, metadata } of ran) {
+      const { step = "1", name = command } = metadata.labels ?? {};
+      const node = this.#nodeAt(Number(step) - 1, name, command);
+      node.execution = id;
+      node.box.className = `node ${status}`;
+      node.state.textContent = format.status(status).toLowerCase();
     }
   }
 
@@ -85,10 +98,15 @@ export class PlanView {
     return (this.#nodes[at] = { box, state });
   }
 
-  /** Shows the status of a step. If the plan was not started here, its steps are added as they report. */
-  #update(at: number, name: string, line: string, execution: ExecutionId, status: ExecutionStatus): void {
+  /** Returns the node of a step. If the plan was not started from the run bar, its steps are added as they report. */
+  #nodeAt(at: number, name: string, line: string): Node {
     const below = { left: MARGIN, top: MARGIN + at * (HEIGHT + DOWN) };
-    const node = this.#nodes[at] ?? this.#node(at, name, line, below);
+    return this.#nodes[at] ?? this.#node(at, name, line, below);
+  }
+
+  /** Shows the status of a step. */
+  #update(at: number, name: string, line: string, execution: ExecutionId, status: ExecutionStatus): void {
+    const node = this.#nodeAt(at, name, line);
     node.box.className = `node ${status}`;
     // A step that is cancelled before it reported anything else has never run.
     if (status === "cancelled" && !node.execution) {

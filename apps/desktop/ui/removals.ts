@@ -1,21 +1,19 @@
-// Removal of ended runs, which can be undone for some seconds. Until then the engine keeps them.
+// Removal of ended runs, which can be undone for some seconds. Until then the engine and the history keep them; the
+// app removes them if it ends meanwhile, or the page is loaded anew (`src-tauri/src/removals.rs`).
 
+import { invoke } from "@tauri-apps/api/core";
 import { Execution, ExecutionError, Plan } from "tauri-plugin-execution-engine-api";
 
 import { isLive } from "./format.ts";
-import type { PastRun } from "./history.ts";
 import type { Store } from "./store.ts";
 import type { Toast } from "./toast.ts";
 
 export class Removals {
-  /** Ids of what is hidden, and will be removed unless it is undone. */
-  readonly ids = new Set<string>();
   #store: Store;
   #toast: Toast;
   #fail: (error: unknown) => void;
   #batch: string[] = [];
   #selected: string | undefined;
-  #forgotten: PastRun[] = [];
 
   constructor(store: Store, toast: Toast, fail: (error: unknown) => void) {
     this.#store = store;
@@ -29,10 +27,10 @@ export class Removals {
     if (ended.length === 0) return;
     // This removes what was hidden before.
     this.#toast.dismiss();
-    const all = new Set(ended.flatMap((id) => [id, ...this.#stepsOf(id)]));
-    for (const id of all) this.ids.add(id);
+    const all = new Set(ended.flatMap((id) => [id, ...this.#store.executionsOf(id).map((step) => step.id)]));
+    for (const id of all) this.#store.hidden.add(id);
     this.#batch = [...all];
-    this.#forgotten = this.#store.history.remove(all);
+    this.#removeAtExit();
     this.#selected = this.#store.selected;
     if (this.#selected && all.has(this.#selected)) this.#store.select(next);
     this.#store.changed();
@@ -45,38 +43,46 @@ export class Removals {
   }
 
   #undo(): void {
-    for (const id of this.#batch) this.ids.delete(id);
-    this.#store.history.restore(this.#forgotten);
+    for (const id of this.#batch) this.#store.hidden.delete(id);
+    this.#removeAtExit();
     this.#store.select(this.#selected);
     this.#store.changed();
   }
 
-  /** Removes what is hidden from the engine. */
+  /** Removes what is hidden from the engine and the history. */
   async #finish(): Promise<void> {
-    const { executions, plans } = this.#store;
-    const ids = this.#batch;
-    const known = (all: { id: string }[], id: string) => all.some((entry) => entry.id === id);
-    for (const id of ids) {
+    const removed: string[] = [];
+    for (const id of this.#batch) {
       try {
-        if (known(plans, id)) await Plan.attach(id).remove();
-        else if (known(executions, id)) await Execution.attach(id).remove();
+        await this.#removeNow(id);
+        removed.push(id);
       } catch (error) {
-        // The engine may have forgotten it meanwhile.
-        if (!(error instanceof ExecutionError && error.code.endsWith("not_found"))) this.#fail(error);
+        this.#store.hidden.delete(id);
+        this.#fail(error);
       }
     }
     await this.#store.refresh();
-    for (const id of ids) this.ids.delete(id);
-    this.#store.changed();
+    this.#store.forget(removed);
+    this.#removeAtExit();
+  }
+
+  async #removeNow(id: string): Promise<void> {
+    try {
+      if (this.#store.plans.some((plan) => plan.id === id)) await Plan.attach(id).remove();
+      else await Execution.attach(id).remove();
+    } catch (error) {
+      // The engine may have forgotten it meanwhile, and has no plans of earlier starts of the app.
+      if (!(error instanceof ExecutionError && error.code.endsWith("not_found"))) throw error;
+    }
+  }
+
+  #removeAtExit(): void {
+    invoke("remove_at_exit", { ids: [...this.#store.hidden] }).catch(this.#fail);
   }
 
   #isEnded(id: string): boolean {
     const { executions, plans } = this.#store;
     const entry = [...executions, ...plans].find((entry) => entry.id === id);
     return !entry || !isLive(entry);
-  }
-
-  #stepsOf(plan: string): string[] {
-    return this.#store.executions.filter(({ metadata }) => metadata.labels?.plan === plan).map(({ id }) => id);
   }
 }

@@ -1,19 +1,18 @@
-// Rows of the list: executions, plans with their steps, and runs of earlier sessions; newest first.
+// Rows of the list: executions, and plans with their steps; newest first.
 
 import type { ExecutionStatus, ExecutionSummary, PlanSummary } from "tauri-plugin-execution-engine-api";
 
 import * as format from "./format.ts";
-import type { PastRun } from "./history.ts";
 
 export interface Row {
   id: string;
-  kind: "execution" | "plan" | "step" | "past";
+  kind: "execution" | "plan" | "step";
   title: string;
   status: ExecutionStatus | "paused";
   outcome: string;
   started_at: string;
-  /** Milliseconds; undefined if the app ended first. */
-  duration: number | undefined;
+  /** Milliseconds. */
+  duration: number;
   /** Whether the steps below a plan are shown; undefined for a row without steps. */
   expanded?: boolean;
   /** Row of the plan that a step belongs to. */
@@ -23,7 +22,6 @@ export interface Row {
 export interface Entries {
   executions: ExecutionSummary[];
   plans: PlanSummary[];
-  past: readonly PastRun[];
   paused: ReadonlySet<string>;
   /** Plans whose steps are not shown. */
   folded: ReadonlySet<string>;
@@ -34,7 +32,6 @@ export interface Entries {
 /** Returns the rows that match a text in title or status. A step brings its plan with it. */
 export function rows(entries: Entries, filter = ""): Row[] {
   const plans = new Set(entries.plans.map(({ id }) => id));
-  const live = new Set([...entries.executions, ...entries.plans].map(({ id }) => id));
   const kept = ({ id }: { id: string }) => !entries.removed.has(id);
   const steps = new Map<string, Row[]>();
   const top: Row[] = entries.plans.filter(kept).map((plan) => ofPlan(plan));
@@ -43,7 +40,6 @@ export function rows(entries: Entries, filter = ""): Row[] {
     if (!plans.has(plan)) top.push(ofExecution(execution, entries.paused));
     else steps.set(plan, [...(steps.get(plan) ?? []), ofStep(execution, entries.paused, plan, Number(step))]);
   }
-  top.push(...entries.past.filter(kept).filter(({ id }) => !live.has(id)).map(ofPast));
   top.sort((a, b) => b.started_at.localeCompare(a.started_at));
   const matches = matcher(filter);
   return top.flatMap((row) => {
@@ -91,17 +87,5 @@ function ofPlan(plan: PlanSummary): Row {
     outcome: `plan, ${plan.ended} of ${plan.total} steps ended`,
     started_at: plan.started_at,
     duration: format.elapsed(plan),
-  };
-}
-
-function ofPast(run: PastRun): Row {
-  return {
-    id: run.id,
-    kind: "past",
-    title: run.title,
-    status: run.status ?? "cancelled",
-    outcome: run.outcome ?? "stopped with the app",
-    started_at: run.started_at,
-    duration: run.duration_ms,
   };
 }

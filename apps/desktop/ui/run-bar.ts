@@ -4,9 +4,9 @@ import { ask } from "./dialog.ts";
 import { fit, h, icon } from "./dom.ts";
 import { explain } from "./errors.ts";
 import { changedOptions, check, emptyForm, shellLines, type Field, type Form, type Kind, type Problem } from "./form.ts";
-import { Recall } from "./history.ts";
 import { Options } from "./options.ts";
 import { RadioGroup } from "./radio.ts";
+import { Recall } from "./recall.ts";
 import type { ExecutionInput, PlanInput } from "./store.ts";
 
 const LABELS: Record<Kind, string> = { script: "Script", program: "Program", shell: "Shell", plan: "Plan" };

@@ -1,9 +1,11 @@
-// State of the app: the executions and plans of the engine, the selected one, and the input of those
-// that were started here, so that they can be run again.
+// State of the app: the executions and plans of the engine and of its history, the selected one, and the input of
+// those that were started since the app was, so that they can be run again with the values of their variables.
 
 import {
   Execution,
+  historyState,
   list,
+  listHistory,
   listPlans,
   Plan,
   watch,
@@ -17,9 +19,12 @@ import {
 } from "tauri-plugin-execution-engine-api";
 
 import type { Form } from "./form.ts";
-import * as format from "./format.ts";
+import { isLive } from "./format.ts";
 import { History } from "./history.ts";
+import { pastPlans, stepsOf } from "./past-plan.ts";
 import { withId, type Step } from "./plan-text.ts";
+import { SessionMap } from "./session-map.ts";
+import { formOf, isPrivate, metadata } from "./typed.ts";
 
 /** Input of an execution, from the run bar. */
 export interface ExecutionInput {
@@ -40,21 +45,24 @@ export interface PlanInput {
 type Listener = () => void;
 
 const REFRESH_MS = 150;
-const MAX_INPUTS = 200;
-const EXECUTIONS = "executions";
-const PLANS = "plans";
+const INPUTS = "inputs";
 const SELECTED = "selected";
 
 export class Store {
+  /** Executions of the history and of the engine, oldest first. */
   executions: ExecutionSummary[] = [];
+  /** Plans of the engine, and those that their steps in the history tell of, oldest first. */
   plans: PlanSummary[] = [];
   selected: ExecutionId | undefined = sessionStorage.getItem(SELECTED) ?? undefined;
   /** Executions that were paused here. The engine has no status for that. */
   readonly paused = new Set<ExecutionId>();
-  /** Runs of this and earlier sessions. */
-  readonly history = new History(localStorage);
-  #inputs = new SessionMap<ExecutionInput>(EXECUTIONS);
-  #planInputs = new SessionMap<PlanInput>(PLANS);
+  /** Ids of what is about to be removed, and not shown any more. */
+  readonly hidden = new Set<string>();
+  /** Runs that the engine no longer has. */
+  readonly history = new History({ list: listHistory, state: historyState });
+  #ofEngine: ExecutionSummary[] = [];
+  #plansOfEngine: PlanSummary[] = [];
+  #inputs = new SessionMap<ExecutionInput | PlanInput>(INPUTS);
   #listeners = new Set<Listener>();
   #refresh: Promise<void> | undefined;
   #again = false;
@@ -62,8 +70,11 @@ export class Store {
   /** Refreshes the list after each event of the engine, as long as the page is open. */
   async follow(): Promise<void> {
     const events = await watch("progress");
-    await this.refresh();
-    if (!this.current && !this.currentPlan) this.select(this.executions.at(-1)?.id);
+    await this.history.read();
+    await this.#read();
+    // In the same step as the first rows: whatever is selected later is the user's choice.
+    if (!this.current && !this.currentPlan) this.select(this.#ofEngine.at(-1)?.id);
+    this.changed();
     for await (const _ of events) void this.refresh();
   }
 
@@ -91,59 +102,64 @@ export class Store {
 
   async start(input: ExecutionInput): Promise<ExecutionId> {
     const { id } = await Execution.start(input.request, input.options);
-    this.#inputs.set(id, input);
-    await this.#started(id, input.form);
-    return id;
+    return this.#started(id, input);
   }
 
   async startPlan(input: PlanInput): Promise<string> {
-    const { id } = await Plan.start(withId(input, crypto.randomUUID()), input.options);
-    this.#planInputs.set(id, input);
-    await this.#started(id, input.form);
+    const { id } = await Plan.start(withId(input, crypto.randomUUID(), metadata(input.form)), input.options);
+    return this.#started(id, input);
+  }
+
+  async #started(id: string, input: ExecutionInput | PlanInput): Promise<string> {
+    this.#inputs.set(id, input);
+    await this.refresh();
+    this.select(id);
     return id;
   }
 
-  async #started(id: string, form: Form): Promise<void> {
-    await this.refresh();
-    const execution = this.executions.find((entry) => entry.id === id);
-    const plan = this.plans.find((entry) => entry.id === id);
-    const title = execution?.command ?? plan?.description ?? form.text.trim();
-    const started_at = (execution ?? plan)?.started_at ?? new Date().toISOString();
-    this.history.add({ id, form, title, started_at });
-    this.#noteEndings();
-    this.select(id);
-  }
-
-  /** Content of the run bar of all runs in the history, oldest first; of this session with all values. */
+  /** Content of the run bar of all runs that are kept, oldest first; of this session with all values. */
   forms(): Form[] {
-    return this.history.runs.map(({ id, form }) => this.form(id) ?? form);
-  }
-
-  /** Content of the run bar that a run was made from. */
-  form(id: string): Form | undefined {
-    const input = this.#inputs.get(id) ?? this.#planInputs.get(id);
-    return input?.form ?? this.history.get(id)?.form;
-  }
-
-  #noteEndings(): void {
-    for (const entry of [...this.executions, ...this.plans]) {
-      if (format.isLive(entry)) continue;
-      const ending = "ending" in entry && entry.ending ? format.ending(entry.ending) : format.status(entry.status).toLowerCase();
-      this.history.ended(entry.id, entry.status, ending, entry.duration_ms);
+    const forms = new Map<string, Form>();
+    for (const entry of this.history.entries) {
+      const { id, metadata } = entry.summary;
+      const form = formOf(entry);
+      if (form) forms.set(metadata.labels?.plan ?? id, form);
     }
+    for (const [id, { form }] of this.#inputs.entries()) if (!isPrivate(form)) forms.set(id, form);
+    return [...forms].filter(([id]) => !this.hidden.has(id)).map(([, form]) => form);
   }
 
-  /** Returns the steps of a plan that was started here. */
+  /** Content of the run bar that an execution or a plan was started from. */
+  form(id: string): Form | undefined {
+    const input = this.#inputs.get(id);
+    if (input) return input.form;
+    const entry = this.history.get(id) ?? this.history.ofPlan(id);
+    return entry && formOf(entry);
+  }
+
+  /** Returns the steps of a plan that was started from the run bar. */
   stepsOf(id: string): Step[] {
-    return this.#planInputs.get(id)?.steps ?? [];
+    return stepsOf(this.form(id));
+  }
+
+  /** Returns the executions of the steps of a plan. */
+  executionsOf(plan: string): ExecutionSummary[] {
+    return this.executions.filter(({ metadata }) => metadata.labels?.plan === plan);
+  }
+
+  /** Returns whether the engine no longer has a plan. */
+  isPastPlan(id: string): boolean {
+    return !this.#plansOfEngine.some((plan) => plan.id === id);
   }
 
   planInput(id: string): PlanInput | undefined {
-    return this.#planInputs.get(id);
+    const input = this.#inputs.get(id);
+    return input && "plan" in input ? input : undefined;
   }
 
   input(id: ExecutionId): ExecutionInput | undefined {
-    return this.#inputs.get(id);
+    const input = this.#inputs.get(id);
+    return input && "request" in input ? input : undefined;
   }
 
   async pause(id: ExecutionId): Promise<void> {
@@ -158,6 +174,17 @@ export class Store {
     this.changed();
   }
 
+  /** Forgets what was removed. */
+  forget(ids: string[]): void {
+    this.history.forget(ids);
+    for (const id of ids) {
+      this.#inputs.delete(id);
+      this.hidden.delete(id);
+    }
+    this.#merge();
+    this.changed();
+  }
+
   /** Reads the list again. Calls within a short time are combined. */
   refresh(): Promise<void> {
     if (this.#refresh) {
@@ -167,9 +194,7 @@ export class Store {
     this.#refresh = (async () => {
       do {
         this.#again = false;
-        [this.executions, this.plans] = await Promise.all([list(), listPlans()]);
-        for (const { id, ending } of this.executions) if (ending) this.paused.delete(id);
-        this.#noteEndings();
+        await this.#read();
         this.changed();
         await new Promise((resolve) => setTimeout(resolve, REFRESH_MS));
       } while (this.#again);
@@ -177,30 +202,32 @@ export class Store {
     return this.#refresh;
   }
 
+  /** Reads the lists of the engine, and from the history what it has forgotten. */
+  async #read(): Promise<void> {
+    const [executions, plans] = await Promise.all([list(), listPlans()]);
+    const listed = new Set(executions.map(({ id }) => id));
+    const forgotten = this.#ofEngine.filter(({ id }) => !listed.has(id) && !this.hidden.has(id)).map(({ id }) => id);
+    if (forgotten.length > 0) await this.history.find(forgotten);
+    const ended = new Set(this.#ofEngine.filter((entry) => !isLive(entry)).map(({ id }) => id));
+    const hasNew = executions.some((entry) => !isLive(entry) && !ended.has(entry.id));
+    if (hasNew || this.history.isWriting) await this.history.check();
+    // Nothing tells when an ending is stored, or could not be.
+    if (this.history.isWriting) this.#again = true;
+    [this.#ofEngine, this.#plansOfEngine] = [executions, plans];
+    for (const { id, ending } of executions) if (ending) this.paused.delete(id);
+    this.#merge();
+  }
+
+  /** Puts together what the engine has and what only the history has. */
+  #merge(): void {
+    const listed = new Set(this.#ofEngine.map(({ id }) => id));
+    const past = this.history.entries.map(({ summary }) => summary).filter(({ id }) => !listed.has(id));
+    this.executions = [...past, ...this.#ofEngine];
+    this.plans = [...pastPlans(this.executions, this.#plansOfEngine, (id) => this.form(id)), ...this.#plansOfEngine];
+  }
+
   /** Calls all listeners. */
   changed(): void {
     for (const listener of this.#listeners) listener();
-  }
-}
-
-/** Map by id in the session storage, so that it survives a reload of the page. */
-class SessionMap<T> {
-  #key: string;
-  #all: Map<string, T>;
-
-  constructor(key: string) {
-    this.#key = key;
-    this.#all = new Map(JSON.parse(sessionStorage.getItem(key) ?? "[]") as [string, T][]);
-  }
-
-  get(id: string): T | undefined {
-    return this.#all.get(id);
-  }
-
-  set(id: string, value: T): void {
-    this.#all.set(id, value);
-    const kept = [...this.#all].slice(-MAX_INPUTS);
-    this.#all = new Map(kept);
-    sessionStorage.setItem(this.#key, JSON.stringify(kept));
   }
 }

@@ -6,11 +6,11 @@ import type { PlanSummary } from "tauri-plugin-execution-engine-api";
 import { Controls, quiet, type Actions } from "./controls.ts";
 import { h, icon, replace } from "./dom.ts";
 import * as format from "./format.ts";
-import { past, welcome } from "./past-view.ts";
 import { Screen, type Matches } from "./screen.ts";
 import { PlanView } from "./plan-view.ts";
 import { StandardInput } from "./stdin.ts";
 import type { Store } from "./store.ts";
+import { welcome } from "./welcome.ts";
 
 /** Pause in typing after which a search starts. */
 const TYPING_MS = 120;
@@ -30,7 +30,7 @@ export class View {
   #input: StandardInput;
   #plan: PlanView;
   #stage: HTMLElement;
-  /** In place of the output: examples, or a run of an earlier session. */
+  /** In place of the output: examples. */
   #blank = h("div", { id: "blank", class: "stage" });
   #shown = "";
   #following = true;
@@ -119,16 +119,12 @@ export class View {
     replace(this.#buttons, ...this.controls.buttons());
   }
 
-  /** Shows a run of an earlier session, or examples. */
   #drawBlank(): void {
-    const run = this.#store.history.get(this.#store.selected);
-    const key = `blank ${run?.id}`;
-    if (key === this.#shown) return;
-    this.#shown = key;
-    this.#blank.replaceChildren(run ? past(run) : welcome((form) => this.#actions.edit(form)));
-    if (run) this.#head(run.title, run.status ?? "cancelled", run.status ? format.status(run.status) : "Stopped");
-    else this.#head("Nothing selected", "", "");
-    replace(this.#buttons, ...(run ? this.controls.buttons() : []));
+    if (this.#shown === "blank") return;
+    this.#shown = "blank";
+    this.#blank.replaceChildren(welcome((form) => this.#actions.edit(form)));
+    this.#head("Nothing selected", "", "");
+    replace(this.#buttons);
   }
 
   #head(title: string, style: string, status: string): void {

@@ -8,6 +8,8 @@ use execution_engine_journal::JournalError;
 use rusqlite::ErrorCode;
 use uuid::Uuid;
 
+use crate::schema;
+
 /// Error of the store.
 ///
 /// [`code`](Self::code) is stable, the texts are for people.
@@ -171,6 +173,14 @@ impl StoreError {
         matches!(self, Self::Full { .. } | Self::ReadOnly { .. })
     }
 
+    /// Returns the error of a store in this directory: SQLite does not say which file is damaged.
+    pub(crate) fn in_dir(self, dir: &Path) -> Self {
+        match self {
+            Self::Damaged { path, what } => Self::Damaged { path: dir.join(path), what },
+            other => other,
+        }
+    }
+
     /// Returns a function that makes an error of one of the system.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
@@ -197,6 +207,9 @@ impl From<rusqlite::Error> for StoreError {
         let reason = error.to_string();
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full { reason },
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                Self::Damaged { path: PathBuf::from(schema::FILE), what: reason }
+            }
             Some(
                 ErrorCode::SystemIoFailure
                 | ErrorCode::ReadOnly

@@ -63,7 +63,7 @@ impl Store {
         let dir = std::path::absolute(dir.as_ref())
             .map_err(StoreError::io("cannot find", dir.as_ref()))?;
         private_dir(&dir)?;
-        let connection = schema::open(&dir)?;
+        let connection = schema::open(&dir).map_err(|error| error.in_dir(&dir))?;
         // After the database: one that is not ours gets no key file.
         let key = Key::open(&dir.join("key"))?;
         let outputs = dir.join("outputs");

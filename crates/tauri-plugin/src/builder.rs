@@ -194,7 +194,7 @@ impl Builder {
     /// app's local data directory.
     ///
     /// Each window finds its executions again, by its label. One that runs when the app is killed is
-    /// `lost` from the next start on. If the history cannot be opened, because its directory is
+    /// `lost` from the next start on, with its output until then. If the history cannot be opened, because its directory is
     /// read-only, a later version has written it, or another process of the app has it, the app runs without it:
     /// a warning is logged, and the pages are told why (`historyState`).
     ///

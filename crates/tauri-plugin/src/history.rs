@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use execution_engine::{
     ExecutionMetadata, History, HistoryEntry, HistoryOutput, HistoryPage, HistoryPart,
-    HistoryQuery, OutputCursor, Uuid,
+    HistoryQuery, OutputCursor, OutputSink, Uuid,
 };
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +71,10 @@ impl History for OwnedHistory {
         } else {
             Ok(())
         }
+    }
+
+    fn live_output(&self, entry: &HistoryEntry) -> Option<Arc<dyn OutputSink>> {
+        if self.is_kept(entry) { self.history.live_output(entry) } else { None }
     }
 
     fn remove(&self, id: Uuid) -> io::Result<bool> {

@@ -1,9 +1,9 @@
-//! The run bar: what it refuses, what it asks, and what it remembers.
+//! The run bar: what it refuses, what it asks, and what it recalls.
 
 mod support;
 
 use serde_json::json;
-use support::{App, DELETE, DOWN, ENTER, ESCAPE, UP, until, until_exited};
+use support::{App, DELETE, DOWN, ENTER, ESCAPE, UP, until};
 
 #[tokio::test]
 async fn pasted_lines_stay_lines_and_run_after_a_question() {
@@ -108,52 +108,6 @@ async fn earlier_runs_come_back_with_all_their_options() {
         app.js("return app.store.executions.length", &[]).await == json!(3)
     })
     .await;
-    app.quit().await;
-}
-
-#[tokio::test]
-async fn the_history_survives_a_restart_without_secrets() {
-    let data = tempfile::tempdir().unwrap();
-    let app = App::open_in(data.path()).await;
-    let host = app.pid().await;
-    app.click("#more-button").await;
-    app.fill("#environment", "TOKEN=hunter2").await;
-    app.click("#piped").await;
-    app.start("shell", "read word; echo ${#TOKEN} ${#word}; exit 3").await;
-    app.fill("#stdin", &format!("opensesame{ENTER}")).await;
-    app.status("Failed").await;
-    app.start("shell", "sleep 1000").await;
-    app.status("Running").await;
-    let stored = app.js("return localStorage.getItem('history')", &[]).await.to_string();
-    assert!(stored.contains("TOKEN=") && stored.contains("exit 3"), "{stored}");
-    assert!(!stored.contains("hunter2") && !stored.contains("opensesame"), "{stored}");
-    app.ctrl("q").await;
-    app.click_to_leave("dialog button[value=yes]").await;
-    until_exited(&[host]).await;
-    drop(app);
-
-    let app = App::open_in(data.path()).await;
-    until("both runs are listed", async || {
-        app.page.find_all(fantoccini::Locator::Css(".row.of-past")).await.unwrap().len() == 2
-    })
-    .await;
-    app.has_text("#list", "stopped with the app").await;
-    // A list that is drawn anew between press and release takes the click away.
-    until("the earlier run is shown", async || {
-        app.click(".row.of-past.failed").await;
-        let shown = "return document.querySelector('#blank').textContent";
-        app.js(shown, &[]).await.as_str().is_some_and(|text| text.contains("TOKEN"))
-    })
-    .await;
-    app.click("#edit").await;
-    assert_eq!(app.value("#environment").await, "TOKEN=");
-    app.click("#run").await;
-    app.has_text("#environment-problem", "Enter that of TOKEN").await;
-    app.fill("#environment", "TOKEN=four").await;
-    app.click("#run").await;
-    app.displayed("#stdin", true).await;
-    app.fill("#stdin", &format!("abc{ENTER}")).await;
-    app.shows("4 3").await;
     app.quit().await;
 }
 

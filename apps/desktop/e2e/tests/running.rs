@@ -45,8 +45,7 @@ async fn cancelling_leaves_no_process() {
 async fn a_denied_command_is_refused_with_the_name_of_the_rule() {
     let app = App::open().await;
     app.run("program", "sudo --askpass hunter2").await;
-    let error = app.text("#error").await;
-    assert!(error.contains("sudo and su do not work here"), "words for the user: {error}");
+    app.has_text("#error", "sudo and su do not work here").await;
     app.click("#error summary").await;
     let error = app.text("#error").await;
     assert!(error.contains("refused") && error.contains("denied by rule `no-sudo`"), "{error}");

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tauri::{AppHandle, Builder, Emitter, Listener, Manager, RunEvent, Runtime, WindowEvent};
+use tauri::{AppHandle, Builder, Emitter, Listener, Manager, Runtime, WindowEvent};
 use tauri_plugin_execution_engine::ExecutionEngineExt;
 use tauri_plugin_execution_engine::execution_engine::ExecutionStatus;
 
@@ -36,14 +36,10 @@ pub(crate) fn asking<R: Runtime>(builder: Builder<R>) -> Builder<R> {
         })
 }
 
-/// Asks before the app exits while it has a window, as the menu of a desktop requests it.
-pub fn on_run_event<R: Runtime>(app: &AppHandle<R>, event: &RunEvent) {
-    if let RunEvent::ExitRequested { api, .. } = event
-        && let Some(window) = app.webview_windows().values().next()
-        && asks(app, window)
-    {
-        api.prevent_exit();
-    }
+/// Asks before the app exits while it has a window, as the menu of a desktop requests it. Returns `true` if
+/// the app must wait for the answer.
+pub(crate) fn asks_before_exit<R: Runtime>(app: &AppHandle<R>) -> bool {
+    app.webview_windows().values().next().is_some_and(|window| asks(app, window))
 }
 
 /// Asks if something runs and it was not asked yet. Returns `true` if the app must wait for the

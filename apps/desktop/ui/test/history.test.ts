@@ -1,82 +1,119 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { emptyForm, type Form } from "../form.ts";
-import { History, MAX_RUNS, Recall } from "../history.ts";
+import type { HistoryEntry, HistoryQuery, HistoryState } from "tauri-plugin-execution-engine-api";
 
-/** Storage in memory. */
-class Memory {
-  all = new Map<string, string>();
-  getItem = (key: string) => this.all.get(key) ?? null;
-  setItem = (key: string, value: string) => void this.all.set(key, value);
-  get text(): string {
-    return [...this.all.values()].join();
+import { History, problem } from "../history.ts";
+import { entry, execution } from "./samples.ts";
+
+const KEPT: HistoryState = { kept: true, reason: null, waiting: 0, failed: 0, last_error: null };
+
+/** A history of the plugin, with pages of two entries. */
+class Plugin {
+  entries: HistoryEntry[] = [];
+  state: HistoryState = KEPT;
+  queries = 0;
+  broken: Error | undefined;
+
+  constructor(...ids: string[]) {
+    this.add(...ids);
+  }
+
+  add(...ids: string[]): void {
+    for (const id of ids) this.entries.unshift(entry(execution(id, this.entries.length)));
+  }
+
+  get source() {
+    return {
+      state: async () => this.state,
+      list: async ({ cursor }: HistoryQuery) => {
+        this.queries++;
+        if (this.broken) throw this.broken;
+        const from = Number(cursor ?? 0);
+        const next = from + 2 < this.entries.length ? String(from + 2) : null;
+        return { entries: this.entries.slice(from, from + 2), next };
+      },
+    };
   }
 }
 
-const form = (text: string, more: Partial<Form> = {}): Form => ({ ...emptyForm("shell"), text, ...more });
-const run = (id: string, form: Form) => ({ id, form, title: form.text, started_at: `2026-11-29T10:00:0${id}Z` });
+const ids = (history: History) => history.entries.map(({ summary }) => summary.id);
 
-test("runs and their endings are there after a restart", () => {
-  const shelf = new Memory();
-  const history = new History(shelf);
-  history.add(run("1", form("make", { directory: "/src", timeout: "5", stdin: true })));
-  history.ended("1", "failed", "exit 2", 1500);
-  history.ended("1", "completed", "exit 0", 9);
-  const [again] = new History(shelf).runs;
-  assert.deepEqual([again?.status, again?.outcome, again?.duration_ms], ["failed", "exit 2", 1500]);
-  assert.deepEqual(again?.form, form("make", { directory: "/src", timeout: "5", stdin: true }));
+test("all pages are read, oldest first", async () => {
+  const plugin = new Plugin("1", "2", "3", "4", "5");
+  const history = new History(plugin.source);
+  await history.read();
+  assert.deepEqual(ids(history), ["1", "2", "3", "4", "5"]);
+  assert.equal(history.get("3")?.summary.command, "command 3");
+  assert.equal(history.problem, undefined);
 });
 
-test("values of variables are not stored, and their names must be entered again", () => {
-  const shelf = new Memory();
-  new History(shelf).add(run("1", form("deploy", { environment: "TOKEN=hunter2\nMODE=hunter2" })));
-  assert.doesNotMatch(shelf.text, /hunter2/);
-  const [again] = new History(shelf).runs;
-  assert.equal(again?.form.environment, "TOKEN=\nMODE=");
-  assert.deepEqual(again?.form.missing, ["TOKEN", "MODE"]);
+test("what the engine has forgotten is found without reading all again", async () => {
+  const plugin = new Plugin("1", "2", "3", "4", "5");
+  const history = new History(plugin.source);
+  await history.read();
+  plugin.add("6", "7", "8");
+  plugin.queries = 0;
+  await history.find(["7"]);
+  assert.equal(plugin.queries, 1);
+  assert.deepEqual(ids(history), ["1", "2", "3", "4", "5", "7", "8"]);
+  await history.find(["6", "7"]);
+  assert.deepEqual(ids(history), ["1", "2", "3", "4", "5", "6", "7", "8"]);
+  plugin.queries = 0;
+  await history.find(["6", "7"]);
+  assert.equal(plugin.queries, 0, "they are known");
+  await history.find(["not kept"]);
+  assert.equal(plugin.queries, 4);
 });
 
-test("a command that starts with a space is not stored", () => {
-  const shelf = new Memory();
-  new History(shelf).add(run("1", form(" login hunter2")));
-  assert.equal(shelf.text, "");
+test("an entry that was running when it was read is read again", async () => {
+  const plugin = new Plugin("1");
+  plugin.entries[0]!.result = null;
+  const history = new History(plugin.source);
+  await history.read();
+  plugin.entries = [entry(execution("1", 0))];
+  await history.find(["1"]);
+  assert.notEqual(history.get("1")?.result, null);
 });
 
-test("the number of runs is bounded, and unreadable storage is empty history", () => {
-  const shelf = new Memory();
-  const history = new History(shelf);
-  for (let at = 0; at < MAX_RUNS + 5; at++) history.add({ ...run("1", form(`run ${at}`)), id: String(at) });
-  assert.equal(new History(shelf).runs.length, MAX_RUNS);
-  assert.equal(history.get("4"), undefined);
-  for (const text of ["{", "5", '[null, {"id": 1}]']) {
-    shelf.setItem("history", text);
-    assert.deepEqual(new History(shelf).runs, []);
-  }
+test("what was removed is forgotten", async () => {
+  const plugin = new Plugin("1", "2");
+  const history = new History(plugin.source);
+  await history.read();
+  history.forget(["1"]);
+  assert.deepEqual(ids(history), ["2"]);
 });
 
-test("a removal can be undone, in the same places", () => {
-  const history = new History(new Memory());
-  for (const id of ["1", "2", "3"]) history.add(run(id, form(`run ${id}`)));
-  const removed = history.remove(new Set(["2", "x"]));
-  assert.deepEqual(history.runs.map(({ id }) => id), ["1", "3"]);
-  history.restore(removed);
-  assert.deepEqual(history.runs.map(({ id }) => id), ["1", "2", "3"]);
+test("without a history nothing is asked for, and the reason is told", async () => {
+  const plugin = new Plugin("1");
+  plugin.state = { ...KEPT, kept: false, reason: "/data/history/exeng.db is damaged: page 3; move it away to begin anew" };
+  const history = new History(plugin.source);
+  await history.read();
+  await history.find(["1"]);
+  assert.equal(plugin.queries, 0);
+  assert.match(history.problem ?? "", /exeng\.db is damaged.*move it away to begin anew\. Then start the app again\..*works/);
 });
 
-test("recall walks back and forth, and returns to what was typed", () => {
-  const earlier = [form("a"), form("b", { stdin: true }), form("a"), form("c")];
-  const recall = new Recall(() => earlier);
-  const draft = form("typed");
-  assert.equal(recall.step(1, draft), undefined);
-  const back = [recall.step(-1, draft), recall.step(-1, draft), recall.step(-1, draft), recall.step(-1, draft)];
-  assert.deepEqual(back.map((form) => form?.text), ["c", "a", "b", undefined], "equal ones once");
-  assert.equal(back[2]?.stdin, true);
-  const forth = [recall.step(1, draft), recall.step(1, draft), recall.step(1, draft), recall.step(1, draft)];
-  assert.deepEqual(forth.map((form) => form?.text), ["a", "c", "typed", undefined]);
+test("a second instance is told as one", () => {
+  const reason = "/data/history is in use by another process; end it, or use a directory of your own";
+  const text = problem({ ...KEPT, kept: false, reason }) ?? "";
+  assert.match(text, /^Another instance of this app is open/);
+  assert.doesNotMatch(text, /directory of your own/);
 });
 
-test("recall skips what is shown already", () => {
-  const recall = new Recall(() => [form("a"), form("b")]);
-  assert.equal(recall.step(-1, form("b"))?.text, "a");
+test("what could not be stored is told", () => {
+  const last_error = "the disk of the store is full (28: No space left); free some space, then try again";
+  const text = problem({ ...KEPT, failed: 2, last_error }) ?? "";
+  assert.match(text, /^Some runs .* could not be kept .* disk of the store is full .* free some space/);
+});
+
+test("a history that cannot be read is told, until it can", async () => {
+  const plugin = new Plugin("1");
+  plugin.broken = new Error("the database disk image is malformed");
+  const history = new History(plugin.source);
+  await history.read();
+  assert.match(history.problem ?? "", /Earlier runs cannot be listed: the database disk image is malformed\./);
+  plugin.broken = undefined;
+  await history.find(["1"]);
+  assert.equal(history.problem, undefined);
 });

@@ -49,10 +49,10 @@ test("the request has the names and dependencies of the steps", () => {
 
 test("each step of a started plan has the id of the plan, its number from 1 and its name", () => {
   const all = steps("build: make\ntest after build: make test");
-  const plan = withId({ ...request(all, "shells", {}), steps: all }, "an-id");
+  const plan = withId({ ...request(all, "shells", {}), steps: all }, "an-id", { labels: { kind: "plan" }, tags: ["private"] });
   assert.equal(plan.id, "an-id");
-  assert.deepEqual(plan.commands.map(({ metadata }) => metadata?.labels), [
-    { plan: "an-id", step: "1", name: "build" },
-    { plan: "an-id", step: "2", name: "test" },
+  assert.deepEqual(plan.commands.map(({ metadata }) => metadata), [
+    { labels: { kind: "plan", plan: "an-id", step: "1", name: "build" }, tags: ["private"] },
+    { labels: { kind: "plan", plan: "an-id", step: "2", name: "test" }, tags: ["private"] },
   ]);
 });

@@ -1,5 +1,6 @@
 //! The history of an app with an engine of its own.
 
+mod live;
 mod parts;
 mod pieces;
 mod rows;
@@ -7,10 +8,12 @@ mod rows;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use execution_engine::{
     History, HistoryEntry, HistoryOutput, HistoryPage, HistoryPart, HistoryQuery, OutputCursor,
+    OutputSink, OutputStream,
 };
 use uuid::Uuid;
 
@@ -29,7 +32,8 @@ const RETENTION: u64 = 32;
 /// History that survives the program: for `ExecutionEngine::builder().history(..)`.
 ///
 /// Executions that had not ended when the program died are lost from the next opening on: nobody knows how they would have
-/// ended. Their status is [`Lost`](execution_engine::ExecutionStatus::Lost).
+/// ended. Their status is [`Lost`](execution_engine::ExecutionStatus::Lost), and their output what was read of it until
+/// then: the first 64 MiB; what is more, or faster than the disk, is counted.
 ///
 /// An engine lets go of its history a moment after its end, so open it again in the same process only through the handle
 /// that you have kept.
@@ -59,6 +63,7 @@ const RETENTION: u64 = 32;
 #[derive(Debug)]
 pub struct StoreHistory {
     store: Store,
+    live: live::LiveOutput,
     ended: AtomicU64,
     marks: parts::Marks,
     /// Dropped after the store has closed.
@@ -99,22 +104,35 @@ impl StoreHistory {
     /// As [`open`](Self::open).
     pub fn open_with(dir: impl AsRef<Path>, config: StoreConfig) -> Result<Self> {
         let dir = dir.as_ref();
+        Self::open_at(dir, config).map_err(|error| error.in_dir(dir))
+    }
+
+    fn open_at(dir: &Path, config: StoreConfig) -> Result<Self> {
         let lock = lock(dir)?;
         let store = Store::open(dir, config)?;
-        pieces::remove_left(store.files())?;
-        let history =
-            Self { store, ended: AtomicU64::new(0), marks: parts::Marks::default(), _lock: lock };
+        let live = live::LiveOutput::start()?;
+        pieces::remove_left(store.files(), pieces::NEW)?;
+        let history = Self {
+            store,
+            live,
+            ended: AtomicU64::new(0),
+            marks: parts::Marks::default(),
+            _lock: lock,
+        };
         history.end_lost()?;
+        pieces::remove_left(history.store.files(), live::LIVE)?;
         history.store.retention_blocking()?;
         Ok(history)
     }
 
-    /// Notes that executions of earlier openings are lost.
+    /// Notes that executions of earlier openings are lost, with the output that they had written.
     fn end_lost(&self) -> Result<()> {
         let unfinished = self.store.read_blocking(rows::unfinished)?;
         for entry in unfinished {
-            let entry = entry.into_lost(LOST);
-            self.store_end(&entry, &HistoryOutput::default())?;
+            let output = live::read(self.store.files(), entry.id());
+            let mut entry = entry.into_lost(LOST);
+            count_output(&mut entry, &output);
+            self.store_end(&entry, &output)?;
         }
         Ok(())
     }
@@ -130,6 +148,23 @@ impl StoreHistory {
             self.store.files().remove(vec![path]);
         }
         stored
+    }
+}
+
+/// Notes how much output an execution has.
+fn count_output(entry: &mut HistoryEntry, output: &HistoryOutput) {
+    let of = |stream: OutputStream| {
+        let pieces = output.pieces.iter().filter(|piece| piece.stream == stream);
+        pieces.map(|piece| piece.bytes.len() as u64).sum()
+    };
+    let kept: [u64; 2] = [OutputStream::Stdout, OutputStream::Stderr].map(of);
+    let summary = &mut entry.summary;
+    (summary.stdout_stats.seen_bytes, summary.stderr_stats.seen_bytes) =
+        (output.end.stdout, output.end.stderr);
+    (summary.stdout_stats.kept_bytes, summary.stderr_stats.kept_bytes) = kept.into();
+    summary.truncated = kept != [output.end.stdout, output.end.stderr];
+    if let Some(result) = &mut entry.result {
+        (result.stdout_stats, result.stderr_stats) = (summary.stdout_stats, summary.stderr_stats);
     }
 }
 
@@ -159,11 +194,16 @@ impl History for StoreHistory {
 
     fn ended(&self, entry: &HistoryEntry, output: &HistoryOutput) -> io::Result<()> {
         self.store_end(entry, output)?;
+        self.live.remove(self.store.files(), entry.id());
         self.marks.forget(entry.id());
         if self.ended.fetch_add(1, Ordering::Relaxed) % RETENTION == RETENTION - 1 {
             self.store.retention_blocking()?;
         }
         Ok(())
+    }
+
+    fn live_output(&self, entry: &HistoryEntry) -> Option<Arc<dyn OutputSink>> {
+        Some(self.live.sink(self.store.files(), entry.id()))
     }
 
     fn remove(&self, id: Uuid) -> io::Result<bool> {

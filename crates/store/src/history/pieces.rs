@@ -7,7 +7,8 @@ use std::path::Path;
 use bytes::Bytes;
 use execution_engine::{HistoryEntry, HistoryOutput, OutputPiece, OutputStream};
 use execution_engine_journal::{
-    JournalEvent, JournalReader, JournalWriter, Kind, MAX_OUTPUT_BYTES, Record, StreamTotals,
+    JournalEvent, JournalReader, JournalWriter, Kind, MAX_OUTPUT_BYTES, ReadAt, Record,
+    StreamTotals,
 };
 
 use crate::archive;
@@ -20,7 +21,7 @@ use crate::store::Store;
 /// Longest journal that is kept in the database.
 const INLINE_BYTES: u64 = 64 << 10;
 /// How the names of journals end that are being written.
-const NEW: &str = "journal-new";
+pub(super) const NEW: &str = "journal-new";
 /// Bytes of a journal that are read at once.
 const READ_BYTES: usize = 1 << 20;
 
@@ -37,12 +38,12 @@ pub(super) enum Kept {
     },
 }
 
-/// Removes what a crash has left.
-pub(super) fn remove_left(files: &Files) -> Result<()> {
+/// Removes what a crash has left: journals of this kind.
+pub(super) fn remove_left(files: &Files, kind: &str) -> Result<()> {
     let dir = files.resolve("outputs");
     for entry in fs::read_dir(&dir).map_err(StoreError::io("cannot read", &dir))? {
         let path = entry.map_err(StoreError::io("cannot read", &dir))?.path();
-        if path.extension().is_some_and(|extension| extension == NEW) {
+        if path.extension().is_some_and(|extension| extension == kind) {
             fs::remove_file(&path).map_err(StoreError::io("cannot remove", &path))?;
         }
     }
@@ -118,14 +119,22 @@ fn write_journal(path: &Path, entry: &HistoryEntry, output: &HistoryOutput) -> i
 /// Reads the pieces of an output.
 pub(super) fn read(output: &StoredOutput) -> Result<Vec<OutputPiece>> {
     let journal = JournalReader::new(output, output.name());
+    Ok(read_to(&journal, output.end())?.0)
+}
+
+/// Reads the pieces of a journal up to a position, and how many bytes they and the gaps are.
+pub(super) fn read_to<R: ReadAt>(
+    journal: &JournalReader<R>,
+    end: u64,
+) -> Result<(Vec<OutputPiece>, StreamTotals)> {
     let (mut pieces, mut position) = (Vec::new(), 0);
     let mut at = StreamTotals::default();
-    while position < output.end() {
-        let batch = journal.read(position, output.end(), READ_BYTES)?;
+    while position < end {
+        let batch = journal.read(position, end, READ_BYTES)?;
         position = batch.next;
         pieces.extend(batch.records.iter().filter_map(|record| of_record(record, &mut at)));
     }
-    Ok(pieces)
+    Ok((pieces, at))
 }
 
 /// Returns the piece that a record holds or marks, and counts it.

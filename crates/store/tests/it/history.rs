@@ -40,6 +40,10 @@ const DONE: Uuid = Uuid::from_u128(0xd0);
 const FAILED: Uuid = Uuid::from_u128(0xf0);
 const CUT_OFF: Uuid = Uuid::from_u128(0xc0);
 
+/// It writes more than the database keeps inline.
+const CUT_OFF_LINE: &str =
+    r#"awk 'BEGIN { for (n = 1; n <= 100000; n++) print "begun", n }'; sleep 1000"#;
+
 fn done() -> ExecutionRequest {
     let line = r"printf 'out\377\n'; printf err >&2";
     let request = ExecutionRequest { id: DONE, ..ExecutionRequest::shell(line) };
@@ -54,10 +58,11 @@ async fn live_and_die(dir: &Path) {
     let line = "seq 100000; exit 3";
     let failed = ExecutionRequest { id: FAILED, ..ExecutionRequest::shell(line) };
     engine.run(failed).await.unwrap();
-    let cut_off =
-        ExecutionRequest { id: CUT_OFF, ..ExecutionRequest::shell("echo begun; sleep 1000") };
+    let cut_off = ExecutionRequest { id: CUT_OFF, ..ExecutionRequest::shell(CUT_OFF_LINE) };
     engine.execute(cut_off).await.unwrap();
     running(&engine, CUT_OFF).await;
+    let is_written = || !files_with(dir, b"begun 100000").is_empty();
+    test_support::until("its output is written", is_written).await;
     // The history answers only when it has what came before.
     assert!(engine.history_status().unwrap().failed == 0);
     let history_has = || engine_has(dir, CUT_OFF);
@@ -96,6 +101,12 @@ async fn history_survives_the_death_of_its_program() {
     let lost = engine.wait_for_completion(CUT_OFF).await.unwrap();
     assert!(matches!(lost.ending, Ending::Lost { .. }), "{:?}", lost.ending);
     assert_eq!(lost.status, ExecutionStatus::Lost);
+    let begun: String = (1..=100_000).map(|number| format!("begun {number}\n")).collect();
+    assert!(lost.stdout == begun, "{} bytes instead of {}", lost.stdout.len(), begun.len());
+    assert_eq!(lost.stdout_stats.seen_bytes, begun.len() as u64);
+    assert_eq!(lost.stdout_stats.kept_bytes, begun.len() as u64);
+    let left = files(dir.path()).into_iter().filter(|(path, _)| path.ends_with("journal-live"));
+    assert_eq!(left.count(), 0);
     engine.shutdown(Duration::from_secs(5)).await;
     drop(engine);
 

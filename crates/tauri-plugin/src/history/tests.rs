@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use execution_engine::{ExecutionEngine, ExecutionRequest};
+use execution_engine::{ExecutionEngine, ExecutionRequest, OutputQuery};
 use execution_engine_store::StoreHistory;
 use tauri::test::{MockRuntime, mock_builder, mock_context, noop_assets};
 use tauri::{App, Manager};
@@ -91,14 +91,49 @@ async fn what_is_not_to_be_kept_is_not_written() {
     let listed = engine.list_history(HistoryQuery::default()).await.unwrap().entries;
     assert_eq!(listed.len(), 1);
     assert_eq!(engine.get_result(id).await.unwrap().unwrap().stdout, "hidden-word\n");
+    // Also not while it runs.
+    let busy = || ExecutionRequest::shell(BUSY);
+    for request in [busy().tag("private"), busy()] {
+        let id = engine.execute(request).await.unwrap();
+        let query = OutputQuery::default().wait(Duration::from_secs(60));
+        let page = engine.read_output(id, query).await.unwrap();
+        assert_eq!(page.parts.len(), 1, "{page:?}");
+    }
+    until_has(dir.path(), b"live 42").await;
+    let count =
+        |word: &[u8]| files(dir.path()).iter().filter(|bytes| contains(bytes, word)).count();
+    assert_eq!(count(b"live 42"), 1);
     close(engine, owners, dir.path()).await;
-    let has = |word: &[u8]| {
-        let files = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
-        let mut contents =
-            files.filter(|path| path.is_file()).map(|path| std::fs::read(path).unwrap());
-        contents.any(|bytes| bytes.windows(word.len()).any(|part| part == word))
+    assert!(count(b"shown-word") > 0);
+    assert_eq!(count(b"hidden-word"), 0);
+}
+
+/// Its output is not in its text.
+const BUSY: &str = "echo live $((40 + 2)); exec sleep 1000";
+
+fn contains(bytes: &[u8], word: &[u8]) -> bool {
+    bytes.windows(word.len()).any(|part| part == word)
+}
+
+/// Returns the contents of all files of a directory.
+fn files(dir: &Path) -> Vec<Vec<u8>> {
+    let paths = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let contents = paths.flat_map(|path| match path.is_dir() {
+        true => files(&path),
+        // It may be removed meanwhile.
+        false => std::fs::read(path).into_iter().collect(),
+    });
+    contents.collect()
+}
+
+#[expect(clippy::disallowed_methods, reason = "nothing announces what is waited for here")]
+async fn until_has(dir: &Path, word: &[u8]) {
+    let found = async {
+        while !files(dir).iter().any(|bytes| contains(bytes, word)) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     };
-    assert!(has(b"shown-word") && !has(b"hidden-word"));
+    tokio::time::timeout(Duration::from_secs(60), found).await.expect("it is written");
 }
 
 fn app(builder: Builder) -> App<MockRuntime> {

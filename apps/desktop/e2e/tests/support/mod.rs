@@ -59,7 +59,7 @@ pub struct App {
 }
 
 impl App {
-    /// Starts the desktop app without history and waits until it is ready.
+    /// Starts the desktop app without earlier runs and waits until it is ready.
     pub async fn open() -> Self {
         let data = TempDir::new().unwrap();
         let app = Self::open_in(data.path()).await;
@@ -277,9 +277,10 @@ impl App {
         self.page.execute_async(&script, args.to_vec()).await.unwrap()
     }
 
-    /// Returns the process id of the app, as reported by a child process.
+    /// Returns the process id of the app, as reported by a child process that is not kept.
     pub async fn pid(&self) -> u32 {
-        let body = "const e = await app.Execution.start({ rule: 'shells',
+        let body =
+            "const e = await app.Execution.start({ rule: 'shells', metadata: { tags: ['private'] },
             command: { type: 'shell', command: 'echo $PPID', shell: '/bin/sh' } });
             return (await e.result).stdout";
         self.async_js(body, &[]).await.as_str().unwrap().trim().parse().unwrap()
@@ -308,6 +309,13 @@ impl App {
         for dir in dirs {
             std::fs::write(dir.join(format!("{name}.png")), &png).unwrap();
         }
+    }
+
+    /// Closes the window like its user, while nothing runs, and waits for the end of the app.
+    pub async fn leave(self) {
+        let host = self.pid().await;
+        self.ctrl("q").await;
+        until_exited(&[host]).await;
     }
 
     /// Ends the session, which closes the app.

@@ -1,10 +1,7 @@
-// What is shown in place of output: examples if nothing is selected, and for a run of an earlier
-// session what is known of it.
+// What is shown in place of output if nothing is selected: examples.
 
 import { h } from "./dom.ts";
 import { emptyForm, type Form, type Kind } from "./form.ts";
-import * as format from "./format.ts";
-import type { PastRun } from "./history.ts";
 
 const EXAMPLES: { kind: Kind; text: string; what: string }[] = [
   { kind: "shell", text: "for n in 1 2 3; do echo \"part $n\"; sleep 1; done", what: "Shell: lines for /bin/sh" },
@@ -23,24 +20,5 @@ export function welcome(load: (form: Form) => void): HTMLElement {
         h("span", {}, what),
         h("code", {}, text),
       ))),
-  );
-}
-
-/** Returns what is known of a run of an earlier session. */
-export function past(run: PastRun): HTMLElement {
-  const { form } = run;
-  const facts: [string, string | false][] = [
-    ["Started", new Date(run.started_at).toLocaleString([], { hour12: false })],
-    ["Ended", run.outcome ?? "stopped with the app"],
-    ["Duration", run.duration_ms !== undefined && format.duration(run.duration_ms)],
-    ["Directory", form.directory],
-    ["Variables", (form.missing ?? []).join(", ")],
-    ["Timeout", form.unlimited ? "none" : `${form.timeout} s`],
-  ];
-  return h("div", { class: "blank" },
-    h("h2", {}, "From an earlier session"),
-    h("p", {}, "The output is not kept when the app closes. Values of environment variables and lines for standard input are not kept either."),
-    h("pre", { tabIndex: 0, "aria-label": "Command" }, form.text.trim()),
-    h("dl", {}, ...facts.flatMap(([name, value]) => (value ? [h("dt", {}, name), h("dd", {}, value)] : []))),
   );
 }
