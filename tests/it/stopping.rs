@@ -132,7 +132,7 @@ async fn without_a_grace_no_other_signal_comes_before_sigkill() {
     let result = stopped_once_ready(with_grace(PATIENCE), &line, final_signal).await;
     assert_eq!(result.signal, Some(9), "{result:?}");
     let engine = with_grace(PATIENCE);
-    let id = engine.execute(shell(&format!("exec {LONG}"))).await.unwrap();
+    let id = engine.execute(shell(format!("exec {LONG}"))).await.unwrap();
     running(&engine, id).await;
     engine.cancel_within(id, Duration::ZERO).await.unwrap();
     let result = soon("its end", engine.wait_for_completion(id)).await.unwrap();
