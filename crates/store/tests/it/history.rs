@@ -12,7 +12,7 @@ use execution_engine::{
 use execution_engine_store::{StoreConfig, StoreHistory};
 use rustix::process::{Signal, getpid, kill_process};
 use test_support::host::{request, role};
-use test_support::{engine, run, running, test_name, text};
+use test_support::{engine, run, test_name, text};
 use uuid::Uuid;
 
 use crate::support::{files, files_with};
@@ -40,10 +40,6 @@ const DONE: Uuid = Uuid::from_u128(0xd0);
 const FAILED: Uuid = Uuid::from_u128(0xf0);
 const CUT_OFF: Uuid = Uuid::from_u128(0xc0);
 
-/// It writes more than the database keeps inline.
-const CUT_OFF_LINE: &str =
-    r#"awk 'BEGIN { for (n = 1; n <= 100000; n++) print "begun", n }'; sleep 1000"#;
-
 fn done() -> ExecutionRequest {
     let line = r"printf 'out\377\n'; printf err >&2";
     let request = ExecutionRequest { id: DONE, ..ExecutionRequest::shell(line) };
@@ -55,18 +51,17 @@ async fn live_and_die(dir: &Path) {
     let engine = with_history(dir).await;
     engine.run(done()).await.unwrap();
     // More than the database keeps inline.
-    let line = "seq 100000; exit 3";
-    let failed = ExecutionRequest { id: FAILED, ..ExecutionRequest::shell(line) };
+    let failed = ExecutionRequest { id: FAILED, ..ExecutionRequest::shell("seq 100000; exit 3") };
     engine.run(failed).await.unwrap();
-    let cut_off = ExecutionRequest { id: CUT_OFF, ..ExecutionRequest::shell(CUT_OFF_LINE) };
+    let line = "awk 'BEGIN { while (n < 100000) print ++n }'; sleep 1000";
+    let cut_off = ExecutionRequest { id: CUT_OFF, ..ExecutionRequest::shell(line) };
     engine.execute(cut_off).await.unwrap();
-    running(&engine, CUT_OFF).await;
-    let is_written = || !files_with(dir, b"begun 100000").is_empty();
+    let journal = format!("{CUT_OFF}.journal-live");
+    let is_written = || files_with(dir, b"\n100000\n").iter().any(|path| path.contains(&journal));
     test_support::until("its output is written", is_written).await;
     // The history answers only when it has what came before.
     assert!(engine.history_status().unwrap().failed == 0);
-    let history_has = || engine_has(dir, CUT_OFF);
-    test_support::until("the start is stored", history_has).await;
+    test_support::until("the start is stored", || engine_has(dir, CUT_OFF)).await;
     kill_process(getpid(), Signal::KILL).unwrap();
     std::future::pending::<()>().await;
 }
@@ -101,12 +96,9 @@ async fn history_survives_the_death_of_its_program() {
     let lost = engine.wait_for_completion(CUT_OFF).await.unwrap();
     assert!(matches!(lost.ending, Ending::Lost { .. }), "{:?}", lost.ending);
     assert_eq!(lost.status, ExecutionStatus::Lost);
-    let begun: String = (1..=100_000).map(|number| format!("begun {number}\n")).collect();
-    assert!(lost.stdout == begun, "{} bytes instead of {}", lost.stdout.len(), begun.len());
-    assert_eq!(lost.stdout_stats.seen_bytes, begun.len() as u64);
-    assert_eq!(lost.stdout_stats.kept_bytes, begun.len() as u64);
-    let left = files(dir.path()).into_iter().filter(|(path, _)| path.ends_with("journal-live"));
-    assert_eq!(left.count(), 0);
+    assert!(lost.stdout == test_support::numbers(100_000), "{} bytes", lost.stdout.len());
+    assert_eq!(lost.stdout_stats.seen_bytes, lost.stdout.len() as u64);
+    assert!(!files(dir.path()).iter().any(|(path, _)| path.ends_with("journal-live")));
     engine.shutdown(Duration::from_secs(5)).await;
     drop(engine);
 
