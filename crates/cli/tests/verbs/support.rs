@@ -114,6 +114,18 @@ impl Host {
         Some(self.places().holder()?.pid)
     }
 
+    /// Returns services that have not tried yet to take the lock: they would take it when the one that has it is
+    /// gone. Their arguments name the state directory, which no other process has.
+    fn starting(&self) -> Vec<u32> {
+        let state = self.state.to_str().unwrap().to_string() + "\0";
+        let of = |entry: fs::DirEntry| {
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            let arguments = fs::read(entry.path().join("cmdline")).ok()?;
+            String::from_utf8_lossy(&arguments).contains(&state).then_some(pid)
+        };
+        fs::read_dir("/proc").unwrap().filter_map(|entry| of(entry.ok()?)).collect()
+    }
+
     fn places(&self) -> StateDir {
         let options = PathOptions { state_dir: Some(self.state.clone()), ..PathOptions::default() };
         StateDir::resolve(&options, |_| None).unwrap()
@@ -148,7 +160,8 @@ impl Drop for Host {
         let begin = Instant::now();
         loop {
             // A lock that is held belongs to a process that lives, so its id is no stranger's.
-            let processes: Vec<u32> = self.service().into_iter().chain(self.keepers()).collect();
+            let holders = self.service().into_iter().chain(self.keepers());
+            let processes: Vec<u32> = holders.chain(self.starting()).collect();
             if processes.is_empty() {
                 return;
             }
