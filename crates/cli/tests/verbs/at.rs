@@ -13,13 +13,14 @@ fn time(value: &Value) -> DateTime<Utc> {
 #[test]
 fn work_starts_at_its_moment_and_not_before() {
     let host = Host::new();
+    let far = host.ok(&["submit", "--at", "2099-01-01", "--", "true"]);
     let id = host.ok(&["submit", "--at", "1s", "--shell", "exit 4"]);
-    let waits = host.show(&id);
-    assert_eq!(waits["status"], "pending");
     assert_eq!(host.exeng(&["wait", &id]).code, Some(4));
     let ended = host.show(&id);
-    assert_eq!(ended["start_at"], waits["start_at"]);
     assert!(time(&ended["started_at"]) >= time(&ended["start_at"]), "{ended}");
+    assert_eq!(host.show(&far)["status"], "pending");
+    host.ok(&["stop", &far]);
+    assert_eq!(host.show(&far)["status"], "cancelled");
 }
 
 #[test]
@@ -42,20 +43,21 @@ fn moment_outlives_the_service_and_what_was_missed_runs_late() {
 #[test]
 fn one_that_is_paused_or_follows_another_waits_for_that_too() {
     let host = Host::new();
+    host.configure("max_running = 1");
     let go = host.file("go");
     let first = host.submit(&format!("until [ -e '{go}' ]; do sleep 0.02; done"));
     let follows = host.ok(&["submit", "--at", "1s", "--after", &first, "--", "true"]);
-    let paused = host.ok(&["submit", "--at", "1s", "--", "true"]);
-    let runs = host.ok(&["submit", "--at", "1s", "--", "true"]);
-    host.ok(&["pause", &paused]);
-    assert_eq!(host.exeng(&["wait", &runs]).code, Some(0));
-    // Its moment was not before theirs.
-    for id in [&follows, &paused] {
+    // It has no slot before it is paused, however late that is.
+    let waits = host.ok(&["submit", "--at", "1s", "--", "true"]);
+    host.ok(&["pause", &waits]);
+    let at = time(&host.show(&waits)["start_at"]);
+    until("their moment has come", || Utc::now() > at);
+    for id in [&follows, &waits] {
         assert_eq!(host.show(id)["status"], "pending");
     }
-    host.ok(&["resume", &paused]);
+    host.ok(&["resume", &waits]);
     std::fs::write(go, "").unwrap();
-    assert_eq!(host.exeng(&["wait", &paused, &follows]).code, Some(0));
+    assert_eq!(host.exeng(&["wait", &waits, &follows]).code, Some(0));
 }
 
 #[test]

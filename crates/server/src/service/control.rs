@@ -11,7 +11,6 @@ use super::active::{Active, Live, Phase};
 use super::errors::{already_ended, not_ended, not_started, stopping, unknown};
 use super::inner::Inner;
 use super::link::Link;
-use super::queue::Hold;
 use crate::error::ServiceError;
 use crate::view::{ExecutionView, StopMode};
 
@@ -97,14 +96,14 @@ impl Inner {
     /// Holds an execution in the queue, or lets it go. Returns `false` if it is not in the queue any more.
     async fn hold(&self, active: &Active, held: bool) -> Result<bool, ServiceError> {
         // Held before that is stored, and let go after it: what is stored as held does not start.
-        if held && !self.state.lock().queue.hold(active.id, Hold::Paused) {
+        if held && !self.state.lock().queue.hold(active.id) {
             return Ok(false);
         }
         let noted = self.note_paused(active, held).await;
         if active.is_paused() {
             return noted.map(|()| true);
         }
-        let waits = self.state.lock().queue.let_go(active.id, Hold::Paused);
+        let waits = self.state.lock().queue.let_go(active.id);
         self.pump.notify_one();
         noted.map(|()| waits)
     }

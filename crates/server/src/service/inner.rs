@@ -14,7 +14,6 @@ use uuid::Uuid;
 
 use super::ServiceOptions;
 use super::active::Active;
-use super::clock::Timetable;
 use super::keepers::Keepers;
 use super::queue::Queue;
 use crate::error::ServiceError;
@@ -35,8 +34,8 @@ pub(crate) struct Inner {
     pub(crate) keepers: Keepers,
     /// Wakes the task that dispatches.
     pub(crate) pump: Notify,
-    /// Wakes the task that looks at the clock.
-    pub(crate) timetable_changed: Notify,
+    /// Wakes the task that looks at the clock: another execution waits for a moment.
+    pub(crate) moments: Notify,
     /// Why what waits cannot be started for now.
     trouble: Mutex<Option<ServiceError>>,
     /// Who reads a journal to store an ending.
@@ -54,8 +53,6 @@ pub(crate) struct Inner {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) queue: Queue,
-    /// Those of the queue that are held until a moment.
-    pub(crate) timetable: Timetable,
     /// Executions that have not ended.
     pub(crate) active: HashMap<Uuid, Arc<Active>>,
     /// Those of them that have a slot.
@@ -70,12 +67,7 @@ impl Inner {
         lock: StateLock,
     ) -> Arc<Self> {
         let queue = Queue::new(options.config.max_running);
-        let state = State {
-            queue,
-            timetable: Timetable::default(),
-            active: HashMap::new(),
-            slots: HashSet::new(),
-        };
+        let state = State { queue, active: HashMap::new(), slots: HashSet::new() };
         Arc::new(Self {
             options,
             since: Utc::now(),
@@ -83,7 +75,7 @@ impl Inner {
             state: Mutex::new(state),
             keepers,
             pump: Notify::new(),
-            timetable_changed: Notify::new(),
+            moments: Notify::new(),
             trouble: Mutex::new(None),
             endings: Semaphore::new(ENDINGS),
             archives: Semaphore::new(1),

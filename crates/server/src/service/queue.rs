@@ -2,11 +2,12 @@
 //!
 //! An execution waits for the executions that it must follow, then for a slot. Among those that wait
 //! for a slot the highest priority is first, and the oldest among equals. One that is held waits until it is let
-//! go.
+//! go, and one that starts at a moment until that has come.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 /// Place in the queue: priority, then order of acceptance.
@@ -23,6 +24,8 @@ pub(crate) struct Queue {
     waiting: HashMap<Uuid, Waiting>,
     /// Who waits for an execution, by the id of that one.
     followers: HashMap<Uuid, Vec<Uuid>>,
+    /// Those that wait for a moment, the earliest first.
+    early: BTreeSet<(DateTime<Utc>, Uuid)>,
 }
 
 #[derive(Debug)]
@@ -30,23 +33,16 @@ struct Waiting {
     place: Place,
     /// Executions that have not ended yet.
     after: HashSet<Uuid>,
-    /// Why it waits until it is let go, whatever it waits for else.
-    holds: HashSet<Hold>,
-}
-
-/// Why one that waits is held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Hold {
-    /// It is paused.
-    Paused,
-    /// Its moment has not come.
-    Early,
+    /// It waits until it is let go, whatever it waits for else.
+    is_held: bool,
+    /// It waits for this moment, which has not come.
+    until: Option<DateTime<Utc>>,
 }
 
 impl Waiting {
     /// Returns `true` if it waits for a slot alone.
     fn is_ready(&self) -> bool {
-        self.after.is_empty() && self.holds.is_empty()
+        self.after.is_empty() && !self.is_held && self.until.is_none()
     }
 }
 
@@ -69,6 +65,7 @@ impl Queue {
             ready: BTreeSet::new(),
             waiting: HashMap::new(),
             followers: HashMap::new(),
+            early: BTreeSet::new(),
         }
     }
 
@@ -101,25 +98,53 @@ impl Queue {
         if after.is_empty() {
             self.ready.insert((place, id));
         }
-        self.waiting.insert(id, Waiting { place, after, holds: HashSet::new() });
+        self.waiting.insert(id, Waiting { place, after, is_held: false, until: None });
     }
 
     /// Lets one that waits not run until it is let go. Returns `false` if it does not wait.
-    pub(crate) fn hold(&mut self, id: Uuid, hold: Hold) -> bool {
+    pub(crate) fn hold(&mut self, id: Uuid) -> bool {
         let Some(waiting) = self.waiting.get_mut(&id) else { return false };
-        waiting.holds.insert(hold);
+        waiting.is_held = true;
         self.ready.remove(&(waiting.place, id));
         true
     }
 
-    /// Lets one go that is held, unless it is held for another reason, too. Returns `false` if it does not wait.
-    pub(crate) fn let_go(&mut self, id: Uuid, hold: Hold) -> bool {
+    /// Lets one go that is held. Returns `false` if it does not wait.
+    pub(crate) fn let_go(&mut self, id: Uuid) -> bool {
         let Some(waiting) = self.waiting.get_mut(&id) else { return false };
-        waiting.holds.remove(&hold);
-        if waiting.is_ready() {
+        waiting.is_held = false;
+        self.make_ready(id);
+        true
+    }
+
+    /// Lets one that waits not run before a moment.
+    pub(crate) fn wait_until(&mut self, id: Uuid, moment: DateTime<Utc>) {
+        let Some(waiting) = self.waiting.get_mut(&id) else { return };
+        waiting.until = Some(moment);
+        self.ready.remove(&(waiting.place, id));
+        self.early.insert((moment, id));
+    }
+
+    /// Lets those go whose moment has come, and returns the next moment.
+    pub(crate) fn let_go_until(&mut self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        while let Some((moment, id)) = self.early.first().copied() {
+            if moment > now {
+                return Some(moment);
+            }
+            self.early.pop_first();
+            if let Some(waiting) = self.waiting.get_mut(&id) {
+                waiting.until = None;
+            }
+            self.make_ready(id);
+        }
+        None
+    }
+
+    /// Lets one wait for a slot alone, if there is nothing else that it waits for.
+    fn make_ready(&mut self, id: Uuid) {
+        if let Some(waiting) = self.waiting.get(&id).filter(|waiting| waiting.is_ready()) {
             self.ready.insert((waiting.place, id));
         }
-        true
     }
 
     /// Returns `true` if one may run that waits.
@@ -142,13 +167,17 @@ impl Queue {
     pub(crate) fn put_back(&mut self, place: Place, id: Uuid) {
         self.taken -= 1;
         self.ready.insert((place, id));
-        self.waiting.insert(id, Waiting { place, after: HashSet::new(), holds: HashSet::new() });
+        self.waiting
+            .insert(id, Waiting { place, after: HashSet::new(), is_held: false, until: None });
     }
 
     /// Removes one that waits. Returns `false` if it does not.
     pub(crate) fn remove(&mut self, id: Uuid) -> bool {
         let Some(waiting) = self.waiting.remove(&id) else { return false };
         self.ready.remove(&(waiting.place, id));
+        if let Some(moment) = waiting.until {
+            self.early.remove(&(moment, id));
+        }
         for other in waiting.after {
             self.forget_follower(other, id);
         }
@@ -265,20 +294,12 @@ mod tests {
         queue.push(id(1), 0, []);
         queue.push(id(2), 0, [id(7)]);
         queue.push(id(3), 0, []);
-        assert!(
-            queue.hold(id(1), Hold::Paused)
-                && queue.hold(id(2), Hold::Paused)
-                && queue.hold(id(1), Hold::Paused)
-        );
+        assert!(queue.hold(id(1)) && queue.hold(id(2)) && queue.hold(id(1)));
         assert_eq!(queue.ended(id(7), true), Released::default());
         assert_eq!(queue.pop().map(|(_, id)| id), Some(id(3)));
         queue.give_back();
         assert_eq!((queue.pop(), queue.len()), (None, 2));
-        assert!(
-            queue.let_go(id(2), Hold::Paused)
-                && queue.let_go(id(1), Hold::Paused)
-                && queue.let_go(id(1), Hold::Paused)
-        );
+        assert!(queue.let_go(id(2)) && queue.let_go(id(1)) && queue.let_go(id(1)));
         let order: Vec<_> = (0..2)
             .map(|_| {
                 let next = queue.pop().map(|(_, id)| id);
@@ -287,16 +308,39 @@ mod tests {
             })
             .collect();
         assert_eq!(order, [Some(id(1)), Some(id(2))]);
-        assert!(
-            !queue.hold(id(1), Hold::Paused) && !queue.let_go(id(1), Hold::Paused),
-            "it does not wait any more"
-        );
+        assert!(!queue.hold(id(1)) && !queue.let_go(id(1)), "it does not wait any more");
         queue.push(id(4), 0, []);
-        queue.hold(id(4), Hold::Paused);
-        queue.hold(id(4), Hold::Early);
-        assert!(queue.let_go(id(4), Hold::Paused) && !queue.has_next(), "it is still early");
-        assert!(queue.let_go(id(4), Hold::Early) && queue.has_next());
-        assert!(queue.remove(id(4)) && !queue.let_go(id(4), Hold::Paused));
+        queue.hold(id(4));
+        assert!(queue.remove(id(4)) && !queue.let_go(id(4)));
+    }
+
+    #[test]
+    fn one_waits_for_its_moment_and_for_all_else() {
+        let at = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
+        let mut queue = Queue::new(9);
+        assert_eq!(queue.let_go_until(at(1)), None);
+        for (number, after) in [(1, None), (2, Some(id(7))), (3, None), (4, None)] {
+            queue.push(id(number), 0, after);
+        }
+        for (number, moment) in [(1, 20), (2, 10), (3, 10), (4, 30)] {
+            queue.wait_until(id(number), at(moment));
+        }
+        queue.hold(id(3));
+        assert_eq!((queue.let_go_until(at(9)), queue.pop()), (Some(at(10)), None));
+        // One that follows another and one that is held wait further on.
+        assert_eq!((queue.let_go_until(at(10)), queue.pop()), (Some(at(20)), None));
+        assert_eq!(queue.ended(id(7), true).ready, [id(2)]);
+        assert!(queue.let_go(id(3)));
+        assert_eq!(queue.let_go_until(at(25)), Some(at(30)));
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop()).map(|(_, id)| id).collect();
+        assert_eq!(order, [id(1), id(2), id(3)]);
+        // Another one may get the id of one that was stopped, and has a moment of its own.
+        assert!(queue.remove(id(4)));
+        queue.push(id(4), 0, None);
+        queue.wait_until(id(4), at(50));
+        assert_eq!((queue.let_go_until(at(40)), queue.pop()), (Some(at(50)), None));
+        queue.let_go(id(4));
+        assert_eq!(queue.pop(), None, "nobody held it");
     }
 
     #[test]

@@ -12,7 +12,6 @@ use super::check;
 use super::errors::{stopping, unknown};
 use super::inner::Inner;
 use super::link::Link;
-use super::queue::Hold;
 use super::same;
 use super::views::view;
 use crate::error::{ErrorCode, ServiceError};
@@ -174,17 +173,17 @@ impl Inner {
             // Those that have ended count as waited for until it is known how they did.
             state.queue.push(active.id, stored.priority, stored.after.iter().copied());
             if stored.paused {
-                state.queue.hold(active.id, Hold::Paused);
+                state.queue.hold(active.id);
             }
             if let Some(at) = stored.start_at.filter(|at| *at > Utc::now()) {
-                state.queue.hold(active.id, Hold::Early);
-                state.timetable.add(at, active.id);
-                self.timetable_changed.notify_one();
+                state.queue.wait_until(active.id, at);
+                self.moments.notify_one();
             }
+            // Before the lock is released: it may get a slot then.
+            active.set_phase(Phase::Queued);
             let has_ended = |id: &&Uuid| !state.active.contains_key(*id);
             stored.after.iter().filter(has_ended).copied().collect::<Vec<_>>()
         };
-        active.set_phase(Phase::Queued);
         for other in ended {
             // One that retention has removed meanwhile was there when this one was accepted.
             let success = match self.store.get(other).await {

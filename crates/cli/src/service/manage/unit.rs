@@ -21,7 +21,9 @@ pub(super) fn text(
     instance: Instance,
     user: Option<&str>,
 ) -> Result<String, Failure> {
-    let mut command = vec![quote(program.as_os_str())?, "serve".into(), "--systemd".into()];
+    // No variable is looked for in the name of the program.
+    let program = quote(program.as_os_str())?.replace("$$", "$");
+    let mut command = vec![program, "serve".into(), "--systemd".into()];
     command.push(instance.name().into());
     for (option, path) in [
         ("--state-dir", places.path()),
@@ -36,7 +38,7 @@ pub(super) fn text(
         Instance::System => "multi-user.target",
     };
     let user = match user {
-        Some(user) => format!("User={}\n", quote(user.as_ref())?),
+        Some(user) => format!("User={}\n", user_name(user)?),
         None => String::new(),
     };
     Ok(format!(
@@ -60,6 +62,17 @@ pub(super) fn text(
          [Install]\n\
          WantedBy={target}\n"
     ))
+}
+
+/// Checks the name of a user, which systemd takes as it stands, with quotes.
+fn user_name(name: &str) -> Result<&str, Failure> {
+    let fits = |character: char| character.is_ascii_alphanumeric() || "_-.".contains(character);
+    if !name.is_empty() && name.chars().all(fits) && !name.starts_with(['-', '.']) {
+        return Ok(name);
+    }
+    Err(Failure::new(format!(
+        "--user: {name:?} is no name of a user; it has letters, digits, '_', '-' and '.'"
+    )))
 }
 
 /// Quotes a word of a unit file: it has escapes, specifiers (%) and variables ($).
@@ -92,6 +105,10 @@ mod tests {
         let of = |word: &str| quote(word.as_ref());
         assert_eq!(of("/usr/bin/exeng").unwrap(), "\"/usr/bin/exeng\"");
         assert_eq!(of("a b%c$d\"e\\f").unwrap(), r#""a b%%c$$d\"e\\f""#);
+        for bad in ["", "-a", "a b", "a\"b", "%u", "a\nb"] {
+            assert!(user_name(bad).unwrap_err().to_string().contains("--user"), "{bad}");
+        }
+        assert_eq!(user_name("www-data").unwrap(), "www-data");
         assert!(of("two\nlines").unwrap_err().to_string().contains("control character"));
     }
 }
