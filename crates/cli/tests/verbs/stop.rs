@@ -50,7 +50,9 @@ fn firm_stop_has_no_grace_also_after_a_polite_one() {
 #[test]
 fn firm_stop_is_sigkill_and_nothing_else() {
     let host = Host::new();
-    let id = host.submit("exec sleep 1000");
+    let there = host.file("there");
+    let id = host.submit(&format!("echo >'{there}'; exec sleep 1000"));
+    when_written(&there);
     host.ok(&["stop", "--firm", &id]);
     assert_eq!(host.show(&id)["signal"], 9, "it would have died of a signal before it");
 }
