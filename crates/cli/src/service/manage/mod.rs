@@ -20,10 +20,10 @@ use super::{connect, places, this_program};
 use crate::cli::GlobalOptions;
 use crate::failure::Failure;
 use crate::{data, message};
-use systemd::{Lack, UnitState};
+use systemd::{Missing, UnitState};
 
 /// Longest time that a service has to end.
-const END: Duration = Duration::from_secs(30);
+const END_LIMIT: Duration = Duration::from_secs(30);
 
 /// Options of `service`.
 #[derive(Debug, Args)]
@@ -208,8 +208,8 @@ fn install(global: &GlobalOptions, options: &InstallOptions) -> Result<(), Failu
         "the service runs as {}, and starts with the system",
         unit.file.display()
     ));
-    for Lack { what, fix } in systemd::lacks(unit.instance) {
-        message::print(format!("{what}; mend it with: {fix}"));
+    for Missing { what, fix } in systemd::missing(unit.instance) {
+        message::print(format!("{what}; fix it with: {fix}"));
     }
     Ok(())
 }
@@ -263,9 +263,9 @@ fn end(places: &StateDir) -> Result<(), Failure> {
     }
     // Its locks are released by its end.
     let mut ended = [PollFd::new(&process, PollFlags::IN)];
-    let limit = Timespec { tv_sec: END.as_secs().cast_signed(), tv_nsec: 0 };
+    let limit = Timespec { tv_sec: END_LIMIT.as_secs().cast_signed(), tv_nsec: 0 };
     match poll(&mut ended, Some(&limit)) {
-        Ok(0) => Err(failed(&format_args!("it has not ended after {} s", END.as_secs()))),
+        Ok(0) => Err(failed(&format_args!("it has not ended after {} s", END_LIMIT.as_secs()))),
         Ok(_) => Ok(()),
         Err(error) => Err(failed(&error)),
     }
@@ -282,7 +282,7 @@ struct Status {
     state: Option<UnitState>,
     socket: PathBuf,
     state_dir: PathBuf,
-    lacks: Vec<Lack>,
+    missing: Vec<Missing>,
 }
 
 fn status(global: &GlobalOptions, options: &StatusOptions) -> Result<u8, Failure> {
@@ -291,7 +291,7 @@ fn status(global: &GlobalOptions, options: &StatusOptions) -> Result<u8, Failure
     let status = Status {
         pid: places.holder().map(|holder| holder.pid),
         state: is_installed.then(|| systemd::state(unit.instance)).transpose()?,
-        lacks: if is_installed { systemd::lacks(unit.instance) } else { Vec::new() },
+        missing: if is_installed { systemd::missing(unit.instance) } else { Vec::new() },
         unit: is_installed.then_some(unit.file),
         socket: places.socket().to_path_buf(),
         state_dir: places.path().to_path_buf(),
@@ -325,8 +325,8 @@ fn page(status: &Status) -> String {
         shown(&status.socket),
         shown(&status.state_dir)
     );
-    for Lack { what, fix } in &status.lacks {
-        page.push_str(&format!("lack       {what}\n           {fix}\n"));
+    for Missing { what, fix } in &status.missing {
+        page.push_str(&format!("missing    {what}\n           {fix}\n"));
     }
     page
 }

@@ -22,9 +22,9 @@ pub(super) struct UnitState {
     pub(super) enabled: String,
 }
 
-/// Something that the host lacks, and the command that mends it.
+/// Something that the host lacks, and the command that fixes it.
 #[derive(Debug, Serialize)]
-pub(super) struct Lack {
+pub(super) struct Missing {
     pub(super) what: String,
     pub(super) fix: String,
 }
@@ -86,30 +86,30 @@ fn is_reachable(instance: Instance) -> Result<bool, Failure> {
 }
 
 /// Returns what the host lacks for a service that outlives a log-out, with limits of whole trees.
-pub(super) fn lacks(instance: Instance) -> Vec<Lack> {
-    let mut lacks = Vec::new();
+pub(super) fn missing(instance: Instance) -> Vec<Missing> {
+    let mut missing = Vec::new();
     if instance == Instance::User {
         let user = user_name();
         if !Path::new("/var/lib/systemd/linger").join(&user).exists() {
-            lacks.push(Lack {
+            missing.push(Missing {
                 what: "the service and its programs end when you log out".to_string(),
                 fix: format!("loginctl enable-linger {user}"),
             });
         }
-        lacks.extend(missing_controllers());
+        missing.extend(missing_controllers());
     }
-    lacks
+    missing
 }
 
 /// Returns the controllers that the manager of the user has not got.
-fn missing_controllers() -> Option<Lack> {
+fn missing_controllers() -> Option<Missing> {
     let uid = rustix::process::getuid().as_raw();
     let group =
         format!("/sys/fs/cgroup/user.slice/user-{uid}.slice/user@{uid}.service/cgroup.controllers");
     let controllers = fs::read_to_string(group).unwrap_or_default();
     let has = |name: &&str| !controllers.split_whitespace().any(|controller| controller == *name);
     let missing: Vec<&str> = ["memory", "pids"].into_iter().filter(has).collect();
-    (!missing.is_empty()).then(|| Lack {
+    (!missing.is_empty()).then(|| Missing {
         what: format!(
             "limits of whole trees (--limit memory, processes) are refused: systemd delegates no {} to users",
             missing.join(" and no ")
