@@ -72,7 +72,8 @@ fn later<Z: TimeZone>(text: &str, now: DateTime<Utc>, zone: &Z) -> Option<DateTi
     if let Some(moment) = written_out(text, zone) {
         return Some(moment);
     }
-    now.checked_add_signed(TimeDelta::from_std(duration::parse(text).ok()?).ok()?)
+    let left = duration::parse(text.strip_prefix("in ").unwrap_or(text)).ok()?;
+    now.checked_add_signed(TimeDelta::from_std(left).ok()?)
 }
 
 fn time_of_day(text: &str) -> Option<NaiveTime> {
@@ -82,7 +83,9 @@ fn time_of_day(text: &str) -> Option<NaiveTime> {
 
 /// Reads a date, with or without a time and a zone.
 fn written_out<Z: TimeZone>(text: &str, zone: &Z) -> Option<DateTime<Utc>> {
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+    let with_zone = DateTime::parse_from_rfc3339(text)
+        .or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M%#z"));
+    if let Ok(time) = with_zone {
         return Some(time.to_utc());
     }
     if let Ok(date) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
@@ -144,6 +147,9 @@ mod tests {
             ("tomorrow", "2026-11-29T22:00:00+00:00"),
             ("tomorrow 8:30", "2026-11-30T06:30:00+00:00"),
             ("2h", "2026-11-29T14:00:00+00:00"),
+            ("in 2h", "2026-11-29T14:00:00+00:00"),
+            ("2026-12-01T08:00Z", "2026-12-01T08:00:00+00:00"),
+            ("2026-12-01T08:00+01:00", "2026-12-01T07:00:00+00:00"),
             ("2026-12-01", "2026-11-30T22:00:00+00:00"),
             ("2026-12-01 08:00", "2026-12-01T06:00:00+00:00"),
             ("2026-12-01T08:00:00Z", "2026-12-01T08:00:00+00:00"),

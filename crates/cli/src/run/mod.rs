@@ -24,6 +24,7 @@ use execution_engine::{
     OutputMode, PassedDescriptors, StdinSource, Terminal,
 };
 
+use crate::failure::{Failure, is_of_descriptors};
 use crate::option_names::of_command_line;
 use crate::request::{RequestOptions, UsageError};
 use crate::{exit_code, message};
@@ -152,6 +153,9 @@ fn execute(task: Task) -> execution_engine::Result<u8> {
     let signals = SignalWatch::new(job.is_some());
     let relay = match relay.map(|relay| Relay::begin(&relay, &activity)).transpose() {
         Ok(relay) => relay,
+        Err(error) if is_of_descriptors(&error) => {
+            return Ok(failed(Failure::of_descriptors(&error)));
+        }
         Err(error) => return Ok(failed(format_args!("the output cannot be passed on: {error}"))),
     };
     let mut watch = Watch { engine, signals, job, program: Arc::new(Program::new(activity)), idle };

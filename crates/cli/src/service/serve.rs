@@ -12,6 +12,7 @@ use execution_engine_keeper::{set_process_defaults, socket};
 use execution_engine_server::{
     Config, KeeperProgram, Service, ServiceManager, ServiceOptions, StateDir, serve,
 };
+use rustix::process::{Resource, getrlimit};
 use sd_notify::NotifyState;
 use tokio::net::UnixListener;
 use tokio::runtime::Builder;
@@ -59,7 +60,22 @@ pub(crate) fn run(global: &GlobalOptions, options: &ServeOptions) -> ExitCode {
     )
 }
 
+/// Open files without which a service could start and serve nobody.
+const FEWEST_FILES: u64 = 64;
+
+/// Refuses to run with so few open files that nothing could be accepted.
+fn check_open_files() -> Result<(), Failure> {
+    match getrlimit(Resource::Nofile).maximum {
+        Some(limit) if limit < FEWEST_FILES => Err(Failure::new(format!(
+            "the service needs {FEWEST_FILES} open files at least, and may have {limit}; raise the hard limit where it is \
+             started: ulimit -Hn 65536"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 async fn until_told(global: &GlobalOptions, options: &ServeOptions) -> Result<(), Failure> {
+    check_open_files()?;
     let state_dir = places(global)?;
     let config = Config::load(state_dir.config())?;
     state_dir.create()?;

@@ -206,3 +206,14 @@ fn log_of_the_service_says_when() {
         "{line}"
     );
 }
+
+#[test]
+fn service_that_could_serve_nobody_for_lack_of_descriptors_is_refused() {
+    let host = Host::new();
+    for limit in [18, 32, 63] {
+        let said = host.sh(&format!("ulimit -n {limit}; exec exeng ls")).refused();
+        assert!(said.contains("ulimit"), "{limit}: {said}");
+        assert_eq!(host.service(), None);
+    }
+    host.sh("ulimit -n 64; exec exeng submit --wait -- true").ok();
+}

@@ -168,11 +168,14 @@ impl ClientOptions {
 /// too.
 fn is_absence(error: &io::Error) -> bool {
     use io::ErrorKind::{
-        BrokenPipe, ConnectionRefused, ConnectionReset, NotFound, Other, UnexpectedEof, WouldBlock,
+        BrokenPipe, ConnectionRefused, ConnectionReset, NotADirectory, NotFound, Other,
+        UnexpectedEof, WouldBlock,
     };
     // Other is an error of the first bytes of HTTP: it was about to end.
     let kinds = [
         NotFound,
+        // A part of the path was replaced by a file.
+        NotADirectory,
         ConnectionRefused,
         ConnectionReset,
         WouldBlock,

@@ -72,6 +72,9 @@ impl Starting {
     pub(super) fn failure(&mut self) -> Option<String> {
         let status = match self.ended.try_recv() {
             Ok(End { said, .. }) if !said.is_empty() => return Some(said),
+            Ok(End { status: Ok(status), .. }) if status.success() => {
+                return Some("it was told to end as soon as it had started; try again".to_string());
+            }
             Ok(End { status: Ok(status), .. }) => status.to_string(),
             Ok(End { status: Err(error), .. }) => error.to_string(),
             Err(oneshot::error::TryRecvError::Empty) => return None,

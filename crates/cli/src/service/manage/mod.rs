@@ -13,6 +13,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use execution_engine_server::{ServiceManager, StateDir};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::Serialize;
 
@@ -252,13 +253,16 @@ fn end(places: &StateDir) -> Result<(), Failure> {
     };
     let pid = i32::try_from(holder.pid).ok().and_then(Pid::from_raw);
     let pid = pid.ok_or_else(|| failed(&"it is in another pid namespace"))?;
-    let process = pidfd_open(pid, PidfdFlags::empty()).map_err(|error| failed(&error))?;
+    let process = match pidfd_open(pid, PidfdFlags::empty()) {
+        Err(Errno::SRCH) => return Ok(()),
+        process => process.map_err(|error| failed(&error))?,
+    };
     // The descriptor stands for the process that holds the lock only if it still does.
     if places.holder().is_none_or(|now| now.pid != holder.pid) {
         return Ok(());
     }
     match pidfd_send_signal(&process, Signal::TERM) {
-        Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+        Ok(()) | Err(Errno::SRCH) => {}
         Err(error) => return Err(failed(&error)),
     }
     // Its locks are released by its end.
