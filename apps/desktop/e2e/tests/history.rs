@@ -5,6 +5,7 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use execution_engine_store::StoreHistory;
 use fantoccini::Locator;
 use serde_json::json;
 use support::{App, ENTER, UP, kill, until, until_exited};
@@ -206,6 +207,11 @@ async fn a_removal_survives_a_restart_also_one_that_could_still_be_undone() {
         app.shows(word).await;
     }
     app.quit().await;
+    // The write-ahead log of SQLite has what was removed until the database is closed properly.
+    until("the history is free, and is closed", async || {
+        StoreHistory::open(history(data.path())).is_ok()
+    })
+    .await;
     for word in ["second", "third", "planned"] {
         assert!(!has(&history(data.path()), &format!("echo {word}")), "{word}");
     }
