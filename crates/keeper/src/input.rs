@@ -4,6 +4,16 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+/// Most bytes of a piece that are taken at once, in bytes. A piece that is no longer is taken as a whole or not at all.
+///
+/// ```
+/// use execution_engine_keeper::MAX_INPUT_PIECE;
+///
+/// let pieces: Vec<_> = vec![0; MAX_INPUT_PIECE + 1].chunks(MAX_INPUT_PIECE).map(<[u8]>::len).collect();
+/// assert_eq!(pieces, [MAX_INPUT_PIECE, 1]);
+/// ```
+pub const MAX_INPUT_PIECE: usize = 64 * 1024;
+
 /// A piece of what a program is to read from its standard input, with who writes it and where it belongs.
 ///
 /// The `Debug` output shows no byte of it.

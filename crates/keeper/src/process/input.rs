@@ -13,10 +13,8 @@ use super::calls::control_failed;
 use super::execution::{Execution, Refusal};
 use super::keeper::Keeper;
 use crate::protocol::{Answer, ErrorCode};
-use crate::{InputPiece, InputTaken, Notice};
+use crate::{InputPiece, InputTaken, MAX_INPUT_PIECE, Notice};
 
-/// Most bytes that wait for a program.
-const MAX_WAITING: usize = 64 * 1024;
 /// Writers of which it is known what they have written last.
 const MAX_WRITERS: usize = 16;
 
@@ -72,7 +70,7 @@ impl Input {
         if self.passed < self.end {
             return Ok(Taken::Nothing(from));
         }
-        let bytes = left[..left.len().min(MAX_WAITING)].to_vec();
+        let bytes = left[..left.len().min(MAX_INPUT_PIECE)].to_vec();
         self.end += bytes.len() as u64;
         let begin = match known.and_then(|at| self.written.remove(at)) {
             Some(before) if before.end == from => before.begin,
@@ -192,9 +190,9 @@ mod tests {
     #[test]
     fn one_piece_waits_for_the_program_and_no_more() {
         let mut input = Input::default();
-        let large = piece("a", 0, &[b'x'; MAX_WAITING + 9]);
+        let large = piece("a", 0, &[b'x'; MAX_INPUT_PIECE + 9]);
         let Ok(Taken::Bytes(bytes, end)) = input.take(&large) else { panic!("nothing is taken") };
-        assert_eq!((bytes.len(), end), (MAX_WAITING, MAX_WAITING as u64));
+        assert_eq!((bytes.len(), end), (MAX_INPUT_PIECE, MAX_INPUT_PIECE as u64));
         assert_eq!(input.take(&large), Ok(Taken::Nothing(end)));
         assert_eq!(input.take(&piece("b", end, b"y")), Ok(Taken::Nothing(end)));
         input.passed = input.end;

@@ -1,6 +1,7 @@
 //! Input for a program of the service, written across restarts of the service.
 
 use bytes::Bytes;
+use execution_engine_keeper::MAX_INPUT_PIECE;
 use hyper::Method;
 use uuid::Uuid;
 
@@ -11,9 +12,6 @@ use super::path::of_execution;
 use crate::error::ErrorCode;
 use crate::http::{INPUT_TYPE, KEY_HEADER, UPLOAD_OFFSET_HEADER};
 use crate::view::InputEnd;
-
-/// Most bytes of one request.
-const PIECE: usize = 64 * 1024;
 
 /// Writes to the standard input of one program, from [`Client::input`]. Others may do the same; pieces of 64 KiB stay
 /// whole.
@@ -59,7 +57,7 @@ impl InputWriter<'_> {
     /// # Cancel safety
     /// A dropped future may have written none, some or all of it.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), ClientError> {
-        for piece in bytes.chunks(PIECE) {
+        for piece in bytes.chunks(MAX_INPUT_PIECE) {
             self.send(piece, false).await?;
         }
         Ok(())

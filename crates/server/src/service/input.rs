@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use execution_engine_keeper::InputPiece;
+use execution_engine_keeper::{InputPiece, MAX_INPUT_PIECE};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -31,7 +31,7 @@ impl Inner {
         let mut bytes = &new.bytes[..];
         loop {
             // As much as a keeper takes at a time, so that no more is copied.
-            let now = &bytes[..bytes.len().min(PIECE)];
+            let now = &bytes[..bytes.len().min(MAX_INPUT_PIECE)];
             let eof = new.eof && now.len() == bytes.len();
             let (writer, piece) = (new.writer.clone(), now.to_vec());
             let piece = InputPiece { writer, offset, bytes: piece, eof };
@@ -87,6 +87,3 @@ impl Inner {
         Ok(self.unless_closing(link.input(id, &nothing)).await??.end)
     }
 }
-
-/// Most bytes that go to a keeper at a time.
-const PIECE: usize = 64 * 1024;
