@@ -62,7 +62,7 @@ impl Service {
     /// # Errors
     /// [`UnknownExecution`](crate::ErrorCode::UnknownExecution), [`AlreadyEnded`](crate::ErrorCode::AlreadyEnded),
     /// [`ControlFailed`](crate::ErrorCode::ControlFailed), [`KeeperOutdated`](crate::ErrorCode::KeeperOutdated),
-    /// [`StoreFull`](crate::ErrorCode::StoreFull), [`Stopping`](crate::ErrorCode::Stopping).
+    /// [`StoreFull`](crate::ErrorCode::StoreFull) for one in the queue, [`Stopping`](crate::ErrorCode::Stopping).
     pub async fn pause(&self, id: Uuid) -> Result<ExecutionView, ServiceError> {
         self.set_paused(id, true).await
     }
