@@ -58,11 +58,15 @@ pub struct InputTaken {
     pub offset: u64,
     /// End of the whole input, by all writers. The program may not have read it yet.
     pub end: u64,
+    /// Place before which what a writer has written may come again without being known: it is known of the last few
+    /// writers alone. A keeper of an older version does not tell it (0).
+    #[serde(default)]
+    pub forgotten: u64,
 }
 
 impl InputTaken {
-    pub(crate) fn new(offset: u64, end: u64) -> Self {
-        Self { offset, end }
+    pub(crate) fn new(offset: u64, end: u64, forgotten: u64) -> Self {
+        Self { offset, end, forgotten }
     }
 }
 

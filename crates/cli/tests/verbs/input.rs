@@ -170,8 +170,16 @@ fn route_does_not_write_a_repeated_offset_twice() {
     assert_eq!(refused(post("", "x", "x"), 400, "invalid_request")["field"], "Upload-Offset");
     assert_eq!(refused(post("?eof=maybe", "14", "x"), 400, "invalid_request")["field"], "eof");
     refused(http(&host, &format!("POST {path}"), "", "x"), 415, "unsupported_media_type");
-    ends(post("?eof=true", "14", "four\n"), 19);
+    let end = || http(&host, &format!("GET {path}"), "", "").json();
+    assert_eq!(end(), json!({"offset": 14}));
+    for key in 10..30 {
+        let headers = format!("{BYTES}Upload-Offset: {}\r\nIdempotency-Key: {key}\r\n", key + 4);
+        ends(http(&host, &format!("POST {path}"), &headers, "\n"), key + 5);
+    }
+    // It is known of the last 16 writers what they have written.
+    assert_eq!(end(), json!({"offset": 34, "forgotten": 18}));
+    ends(post("?eof=true", "34", "four\n"), 39);
     assert_eq!(host.exeng(&["wait", &id]).code, Some(0));
-    assert_eq!(host.ok(&["logs", &id]), "one\ntwo\nthree\nfour");
-    refused(post("", "19", "x"), 409, "already_ended");
+    assert_eq!(host.ok(&["logs", &id]), format!("one\ntwo\nthree{}\nfour", "\n".repeat(20)));
+    refused(post("", "39", "x"), 409, "already_ended");
 }

@@ -26,8 +26,10 @@ pub(super) struct Input {
     /// End of what the program's pipe has taken, or will never take.
     passed: u64,
     is_closed: bool,
-    /// What each writer has written last, the latest at the end.
+    /// What each of the last writers has written last, the latest at the end. One entry for each.
     written: VecDeque<Written>,
+    /// End of what writers have written of whom there is no entry any more.
+    forgotten: u64,
 }
 
 /// What one writer has written last, in one piece.
@@ -53,10 +55,12 @@ impl Input {
     /// # Errors
     /// The input is closed, or the piece does not begin where it ends.
     fn take(&mut self, piece: &InputPiece) -> Result<Taken, ErrorCode> {
-        let known = self.written.iter().position(|it| {
-            it.writer == piece.writer && (it.begin..=it.end).contains(&piece.offset)
-        });
-        let from = known.map_or(piece.offset, |at| self.written[at].end.min(piece.end()));
+        let before = self.written.iter().position(|it| it.writer == piece.writer);
+        let known = before
+            .map(|at| &self.written[at])
+            .filter(|it| (it.begin..=it.end).contains(&piece.offset));
+        let from = known.map_or(piece.offset, |it| it.end.min(piece.end()));
+        let begin = known.filter(|it| it.end == from).map_or(from, |it| it.begin);
         let left = &piece.bytes[(from - piece.offset) as usize..];
         if left.is_empty() {
             return Ok(Taken::Nothing(from));
@@ -72,13 +76,13 @@ impl Input {
         }
         let bytes = left[..left.len().min(MAX_INPUT_PIECE)].to_vec();
         self.end += bytes.len() as u64;
-        let begin = match known.and_then(|at| self.written.remove(at)) {
-            Some(before) if before.end == from => before.begin,
-            _ => from,
-        };
+        // A writer repeats what it has written last, and nothing before that.
+        before.map(|at| self.written.remove(at));
         self.written.push_back(Written { writer: piece.writer.clone(), begin, end: self.end });
-        if self.written.len() > MAX_WRITERS {
-            self.written.pop_front();
+        if self.written.len() > MAX_WRITERS
+            && let Some(oldest) = self.written.pop_front()
+        {
+            self.forgotten = self.forgotten.max(oldest.end);
         }
         Ok(Taken::Bytes(bytes, self.end))
     }
@@ -121,8 +125,8 @@ impl Keeper {
                 Err(error) => return control_failed(&error),
             }
         }
-        let end = execution.with_input(|input| input.end);
-        Answer::Input { taken: InputTaken::new(offset, end) }
+        let (end, forgotten) = execution.with_input(|input| (input.end, input.forgotten));
+        Answer::Input { taken: InputTaken::new(offset, end, forgotten) }
     }
 
     /// Writes bytes to a program, and tells when its pipe has taken them.
@@ -217,5 +221,18 @@ mod tests {
             take(&mut input, &piece(&number.to_string(), number, b"x")).unwrap();
         }
         assert_eq!(input.written.len(), MAX_WRITERS);
+        // What may come again without being known is told.
+        assert_eq!(input.forgotten, 1000 - MAX_WRITERS as u64);
+    }
+
+    #[test]
+    fn writers_that_take_turns_do_not_displace_others() {
+        let mut input = Input::default();
+        take(&mut input, &piece("quiet", 0, b"x")).unwrap();
+        for offset in 1..100 {
+            take(&mut input, &piece(["a", "b"][offset as usize % 2], offset, b"x")).unwrap();
+        }
+        assert_eq!((input.written.len(), input.forgotten), (3, 0));
+        assert_eq!(take(&mut input, &piece("quiet", 0, b"x")), Ok(Taken::Nothing(1)));
     }
 }

@@ -25,7 +25,7 @@ pub(super) async fn end(
 ) -> Result<Json<InputEnd>, Problem> {
     Parameters::new(query.as_deref()).finish()?;
     let id = name.resolve(&app).await?;
-    Ok(Json(InputEnd { offset: app.service.input_end(id).await? }))
+    Ok(Json(app.service.input_end(id).await?))
 }
 
 /// `POST /v1/executions/{id}/input?eof=`: bytes for the program, which are read at the program's pace. With the header
@@ -51,7 +51,9 @@ pub(super) async fn write(
     let stopped = app.clone().stopped();
     let new = NewInput { writer, offset, bytes: Bytes::new(), eof };
     tokio::select! {
-        written = pass_on(&app, id, &parts.headers, body, new) => written.map(Json),
+        written = pass_on(&app, id, &parts.headers, body, new) => {
+            written.map(|offset| Json(InputEnd { offset, forgotten: 0 }))
+        }
         () = stopped => {
             let stopping = ServiceError::new(ErrorCode::Stopping, "the service is ending");
             Err(stopping.fix("ask for the end of the input when it runs, and go on there").into())
@@ -59,14 +61,14 @@ pub(super) async fn write(
     }
 }
 
-/// Passes a body on, piece by piece.
+/// Passes a body on, piece by piece, and returns the place behind it.
 async fn pass_on(
     app: &App,
     id: Uuid,
     headers: &HeaderMap,
     mut body: Body,
     mut new: NewInput,
-) -> Result<InputEnd, Problem> {
+) -> Result<u64, Problem> {
     let eof = std::mem::take(&mut new.eof);
     // Whoever names a place may have to send it again elsewhere, so others must not come between its parts. What has
     // no place is not sent again, and does not wait for more.
@@ -83,11 +85,11 @@ async fn pass_on(
             && new.bytes.is_empty()
             && !new.eof
         {
-            return Ok(InputEnd { offset });
+            return Ok(offset);
         }
         let offset = app.service.write_input(id, new.clone()).await?;
         if is_last {
-            return Ok(InputEnd { offset });
+            return Ok(offset);
         }
         new.offset = new.offset.map(|_| offset);
         end = Some(offset);

@@ -9,7 +9,7 @@ use super::Service;
 use super::errors::{internal, unknown};
 use super::rerun;
 use crate::error::ServiceError;
-use crate::view::{ExecutionView, NewInput, Rerun, StopMode, Submitted};
+use crate::view::{ExecutionView, InputEnd, NewInput, Rerun, StopMode, Submitted};
 
 impl Service {
     /// Submits the request of an execution again, as a new one. Values of variables are not kept, so they are given
@@ -105,7 +105,7 @@ impl Service {
     ///
     /// # Errors
     /// Those of [`write_input`](Self::write_input), but for `InputClosed` and `InputMoved`.
-    pub async fn input_end(&self, id: Uuid) -> Result<u64, ServiceError> {
+    pub async fn input_end(&self, id: Uuid) -> Result<InputEnd, ServiceError> {
         self.inner().input_end(id).await
     }
 

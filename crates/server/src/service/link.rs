@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::errors::already_ended;
 use super::inner::{RETRY, pause};
+use super::input::nothing;
 use crate::error::{ErrorCode as Code, ServiceError};
 use crate::faults;
 use crate::view::StopMode;
@@ -197,14 +198,23 @@ impl Link {
         id: Uuid,
         piece: &InputPiece,
     ) -> Result<InputTaken, ServiceError> {
+        let mut repeated = false;
         loop {
             let client = self.client().await.ok_or_else(|| already_ended(id))?;
             match client.input(id, piece).await {
                 Ok(taken) => return taken.ok_or_else(|| already_ended(id)),
                 // What comes again is not written twice.
                 Err(KeeperError::Disconnected) => pause(RECONNECT).await,
+                Err(error) if repeated && error.code() == Some(ErrorCode::InputMoved) => {
+                    // Unless the keeper would not know the writer any more, it has not taken it.
+                    let now = client.input(id, &nothing()).await.ok().flatten();
+                    let is_told = now.is_some_and(|now| now.forgotten <= piece.offset);
+                    let lost = KeeperError::Disconnected;
+                    return Err(self.refused(id, if is_told { &error } else { &lost }));
+                }
                 Err(error) => return Err(self.refused(id, &error)),
             }
+            repeated = true;
         }
     }
 
