@@ -53,7 +53,8 @@ impl Service {
     /// [`ControlFailed`](crate::ErrorCode::ControlFailed), [`Stopping`](crate::ErrorCode::Stopping);
     /// [`KeeperUnavailable`](crate::ErrorCode::KeeperUnavailable) if it is not known whether it was sent.
     pub async fn signal(&self, id: Uuid, signal: Signal) -> Result<u32, ServiceError> {
-        self.inner().signal(id, signal).await
+        let inner = Arc::clone(self.inner());
+        self.to_its_end(async move { inner.signal(id, signal).await }).await
     }
 
     /// Pauses an execution. One in the queue is held there, also by the next service; all processes of one that runs are
@@ -77,8 +78,15 @@ impl Service {
 
     async fn set_paused(&self, id: Uuid, paused: bool) -> Result<ExecutionView, ServiceError> {
         let inner = Arc::clone(self.inner());
-        // A task, so that what is done is also stored, whatever becomes of the caller.
-        let task = self.inner().tasks.spawn(async move { inner.set_paused(id, paused).await });
+        self.to_its_end(async move { inner.set_paused(id, paused).await }).await
+    }
+
+    /// Does something in a task, so that what is done is also noted, whatever becomes of the caller.
+    async fn to_its_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, ServiceError>> + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        let task = self.inner().tasks.spawn(work);
         task.await.unwrap_or_else(|error| Err(internal(error)))
     }
 
