@@ -62,13 +62,20 @@ impl Inner {
                 .fix("use a name such as terminate, or a number from 1 to 64"));
         }
         let active = self.unfinished(id).await?;
-        let _alone = active.control.lock().await;
+        // It ends a pause; no other signal changes what is noted, so none has to wait.
+        let _alone = match signal {
+            Signal::Continue => Some(active.control.lock().await),
+            _ => None,
+        };
         let Place::Keeper(link) = self.place(id, &mut active.subscribe()).await? else {
             return Err(not_started(id));
         };
-        let processes = self.unless_closing(link.signal(id, signal)).await??;
+        // Until it can be sent, the end of the service refuses it. Later than that it may be done: whoever is told that
+        // the service is ending sends it again.
+        self.unless_closing(link.until_here()).await?;
+        let sent = self.unless_closing(link.signal(id, signal)).await;
+        let processes = sent.map_err(|ending| link.outcome_unknown(&ending))??;
         if signal == Signal::Continue {
-            // It ends a pause.
             self.note_paused(&active, false).await;
         }
         Ok(processes)

@@ -1,5 +1,6 @@
 //! The connection to one keeper. It is made again as long as the keeper lives.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -269,13 +270,15 @@ impl Link {
             }
             Some(_) => ServiceError::new(Code::ControlFailed, error.to_string())
                 .fix("look at the execution, and try again if it still runs"),
-            None => {
-                let text =
-                    format!("it is not known whether keeper {} has done it: {error}", self.name);
-                ServiceError::new(Code::KeeperUnavailable, text)
-                    .fix("look at the execution, and repeat the call")
-            }
+            None => self.outcome_unknown(error),
         }
+    }
+
+    /// Returns the error of a call whose answer did not come.
+    pub(crate) fn outcome_unknown(&self, why: &impl Display) -> ServiceError {
+        let text = format!("it is not known whether keeper {} has done it: {why}", self.name);
+        ServiceError::new(Code::KeeperUnavailable, text)
+            .fix("look at the execution, and repeat the call")
     }
 
     /// Returns the error of a keeper that cannot be used.

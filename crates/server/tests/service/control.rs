@@ -153,6 +153,22 @@ async fn end_of_a_pause_is_noted_also_if_the_caller_goes() {
 }
 
 #[tokio::test]
+async fn signal_that_was_sent_is_not_refused_by_a_service_that_ends() {
+    let home = Home::new();
+    let service = home.open().await;
+    let id = submit(&service, shell("exec sleep 600")).await;
+    started(&service, id).await;
+    let keeper = home.keeper().await;
+    send(&keeper, Sent::STOP);
+    let call = signalling(&service, id, Signal::Interrupt).await;
+    service.close().await;
+    let error = call.await.unwrap().unwrap_err();
+    // Whoever is told of `Stopping` sends it again.
+    assert_eq!(error.code, ErrorCode::KeeperUnavailable, "{error}");
+    send(&keeper, Sent::CONT);
+}
+
+#[tokio::test]
 async fn those_who_wait_are_told_that_the_service_ends() {
     let home = Home::new();
     let service = home.open().await;
