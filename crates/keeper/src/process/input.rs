@@ -63,7 +63,9 @@ impl Input {
         let begin = known.filter(|it| it.end == from).map_or(from, |it| it.begin);
         let left = &piece.bytes[(from - piece.offset) as usize..];
         if left.is_empty() {
-            return Ok(Taken::Nothing(from));
+            // Nothing is taken anywhere, but the input ends only where it ends.
+            let is_moved = piece.eof && from != self.end;
+            return if is_moved { Err(ErrorCode::InputMoved) } else { Ok(Taken::Nothing(from)) };
         }
         if self.is_closed {
             return Err(ErrorCode::InputClosed);
@@ -212,6 +214,20 @@ mod tests {
         assert!(input.close());
         assert_eq!(take(&mut input, &piece("a", 0, b"one")), Ok(Taken::Nothing(3)));
         assert_eq!(take(&mut input, &piece("a", 3, b"two")), Err(ErrorCode::InputClosed));
+    }
+
+    #[test]
+    fn input_is_closed_only_where_it_ends() {
+        let mut input = Input::default();
+        take(&mut input, &piece("a", 0, b"one")).unwrap();
+        take(&mut input, &piece("b", 3, b"two")).unwrap();
+        let end = |offset| InputPiece { eof: true, ..piece("a", offset, b"") };
+        for offset in [0, 3, 7] {
+            assert_eq!(take(&mut input, &end(offset)), Err(ErrorCode::InputMoved), "{offset}");
+        }
+        assert_eq!(take(&mut input, &end(6)), Ok(Taken::Nothing(6)));
+        assert!(input.close());
+        assert_eq!(take(&mut input, &end(6)), Ok(Taken::Nothing(6)), "it may come again");
     }
 
     #[test]
