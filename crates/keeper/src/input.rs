@@ -4,6 +4,16 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+/// Most bytes of a piece that are taken at once, in bytes. A piece that is no longer is taken as a whole or not at all.
+///
+/// ```
+/// use execution_engine_keeper::MAX_INPUT_PIECE;
+///
+/// let pieces: Vec<_> = vec![0; MAX_INPUT_PIECE + 1].chunks(MAX_INPUT_PIECE).map(<[u8]>::len).collect();
+/// assert_eq!(pieces, [MAX_INPUT_PIECE, 1]);
+/// ```
+pub const MAX_INPUT_PIECE: usize = 64 * 1024;
+
 /// A piece of what a program is to read from its standard input, with who writes it and where it belongs.
 ///
 /// The `Debug` output shows no byte of it.
@@ -48,11 +58,15 @@ pub struct InputTaken {
     pub offset: u64,
     /// End of the whole input, by all writers. The program may not have read it yet.
     pub end: u64,
+    /// Place before which what a writer has written may come again without being known: it is known of the last few
+    /// writers alone. A keeper of an older version does not tell it (0).
+    #[serde(default)]
+    pub forgotten: u64,
 }
 
 impl InputTaken {
-    pub(crate) fn new(offset: u64, end: u64) -> Self {
-        Self { offset, end }
+    pub(crate) fn new(offset: u64, end: u64, forgotten: u64) -> Self {
+        Self { offset, end, forgotten }
     }
 }
 

@@ -40,7 +40,7 @@ pub use build_id::build_id;
 pub use client::{KeeperClient, Notices};
 pub use directory::{journal_path, keepers, remove_dead};
 pub use error::KeeperError;
-pub use input::{InputPiece, InputTaken};
+pub use input::{InputPiece, InputTaken, MAX_INPUT_PIECE};
 pub use lock::KeeperInfo;
 pub use options::{Durability, KeeperOptions};
 pub use process::run;

@@ -291,6 +291,14 @@ impl fmt::Debug for NewInput {
 pub struct InputEnd {
     /// Place behind what was written.
     pub offset: u64,
+    /// Place before which what a writer sends again may be written twice, because others have written since whom the
+    /// service knows instead. Left out if it is 0, and behind what was just written.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub forgotten: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// What happened to an execution, in order. Every reader gets the same events with the same cursors,

@@ -3,12 +3,10 @@
 use std::io::{self, Read};
 use std::thread;
 
+use execution_engine_keeper::MAX_INPUT_PIECE;
 use tokio::sync::mpsc;
 
 use crate::failure::Failure;
-
-/// Longest piece.
-const PIECE: usize = 64 * 1024;
 
 /// Pieces of what a reader yields. At most one of them waits.
 pub(super) struct Pieces(mpsc::Receiver<io::Result<Vec<u8>>>);
@@ -21,7 +19,7 @@ impl Pieces {
     pub(super) fn read(mut from: impl Read + Send + 'static) -> Result<Self, Failure> {
         let (sender, pieces) = mpsc::channel(1);
         let read = move || {
-            let mut piece = vec![0; PIECE];
+            let mut piece = vec![0; MAX_INPUT_PIECE];
             loop {
                 let read = match from.read(&mut piece) {
                     Ok(0) => return,

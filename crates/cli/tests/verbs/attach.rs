@@ -60,8 +60,11 @@ fn one_in_the_queue_is_waited_for_and_then_reads() {
     host.configure("max_running = 1");
     let first = host.submit("exec sleep 1000");
     let id = host.ok(&["submit", "--stdin", "pipe", "--", "cat"]);
-    let line = format!("echo typed | exeng attach {id}");
+    let said = host.file("said");
+    let line = format!("echo typed | exeng attach {id} 2>'{said}'");
     let attached = host.shell(&line).spawn().unwrap();
+    let is_there = || std::fs::read_to_string(&said).is_ok_and(|said| said.contains("attached to"));
+    until("it waits for the slot", is_there);
     host.ok(&["stop", "--firm", &first]);
     let done = finish(attached, &line);
     assert_eq!((done.code, done.text().as_str()), (Some(0), "typed"), "{done:?}");

@@ -86,6 +86,36 @@ fn of_many_that_write_at_once_nothing_is_lost() {
 }
 
 #[test]
+fn of_two_that_write_much_each_byte_comes_once_and_pieces_stay_whole() {
+    /// What is written as a whole.
+    const PIECE: usize = 64 * 1024;
+    let host = Host::new();
+    let slowly = "for part in $(seq 60); do head -c 32768; sleep 0.01; done; exec cat";
+    let id = reader(&host, slowly);
+    until("it runs", || host.show(&id)["status"] == "running");
+    // Each line is another one, and 16 bytes long.
+    let text = |name: &str| -> String {
+        (0..16 * PIECE / 16).map(|number| format!("{name} {number:013}\n")).collect()
+    };
+    let written = ["a", "b"].map(|name| {
+        let (file, text) = (host.file(name), text(name));
+        fs::write(&file, &text).unwrap();
+        (host.command(&["input", &id, "--file", &file]).spawn().unwrap(), text)
+    });
+    let [a, b] = written.map(|(writer, text)| {
+        finish(writer, "input").ok();
+        text
+    });
+    host.ok(&["input", &id, "--eof"]);
+    assert_eq!(host.exeng(&["wait", &id]).code, Some(0));
+    let output = host.exeng(&["logs", "--raw", &id]).out;
+    let (of_a, of_b): (Vec<_>, Vec<_>) =
+        output.chunks(PIECE).partition(|piece| piece.starts_with(b"a"));
+    assert!(of_a.concat() == a.as_bytes(), "bytes of the first are lost, repeated or torn");
+    assert!(of_b.concat() == b.as_bytes(), "bytes of the second are lost, repeated or torn");
+}
+
+#[test]
 fn input_is_refused_where_nothing_reads_it() {
     refuses_names(&["input"]);
     let host = Host::new();
@@ -140,8 +170,16 @@ fn route_does_not_write_a_repeated_offset_twice() {
     assert_eq!(refused(post("", "x", "x"), 400, "invalid_request")["field"], "Upload-Offset");
     assert_eq!(refused(post("?eof=maybe", "14", "x"), 400, "invalid_request")["field"], "eof");
     refused(http(&host, &format!("POST {path}"), "", "x"), 415, "unsupported_media_type");
-    ends(post("?eof=true", "14", "four\n"), 19);
+    let end = || http(&host, &format!("GET {path}"), "", "").json();
+    assert_eq!(end(), json!({"offset": 14}));
+    for key in 10..30 {
+        let headers = format!("{BYTES}Upload-Offset: {}\r\nIdempotency-Key: {key}\r\n", key + 4);
+        ends(http(&host, &format!("POST {path}"), &headers, "\n"), key + 5);
+    }
+    // It is known of the last 16 writers what they have written.
+    assert_eq!(end(), json!({"offset": 34, "forgotten": 18}));
+    ends(post("?eof=true", "34", "four\n"), 39);
     assert_eq!(host.exeng(&["wait", &id]).code, Some(0));
-    assert_eq!(host.ok(&["logs", &id]), "one\ntwo\nthree\nfour");
-    refused(post("", "19", "x"), 409, "already_ended");
+    assert_eq!(host.ok(&["logs", &id]), format!("one\ntwo\nthree{}\nfour", "\n".repeat(20)));
+    refused(post("", "39", "x"), 409, "already_ended");
 }

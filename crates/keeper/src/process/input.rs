@@ -13,10 +13,8 @@ use super::calls::control_failed;
 use super::execution::{Execution, Refusal};
 use super::keeper::Keeper;
 use crate::protocol::{Answer, ErrorCode};
-use crate::{InputPiece, InputTaken, Notice};
+use crate::{InputPiece, InputTaken, MAX_INPUT_PIECE, Notice};
 
-/// Most bytes that wait for a program.
-const MAX_WAITING: usize = 64 * 1024;
 /// Writers of which it is known what they have written last.
 const MAX_WRITERS: usize = 16;
 
@@ -28,8 +26,10 @@ pub(super) struct Input {
     /// End of what the program's pipe has taken, or will never take.
     passed: u64,
     is_closed: bool,
-    /// What each writer has written last, the latest at the end.
+    /// What each of the last writers has written last, the latest at the end. One entry for each.
     written: VecDeque<Written>,
+    /// End of what writers have written of whom there is no entry any more.
+    forgotten: u64,
 }
 
 /// What one writer has written last, in one piece.
@@ -55,13 +55,17 @@ impl Input {
     /// # Errors
     /// The input is closed, or the piece does not begin where it ends.
     fn take(&mut self, piece: &InputPiece) -> Result<Taken, ErrorCode> {
-        let known = self.written.iter().position(|it| {
-            it.writer == piece.writer && (it.begin..=it.end).contains(&piece.offset)
-        });
-        let from = known.map_or(piece.offset, |at| self.written[at].end.min(piece.end()));
+        let before = self.written.iter().position(|it| it.writer == piece.writer);
+        let known = before
+            .map(|at| &self.written[at])
+            .filter(|it| (it.begin..=it.end).contains(&piece.offset));
+        let from = known.map_or(piece.offset, |it| it.end.min(piece.end()));
+        let begin = known.filter(|it| it.end == from).map_or(from, |it| it.begin);
         let left = &piece.bytes[(from - piece.offset) as usize..];
         if left.is_empty() {
-            return Ok(Taken::Nothing(from));
+            // Nothing is taken anywhere, but the input ends only where it ends.
+            let is_moved = piece.eof && from != self.end;
+            return if is_moved { Err(ErrorCode::InputMoved) } else { Ok(Taken::Nothing(from)) };
         }
         if self.is_closed {
             return Err(ErrorCode::InputClosed);
@@ -72,15 +76,15 @@ impl Input {
         if self.passed < self.end {
             return Ok(Taken::Nothing(from));
         }
-        let bytes = left[..left.len().min(MAX_WAITING)].to_vec();
+        let bytes = left[..left.len().min(MAX_INPUT_PIECE)].to_vec();
         self.end += bytes.len() as u64;
-        let begin = match known.and_then(|at| self.written.remove(at)) {
-            Some(before) if before.end == from => before.begin,
-            _ => from,
-        };
+        // A writer repeats what it has written last, and nothing before that.
+        before.map(|at| self.written.remove(at));
         self.written.push_back(Written { writer: piece.writer.clone(), begin, end: self.end });
-        if self.written.len() > MAX_WRITERS {
-            self.written.pop_front();
+        if self.written.len() > MAX_WRITERS
+            && let Some(oldest) = self.written.pop_front()
+        {
+            self.forgotten = self.forgotten.max(oldest.end);
         }
         Ok(Taken::Bytes(bytes, self.end))
     }
@@ -123,8 +127,8 @@ impl Keeper {
                 Err(error) => return control_failed(&error),
             }
         }
-        let end = execution.with_input(|input| input.end);
-        Answer::Input { taken: InputTaken::new(offset, end) }
+        let (end, forgotten) = execution.with_input(|input| (input.end, input.forgotten));
+        Answer::Input { taken: InputTaken::new(offset, end, forgotten) }
     }
 
     /// Writes bytes to a program, and tells when its pipe has taken them.
@@ -192,9 +196,9 @@ mod tests {
     #[test]
     fn one_piece_waits_for_the_program_and_no_more() {
         let mut input = Input::default();
-        let large = piece("a", 0, &[b'x'; MAX_WAITING + 9]);
+        let large = piece("a", 0, &[b'x'; MAX_INPUT_PIECE + 9]);
         let Ok(Taken::Bytes(bytes, end)) = input.take(&large) else { panic!("nothing is taken") };
-        assert_eq!((bytes.len(), end), (MAX_WAITING, MAX_WAITING as u64));
+        assert_eq!((bytes.len(), end), (MAX_INPUT_PIECE, MAX_INPUT_PIECE as u64));
         assert_eq!(input.take(&large), Ok(Taken::Nothing(end)));
         assert_eq!(input.take(&piece("b", end, b"y")), Ok(Taken::Nothing(end)));
         input.passed = input.end;
@@ -213,11 +217,38 @@ mod tests {
     }
 
     #[test]
+    fn input_is_closed_only_where_it_ends() {
+        let mut input = Input::default();
+        take(&mut input, &piece("a", 0, b"one")).unwrap();
+        take(&mut input, &piece("b", 3, b"two")).unwrap();
+        let end = |offset| InputPiece { eof: true, ..piece("a", offset, b"") };
+        for offset in [0, 3, 7] {
+            assert_eq!(take(&mut input, &end(offset)), Err(ErrorCode::InputMoved), "{offset}");
+        }
+        assert_eq!(take(&mut input, &end(6)), Ok(Taken::Nothing(6)));
+        assert!(input.close());
+        assert_eq!(take(&mut input, &end(6)), Ok(Taken::Nothing(6)), "it may come again");
+    }
+
+    #[test]
     fn few_writers_are_remembered() {
         let mut input = Input::default();
         for number in 0..1000 {
             take(&mut input, &piece(&number.to_string(), number, b"x")).unwrap();
         }
         assert_eq!(input.written.len(), MAX_WRITERS);
+        // What may come again without being known is told.
+        assert_eq!(input.forgotten, 1000 - MAX_WRITERS as u64);
+    }
+
+    #[test]
+    fn writers_that_take_turns_do_not_displace_others() {
+        let mut input = Input::default();
+        take(&mut input, &piece("quiet", 0, b"x")).unwrap();
+        for offset in 1..100 {
+            take(&mut input, &piece(["a", "b"][offset as usize % 2], offset, b"x")).unwrap();
+        }
+        assert_eq!((input.written.len(), input.forgotten), (3, 0));
+        assert_eq!(take(&mut input, &piece("quiet", 0, b"x")), Ok(Taken::Nothing(1)));
     }
 }

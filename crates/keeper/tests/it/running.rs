@@ -3,7 +3,7 @@
 use execution_engine::*;
 use execution_engine_journal::{JournalEvent, Kind};
 use execution_engine_keeper::*;
-use test_support::{soon, until, when_written};
+use test_support::{PATIENCE, soon, until, when_written};
 
 use crate::support::*;
 
@@ -187,17 +187,28 @@ async fn timeout_does_not_run_while_it_is_paused() {
     let keeper = TestKeeper::start();
     let client = keeper.connect().await;
     let notices = client.notices();
-    let start = async || {
+    let start = async |timeout| {
         let mut spec = shell("exec sleep 600");
-        // Long enough for a pause to come first.
-        spec.request = spec.request.timeout(Duration::from_secs(5));
+        spec.request = spec.request.timeout(timeout);
         start_spec(&client, &spec).await;
         spec.request.id
     };
-    let paused = start().await;
-    client.set_paused(paused, true).await.unwrap();
+    let mut timeout = Duration::from_millis(250);
+    let paused = loop {
+        let id = start(timeout).await;
+        match client.set_paused(id, true).await {
+            Ok(is_known) => {
+                assert!(is_known);
+                break id;
+            }
+            // Its time was over first.
+            Err(error) => assert_eq!(error.code(), Some(ErrorCode::ControlFailed), "{error}"),
+        }
+        timeout *= 2;
+        assert!(timeout < PATIENCE);
+    };
     // The time of the first would be over before that of the second.
-    let other = start().await;
+    let other = start(timeout).await;
     ended(&notices, other).await;
     assert!(matches!(result(&keeper.records(other)).ending, Ending::TimedOut { .. }));
     let listed = client.list().await.unwrap();

@@ -1,4 +1,4 @@
-//! Typed calls. Each may be repeated, so one whose answer was lost is.
+//! Typed calls. One whose answer was lost is repeated, but for signals (`call_once`).
 
 use std::io;
 use std::time::Duration;
@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Client of the service. It talks to one of the same user alone, root included.
 ///
-/// A call whose connection breaks off is repeated when the service is back; the service accepts the
+/// A call whose connection breaks off is repeated when the service is back, but for a signal; the service accepts the
 /// same submit once, so nothing runs twice. If it does not come back within 10 seconds, it is started
 /// again, if [`ClientOptions::start`] allows it.
 ///

@@ -1,6 +1,7 @@
 //! Input for a program of the service, written across restarts of the service.
 
 use bytes::Bytes;
+use execution_engine_keeper::MAX_INPUT_PIECE;
 use hyper::Method;
 use uuid::Uuid;
 
@@ -11,9 +12,6 @@ use super::path::of_execution;
 use crate::error::ErrorCode;
 use crate::http::{INPUT_TYPE, KEY_HEADER, UPLOAD_OFFSET_HEADER};
 use crate::view::InputEnd;
-
-/// Most bytes of one request.
-const PIECE: usize = 64 * 1024;
 
 /// Writes to the standard input of one program, from [`Client::input`]. Others may do the same; pieces of 64 KiB stay
 /// whole.
@@ -54,12 +52,14 @@ impl InputWriter<'_> {
     /// Writes bytes, at the program's pace. Each is written once, also if the service dies meanwhile.
     ///
     /// # Errors
-    /// [`ClientError::Refused`] with the code `input_closed` or `already_ended` if the program reads no more.
+    /// [`ClientError::Refused`] with the code `input_closed` or `already_ended` if the program reads no more;
+    /// [`ClientError::OutcomeUnknown`] if an answer was lost and so many others have written since that it is not known
+    /// whether the last 64 KiB were written.
     ///
     /// # Cancel safety
     /// A dropped future may have written none, some or all of it.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), ClientError> {
-        for piece in bytes.chunks(PIECE) {
+        for piece in bytes.chunks(MAX_INPUT_PIECE) {
             self.send(piece, false).await?;
         }
         Ok(())
@@ -83,14 +83,21 @@ impl InputWriter<'_> {
             call.body = Bytes::copy_from_slice(bytes);
             call.content_type = INPUT_TYPE;
             // A program may take its time.
-            match self.client.call_patiently(&call, None).await.0 {
+            let (answer, repeated) = self.client.call_patiently(&call, None).await;
+            match answer {
                 Ok(answer) => {
                     self.offset = answer.json::<InputEnd>()?.offset;
                     return Ok(());
                 }
-                // Somebody else has written. Of this nothing was taken.
+                // Somebody else has written. Of this nothing was taken, unless it was before and is not known any more.
                 Err(error) if error.code() == Some(ErrorCode::InputMoved.as_str()) => {
-                    self.seek().await?;
+                    let before = self.offset;
+                    let forgotten = self.seek().await?.forgotten;
+                    if repeated && !bytes.is_empty() && before < forgotten {
+                        return Err(ClientError::OutcomeUnknown(format!(
+                            "of input from {before} on, and too many others have written since"
+                        )));
+                    }
                 }
                 Err(error) => return Err(error),
             }
@@ -98,10 +105,10 @@ impl InputWriter<'_> {
     }
 
     /// Goes to the end of the input.
-    async fn seek(&mut self) -> Result<(), ClientError> {
+    async fn seek(&mut self) -> Result<InputEnd, ClientError> {
         let end: InputEnd =
             self.client.get_json(of_execution(&self.id.to_string(), "/input")).await?;
         self.offset = end.offset;
-        Ok(())
+        Ok(end)
     }
 }

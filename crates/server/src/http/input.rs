@@ -1,10 +1,11 @@
 //! Input of a program that runs.
 
 use axum::Json;
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, Request};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use execution_engine_keeper::MAX_INPUT_PIECE;
 use http_body_util::BodyExt as _;
 use uuid::Uuid;
 
@@ -24,7 +25,7 @@ pub(super) async fn end(
 ) -> Result<Json<InputEnd>, Problem> {
     Parameters::new(query.as_deref()).finish()?;
     let id = name.resolve(&app).await?;
-    Ok(Json(InputEnd { offset: app.service.input_end(id).await? }))
+    Ok(Json(app.service.input_end(id).await?))
 }
 
 /// `POST /v1/executions/{id}/input?eof=`: bytes for the program, which are read at the program's pace. With the header
@@ -50,7 +51,9 @@ pub(super) async fn write(
     let stopped = app.clone().stopped();
     let new = NewInput { writer, offset, bytes: Bytes::new(), eof };
     tokio::select! {
-        written = pass_on(&app, id, &parts.headers, body, new) => written.map(Json),
+        written = pass_on(&app, id, &parts.headers, body, new) => {
+            written.map(|offset| Json(InputEnd { offset, forgotten: 0 }))
+        }
         () = stopped => {
             let stopping = ServiceError::new(ErrorCode::Stopping, "the service is ending");
             Err(stopping.fix("ask for the end of the input when it runs, and go on there").into())
@@ -58,32 +61,54 @@ pub(super) async fn write(
     }
 }
 
-/// Passes a body on, part by part.
+/// Passes a body on, piece by piece, and returns the place behind it.
 async fn pass_on(
     app: &App,
     id: Uuid,
     headers: &HeaderMap,
     mut body: Body,
     mut new: NewInput,
-) -> Result<InputEnd, Problem> {
+) -> Result<u64, Problem> {
     let eof = std::mem::take(&mut new.eof);
+    // Whoever names a place may have to send it again elsewhere, so others must not come between its parts. What has
+    // no place is not sent again, and does not wait for more.
+    let least = if new.offset.is_some() { MAX_INPUT_PIECE } else { 1 };
     let mut end = None;
-    while let Some(part) = body.frame().await {
+    loop {
+        new.bytes = next_piece(&mut body, least).await?;
+        if !new.bytes.is_empty() {
+            body::check_is(headers, INPUT_TYPE)?;
+        }
+        let is_last = new.bytes.len() < least || body.is_end_stream();
+        new.eof = eof && is_last;
+        if let Some(offset) = end
+            && new.bytes.is_empty()
+            && !new.eof
+        {
+            return Ok(offset);
+        }
+        let offset = app.service.write_input(id, new.clone()).await?;
+        if is_last {
+            return Ok(offset);
+        }
+        new.offset = new.offset.map(|_| offset);
+        end = Some(offset);
+    }
+}
+
+/// Reads a number of bytes of a body, or a part of it that is longer. Returns less only at its end.
+async fn next_piece(body: &mut Body, least: usize) -> Result<Bytes, Problem> {
+    let mut piece = BytesMut::new();
+    while piece.len() < least
+        && let Some(part) = body.frame().await
+    {
         let part =
             part.map_err(|error| Problem::invalid(format!("the body ended early: {error}")))?;
-        let Ok(bytes) = part.into_data() else { continue };
-        body::check_is(headers, INPUT_TYPE)?;
-        let place = app.service.write_input(id, NewInput { bytes, ..new.clone() }).await?;
-        end = Some(place);
-        if new.offset.is_some() {
-            new.offset = end;
+        if let Ok(bytes) = part.into_data() {
+            piece.extend_from_slice(&bytes);
         }
     }
-    if eof || end.is_none() {
-        let rest = NewInput { eof, ..new };
-        end = Some(app.service.write_input(id, rest).await?);
-    }
-    Ok(InputEnd { offset: end.unwrap_or_default() })
+    Ok(piece.freeze())
 }
 
 /// Reads the place that a request names.

@@ -62,8 +62,10 @@ pub(crate) struct Active {
     live: watch::Sender<Live>,
     /// Held while it is controlled, so that what is stored of it is what was done last.
     pub(crate) control: Arc<tokio::sync::Mutex<()>>,
-    /// Whether it is paused, as it is stored.
+    /// Whether it is paused.
     is_paused: AtomicBool,
+    /// Whether it is stored as paused.
+    is_stored_paused: AtomicBool,
     /// A task tells its keeper, or has.
     is_told: AtomicBool,
     /// A task stores its ending.
@@ -82,6 +84,7 @@ impl Active {
             live: watch::Sender::new(Live { phase, end: 0, input: 0 }),
             control: Arc::default(),
             is_paused: AtomicBool::new(false),
+            is_stored_paused: AtomicBool::new(false),
             is_told: AtomicBool::new(false),
             is_ending: AtomicBool::new(false),
             told_end: Mutex::default(),
@@ -147,6 +150,16 @@ impl Active {
     /// Notes whether it is paused.
     pub(crate) fn set_paused(&self, paused: bool) {
         self.is_paused.store(paused, Ordering::Release);
+    }
+
+    /// Returns `true` if it is stored as paused.
+    pub(crate) fn is_stored_paused(&self) -> bool {
+        self.is_stored_paused.load(Ordering::Acquire)
+    }
+
+    /// Notes whether it is stored as paused.
+    pub(crate) fn set_stored_paused(&self, paused: bool) {
+        self.is_stored_paused.store(paused, Ordering::Release);
     }
 
     /// Returns `true` to the first caller: it tells the keeper.

@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use super::active::{Active, Live, Phase};
 use super::errors::{already_ended, not_ended, not_started, stopping, unknown};
-use super::inner::Inner;
+use super::inner::{Inner, RETRY, pause};
 use super::link::Link;
-use crate::error::ServiceError;
+use crate::error::{ErrorCode, ServiceError};
 use crate::view::{ExecutionView, StopMode};
 
 /// Where an execution is that has not ended.
@@ -50,28 +50,39 @@ impl Inner {
     }
 
     /// Sends a signal to an execution; see [`Service::signal`](super::Service::signal).
-    pub(crate) async fn signal(&self, id: Uuid, signal: Signal) -> Result<u32, ServiceError> {
+    pub(crate) async fn signal(
+        self: &Arc<Self>,
+        id: Uuid,
+        signal: Signal,
+    ) -> Result<u32, ServiceError> {
         if !signal.is_valid() {
             let text = format!("{} is no signal of this system", signal.number());
             return Err(ServiceError::invalid("signal", text)
                 .fix("use a name such as terminate, or a number from 1 to 64"));
         }
         let active = self.unfinished(id).await?;
-        let _alone = active.control.lock().await;
+        // It ends a pause; no other signal changes what is noted, so none has to wait.
+        let _alone = match signal {
+            Signal::Continue => Some(active.control.lock().await),
+            _ => None,
+        };
         let Place::Keeper(link) = self.place(id, &mut active.subscribe()).await? else {
             return Err(not_started(id));
         };
-        let processes = self.unless_closing(link.signal(id, signal)).await??;
+        // Until it can be sent, the end of the service refuses it. Later than that it may be done: whoever is told that
+        // the service is ending sends it again.
+        self.unless_closing(link.until_here()).await?;
+        let sent = self.unless_closing(link.signal(id, signal)).await;
+        let processes = sent.map_err(|ending| link.outcome_unknown(&ending))??;
         if signal == Signal::Continue {
-            // It ends a pause.
-            self.note_paused(&active, false).await?;
+            self.note_paused(&active, false).await;
         }
         Ok(processes)
     }
 
     /// Pauses an execution, or lets it go on; see [`Service::pause`](super::Service::pause).
     pub(crate) async fn set_paused(
-        &self,
+        self: &Arc<Self>,
         id: Uuid,
         paused: bool,
     ) -> Result<ExecutionView, ServiceError> {
@@ -85,7 +96,7 @@ impl Inner {
                 Place::Queue => drop(self.unless_closing(live.changed()).await?),
                 Place::Keeper(link) => {
                     self.unless_closing(link.set_paused(id, paused)).await??;
-                    self.note_paused(&active, paused).await?;
+                    self.note_paused(&active, paused).await;
                     break;
                 }
             }
@@ -99,25 +110,58 @@ impl Inner {
         if held && !self.state.lock().queue.hold(active.id) {
             return Ok(false);
         }
-        let noted = self.note_paused(active, held).await;
+        let stored = self.store_paused(active, held).await;
+        if stored.is_ok() {
+            active.set_paused(held);
+        }
         if active.is_paused() {
-            return noted.map(|()| true);
+            return stored.map(|()| true);
         }
         let waits = self.state.lock().queue.let_go(active.id);
         self.pump.notify_one();
-        noted.map(|()| waits)
+        stored.map(|()| waits)
+    }
+
+    /// Notes what a keeper has done, and stores it now or when that is possible. The caller holds `active.control`.
+    async fn note_paused(self: &Arc<Self>, active: &Arc<Active>, paused: bool) {
+        // It is so, whether or not it can be stored.
+        active.set_paused(paused);
+        let Err(error) = self.store_paused(active, paused).await else { return };
+        tracing::warn!(%error, id = %active.id, "whether it is paused is stored later");
+        let (inner, active) = (Arc::clone(self), Arc::clone(active));
+        self.tasks.spawn(async move {
+            // What the next service finds out from the keeper is stored by that one.
+            if let Ok(Err(error)) = inner.unless_closing(inner.store_paused_later(&active)).await {
+                tracing::warn!(%error, id = %active.id, "whether it is paused is not stored");
+            }
+        });
+    }
+
+    /// Stores whether an execution is paused when the store can be written.
+    async fn store_paused_later(&self, active: &Active) -> Result<(), ServiceError> {
+        loop {
+            self.store.writable().await?;
+            // What was done last counts.
+            let alone = active.control.lock().await;
+            match self.store_paused(active, active.is_paused()).await {
+                Err(error) if error.code == ErrorCode::StoreFull => {}
+                stored => return stored,
+            }
+            drop(alone);
+            pause(RETRY).await;
+        }
     }
 
     /// Stores whether an execution is paused, unless that is stored.
-    async fn note_paused(&self, active: &Active, paused: bool) -> Result<(), ServiceError> {
-        if active.is_paused() != paused {
+    async fn store_paused(&self, active: &Active, paused: bool) -> Result<(), ServiceError> {
+        if active.is_stored_paused() != paused {
             self.store.set_paused(active.id, paused).await?;
-            active.set_paused(paused);
+            active.set_stored_paused(paused);
         }
         Ok(())
     }
 
-    /// Stores whether an execution is paused, as its keeper says. Does nothing while somebody controls it, who stores
+    /// Notes whether an execution is paused, as its keeper says. Does nothing while somebody controls it, who notes
     /// what comes of that.
     pub(crate) fn spawn_noting_pause(self: &Arc<Self>, active: &Arc<Active>, paused: bool) {
         if active.is_paused() == paused {
@@ -126,9 +170,7 @@ impl Inner {
         let Ok(alone) = Arc::clone(&active.control).try_lock_owned() else { return };
         let (inner, active) = (Arc::clone(self), Arc::clone(active));
         self.tasks.spawn(async move {
-            if let Err(error) = inner.note_paused(&active, paused).await {
-                tracing::warn!(%error, id = %active.id, "a pause is not stored");
-            }
+            inner.note_paused(&active, paused).await;
             drop(alone);
         });
     }

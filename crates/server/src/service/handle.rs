@@ -9,7 +9,7 @@ use super::Service;
 use super::errors::{internal, unknown};
 use super::rerun;
 use crate::error::ServiceError;
-use crate::view::{ExecutionView, NewInput, Rerun, StopMode, Submitted};
+use crate::view::{ExecutionView, InputEnd, NewInput, Rerun, StopMode, Submitted};
 
 impl Service {
     /// Submits the request of an execution again, as a new one. Values of variables are not kept, so they are given
@@ -53,7 +53,8 @@ impl Service {
     /// [`ControlFailed`](crate::ErrorCode::ControlFailed), [`Stopping`](crate::ErrorCode::Stopping);
     /// [`KeeperUnavailable`](crate::ErrorCode::KeeperUnavailable) if it is not known whether it was sent.
     pub async fn signal(&self, id: Uuid, signal: Signal) -> Result<u32, ServiceError> {
-        self.inner().signal(id, signal).await
+        let inner = Arc::clone(self.inner());
+        self.to_its_end(async move { inner.signal(id, signal).await }).await
     }
 
     /// Pauses an execution. One in the queue is held there, also by the next service; all processes of one that runs are
@@ -62,7 +63,7 @@ impl Service {
     /// # Errors
     /// [`UnknownExecution`](crate::ErrorCode::UnknownExecution), [`AlreadyEnded`](crate::ErrorCode::AlreadyEnded),
     /// [`ControlFailed`](crate::ErrorCode::ControlFailed), [`KeeperOutdated`](crate::ErrorCode::KeeperOutdated),
-    /// [`StoreFull`](crate::ErrorCode::StoreFull), [`Stopping`](crate::ErrorCode::Stopping).
+    /// [`StoreFull`](crate::ErrorCode::StoreFull) for one in the queue, [`Stopping`](crate::ErrorCode::Stopping).
     pub async fn pause(&self, id: Uuid) -> Result<ExecutionView, ServiceError> {
         self.set_paused(id, true).await
     }
@@ -77,8 +78,15 @@ impl Service {
 
     async fn set_paused(&self, id: Uuid, paused: bool) -> Result<ExecutionView, ServiceError> {
         let inner = Arc::clone(self.inner());
-        // A task, so that what is done is also stored, whatever becomes of the caller.
-        let task = self.inner().tasks.spawn(async move { inner.set_paused(id, paused).await });
+        self.to_its_end(async move { inner.set_paused(id, paused).await }).await
+    }
+
+    /// Does something in a task, so that what is done is also noted, whatever becomes of the caller.
+    async fn to_its_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, ServiceError>> + Send + 'static,
+    ) -> Result<T, ServiceError> {
+        let task = self.inner().tasks.spawn(work);
         task.await.unwrap_or_else(|error| Err(internal(error)))
     }
 
@@ -105,7 +113,7 @@ impl Service {
     ///
     /// # Errors
     /// Those of [`write_input`](Self::write_input), but for `InputClosed` and `InputMoved`.
-    pub async fn input_end(&self, id: Uuid) -> Result<u64, ServiceError> {
+    pub async fn input_end(&self, id: Uuid) -> Result<InputEnd, ServiceError> {
         self.inner().input_end(id).await
     }
 

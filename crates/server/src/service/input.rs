@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use execution_engine_keeper::InputPiece;
+use execution_engine_keeper::{InputPiece, MAX_INPUT_PIECE};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -12,11 +12,11 @@ use super::errors::{already_ended, not_started};
 use super::inner::Inner;
 use super::link::Link;
 use crate::error::{ErrorCode, ServiceError};
-use crate::view::NewInput;
+use crate::view::{InputEnd, NewInput};
 
 impl Inner {
     /// Returns the end of the input; see [`Service::input_end`](super::Service::input_end).
-    pub(crate) async fn input_end(&self, id: Uuid) -> Result<u64, ServiceError> {
+    pub(crate) async fn input_end(&self, id: Uuid) -> Result<InputEnd, ServiceError> {
         let (link, _) = self.reader(id).await?;
         self.end_at(id, &link).await
     }
@@ -26,12 +26,12 @@ impl Inner {
         let (link, mut live) = self.reader(id).await?;
         let mut offset = match new.offset {
             Some(offset) => offset,
-            None => self.end_at(id, &link).await?,
+            None => self.end_at(id, &link).await?.offset,
         };
         let mut bytes = &new.bytes[..];
         loop {
             // As much as a keeper takes at a time, so that no more is copied.
-            let now = &bytes[..bytes.len().min(PIECE)];
+            let now = &bytes[..bytes.len().min(MAX_INPUT_PIECE)];
             let eof = new.eof && now.len() == bytes.len();
             let (writer, piece) = (new.writer.clone(), now.to_vec());
             let piece = InputPiece { writer, offset, bytes: piece, eof };
@@ -39,7 +39,7 @@ impl Inner {
                 Ok(taken) => taken,
                 // Others write, too, and no place was named.
                 Err(error) if error.code == ErrorCode::InputMoved && new.offset.is_none() => {
-                    offset = self.end_at(id, &link).await?;
+                    offset = self.end_at(id, &link).await?.offset;
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -80,13 +80,13 @@ impl Inner {
         }
     }
 
-    async fn end_at(&self, id: Uuid, link: &Link) -> Result<u64, ServiceError> {
-        // A piece of nothing is taken anywhere.
-        let nothing =
-            InputPiece { writer: String::new(), offset: 0, bytes: Vec::new(), eof: false };
-        Ok(self.unless_closing(link.input(id, &nothing)).await??.end)
+    async fn end_at(&self, id: Uuid, link: &Link) -> Result<InputEnd, ServiceError> {
+        let taken = self.unless_closing(link.input(id, &nothing())).await??;
+        Ok(InputEnd { offset: taken.end, forgotten: taken.forgotten })
     }
 }
 
-/// Most bytes that go to a keeper at a time.
-const PIECE: usize = 64 * 1024;
+/// Returns a piece of nothing, which is taken anywhere: it asks for the end.
+pub(super) fn nothing() -> InputPiece {
+    InputPiece { writer: String::new(), offset: 0, bytes: Vec::new(), eof: false }
+}

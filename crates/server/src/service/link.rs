@@ -1,5 +1,6 @@
 //! The connection to one keeper. It is made again as long as the keeper lives.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +16,7 @@ use uuid::Uuid;
 
 use super::errors::already_ended;
 use super::inner::{RETRY, pause};
+use super::input::nothing;
 use crate::error::{ErrorCode as Code, ServiceError};
 use crate::faults;
 use crate::view::StopMode;
@@ -197,14 +199,23 @@ impl Link {
         id: Uuid,
         piece: &InputPiece,
     ) -> Result<InputTaken, ServiceError> {
+        let mut repeated = false;
         loop {
             let client = self.client().await.ok_or_else(|| already_ended(id))?;
             match client.input(id, piece).await {
                 Ok(taken) => return taken.ok_or_else(|| already_ended(id)),
                 // What comes again is not written twice.
                 Err(KeeperError::Disconnected) => pause(RECONNECT).await,
+                Err(error) if repeated && error.code() == Some(ErrorCode::InputMoved) => {
+                    // Unless the keeper would not know the writer any more, it has not taken it.
+                    let now = client.input(id, &nothing()).await.ok().flatten();
+                    let is_told = now.is_some_and(|now| now.forgotten <= piece.offset);
+                    let lost = KeeperError::Disconnected;
+                    return Err(self.refused(id, if is_told { &error } else { &lost }));
+                }
                 Err(error) => return Err(self.refused(id, &error)),
             }
+            repeated = true;
         }
     }
 
@@ -259,13 +270,15 @@ impl Link {
             }
             Some(_) => ServiceError::new(Code::ControlFailed, error.to_string())
                 .fix("look at the execution, and try again if it still runs"),
-            None => {
-                let text =
-                    format!("it is not known whether keeper {} has done it: {error}", self.name);
-                ServiceError::new(Code::KeeperUnavailable, text)
-                    .fix("look at the execution, and repeat the call")
-            }
+            None => self.outcome_unknown(error),
         }
+    }
+
+    /// Returns the error of a call whose answer did not come.
+    pub(crate) fn outcome_unknown(&self, why: &impl Display) -> ServiceError {
+        let text = format!("it is not known whether keeper {} has done it: {why}", self.name);
+        ServiceError::new(Code::KeeperUnavailable, text)
+            .fix("look at the execution, and repeat the call")
     }
 
     /// Returns the error of a keeper that cannot be used.

@@ -27,7 +27,7 @@ impl Inner {
             if matches!(active.live().phase, Phase::Queued) {
                 shown.start_error = self.trouble();
             }
-            // It is not stored while the disk is full.
+            // While the disk is full, another one may be stored.
             shown.paused = active.is_paused();
             shown.bytes = live_bytes(active).await?;
         }

@@ -32,6 +32,7 @@ impl Inner {
                 };
                 let active = Active::new(stored.id, phase);
                 active.set_paused(stored.paused);
+                active.set_stored_paused(stored.paused);
                 state.active.insert(stored.id, Arc::clone(&active));
                 if stored.status == ExecutionStatus::Pending {
                     queued.push((active, stored));

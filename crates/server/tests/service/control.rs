@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 use execution_engine::*;
+use execution_engine_keeper::KeeperInfo;
 use execution_engine_server::*;
+use rustix::process::{Pid, Signal as Sent, kill_process};
+use test_support::soon;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
 
 use crate::support::*;
 
@@ -102,6 +107,65 @@ async fn only_what_has_ended_is_removed() {
         assert_eq!(error.code, ErrorCode::UnknownExecution);
     }
     service.close().await;
+}
+
+/// Stops a keeper, or lets it go on.
+fn send(keeper: &KeeperInfo, signal: Sent) {
+    kill_process(Pid::from_raw(keeper.pid.try_into().unwrap()).unwrap(), signal).unwrap();
+}
+
+/// Begins to send a signal to an execution whose keeper does not answer for now, and returns when that is sent.
+async fn signalling(
+    service: &Service,
+    id: Uuid,
+    signal: Signal,
+) -> JoinHandle<Result<u32, ServiceError>> {
+    let service = service.clone();
+    let call = tokio::spawn(async move { service.signal(id, signal).await });
+    // On the way to the keeper nothing is waited for, and all tasks share this thread.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!call.is_finished());
+    call
+}
+
+#[tokio::test]
+async fn end_of_a_pause_is_noted_also_if_the_caller_goes() {
+    let home = Home::new();
+    let service = home.open().await;
+    let id = submit(&service, shell("exec sleep 600")).await;
+    started(&service, id).await;
+    service.pause(id).await.unwrap();
+    let keeper = home.keeper().await;
+    send(&keeper, Sent::STOP);
+    let call = signalling(&service, id, Signal::Continue).await;
+    call.abort();
+    assert!(call.await.unwrap_err().is_cancelled());
+    send(&keeper, Sent::CONT);
+    soon("it is noted", async {
+        while service.get(id).await.unwrap().paused {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    service.close().await;
+}
+
+#[tokio::test]
+async fn signal_that_was_sent_is_not_refused_by_a_service_that_ends() {
+    let home = Home::new();
+    let service = home.open().await;
+    let id = submit(&service, shell("exec sleep 600")).await;
+    started(&service, id).await;
+    let keeper = home.keeper().await;
+    send(&keeper, Sent::STOP);
+    let call = signalling(&service, id, Signal::Interrupt).await;
+    service.close().await;
+    let error = call.await.unwrap().unwrap_err();
+    // Whoever is told of `Stopping` sends it again.
+    assert_eq!(error.code, ErrorCode::KeeperUnavailable, "{error}");
+    send(&keeper, Sent::CONT);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use execution_engine::*;
 use execution_engine_server::*;
-use test_support::until;
+use test_support::{soon, until};
 
 use crate::support::*;
 
@@ -132,6 +132,43 @@ async fn full_disk_refuses_new_work_and_keeps_what_runs() {
 }
 
 #[tokio::test]
+async fn pause_on_a_full_disk_is_shown_and_stored_when_there_is_room() {
+    let home = Home::new();
+    let state = home.state();
+    let Some(_disk) = SmallDisk::mount(&state) else {
+        println!("SKIPPED: no file system can be mounted here");
+        return;
+    };
+    let service = home.open().await;
+    let id = submit(&service, shell("exec sleep 600")).await;
+    started(&service, id).await;
+    fill(&state);
+    while service.submit(shell("true"), None, OWNER).await.is_ok() {}
+    assert!(!service.status().await.store.writable);
+
+    assert!(service.pause(id).await.unwrap().paused, "its keeper has done it");
+    assert!(service.get(id).await.unwrap().paused);
+    // A list shows what is stored.
+    let is_listed_paused = async || {
+        let page = service.list(Query::default()).await.unwrap();
+        page.executions.iter().any(|it| it.id == id && it.paused)
+    };
+    assert!(!is_listed_paused().await);
+    fs::remove_file(state.join("ballast")).unwrap();
+    soon("it is stored", async {
+        while !is_listed_paused().await {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(!service.resume(id).await.unwrap().paused);
+    assert!(!is_listed_paused().await);
+    service.stop_execution(id, StopMode::Firm).await.unwrap();
+    ended(&service, id).await;
+    service.close().await;
+}
+
+#[tokio::test]
 async fn ending_that_a_keeper_could_only_tell_is_not_lost_with_it() {
     let home = Home::new();
     let state = home.state();
@@ -160,7 +197,7 @@ async fn ending_that_a_keeper_could_only_tell_is_not_lost_with_it() {
             test_support::pause(Duration::from_millis(10)).await;
         }
     };
-    test_support::soon("its keeper tells that it has ended", has_ended()).await;
+    soon("its keeper tells that it has ended", has_ended()).await;
     kill_keeper(&keeper).await;
     fs::remove_file(state.join("ballast")).unwrap();
 
