@@ -75,6 +75,8 @@ async fn show(
     }
     let reader = Reader::watch();
     let mut events = client.events(id, output.cursor()).await?;
+    // A start before this cursor is in no event that follows, and the input may have been asked for before it.
+    started.notify_one();
     let mut ended = None;
     while let Some(event) = next(&mut events, &reader).await? {
         if options.json {
