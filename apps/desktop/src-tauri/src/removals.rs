@@ -35,9 +35,12 @@ pub(crate) fn finish<R: Runtime>(app: &impl Manager<R>) {
     let engine = app.execution_engine();
     tauri::async_runtime::block_on(async {
         for id in ids {
-            // What is not there any more, or is a plan, of which the history has the steps alone, is no
-            // error; and nobody is there to be told another one.
-            let _removed = engine.remove_execution(id).await;
+            if engine.remove_execution(id).await.is_err() {
+                // It may be a plan of this start of the app. What is not there any more, or is a plan of an earlier
+                // start, of which the history has the steps alone, is no error; and nobody is there to be told
+                // another one.
+                let _removed = engine.remove_plan(id).await;
+            }
         }
     });
 }

@@ -75,6 +75,8 @@ async fn show(
     }
     let reader = Reader::watch();
     let mut events = client.events(id, output.cursor()).await?;
+    // A start before this cursor is in no event that follows, and the input may have been asked for before it.
+    started.notify_one();
     let mut ended = None;
     while let Some(event) = next(&mut events, &reader).await? {
         if options.json {
@@ -115,8 +117,12 @@ async fn pass_on_all(client: &Client, id: &str, started: &Notify) -> Result<(), 
         match client.input(id).await {
             Ok(input) => break input,
             Err(error) if is(&error, ErrorCode::NotStarted) => started.notified().await,
-            // Its output is shown all the same.
-            Err(error) if is(&error, ErrorCode::NoInput) || is(&error, ErrorCode::AlreadyEnded) => {
+            // Its output is shown all the same. Keepers of older versions pass nothing on.
+            Err(error)
+                if [ErrorCode::NoInput, ErrorCode::AlreadyEnded, ErrorCode::KeeperOutdated]
+                    .into_iter()
+                    .any(|code| is(&error, code)) =>
+            {
                 return Ok(());
             }
             Err(error) => return Err(error.into()),

@@ -24,7 +24,7 @@ pub(crate) struct PauseOptions {
 /// Pauses all of them. What cannot be paused does not keep the others.
 pub(crate) async fn pause(global: &GlobalOptions, options: &PauseOptions) -> Result<u8, Failure> {
     let client = connect(global).await?;
-    let (paused, code) = each(&client, &options.ids, async |id| Ok(client.pause(&id).await?)).await;
+    let (paused, code) = each(&client, &options.ids, async |id| client.pause(&id).await).await;
     if options.json {
         data::json(&paused)?;
     }
@@ -34,8 +34,7 @@ pub(crate) async fn pause(global: &GlobalOptions, options: &PauseOptions) -> Res
 /// Lets all of them go on.
 pub(crate) async fn resume(global: &GlobalOptions, options: &PauseOptions) -> Result<u8, Failure> {
     let client = connect(global).await?;
-    let (resumed, code) =
-        each(&client, &options.ids, async |id| Ok(client.resume(&id).await?)).await;
+    let (resumed, code) = each(&client, &options.ids, async |id| client.resume(&id).await).await;
     if options.json {
         data::json(&resumed)?;
     }

@@ -28,7 +28,7 @@ pub(crate) struct PinOptions {
 pub(crate) async fn run(global: &GlobalOptions, options: &PinOptions) -> Result<u8, Failure> {
     let client = connect(global).await?;
     let (pinned, code) =
-        each(&client, &options.ids, async |id| Ok(client.pin(&id, !options.remove).await?)).await;
+        each(&client, &options.ids, async |id| client.pin(&id, !options.remove).await).await;
     if options.json {
         data::json(&pinned)?;
     }

@@ -3,7 +3,6 @@
 use clap::Args;
 
 use super::connect;
-use super::each::each;
 use super::ls::print_table;
 use super::selection::{Changes, Selection, dry_run};
 use crate::cli::GlobalOptions;
@@ -25,20 +24,17 @@ pub(crate) struct RmOptions {
 pub(crate) async fn run(global: &GlobalOptions, options: &RmOptions) -> Result<u8, Failure> {
     options.selection.check()?;
     let client = connect(global).await?;
-    let names = options.selection.names(&client, Changes::Ended).await?;
+    let selected = options.selection.select(&client, Changes::Ended).await?;
     if options.selection.dry_run {
-        let (executions, code) = dry_run(&client, &names, Changes::Ended).await;
+        let (executions, code) = dry_run(&client, &selected, Changes::Ended).await;
         match options.json {
             true => data::json(&executions.iter().map(|it| it.id.to_string()).collect::<Vec<_>>())?,
             false => print_table(&executions)?,
         }
         return Ok(code);
     }
-    let (removed, code) = each(&client, &names, async |id| {
-        client.remove(&id).await?;
-        Ok(id)
-    })
-    .await;
+    let remove = async |id: String| client.remove(&id).await.map(|()| id);
+    let (removed, code) = selected.each(&client, remove).await;
     if options.json {
         data::json(&removed)?;
     }

@@ -5,14 +5,14 @@ use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use clap_complete::ArgValueCandidates;
 use execution_engine::ExecutionStatus;
-use execution_engine_server::client::Client;
+use execution_engine_server::client::{Client, ClientError};
 use execution_engine_server::{ExecutionView, Query};
 
-use super::each::each;
+use super::each::{each, each_there};
 use super::submit::label;
 use crate::completions::{ids, tags};
 use crate::failure::Failure;
-use crate::{message, moment};
+use crate::{exit_code, message, moment};
 
 /// Longest page that the service has.
 const PAGE: usize = 1_000;
@@ -122,22 +122,43 @@ impl Changes {
     }
 }
 
+/// Executions that a verb is to change.
+pub(super) enum Selected {
+    /// By the names that were typed.
+    Named(Vec<String>),
+    /// By the ids of what has met the conditions.
+    Found(Vec<String>),
+}
+
+impl Selected {
+    /// Does something with each of them, by their ids. Returns what was done, and the code to exit with.
+    pub(super) async fn each<T>(
+        &self,
+        client: &Client,
+        action: impl AsyncFnMut(String) -> Result<T, ClientError>,
+    ) -> (Vec<T>, u8) {
+        match self {
+            Self::Named(names) => each(client, names, action).await,
+            Self::Found(ids) => each_there(ids, action).await,
+        }
+    }
+}
+
 impl Selection {
-    /// Returns the names that are given, or the ids of what meets the conditions.
+    /// Returns what is named, or what meets the conditions.
     ///
     /// # Errors
     /// Nothing or two things are asked for, the conditions exclude each other, or the service does not answer.
-    pub(super) async fn names(
+    pub(super) async fn select(
         &self,
         client: &Client,
         changes: Changes,
-    ) -> Result<Vec<String>, Failure> {
+    ) -> Result<Selected, Failure> {
         self.check()?;
-        if self.conditions.is_empty() {
-            Ok(self.ids.clone())
-        } else {
-            self.find(client, changes).await
-        }
+        Ok(match self.conditions.is_empty() {
+            true => Selected::Named(self.ids.clone()),
+            false => Selected::Found(self.find(client, changes).await?),
+        })
     }
 
     async fn find(&self, client: &Client, changes: Changes) -> Result<Vec<String>, Failure> {
@@ -183,15 +204,18 @@ impl Selection {
 /// Returns what would be changed, and the code to exit with. What would not is told.
 pub(super) async fn dry_run(
     client: &Client,
-    names: &[String],
+    selected: &Selected,
     changes: Changes,
 ) -> (Vec<ExecutionView>, u8) {
-    let (found, code) = each(client, names, async |id| {
-        let execution = client.get(&id).await?;
-        Ok(changes.allow(&execution)?.then_some(execution))
-    })
-    .await;
-    (found.into_iter().flatten().collect(), code)
+    let (mut found, mut code) = selected.each(client, async |id| client.get(&id).await).await;
+    found.retain(|execution| {
+        changes.allow(execution).unwrap_or_else(|failure| {
+            failure.report();
+            code = exit_code::OURS;
+            false
+        })
+    });
+    (found, code)
 }
 
 /// Gives each execution that is found, up to a number, to a function. Returns `true` if there are more.

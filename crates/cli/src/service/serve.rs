@@ -116,8 +116,6 @@ async fn until_told(global: &GlobalOptions, options: &ServeOptions) -> Result<()
     if options.systemd.is_some() {
         tell_systemd(NotifyState::Stopping);
     }
-    // While the lock is still held: the next service makes its own.
-    let _gone = fs::remove_file(state_dir.socket());
     service.close().await;
     served.map_err(Failure::new)
 }

@@ -29,7 +29,7 @@ pub(crate) struct SignalOptions {
 pub(crate) async fn run(global: &GlobalOptions, options: &SignalOptions) -> Result<u8, Failure> {
     let client = connect(global).await?;
     let (sent, code) =
-        each(&client, &options.ids, async |id| Ok(client.signal(&id, options.signal).await?)).await;
+        each(&client, &options.ids, async |id| client.signal(&id, options.signal).await).await;
     if options.json {
         data::json(&sent)?;
     }

@@ -1,11 +1,11 @@
 //! `exeng stop`: stops executions.
 
 use clap::Args;
-use execution_engine_server::client::Client;
+use execution_engine_server::client::{Client, ClientError};
 use execution_engine_server::{ErrorCode, StopMode};
 
 use super::connect;
-use super::each::each;
+use super::each::each_there;
 use super::ls::print_table;
 use super::selection::{Changes, Selection, dry_run};
 use crate::cli::GlobalOptions;
@@ -33,9 +33,9 @@ pub(crate) struct StopOptions {
 pub(crate) async fn run(global: &GlobalOptions, options: &StopOptions) -> Result<u8, Failure> {
     options.selection.check()?;
     let client = connect(global).await?;
-    let names = options.selection.names(&client, Changes::Unended).await?;
+    let selected = options.selection.select(&client, Changes::Unended).await?;
     if options.selection.dry_run {
-        let (executions, code) = dry_run(&client, &names, Changes::Unended).await;
+        let (executions, code) = dry_run(&client, &selected, Changes::Unended).await;
         match options.json {
             true => data::json(&executions)?,
             false => print_table(&executions)?,
@@ -43,26 +43,26 @@ pub(crate) async fn run(global: &GlobalOptions, options: &StopOptions) -> Result
         return Ok(code);
     }
     let mode = if options.firm { StopMode::Firm } else { StopMode::Polite };
-    let (stopped, code) = each(&client, &names, async |id| stop(&client, id, mode).await).await;
-    let mut executions = Vec::new();
-    for id in &stopped {
-        let execution = if options.no_wait { client.get(id).await } else { client.wait(id).await };
-        executions.push(execution?);
-    }
+    let (stopped, code) = selected.each(&client, async |id| stop(&client, id, mode).await).await;
+    let (executions, code_after) = each_there(&stopped, async |id| match options.no_wait {
+        true => client.get(&id).await,
+        false => client.wait(&id).await,
+    })
+    .await;
     if options.json {
         data::json(&executions)?;
     }
-    Ok(code)
+    Ok(code.max(code_after))
 }
 
 /// Stops one, and returns its id.
-async fn stop(client: &Client, id: String, mode: StopMode) -> Result<String, Failure> {
+async fn stop(client: &Client, id: String, mode: StopMode) -> Result<String, ClientError> {
     match client.stop(&id, mode).await {
         Ok(_) => {}
         Err(error) if error.code() == Some(ErrorCode::AlreadyEnded.as_str()) => {
             message::print(format!("{id} has already ended"));
         }
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(error),
     }
     Ok(id)
 }

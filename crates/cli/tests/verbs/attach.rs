@@ -7,6 +7,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::control::refuses_names;
+use crate::proxy::Proxy;
 use crate::support::{Host, finish, send, until};
 
 /// A line that prints numbers, and then what it reads.
@@ -90,4 +91,24 @@ fn events_are_shown_and_a_program_without_input_is_followed() {
     assert_eq!(done.code, Some(4), "{done:?}");
     let last: Value = serde_json::from_str(events().lines().last().unwrap()).unwrap();
     assert_eq!(last["type"], "ended", "{last}");
+}
+
+#[test]
+fn start_between_the_questions_for_input_and_output_is_not_missed() {
+    let host = Host::new();
+    host.configure("max_running = 1");
+    let first = host.submit("exec sleep 1000");
+    let line = "echo ready; exec cat";
+    let id = host.ok(&["submit", "--stdin", "pipe", "--shell", line]);
+    let proxy = Proxy::holding(&host, format!("GET /v1/executions/{id}/output"));
+    let mut child = proxy.command(&host, &["attach", &id]).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"typed\n").unwrap();
+    let output = proxy.held();
+    // It is asked for beside, and there is none yet.
+    proxy.answered(&format!("GET /v1/executions/{id}/input"));
+    host.ok(&["stop", "--firm", &first]);
+    until("it has printed something", || host.ok(&["logs", &id]) == "ready");
+    drop(output);
+    let done = finish(child, "attach");
+    assert_eq!((done.code, done.text().as_str()), (Some(0), "ready\ntyped"), "{done:?}");
 }

@@ -16,6 +16,7 @@ mod manage;
 mod options;
 mod pause;
 mod pin;
+mod proxy;
 mod rerun;
 mod run_and_wait;
 mod serve;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::support::{Done, Host, PATIENCE, finish, send, until};
+use crate::support::{Done, Host, PATIENCE, Served, finish, send, until};
 
 #[test]
 fn ready_line_names_socket_and_process() {
@@ -209,4 +209,33 @@ fn service_is_found_when_the_directory_of_the_session_has_gone() {
     let doctor: serde_json::Value = serde_json::from_str(&doctor.text()).unwrap();
     assert_eq!(doctor["service"]["pid"], session.host.service().unwrap());
     assert_eq!(session.host.service(), pid);
+}
+
+#[test]
+fn end_of_a_service_leaves_the_socket_of_the_one_that_took_its_name() {
+    let (host, other) = (Host::new(), Host::new());
+    let socket = host.dir().join("run/exeng.sock");
+    let serve = |host: &Host| {
+        let mut command = host.command(&["serve"]);
+        Served::new(command.env("EXENG_SOCKET", &socket).spawn().unwrap())
+    };
+    let list = |host: &Host| {
+        let mut command = host.command(&["ls", "--no-start"]);
+        finish(command.env("EXENG_SOCKET", &socket).spawn().unwrap(), "ls").ok()
+    };
+    let first = serve(&host);
+    // It knows its socket when it answers.
+    list(&host);
+    // So that it does not make it again at once.
+    send(first.pid(), Signal::STOP);
+    fs::remove_file(&socket).unwrap();
+    let second = serve(&other);
+    send(first.pid(), Signal::CONT);
+    let spare = host.state().join("exeng.sock");
+    until("the first has another one", || spare.exists());
+    assert_eq!(first.end(Signal::TERM).code, Some(0));
+    assert!(!spare.exists());
+    list(&other);
+    assert_eq!(second.end(Signal::TERM).code, Some(0));
+    assert!(!socket.exists());
 }

@@ -4,7 +4,8 @@ use std::fs;
 
 use rustix::process::Signal;
 
-use crate::support::{Host, is_running, send, until, when_written};
+use crate::proxy::Proxy;
+use crate::support::{Host, finish, is_running, send, until, when_written};
 
 #[test]
 fn stopped_is_cancelled_with_its_whole_tree() {
@@ -170,4 +171,33 @@ fn nothing_is_changed_without_a_selection_or_with_two() {
     assert!(said.contains("stop"), "{said}");
     let said = host.exeng(&["stop", "--status", "failed"]).refused();
     assert!(said.contains("running"), "{said}");
+}
+
+#[test]
+fn what_is_removed_meanwhile_keeps_nothing_from_the_others() {
+    let host = Host::new();
+    let submit = || host.ok(&["submit", "--tag", "all", "--", "sleep", "1000"]);
+    let (one, other) = (submit(), submit());
+    let proxy = Proxy::holding(&host, format!("GET /v1/executions/{one}/wait"));
+    let child = proxy.command(&host, &["stop", "--json", &one, &other]).spawn().unwrap();
+    let wait = proxy.held();
+    assert_eq!(host.exeng(&["wait", &one]).code, Some(130));
+    host.ok(&["rm", &one]);
+    drop(wait);
+    let done = finish(child, "stop");
+    assert!(done.err.contains(&format!("{one} was removed")), "{done:?}");
+    let ended: serde_json::Value = serde_json::from_str(&done.ok()).unwrap();
+    assert_eq!(ended, serde_json::json!([host.show(&other)]));
+
+    // What meets conditions is no longer there when it is removed.
+    let one = host.ok(&["submit", "--wait", "--tag", "all", "--", "true"]);
+    let proxy = Proxy::holding(&host, format!("DELETE /v1/executions/{one}"));
+    let child = proxy.command(&host, &["rm", "--json", "--tag", "all"]).spawn().unwrap();
+    let delete = proxy.held();
+    host.ok(&["rm", &one]);
+    drop(delete);
+    let removed = finish(child, "rm").ok();
+    assert_eq!(removed, serde_json::json!([other]).to_string());
+    // One that was named must be there.
+    assert!(host.exeng(&["rm", &one]).refused().contains(&one));
 }

@@ -131,6 +131,11 @@ impl Host {
         StateDir::resolve(&options, |_| None).unwrap()
     }
 
+    /// Returns where the service listens.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.places().socket().to_path_buf()
+    }
+
     /// Kills the service and waits until it is gone.
     pub(crate) fn kill_service(&self) {
         let pid = self.service().expect("a service runs");

@@ -61,9 +61,10 @@ impl Connected<IncomingStream<'_, Connections>> for Peer {
 
 /// The socket of the service.
 pub(super) struct Connections {
+    /// Dropped first: the name is known to be its own while it listens.
+    name: Option<SocketName>,
     listener: UnixListener,
     free: Arc<Semaphore>,
-    name: Option<SocketName>,
     looks: Interval,
 }
 

@@ -77,7 +77,8 @@ impl App {
 /// events end, and what is under way is answered, for at most 5 seconds.
 ///
 /// If the socket is that of the state directory and is removed by somebody, it is made again within a second; if its
-/// directory is gone and cannot be made again, in the state directory, until it can.
+/// directory is gone and cannot be made again, in the state directory, until it can. At the end it is removed, unless
+/// somebody else has made another one in its place.
 ///
 /// The peer of a connection must be the user of this process, or root. At most 1,000 connections are
 /// served at a time; more wait to be accepted.

@@ -61,9 +61,13 @@ impl SocketName {
     async fn make(&mut self, path: &Path) -> io::Result<UnixListener> {
         let listener = self.bind(path).await?;
         let file = file_of(path)?;
-        tracing::warn!(socket = %path.display(), "the socket was gone, and is made again");
+        if self.is_there() {
+            tracing::info!(socket = %path.display(), "the socket is in its place again");
+        } else {
+            tracing::warn!(socket = %path.display(), "the socket was gone, and is made again");
+        }
         self.service.listens_on(path);
-        self.remove_spare();
+        self.remove();
         (self.path, self.file, self.failure) = (path.to_path_buf(), file, None);
         Ok(listener)
     }
@@ -95,9 +99,10 @@ impl SocketName {
         file_of(&self.path).is_ok_and(|file| file == self.file)
     }
 
-    /// Removes the spare socket, if that is the present one. The own one is whoever's made it.
-    fn remove_spare(&self) {
-        if self.path != self.service.state_dir().socket() && self.is_there() {
+    /// Removes the present socket, unless its name leads to one that somebody else has made. As long as something
+    /// listens on a socket, no other file has its inode.
+    fn remove(&self) {
+        if self.is_there() {
             let _gone = fs::remove_file(&self.path);
         }
     }
@@ -105,7 +110,7 @@ impl SocketName {
 
 impl Drop for SocketName {
     fn drop(&mut self) {
-        self.remove_spare();
+        self.remove();
     }
 }
 

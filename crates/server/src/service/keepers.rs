@@ -44,7 +44,7 @@ pub(crate) struct Keepers {
     program: Starter,
     links: Mutex<Vec<Arc<Link>>>,
     /// Held while a keeper is started, so that one is started and not several.
-    starting: tokio::sync::Mutex<()>,
+    starting: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Keepers {
@@ -61,7 +61,7 @@ impl Keepers {
         };
         let links = Mutex::new(found.into_iter().map(link).collect());
         let program = Starter::new(program);
-        Ok(Self { state_dir, program, links, starting: tokio::sync::Mutex::new(()) })
+        Ok(Self { state_dir, program, links, starting: Arc::default() })
     }
 
     /// Returns all of them.
@@ -78,14 +78,26 @@ impl Keepers {
     ///
     /// # Errors
     /// [`ErrorCode::KeeperUnavailable`].
+    ///
+    /// # Cancel safety
+    /// A start that has begun goes on, and whoever asks next waits for it.
     pub(crate) async fn for_new_work(&self, inner: &Arc<Inner>) -> Result<Arc<Link>, ServiceError> {
-        let _starting = self.starting.lock().await;
+        let mut starting = Arc::clone(&self.starting).lock_owned().await;
         loop {
             let takes_work = |link: &&Arc<Link>| link.takes_work() && !link.is_dead();
             let known = self.links.lock().iter().find(takes_work).cloned();
             let link = match known {
                 Some(link) => link,
-                None => self.start(inner).await?,
+                None => {
+                    let inner = Arc::clone(inner);
+                    let task = inner.tasks.clone().spawn(async move {
+                        let started = inner.keepers.start(&inner).await;
+                        (started, starting)
+                    });
+                    let (started, still_held) = task.await.map_err(internal)?;
+                    starting = still_held;
+                    started?
+                }
             };
             if link.until_here().await {
                 return Ok(link);

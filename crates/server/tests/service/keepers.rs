@@ -195,3 +195,33 @@ async fn keeper_that_cannot_be_started_lets_executions_wait() {
     assert_eq!(ended(&service, id).await.status, ExecutionStatus::Completed);
     service.close().await;
 }
+
+#[tokio::test]
+async fn start_of_a_keeper_that_is_not_waited_for_goes_on_and_is_the_only_one() {
+    let home = Home::new();
+    let (starts, go) = (home.file("starts"), home.file("go"));
+    let mut options = home.options();
+    // The first, for which nobody waits, fails. The others take longer than an answer about limits.
+    options.keeper.args[1] = format!(
+        "echo >>'{starts}'; [ $(wc -l <'{starts}') -gt 1 ] || exit 1; \
+         until [ -e '{go}' ]; do sleep 0.01; done; {}",
+        options.keeper.args[1],
+        starts = starts.display(),
+        go = go.display(),
+    );
+    let service = Service::open(options).await.unwrap();
+    let started = || fs::read_to_string(&starts).unwrap_or_default().lines().count();
+    until("the first has failed", || started() == 1).await;
+    let mut limited = shell("echo x");
+    limited.options.limits = Limits::default().core_bytes(0);
+    let id = submit(&service, limited).await;
+    until("the second is starting", || started() == 2).await;
+    // The one that is accepted needs a keeper, too.
+    let next = submit(&service, shell("true")).await;
+    fs::write(&go, "").unwrap();
+    for id in [id, next] {
+        assert_eq!(ended(&service, id).await.status, ExecutionStatus::Completed);
+    }
+    assert_eq!((started(), home.keepers().len()), (2, 1));
+    service.close().await;
+}

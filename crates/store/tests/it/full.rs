@@ -6,11 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use execution_engine::{Ending, ExecutionRequest};
-use execution_engine_store::{Health, Hooks, OutputPlace, Store, StoreConfig};
+use execution_engine::{
+    Ending, ExecutionEngine, ExecutionOptions, ExecutionRequest, ExecutionStatus, History,
+    OutputStream, StdinSource,
+};
+use execution_engine_store::{Health, Hooks, OutputPlace, Store, StoreConfig, StoreHistory};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
-use test_support::soon;
+use test_support::{soon, until};
+use uuid::Uuid;
 
+use crate::history::reopen;
 use crate::support::{accept, accept_shell, check_integrity, end, ended, new, open};
 
 const PROBE: Duration = Duration::from_millis(20);
@@ -21,14 +26,17 @@ struct Disk(Arc<AtomicBool>);
 
 impl Disk {
     fn open(&self, dir: &Path, kind: io::ErrorKind) -> Store {
+        Store::open(dir, self.config(kind)).unwrap()
+    }
+
+    fn config(&self, kind: io::ErrorKind) -> StoreConfig {
         let disk = self.clone();
         let fault = move |_: &str, step: &str| match step {
             "applied" if disk.0.load(Ordering::SeqCst) => Err(kind.into()),
             _ => Ok(()),
         };
         let hooks = Hooks::default().fault(fault);
-        let config = StoreConfig { hooks, probe_interval: PROBE, ..StoreConfig::default() };
-        Store::open(dir, config).unwrap()
+        StoreConfig { hooks, probe_interval: PROBE, ..StoreConfig::default() }
     }
 
     fn set_broken(&self, is_broken: bool) {
@@ -166,4 +174,89 @@ async fn directory_that_cannot_be_written_is_a_clear_error() {
     );
     remount(MountFlags::empty());
     assert!(open(&state).get(id).await.unwrap().is_some());
+}
+
+/// Returns how many files of live output this process has open below a directory.
+fn open_live(dir: &Path) -> usize {
+    let all = std::fs::read_dir("/proc/self/fd").unwrap();
+    let paths = all.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok());
+    paths.filter(|path| path.starts_with(dir) && is_live(path)).count()
+}
+
+fn is_live(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "journal-live")
+}
+
+/// Lets an execution end while the disk takes no ending, and returns the history as the next opening has it.
+async fn end_refused(dir: &Path, disk: &Disk, engine: ExecutionEngine, id: Uuid) -> StoreHistory {
+    let status = || engine.history_status().unwrap();
+    until("the history has what came before", || status().waiting == 0).await;
+    let failed = status().failed;
+    disk.set_broken(true);
+    engine.close_stdin(id).await.unwrap();
+    soon("it ends", engine.wait_for_completion(id)).await.unwrap();
+    until("its ending is refused", || status().failed == failed + 1).await;
+    until("its file is closed", || open_live(dir) == 0).await;
+    soon("the engine ends", engine.shutdown(Duration::from_secs(5))).await;
+    drop(engine);
+    reopen(dir, StoreConfig::default()).await
+}
+
+/// Starts a line with an input that is written to.
+async fn piped(engine: &ExecutionEngine, line: &str) -> Uuid {
+    let options = ExecutionOptions::default().stdin(StdinSource::Piped);
+    engine.execute_with(ExecutionRequest::shell(line), options).await.unwrap()
+}
+
+fn engine_on(dir: &Path, disk: &Disk) -> ExecutionEngine {
+    let history = StoreHistory::open_with(dir, disk.config(io::ErrorKind::StorageFull)).unwrap();
+    ExecutionEngine::builder().history(Arc::new(history)).build().unwrap()
+}
+
+#[tokio::test]
+async fn live_output_of_an_ending_that_is_refused_is_closed_and_kept() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), Disk::default());
+    let engine = engine_on(dir.path(), &disk);
+    let id = piped(&engine, "echo kept; cat >&2").await;
+    until("its output is in a file", || open_live(dir.path()) == 1).await;
+    let history = end_refused(dir.path(), &disk, engine, id).await;
+    assert_eq!(history.get(id).unwrap().unwrap().summary.status, ExecutionStatus::Lost);
+    assert_eq!(history.output(id).unwrap().unwrap().pieces[0].bytes, "kept\n");
+}
+
+#[tokio::test]
+async fn output_that_a_full_disk_refused_is_counted_when_there_is_room_again() {
+    let Some(small) = SmallDisk::new(c"size=8m,mode=700") else { return };
+    let (state, filler) = (small.0.path().join("state"), small.0.path().join("filler"));
+    let disk = Disk::default();
+    let engine = engine_on(&state, &disk);
+    let line = "printf begin; read a; head -c 4000000 /dev/zero; read b; \
+                printf end; cat";
+    let id = piped(&engine, line).await;
+    let journal = |id: Uuid| state.join(format!("outputs/{id}.journal-live"));
+    let has = |id: Uuid, text: &[u8]| {
+        let bytes = std::fs::read(journal(id)).unwrap_or_default();
+        bytes.windows(text.len()).any(|part| part == text)
+    };
+    until("the begin is written", || has(id, b"begin")).await;
+    let full = std::fs::write(&filler, vec![1; 8 << 20]).unwrap_err();
+    assert_eq!(full.kind(), io::ErrorKind::StorageFull);
+    engine.write_stdin(id, "\n").await.unwrap();
+    let marker = engine.execute(ExecutionRequest::shell("echo marker; sleep 1000")).await.unwrap();
+    until("output before that is refused", || journal(marker).exists()).await;
+    std::fs::remove_file(&filler).unwrap();
+    engine.cancel(marker).await.unwrap();
+    engine.write_stdin(id, "\n").await.unwrap();
+    until("the end is written", || has(id, b"end")).await;
+
+    let history = end_refused(&state, &disk, engine, id).await;
+    let entry = history.get(id).unwrap().unwrap();
+    assert_eq!(entry.summary.status, ExecutionStatus::Lost);
+    let stats = entry.summary.stdout_stats;
+    assert_eq!(stats.seen_bytes, 5 + 4_000_000 + 3);
+    assert!(stats.kept_bytes < stats.seen_bytes, "nothing was refused");
+    let pieces = history.output(id).unwrap().unwrap().pieces;
+    let last = pieces.iter().rfind(|piece| piece.stream == OutputStream::Stdout).unwrap();
+    assert_eq!(last.offset + last.bytes.len() as u64, stats.seen_bytes);
+    assert!(last.bytes.ends_with(b"end"));
 }

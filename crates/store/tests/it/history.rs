@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::support::{files, files_with};
 
 /// Opens a history that an engine of this process may have had: its thread lets go of it a moment after its drop.
-async fn reopen(dir: &Path, config: StoreConfig) -> StoreHistory {
+pub(crate) async fn reopen(dir: &Path, config: StoreConfig) -> StoreHistory {
     let mut history = None;
     test_support::until("the history is free", || {
         match StoreHistory::open_with(dir, config.clone()) {
