@@ -140,6 +140,34 @@ fn input_is_refused_where_nothing_reads_it() {
 }
 
 #[test]
+fn route_writes_a_piece_that_comes_in_parts_as_a_whole_or_not_at_all() {
+    let host = Host::new();
+    let _served = host.serve();
+    let id = reader(&host, "cat");
+    until("it runs", || host.show(&id)["status"] == "running");
+    let head = |key: &str, offset: u64| {
+        format!(
+            "POST /v1/executions/{id}/input HTTP/1.1\r\nHost: exeng\r\nConnection: close\r\n\
+             Content-Length: 8\r\n{BYTES}Idempotency-Key: {key}\r\nUpload-Offset: {offset}\r\n\r\n"
+        )
+    };
+    // Others come between its parts, also when the service has read the first.
+    for round in 0..20 {
+        let begin = round * 16;
+        let half = host.begin_http(&(head("a", begin) + "aaaa"));
+        let other = host.http(&(head("b", begin) + "bbbbbbb\n"));
+        assert_eq!(other.json(), json!({"offset": begin + 8}), "{other:?}");
+        let moved = half.end("aaa\n");
+        assert_eq!((moved.status, &moved.json()["code"]), (409, &json!("input_moved")));
+        let again = host.http(&(head("a", begin + 8) + "aaaaaaa\n"));
+        assert_eq!(again.json(), json!({"offset": begin + 16}), "{again:?}");
+    }
+    host.ok(&["input", &id, "--eof"]);
+    assert_eq!(host.exeng(&["wait", &id]).code, Some(0));
+    assert_eq!(host.ok(&["logs", &id]) + "\n", "bbbbbbb\naaaaaaa\n".repeat(20));
+}
+
+#[test]
 fn route_does_not_write_a_repeated_offset_twice() {
     let host = Host::new();
     let _served = host.serve();

@@ -151,12 +151,15 @@ impl Host {
 
     /// Sends a request to the socket and returns the answer.
     pub(crate) fn http(&self, request: &str) -> Reply {
+        self.begin_http(request).end("")
+    }
+
+    /// Sends the first part of a request to the socket.
+    pub(crate) fn begin_http(&self, part: &str) -> Request {
         let mut socket = UnixStream::connect(self.places().socket()).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        socket.write_all(request.as_bytes()).unwrap();
-        let mut bytes = Vec::new();
-        socket.read_to_end(&mut bytes).unwrap();
-        Reply::parse(&bytes)
+        socket.write_all(part.as_bytes()).unwrap();
+        Request(socket)
     }
 }
 
@@ -283,6 +286,19 @@ impl Drop for Served {
             let _gone = child.kill();
             let _status = child.wait();
         }
+    }
+}
+
+/// A request of which a part is sent.
+pub(crate) struct Request(UnixStream);
+
+impl Request {
+    /// Sends the rest and returns the answer.
+    pub(crate) fn end(mut self, rest: &str) -> Reply {
+        self.0.write_all(rest.as_bytes()).unwrap();
+        let mut bytes = Vec::new();
+        self.0.read_to_end(&mut bytes).unwrap();
+        Reply::parse(&bytes)
     }
 }
 
