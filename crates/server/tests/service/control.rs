@@ -114,16 +114,17 @@ fn send(keeper: &KeeperInfo, signal: Sent) {
     kill_process(Pid::from_raw(keeper.pid.try_into().unwrap()).unwrap(), signal).unwrap();
 }
 
-/// Begins to send a signal to an execution whose keeper does not answer for now, and returns when that is sent.
+/// Begins to send a signal to an execution whose keeper does not answer for now, and lets other tasks go on for so
+/// many rounds.
 async fn signalling(
     service: &Service,
     id: Uuid,
     signal: Signal,
+    rounds: u32,
 ) -> JoinHandle<Result<u32, ServiceError>> {
     let service = service.clone();
     let call = tokio::spawn(async move { service.signal(id, signal).await });
-    // On the way to the keeper nothing is waited for, and all tasks share this thread.
-    for _ in 0..100 {
+    for _ in 0..rounds {
         tokio::task::yield_now().await;
     }
     assert!(!call.is_finished());
@@ -139,7 +140,7 @@ async fn end_of_a_pause_is_noted_also_if_the_caller_goes() {
     service.pause(id).await.unwrap();
     let keeper = home.keeper().await;
     send(&keeper, Sent::STOP);
-    let call = signalling(&service, id, Signal::Continue).await;
+    let call = signalling(&service, id, Signal::Continue, 100).await;
     call.abort();
     assert!(call.await.unwrap_err().is_cancelled());
     send(&keeper, Sent::CONT);
@@ -155,17 +156,36 @@ async fn end_of_a_pause_is_noted_also_if_the_caller_goes() {
 #[tokio::test]
 async fn signal_that_was_sent_is_not_refused_by_a_service_that_ends() {
     let home = Home::new();
-    let service = home.open().await;
-    let id = submit(&service, shell("exec sleep 600")).await;
-    started(&service, id).await;
+    let mut service = home.open().await;
+    // It counts what it gets.
+    let count =
+        "n=0; trap 'n=$((n + 1))' USR1; trap 'exit $n' USR2; echo; while :; do sleep 0.01; done";
+    let id = submit(&service, shell(count)).await;
+    soon("it begins", async {
+        while service.get(id).await.unwrap().bytes.stdout == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     let keeper = home.keeper().await;
-    send(&keeper, Sent::STOP);
-    let call = signalling(&service, id, Signal::Interrupt).await;
-    service.close().await;
-    let error = call.await.unwrap().unwrap_err();
-    // Whoever is told of `Stopping` sends it again.
-    assert_eq!(error.code, ErrorCode::KeeperUnavailable, "{error}");
-    send(&keeper, Sent::CONT);
+    // Nothing tells when it is sent, so it gets more and more time for it.
+    for doublings in 0..20 {
+        send(&keeper, Sent::STOP);
+        let call = signalling(&service, id, Signal::User1, 1 << doublings).await;
+        service.close().await;
+        let error = call.await.unwrap().unwrap_err();
+        send(&keeper, Sent::CONT);
+        service = home.open().await;
+        if error.code == ErrorCode::KeeperUnavailable {
+            service.signal(id, Signal::User2).await.unwrap();
+            let code = ended(&service, id).await.exit_code;
+            // Whoever is told of `Stopping` sends it again, so it was sent never then.
+            assert!(code <= Some(1), "{code:?} were sent");
+            return service.close().await;
+        }
+        assert_eq!(error.code, ErrorCode::Stopping, "{error}");
+    }
+    panic!("it is never sent");
 }
 
 #[tokio::test]
