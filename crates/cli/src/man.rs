@@ -9,15 +9,15 @@ use clap::{Args, Command, CommandFactory as _};
 use clap_mangen::Man;
 
 use crate::cli::Cli;
-use crate::data;
 use crate::failure::Failure;
+use crate::{data, message};
 
 /// Options of `man`.
 #[derive(Debug, Args)]
 pub(crate) struct ManOptions {
-    /// Verb whose page is printed [without: that of exeng]
+    /// Verb whose page is printed, with the verbs below it [without: that of exeng]
     #[arg(value_name = "VERB", conflicts_with = "to")]
-    verb: Option<String>,
+    verb: Vec<String>,
     /// Write the pages of exeng and of all verbs into this directory
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
@@ -27,21 +27,21 @@ pub(crate) struct ManOptions {
 pub(crate) fn run(options: &ManOptions) -> ExitCode {
     let done = match &options.to {
         Some(dir) => write_all(dir),
-        None => print(options.verb.as_deref()),
+        None => print(&options.verb),
     };
     done.map_or_else(Failure::report, |()| ExitCode::SUCCESS)
 }
 
-fn print(verb: Option<&str>) -> Result<(), Failure> {
+fn print(verb: &[String]) -> Result<(), Failure> {
     let pages = pages();
-    let name = verb.map_or_else(|| "exeng".to_string(), |verb| format!("exeng-{verb}"));
+    let name = [&["exeng".to_string()], verb].concat().join("-");
     let page = pages.iter().find(|page| page.get_name() == name);
     let page = page.ok_or_else(|| {
-        Failure::new(format!(
-            "there is no verb {}; exeng help lists them",
-            verb.unwrap_or_default()
-        ))
+        Failure::new(format!("there is no verb {}; exeng help lists them", verb.join(" ")))
     })?;
+    if data::is_for_people() {
+        message::print("this is the source of the page; to read it: exeng man .. | man -l -");
+    }
     data::bytes(&roff(page)?)
 }
 

@@ -1,12 +1,13 @@
 //! `exeng attach`: follows an execution, and passes lines on to it.
 
 use std::convert::Infallible;
-use std::io;
+use std::io::{self, IsTerminal as _};
 
 use clap::Args;
 use clap_complete::ArgValueCandidates;
 use execution_engine_server::client::{Client, ClientError};
 use execution_engine_server::{ErrorCode, EventKind};
+use rustix::termios::{QueueSelector, tcflush};
 use tokio::sync::Notify;
 
 use super::input::copy;
@@ -48,7 +49,7 @@ pub(crate) async fn run(global: &GlobalOptions, options: &AttachOptions) -> Resu
         false => format!("attached to {id}; Ctrl-C leaves it alone, Ctrl-D closes its input"),
     });
     let started = Notify::new();
-    tokio::select! {
+    let ended = tokio::select! {
         biased;
         shown = show(&client, &id, options, &started) => shown,
         interrupted = tokio::signal::ctrl_c() => {
@@ -57,6 +58,18 @@ pub(crate) async fn run(global: &GlobalOptions, options: &AttachOptions) -> Resu
             Ok(0)
         }
         failed = pass_on(&client, &id, options, &started) => failed.map(|never| match never {}),
+    };
+    if !options.no_input {
+        discard_typed();
+    }
+    ended
+}
+
+/// Discards what was typed for the program and not passed on: the shell would take it for a command.
+fn discard_typed() {
+    if io::stdin().is_terminal() {
+        // Then the shell gets it, as it does after other programs.
+        let _failed = tcflush(io::stdin(), QueueSelector::IFlush);
     }
 }
 
@@ -117,11 +130,15 @@ async fn pass_on_all(client: &Client, id: &str, started: &Notify) -> Result<(), 
         match client.input(id).await {
             Ok(input) => break input,
             Err(error) if is(&error, ErrorCode::NotStarted) => started.notified().await,
+            Err(error) if is(&error, ErrorCode::NoInput) => {
+                message::print(
+                    "it has no input, so what is typed goes nowhere (submit it with --stdin pipe)",
+                );
+                return Ok(());
+            }
             // Its output is shown all the same. Keepers of older versions pass nothing on.
             Err(error)
-                if [ErrorCode::NoInput, ErrorCode::AlreadyEnded, ErrorCode::KeeperOutdated]
-                    .into_iter()
-                    .any(|code| is(&error, code)) =>
+                if is(&error, ErrorCode::AlreadyEnded) || is(&error, ErrorCode::KeeperOutdated) =>
             {
                 return Ok(());
             }

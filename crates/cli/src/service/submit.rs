@@ -10,11 +10,12 @@ use execution_engine_server::client::Client;
 use super::connect;
 use super::submit_paths::{absolute, check_dir, check_input};
 use super::then::ThenOptions;
+use super::times::local;
 use crate::cli::GlobalOptions;
 use crate::failure::Failure;
 use crate::request::{RequestOptions, inherited_environment, inherited_umask};
 use crate::variables::keep_text_names;
-use crate::{completions, moment};
+use crate::{completions, message, moment};
 
 /// Options of `submit`.
 #[derive(Debug, Args)]
@@ -38,7 +39,7 @@ pub(crate) struct SubmitOptions {
     #[arg(long, value_name = "ID", help_heading = SERVICE)]
     #[arg(add = ArgValueCandidates::new(completions::ids))]
     after: Vec<String>,
-    /// Start it at this moment and not before: 22:00, tomorrow 8:00, 2026-12-01T12:00, or in 2h
+    /// Start it at this moment and not before: 22:00, tomorrow 8:00, 2026-12-01T12:00, or 2h for two hours from now
     #[arg(long, value_name = "TIME", value_parser = moment::parse_later, help_heading = SERVICE)]
     at: Option<DateTime<Utc>>,
     /// Accept it once under this key, however often it is submitted
@@ -56,6 +57,14 @@ pub(crate) async fn run(global: &GlobalOptions, options: &SubmitOptions) -> Resu
     let client = connect(global).await?;
     new.after = ids(&client, &options.after).await?;
     let accepted = client.submit(&new, options.key.as_deref()).await?;
+    if let Some(at) = accepted.execution.start_at {
+        message::print(format!("starts at {}, or when a service runs after it", local(at)));
+    }
+    if options.then.follows() && new.options.stdin == StdinSource::Piped {
+        message::print(
+            "its input is open; what is typed here is not passed on: use exeng attach or exeng input",
+        );
+    }
     options.then.follow_up(&client, &accepted).await
 }
 

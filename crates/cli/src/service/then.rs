@@ -25,6 +25,11 @@ pub(super) struct ThenOptions {
 }
 
 impl ThenOptions {
+    /// Returns `true` if the output is shown.
+    pub(super) fn follows(&self) -> bool {
+        self.follow
+    }
+
     /// Tells the id of what was accepted, does what else is asked for, and returns the code to exit with.
     pub(super) async fn follow_up(
         &self,

@@ -112,3 +112,23 @@ fn start_between_the_questions_for_input_and_output_is_not_missed() {
     let done = finish(child, "attach");
     assert_eq!((done.code, done.text().as_str()), (Some(0), "ready\ntyped"), "{done:?}");
 }
+
+#[test]
+fn what_was_typed_for_a_program_without_input_is_no_command_of_the_shell() {
+    let host = Host::new();
+    let id = host.submit("exec sleep 1000");
+    let python = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/in_terminal.py");
+    let (said, typed) = (host.file("said"), host.file("typed"));
+    let mut terminal = host.shell("exec python3 \"$0\" bash --norc --noprofile -i");
+    let mut terminal = terminal.arg(python).stdin(Stdio::piped()).spawn().unwrap();
+    let mut keys = terminal.stdin.take().unwrap();
+    keys.write_all(format!("exeng attach {id} 2>'{said}'\n").as_bytes()).unwrap();
+    let is_told = || std::fs::read_to_string(&said).is_ok_and(|said| said.contains("--stdin pipe"));
+    until("it is told", is_told);
+    keys.write_all(format!("echo >'{typed}'\n").as_bytes()).unwrap();
+    host.ok(&["stop", &id]);
+    // What is typed before the end is discarded, so it is typed again.
+    until("the shell ends", || keys.write_all(b"exit\n").is_err());
+    assert!(finish(terminal, "bash").code.is_some());
+    assert!(!std::fs::exists(&typed).unwrap(), "the shell has run it");
+}
