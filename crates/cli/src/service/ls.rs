@@ -64,13 +64,20 @@ pub(super) fn print_table(executions: &[ExecutionView]) -> Result<(), Failure> {
 }
 
 /// Returns the row of an execution.
+/// Returns how long it is until one starts that waits for a moment.
+fn starts_in(execution: &ExecutionView, now: DateTime<Utc>) -> Option<String> {
+    let left = execution.start_at.filter(|_| !execution.status.is_terminal())? - now;
+    let millis = u64::try_from(left.num_milliseconds()).ok()?;
+    Some(format!("in {}", short(millis)))
+}
+
 fn row(execution: &ExecutionView, now: DateTime<Utc>) -> Vec<Cell> {
     let id = execution.id.to_string();
     let code = execution.exit_code.filter(|_| execution.status.is_terminal());
     let time = match (execution.duration_ms, execution.started_at) {
         (Some(millis), _) => short(millis),
         (None, Some(started)) => ago(started, now),
-        (None, None) => String::new(),
+        (None, None) => starts_in(execution, now).unwrap_or_default(),
     };
     vec![
         Cell::plain(&id[..8]),

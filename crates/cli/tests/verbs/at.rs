@@ -19,6 +19,8 @@ fn work_starts_at_its_moment_and_not_before() {
     let ended = host.show(&id);
     assert!(time(&ended["started_at"]) >= time(&ended["start_at"]), "{ended}");
     assert_eq!(host.show(&far)["status"], "pending");
+    let listed = host.ok(&["ls", "--status", "pending"]);
+    assert!(listed.contains("  in ") && !listed.contains("in 0"), "{listed}");
     host.ok(&["stop", &far]);
     assert_eq!(host.show(&far)["status"], "cancelled");
 }
