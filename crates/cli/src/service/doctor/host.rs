@@ -42,7 +42,7 @@ fn weaker(level: ContainmentLevel, reason: &str) -> Problem {
 
 /// Returns why limits cannot be enforced; None if they can.
 fn check(containment: &Containment, limits: Limits) -> Option<String> {
-    containment.check(&limits).err().map(|error| error.to_string())
+    containment.check(&limits).err().map(|error| error.reason)
 }
 
 /// Returns the limits of this process. A service that it starts has the same hard ones.

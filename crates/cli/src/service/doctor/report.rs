@@ -111,7 +111,10 @@ pub(super) struct LimitReport {
 impl LimitReport {
     fn text(&self) -> String {
         let text = |limit: Option<u64>| limit.map_or("unlimited".to_string(), |it| it.to_string());
-        format!("{} (may be raised to {})", text(self.soft), text(self.hard))
+        match self.soft == self.hard {
+            true => text(self.soft),
+            false => format!("{} (may be raised to {})", text(self.soft), text(self.hard)),
+        }
     }
 }
 
