@@ -48,7 +48,11 @@ fn fill(path: &Path) {
 
 /// Adds up what a journal says is missing of standard output.
 fn missed(path: &Path) -> u64 {
-    let events = events(&records(path));
+    missed_in(&records(path))
+}
+
+fn missed_in(records: &[Record]) -> u64 {
+    let events = events(records);
     let of = |event: &JournalEvent| match event {
         JournalEvent::Missed { stdout_bytes, reason, .. } => {
             assert!(reason.contains("space"), "{reason}");
@@ -118,7 +122,8 @@ async fn output_is_kept_again_when_there_is_room() {
     let line = format!("seq 1 600000; echo full >&2; {}; echo again", test_support::wait_for(&go));
     let id = start(&client, line).await;
     let path = journal_path(&keeper.dir, id);
-    until("the disk is full", || missed(&path) > 0).await;
+    until("the disk is full", || records_so_far(&path).is_ok_and(|seen| missed_in(&seen) > 0))
+        .await;
     remove_ballast(&keeper);
     std::fs::write(&go, "").unwrap();
     ended(&notices, id).await;

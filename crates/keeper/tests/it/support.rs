@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use execution_engine::*;
-use execution_engine_journal::{JournalEvent, JournalReader, Kind, Record};
+use execution_engine_journal::{JournalError, JournalEvent, JournalReader, Kind, Record};
 use execution_engine_keeper::*;
 use tempfile::TempDir;
 use test_support::soon;
@@ -175,15 +175,21 @@ pub(crate) async fn run_to_end(client: &KeeperClient, line: impl Into<String>) -
 
 /// Returns the whole records of a journal.
 pub(crate) fn records(path: &Path) -> Vec<Record> {
-    let reader = JournalReader::open(path).unwrap();
-    let end = reader.recover().unwrap().end;
+    records_so_far(path).unwrap()
+}
+
+/// Returns the whole records of a journal that is written meanwhile. On a full disk its writer may take back what has
+/// just been seen here, which is an error.
+pub(crate) fn records_so_far(path: &Path) -> Result<Vec<Record>, JournalError> {
+    let reader = JournalReader::open(path)?;
+    let end = reader.recover()?.end;
     let (mut records, mut position) = (Vec::new(), 0);
     while position < end {
-        let batch = reader.read(position, end, 1 << 20).unwrap();
+        let batch = reader.read(position, end, 1 << 20)?;
         position = batch.next;
         records.extend(batch.records);
     }
-    records
+    Ok(records)
 }
 
 /// Returns the output of one stream.
