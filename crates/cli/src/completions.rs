@@ -19,7 +19,7 @@ use crate::{data, terminal_text};
 /// The variable that makes this program answer a shell.
 const VARIABLE: &str = "EXENG_COMPLETE";
 /// Longest time that the service has to answer: somebody waits with the hand on the keyboard.
-const ANSWER: Duration = Duration::from_secs(1);
+const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 /// Number of executions that are offered: the newest.
 const OFFERED: usize = 100;
 
@@ -107,6 +107,6 @@ fn executions() -> Vec<ExecutionView> {
         let query = Query { limit: Some(OFFERED), ..Query::default() };
         Some(client.list(&query).await.ok()?.executions)
     };
-    let listed = runtime.block_on(async { tokio::time::timeout(ANSWER, listed).await });
+    let listed = runtime.block_on(async { tokio::time::timeout(ANSWER_LIMIT, listed).await });
     listed.ok().flatten().unwrap_or_default()
 }

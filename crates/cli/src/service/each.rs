@@ -3,8 +3,12 @@
 use execution_engine_server::ErrorCode;
 use execution_engine_server::client::{Client, ClientError};
 
+use serde::Serialize;
+
+use super::connect;
+use crate::cli::GlobalOptions;
 use crate::failure::Failure;
-use crate::{exit_code, message};
+use crate::{data, exit_code, message};
 
 /// Does something with each of the executions that are named, by their ids. What fails is told and does not keep the
 /// others from it. Returns what was done, and the code to exit with.
@@ -26,6 +30,22 @@ pub(super) async fn each<T>(
         });
     }
     (results.done, results.code)
+}
+
+/// Connects, does something with each of the executions that are named, and prints what was done if that is wanted.
+/// Returns the code to exit with.
+pub(super) async fn each_printed<T: Serialize>(
+    global: &GlobalOptions,
+    names: &[String],
+    json: bool,
+    mut action: impl AsyncFnMut(&Client, String) -> Result<T, ClientError>,
+) -> Result<u8, Failure> {
+    let client = connect(global).await?;
+    let (done, code) = each(&client, names, async |id| action(&client, id).await).await;
+    if json {
+        data::json(&done)?;
+    }
+    Ok(code)
 }
 
 /// Does something with each of the executions that were there a moment ago, by their ids. One that was removed since is

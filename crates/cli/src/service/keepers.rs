@@ -39,7 +39,7 @@ pub(super) struct Keeper {
 }
 
 /// Longest time that a keeper has to answer.
-const ANSWER: Duration = Duration::from_secs(5);
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
 /// Lists the keepers that live.
 pub(crate) async fn run(global: &GlobalOptions, options: &KeepersOptions) -> Result<u8, Failure> {
@@ -83,7 +83,7 @@ pub(super) async fn living(global: &GlobalOptions) -> Result<Vec<Keeper>, Failur
 
 /// Asks a keeper what it does.
 async fn ask(info: KeeperInfo) -> Keeper {
-    let answer = tokio::time::timeout(ANSWER, async {
+    let answer = tokio::time::timeout(ANSWER_LIMIT, async {
         let client = KeeperClient::connect(&info.dir).await.ok()?;
         Some((client.list().await.ok()?, client.hello().draining))
     });

@@ -50,9 +50,9 @@ pub(crate) fn places(global: &GlobalOptions) -> Result<StateDir, Failure> {
 }
 
 /// Time without an answer of the service after which the user is told.
-const SILENCE: Duration = Duration::from_secs(3);
+const SILENCE_LIMIT: Duration = Duration::from_secs(3);
 /// Longest time that a service that listens has to answer.
-const ANSWER: Duration = Duration::from_secs(60);
+const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
 /// Connects to the service, and starts it if it does not run and may be started. When this returns, it
 /// has answered: one that is stopped listens, too.
@@ -62,13 +62,13 @@ pub(crate) async fn connect(global: &GlobalOptions) -> Result<Client, Failure> {
     let options = if global.no_start { options } else { options.start(program()?) };
     let connected = async {
         let client = Client::connect(options).await?;
-        match timeout(ANSWER, client.ping()).await {
+        match timeout(ANSWER_LIMIT, client.ping()).await {
             Ok(answer) => answer.map(|()| client).map_err(Failure::from),
             Err(_) => Err(silent(&places)),
         }
     };
     tokio::pin!(connected);
-    match timeout(SILENCE, &mut connected).await {
+    match timeout(SILENCE_LIMIT, &mut connected).await {
         Ok(connected) => connected,
         Err(_) => {
             if let Some(holder) = places.holder() {
@@ -80,7 +80,7 @@ pub(crate) async fn connect(global: &GlobalOptions) -> Result<Client, Failure> {
 }
 
 fn silent(places: &StateDir) -> Failure {
-    let seconds = ANSWER.as_secs();
+    let seconds = ANSWER_LIMIT.as_secs();
     let text = match places.holder() {
         Some(LockHolder { pid, .. }) => format!(
             "the service (process {pid}) does not answer for {seconds} s; if it is stopped, let it go on: kill -CONT {pid}; \

@@ -2,12 +2,11 @@
 
 use clap::Args;
 use clap_complete::ArgValueCandidates;
+use execution_engine_server::client::Client;
 
-use super::connect;
-use super::each::each;
+use super::each::each_printed;
 use crate::cli::GlobalOptions;
 use crate::completions::ids;
-use crate::data;
 use crate::failure::Failure;
 
 /// Options of `pause` and `resume`.
@@ -23,20 +22,12 @@ pub(crate) struct PauseOptions {
 
 /// Pauses all of them. What cannot be paused does not keep the others.
 pub(crate) async fn pause(global: &GlobalOptions, options: &PauseOptions) -> Result<u8, Failure> {
-    let client = connect(global).await?;
-    let (paused, code) = each(&client, &options.ids, async |id| client.pause(&id).await).await;
-    if options.json {
-        data::json(&paused)?;
-    }
-    Ok(code)
+    let pause = async |client: &Client, id: String| client.pause(&id).await;
+    each_printed(global, &options.ids, options.json, pause).await
 }
 
 /// Lets all of them go on.
 pub(crate) async fn resume(global: &GlobalOptions, options: &PauseOptions) -> Result<u8, Failure> {
-    let client = connect(global).await?;
-    let (resumed, code) = each(&client, &options.ids, async |id| client.resume(&id).await).await;
-    if options.json {
-        data::json(&resumed)?;
-    }
-    Ok(code)
+    let resume = async |client: &Client, id: String| client.resume(&id).await;
+    each_printed(global, &options.ids, options.json, resume).await
 }

@@ -2,12 +2,11 @@
 
 use clap::Args;
 use clap_complete::ArgValueCandidates;
+use execution_engine_server::client::Client;
 
-use super::connect;
-use super::each::each;
+use super::each::each_printed;
 use crate::cli::GlobalOptions;
 use crate::completions::ids;
-use crate::data;
 use crate::failure::Failure;
 
 /// Options of `pin`.
@@ -26,11 +25,6 @@ pub(crate) struct PinOptions {
 
 /// Pins or unpins all of them. What fails does not keep the others from it.
 pub(crate) async fn run(global: &GlobalOptions, options: &PinOptions) -> Result<u8, Failure> {
-    let client = connect(global).await?;
-    let (pinned, code) =
-        each(&client, &options.ids, async |id| client.pin(&id, !options.remove).await).await;
-    if options.json {
-        data::json(&pinned)?;
-    }
-    Ok(code)
+    let pin = async |client: &Client, id: String| client.pin(&id, !options.remove).await;
+    each_printed(global, &options.ids, options.json, pin).await
 }

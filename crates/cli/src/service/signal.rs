@@ -3,13 +3,13 @@
 use clap::Args;
 use clap_complete::ArgValueCandidates;
 use execution_engine::Signal;
+use execution_engine_server::client::Client;
 
-use super::connect;
-use super::each::each;
+use super::each::each_printed;
 use crate::cli::GlobalOptions;
 use crate::completions::ids;
 use crate::failure::Failure;
-use crate::{data, signal_name};
+use crate::signal_name;
 
 /// Options of `signal`.
 #[derive(Debug, Args)]
@@ -27,11 +27,6 @@ pub(crate) struct SignalOptions {
 
 /// Sends it to all processes of all of them. What does not run does not keep the others from it.
 pub(crate) async fn run(global: &GlobalOptions, options: &SignalOptions) -> Result<u8, Failure> {
-    let client = connect(global).await?;
-    let (sent, code) =
-        each(&client, &options.ids, async |id| client.signal(&id, options.signal).await).await;
-    if options.json {
-        data::json(&sent)?;
-    }
-    Ok(code)
+    let send = async |client: &Client, id: String| client.signal(&id, options.signal).await;
+    each_printed(global, &options.ids, options.json, send).await
 }

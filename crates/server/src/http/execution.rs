@@ -12,7 +12,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::id::Name;
-use super::query::Parameters;
+use super::query::{NoParameters, Parameters};
 use super::{App, body};
 use crate::error::{ErrorCode, ServiceError};
 use crate::problem::Problem;
@@ -22,9 +22,8 @@ use crate::view::{ExecutionView, Signalled, StopMode};
 pub(super) async fn show(
     State(app): State<App>,
     name: Name,
-    RawQuery(query): RawQuery,
+    _: NoParameters,
 ) -> Result<Json<ExecutionView>, Problem> {
-    Parameters::new(query.as_deref()).finish()?;
     let id = name.resolve(&app).await?;
     Ok(Json(app.service.get(id).await?))
 }
@@ -41,10 +40,9 @@ pub(super) struct Change {
 pub(super) async fn change(
     State(app): State<App>,
     name: Name,
-    RawQuery(query): RawQuery,
+    _: NoParameters,
     request: Request<Body>,
 ) -> Result<Json<ExecutionView>, Problem> {
-    Parameters::new(query.as_deref()).finish()?;
     let Change { pinned } = body::json(request).await?;
     let id = name.resolve(&app).await?;
     Ok(Json(app.service.pin(id, pinned).await?))
@@ -54,9 +52,8 @@ pub(super) async fn change(
 pub(super) async fn remove(
     State(app): State<App>,
     name: Name,
-    RawQuery(query): RawQuery,
+    _: NoParameters,
 ) -> Result<StatusCode, Problem> {
-    Parameters::new(query.as_deref()).finish()?;
     let id = name.resolve(&app).await?;
     app.service.remove(id).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -94,10 +91,9 @@ pub(super) struct Cancel {
 pub(super) async fn cancel(
     State(app): State<App>,
     name: Name,
-    RawQuery(query): RawQuery,
+    _: NoParameters,
     request: Request<Body>,
 ) -> Result<Json<ExecutionView>, Problem> {
-    Parameters::new(query.as_deref()).finish()?;
     let cancel: Cancel = body::json_or_default(request).await?;
     let mode = if cancel.firm { StopMode::Firm } else { StopMode::Polite };
     let id = name.resolve(&app).await?;
@@ -116,10 +112,9 @@ pub(super) struct SendSignal {
 pub(super) async fn signal(
     State(app): State<App>,
     name: Name,
-    RawQuery(query): RawQuery,
+    _: NoParameters,
     request: Request<Body>,
 ) -> Result<Json<Signalled>, Problem> {
-    Parameters::new(query.as_deref()).finish()?;
     let SendSignal { signal } = body::json(request).await?;
     let id = name.resolve(&app).await?;
     Ok(Json(Signalled { id, processes: app.service.signal(id, signal).await? }))
@@ -129,10 +124,10 @@ pub(super) async fn signal(
 pub(super) async fn pause(
     State(app): State<App>,
     name: Name,
-    RawQuery(query): RawQuery,
+    _: NoParameters,
     request: Request<Body>,
 ) -> Result<Json<ExecutionView>, Problem> {
-    let id = plain(&app, &name, query, request).await?;
+    let id = plain(&app, &name, request).await?;
     Ok(Json(app.service.pause(id).await?))
 }
 
@@ -140,10 +135,10 @@ pub(super) async fn pause(
 pub(super) async fn resume(
     State(app): State<App>,
     name: Name,
-    RawQuery(query): RawQuery,
+    _: NoParameters,
     request: Request<Body>,
 ) -> Result<Json<ExecutionView>, Problem> {
-    let id = plain(&app, &name, query, request).await?;
+    let id = plain(&app, &name, request).await?;
     Ok(Json(app.service.resume(id).await?))
 }
 
@@ -152,14 +147,8 @@ pub(super) async fn resume(
 #[serde(default, deny_unknown_fields)]
 struct Nothing {}
 
-/// Finds the execution of a request that has neither parameters nor anything in its body.
-async fn plain(
-    app: &App,
-    name: &Name,
-    query: Option<String>,
-    request: Request<Body>,
-) -> Result<Uuid, Problem> {
-    Parameters::new(query.as_deref()).finish()?;
+/// Finds the execution of a request that has nothing in its body.
+async fn plain(app: &App, name: &Name, request: Request<Body>) -> Result<Uuid, Problem> {
     let Nothing {} = body::json_or_default(request).await?;
     name.resolve(app).await
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::id::Name;
 use super::listener::Peer;
-use super::query::{Parameters, refused};
+use super::query::{NoParameters, Parameters, refused};
 use super::{App, KEY_HEADER, body};
 use crate::error::ServiceError;
 use crate::problem::Problem;
@@ -27,10 +27,9 @@ const LONGEST_PAGE: usize = 1_000;
 pub(super) async fn submit(
     State(app): State<App>,
     ConnectInfo(peer): ConnectInfo<Peer>,
-    RawQuery(query): RawQuery,
+    _: NoParameters,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
-    Parameters::new(query.as_deref()).finish()?;
     let key = key(request.headers())?;
     let new: NewExecution = body::json(request).await?;
     accepted(app.service.submit(new, key.as_deref(), peer.owner()).await?)
@@ -41,10 +40,9 @@ pub(super) async fn put(
     State(app): State<App>,
     ConnectInfo(peer): ConnectInfo<Peer>,
     name: Name,
-    RawQuery(query): RawQuery,
+    _: NoParameters,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
-    Parameters::new(query.as_deref()).finish()?;
     let id = name.whole()?;
     if request.headers().contains_key(KEY_HEADER) {
         let why = "the id in the path is the key already";
@@ -62,10 +60,9 @@ pub(super) async fn rerun(
     State(app): State<App>,
     ConnectInfo(peer): ConnectInfo<Peer>,
     name: Name,
-    RawQuery(query): RawQuery,
+    _: NoParameters,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
-    Parameters::new(query.as_deref()).finish()?;
     let key = key(request.headers())?;
     let rerun: Rerun = body::json_or_default(request).await?;
     let id = name.resolve(&app).await?;

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::executions::key;
 use super::id::Name;
-use super::query::Parameters;
+use super::query::{NoParameters, Parameters};
 use super::{App, INPUT_TYPE, UPLOAD_OFFSET_HEADER, body};
 use crate::error::{ErrorCode, ServiceError};
 use crate::problem::Problem;
@@ -21,9 +21,8 @@ use crate::view::{InputEnd, NewInput};
 pub(super) async fn end(
     State(app): State<App>,
     name: Name,
-    RawQuery(query): RawQuery,
+    _: NoParameters,
 ) -> Result<Json<InputEnd>, Problem> {
-    Parameters::new(query.as_deref()).finish()?;
     let id = name.resolve(&app).await?;
     Ok(Json(app.service.input_end(id).await?))
 }

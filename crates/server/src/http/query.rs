@@ -4,9 +4,24 @@ use std::collections::VecDeque;
 use std::fmt::Display;
 use std::str::FromStr;
 
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use chrono::{DateTime, Utc};
 
+use super::App;
 use crate::problem::Problem;
+
+/// Refuses all parameters, for a route that has none.
+pub(super) struct NoParameters;
+
+impl FromRequestParts<App> for NoParameters {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, Problem> {
+        Parameters::new(parts.uri.query()).finish()?;
+        Ok(Self)
+    }
+}
 
 /// The parameters of a request that are not yet read.
 ///

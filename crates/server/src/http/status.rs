@@ -1,11 +1,11 @@
 //! How the service is.
 
 use axum::Json;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use serde_json::{Value, json};
 
 use super::App;
-use super::query::Parameters;
+use super::query::NoParameters;
 use crate::error::{ErrorCode, ServiceError};
 use crate::problem::Problem;
 use crate::view::ServiceStatus;
@@ -13,9 +13,8 @@ use crate::view::ServiceStatus;
 /// `GET /v1/service`
 pub(super) async fn service(
     State(app): State<App>,
-    RawQuery(query): RawQuery,
+    _: NoParameters,
 ) -> Result<Json<ServiceStatus>, Problem> {
-    Parameters::new(query.as_deref()).finish()?;
     Ok(Json(app.service.status().await))
 }
 

@@ -11,7 +11,7 @@ use super::inner::Inner;
 use crate::error::ServiceError;
 
 /// Longest time for an answer. A keeper that is stopped or very busy gives none, and the start finds out.
-const ANSWER: Duration = Duration::from_secs(5);
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
 impl Inner {
     /// Refuses limits that programs of the keeper for new work cannot have. It is asked, because it may be in
@@ -34,7 +34,7 @@ impl Inner {
             };
             link.refused_limit(*limits).await
         };
-        match self.unless_closing(timeout(ANSWER, asked)).await? {
+        match self.unless_closing(timeout(ANSWER_LIMIT, asked)).await? {
             Ok(Some(limit)) => Err(refusal(limit)),
             Ok(None) => Ok(()),
             Err(_elapsed) => {

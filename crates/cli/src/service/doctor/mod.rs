@@ -25,7 +25,7 @@ pub(crate) struct DoctorOptions {
 }
 
 /// Longest time that the service has to answer.
-const ANSWER: Duration = Duration::from_secs(10);
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// Looks at everything. Returns 125 if something keeps the service from working.
 pub(crate) async fn run(global: &GlobalOptions, options: &DoctorOptions) -> Result<u8, Failure> {
@@ -95,7 +95,7 @@ async fn service(
         return (ServiceReport::default(), store);
     };
     let service = ServiceReport::of_holder(&holder);
-    let asked = tokio::time::timeout(ANSWER, async {
+    let asked = tokio::time::timeout(ANSWER_LIMIT, async {
         Client::connect(ClientOptions::new(state_dir.clone())).await?.status().await
     });
     let status = match asked.await {
@@ -105,7 +105,7 @@ async fn service(
             return (service, store);
         }
         Ok(status) => status.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("no answer within {} s", ANSWER.as_secs())),
+        Err(_) => Err(format!("no answer within {} s", ANSWER_LIMIT.as_secs())),
     };
     match status {
         Ok(status) => {
