@@ -94,6 +94,7 @@
 #![forbid(unsafe_code)]
 
 mod admission;
+mod backend;
 pub mod blocking;
 mod config;
 mod engine;
@@ -116,11 +117,12 @@ mod time;
 mod types;
 mod waker;
 
+pub use backend::{Backend, BackendEvent, BackendExecution, BackendRecord};
 pub use config::{
     ExecutionConfig, LogRetention, LogRotation, OversizedOutputStrategy, TimeoutClock,
 };
 pub use engine::{EngineBuilder, Execution, ExecutionEngine, ExecutionStdin};
-pub use error::{ExecutionError, IoError, PlanError, Result, ValidationError};
+pub use error::{ExecutionError, IoError, PlanError, ProgramFault, Result, ValidationError};
 pub use events::{
     ChunkSubscription, EventHandler, LoggingEventHandler, MultiEventHandler, NoopEventHandler,
     Subscription,
@@ -134,17 +136,19 @@ pub use history::History;
 pub use login_shell::{LoginShell, LoginShellError};
 pub use output::{OutputChunk, OutputSink};
 #[cfg(feature = "plans")]
-pub use plan::{PlanBuilder, PlanSubscription};
+pub use plan::{PlanBuilder, PlanChange, PlanRules, PlanSubscription};
 pub use types::{
-    Admission, Attempt, CancelReport, ChunkContent, ChunkRecord, Command, ContainmentReceipt,
-    Ending, EnvOptions, EnvVars, EventRecord, ExecutionEvent, ExecutionMetadata, ExecutionOptions,
-    ExecutionPlan, ExecutionRequest, ExecutionResult, ExecutionStatus, ExecutionStrategy,
-    ExecutionSummary, FailurePolicy, HistoryEntry, HistoryOutput, HistoryPage, HistoryPart,
-    HistoryQuery, HistoryStatus, InheritEnv, InputTarget, Jitter, LogTail, OsText, OutputCursor,
-    OutputPage, OutputPart, OutputPiece, OutputQuery, OutputStream, OutputWindow, PlanEnding,
-    PlanExecutionResult, PlanOptions, PlanSpec, PlanStats, PlanStep, PlanSummary, ResourceLimit,
-    ResourceUsage, RetryOn, RetryPolicy, ShutdownReport, SkipReason, StdinSource, StepCondition,
-    StepInput, StepOptions, StepRef, StepReport, StreamStats, Survivor, TreeUsage, Trim,
+    Admission, Artifact, Attempt, CancelReport, ChunkContent, ChunkRecord, Command,
+    ContainmentReceipt, ContentDigest, ControlAction, Ending, EnvOptions, EnvVars, EventRecord,
+    Exclusivity, ExecutionEvent, ExecutionMetadata, ExecutionOptions, ExecutionPlan,
+    ExecutionRequest, ExecutionResult, ExecutionStatus, ExecutionStrategy, ExecutionSummary,
+    FailurePolicy, HistoryEntry, HistoryOutput, HistoryPage, HistoryPart, HistoryQuery,
+    HistoryStatus, InheritEnv, InputTarget, Jitter, LogTail, NoDigest, OsText, OutputCursor,
+    OutputPage, OutputPart, OutputPiece, OutputQuery, OutputStream, OutputWindow, Place,
+    PlaceDurability, PlanEnding, PlanExecutionResult, PlanOptions, PlanSpec, PlanStats, PlanStep,
+    PlanSummary, Requires, ResourceLimit, ResourceUsage, RetryOn, RetryPolicy, ShutdownReport,
+    SkipReason, StdinSource, StepCondition, StepInput, StepOptions, StepRef, StepReport,
+    StreamStats, Survivor, TreeUsage, Trim,
 };
 
 // One glob import is enough to write a request.

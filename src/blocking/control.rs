@@ -8,6 +8,7 @@ use execution_engine_process::{LimitUnavailable, Limits, Signal};
 use uuid::Uuid;
 
 use super::{ExecutionEngine, now, wait};
+use crate::backend::BackendExecution;
 use crate::error::Result;
 use crate::history::History;
 use crate::types::{
@@ -21,7 +22,7 @@ impl ExecutionEngine {
     /// # Errors
     /// As there.
     pub fn cancel(&self, id: Uuid) -> Result<()> {
-        now(self.engine().cancel(id))
+        self.told(self.engine().cancel(id))
     }
 
     /// Stops an execution with this grace, and returns at once, like
@@ -30,13 +31,15 @@ impl ExecutionEngine {
     /// # Errors
     /// As there.
     pub fn cancel_within(&self, id: Uuid, grace: Duration) -> Result<()> {
-        now(self.engine().cancel_within(id, grace))
+        self.told(self.engine().cancel_within(id, grace))
     }
 
     /// Cancels all that is queued or running, and returns at once, like
-    /// [`crate::ExecutionEngine::cancel_all`].
+    /// [`crate::ExecutionEngine::cancel_all`]. With a backend it waits for that, and on a thread that runs
+    /// executions it then cancels nothing.
     pub fn cancel_all(&self) -> CancelReport {
-        now(self.engine().cancel_all())
+        let nothing = CancelReport { executions: Vec::new(), plans: Vec::new() };
+        self.told(async { Ok(self.engine().cancel_all().await) }).unwrap_or(nothing)
     }
 
     /// Sends a signal to every process of an execution, like [`crate::ExecutionEngine::signal`].
@@ -88,7 +91,7 @@ impl ExecutionEngine {
     /// # Errors
     /// As there.
     pub fn close_stdin(&self, id: Uuid) -> Result<()> {
-        now(self.engine().close_stdin(id))
+        self.told(self.engine().close_stdin(id))
     }
 
     /// Ends the engine, and waits for the ends of its executions, like
@@ -141,13 +144,22 @@ impl ExecutionEngine {
         now(self.engine().list_executions())
     }
 
+    /// Returns the executions that the backend knows, like [`crate::ExecutionEngine::list_backend`].
+    ///
+    /// # Errors
+    /// Those of the async method, and [`OnEngineThread`](crate::ExecutionError::OnEngineThread) on a
+    /// thread that runs executions.
+    pub fn list_backend(&self) -> Result<Vec<BackendExecution>> {
+        wait(self.engine().list_backend())
+    }
+
     /// Returns what is known of an execution without its output, like
     /// [`crate::ExecutionEngine::get_summary`].
     ///
     /// # Errors
     /// As there.
     pub fn get_summary(&self, id: Uuid) -> Result<ExecutionSummary> {
-        now(self.engine().get_summary(id))
+        self.told(self.engine().get_summary(id))
     }
 
     /// Lists executions of the history, like [`crate::ExecutionEngine::list_history`].
@@ -202,7 +214,7 @@ impl ExecutionEngine {
     /// # Errors
     /// As there.
     pub fn queue_position(&self, id: Uuid) -> Result<Option<usize>> {
-        now(self.engine().queue_position(id))
+        self.told(self.engine().queue_position(id))
     }
 
     /// Forgets ended executions that are too old or too many, like
@@ -216,6 +228,6 @@ impl ExecutionEngine {
     /// # Errors
     /// As there.
     pub fn remove_execution(&self, id: Uuid) -> Result<()> {
-        now(self.engine().remove_execution(id))
+        self.told(self.engine().remove_execution(id))
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use execution_engine_process::PassedDescriptors;
 use uuid::Uuid;
 
-use super::{Execution, now, wait, wait_for};
+use super::{Execution, now_or_wait, wait, wait_for};
 use crate::config::ExecutionConfig;
 use crate::engine;
 use crate::error::Result;
@@ -16,7 +16,8 @@ use crate::types::{ExecutionOptions, ExecutionRequest, ExecutionResult, Executio
 /// An engine whose methods block: [`crate::ExecutionEngine`] for programs without an async runtime.
 ///
 /// Its methods have the names and meanings of those there, so what each one does, and its errors, are
-/// described there. One that waits also returns
+/// described there. One that waits, for an execution or for a
+/// [backend](crate::EngineBuilder::backend), also returns
 /// [`OnEngineThread`](crate::ExecutionError::OnEngineThread) where it [must not be
 /// called](crate::blocking#where-it-may-be-called); the others may be called anywhere.
 ///
@@ -84,6 +85,11 @@ impl ExecutionEngine {
         &self.engine
     }
 
+    /// Returns the value of a future that waits only if there is a backend to wait for.
+    pub(super) fn told<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
+        now_or_wait(self.engine.has_backend(), future)
+    }
+
     /// Returns the configuration, like [`crate::ExecutionEngine::config`].
     pub fn config(&self) -> &ExecutionConfig {
         self.engine.config()
@@ -118,7 +124,7 @@ impl ExecutionEngine {
     /// # Errors
     /// As there.
     pub fn execute(&self, request: ExecutionRequest) -> Result<Uuid> {
-        now(self.engine.execute(request))
+        self.told(self.engine.execute(request))
     }
 
     /// Like [`execute`](Self::execute), with options for this one execution.
@@ -130,7 +136,7 @@ impl ExecutionEngine {
         request: ExecutionRequest,
         options: ExecutionOptions,
     ) -> Result<Uuid> {
-        now(self.engine.execute_with(request, options))
+        self.told(self.engine.execute_with(request, options))
     }
 
     /// Starts an execution and returns a handle to it at once, like
@@ -150,7 +156,7 @@ impl ExecutionEngine {
     /// # Errors
     /// Those of [`execute`](Self::execute).
     pub fn start(&self, request: ExecutionRequest) -> Result<Execution> {
-        now(self.engine.start(request)).map(Execution::from)
+        self.told(self.engine.start(request)).map(Execution::from)
     }
 
     /// Like [`start`](Self::start), with options for this one execution.
@@ -162,7 +168,7 @@ impl ExecutionEngine {
         request: ExecutionRequest,
         options: ExecutionOptions,
     ) -> Result<Execution> {
-        now(self.engine.start_with(request, options)).map(Execution::from)
+        self.told(self.engine.start_with(request, options)).map(Execution::from)
     }
 
     /// Like [`start_with`](Self::start_with), with descriptors of this process for the program, like
@@ -176,7 +182,7 @@ impl ExecutionEngine {
         options: ExecutionOptions,
         passed: PassedDescriptors,
     ) -> Result<Execution> {
-        now(self.engine.start_passing(request, options, passed)).map(Execution::from)
+        self.told(self.engine.start_passing(request, options, passed)).map(Execution::from)
     }
 
     /// Starts an execution and waits for its end, like [`crate::ExecutionEngine::run`].
@@ -245,7 +251,7 @@ impl ExecutionEngine {
     /// # Errors
     /// As there.
     pub fn get_status(&self, id: Uuid) -> Result<ExecutionStatus> {
-        now(self.engine.get_status(id))
+        self.told(self.engine.get_status(id))
     }
 
     /// Returns the result, or `None` while the execution runs, like
@@ -254,6 +260,6 @@ impl ExecutionEngine {
     /// # Errors
     /// As there.
     pub fn get_result(&self, id: Uuid) -> Result<Option<ExecutionResult>> {
-        now(self.engine.get_result(id))
+        self.told(self.engine.get_result(id))
     }
 }

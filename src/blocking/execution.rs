@@ -7,7 +7,7 @@ use bytes::Bytes;
 use execution_engine_process::Signal;
 use uuid::Uuid;
 
-use super::{Chunks, Events, Records, now, wait, wait_for};
+use super::{Chunks, Events, Records, now, now_or_wait, wait, wait_for};
 use crate::engine;
 use crate::error::{ExecutionError, Result};
 use crate::types::{ExecutionResult, ExecutionStatus, ExecutionSummary, OutputPage, OutputQuery};
@@ -148,7 +148,7 @@ impl Execution {
     /// # Errors
     /// As there.
     pub fn cancel(&self) -> Result<()> {
-        now(self.execution.cancel())
+        now_or_wait(self.execution.is_elsewhere(), self.execution.cancel())
     }
 
     /// Sends a signal to every process of the execution, like [`crate::Execution::signal`].
@@ -207,7 +207,7 @@ impl ExecutionStdin {
     /// # Errors
     /// As [`crate::ExecutionStdin::close`].
     pub fn close(&self) -> Result<()> {
-        now(self.stdin.close())
+        now_or_wait(self.stdin.is_elsewhere(), self.stdin.close())
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use uuid::Uuid;
 
-use super::{ExecutionEngine, now, wait};
+use super::{ExecutionEngine, wait};
 use crate::error::Result;
 use crate::types::LogTail;
 
@@ -31,6 +31,6 @@ impl ExecutionEngine {
     /// # Errors
     /// As there.
     pub fn get_log_path(&self, id: Uuid) -> Result<Option<PathBuf>> {
-        now(self.engine().get_log_path(id))
+        self.told(self.engine().get_log_path(id))
     }
 }

@@ -56,6 +56,11 @@ fn now<T>(future: impl Future<Output = T>) -> T {
     block_on(unlimited(future))
 }
 
+/// Returns the value of a future that waits only if it has a backend to wait for.
+fn now_or_wait<T>(may_wait: bool, future: impl Future<Output = Result<T>>) -> Result<T> {
+    if may_wait { wait(future) } else { now(future) }
+}
+
 /// Waits for a future on this thread.
 fn wait<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     may_wait()?;

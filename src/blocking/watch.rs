@@ -15,7 +15,7 @@ impl ExecutionEngine {
     /// # Errors
     /// As there.
     pub fn subscribe(&self, id: Uuid) -> Result<Events> {
-        now(self.engine().subscribe(id)).map(Records)
+        self.told(self.engine().subscribe(id)).map(Records)
     }
 
     /// Like [`subscribe`](Self::subscribe), from behind a record on, like
@@ -24,7 +24,7 @@ impl ExecutionEngine {
     /// # Errors
     /// As there.
     pub fn subscribe_from(&self, id: Uuid, after: u64) -> Result<Events> {
-        now(self.engine().subscribe_from(id, after)).map(Records)
+        self.told(self.engine().subscribe_from(id, after)).map(Records)
     }
 
     /// Iterates over the output of an execution as it was read, like
@@ -33,7 +33,7 @@ impl ExecutionEngine {
     /// # Errors
     /// As there.
     pub fn subscribe_chunks(&self, id: Uuid) -> Result<Chunks> {
-        now(self.engine().subscribe_chunks(id)).map(Records)
+        self.told(self.engine().subscribe_chunks(id)).map(Records)
     }
 
     /// Like [`subscribe_chunks`](Self::subscribe_chunks), from behind a record on, like
@@ -42,7 +42,7 @@ impl ExecutionEngine {
     /// # Errors
     /// As there.
     pub fn subscribe_chunks_from(&self, id: Uuid, after: u64) -> Result<Chunks> {
-        now(self.engine().subscribe_chunks_from(id, after)).map(Records)
+        self.told(self.engine().subscribe_chunks_from(id, after)).map(Records)
     }
 
     /// Iterates over the records of all executions and plans from now on, like

@@ -9,12 +9,14 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, Semaphore};
 
 use super::core::{EngineCore, EngineSettings};
+use super::settings::invalid;
 use super::{EngineAlive, ExecutionEngine, cleanup};
 use crate::admission::{ConcurrencyLimiter, DescriptorBudget, GroupLimit};
+use crate::backend::Backend;
 use crate::config::{
     ExecutionConfig, LogRetention, LogRotation, OversizedOutputStrategy, TimeoutClock,
 };
-use crate::error::{ExecutionError, Result, ValidationError};
+use crate::error::Result;
 use crate::events::{Broadcaster, EventHandler, HandlerPool, HandlerSet};
 use crate::execution::{ExecutionContext, MAX_LATE_LOGS, StopSequence};
 use crate::history::{History, HistoryWriter};
@@ -40,20 +42,21 @@ use crate::types::{Admission, EnvVars};
 /// ```
 #[must_use]
 pub struct EngineBuilder {
-    config: ExecutionConfig,
-    settings: EngineSettings,
+    pub(super) config: ExecutionConfig,
+    pub(super) settings: EngineSettings,
     keep_head_and_tail: bool,
-    stall_limit: Duration,
-    level: Option<Level>,
+    pub(super) stall_limit: Duration,
+    pub(super) level: Option<Level>,
     handlers: HandlerSet,
-    admission: Admission,
-    groups: Vec<GroupLimit>,
+    pub(super) admission: Admission,
+    pub(super) groups: Vec<GroupLimit>,
     base_env: Option<EnvVars>,
-    control_group: Option<PathBuf>,
+    pub(super) control_group: Option<PathBuf>,
     host_guard_beside: bool,
     history: Option<Arc<dyn History>>,
-    output_sink: Option<Arc<dyn OutputSink>>,
-    script: Option<Script>,
+    pub(super) output_sink: Option<Arc<dyn OutputSink>>,
+    pub(super) script: Option<Script>,
+    pub(super) backend: Option<Arc<dyn Backend>>,
 }
 
 impl Default for EngineBuilder {
@@ -83,6 +86,7 @@ impl Default for EngineBuilder {
             history: None,
             output_sink: None,
             script: None,
+            backend: None,
         }
     }
 }
@@ -246,6 +250,24 @@ impl EngineBuilder {
         self
     }
 
+    /// Sets the place where executions run, if that is not this process. Given twice, the last one
+    /// counts. Default: none; programs are started here.
+    ///
+    /// Ids, subscriptions, handlers, logs in [`log_dir`](ExecutionConfig::log_dir), the output that is
+    /// kept, plans and a history are as without one. The rest is up to the place: what of a request it
+    /// can do, its queue and its limits (those of this engine bound only how many steps of a plan are
+    /// submitted at a time), containment, and each ending. [`Backend`] has an example.
+    ///
+    /// Methods about an execution wait for the backend where they need its answer. An id that this engine
+    /// does not know is looked for there, so one engine can ask for, wait for, watch and cancel what
+    /// another one has started; such an execution is in no log and no history of this engine, and its
+    /// output does not go to the [sink](Self::output_sink). When the engine is dropped or shut down, what
+    /// runs elsewhere goes on.
+    pub fn backend(mut self, backend: Arc<dyn Backend>) -> Self {
+        self.backend = Some(backend);
+        self
+    }
+
     /// Sets the sink that gets all output as it is read, for hosts that keep it themselves. Given
     /// twice, the last one counts. Default: none.
     ///
@@ -274,8 +296,9 @@ impl EngineBuilder {
     /// Creates the engine.
     ///
     /// # Errors
-    /// [`ValidationError::InvalidConfig`] or [`ValidationError::InvalidOption`] names the setting
-    /// that is invalid, or that this host cannot offer.
+    /// [`InvalidConfig`](crate::ValidationError::InvalidConfig) or
+    /// [`InvalidOption`](crate::ValidationError::InvalidOption) names the setting that is invalid, or that
+    /// this host cannot offer.
     pub fn build(mut self) -> Result<ExecutionEngine> {
         self.validate()?;
         let containment = match self.level {
@@ -302,53 +325,6 @@ impl EngineBuilder {
             self.config.oversized_output_strategy = OversizedOutputStrategy::KeepHeadAndTail;
         }
         Ok(self.wire(containment))
-    }
-
-    /// Checks every setting that does not depend on the host.
-    fn validate(&self) -> Result<()> {
-        self.validate_config()?;
-        if self.settings.max_line_bytes < 4 {
-            let reason = "must be at least 4 bytes, the longest character";
-            return Err(invalid("max_line_bytes", reason));
-        }
-        if self.stall_limit.is_zero() {
-            return Err(invalid("handler_stall_limit", "must be more than 0"));
-        }
-        if self.control_group.is_some() && self.level.is_some_and(|level| level != Level::Cgroup) {
-            let reason = "needs the level Cgroup; leave out containment(..), or the group";
-            return Err(invalid("control_group", reason));
-        }
-        if cfg!(not(feature = "logs")) && self.config.log_dir.is_some() {
-            let reason = "this build has no logs; enable the feature `logs` of execution-engine";
-            return Err(invalid("log_dir", reason));
-        }
-        if self.settings.log_rotation.is_some_and(|rotation| rotation.max_bytes == 0) {
-            return Err(invalid("log_rotation", "max_bytes must be at least 1"));
-        }
-        prepare::signal("stop_signal", Some(self.settings.stop.term_signal))?;
-        prepare::signal("final_signal", Some(self.settings.stop.kill_signal))?;
-        if self.admission == (Admission::Queue { max_waiting: 0 }) {
-            return Err(invalid("admission", "max_waiting must be at least 1; or use Reject"));
-        }
-        for group in &self.groups {
-            if group.name.trim().is_empty() {
-                return Err(invalid("group", "has no name"));
-            }
-            if group.limit == 0 {
-                let reason = format!("the limit of {:?} must be at least 1", group.name);
-                return Err(invalid("group", &reason));
-            }
-        }
-        Ok(())
-    }
-
-    fn validate_config(&self) -> Result<()> {
-        let mut config = self.config.clone();
-        if self.output_sink.is_some() {
-            // The sink keeps it, so the engine need not.
-            config.max_output_size_bytes = config.max_output_size_bytes.max(1);
-        }
-        Ok(config.validate()?)
     }
 
     /// Makes the parts of the engine from valid settings.
@@ -379,16 +355,13 @@ impl EngineBuilder {
             base_env: self.base_env,
             shared: Arc::new(shared),
             script: self.script,
+            backend: self.backend,
             handler_pool: Arc::new(HandlerPool::new(self.stall_limit)),
             handlers: RwLock::new(self.handlers),
             cleanup: cleanup::CleanupTask::default(),
         });
         ExecutionEngine { _alive: Arc::new(EngineAlive(Arc::clone(&core))), core }
     }
-}
-
-fn invalid(field: &'static str, reason: &str) -> ExecutionError {
-    ValidationError::InvalidOption { field, reason: reason.to_string() }.into()
 }
 
 impl std::fmt::Debug for EngineBuilder {

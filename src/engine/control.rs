@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use execution_engine_process::Signal;
+use futures_util::future::join_all;
 use uuid::Uuid;
 
 use super::{ExecutionEngine, history};
 use crate::error::{ExecutionError, Result};
-use crate::execution::{ActiveExecution, ControlAction, ControlRefusal};
+use crate::execution::{ActiveExecution, ControlRefusal};
 use crate::prepare;
 use crate::store::ActiveEntries;
-use crate::types::{CancelReport, Ending, ExecutionStatus, ShutdownReport};
+use crate::types::{CancelReport, ControlAction, ExecutionStatus, ShutdownReport};
 use crate::waker;
 
 impl ExecutionEngine {
@@ -25,7 +26,7 @@ impl ExecutionEngine {
     /// [`ExecutionError::NotFound`] for an unknown id, [`ExecutionError::AlreadyEnded`] if another
     /// ending came first.
     pub async fn cancel(&self, id: Uuid) -> Result<()> {
-        cancel(&*self.active(id)?)
+        cancel(&*self.active(id).await?, None).await
     }
 
     /// Like [`cancel`](Self::cancel), with this grace between the stop signal and the final signal in
@@ -53,8 +54,7 @@ impl ExecutionEngine {
     /// [`ExecutionError::NotFound`] for an unknown id, [`ExecutionError::AlreadyEnded`] if another
     /// ending came first.
     pub async fn cancel_within(&self, id: Uuid, grace: Duration) -> Result<()> {
-        let ended = |ending: Ending| ExecutionError::AlreadyEnded { id, status: ending.status() };
-        self.active(id)?.cancel_within(grace).map_err(ended)
+        cancel(&*self.active(id).await?, Some(grace)).await
     }
 
     /// Cancels all that is queued or running, and leaves the engine open, for instance for a cleanup.
@@ -78,17 +78,24 @@ impl ExecutionEngine {
     /// ```
     ///
     /// # Cancel safety
-    /// The future does all its work when it is first polled and never waits.
+    /// The future does all its work when it is first polled and never waits. With a
+    /// [backend](crate::EngineBuilder::backend) it waits for the answers of that; each cancel is carried
+    /// out even if the future is dropped.
     pub async fn cancel_all(&self) -> CancelReport {
         let ActiveEntries { executions, plans } = self.core.shared.registry.active();
         let executions = waiting_first(executions);
         // What has ended meanwhile was not cancelled.
         let plans = plans.iter().filter(|plan| plan.cancel().is_ok());
-        let executions = executions.iter().filter(|active| active.cancel().is_ok());
-        CancelReport {
-            plans: plans.map(|plan| plan.info().id).collect(),
-            executions: executions.map(|active| active.info().id).collect(),
-        }
+        let plans = plans.map(|plan| plan.info().id).collect();
+        let (elsewhere, here): (Vec<_>, Vec<_>) =
+            executions.iter().partition(|active| active.remote().is_some());
+        let here = here.into_iter().filter(|active| active.cancel().is_ok());
+        let mut executions: Vec<_> = here.map(|active| active.info().id).collect();
+        let cancels = elsewhere
+            .into_iter()
+            .map(async |active| cancel(active, None).await.is_ok().then_some(active.info().id));
+        executions.extend(join_all(cancels).await.into_iter().flatten());
+        CancelReport { plans, executions }
     }
 
     /// Sends a signal to every process of an execution and returns how many received it. What they
@@ -145,6 +152,10 @@ impl ExecutionEngine {
     /// Ends the engine: refuses new executions and plans from now on, stops those that run, each
     /// with this grace between the stop signal and the final signal, and waits for their ends. What
     /// waits in the queue is never started.
+    ///
+    /// What runs elsewhere, with a [backend](crate::EngineBuilder::backend), is left alone and goes on.
+    /// Who waits for it here gets [`Detached`](ExecutionError::Detached), subscriptions to it end, and
+    /// another engine with that backend finds it by its id.
     ///
     /// Results remain available. Calling it again waits for what is left. A [history](crate::History)
     /// has all endings when this returns, unless it finishes nothing for 30 s.
@@ -242,7 +253,7 @@ impl ExecutionEngine {
     }
 
     async fn control(&self, id: Uuid, action: ControlAction) -> Result<u32> {
-        control(&*self.active(id)?, action).await
+        control(&*self.active(id).await?, action).await
     }
 }
 
@@ -255,14 +266,35 @@ pub(super) fn waiting_first(
     executions
 }
 
-pub(super) fn cancel(active: &ActiveExecution) -> Result<()> {
+/// Refuses to control what has ended, for which nobody need be asked.
+fn refuse_ended(active: &ActiveExecution) -> Result<()> {
     let id = active.info().id;
-    let cancelled = active.cancel();
+    match active.record() {
+        Some(record) => Err(ExecutionError::AlreadyEnded { id, status: record.status() }),
+        None => Ok(()),
+    }
+}
+
+/// Cancels an execution: at once, or where it runs.
+pub(super) async fn cancel(active: &ActiveExecution, grace: Option<Duration>) -> Result<()> {
+    let id = active.info().id;
+    if let Some(remote) = active.remote() {
+        refuse_ended(active)?;
+        return remote.cancel(grace).await;
+    }
+    let cancelled = match grace {
+        Some(grace) => active.cancel_within(grace),
+        None => active.cancel(),
+    };
     cancelled.map_err(|ending| ExecutionError::AlreadyEnded { id, status: ending.status() })
 }
 
 pub(super) async fn control(active: &ActiveExecution, action: ControlAction) -> Result<u32> {
     let id = active.info().id;
+    if let Some(remote) = active.remote() {
+        refuse_ended(active)?;
+        return remote.control(action).await;
+    }
     active.control(action).await.map_err(|refusal| match refusal {
         ControlRefusal::Ended(status) => ExecutionError::AlreadyEnded { id, status },
         ControlRefusal::NotRunning(reason) => {

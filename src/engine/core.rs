@@ -9,6 +9,7 @@ use parking_lot::RwLock;
 
 use super::cleanup;
 use crate::admission::{AdmissionRequest, Admitted, QueuePolicy};
+use crate::backend::Backend;
 use crate::config::{
     ExecutionConfig, LogRetention, LogRotation, OversizedOutputStrategy, TimeoutClock,
 };
@@ -38,6 +39,8 @@ pub(super) struct EngineCore {
     pub(super) base_env: Option<EnvVars>,
     /// What programs do, in an engine for tests.
     pub(super) script: Option<Script>,
+    /// Where executions run; None runs them here.
+    pub(super) backend: Option<Arc<dyn Backend>>,
     pub(super) handler_pool: Arc<HandlerPool>,
     pub(super) handlers: RwLock<HandlerSet>,
     pub(super) cleanup: cleanup::CleanupTask,
@@ -127,7 +130,7 @@ impl EngineCore {
         // Before, because it asks the system, which no lock may wait for.
         registry.permits().refresh();
         let admitted = registry.admit(active.info().id, active, origin, ask, note_place)?;
-        Ok(AdmittedExecution { guard: CompletionGuard::new(cx, admitted), parts })
+        Ok(AdmittedExecution { guard: CompletionGuard::new(cx, Some(admitted)), parts })
     }
 
     /// Starts the program of an admitted execution and hands it to a worker, or lets it wait for
@@ -211,7 +214,7 @@ impl EngineCore {
         let idle_ms = options.idle_timeout_ms.filter(|idle_ms| *idle_ms != u64::MAX);
         let idle = idle_ms.map(Duration::from_millis);
         let deadline = self.deadline(prepared.timeout, 1).with_idle_limit(idle);
-        let output = self.output(options, Arc::clone(&journal));
+        let output = self.output(options.partial_lines_after_ms, Arc::clone(&journal));
         let PreparedRequest { launch, stdin: source, script: file, .. } = prepared;
         let script = self.script.clone();
         let scripted = script.map(|script| Box::new(ScriptedStart::new(script, request)));
@@ -238,14 +241,18 @@ impl EngineCore {
         Ok(NewExecution { cx, parts: ExecutionParts { spec, logs, retry } })
     }
 
-    fn output(&self, options: &ExecutionOptions, journal: Arc<Journal>) -> OutputSettings {
+    pub(super) fn output(
+        &self,
+        partial_lines_after_ms: Option<u64>,
+        journal: Arc<Journal>,
+    ) -> OutputSettings {
         OutputSettings {
             journal,
             limit: self.config.max_output_size_bytes,
             oversized: self.config.oversized_output_strategy,
             overflow_dir: Arc::clone(&self.shared.overflow_dir),
             file_threads: Arc::clone(self.shared.runtime.file_threads()),
-            partial_after: options.partial_lines_after_ms.map(Duration::from_millis),
+            partial_after: partial_lines_after_ms.map(Duration::from_millis),
         }
     }
 

@@ -10,11 +10,13 @@ use uuid::Uuid;
 use super::{control, output};
 use crate::error::{ExecutionError, Result};
 use crate::events::{ChunkSubscription, Subscription};
-use crate::execution::{ActiveExecution, ControlAction, ExecutionContext, StdinUnavailable};
+use crate::execution::{ActiveExecution, ExecutionContext, StdinUnavailable};
 use crate::output::{Journal, View};
 use crate::prepare;
 use crate::store::Record;
-use crate::types::{ExecutionResult, ExecutionStatus, ExecutionSummary, OutputPage, OutputQuery};
+use crate::types::{
+    ControlAction, ExecutionResult, ExecutionStatus, ExecutionSummary, OutputPage, OutputQuery,
+};
 use crate::waker;
 
 /// Handle of one execution, made by [`ExecutionEngine::start`](crate::ExecutionEngine::start).
@@ -74,6 +76,11 @@ impl Execution {
         Self { active, view, engine: Arc::downgrade(engine) }
     }
 
+    /// Returns true if it runs elsewhere, so that methods that do not wait otherwise do.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.active.remote().is_some()
+    }
+
     /// Returns the id of the execution.
     pub fn id(&self) -> Uuid {
         self.active.info().id
@@ -82,7 +89,8 @@ impl Execution {
     /// Waits for the execution to end, and returns its result. Any number of callers may wait.
     ///
     /// # Errors
-    /// [`ExecutionError::ForkedHost`] alone. What the program does is not an error;
+    /// [`ExecutionError::ForkedHost`], and [`ExecutionError::Detached`] if the engine was closed and the
+    /// execution runs elsewhere. What the program does is not an error;
     /// [`into_result`](ExecutionResult::into_result) makes it one.
     ///
     /// # Cancel safety
@@ -92,7 +100,7 @@ impl Execution {
         if engine.is_some_and(|engine| !engine.containment.is_of_this_process()) {
             return Err(ExecutionError::ForkedHost);
         }
-        let record = self.active.ended().await.ok_or(ExecutionError::NotFound(self.id()))?;
+        let record = self.active.ended().await.ok_or_else(|| self.active.without_record())?;
         Ok(record.result())
     }
 
@@ -152,7 +160,7 @@ impl Execution {
     /// # Errors
     /// [`ExecutionError::AlreadyEnded`] if another ending came first.
     pub async fn cancel(&self) -> Result<()> {
-        control::cancel(&self.active)
+        control::cancel(&self.active, None).await
     }
 
     /// Sends a signal to every process of the execution and returns how many received it, like
@@ -187,6 +195,11 @@ impl ExecutionStdin {
         Self { active }
     }
 
+    /// Returns true if the program runs elsewhere, so that a close waits.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.active.remote().is_some()
+    }
+
     pub(super) fn active(&self) -> &ActiveExecution {
         &self.active
     }
@@ -204,6 +217,9 @@ impl ExecutionStdin {
     /// rest may still be written. A future that is kept without being polled blocks later writes.
     pub async fn write(&self, bytes: impl Into<Bytes>) -> Result<usize> {
         self.refuse_ended()?;
+        if let Some(remote) = self.active.remote() {
+            return remote.write_stdin(bytes.into()).await;
+        }
         let written = waker::catching(self.active.stdin.write(bytes.into())).await;
         written.map_err(|error| self.unavailable(error))
     }
@@ -214,6 +230,9 @@ impl ExecutionStdin {
     /// Those of [`write`](Self::write).
     pub async fn close(&self) -> Result<()> {
         self.refuse_ended()?;
+        if let Some(remote) = self.active.remote() {
+            return remote.close_stdin().await;
+        }
         self.active.stdin.close().map_err(|error| self.unavailable(error))
     }
 

@@ -53,7 +53,7 @@ impl ExecutionEngine {
     }
 
     async fn read_log(&self, id: Uuid, tail: Option<LogTail>) -> Result<String> {
-        let log = self.log(id)?.ok_or(ExecutionError::NoLog(id))?;
+        let log = self.log(id).await?.ok_or(ExecutionError::NoLog(id))?;
         let (path, access) = (log.path.clone(), log.access);
         let read = move || ExecutionLogs::read(&log, tail);
         match self.core.shared.runtime.blocking(read).await {
@@ -69,11 +69,11 @@ impl ExecutionEngine {
     /// # Errors
     /// [`ExecutionError::NotFound`] for an unknown id.
     pub async fn get_log_path(&self, id: Uuid) -> Result<Option<PathBuf>> {
-        Ok(self.log(id)?.map(|log| log.path))
+        Ok(self.log(id).await?.map(|log| log.path))
     }
 
-    fn log(&self, id: Uuid) -> Result<Option<WrittenLog>> {
-        let entry = self.entry(id)?;
+    async fn log(&self, id: Uuid) -> Result<Option<WrittenLog>> {
+        let entry = self.entry(id).await?;
         if let Some(dir) = &self.core.config.log_dir {
             return Ok(Some(WrittenLog {
                 path: ExecutionLogs::own_path(dir, id),

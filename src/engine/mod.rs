@@ -8,6 +8,7 @@ mod builder;
 mod cleanup;
 mod control;
 mod core;
+mod elsewhere;
 mod handle;
 mod history;
 #[cfg(feature = "logs")]
@@ -18,6 +19,7 @@ mod overflow;
 mod plans;
 mod query;
 mod run;
+mod settings;
 mod stdin;
 mod subscribe;
 
@@ -40,7 +42,7 @@ use crate::store::ExecutionEntry;
 ///
 /// Clones share one engine. When the last one is dropped, what still runs is stopped: with the
 /// stop signal first, with SIGKILL after at most 400 ms. Dropping never blocks, and is allowed
-/// inside async code.
+/// inside async code. What runs elsewhere, with a [backend](EngineBuilder::backend), goes on.
 ///
 /// Its methods may be called from any thread and any async runtime, tokio or not; executions do not
 /// run on the caller's. Methods about executions are async although few of them wait, because an
@@ -115,15 +117,27 @@ impl ExecutionEngine {
         self
     }
 
-    fn entry(&self, id: Uuid) -> Result<ExecutionEntry<ActiveExecution>> {
+    async fn entry(&self, id: Uuid) -> Result<ExecutionEntry<ActiveExecution>> {
         self.core.check_process()?;
         let registry = &self.core.shared.registry;
-        registry.get(id).ok_or_else(|| registry.no_execution(id))
+        match registry.get(id) {
+            Some(ExecutionEntry::Active(active)) if self.has_backend() => {
+                Self::settled(active).await
+            }
+            Some(entry) => Ok(entry),
+            None => {
+                let unknown = registry.no_execution(id);
+                if !self.has_backend() {
+                    return Err(unknown);
+                }
+                Self::settled(self.attach(id, unknown).await?).await
+            }
+        }
     }
 
     /// Returns an execution that has not ended.
-    fn active(&self, id: Uuid) -> Result<Arc<ActiveExecution>> {
-        match self.entry(id)? {
+    async fn active(&self, id: Uuid) -> Result<Arc<ActiveExecution>> {
+        match self.entry(id).await? {
             ExecutionEntry::Active(active) => Ok(active),
             ExecutionEntry::Ended(record) => {
                 Err(ExecutionError::AlreadyEnded { id, status: record.status() })

@@ -56,7 +56,7 @@ impl ExecutionEngine {
     /// # Cancel safety
     /// Reading changes nothing, so the future can be dropped at any point.
     pub async fn read_output(&self, id: Uuid, query: OutputQuery) -> Result<OutputPage> {
-        let journal = match self.journal(id) {
+        let journal = match self.journal(id).await {
             Ok(journal) => journal,
             // All of it is there, so there is nothing to wait for.
             Err(unknown) => return self.past_page(id, &query, unknown).await,

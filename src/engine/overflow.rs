@@ -26,7 +26,7 @@ impl ExecutionEngine {
         stream: OutputStream,
         to: impl Into<PathBuf>,
     ) -> Result<u64> {
-        let ExecutionEntry::Ended(record) = self.entry(id)? else {
+        let ExecutionEntry::Ended(record) = self.entry(id).await? else {
             return Err(ExecutionError::StillRunning(id));
         };
         let path = to.into();

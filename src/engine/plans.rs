@@ -100,7 +100,9 @@ impl ExecutionEngine {
         let core = Arc::clone(&self.core);
         let mut backend = EngineBackend { core, starter: Starter::Worker };
         let validated = validate(&spec, &backend)?;
-        prepare::absolute_plan(&mut spec);
+        if !self.has_backend() {
+            prepare::absolute_plan(&mut spec);
+        }
         self.core.start_threads()?;
         backend.starter = self.core.starter()?;
         let PlanSpec { plan, .. } = &spec;
@@ -249,7 +251,14 @@ impl PlanBackend for EngineBackend {
         request: &ExecutionRequest,
         options: &ExecutionOptions,
     ) -> Result<GroupId, ValidationError> {
-        prepare::check(request, options, &self.core.rules()).map(|(_, group)| group)
+        match &self.core.backend {
+            Some(backend) => {
+                self.core.check_elsewhere(&**backend, request, options)?;
+                // Groups are those of the backend.
+                Ok(GroupId::NONE)
+            }
+            None => prepare::check(request, options, &self.core.rules()).map(|(_, group)| group),
+        }
     }
 
     fn limits(&self) -> (usize, Vec<usize>) {
@@ -268,8 +277,14 @@ impl PlanBackend for EngineBackend {
         options: &ExecutionOptions,
         admitted: &mut dyn FnMut(&Arc<ActiveExecution>),
     ) -> Result<Arc<ActiveExecution>> {
+        let origin = Origin::Step(plan);
+        if let Some(backend) = self.core.backend.clone() {
+            // The step is submitted until there is an answer, so that is not waited for.
+            let submitted = self.core.submit(backend, request, options.clone(), origin, admitted);
+            return submitted.map(|(active, _answer)| active);
+        }
         let passed = PassedDescriptors::new();
-        self.core.start(&request, options, passed, Origin::Step(plan), admitted)
+        self.core.start(&request, options, passed, origin, admitted)
     }
 
     fn release(&self, plan: &Arc<ActivePlan>, step: Uuid) {

@@ -35,7 +35,7 @@ impl ExecutionEngine {
     /// # Errors
     /// [`ExecutionError::NotFound`](crate::ExecutionError::NotFound) for an unknown id.
     pub async fn get_summary(&self, id: Uuid) -> Result<ExecutionSummary> {
-        match self.entry(id) {
+        match self.entry(id).await {
             Ok(entry) => Ok(summary(&entry)),
             Err(unknown) => Ok(self.past(id, unknown).await?.summary),
         }
@@ -85,7 +85,7 @@ impl ExecutionEngine {
     /// # Errors
     /// [`ExecutionError::NotFound`](crate::ExecutionError::NotFound) for an unknown id.
     pub async fn queue_position(&self, id: Uuid) -> Result<Option<usize>> {
-        let ExecutionEntry::Active(active) = self.entry(id)? else { return Ok(None) };
+        let ExecutionEntry::Active(active) = self.entry(id).await? else { return Ok(None) };
         Ok(active.queue_position())
     }
 }

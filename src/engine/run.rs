@@ -21,9 +21,14 @@ impl ExecutionEngine {
     /// started is accepted, and its execution ends with
     /// [`Ending::SpawnFailed`](crate::Ending::SpawnFailed).
     ///
+    /// With a [backend](crate::EngineBuilder::backend) its errors come here, too. After
+    /// [`OutcomeUnknown`](ExecutionError::OutcomeUnknown) the request may have been accepted; asking for
+    /// the status by its id tells.
+    ///
     /// # Cancel safety
     /// The future does all its work when it is first polled and never waits. Dropped before that,
-    /// it has done nothing.
+    /// it has done nothing. With a [backend](crate::EngineBuilder::backend) it waits for the answer of
+    /// that; once polled, the request is submitted even if the future is dropped.
     pub async fn execute(&self, request: ExecutionRequest) -> Result<Uuid> {
         self.execute_with(request, ExecutionOptions::default()).await
     }
@@ -103,6 +108,10 @@ impl ExecutionEngine {
         options: ExecutionOptions,
         passed: PassedDescriptors,
     ) -> Result<Execution> {
+        if let Some(backend) = self.core.backend.clone() {
+            // Boxed, because most engines have none, and it would make this future larger.
+            return Box::pin(self.start_elsewhere(backend, request, options, passed)).await;
+        }
         let active = self.core.start(&request, &options, passed, Origin::Caller, |_| ())?;
         Ok(Execution::new(active, self.core.view(), &self.core.shared))
     }
@@ -159,9 +168,9 @@ impl ExecutionEngine {
     /// # Cancel safety
     /// Dropping the future stops nothing; waiting can begin anew.
     pub async fn wait_for_completion(&self, id: Uuid) -> Result<ExecutionResult> {
-        let record = match self.entry(id) {
+        let record = match self.entry(id).await {
             Ok(ExecutionEntry::Active(active)) => {
-                active.ended().await.ok_or(ExecutionError::NotFound(id))?
+                active.ended().await.ok_or_else(|| active.without_record())?
             }
             Ok(ExecutionEntry::Ended(record)) => record,
             Err(unknown) => {
@@ -178,7 +187,7 @@ impl ExecutionEngine {
     /// # Errors
     /// [`ExecutionError::NotFound`] for an unknown id.
     pub async fn get_status(&self, id: Uuid) -> Result<ExecutionStatus> {
-        Ok(match self.entry(id) {
+        Ok(match self.entry(id).await {
             Ok(ExecutionEntry::Active(active)) => active.status(),
             Ok(ExecutionEntry::Ended(record)) => record.status(),
             Err(unknown) => self.past(id, unknown).await?.summary.status,
@@ -191,7 +200,7 @@ impl ExecutionEngine {
     /// # Errors
     /// [`ExecutionError::NotFound`] for an unknown id.
     pub async fn get_result(&self, id: Uuid) -> Result<Option<ExecutionResult>> {
-        match self.entry(id) {
+        match self.entry(id).await {
             Ok(ExecutionEntry::Active(_)) => Ok(None),
             Ok(ExecutionEntry::Ended(record)) => Ok(Some(record.result())),
             Err(unknown) => self.past_result(id, unknown).await,

@@ -38,7 +38,7 @@ impl ExecutionEngine {
     /// Not cancel safe: a dropped future may have written none, some or all of its bytes, and the
     /// rest may still be written. A future that is kept without being polled blocks later writes.
     pub async fn write_stdin(&self, id: Uuid, bytes: impl Into<Bytes>) -> Result<usize> {
-        self.stdin(id)?.write(bytes).await
+        self.stdin(id).await?.write(bytes).await
     }
 
     /// Writes everything that `reader` yields, at the program's pace, and returns how many bytes
@@ -59,7 +59,7 @@ impl ExecutionEngine {
         id: Uuid,
         reader: impl tokio::io::AsyncRead + Send,
     ) -> Result<u64> {
-        let stdin = self.stdin(id)?;
+        let stdin = self.stdin(id).await?;
         let mut reader = std::pin::pin!(reader);
         let mut total = 0;
         loop {
@@ -99,10 +99,10 @@ impl ExecutionEngine {
     /// # Errors
     /// Those of [`write_stdin`](Self::write_stdin).
     pub async fn close_stdin(&self, id: Uuid) -> Result<()> {
-        self.stdin(id)?.close().await
+        self.stdin(id).await?.close().await
     }
 
-    fn stdin(&self, id: Uuid) -> Result<ExecutionStdin> {
-        self.active(id).map(ExecutionStdin::new)
+    async fn stdin(&self, id: Uuid) -> Result<ExecutionStdin> {
+        self.active(id).await.map(ExecutionStdin::new)
     }
 }

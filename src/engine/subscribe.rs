@@ -50,7 +50,7 @@ impl ExecutionEngine {
     /// # Errors
     /// Those of [`subscribe`](Self::subscribe).
     pub async fn subscribe_from(&self, id: Uuid, after: u64) -> Result<Subscription> {
-        Ok(Subscription::to(self.journal(id)?, self.core.view(), after))
+        Ok(Subscription::to(self.journal(id).await?, self.core.view(), after))
     }
 
     /// Subscribes to an execution with its output as it was read, in chunks of up to 64 KiB that
@@ -84,7 +84,7 @@ impl ExecutionEngine {
     /// # Errors
     /// Those of [`subscribe`](Self::subscribe).
     pub async fn subscribe_chunks_from(&self, id: Uuid, after: u64) -> Result<ChunkSubscription> {
-        Ok(ChunkSubscription::to(self.journal(id)?, after))
+        Ok(ChunkSubscription::to(self.journal(id).await?, after))
     }
 
     /// Subscribes to all executions and plans from now on, those that run and those that will: for
@@ -109,10 +109,14 @@ impl ExecutionEngine {
         Subscription::to_all(broadcaster, self.core.journals(), self.core.view())
     }
 
-    pub(super) fn journal(&self, id: Uuid) -> Result<Arc<Journal>> {
+    pub(super) async fn journal(&self, id: Uuid) -> Result<Arc<Journal>> {
         self.core.check_process()?;
         let registry = &self.core.shared.registry;
-        registry.journal_of_execution(id).ok_or_else(|| registry.no_execution(id))
+        match registry.journal_of_execution(id) {
+            Some(journal) => Ok(journal),
+            // Not only when it has caught up: it would have lost more of a long output by then.
+            None => Ok(self.attach(id, registry.no_execution(id)).await?.journal()),
+        }
     }
 }
 

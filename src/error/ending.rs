@@ -33,6 +33,10 @@ impl Ending {
             Self::EngineClosed => ExecutionError::ShuttingDown,
             Self::EngineFailed { reason } => ExecutionError::Engine(reason),
             Self::Lost { reason } => ExecutionError::Lost { reason },
+            Self::WorkerLost { worker, attempts } => {
+                ExecutionError::WorkerLost { worker, attempts }
+            }
+            Self::Unknown { reason } => ExecutionError::EndingUnknown { reason },
         })
     }
 }

@@ -117,17 +117,15 @@ fn of_execution(error: &ExecutionError) -> Details<'_> {
         | E::NoLog(id)
         | E::StdinNotPiped(id)
         | E::StdinClosed(id)
+        | E::OutcomeUnknown { id, .. }
+        | E::Detached(id)
         | E::Control { id, .. } => Details { id: Some(*id), ..none },
         E::AlreadyEnded { id, status } => Details { id: Some(*id), status: Some(*status), ..none },
         E::NoOverflow { id, stream } => Details { id: Some(*id), stream: Some(*stream), ..none },
-        E::NoThreads { source } | E::History { source } => {
-            Details { os_error: source.os_error, ..none }
-        }
-        E::StdinSource { id, source, .. } => {
-            Details { id: Some(*id), os_error: source.os_error, ..none }
-        }
+        E::NoThreads { source } | E::History { source } => of_io(source),
+        E::StdinSource { id, source, .. } => Details { id: Some(*id), ..of_io(source) },
         E::Log { path, source } | E::Overflow { path, source } => {
-            Details { path: Some(text(path)), os_error: source.os_error, ..none }
+            Details { path: Some(text(path)), ..of_io(source) }
         }
         E::SpawnFailed { os_error, .. } => Details { os_error: *os_error, ..none },
         E::ExitCode(code) => Details { exit_code: Some(*code), ..none },
@@ -143,9 +141,17 @@ fn of_execution(error: &ExecutionError) -> Details<'_> {
         | E::ForkedHost
         | E::Engine(_)
         | E::Lost { .. }
+        | E::WorkerLost { .. }
+        | E::EndingUnknown { .. }
+        | E::Backend { .. }
+        | E::NoBackend
         | E::NoHistory
         | E::GlobalAlreadyInitialised => none,
     }
+}
+
+fn of_io(error: &IoError) -> Details<'_> {
+    Details { os_error: error.os_error, ..Details::default() }
 }
 
 fn of_validation(error: &ValidationError) -> Details<'_> {

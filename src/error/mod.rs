@@ -1,11 +1,13 @@
 //! Errors of the engine. Messages name the thing and the fix, and contain no value of a request's
 //! environment.
 
+mod backend;
 mod ending;
 mod hints;
 mod io;
 mod json;
 mod plan;
+mod program;
 #[cfg(test)]
 mod tests;
 mod validation;
@@ -19,6 +21,7 @@ use crate::types::{ExecutionStatus, OneLine, OutputStream, ResourceLimit, SkipRe
 pub(crate) use hints::{listed, unexpanded};
 pub use io::IoError;
 pub use plan::PlanError;
+pub use program::ProgramFault;
 pub use validation::ValidationError;
 
 /// `Result` with the engine's error as default, so that both `Result<T>` and `Result<T, E>` read
@@ -246,13 +249,63 @@ pub enum ExecutionError {
     /// The engine itself failed: it lost track of a program.
     #[error("the engine failed: {}", OneLine(.0))]
     Engine(String),
-    /// The host of the execution died, so nobody knows how the program ended.
+    /// The host of the execution died, so it is not known how the program ended.
     #[error("the host of the execution died: {}; run it again if that is safe", OneLine(.reason))]
     #[non_exhaustive]
     Lost {
         /// What became of the host.
         reason: String,
     },
+    /// The worker that ran the program was lost, and no other attempt follows.
+    #[error(
+        "worker {} was lost, after {attempts} attempts; run it again if that is safe, or allow more with max_attempts",
+        OneLine(.worker)
+    )]
+    WorkerLost {
+        /// Name of the worker that was lost last.
+        worker: String,
+        /// How many attempts were made.
+        attempts: u32,
+    },
+    /// It is not known how the program ended, or whether it has.
+    #[error(
+        "it is not known how the program ended: {}; look at what it has done before you run it again",
+        OneLine(.reason)
+    )]
+    #[non_exhaustive]
+    EndingUnknown {
+        /// Why it is not known.
+        reason: String,
+    },
+    /// The answer of the [backend](crate::Backend) to a request was lost, so it is not known whether
+    /// the request was accepted. Asking by the id tells, and so does the same request again, which
+    /// runs nothing twice.
+    #[error(
+        "it is not known whether execution {id} was accepted: {}; ask for its status, or submit the same request again under this id",
+        OneLine(.reason)
+    )]
+    #[non_exhaustive]
+    OutcomeUnknown {
+        /// The execution.
+        id: Uuid,
+        /// What became of the answer.
+        reason: String,
+    },
+    /// The [backend](crate::Backend) failed, or cannot be reached at the moment.
+    #[error("the backend of the engine failed: {}; try again", OneLine(.reason))]
+    #[non_exhaustive]
+    Backend {
+        /// What failed.
+        reason: String,
+    },
+    /// The engine was shut down or dropped while the execution ran elsewhere, where it goes on.
+    #[error(
+        "the engine was closed while execution {0} runs elsewhere, where it goes on; ask an engine with the same backend"
+    )]
+    Detached(Uuid),
+    /// The engine has no backend.
+    #[error("the engine has no backend; set one with EngineBuilder::backend")]
+    NoBackend,
     /// The engine has no history.
     #[error("the engine has no history; set one with EngineBuilder::history")]
     NoHistory,
@@ -299,6 +352,8 @@ impl ExecutionError {
             | Self::QueueFull(_)
             | Self::OpenFileLimitReached { .. }
             | Self::StillRunning(_)
+            | Self::OutcomeUnknown { .. }
+            | Self::Backend { .. }
             | Self::TimedOut(_)
             | Self::IdleTimedOut(_) => true,
             Self::SpawnFailed { os_error, .. }
@@ -359,6 +414,8 @@ impl ExecutionError {
                 | Self::ShuttingDown
                 | Self::Engine(_)
                 | Self::Lost { .. }
+                | Self::WorkerLost { .. }
+                | Self::EndingUnknown { .. }
         )
     }
 
@@ -400,6 +457,12 @@ impl ExecutionError {
             Self::ForkedHost => "forked_host",
             Self::Engine(_) => "engine_failed",
             Self::Lost { .. } => "lost",
+            Self::WorkerLost { .. } => "worker_lost",
+            Self::EndingUnknown { .. } => "ending_unknown",
+            Self::OutcomeUnknown { .. } => "outcome_unknown",
+            Self::Backend { .. } => "backend_failed",
+            Self::Detached(_) => "detached",
+            Self::NoBackend => "no_backend",
             Self::NoHistory => "no_history",
             Self::History { .. } => "history_failed",
             Self::GlobalAlreadyInitialised => "global_already_initialised",

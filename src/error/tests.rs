@@ -41,6 +41,8 @@ fn each_error_of_an_ending_is_in_that_group() {
         Ending::EngineClosed,
         Ending::EngineFailed { reason: reason() },
         Ending::Lost { reason: reason() },
+        Ending::WorkerLost { worker: "w1".to_string(), attempts: 2 },
+        Ending::Unknown { reason: reason() },
     ];
     for ending in endings {
         let error = ending.error().unwrap();
@@ -87,6 +89,8 @@ fn no_text_from_outside_adds_a_line_to_a_message() {
         Ending::SpawnFailed { reason: text(), os_error: None },
         Ending::EngineFailed { reason: text() },
         Ending::Lost { reason: text() },
+        Ending::WorkerLost { worker: text(), attempts: 2 },
+        Ending::Unknown { reason: text() },
         Ending::NotRun { reason: SkipReason::PlanStopped { step: step() } },
         Ending::NotRun { reason: SkipReason::Input { from: step(), reason: text() } },
     ];
@@ -95,7 +99,9 @@ fn no_text_from_outside_adds_a_line_to_a_message() {
         ExecutionError::Log { path: path(), source: source() },
         ExecutionError::StdinSource { id, written: 0, source: source() },
         ExecutionError::Overflow { path: path(), source: source() },
-        ExecutionError::Control { id, reason: text() },
+        ExecutionError::control(id, text()),
+        ExecutionError::backend(text()),
+        ExecutionError::outcome_unknown(id, text()),
     ];
     let mut messages: Vec<_> = validation.iter().map(ToString::to_string).collect();
     messages.extend(endings.iter().map(ToString::to_string));
@@ -138,6 +144,9 @@ fn errors_have_a_json_form() {
             json!({"reason": {"type": "plan_cancelled"}}),
         ),
         (ExecutionError::Cancelled, json!({})),
+        (ExecutionError::Detached(id), json!({"id": id})),
+        (ExecutionError::outcome_unknown(id, "r"), json!({"id": id, "retryable": true})),
+        (ExecutionError::backend("r"), json!({"retryable": true})),
         (
             ValidationError::TimeoutTooLarge { timeout_ms: 9, max_ms: 5 }.into(),
             json!({"field": "timeout_ms", "limit": 5}),

@@ -9,17 +9,19 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use uuid::Uuid;
 
-use super::control::{ControlAction, ControlInbox, ControlRefusal};
+use super::control::{ControlInbox, ControlRefusal};
+use super::remote::Remote;
 use super::state::{ExecutionState, IllegalTransition, StateInput};
 use super::stdin::StdinWriter;
 use crate::admission::QueuePlace;
-use crate::events::JournalLookup;
-use crate::output::{Journal, JournalOwner};
-use crate::store::{ExecutionEntry, ExecutionInfo, Progress, Record, Registry};
+use crate::error::ExecutionError;
+use crate::output::Journal;
+use crate::store::{ExecutionInfo, Progress, Record};
 use crate::time::Deadline;
-use crate::types::{Ending, ExecutionStatus, ExecutionSummary, RetryPolicy, SkipReason};
+use crate::types::{
+    ControlAction, Ending, ExecutionStatus, ExecutionSummary, RetryPolicy, SkipReason,
+};
 use crate::waker;
 
 /// Shared handle of an execution that has not ended.
@@ -47,11 +49,13 @@ pub(crate) struct ActiveExecution {
     record: OnceLock<Option<Arc<Record>>>,
     /// Notified once there is a record.
     ended: Notify,
-    accepted: Instant,
+    pub(super) accepted: Instant,
     /// When its time in the queue was over: it got its permit, or was stopped.
-    wait_over: OnceLock<Instant>,
+    pub(super) wait_over: OnceLock<Instant>,
     /// Never set if it got its permit at once.
     queue_place: OnceLock<QueuePlace>,
+    /// None if it runs here.
+    remote: Option<Box<Remote>>,
 }
 
 impl ActiveExecution {
@@ -78,7 +82,18 @@ impl ActiveExecution {
             accepted: Instant::now(),
             wait_over: OnceLock::new(),
             queue_place: OnceLock::new(),
+            remote: None,
         }
+    }
+
+    /// Makes it one that runs elsewhere, and was accepted there at this instant.
+    pub(crate) fn elsewhere(self, remote: Remote, accepted: Instant) -> Self {
+        Self { remote: Some(Box::new(remote)), accepted, ..self }
+    }
+
+    /// Returns the link to where it runs; None if that is here.
+    pub(crate) fn remote(&self) -> Option<&Remote> {
+        self.remote.as_deref()
     }
 
     /// Notes that it has no permit yet and waits at this place in the queue.
@@ -210,6 +225,9 @@ impl ActiveExecution {
     }
 
     fn end(&self, input: StateInput) -> Result<(), Ending> {
+        if let Some(remote) = &self.remote {
+            return remote.stop(self, input);
+        }
         let before = self.with_state(|state| match state.apply(input) {
             Ok(()) => None,
             Err(IllegalTransition) => state.decided().cloned(),
@@ -248,6 +266,9 @@ impl ActiveExecution {
     }
 
     fn engine_closed(&self) {
+        if let Some(remote) = &self.remote {
+            return remote.leave();
+        }
         // Asked before: a failed attempt is being stopped although its ending can still be decided.
         let is_being_stopped = self.decision().is_some();
         let _late = self.stop(Ending::EngineClosed, SkipReason::EngineClosed);
@@ -317,6 +338,19 @@ impl ActiveExecution {
         self.info.started_at(instant.saturating_duration_since(self.accepted))
     }
 
+    /// Returns what became of it, once that is known: its record, or None if there will be none.
+    pub(crate) fn ending(&self) -> Option<Option<Arc<Record>>> {
+        self.record.get().cloned()
+    }
+
+    /// Returns the error for a caller that needs its record where there will be none.
+    pub(crate) fn without_record(&self) -> ExecutionError {
+        match &self.remote {
+            Some(remote) => remote.gone(),
+            None => ExecutionError::NotFound(self.info.id),
+        }
+    }
+
     /// Returns the record, once there is one.
     pub(crate) fn record(&self) -> Option<&Record> {
         self.record.get()?.as_deref()
@@ -377,31 +411,5 @@ impl ActiveExecution {
 
     fn with_state<T>(&self, f: impl FnOnce(&mut ExecutionState) -> T) -> T {
         f(&mut self.state.lock())
-    }
-}
-
-impl Registry<ActiveExecution> {
-    pub(crate) fn journal_of_execution(&self, id: Uuid) -> Option<Arc<Journal>> {
-        Some(match self.get(id)? {
-            ExecutionEntry::Active(active) => active.journal(),
-            ExecutionEntry::Ended(record) => record.journal(),
-        })
-    }
-}
-
-impl JournalLookup for Registry<ActiveExecution> {
-    fn journal(&self, id: Uuid) -> Option<Arc<Journal>> {
-        let of_plan = || self.plan(id).map(|plan| Arc::clone(plan.journal()));
-        self.journal_of_execution(id).or_else(of_plan)
-    }
-
-    fn is_alive(&self, owner: JournalOwner) -> bool {
-        match self.get(owner.id) {
-            Some(ExecutionEntry::Active(active)) => active.journal.owner() == owner,
-            Some(ExecutionEntry::Ended(_)) => false,
-            None => self.plan(owner.id).is_some_and(|plan| {
-                plan.journal().owner() == owner && !plan.status().is_terminal()
-            }),
-        }
     }
 }

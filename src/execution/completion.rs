@@ -13,7 +13,9 @@ use crate::admission::{Admitted, Permit};
 use crate::history::{HistoryRoom, LiveOutput};
 use crate::output::{EventPayload, ExecutionLogs, ExecutionSink};
 use crate::store::{Outcome, Record};
-use crate::types::{ContainmentReceipt, Ending, ExecutionOptions, ExecutionRequest, HistoryEntry};
+use crate::types::{
+    ContainmentReceipt, Ending, ExecutionOptions, ExecutionRequest, ExecutionResult, HistoryEntry,
+};
 
 /// How long a log or an overflow file may hold up an ending.
 pub(super) const FILE_LIMIT: Duration = Duration::from_secs(5);
@@ -35,6 +37,8 @@ pub(super) struct AttemptOutcome {
     pub(super) reaped: Option<Reaped>,
     pub(super) tree_usage: Option<TreeUsage>,
     pub(super) output_error: Option<String>,
+    /// What the place has told where the execution ran; None if that is here.
+    pub(super) elsewhere: Option<Box<ExecutionResult>>,
 }
 
 /// Completes the logs of an execution. This comes before its record: a waiter may read them.
@@ -57,8 +61,10 @@ pub(super) async fn complete_logs(
 }
 
 impl CompletionGuard {
-    pub(crate) fn new(cx: PhaseContext, admitted: Admitted) -> Self {
-        Self { cx, admitted: Some(admitted), history_room: None, is_completed: false }
+    /// Creates the guard of an execution that has this permit or ticket; one that runs elsewhere has
+    /// none.
+    pub(crate) fn new(cx: PhaseContext, admitted: Option<Admitted>) -> Self {
+        Self { cx, admitted, history_room: None, is_completed: false }
     }
 
     /// Returns true if it waits for its permit.
@@ -98,6 +104,19 @@ impl CompletionGuard {
         if let (Some(history), Some(entry)) = (&self.engine.history, &self.history_entry) {
             history.refused(entry.id());
         }
+    }
+
+    /// Closes the execution without an ending: it goes on elsewhere, or is no longer known there.
+    /// The history keeps what it was told.
+    pub(crate) fn leave(mut self) {
+        self.leave_now();
+    }
+
+    fn leave_now(&mut self) {
+        self.is_completed = true;
+        self.engine.registry.discard(self.active.info().id, None);
+        self.active.refused();
+        self.publisher.wake_readers();
     }
 
     /// Ends the execution for all of its observers in one moment, and wakes them after that: see
@@ -144,14 +163,14 @@ impl CompletionGuard {
 
     /// Makes the outcome that is remembered. The journal takes no more output from here on.
     fn seal(&mut self, ending: Ending, outcome: AttemptOutcome) -> Outcome {
-        let AttemptOutcome { containment, reaped, tree_usage, output_error } = outcome;
+        let AttemptOutcome { containment, reaped, tree_usage, output_error, elsewhere } = outcome;
         let not_taken = self.sink.as_ref().and_then(|sink| sink.error());
         let output_error = output_error.into_iter().chain(not_taken).reduce(|a, b| a + "; " + &b);
         let signal = reaped.as_ref().and_then(|reaped| match reaped.exit {
             Exit::Signaled { signal, .. } => Some(signal),
             _ => None,
         });
-        Outcome {
+        let here = Outcome {
             ending,
             waited: self.active.waited(),
             duration: self.active.duration(),
@@ -163,13 +182,25 @@ impl CompletionGuard {
             lines_missed: self.publisher.missed(),
             attempts: self.active.attempts_made(),
             earlier: std::mem::take(&mut self.earlier_attempts).into_boxed_slice(),
+            place: None,
+            collected: None,
+        };
+        match elsewhere {
+            Some(told) => here.ran_elsewhere(self.active.info(), *told),
+            None => here,
         }
     }
 }
 
 impl Drop for CompletionGuard {
     fn drop(&mut self) {
-        if !self.is_completed {
+        if self.is_completed {
+            return;
+        }
+        if self.active.remote().is_some() {
+            // Its ending is not decided here.
+            self.leave_now();
+        } else {
             // The program may run on: its `Child` kills the tree when it is dropped, unproven.
             let containment = ContainmentReceipt { proven: false, ..self.nothing_to_stop() };
             self.complete_once(AttemptOutcome::without_program(containment));
@@ -194,6 +225,6 @@ impl DerefMut for CompletionGuard {
 
 impl AttemptOutcome {
     pub(super) fn without_program(containment: ContainmentReceipt) -> Self {
-        Self { containment, reaped: None, tree_usage: None, output_error: None }
+        Self { containment, reaped: None, tree_usage: None, output_error: None, elsewhere: None }
     }
 }

@@ -181,6 +181,11 @@ impl PhaseContext {
         }
     }
 
+    /// Keeps its output from the sink, which has had it from the engine that has started it.
+    pub(crate) fn without_sink(self) -> Self {
+        Self { sink: None, ..self }
+    }
+
     /// Notes that the system has no descriptor for it: others wait in the queue.
     pub(crate) fn note_lack_of_descriptors(&self) {
         self.engine.registry.permits().doubt_descriptors();

@@ -7,15 +7,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::time::Deadline;
-use crate::types::ExecutionStatus;
-
-/// Action on the process tree of an execution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ControlAction {
-    Signal(Signal),
-    Pause,
-    Resume,
-}
+use crate::types::{ControlAction, ExecutionStatus};
 
 /// Why an action was not carried out.
 #[derive(Debug)]

@@ -15,6 +15,9 @@
 //! | next attempt | `retry.rs` | a failed attempt is followed by another, if that was asked for |
 //! | complete | `completion.rs` | permit, record and last event in one moment, then waiters woken |
 //!
+//! An execution that runs elsewhere has one phase in their place: `follow.rs` follows the records of
+//! the backend, and `remote.rs` has what such an execution is asked for.
+//!
 //! One task owns an execution. Others see it as an [`ActiveExecution`] (`active.rs`): they decide
 //! its ending, send control requests (`control.rs`) and write to its standard input (`stdin.rs`).
 //! What may happen when is decided by a pure state machine (`state.rs`); time is kept by a deadline
@@ -28,9 +31,12 @@ mod completion;
 mod context;
 mod control;
 mod drain;
+mod follow;
 mod launch;
+mod lookup;
 mod pauses;
 mod queued;
+mod remote;
 mod retry;
 mod run;
 mod state;
@@ -41,9 +47,11 @@ mod termination;
 pub(crate) use active::ActiveExecution;
 pub(crate) use completion::CompletionGuard;
 pub(crate) use context::{ExecutionContext, MAX_LATE_LOGS, PhaseContext};
-pub(crate) use control::{ControlAction, ControlRefusal};
+pub(crate) use control::ControlRefusal;
+pub(crate) use follow::{Followed, Submission};
 pub(crate) use launch::{AttemptSpec, ExecutionParams, launch};
 pub(crate) use queued::QueuedExecution;
+pub(crate) use remote::{Remote, ask, instant_of};
 pub(crate) use retry::RetryContext;
 pub(crate) use run::run;
 pub(crate) use stdin::{StdinUnavailable, stdin_pair};

@@ -98,7 +98,7 @@ async fn told_within(cx: &PhaseContext, limit: Duration, call: impl Future<Outpu
 }
 
 /// Keeps what the result says of an attempt that is over.
-fn note_attempt(cx: &mut PhaseContext, ending: Ending, outcome: AttemptOutcome) {
+pub(super) fn note_attempt(cx: &mut PhaseContext, ending: Ending, outcome: AttemptOutcome) {
     let start = cx.attempt_start;
     let [stdout, stderr] = cx.publisher.journal.end_of_attempt(KEPT_OUTPUT);
     let stats = |(bytes, written): &(Bytes, u64)| StreamStats {

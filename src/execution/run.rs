@@ -80,7 +80,7 @@ fn reap(mut child: Child, containment: ContainmentReceipt) -> AttemptOutcome {
         tracing::warn!(%error, "a child could not be reaped");
         None
     });
-    AttemptOutcome { containment, reaped, tree_usage, output_error: None }
+    AttemptOutcome { reaped, tree_usage, ..AttemptOutcome::without_program(containment) }
 }
 
 /// Moves a future to the heap.

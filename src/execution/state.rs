@@ -60,6 +60,9 @@ pub(crate) enum StateInput {
     BackOff,
     /// Another attempt begins.
     NextAttempt,
+    /// The place where it ran has lost the attempt, and makes another one. Only for what runs
+    /// elsewhere.
+    AttemptLost,
     /// The tree is gone and the output collected.
     Closed,
 }
@@ -107,6 +110,14 @@ impl ExecutionState {
                 self.attempt += 1;
                 self.tried = false;
                 self.ending = None;
+                ExecutionPhase::Pending
+            }
+            (
+                ExecutionPhase::Pending | ExecutionPhase::Starting | ExecutionPhase::Running,
+                StateInput::AttemptLost,
+            ) => {
+                self.attempt += 1;
+                self.tried = false;
                 ExecutionPhase::Pending
             }
             (ExecutionPhase::Closing | ExecutionPhase::StoppedInStart, StateInput::Closed) => {

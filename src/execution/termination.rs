@@ -137,8 +137,8 @@ pub(super) async fn stop_tree(
     for step in [|stop: StopSequence| stop.term_signal, |stop: StopSequence| stop.kill_signal] {
         let current = stop.current(active);
         let signal = step(current);
-        // SIGKILL has rounds of its own, below. Without a grace nobody could act on another signal, which would still
-        // decide, by chance, what the program dies of.
+        // SIGKILL has rounds of its own, below. Without a grace no process could act on another
+        // signal, which would still decide, by chance, what the program dies of.
         if tree.is_empty() || signal == Signal::Kill || current.grace.is_zero() {
             break;
         }

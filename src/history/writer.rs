@@ -114,7 +114,7 @@ impl HistoryWriter {
         }
     }
 
-    /// Stores an ended execution. None is room that nobody could wait for.
+    /// Stores an ended execution. None is room that no caller could wait for.
     pub(crate) fn ended(
         &self,
         entry: Option<Arc<HistoryEntry>>,

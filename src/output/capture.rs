@@ -160,12 +160,13 @@ impl Capture {
 
     /// Keeps what fits of a chunk.
     pub(super) fn take(&mut self, chunk: &[u8]) -> CaptureSplit {
-        // The first byte beyond the limit closes the buffer, also if characters are taken back
-        // then.
-        let is_open = self.seen <= self.limit as u64;
+        // The first byte that is not kept closes the buffer, also if characters are taken back then.
+        let seen = self.seen;
         self.seen += chunk.len() as u64;
         let (mut stored, mut taken_back) = (0, Vec::new());
-        if let (true, Buffer::Growing(bytes)) = (is_open, &mut self.buffer) {
+        if let Buffer::Growing(bytes) = &mut self.buffer
+            && bytes.len() as u64 == seen
+        {
             stored = chunk.len().min(self.limit - bytes.len());
             bytes.extend_from_slice(&chunk[..stored]);
             self.kept = bytes.len();
@@ -181,6 +182,15 @@ impl Capture {
             tail.push(&chunk[stored..]);
         }
         CaptureSplit { stored, taken_back }
+    }
+
+    /// Notes bytes that the program wrote, and that never came. What comes behind them does not
+    /// follow what is kept.
+    pub(super) fn miss(&mut self, bytes: u64) {
+        self.seen += bytes;
+        if let Some(tail) = &mut self.tail {
+            tail.bytes.clear();
+        }
     }
 
     /// Returns how much it has had and keeps so far.

@@ -1,6 +1,8 @@
 //! Reads the pipes of one execution, and hands every byte on exactly once: to the journal, the sink,
 //! the logs and the overflow files.
 
+mod stream;
+
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
@@ -13,15 +15,15 @@ use execution_engine_process::{PipeReader, ReadNow};
 use tokio::task::coop;
 
 use super::ExecutionLogs;
-use super::file_writer::FileWriter;
 use super::journal::{Appended, Journal, is_worth_holding};
 use super::lines::PartialFlush;
-use super::overflow::{OverflowDir, OverflowFile, WaitingOverflow, lacks_descriptor, not_created};
+use super::overflow::OverflowDir;
 use super::sink::{ExecutionSink, SinkWriter};
 use crate::config::OversizedOutputStrategy;
 use crate::runtime::BlockingPool;
 use crate::time;
 use crate::types::{Ending, OutputStream};
+use stream::StreamReader;
 
 /// Chunks of stdout that are read in a row before stderr has its turn.
 const STDOUT_IN_A_ROW: u8 = 2;
@@ -68,20 +70,6 @@ pub(crate) struct OutputReader {
     stdout_in_a_row: u8,
 }
 
-/// One stream: its pipe while it is open, and its overflow file.
-struct StreamReader {
-    stream: OutputStream,
-    pipe: Option<PipeReader>,
-    overflow: Option<Box<(FileWriter, Arc<OverflowFile>)>>,
-    /// What the overflow file is to begin with, until there is a descriptor for it.
-    waiting: Option<Box<WaitingOverflow>>,
-    /// The first error that lost output. Nothing is written to the file after it, so that the file
-    /// has no hole.
-    loss: Option<io::Error>,
-    /// When the last output came, if it left a line unfinished.
-    silent_since: Option<Instant>,
-}
-
 impl OutputReader {
     /// Creates a reader of these pipes, which are registered with the reactor.
     pub(crate) fn new(
@@ -104,8 +92,13 @@ impl OutputReader {
 
     /// Lets the sink of the execution have the output of this attempt, and first that it has started.
     pub(crate) fn with_sink(mut self, sink: Arc<ExecutionSink>, attempt: u32, pid: u32) -> Self {
-        self.sink = Some(Box::new(SinkWriter::new(sink, attempt, pid)));
+        self.tell_sink(sink, attempt, pid);
         self
+    }
+
+    /// Like [`with_sink`](Self::with_sink), for an attempt that was started after the reader was made.
+    pub(crate) fn tell_sink(&mut self, sink: Arc<ExecutionSink>, attempt: u32, pid: u32) {
+        self.sink = Some(Box::new(SinkWriter::new(sink, attempt, pid)));
     }
 
     /// Returns `true` if there may be more to read, or the sink is being called.
@@ -197,6 +190,36 @@ impl OutputReader {
         })
     }
 
+    /// Takes output that was read elsewhere, at most 64 KiB.
+    pub(crate) fn feed(&mut self, stream: OutputStream, bytes: Bytes) -> ReadStep {
+        let mut buffer = Vec::from(bytes);
+        // Nothing would be taken for the end of the stream.
+        if buffer.is_empty() {
+            return ReadStep::default();
+        }
+        self.accept(stream.index(), Ok(buffer.len()), &mut buffer)
+    }
+
+    /// Notes output that was lost between the place where it was read and here.
+    pub(crate) fn miss(&mut self, stream: OutputStream, bytes: u64) {
+        let lost = || io::Error::other(format!("{bytes} bytes were lost on their way here"));
+        self.settings.journal.miss(stream, bytes);
+        self.logs.note(&format!("{stream}: {}", lost()));
+        if let Some(sink) = &mut self.sink {
+            sink.miss(stream, bytes, &lost());
+        }
+        self.streams[stream.index()].loss.get_or_insert_with(lost);
+    }
+
+    /// Waits until a line has been unfinished for too long, and publishes it.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub(crate) async fn silence(&mut self) -> ReadStep {
+        time::sleep_until(self.silence_ends()).await;
+        self.flush_silent()
+    }
+
     /// Writes what was read to the logs and overflow files.
     ///
     /// # Cancel safety
@@ -286,7 +309,8 @@ impl OutputReader {
 
     /// Hands on the result of a read; 0 bytes are the end. All output passes here, once.
     fn accept(&mut self, index: usize, read: io::Result<usize>, buffer: &mut Vec<u8>) -> ReadStep {
-        self.stdout_in_a_row = if index == 0 { self.stdout_in_a_row + 1 } else { 0 };
+        // Output that was read elsewhere has no turns, so nothing else bounds the count.
+        self.stdout_in_a_row = if index == 0 { self.stdout_in_a_row.saturating_add(1) } else { 0 };
         let reader = &mut self.streams[index];
         let journal = &self.settings.journal;
         match read {
@@ -338,84 +362,6 @@ impl OutputReader {
         }
         step
     }
-}
-
-impl StreamReader {
-    fn close(&mut self) {
-        self.pipe = None;
-        self.silent_since = None;
-    }
-
-    fn exceed(&mut self, excess: &[Bytes; 2], settings: &OutputSettings) -> Option<Ending> {
-        match settings.oversized {
-            OversizedOutputStrategy::TruncateWithWarning
-            | OversizedOutputStrategy::KeepHeadAndTail => None,
-            OversizedOutputStrategy::FailExecution => {
-                Some(Ending::OutputLimit { stream: self.stream, limit: settings.limit })
-            }
-            OversizedOutputStrategy::StreamToFile if self.loss.is_some() => None,
-            OversizedOutputStrategy::StreamToFile => {
-                self.spill(excess, settings).err().map(|error| self.lost(error))
-            }
-        }
-    }
-
-    fn spill(&mut self, parts: &[Bytes], settings: &OutputSettings) -> io::Result<()> {
-        if self.overflow.is_none() && self.waiting.is_none() {
-            match open_overflow(self.stream, settings) {
-                Ok(opened) => self.overflow = Some(Box::new(opened)),
-                Err(error) if lacks_descriptor(&error) => {
-                    self.waiting = Some(Box::new(WaitingOverflow::new()));
-                }
-                Err(error) => return Err(not_created(&error)),
-            }
-        }
-        if let Some(waiting) = &mut self.waiting {
-            waiting.push(parts);
-        } else if let Some((writer, file)) = self.overflow.as_deref_mut() {
-            for part in parts {
-                file.reserve(part.len() as u64)?;
-                writer.push(part);
-            }
-        }
-        Ok(())
-    }
-
-    /// Opens the overflow file if output waits for that.
-    ///
-    /// # Cancel safety
-    /// Cancel safe.
-    async fn open_waiting(&mut self, settings: &OutputSettings) -> io::Result<()> {
-        let Some(waiting) = &mut self.waiting else { return Ok(()) };
-        let opened = waiting.open(|| open_overflow(self.stream, settings)).await;
-        let parts = self.waiting.take().map(|waiting| waiting.into_parts());
-        self.overflow = Some(Box::new(opened.map_err(|error| not_created(&error))?));
-        self.spill(&parts.unwrap_or_default(), settings)
-    }
-
-    /// Notes that writing to the overflow file has failed.
-    fn write_failed(&mut self, error: io::Error) -> Ending {
-        if let Some((_, file)) = self.overflow.as_deref() {
-            file.write_failed();
-        }
-        self.lost(error)
-    }
-
-    fn lost(&mut self, error: io::Error) -> Ending {
-        let reason = error.to_string();
-        self.loss.get_or_insert(error);
-        Ending::OutputLost { stream: self.stream, reason }
-    }
-}
-
-fn open_overflow(
-    stream: OutputStream,
-    settings: &OutputSettings,
-) -> io::Result<(FileWriter, Arc<OverflowFile>)> {
-    let (writer, file) = settings.overflow_dir.create(&settings.file_threads)?;
-    let file = Arc::new(file);
-    settings.journal.overflows_into(stream, Arc::clone(&file));
-    Ok((writer, file))
 }
 
 /// Hands a chunk to the sink and to the journal.

@@ -144,7 +144,7 @@ enum SinkCall {
 struct CurrentCall {
     future: Pin<Box<dyn Future<Output = io::Result<()>> + Send>>,
     /// What is not written if it fails.
-    output: Option<(OutputStream, usize)>,
+    output: Option<(OutputStream, u64)>,
 }
 
 impl ExecutionSink {
@@ -182,10 +182,10 @@ impl ExecutionSink {
         ))
     }
 
-    fn note(&self, output: Option<(OutputStream, usize)>, error: &io::Error) {
+    fn note(&self, output: Option<(OutputStream, u64)>, error: &io::Error) {
         let mut missed = self.missed.lock();
         if let Some((stream, length)) = output {
-            missed.bytes[stream.index()] += length as u64;
+            missed.bytes[stream.index()] += length;
         }
         missed.reason.get_or_insert_with(|| error.to_string());
     }
@@ -201,10 +201,15 @@ impl SinkWriter {
     /// Takes a chunk, which is written by [`poll_written`](Self::poll_written).
     pub(super) fn push(&mut self, stream: OutputStream, bytes: Bytes) {
         if self.is_given_up {
-            self.sink.note(Some((stream, bytes.len())), &not_returned());
+            self.sink.note(Some((stream, bytes.len() as u64)), &not_returned());
         } else {
             self.waiting.push_back(SinkCall::Write(stream, bytes));
         }
+    }
+
+    /// Notes output that never came here, so that the sink cannot get it.
+    pub(super) fn miss(&self, stream: OutputStream, bytes: u64, error: &io::Error) {
+        self.sink.note(Some((stream, bytes)), error);
     }
 
     /// Returns `true` if calls are to be made, or one is under way.
@@ -243,7 +248,7 @@ impl SinkWriter {
         }
         for call in std::mem::take(&mut self.waiting) {
             if let SinkCall::Write(stream, bytes) = call {
-                self.sink.note(Some((stream, bytes.len())), &not_returned());
+                self.sink.note(Some((stream, bytes.len() as u64)), &not_returned());
             }
         }
     }
@@ -259,7 +264,7 @@ impl SinkWriter {
                 output: None,
             },
             SinkCall::Write(stream, bytes) => CurrentCall {
-                output: Some((stream, bytes.len())),
+                output: Some((stream, bytes.len() as u64)),
                 future: Box::pin(async move {
                     let execution_id = sink.execution_id;
                     sink.sink.write(OutputChunk { execution_id, attempt, stream, bytes }).await

@@ -14,15 +14,16 @@ use uuid::Uuid;
 use super::backend::PlanBackend;
 use super::inputs::ResolvedInput;
 use super::progress::PlanProgress;
-use super::schedule::{Schedule, StopLevel};
+use super::schedule::StopLevel;
+use super::state::PlanState;
 use super::validate::ValidatedPlan;
 use crate::error::ExecutionError;
 use crate::events::Publisher;
 use crate::execution::ActiveExecution;
 use crate::store::{ActivePlan, CancelPlan, StepRecord};
 use crate::types::{
-    Ending, ExecutionEvent, ExecutionRequest, ExecutionStatus, FailurePolicy, PlanEnding,
-    PlanOptions, PlanSpec, SkipReason,
+    Ending, ExecutionEvent, ExecutionRequest, ExecutionStatus, PlanEnding, PlanOptions, PlanSpec,
+    SkipReason,
 };
 
 /// A plan that runs, shared by the tasks of its steps.
@@ -31,7 +32,6 @@ pub(crate) struct PlanExecutor {
     pub(super) active: Arc<ActivePlan>,
     pub(super) publisher: Publisher,
     pub(super) options: PlanOptions,
-    pub(super) policy: FailurePolicy,
     pub(super) inputs: HashMap<usize, Vec<ResolvedInput>>,
     /// The ids of the steps.
     pub(super) ids: Box<[Uuid]>,
@@ -56,9 +56,8 @@ impl PlanExecutor {
     ) -> Arc<Self> {
         let ValidatedPlan { schedule, inputs } = validated;
         let ids = plan.commands.iter().map(|request| request.id).collect();
-        let policy = schedule.policy;
-        let progress = Mutex::new(PlanProgress::new(Schedule::new(schedule), plan.commands));
-        let new = Self { backend, active, publisher, options, policy, inputs, ids, progress };
+        let progress = Mutex::new(PlanProgress::new(PlanState::new(schedule), plan.commands));
+        let new = Self { backend, active, publisher, options, inputs, ids, progress };
         let executor = Arc::new(new);
         let weak: Weak<Self> = Arc::downgrade(&executor);
         executor.active.set_executor(weak);
@@ -109,7 +108,7 @@ impl PlanExecutor {
     }
 
     fn next_ready_step(&self) -> Option<usize> {
-        self.progress.lock().schedule.next()
+        self.progress.lock().state.schedule.next()
     }
 
     /// Runs one step, then one after the other of those that may start because of it; the rest get
@@ -141,6 +140,7 @@ impl PlanExecutor {
             Err(ending) => self.active.never(id, ending),
             Ok(active) => match active.ended().await {
                 Some(record) => StepRecord::Ran(record),
+                None if active.remote().is_some() => self.active.left(id),
                 // It was refused when its turn in the queue came.
                 None => self.active.lost(id),
             },

@@ -3,7 +3,11 @@
 
 use bytes::Bytes;
 
-use crate::types::{InputTarget, StepInput, Trim};
+use super::validate::label;
+use crate::types::{
+    ExecutionOptions, ExecutionRequest, InputTarget, PlanOptions, SkipReason, StdinSource,
+    StepInput, Trim,
+};
 
 /// Default limit of an input that becomes standard input.
 const MAX_STDIN_BYTES: usize = 1024 * 1024;
@@ -17,7 +21,42 @@ pub(super) struct ResolvedInput {
     pub(super) from: usize,
     pub(super) to: InputTarget,
     trim: Trim,
-    max_bytes: usize,
+    pub(super) max_bytes: usize,
+}
+
+/// Adds to the request of a step what the plan shares, and the outputs that the step takes. `output`
+/// returns the bytes that were kept of the output of a step, and how many it has written. Returns
+/// options if they differ from those of the step.
+///
+/// # Errors
+/// The reason why the step cannot run.
+pub(super) fn prepare(
+    request: &mut ExecutionRequest,
+    step: usize,
+    options: &PlanOptions,
+    inputs: &[ResolvedInput],
+    output: impl Fn(usize) -> Result<(Bytes, u64), String>,
+) -> Result<Option<ExecutionOptions>, SkipReason> {
+    options.apply_shared(&mut request.env, &mut request.working_dir);
+    let mut changed = None;
+    for input in inputs {
+        let skipped = |reason| SkipReason::Input { from: label(options, input.from), reason };
+        let (kept, seen) = output(input.from).map_err(skipped)?;
+        let bytes = input.extract(&kept, seen).map_err(skipped)?;
+        match &input.to {
+            InputTarget::Env(name) => {
+                let text = String::from_utf8(bytes.to_vec()).map_err(|_| {
+                    skipped("it is not UTF-8, which a variable has to be here".to_string())
+                })?;
+                request.env.insert(name.clone(), text);
+            }
+            InputTarget::Stdin => {
+                let own = options.effective_options(step).clone();
+                changed = Some(own.stdin(StdinSource::bytes(bytes)));
+            }
+        }
+    }
+    Ok(changed)
 }
 
 impl ResolvedInput {

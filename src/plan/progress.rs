@@ -7,56 +7,38 @@ use bytes::Bytes;
 use chrono::Utc;
 
 use super::executor::PlanExecutor;
-use super::inputs::ResolvedInput;
-use super::schedule::{Schedule, Skip, StepOutcome, StopLevel};
+use super::inputs;
+use super::schedule::{Skip, StopLevel};
+use super::state::{PlanState, Stop, skip_reason};
 use super::validate::label;
 use crate::execution::ActiveExecution;
 use crate::store::StepRecord;
 use crate::types::{
-    Ending, ExecutionEvent, ExecutionOptions, ExecutionRequest, ExecutionStatus, FailurePolicy,
-    InputTarget, OutputStream, PlanEnding, SkipReason, StdinSource, StepReport,
+    Ending, ExecutionEvent, ExecutionOptions, ExecutionRequest, ExecutionStatus, OutputStream,
+    PlanEnding, SkipReason, StepReport,
 };
 
 /// Records of all steps; `None` for one that is not over.
 type StepRecords = Box<[Option<StepRecord>]>;
 
-/// Stop of all steps of a level. Those that have not started never will.
-struct Stop {
-    level: StopLevel,
-    cause: PlanEnding,
-    /// Whether steps that have started are stopped, too, as soon as they are admitted.
-    halts: bool,
-}
-
 /// State of the steps. Its lock is short: no program is started, nothing is awaited and no reader
 /// is woken under it.
 pub(super) struct PlanProgress {
-    pub(super) schedule: Schedule,
+    pub(super) state: PlanState,
     /// The requests of steps that have not been started.
     pub(super) requests: Box<[Option<ExecutionRequest>]>,
     records: StepRecords,
     /// The steps that were admitted and are not over.
     admitted: HashMap<usize, Arc<ActiveExecution>>,
-    /// The stops so far, each of a higher level than the one before.
-    stops: Vec<Stop>,
-    /// Whether the next cancel stops also the steps that run always.
-    was_cancelled: bool,
-    /// The first cause that stopped a step or kept one from starting.
-    ending: Option<PlanEnding>,
-    first_failure: Option<usize>,
 }
 
 impl PlanProgress {
-    pub(super) fn new(schedule: Schedule, commands: Vec<ExecutionRequest>) -> Self {
+    pub(super) fn new(state: PlanState, commands: Vec<ExecutionRequest>) -> Self {
         Self {
-            schedule,
+            state,
             records: commands.iter().map(|_| None).collect(),
             requests: commands.into_iter().map(Some).collect(),
             admitted: HashMap::new(),
-            stops: Vec::new(),
-            was_cancelled: false,
-            ending: None,
-            first_failure: None,
         }
     }
 
@@ -69,36 +51,21 @@ impl PlanProgress {
         mut request: ExecutionRequest,
     ) -> Result<(ExecutionRequest, Option<ExecutionOptions>), SkipReason> {
         // It may have become ready just before the stop.
-        if let Some(stop) = self.stop_of(step) {
+        if let Some(stop) = self.state.stop_of(step) {
             return Err(skip_reason(&stop.cause));
         }
-        plan.options.apply_shared(&mut request.env, &mut request.working_dir);
-        let mut options = None;
-        for input in plan.inputs.get(&step).into_iter().flatten() {
-            let skipped =
-                |reason| SkipReason::Input { from: label(&plan.options, input.from), reason };
-            let bytes = self.input_bytes(input).map_err(skipped)?;
-            match &input.to {
-                InputTarget::Env(name) => {
-                    let text = String::from_utf8(bytes.to_vec()).map_err(|_| {
-                        skipped("it is not UTF-8, which a variable has to be here".to_string())
-                    })?;
-                    request.env.insert(name.clone(), text);
-                }
-                InputTarget::Stdin => {
-                    let own = plan.options.effective_options(step).clone();
-                    options = Some(own.stdin(StdinSource::bytes(bytes)));
-                }
-            }
-        }
+        let inputs = plan.inputs.get(&step).map_or(&[][..], Vec::as_slice);
+        let options =
+            inputs::prepare(&mut request, step, &plan.options, inputs, |from| self.output(from))?;
         Ok((request, options))
     }
 
-    fn input_bytes(&self, input: &ResolvedInput) -> Result<Bytes, String> {
-        match &self.records[input.from] {
+    /// Returns what was kept of the output of a step, and how many bytes it has.
+    fn output(&self, from: usize) -> Result<(Bytes, u64), String> {
+        match &self.records[from] {
             Some(StepRecord::Ran(record)) if record.was_tried() => {
                 let output = record.captured(OutputStream::Stdout);
-                input.extract(&output.bytes(), output.stats().seen_bytes)
+                Ok((output.bytes(), output.stats().seen_bytes))
             }
             _ => Err("it never ran".to_string()),
         }
@@ -107,7 +74,7 @@ impl PlanProgress {
     /// Notes that a step is about to run as this execution. If the plan has been stopped meanwhile,
     /// it does not.
     pub(super) fn admitted(&mut self, step: usize, active: &Arc<ActiveExecution>) {
-        if let Some(stop) = self.stop_of(step).filter(|stop| stop.halts) {
+        if let Some(stop) = self.state.stop_of(step).filter(|stop| stop.halts) {
             stop_step(active, &stop.cause);
         }
         self.admitted.insert(step, Arc::clone(active));
@@ -135,54 +102,20 @@ impl PlanProgress {
             // Before its dependents are told, so that this is why they do not run.
             self.stop(plan, StopLevel::Everything, PlanEnding::EngineClosed);
         }
-        let skipped = self.schedule.ended(step, self.outcome(step, &ending));
-        plan.active.progress(self.schedule.over_count());
+        let skipped = self.state.schedule.ended(step, self.state.outcome(step, &ending));
+        plan.active.progress(self.state.schedule.over_count());
         self.report_step(plan, step, ending.status(), command);
-        let stop = if self.schedule.has_failed(step) {
-            self.first_failure.get_or_insert(step);
-            self.failure_stop(plan, step)
-        } else {
-            None
-        };
+        let stop = self.state.note_failure(&plan.options, step);
         self.skip(plan, skipped);
         if let Some(cause) = stop {
             self.halt(StopLevel::Failure, &cause);
         }
     }
 
-    /// Returns what came of a step, as far as it matters for others.
-    fn outcome(&self, step: usize, ending: &Ending) -> StepOutcome {
-        match ending {
-            Ending::Exited { code } => StepOutcome::Exited(*code),
-            Ending::NotRun { reason: SkipReason::Input { .. } } => StepOutcome::Failed,
-            Ending::NotRun { .. } => StepOutcome::Skipped(Skip::Stopped),
-            Ending::Cancelled | Ending::PlanDeadline { .. } | Ending::EngineClosed
-                if self.stop_of(step).is_some_and(|stop| stop.halts) =>
-            {
-                StepOutcome::Stopped
-            }
-            _ => StepOutcome::Failed,
-        }
-    }
-
-    /// Notes the stop that the policy makes of a failure. Returns its cause if it stops steps that
-    /// run as well.
-    fn failure_stop(&mut self, plan: &PlanExecutor, failed: usize) -> Option<PlanEnding> {
-        let halts = match plan.policy {
-            FailurePolicy::Continue | FailurePolicy::FinishIndependent => return None,
-            FailurePolicy::StopAtFirstError => false,
-            FailurePolicy::CancelAtFirstError => true,
-        };
-        let cause = PlanEnding::Failed { step: label(&plan.options, failed) };
-        self.note_stop(Stop { level: StopLevel::Failure, cause: cause.clone(), halts });
-        halts.then_some(cause)
-    }
-
     /// Stops the steps for a cancel: the first time without those that run always. Returns `false`
     /// if there was nothing to stop.
     pub(super) fn cancel(&mut self, plan: &PlanExecutor) -> bool {
-        let level = if self.was_cancelled { StopLevel::Everything } else { StopLevel::Cancel };
-        self.was_cancelled = true;
+        let level = self.state.next_cancel();
         self.stop(plan, level, PlanEnding::Cancelled)
     }
 
@@ -195,10 +128,11 @@ impl PlanProgress {
         cause: PlanEnding,
     ) -> bool {
         let has_halted = self.halt(level, &cause);
-        let skipped = self.schedule.stop(level);
+        let skipped = self.state.schedule.stop(level);
         let has_stopped = has_halted || !skipped.is_empty();
         if has_stopped {
-            self.note_stop(Stop { level, cause, halts: true });
+            self.state.note_cause(cause.clone());
+            self.state.note_stop(Stop { level, cause, halts: true });
             self.skip(plan, skipped);
         }
         has_stopped
@@ -208,65 +142,34 @@ impl PlanProgress {
     /// itself or was stopped before.
     fn halt(&self, level: StopLevel, cause: &PlanEnding) -> bool {
         let mut has_halted = false;
-        for step in self.schedule.started(level) {
+        for step in self.state.schedule.started(level) {
             has_halted |= match self.admitted.get(&step) {
                 Some(active) => stop_step(active, cause),
                 // It is being started at this moment, and is stopped when it is admitted.
-                None => self.stop_of(step).is_none_or(|stop| !stop.halts),
+                None => self.state.stop_of(step).is_none_or(|stop| !stop.halts),
             };
         }
         has_halted
-    }
-
-    fn note_stop(&mut self, stop: Stop) {
-        self.ending.get_or_insert_with(|| stop.cause.clone());
-        if self.stops.last().is_none_or(|last| last.level < stop.level) {
-            self.stops.push(stop);
-        }
-    }
-
-    /// Returns the first stop of a step.
-    fn stop_of(&self, step: usize) -> Option<&Stop> {
-        let stopped_by = self.schedule.stopped_by(step);
-        self.stops.iter().find(|stop| stop.level >= stopped_by)
     }
 
     /// Stops the plan because the task of a step was lost.
     pub(super) fn fail(&mut self, plan: &PlanExecutor) {
         let reason = "internal error: the task of a step ended unexpectedly".to_string();
         let cause = PlanEnding::EngineFailed { reason };
-        self.ending.get_or_insert_with(|| cause.clone());
+        self.state.note_cause(cause.clone());
         self.stop(plan, StopLevel::Everything, cause);
     }
 
     /// Stores records of steps that will never run.
     fn skip(&mut self, plan: &PlanExecutor, steps: Vec<(usize, Skip)>) {
-        plan.active.progress(self.schedule.over_count());
+        plan.active.progress(self.state.schedule.over_count());
         for (step, skip) in steps {
             let Some(request) = self.requests[step].take() else { continue };
-            let ending = Ending::NotRun { reason: self.reason(plan, step, skip) };
+            let ending = Ending::NotRun { reason: self.state.reason(&plan.options, step, skip) };
             self.report_step(plan, step, ending.status(), request.command.to_string());
             let record = plan.active.never(request.id, ending);
             plan.release_if_never_ran(&record);
             self.records[step] = Some(record);
-        }
-    }
-
-    /// Returns why a step never runs, in words for the user.
-    fn reason(&self, plan: &PlanExecutor, step: usize, skip: Skip) -> SkipReason {
-        let label = |step| label(&plan.options, step);
-        match skip {
-            Skip::DependencyFailed(on) => SkipReason::DependencyFailed { step: label(on) },
-            Skip::DependencySkipped(on) => SkipReason::DependencySkipped { step: label(on) },
-            Skip::Condition(at) => {
-                let condition = plan.options.steps[step].only_if[at].clone();
-                SkipReason::Condition { condition }
-            }
-            Skip::Stopped => {
-                // It may have needed the output of a step that was stopped.
-                let stop = self.stop_of(step).or(self.stops.first());
-                stop.map_or(SkipReason::PlanCancelled, |stop| skip_reason(&stop.cause))
-            }
         }
     }
 
@@ -276,13 +179,10 @@ impl PlanProgress {
         &mut self,
         plan: &PlanExecutor,
     ) -> Option<(PlanEnding, StepRecords, Vec<StepReport>)> {
-        if !self.schedule.is_over() || self.records.is_empty() {
+        if !self.state.schedule.is_over() || self.records.is_empty() {
             return None;
         }
-        let report = |step| StepReport {
-            name: label(&plan.options, step).name,
-            failure_allowed: self.schedule.was_allowed_to_fail(step),
-        };
+        let report = |step| self.state.report(&plan.options, step);
         let reports = (0..self.records.len()).map(report).collect();
         Some((self.ending_so_far(plan), std::mem::take(&mut self.records), reports))
     }
@@ -291,14 +191,10 @@ impl PlanProgress {
     pub(super) fn ending_so_far(&self, plan: &PlanExecutor) -> PlanEnding {
         let has_failed = |(step, active): (&usize, &Arc<ActiveExecution>)| {
             let has_failed = active.decision().is_some_and(|ending| !ending.is_success());
-            (has_failed && !self.schedule.may_fail(*step)).then_some(*step)
+            (has_failed && !self.state.schedule.may_fail(*step)).then_some(*step)
         };
         let failed = || self.admitted.iter().filter_map(has_failed).min();
-        match (&self.ending, self.first_failure.or_else(failed)) {
-            (Some(ending), _) => ending.clone(),
-            (None, Some(step)) => PlanEnding::Failed { step: label(&plan.options, step) },
-            (None, None) => PlanEnding::Completed,
-        }
+        self.state.ending(&plan.options, failed)
     }
 
     /// Reports that a step has been started.
@@ -322,7 +218,7 @@ impl PlanProgress {
     ) {
         let event = ExecutionEvent::Progress {
             plan_id: plan.active.info().id,
-            completed: self.schedule.over_count(),
+            completed: self.state.schedule.over_count(),
             total: plan.active.info().total,
             step: label(&plan.options, step),
             execution_id: plan.ids[step],
@@ -344,16 +240,6 @@ fn stop_step(active: &ActiveExecution, cause: &PlanEnding) -> bool {
         _ => Ending::Cancelled,
     };
     active.stop(ending, skip_reason(cause)).is_ok()
-}
-
-/// Returns the reason for which a step of a stopped plan never runs.
-fn skip_reason(cause: &PlanEnding) -> SkipReason {
-    match cause {
-        PlanEnding::DeadlineReached { .. } => SkipReason::PlanDeadline,
-        PlanEnding::Failed { step } => SkipReason::PlanStopped { step: step.clone() },
-        PlanEnding::EngineClosed | PlanEnding::EngineFailed { .. } => SkipReason::EngineClosed,
-        _ => SkipReason::PlanCancelled,
-    }
 }
 
 /// Returns the status of an execution when it had just been started, even if it has ended by now.

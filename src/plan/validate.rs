@@ -9,6 +9,7 @@ use super::backend::PlanBackend;
 use super::graph::{Fault, Graph};
 use super::inputs::ResolvedInput;
 use super::schedule::{ConcurrencyLimits, Condition, ScheduleSpec, StepRule, StepSlot};
+use crate::admission::GroupId;
 use crate::error::{PlanError, listed};
 use crate::prepare::env_name;
 use crate::types::{
@@ -26,8 +27,37 @@ pub(crate) struct ValidatedPlan {
 
 /// Checks the whole plan.
 pub(crate) fn validate(
-    PlanSpec { plan, options }: &PlanSpec,
+    spec: &PlanSpec,
     backend: &dyn PlanBackend,
+) -> Result<ValidatedPlan, PlanError> {
+    let (engine, groups) = backend.limits();
+    // Steps beyond these limits could only wait in the engine's queue, in front of other
+    // executions. Each group has a limit of its own, so that steps that wait for a full group keep
+    // no other step from starting.
+    let limits = |all| ConcurrencyLimits {
+        all,
+        ungrouped: engine,
+        groups: groups.into_iter().map(|group| group.min(engine)).collect(),
+    };
+    checked(spec, |validator| validator.check_steps(backend), limits)
+}
+
+/// Checks all that needs no engine. The groups of steps are left to the caller that runs them.
+pub(super) fn validate_without_engine(spec: &PlanSpec) -> Result<ValidatedPlan, PlanError> {
+    let slot = |step| StepSlot {
+        group: GroupId::NONE,
+        priority: spec.options.effective_options(step).priority,
+    };
+    let slots = (0..spec.plan.commands.len()).map(slot).collect();
+    let limits = |all| ConcurrencyLimits { all, ungrouped: usize::MAX, groups: Vec::new() };
+    checked(spec, |_| Ok(slots), limits)
+}
+
+/// Checks a plan, and its steps by a function that returns where they wait.
+fn checked(
+    PlanSpec { plan, options }: &PlanSpec,
+    check_steps: impl FnOnce(&PlanValidator<'_>) -> Result<Vec<StepSlot>, PlanError>,
+    limits: impl FnOnce(usize) -> ConcurrencyLimits,
 ) -> Result<ValidatedPlan, PlanError> {
     let validator = PlanValidator::new(plan, options)?;
     validator.check_ids()?;
@@ -35,22 +65,13 @@ pub(crate) fn validate(
     let inputs = validator.resolve_inputs()?;
     let graph = validator.graph(validator.resolve_dependencies()?)?;
     validator.check_shared()?;
-    let slots = validator.check_steps(backend)?;
+    let slots = check_steps(&validator)?;
     let rules = validator.rules(&graph, &inputs)?;
-    let (engine, groups) = backend.limits();
-    // Steps beyond these limits could only wait in the engine's queue, in front of other
-    // executions. Each group has a limit of its own, so that steps that wait for a full group keep
-    // no other step from starting.
-    let limits = ConcurrencyLimits {
-        all: limit.unwrap_or(usize::MAX),
-        ungrouped: engine,
-        groups: groups.into_iter().map(|group| group.min(engine)).collect(),
-    };
     let schedule = ScheduleSpec {
         graph,
         policy: failure_policy(&plan.strategy, options),
         is_serial: matches!(plan.strategy, ExecutionStrategy::Serial { .. }),
-        limits,
+        limits: limits(limit.unwrap_or(usize::MAX)),
         steps: slots.into_iter().zip(rules).collect(),
     };
     Ok(ValidatedPlan { schedule, inputs })

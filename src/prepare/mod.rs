@@ -29,7 +29,7 @@ pub(crate) use links::{check_script, spawn_failed};
 pub(crate) use paths::{absolute, absolute_plan, current_dir};
 use program::ProgramLookup;
 pub(crate) use stdin::open_stdin;
-pub(crate) use validate::{env_name, history_limit, signal};
+pub(crate) use validate::{env_name, history_limit, nothing_passed, signal};
 
 /// Request that has passed every check, in the form that starting and admitting it need. All paths
 /// are absolute.
@@ -62,14 +62,40 @@ pub(crate) fn check(
     options: &ExecutionOptions,
     rules: &RequestRules<'_>,
 ) -> Result<(Option<Duration>, GroupId), ValidationError> {
-    validate::fields(request)?;
-    validate::options(options, rules.containment)?;
-    validate::unread_output(request, options)?;
-    #[cfg(not(feature = "logs"))]
-    validate::no_logs(request)?;
+    check_alone(request, options)?;
+    validate::needs_no_backend(options)?;
+    validate::limits(options, rules.containment)?;
     let group = validate::group(options.group.as_deref(), rules.permits)?;
     let timeout = validate::timeout(request.timeout_ms, rules.config)?;
     Ok((timeout, group))
+}
+
+/// Checks a request for another place as far as this engine can: what no place decides, that nothing
+/// of this process is asked for, and the longest timeout.
+pub(crate) fn check_elsewhere(
+    request: &ExecutionRequest,
+    options: &ExecutionOptions,
+    config: &ExecutionConfig,
+) -> Result<(), ValidationError> {
+    check_alone(request, options)?;
+    validate::nothing_of_this_process(options)?;
+    validate::timeout(request.timeout_ms, config).map(drop)
+}
+
+/// Checks what no engine and no host decides.
+pub(crate) fn check_alone(
+    request: &ExecutionRequest,
+    options: &ExecutionOptions,
+) -> Result<(), ValidationError> {
+    validate::fields(request)?;
+    validate::options(options)?;
+    validate::unread_output(request, options)?;
+    #[cfg(not(feature = "logs"))]
+    validate::no_logs(request)?;
+    match request.timeout_ms {
+        Some(0) => Err(ValidationError::TimeoutZero),
+        _ => Ok(()),
+    }
 }
 
 /// Checks a request and resolves its program, directory, environment and paths.

@@ -5,7 +5,9 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
 
-use execution_engine_process::{Containment, OutputMode, Signal, UserIds};
+use execution_engine_process::{
+    Containment, OutputMode, PassedDescriptors, Signal, Terminal, UserIds,
+};
 
 use crate::admission::{ConcurrencyLimiter, GroupId};
 use crate::config::ExecutionConfig;
@@ -129,15 +131,95 @@ fn no_nul(value: &OsStr, field: impl FnOnce() -> String) -> Check {
     Ok(())
 }
 
-/// Checks the options of an execution, and that this host can enforce its limits.
-pub(super) fn options(options: &ExecutionOptions, containment: &Containment) -> Check {
+/// Checks the options of an execution, but for its limits and its group.
+pub(super) fn options(options: &ExecutionOptions) -> Check {
     signal("stop_signal", options.stop_signal)?;
     signal("final_signal", options.final_signal)?;
     env(&options.env)?;
     stdin(&options.stdin)?;
     idle_timeout(options.idle_timeout_ms)?;
     user(options.user.as_ref())?;
-    retry(options)?;
+    placement(options)?;
+    retry(options)
+}
+
+/// Checks what is asked of the place, whichever that is.
+fn placement(options: &ExecutionOptions) -> Check {
+    let least = |field, value: bool, fix: &str| match value {
+        true => Err(ValidationError::invalid_option(field, format!("must be at least 1; {fix}"))),
+        false => Ok(()),
+    };
+    least("max_attempts", options.max_attempts == Some(0), "use None for one attempt")?;
+    least("start_by_ms", options.start_by_ms == Some(0), "use None for no limit")?;
+    options.inputs.iter().try_for_each(|input| below("inputs", &input.path))?;
+    options.collect.iter().try_for_each(|pattern| below("collect", pattern))?;
+    let Some(requires) = &options.requires else { return Ok(()) };
+    let names = requires.labels.keys().chain(requires.resources.keys()).chain(&requires.pool);
+    if names.into_iter().any(|name| name.trim().is_empty()) {
+        let reason = "a pool, a label or a resource has no name; name it or leave it out";
+        return Err(ValidationError::invalid_option("requires", reason));
+    }
+    Ok(())
+}
+
+/// Checks that a path, or a pattern of paths, is below the working directory.
+fn below(field: &'static str, path: &str) -> Check {
+    let is_plain = |part: &str| !matches!(part, "" | "." | "..");
+    if path.split('/').all(is_plain) && !path.contains('\0') {
+        return Ok(());
+    }
+    let reason = format!(
+        "{path:?} is not below the working directory; use a relative path without \"..\" and empty parts"
+    );
+    Err(ValidationError::invalid_option(field, reason))
+}
+
+/// Refuses what only a backend can do.
+pub(super) fn needs_no_backend(options: &ExecutionOptions) -> Check {
+    let field = if options.requires.is_some() {
+        "requires"
+    } else if options.max_attempts.is_some_and(|attempts| attempts > 1) {
+        "max_attempts"
+    } else if options.start_by_ms.is_some() {
+        "start_by_ms"
+    } else if !options.inputs.is_empty() {
+        "inputs"
+    } else if !options.collect.is_empty() {
+        "collect"
+    } else {
+        return Ok(());
+    };
+    let reason = "this engine runs everything itself; leave it out, or set EngineBuilder::backend";
+    Err(ValidationError::invalid_option(field, reason))
+}
+
+/// Refuses what is of this process, and cannot be had elsewhere.
+pub(super) fn nothing_of_this_process(options: &ExecutionOptions) -> Check {
+    let (field, fault) = if options.stdin == StdinSource::Inherit {
+        ("stdin", "the standard input of this process; use Null, Bytes or Piped")
+    } else if matches!(options.output, OutputMode::Inherit | OutputMode::InheritStderr) {
+        ("output", "the streams of this process; use Separate or Merged")
+    } else if options.terminal != Terminal::None {
+        ("terminal", "the terminal of this process; leave it out")
+    } else {
+        return Ok(());
+    };
+    let reason = format!("the program runs elsewhere, and cannot have {fault}");
+    Err(ValidationError::invalid_option(field, reason))
+}
+
+/// Refuses descriptors for a program that runs elsewhere.
+pub(crate) fn nothing_passed(passed: &PassedDescriptors) -> Check {
+    if passed.is_empty() {
+        return Ok(());
+    }
+    let reason =
+        "the program runs elsewhere, and cannot have descriptors of this process; pass none";
+    Err(ValidationError::invalid_option("passed", reason))
+}
+
+/// Checks that this host can enforce the limits of an execution.
+pub(super) fn limits(options: &ExecutionOptions, containment: &Containment) -> Check {
     containment.check(&options.limits).map_err(|unavailable| ValidationError::InvalidOption {
         field: "limits",
         reason: format!("{}: {}", unavailable.field, unavailable.reason),

@@ -50,6 +50,11 @@ impl ExecutionInfo {
         Self { id, number, command, accepted_at: Utc::now().timestamp_micros(), notes }
     }
 
+    /// Sets when it was accepted, if that was not now.
+    pub(crate) fn accepted_at(self, at: DateTime<Utc>) -> Self {
+        Self { accepted_at: at.timestamp_micros(), ..self }
+    }
+
     pub(crate) fn owner(&self) -> JournalOwner {
         JournalOwner { id: self.id, number: self.number }
     }

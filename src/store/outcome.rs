@@ -10,8 +10,8 @@ use chrono::{DateTime, Utc};
 use super::info::ExecutionInfo;
 use crate::output::SealedJournal;
 use crate::types::{
-    Attempt, ContainmentReceipt, Ending, ExecutionEvent, ExecutionResult, ExecutionStatus,
-    RawOutput, ResourceUsage,
+    Artifact, Attempt, ContainmentReceipt, Ending, ExecutionEvent, ExecutionResult,
+    ExecutionStatus, Place, RawOutput, ResourceUsage,
 };
 
 /// What is known of an execution only once it has ended. What is rare (survivors, earlier attempts,
@@ -32,6 +32,17 @@ pub(crate) struct Outcome {
     pub(crate) attempts: u32,
     /// The first and the last of the attempts before the last.
     pub(crate) earlier: Box<[Attempt]>,
+    /// None if this engine has run it.
+    pub(crate) place: Option<Box<Place>>,
+    /// None if nothing was to be collected.
+    pub(crate) collected: Option<Box<Collected>>,
+}
+
+/// What was collected at the place where an execution ran.
+#[derive(Debug)]
+pub(crate) struct Collected {
+    artifacts: Vec<Artifact>,
+    errors: Vec<String>,
 }
 
 impl Outcome {
@@ -39,6 +50,9 @@ impl Outcome {
     pub(super) fn result(&self, info: &ExecutionInfo) -> ExecutionResult {
         let [stdout, stderr] = &self.published.output;
         let [stdout_totals, stderr_totals] = self.published.totals().streams;
+        let collected = self.collected.as_deref();
+        let collected = collected.map(|it| (it.artifacts.clone(), it.errors.clone()));
+        let (artifacts, collect_errors) = collected.unwrap_or_default();
         ExecutionResult {
             id: info.id,
             status: self.ending.status(),
@@ -64,7 +78,40 @@ impl Outcome {
             lines_missed: self.lines_missed,
             attempts: self.attempts,
             earlier_attempts: self.earlier.to_vec(),
+            place: self.place.as_deref().cloned(),
+            artifacts,
+            collect_errors,
             raw: RawOutput::of([stdout.bytes(), stderr.bytes()]),
+        }
+    }
+
+    /// Takes over what was told by the place where the execution ran. The output is that which came
+    /// here, and its ending was taken over before.
+    pub(crate) fn ran_elsewhere(self, info: &ExecutionInfo, told: ExecutionResult) -> Self {
+        let accepted_at = info.started_at(Duration::ZERO);
+        let not_there = told.output_error.map(|error| format!("where it ran: {error}"));
+        let here = self.output_error.map(String::from);
+        let output_error = here.into_iter().chain(not_there).reduce(|a, b| a + "; " + &b);
+        // What the place says of an attempt is more than what was seen of it here.
+        let mut earlier = self.earlier.into_vec();
+        earlier.retain(|seen| told.earlier_attempts.iter().all(|it| it.number != seen.number));
+        earlier.extend(told.earlier_attempts);
+        earlier.sort_by_key(|attempt| attempt.number);
+        let (artifacts, errors) = (told.artifacts, told.collect_errors);
+        let has_collected = !artifacts.is_empty() || !errors.is_empty();
+        Self {
+            // By the clock of the place, which may be behind.
+            waited: (told.started_at - accepted_at).to_std().unwrap_or_default(),
+            duration: told.duration,
+            signal: told.signal,
+            usage: told.usage,
+            containment: told.containment,
+            output_error: output_error.map(String::into_boxed_str),
+            attempts: told.attempts,
+            earlier: earlier.into_boxed_slice(),
+            place: told.place.map(Box::new),
+            collected: has_collected.then(|| Box::new(Collected { artifacts, errors })),
+            ..self
         }
     }
 
@@ -105,7 +152,9 @@ impl Outcome {
             | Ending::SpawnFailed { .. }
             | Ending::NotRun { .. }
             | Ending::EngineFailed { .. }
-            | Ending::Lost { .. } => {
+            | Ending::Lost { .. }
+            | Ending::WorkerLost { .. }
+            | Ending::Unknown { .. } => {
                 ExecutionEvent::Failed { execution_id, error: self.ending.to_string(), duration }
             }
         }

@@ -164,6 +164,12 @@ impl ActivePlan {
         self.never(step, Ending::EngineFailed { reason: "the step left no record".to_string() })
     }
 
+    /// Returns the record of a step that goes on elsewhere although its engine is closed.
+    pub(crate) fn left(&self, step: Uuid) -> StepRecord {
+        let reason = "the engine was closed while it ran elsewhere".to_string();
+        self.never(step, Ending::Unknown { reason })
+    }
+
     /// Puts off the deadline until [`release_deadline`](Self::release_deadline), because one of its
     /// programs is held back for a handler.
     pub(crate) fn hold_deadline(&self) {

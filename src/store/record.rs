@@ -43,6 +43,8 @@ impl Record {
             lines_missed: 0,
             attempts: 0,
             earlier: Box::default(),
+            place: None,
+            collected: None,
         };
         Self { info, outcome }
     }

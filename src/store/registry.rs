@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, MutexGuard};
 use uuid::Uuid;
 
+use super::entries::{ActiveEntries, Evicted, ExecutionEntry, Origin};
 use super::plan::ActivePlan;
 use super::record::Record;
 use super::retention::{EndedQueue, RetentionPolicy};
@@ -55,46 +56,6 @@ enum Slot<E> {
     EndedPlan(u64),
 }
 
-/// One execution as the registry knows it.
-#[derive(Debug)]
-pub(crate) enum ExecutionEntry<E> {
-    Active(Arc<E>),
-    Ended(Arc<Record>),
-}
-
-/// On whose behalf an execution is admitted.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Origin<'a> {
-    /// A caller of the engine: the id must be new.
-    Caller,
-    /// An accepted plan, which has reserved the id for this step.
-    Step(&'a Arc<ActivePlan>),
-}
-
-impl<'a> Origin<'a> {
-    pub(crate) fn plan(self) -> Option<&'a Arc<ActivePlan>> {
-        match self {
-            Self::Caller => None,
-            Self::Step(plan) => Some(plan),
-        }
-    }
-}
-
-/// What is active.
-#[derive(Debug)]
-pub(crate) struct ActiveEntries<E> {
-    pub(crate) executions: Vec<Arc<E>>,
-    pub(crate) plans: Vec<Arc<ActivePlan>>,
-}
-
-/// What retention has removed, to be dropped outside the lock: a record may own a file to remove.
-#[derive(Debug)]
-#[must_use = "logs of forgotten executions may have to be removed"]
-pub(crate) struct Evicted {
-    pub(crate) executions: Vec<Arc<Record>>,
-    pub(crate) plans: Vec<Arc<ActivePlan>>,
-}
-
 impl<E> Registry<E> {
     pub(crate) fn new(permits: Arc<ConcurrencyLimiter>) -> Self {
         let state = RegistryState {
@@ -128,19 +89,20 @@ impl<E> Registry<E> {
         note: impl FnOnce(&Admitted),
     ) -> Result<Admitted> {
         let mut state = self.lock_open()?;
-        let is_available = match origin {
-            Origin::Caller => !state.slots.contains_key(&id),
-            Origin::Step(plan) => state.is_reserved(id, plan),
-        };
-        if !is_available {
-            return Err(ExecutionError::DuplicateId(id));
-        }
+        state.check_available(id, origin)?;
         let admitted = self.permits.admit(request)?;
         note(&admitted);
-        let (active, is_step) = (Arc::clone(active), matches!(origin, Origin::Step(_)));
-        state.slots.insert(id, Slot::ActiveExecution { active, is_step });
-        state.active_executions += 1;
+        state.insert(id, active, origin);
         Ok(admitted)
+    }
+
+    /// Registers an execution that needs no permit, because it runs elsewhere, or refuses it and changes
+    /// nothing.
+    pub(crate) fn register(&self, id: Uuid, active: &Arc<E>, origin: Origin<'_>) -> Result<()> {
+        let mut state = self.lock_open()?;
+        state.check_available(id, origin)?;
+        state.insert(id, active, origin);
+        Ok(())
     }
 
     /// Takes back an admission that came to nothing, and the permit with it.
@@ -361,6 +323,20 @@ fn no_plan<E>(id: Uuid, slot: Option<&Slot<E>>) -> ExecutionError {
 }
 
 impl<E> RegistryState<E> {
+    fn check_available(&self, id: Uuid, origin: Origin<'_>) -> Result<()> {
+        let is_available = match origin {
+            Origin::Caller => !self.slots.contains_key(&id),
+            Origin::Step(plan) => self.is_reserved(id, plan),
+        };
+        if is_available { Ok(()) } else { Err(ExecutionError::DuplicateId(id)) }
+    }
+
+    fn insert(&mut self, id: Uuid, active: &Arc<E>, origin: Origin<'_>) {
+        let (active, is_step) = (Arc::clone(active), matches!(origin, Origin::Step(_)));
+        self.slots.insert(id, Slot::ActiveExecution { active, is_step });
+        self.active_executions += 1;
+    }
+
     fn is_reserved(&self, id: Uuid, for_plan: &Arc<ActivePlan>) -> bool {
         let slot = self.slots.get(&id);
         matches!(slot, Some(Slot::Reserved(plan)) if Arc::ptr_eq(plan, for_plan))

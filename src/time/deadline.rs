@@ -71,7 +71,6 @@ impl Deadline {
     }
 
     /// Creates one that is never reached.
-    #[cfg(test)]
     pub(crate) fn never() -> Self {
         let zero = Duration::ZERO;
         Self::new(TimeoutClock::Monotonic, Instant::now(), None, zero, zero)

@@ -101,11 +101,26 @@ pub enum Ending {
         /// What failed.
         reason: String,
     },
-    /// The host that ran the program has died, so nobody knows how the program ended. Output up to
-    /// then may be kept. The engine itself never gives this ending: a history or a service does,
+    /// The host that ran the program has died, so it is not known how the program ended. Output up
+    /// to then may be kept. The engine itself never gives this ending: a history or a service does,
     /// which finds that the host of an execution is gone. It is followed by no other attempt.
     Lost {
         /// What became of the host.
+        reason: String,
+    },
+    /// The worker that ran the program was lost, and no other attempt follows
+    /// ([`max_attempts`](crate::ExecutionOptions::max_attempts)). Only a [backend](crate::Backend) gives
+    /// this ending.
+    WorkerLost {
+        /// Name of the worker that was lost last.
+        worker: String,
+        /// How many attempts were made.
+        attempts: u32,
+    },
+    /// It is not known how the program ended, or whether it has. Only a [backend](crate::Backend) gives
+    /// this ending.
+    Unknown {
+        /// Why it is not known.
         reason: String,
     },
 }
@@ -120,7 +135,9 @@ impl Ending {
             }
             Self::NotRun { reason } => reason.status(),
             Self::Cancelled | Self::EngineClosed => ExecutionStatus::Cancelled,
-            Self::Lost { .. } => ExecutionStatus::Lost,
+            Self::Lost { .. } | Self::WorkerLost { .. } | Self::Unknown { .. } => {
+                ExecutionStatus::Lost
+            }
             _ => ExecutionStatus::Failed,
         }
     }
@@ -186,6 +203,11 @@ impl fmt::Display for Ending {
             Self::EngineClosed => f.write_str("stopped because the engine was closed"),
             Self::EngineFailed { reason } => write!(f, "the engine failed: {}", OneLine(reason)),
             Self::Lost { reason } => write!(f, "lost: {}", OneLine(reason)),
+            Self::WorkerLost { worker, attempts } => {
+                let s = if *attempts == 1 { "" } else { "s" };
+                write!(f, "worker {} was lost, after {attempts} attempt{s}", OneLine(worker))
+            }
+            Self::Unknown { reason } => write!(f, "ending unknown: {}", OneLine(reason)),
         })
     }
 }

@@ -6,7 +6,9 @@
 //! in `_ms`, and an unknown field of an input is an error.
 
 mod admission;
+mod artifact;
 mod command;
+mod control;
 mod ending;
 mod env;
 mod env_vars;
@@ -19,6 +21,7 @@ mod options;
 mod os_text;
 mod output;
 mod padded;
+mod place;
 mod plan;
 mod record;
 mod request;
@@ -32,8 +35,10 @@ mod tagged;
 mod tests;
 
 pub use admission::Admission;
+pub use artifact::{Artifact, ContentDigest, NoDigest};
 pub use command::Command;
 pub(crate) use command::script_argument;
+pub use control::ControlAction;
 pub use ending::{Ending, OutputStream, ResourceLimit};
 pub use env::{EnvOptions, InheritEnv};
 pub use env_vars::EnvVars;
@@ -48,6 +53,7 @@ pub use options::ExecutionOptions;
 pub use os_text::OsText;
 pub use output::{OutputCursor, OutputPage, OutputPart, OutputQuery, OutputWindow};
 pub(crate) use padded::padded;
+pub use place::{Exclusivity, Place, PlaceDurability, Requires};
 pub use plan::{
     ExecutionPlan, ExecutionStrategy, FailurePolicy, InputTarget, PlanEnding, PlanExecutionResult,
     PlanOptions, PlanSpec, PlanStats, PlanStep, PlanSummary, SkipReason, StepCondition, StepInput,

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::retry::policy_or_attempts;
 use super::{
-    EnvOptions, InheritEnv, OsText, RetryPolicy, StdinSource, is_default, millis_at_least,
-    whole_millis,
+    Artifact, ContentDigest, EnvOptions, InheritEnv, OsText, Requires, RetryPolicy, StdinSource,
+    is_default, millis_at_least, whole_millis,
 };
 use crate::setters::setters;
 
@@ -104,7 +104,8 @@ pub struct ExecutionOptions {
     /// Whether the program has the terminal of this process, with its Ctrl-C and Ctrl-Z, or none.
     /// Default: none. For a command line that runs one program; Linux only.
     ///
-    /// Not in JSON: whoever sends a request has no say in the terminal of the process that runs it.
+    /// Not in JSON: a client that sends a request has no say in the terminal of the process that
+    /// runs it.
     #[serde(skip)]
     pub terminal: Terminal,
     /// User and groups that the program runs as; None is those of this process. Linux only.
@@ -118,6 +119,36 @@ pub struct ExecutionOptions {
     /// its result has the output of the last one.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "policy_or_attempts")]
     pub retry: Option<RetryPolicy>,
+    /// What the execution needs of the place where it runs. Only for an engine with a
+    /// [backend](crate::EngineBuilder::backend).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requires: Option<Requires>,
+    /// How many times a [backend](crate::EngineBuilder::backend) may start the execution because a
+    /// worker was lost; None is once. With more than one, an attempt that was taken for lost may
+    /// overlap with the next one where nothing proves that it was stopped
+    /// ([`exclusive`](crate::Place::exclusive)).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_attempts: Option<u32>,
+    /// Longest time in milliseconds between the acceptance and the first start; an execution that has
+    /// not been started by then never is. None waits as long as the backend keeps the request. Only
+    /// for an engine with a [backend](crate::EngineBuilder::backend).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_by_ms: Option<u64>,
+    /// Files that are placed before each start, at paths relative to the working directory. Their
+    /// content was given to the [backend](crate::EngineBuilder::backend) before. Only for an engine
+    /// with one, since files are shared here already.
+    ///
+    /// A request without `working_dir` that has inputs, or from which something is collected, gets a
+    /// directory of its own for the start, which is removed at its end.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<Artifact>,
+    /// Patterns of files that are kept when the program has ended, however it did, relative to the
+    /// working directory: `*` is any part of a name, `?` one character, `**` any number of
+    /// directories. They are [`artifacts`](crate::ExecutionResult::artifacts) of the result; one that
+    /// names no file is told in [`collect_errors`](crate::ExecutionResult::collect_errors). Only for an
+    /// engine with a [backend](crate::EngineBuilder::backend).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub collect: Vec<String>,
 }
 
 impl ExecutionOptions {
@@ -169,6 +200,29 @@ impl ExecutionOptions {
         self
     }
 
+    /// Adds a pattern to [`collect`](Self::collect).
+    #[must_use]
+    pub fn collect(mut self, pattern: impl Into<String>) -> Self {
+        self.collect.push(pattern.into());
+        self
+    }
+
+    /// Adds a file to [`inputs`](Self::inputs): the content at a path relative to the working
+    /// directory.
+    ///
+    /// ```
+    /// use execution_engine::*;
+    ///
+    /// let digest = ContentDigest { sha256: [0; 32], size: 7 };
+    /// let options = ExecutionOptions::default().input("in/data.csv", digest).collect("out/*.csv");
+    /// assert_eq!(options.inputs[0].path, "in/data.csv");
+    /// ```
+    #[must_use]
+    pub fn input(mut self, path: impl Into<String>, digest: ContentDigest) -> Self {
+        self.inputs.push(Artifact { path: path.into(), digest, executable: false });
+        self
+    }
+
     setters! {
         /// Sets [`stop_grace_ms`](Self::stop_grace_ms).
         stop_grace(grace: Duration) => stop_grace_ms = Some(whole_millis(grace));
@@ -193,6 +247,15 @@ impl ExecutionOptions {
 
         /// Sets [`retry`](Self::retry).
         retry(retry: RetryPolicy) => retry = Some(retry);
+
+        /// Sets [`requires`](Self::requires).
+        requires(requires: Requires) => requires = Some(requires);
+
+        /// Sets [`max_attempts`](Self::max_attempts).
+        max_attempts(attempts: u32) => max_attempts = Some(attempts);
+
+        /// Sets [`start_by_ms`](Self::start_by_ms), in whole milliseconds rounded up.
+        start_by(longest: Duration) => start_by_ms = Some(millis_at_least(longest));
 
         /// Sets [`priority`](Self::priority).
         priority(priority: i32) => priority = priority;

@@ -10,7 +10,9 @@ use execution_engine_process::{Level, Signal};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Attempt, Ending, ExecutionStatus, ExecutionSummary, OutputStream, millis};
+use super::{
+    Artifact, Attempt, Ending, ExecutionStatus, ExecutionSummary, OutputStream, Place, millis,
+};
 
 /// Result of an execution. Every ending has one, also a timeout or a program that could not be
 /// started. The `Debug` output is short however long the output was.
@@ -79,6 +81,17 @@ pub struct ExecutionResult {
     /// the last attempt; its duration is that of all attempts and the delays between them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier_attempts: Vec<Attempt>,
+    /// Where it ran; None if this engine ran it itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
+    /// Files that were [collected](crate::ExecutionOptions::collect). The
+    /// [backend](crate::Backend) has their content for as long as it keeps it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artifacts: Vec<Artifact>,
+    /// What was to be collected and was not: patterns that name no file, and files that could not be
+    /// kept, with the reason. It changes nothing about the ending.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub collect_errors: Vec<String>,
     #[serde(skip)]
     pub(crate) raw: RawOutput,
 }
@@ -129,7 +142,27 @@ impl ExecutionResult {
         lost_at: DateTime<Utc>,
         reason: impl Into<String>,
     ) -> Self {
-        let ending = Ending::Lost { reason: reason.into() };
+        Self::unobserved(id, started_at, lost_at, Ending::Lost { reason: reason.into() })
+    }
+
+    /// Creates the result of an execution of which nothing is known but its ending, for a
+    /// [backend](crate::Backend): there is no output, and nothing says what became of the processes.
+    /// Set the other fields to what is known. A clock that was set back makes no negative duration.
+    ///
+    /// ```
+    /// use execution_engine::*;
+    ///
+    /// let at = "2026-10-01T12:00:00Z".parse().unwrap();
+    /// let ending = Ending::WorkerLost { worker: "w1".to_string(), attempts: 1 };
+    /// let result = ExecutionResult::unobserved(Uuid::nil(), at, at, ending);
+    /// assert_eq!(result.error.as_deref(), Some("worker w1 was lost, after 1 attempt"));
+    /// ```
+    pub fn unobserved(
+        id: Uuid,
+        started_at: DateTime<Utc>,
+        ended_at: DateTime<Utc>,
+        ending: Ending,
+    ) -> Self {
         let containment = ContainmentReceipt {
             proven: false,
             ..ContainmentReceipt::nothing(Level::ProcessGroup)
@@ -137,14 +170,14 @@ impl ExecutionResult {
         Self {
             id,
             status: ending.status(),
-            success: false,
+            success: ending.is_success(),
             exit_code: ending.exit_code(),
             stdout: String::new(),
             stderr: String::new(),
             waited: Duration::ZERO,
-            duration: (lost_at - started_at).to_std().unwrap_or_default(),
+            duration: (ended_at - started_at).to_std().unwrap_or_default(),
             started_at,
-            completed_at: lost_at,
+            completed_at: ended_at,
             error: ending.message(),
             stdout_overflow_file: None,
             stderr_overflow_file: None,
@@ -159,6 +192,9 @@ impl ExecutionResult {
             lines_missed: 0,
             attempts: 1,
             earlier_attempts: Vec::new(),
+            place: None,
+            artifacts: Vec::new(),
+            collect_errors: Vec::new(),
             raw: RawOutput::default(),
         }
     }
@@ -180,6 +216,26 @@ impl ExecutionResult {
     /// ```
     pub fn stdout_bytes(&self) -> Bytes {
         self.raw.bytes(OutputStream::Stdout, &self.stdout)
+    }
+
+    /// Returns the result with another ending, and with the status, exit code and error that follow from
+    /// it, for a [backend](crate::Backend) where something else had decided before the program ended.
+    ///
+    /// ```
+    /// use execution_engine::*;
+    ///
+    /// let at = "2026-10-01T12:00:00Z".parse().unwrap();
+    /// let result = ExecutionResult::unobserved(Uuid::nil(), at, at, Ending::Exited { code: 0 });
+    /// assert_eq!(result.with_ending(Ending::Cancelled).status, ExecutionStatus::Cancelled);
+    /// ```
+    #[must_use]
+    pub fn with_ending(mut self, ending: Ending) -> Self {
+        self.status = ending.status();
+        self.success = ending.is_success();
+        self.exit_code = ending.exit_code();
+        self.error = ending.message();
+        self.ending = ending;
+        self
     }
 
     /// Like [`stdout_bytes`](Self::stdout_bytes), but of standard error.

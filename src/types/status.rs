@@ -25,8 +25,9 @@ pub enum ExecutionStatus {
     Cancelled,
     /// Stopped by its timeout or by the deadline of its plan.
     Timeout,
-    /// Its host died, so nobody knows how the program ended
-    /// ([`Ending::Lost`](crate::Ending::Lost)). A history or a service tells it; an engine
+    /// Its host or its worker died, so it is not known how the program ended
+    /// ([`Ending::Lost`](crate::Ending::Lost), [`WorkerLost`](crate::Ending::WorkerLost),
+    /// [`Unknown`](crate::Ending::Unknown)). A history, a service or a backend tells it; an engine
     /// never has it for what it runs itself.
     Lost,
 }

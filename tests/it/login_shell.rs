@@ -27,7 +27,7 @@ fn home(files: &[(&str, &str)]) -> TempDir {
 
 fn login_shell(program: impl Into<PathBuf>, home: &Path) -> LoginShell {
     let shell = LoginShell::new().program(program).timeout(PATIENCE);
-    // Startup files elsewhere would be those of whoever runs the test.
+    // Startup files elsewhere would be those of the user who runs the test.
     shell.env("HOME", home).env("ZDOTDIR", home).env("XDG_CONFIG_HOME", home)
 }
 

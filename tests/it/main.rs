@@ -5,6 +5,7 @@
 
 mod admission;
 mod any_order;
+mod backend;
 mod bad_input;
 mod blocking;
 mod cancel_all;

@@ -91,5 +91,9 @@ export function ending(ending: Ending): string {
       return "engine failed";
     case "lost":
       return "lost";
+    case "worker_lost":
+      return "worker lost";
+    case "unknown":
+      return "ending unknown";
   }
 }

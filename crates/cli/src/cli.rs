@@ -5,14 +5,18 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap_complete::ArgValueCompleter;
+
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand};
 
+#[cfg(feature = "fleet")]
+use crate::fleet;
 use crate::service::{
-    attach, doctor, input, keeper, keepers, logs, ls, manage, pause, pin, rerun, rm, serve, show,
-    signal, stop, submit, wait,
+    attach, doctor, export, gc, group, import, input, keeper, keepers, logs, ls, manage, pause,
+    pin, rerun, rm, schedule, serve, show, signal, stop, submit, wait,
 };
-use crate::{completions, examples, exit_code, man, run, terminal_text};
+use crate::{completions, examples, exit_code, man, plan, run, terminal_text};
 
 /// Run commands contained, bounded and observed, here or in a service
 #[derive(Debug, Parser)]
@@ -45,6 +49,14 @@ pub(crate) struct GlobalOptions {
     /// Fail where the service does not run, instead of starting it
     #[arg(long, global = true, help_heading = GLOBAL)]
     pub(crate) no_start: bool,
+    /// Servers of a fleet to run on, as URL,URL.. or the name of a [fleet.NAME] of the configuration file
+    /// [env: EXENG_ON]
+    #[cfg(feature = "fleet")]
+    #[arg(long, value_name = "URL|NAME", global = true, help_heading = GLOBAL)]
+    pub(crate) on: Option<String>,
+    /// Leave messages on stderr out that tell of no failure
+    #[arg(long, short, global = true, help_heading = GLOBAL)]
+    pub(crate) quiet: bool,
 }
 
 const GLOBAL: &str = "Service (options of all verbs)";
@@ -56,22 +68,22 @@ pub(crate) enum Verb {
     #[command(after_help = examples::RUN)]
     Run(Box<run::RunOptions>),
     /// Give a command to the service and print its id; it goes on whatever happens here
-    #[command(after_help = examples::SUBMIT)]
+    #[command(alias = "add", after_help = examples::SUBMIT)]
     Submit(Box<submit::SubmitOptions>),
     /// List executions of the service, newest first
-    #[command(visible_alias = "list", after_help = examples::LS)]
+    #[command(visible_alias = "list", aliases = ["ps", "status"], after_help = examples::LS)]
     Ls(ls::LsOptions),
     /// Show everything about an execution
     #[command(after_help = examples::SHOW)]
     Show(show::ShowOptions),
-    /// Print the output of an execution
-    #[command(after_help = examples::LOGS)]
+    /// Print the output of executions
+    #[command(alias = "log", after_help = examples::LOGS)]
     Logs(logs::LogsOptions),
     /// Wait for executions, and exit with the code of the first that failed
     #[command(after_help = examples::WAIT)]
     Wait(wait::WaitOptions),
     /// Stop executions with all their processes
-    #[command(after_help = examples::STOP)]
+    #[command(aliases = ["kill", "cancel"], after_help = examples::STOP)]
     Stop(stop::StopOptions),
     /// Show what an execution writes from now on, and pass lines on to its input
     #[command(after_help = examples::ATTACH)]
@@ -87,6 +99,7 @@ pub(crate) enum Verb {
     Pause(pause::PauseOptions),
     /// Let executions go on that are paused
     #[command(after_help = examples::RESUME)]
+    #[command(mut_arg("ids", |ids| ids.add(ArgValueCompleter::new(completions::Ids::Paused))))]
     Resume(pause::PauseOptions),
     /// Keep executions and their output from being removed
     #[command(after_help = examples::PIN)]
@@ -97,6 +110,21 @@ pub(crate) enum Verb {
     /// Remove executions that have ended, with their output
     #[command(after_help = examples::RM)]
     Rm(rm::RmOptions),
+    /// List, show, pause, run and remove schedules; exeng submit --every makes them
+    #[command(after_help = examples::SCHEDULE)]
+    Schedule(schedule::ScheduleVerbOptions),
+    /// Limit how many executions of a group run at a time, and pause groups
+    #[command(after_help = examples::GROUP)]
+    Group(group::GroupVerbOptions),
+    /// Remove now what retention does not keep: what is too old, too many or too large
+    #[command(after_help = examples::GC)]
+    Gc(gc::GcOptions),
+    /// Write records and output of executions to an archive, or as lines of JSON
+    #[command(after_help = examples::EXPORT)]
+    Export(export::ExportOptions),
+    /// Take executions of an archive over into the history of this service; nothing is started
+    #[command(after_help = examples::IMPORT)]
+    Import(import::ImportOptions),
     /// List the processes that run the programs of the service
     #[command(after_help = examples::KEEPERS)]
     Keepers(keepers::KeepersOptions),
@@ -109,6 +137,17 @@ pub(crate) enum Verb {
     /// Run the service as a unit of systemd, which starts it with the system
     #[command(after_help = examples::SERVICE)]
     Service(manage::ServiceVerbOptions),
+    /// Run executions of a fleet on this machine, until it is told to end
+    #[cfg(feature = "fleet")]
+    #[command(after_help = examples::WORKER)]
+    Worker(Box<fleet::worker::WorkerOptions>),
+    /// Set a fleet of machines up, show it, and drain its workers
+    #[cfg(feature = "fleet")]
+    #[command(after_help = examples::FLEET)]
+    Fleet(fleet::verbs::FleetOptions),
+    /// Run, check and draw plans: many commands as one piece of work, from a file
+    #[command(after_help = examples::PLAN)]
+    Plan(plan::PlanOptions),
     /// Print the completions of a shell: verbs, options, ids and tags
     #[command(after_help = examples::COMPLETIONS)]
     Completions(completions::CompletionsOptions),
@@ -123,7 +162,7 @@ pub(crate) enum Verb {
 /// Prints what clap has to say: help to stdout, a mistake in the options to stderr.
 pub(crate) fn report(mut error: clap::Error) -> ExitCode {
     leave_wrong_tip_out(&mut error);
-    // There is nobody to tell that nobody can be told.
+    // If this cannot be printed, there is no other place to say so.
     let _printed = match std::env::args_os().any(|arg| controls_terminal(&arg)) {
         false => error.print(),
         // It may quote the argument, so it has no colours.

@@ -32,7 +32,7 @@ pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     line(&serde_json::to_string(value).map_err(Failure::new)?)
 }
 
-/// Whoever reads stdout.
+/// The process that reads stdout.
 pub(crate) struct Reader(Arc<Notify>);
 
 impl Reader {
@@ -40,7 +40,7 @@ impl Reader {
     pub(crate) fn watch() -> Self {
         let gone = Arc::new(Notify::new());
         let notify = Arc::clone(&gone);
-        // A thread that nobody waits for: it may wait as long as this process lives. Without it, the next
+        // A thread that is never joined: it may wait as long as this process lives. Without it, the next
         // write tells.
         let watch = move || {
             if wait_for_hangup() {
@@ -51,7 +51,7 @@ impl Reader {
         Self(gone)
     }
 
-    /// Waits until nobody reads a pipe any more, and returns what its next write would fail with. Cancel
+    /// Waits until no process reads the pipe any more, and returns what its next write would fail with. Cancel
     /// safe.
     pub(crate) async fn gone(&self) -> Failure {
         self.0.notified().await;
@@ -59,7 +59,7 @@ impl Reader {
     }
 }
 
-/// Blocks until nobody can read stdout any more, which is never for a file. Returns `false` if that cannot
+/// Blocks until no process can read stdout any more, which is never for a file. Returns `false` if that cannot
 /// be known.
 fn wait_for_hangup() -> bool {
     let stdout = io::stdout();

@@ -1,6 +1,6 @@
 //! Exit codes of all verbs, stable for scripts.
 
-use execution_engine::{Ending, ExecutionError, ValidationError};
+use execution_engine::{Ending, ExecutionError, ProgramFault};
 use execution_engine_process::is_open_file_limit;
 
 /// The execution reached its timeout or its idle timeout.
@@ -55,24 +55,10 @@ pub(crate) fn of_signal(signal: i32) -> u8 {
 
 /// Returns the exit code for a request that was refused, or a call that failed.
 pub(crate) fn of_error(error: &ExecutionError) -> u8 {
-    let ExecutionError::Validation(refused) = error else { return OURS };
-    match refused.error_code() {
-        "program_not_found" | "script_not_found" => NOT_FOUND,
-        "script_not_a_file" | "script_not_runnable" => NOT_RUNNABLE,
-        "permission_denied" | "inaccessible" if is_of_program(refused) => NOT_RUNNABLE,
-        _ => OURS,
-    }
-}
-
-/// Returns `true` if the fault is in the file to run, and not in a directory or an input.
-fn is_of_program(refused: &ValidationError) -> bool {
-    match refused {
-        ValidationError::PermissionDenied { field, .. }
-        | ValidationError::Inaccessible { field, .. }
-        | ValidationError::NotRunnable { field, .. } => {
-            ["program", "shell", "interpreter", "path", "script"].contains(field)
-        }
-        _ => false,
+    match error.program_fault() {
+        Some(ProgramFault::NotFound) => NOT_FOUND,
+        Some(ProgramFault::NotRunnable) => NOT_RUNNABLE,
+        None => OURS,
     }
 }
 

@@ -34,11 +34,23 @@ impl Failure {
         Self::new(format!("the output cannot be written: {error}"))
     }
 
+    /// Creates the one of a verb that was interrupted.
+    pub(crate) fn interrupted(text: impl Display) -> Self {
+        Self { code: exit_code::CANCELLED, ..Self::new(text) }
+    }
+
     /// Creates one for a lack of [descriptors](is_of_descriptors).
     pub(crate) fn of_descriptors(error: &io::Error) -> Self {
         Self::new(format!(
             "exeng needs more open files than it may have: {error}; raise the limit: ulimit -n 64"
         ))
+    }
+
+    /// Creates the one of an engine's error, with the code that it has.
+    #[cfg(feature = "fleet")]
+    pub(crate) fn of_execution(error: &execution_engine::ExecutionError) -> Self {
+        let code = exit_code::of_error(error);
+        Self { code, ..Self::new(of_command_line(&error.to_string())) }
     }
 
     /// Puts the time before what it says, for a log.

@@ -14,17 +14,22 @@ mod examples;
 mod exit_code;
 mod failure;
 mod fault;
+#[cfg(feature = "fleet")]
+mod fleet;
 mod limit;
 mod man;
 mod message;
 mod moment;
 mod option_names;
+mod plan;
+mod plan_file;
 mod request;
 mod run;
 mod service;
 mod signal_name;
 mod size;
 mod terminal_text;
+mod time_zone;
 mod variables;
 
 use std::process::ExitCode;
@@ -33,8 +38,8 @@ use clap::Parser as _;
 
 use cli::{Cli, Verb};
 use service::{
-    attach, block_on, doctor, input, keeper, keepers, logs, ls, manage, pause, pin, rerun, rm,
-    serve, show, signal, stop, submit, wait,
+    attach, block_on, doctor, export, gc, group, import, input, keeper, keepers, logs, ls, manage,
+    pause, pin, rerun, rm, schedule, serve, show, signal, stop, submit, wait,
 };
 use tracing_subscriber::filter::LevelFilter;
 
@@ -42,11 +47,22 @@ fn main() -> ExitCode {
     if let Some(code) = completions::answer_shell() {
         return code;
     }
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return cli::report(error),
-    };
+    match Cli::try_parse() {
+        Ok(cli) => obey(cli),
+        Err(error) => cli::report(error),
+    }
+}
+
+/// Does what the command line says, and returns the code to exit with.
+fn obey(cli: Cli) -> ExitCode {
     let global = &cli.global;
+    if global.quiet {
+        message::leave_notes_out();
+    }
+    #[cfg(feature = "fleet")]
+    if let Some(code) = service::elsewhere::instead(&cli) {
+        return code;
+    }
     match cli.verb {
         Verb::Run(options) => run::run(&options),
         Verb::Submit(options) => block_on(submit::run(global, &options)),
@@ -63,10 +79,20 @@ fn main() -> ExitCode {
         Verb::Pin(options) => block_on(pin::run(global, &options)),
         Verb::Rerun(options) => block_on(rerun::run(global, &options)),
         Verb::Rm(options) => block_on(rm::run(global, &options)),
+        Verb::Group(options) => block_on(group::run(global, &options)),
+        Verb::Gc(options) => block_on(gc::run(global, &options)),
+        Verb::Export(options) => block_on(export::run(global, &options)),
+        Verb::Import(options) => block_on(import::run(global, &options)),
         Verb::Keepers(options) => block_on(keepers::run(global, &options)),
         Verb::Doctor(options) => block_on(doctor::run(global, &options)),
+        Verb::Schedule(options) => block_on(schedule::run(global, &options)),
         Verb::Serve(options) => serve::run(global, &options),
         Verb::Service(options) => block_on(manage::run(global, &options)),
+        #[cfg(feature = "fleet")]
+        Verb::Worker(options) => fleet::worker::run(global, &options),
+        #[cfg(feature = "fleet")]
+        Verb::Fleet(options) => block_on(fleet::verbs::run(global, &options)),
+        Verb::Plan(options) => plan::run(global, &options),
         Verb::Completions(options) => completions::run(&options),
         Verb::Man(options) => man::run(&options),
         Verb::Keeper(options) => keeper::run(&options),

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Command, CommandFactory as _};
+use clap_complete::ArgValueCandidates;
 use clap_mangen::Man;
 
 use crate::cli::Cli;
+use crate::completions::verbs;
 use crate::failure::Failure;
 use crate::{data, message};
 
@@ -16,7 +18,7 @@ use crate::{data, message};
 #[derive(Debug, Args)]
 pub(crate) struct ManOptions {
     /// Verb whose page is printed, with the verbs below it [without: that of exeng]
-    #[arg(value_name = "VERB", conflicts_with = "to")]
+    #[arg(value_name = "VERB", conflicts_with = "to", add = ArgValueCandidates::new(verbs))]
     verb: Vec<String>,
     /// Write the pages of exeng and of all verbs into this directory
     #[arg(long, value_name = "DIR")]
@@ -40,7 +42,7 @@ fn print(verb: &[String]) -> Result<(), Failure> {
         Failure::new(format!("there is no verb {}; exeng help lists them", verb.join(" ")))
     })?;
     if data::is_for_people() {
-        message::print("this is the source of the page; to read it: exeng man .. | man -l -");
+        message::note("this is the source of the page; to read it: exeng man .. | man -l -");
     }
     data::bytes(&roff(page)?)
 }

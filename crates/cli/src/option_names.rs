@@ -29,7 +29,7 @@ const OTHERS: [(&str, &str); 15] = [
         "choose its variables with --clear-env and --env",
     ),
     ("set the limits of the options", "set them with --limit"),
-    ("set by its env", "set by --env"),
+    ("set by its env", "from its environment"),
     ("separately (args)", "separately"),
     ("or use None", "or leave it out"),
     ("name a file or use Null", "name a file, or null"),

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use execution_engine::{
     ExecutionOptions, ExecutionRequest, InheritEnv, Limits, OsText, RetryPolicy, Signal,
     StdinSource,
@@ -15,6 +16,7 @@ use execution_engine::{
 use rustix::fs::Mode;
 use rustix::process::umask;
 
+use crate::completions::CommandLine;
 use crate::limit::{self, LimitSetting};
 use crate::variables::{VariableOptions, environment};
 use crate::{duration, signal_name};
@@ -43,6 +45,9 @@ pub(crate) struct RequestOptions {
     #[arg(long = "limit", value_name = "NAME=VALUE", value_parser = limit::parse)]
     pub(crate) limits: Vec<LimitSetting>,
 
+    #[cfg(feature = "fleet")]
+    #[command(flatten)]
+    pub(crate) fleet: crate::fleet::request::FleetRequestOptions,
     #[command(flatten)]
     pub(crate) variables: VariableOptions,
     /// Inherit no variable from here
@@ -76,6 +81,7 @@ pub(crate) struct RequestOptions {
     pub(crate) interpreter: Option<String>,
     /// The program and its arguments
     #[arg(value_name = "CMD", trailing_var_arg = true)]
+    #[arg(add = ArgValueCompleter::new(CommandLine))]
     pub(crate) command: Vec<OsString>,
 }
 
@@ -142,6 +148,20 @@ impl RequestOptions {
             options = options.env(name, value);
         }
         Ok((request, options))
+    }
+
+    /// Checks that nothing is asked of a fleet: the program runs here.
+    ///
+    /// # Errors
+    /// Names the option.
+    #[cfg(feature = "fleet")]
+    pub(crate) fn check_is_here(&self) -> Result<(), UsageError> {
+        match self.fleet.given() {
+            None => Ok(()),
+            Some(name) => Err(UsageError(format!(
+                "{name} is for a fleet; name one with --on, or leave {name} out"
+            ))),
+        }
     }
 
     fn input(&self, unless_named: StdinSource) -> Result<StdinSource, UsageError> {

@@ -149,7 +149,7 @@ fn recover(root: &Path, log: &Path, known: &Known) -> Vec<String> {
     faults
 }
 
-/// Waits until nothing is queued or running, of that, too, which nobody was told about.
+/// Waits until nothing is queued or running, of that, too, which no client was told about.
 fn wait_for_all(service: &Service) {
     let unfinished = "/v1/executions?status=pending&status=running";
     let start = std::time::Instant::now();

@@ -17,7 +17,7 @@ const KEPT_BUFFER: usize = 128 * 1024;
 pub struct JournalWriter(Writer<File>);
 
 impl JournalWriter {
-    /// Creates the file of a journal. Nobody but its owner may read it, whatever the umask (Unix).
+    /// Creates the file of a journal. Only its owner may read it, whatever the umask (Unix).
     ///
     /// # Errors
     ///
@@ -36,7 +36,7 @@ impl JournalWriter {
 
     /// Opens the journal of a writer that has died, to append to it. What is behind `end` is cut off.
     ///
-    /// `end` is what [`recover`](crate::JournalReader::recover) has found. The caller knows that nobody else writes.
+    /// `end` is what [`recover`](crate::JournalReader::recover) has found. No other process may write to it.
     ///
     /// # Errors
     ///

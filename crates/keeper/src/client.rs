@@ -95,7 +95,7 @@ impl KeeperClient {
     ///
     /// # Errors
     ///
-    /// [`KeeperError::Io`] if nobody listens there, [`KeeperError::Protocol`] if it is no keeper.
+    /// [`KeeperError::Io`] if no process listens there, [`KeeperError::Protocol`] if it is no keeper.
     ///
     /// # Cancel safety
     ///

@@ -54,7 +54,7 @@ pub fn keepers(state_dir: &Path) -> Result<Vec<KeeperInfo>, KeeperError> {
     let mut found = Vec::new();
     for entry in entries {
         let entry = entry.map_err(KeeperError::io("read", &dir))?;
-        // What is no directory of a keeper is nobody's business here.
+        // What is no directory of a keeper is left alone.
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             found.extend(KeeperInfo::read(&entry.path())?);
         }
@@ -70,7 +70,7 @@ pub fn keepers(state_dir: &Path) -> Result<Vec<KeeperInfo>, KeeperError> {
 /// [`KeeperError::AlreadyRunning`] if the keeper lives, [`KeeperError::Io`] if the system refuses.
 pub fn remove_dead(dir: &Path) -> Result<(), KeeperError> {
     let removing = |error| KeeperError::io("remove", dir)(error);
-    // Held until all is removed, so that nobody begins to use what is half gone.
+    // Held until all is removed, so that no process begins to use what is half gone.
     let _held = match lock::take_dead(dir) {
         Ok(Some(held)) => Some(held),
         Ok(None) => return Err(KeeperError::AlreadyRunning(dir.to_path_buf())),

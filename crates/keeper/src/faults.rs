@@ -13,13 +13,13 @@ pub enum FaultPoint {
     StartBegin,
     /// The journal is there, and the program has not been started.
     JournalCreated,
-    /// The engine has started the program, and nobody has been told.
+    /// The engine has started the program, and no client has been told.
     Started,
-    /// Output is in the journal, and nobody has been told.
+    /// Output is in the journal, and no client has been told.
     OutputWritten,
     /// The execution has ended, and nothing says so.
     BeforeEnded,
-    /// The ending is in the journal, and nobody has been told.
+    /// The ending is in the journal, and no client has been told.
     EndedWritten,
     /// The ending is with the connections.
     EndedTold,

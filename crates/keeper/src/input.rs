@@ -19,7 +19,7 @@ pub const MAX_INPUT_PIECE: usize = 64 * 1024;
 /// The `Debug` output shows no byte of it.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct InputPiece {
-    /// Whoever writes it, by a name of their own choice: what comes again from the same writer is not written twice.
+    /// The client that writes it, by a name it chooses: what comes again from the same writer is not written twice.
     pub writer: String,
     /// Place of its first byte in the whole input.
     pub offset: u64,

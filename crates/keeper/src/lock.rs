@@ -54,7 +54,7 @@ pub struct KeeperInfo {
 impl KeeperInfo {
     /// Reads the lock in the directory of a keeper. `None` if there is none: a keeper that starts has not made it yet.
     ///
-    /// A lock that nobody holds may have lost its text with the power: its keeper is a dead one.
+    /// A lock that no process holds may have lost its text with the power: its keeper is a dead one.
     ///
     /// # Errors
     ///
@@ -88,8 +88,8 @@ pub(crate) struct HeldLock {
 impl HeldLock {
     /// Takes the lock of a directory that no keeper has used.
     ///
-    /// The file appears under its name when it is locked and has its content, so that nobody takes a keeper that starts
-    /// for a dead one.
+    /// The file appears under its name when it is locked and has its content, so that no process takes a keeper that
+    /// starts for a dead one.
     pub(crate) fn take(dir: &Path, content: &LockContent) -> Result<Self, KeeperError> {
         let path = dir.join(NAME);
         let new = dir.join(format!("{NAME}.{}", content.pid));
@@ -110,7 +110,7 @@ impl HeldLock {
         }
     }
 
-    /// Returns `true` if the file was removed: nobody finds this keeper any more.
+    /// Returns `true` if the file was removed: no service finds this keeper any more.
     pub(crate) fn has_no_name(&self) -> bool {
         self.file.metadata().is_ok_and(|found| found.nlink() == 0)
     }

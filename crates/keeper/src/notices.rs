@@ -40,7 +40,7 @@ impl NoticeQueue {
         self.added.notify_one();
     }
 
-    /// Forgets what waits of an execution that nobody asks for any more.
+    /// Forgets what waits of an execution that no client asks for any more.
     pub(crate) fn remove(&self, id: Uuid) {
         self.waiting.lock().latest.remove(&id);
     }

@@ -16,7 +16,7 @@ const HIGHEST: [Resource; 6] = [
     Resource::Memlock,
 ];
 
-/// Gives this process, and what it starts, a state that does not depend on whoever started it.
+/// Gives this process, and what it starts, a state that does not depend on the process that started it.
 ///
 /// - The umask is 022, and the nice value 0, if the system allows that.
 /// - The soft limits are the hard ones for the size of files, processor time, address space, data, processes and

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 ///
-/// The error of the system: [`io::ErrorKind::AddrInUse`] if there is such a file, whether or not somebody listens.
+/// The error of the system: [`io::ErrorKind::AddrInUse`] if there is such a file, whether or not a process listens.
 pub fn bind(path: &Path) -> io::Result<UnixListener> {
     let address = Address::of(path)?;
     let listener = UnixListener::bind(address.path())?;

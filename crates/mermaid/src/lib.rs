@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use execution_engine::{
-    Ending, ExecutionResult, ExecutionStatus, ExecutionStrategy, InputTarget, PlanExecutionResult,
-    PlanSpec, StepCondition, StepOptions, StepRef, StepReport,
+    Ending, ExecutionStatus, ExecutionStrategy, InputTarget, PlanExecutionResult, PlanSpec,
+    StepCondition, StepOptions, StepRef, StepReport,
 };
 
 /// Characters of a command that are shown.
@@ -48,15 +48,44 @@ const CLASSES: [(&str, &str); 6] = [
 ///
 /// A plan without options is one with `into`: `diagram(&plan.into())`.
 pub fn diagram(plan: &PlanSpec) -> String {
-    draw(plan, None)
+    diagram_with(plan, |_| None)
 }
 
 /// Like [`diagram`], but also shows how the commands have ended and how long they took.
 pub fn diagram_after(plan: &PlanSpec, result: &PlanExecutionResult) -> String {
-    draw(plan, Some(result))
+    diagram_with(plan, |index| {
+        let (ended, report) = (result.results.get(index)?, result.steps.get(index)?);
+        let StepReport { failure_allowed, .. } = *report;
+        Some(StepEnd { ending: &ended.ending, duration: ended.duration, failure_allowed })
+    })
 }
 
-fn draw(spec: &PlanSpec, result: Option<&PlanExecutionResult>) -> String {
+/// How a step has ended, for [`diagram_with`].
+#[derive(Debug, Clone, Copy)]
+pub struct StepEnd<'a> {
+    /// Its ending.
+    pub ending: &'a Ending,
+    /// How long it took; not shown for one that never ran.
+    pub duration: Duration,
+    /// Whether it failed and was allowed to.
+    pub failure_allowed: bool,
+}
+
+/// Like [`diagram`], but also shows how those commands have ended for which `end` returns it, by the
+/// index of the command.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use execution_engine::{Ending, ExecutionPlan, ExecutionRequest};
+/// use execution_engine_mermaid::{StepEnd, diagram_with};
+///
+/// let plan = ExecutionPlan::serial([ExecutionRequest::shell("make")]).into();
+/// let (ending, duration) = (Ending::Exited { code: 2 }, Duration::from_secs(3));
+/// let text = diagram_with(&plan, |_| Some(StepEnd { ending: &ending, duration, failure_allowed: false }));
+/// assert!(text.contains("exit code 2, 3.0 s"));
+/// ```
+pub fn diagram_with<'a>(spec: &PlanSpec, end: impl Fn(usize) -> Option<StepEnd<'a>>) -> String {
     let PlanSpec { plan, options } = spec;
     let mut text = String::from("flowchart TD\n");
     let mut classes = BTreeMap::<&str, Vec<String>>::new();
@@ -66,11 +95,10 @@ fn draw(spec: &PlanSpec, result: Option<&PlanExecutionResult>) -> String {
         let command = request.metadata.description.clone();
         lines.push(command.unwrap_or_else(|| request.command.to_string()));
         lines.extend(step.into_iter().flat_map(notes).map(str::to_string));
-        let ended = result.and_then(|it| Some((it.results.get(index)?, it.steps.get(index)?)));
-        if let Some((result, StepReport { failure_allowed, .. })) = ended {
-            let (state, class) = match failure_allowed {
-                true => (format!("{} (allowed)", state(result)), "allowed"),
-                false => (state(result), class(result)),
+        if let Some(end) = end(index) {
+            let (state, class) = match end.failure_allowed {
+                true => (format!("{} (allowed)", state(end)), "allowed"),
+                false => (state(end), class(end.ending)),
             };
             lines.push(state);
             classes.entry(class).or_default().push(format!("s{index}"));
@@ -163,8 +191,8 @@ fn arrows(PlanSpec { plan, options }: &PlanSpec) -> BTreeMap<(usize, usize), Vec
     all
 }
 
-fn class(result: &ExecutionResult) -> &'static str {
-    match (&result.ending, result.status) {
+fn class(ending: &Ending) -> &'static str {
+    match (ending, ending.status()) {
         (Ending::NotRun { .. }, _) => "not_run",
         (_, ExecutionStatus::Completed) => "completed",
         (_, ExecutionStatus::Cancelled) => "cancelled",
@@ -173,13 +201,13 @@ fn class(result: &ExecutionResult) -> &'static str {
     }
 }
 
-fn state(result: &ExecutionResult) -> String {
-    match result.ending {
+fn state(StepEnd { ending, duration, .. }: StepEnd<'_>) -> String {
+    match ending {
         Ending::NotRun { .. } => "never ran".to_string(),
-        Ending::Exited { code } if code != 0 => {
-            format!("exit code {code}, {}", rounded(result.duration))
+        Ending::Exited { code } if *code != 0 => {
+            format!("exit code {code}, {}", rounded(duration))
         }
-        _ => format!("{}, {}", result.status, rounded(result.duration)),
+        _ => format!("{}, {}", ending.status(), rounded(duration)),
     }
 }
 

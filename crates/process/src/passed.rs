@@ -45,7 +45,7 @@ impl PassedDescriptors {
         Self::default()
     }
 
-    /// Returns what whoever started this process has passed to it: the descriptors beyond the
+    /// Returns what the process that started this one has passed to it: the descriptors beyond the
     /// standard streams that are open and not close-on-exec, each under its own number. Those beyond
     /// [`LAST`](Self::LAST) are left out, and so are all where the system lists none.
     ///

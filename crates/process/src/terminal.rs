@@ -54,7 +54,7 @@ impl ControllingTerminal {
     /// refuses a group that has no member, or is in another session.
     pub fn give_to(&self, group: u32) {
         if let Some(group) = Pid::from_raw(group.cast_signed()) {
-            // Whoever is in the background waits for the user, as it would have.
+            // A process in the background waits for the user, as it would have.
             let _set = sys::hold_terminal_signal(|| tcsetpgrp(&self.file, group));
         }
     }

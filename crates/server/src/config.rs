@@ -41,6 +41,9 @@ pub struct Config {
     pub durability: Durability,
     /// How long finished executions are kept.
     pub retention: RetentionConfig,
+    /// Profiles of fleets, which the command line alone reads.
+    #[serde(rename = "fleet", deserialize_with = "ignored")]
+    pub fleet: (),
 }
 
 /// What the output of a running program must survive. Rows and endings survive a power cut in any case.
@@ -77,6 +80,7 @@ impl Default for Config {
             max_running: 100,
             durability: Durability::default(),
             retention: RetentionConfig::default(),
+            fleet: (),
         }
     }
 }
@@ -115,6 +119,10 @@ impl Config {
             Err(error) => Err(invalid(format!("it cannot be read: {error}"))),
         }
     }
+}
+
+fn ignored<'de, D: Deserializer<'de>>(from: D) -> Result<(), D::Error> {
+    serde::de::IgnoredAny::deserialize(from).map(drop)
 }
 
 fn at_least_one<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {

@@ -13,7 +13,19 @@ pub enum ErrorCode {
     InvalidRequest,
     /// There is no execution with this id.
     UnknownExecution,
-    /// The beginning of an id fits more than one execution.
+    /// There is no plan with this id.
+    UnknownPlan,
+    /// The plan was stopped, so no step of it is accepted.
+    PlanStopped,
+    /// There is no schedule with this id or name.
+    UnknownSchedule,
+    /// Another schedule has the name.
+    NameTaken,
+    /// There are as many schedules as there may be.
+    TooManySchedules,
+    /// There is no group with this name.
+    UnknownGroup,
+    /// The beginning of an id fits more than one execution, or schedule.
     AmbiguousId,
     /// The execution named by `after` is not known.
     UnknownAfter,
@@ -70,6 +82,12 @@ impl ErrorCode {
         match self {
             Self::InvalidRequest => "invalid_request",
             Self::UnknownExecution => "unknown_execution",
+            Self::UnknownPlan => "unknown_plan",
+            Self::PlanStopped => "plan_stopped",
+            Self::UnknownSchedule => "unknown_schedule",
+            Self::NameTaken => "name_taken",
+            Self::TooManySchedules => "too_many_schedules",
+            Self::UnknownGroup => "unknown_group",
             Self::AmbiguousId => "ambiguous_id",
             Self::UnknownAfter => "unknown_after",
             Self::MissingEnv => "missing_env",
@@ -108,8 +126,14 @@ impl ErrorCode {
     pub fn http_status(self) -> u16 {
         match self {
             Self::InvalidRequest => 400,
-            Self::UnknownExecution => 404,
+            Self::UnknownExecution
+            | Self::UnknownPlan
+            | Self::UnknownSchedule
+            | Self::UnknownGroup => 404,
             Self::AmbiguousId
+            | Self::PlanStopped
+            | Self::NameTaken
+            | Self::TooManySchedules
             | Self::AlreadyEnded
             | Self::NoInput
             | Self::InputClosed
@@ -137,6 +161,12 @@ impl ErrorCode {
         match self {
             Self::InvalidRequest => "The request is not valid",
             Self::UnknownExecution => "There is no such execution",
+            Self::UnknownPlan => "There is no such plan",
+            Self::PlanStopped => "The plan was stopped",
+            Self::UnknownSchedule => "There is no such schedule",
+            Self::NameTaken => "The name is taken",
+            Self::TooManySchedules => "There are too many schedules",
+            Self::UnknownGroup => "There is no such group",
             Self::AmbiguousId => "The id is not unique",
             Self::UnknownAfter => "The execution to wait for is not known",
             Self::MissingEnv => "Values of variables are missing",

@@ -10,8 +10,10 @@ static FAULT: OnceLock<(String, AtomicU64)> = OnceLock::new();
 /// for the third time. For tests; the first call counts.
 ///
 /// Points of the service: `dispatch_before_told`, `dispatch_after_told`, `ended_before_commit`,
-/// `ended_after_commit`, `before_archive`, `after_archive`, `before_forget`, `after_forget`. Points of the
-/// store: an operation, `_`, and its step (`accept_applied`, `accept_committed`, `dispatch_applied`, ..).
+/// `ended_after_commit`, `before_archive`, `after_archive`, `before_forget`, `after_forget`,
+/// `plan_before_step`, `plan_after_step`, `plan_before_end`,
+/// `import_before_commit`, `import_after_commit`. Points of the store: an operation, `_`, and its step
+/// (`accept_applied`, `accept_committed`, `dispatch_applied`, ..).
 #[doc(hidden)]
 pub fn kill_at(point: &str) {
     let (name, count) = point.split_once(':').unwrap_or((point, "1"));

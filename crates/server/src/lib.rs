@@ -13,6 +13,7 @@ mod error;
 pub mod faults;
 mod http;
 mod problem;
+mod schedule;
 mod service;
 mod state_dir;
 mod state_lock;
@@ -22,14 +23,20 @@ mod wire;
 
 pub use config::{Config, Durability, RetentionConfig};
 pub use error::{ErrorCode, ServiceError};
+pub use execution_engine_store::{Counted, MissedPolicy, OverlapPolicy};
 pub use http::serve;
 pub use problem::Problem;
+pub use schedule::Timetable;
 pub use service::{Events, KeeperProgram, Output, Service, ServiceManager, ServiceOptions};
 pub use state_dir::{PathOptions, StateDir};
 pub use state_lock::{LockHolder, StateLock};
 pub use units::{parse_duration, parse_size};
 pub use view::{
-    Event, EventKind, ExecutionView, InputEnd, KeeperView, NewExecution, NewInput, OutputBytes,
-    Page, Query, Rerun, ServiceStatus, Signalled, StopMode, StoreView, Submitted,
+    CancelPlan, CreatedSchedule, Event, EventKind, ExecutionView, Gc, GcPart, GcReport,
+    GroupChange, GroupList, GroupView, GroupWait, ImportAnswer, InputEnd, KeeperView, NewExecution,
+    NewInput, NewPlan, NewSchedule, OutputBytes, Page, PlanPage, PlanQuery, PlanView, Query,
+    Record, Rerun, ResumePlan, RunSchedule, ScheduleChange, ScheduleFailure, ScheduleView,
+    Schedules, ServiceStatus, Signalled, StepCounts, StepStatus, StepView, StopMode, StoreView,
+    Submitted, SubmittedPlan,
 };
 pub use wire::event_json;

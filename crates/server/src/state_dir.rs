@@ -53,7 +53,7 @@ pub struct StateDir {
     path: PathBuf,
     socket: PathBuf,
     config: PathBuf,
-    /// Nobody has named socket or state directory, so the service is found wherever it listens.
+    /// The user has named neither socket nor state directory, so the service is found wherever it listens.
     is_anywhere: bool,
 }
 
@@ -128,8 +128,8 @@ impl StateDir {
         &self.socket
     }
 
-    /// Returns where the service of this state directory listens, if it runs, and if nobody has named a socket or a
-    /// state directory: callers with and without an `XDG_RUNTIME_DIR` have the same service.
+    /// Returns where the service of this state directory listens, if it runs, and if the user has named neither a
+    /// socket nor a state directory: callers with and without an `XDG_RUNTIME_DIR` have the same service.
     pub(crate) fn socket_of_holder(&self) -> Option<PathBuf> {
         self.holder().filter(|_| self.is_anywhere)?.socket
     }
@@ -154,7 +154,7 @@ impl StateDir {
     /// certainly one; no other directory is changed.
     ///
     /// # Errors
-    /// [`ErrorCode::StateDir`] if one of them is not a directory, belongs to somebody else, can be
+    /// [`ErrorCode::StateDir`] if one of them is not a directory, belongs to another user, can be
     /// entered by others, or cannot be written.
     pub fn create(&self) -> Result<(), ServiceError> {
         private_dir(&self.path, Role::State)?;
@@ -267,7 +267,7 @@ fn is_ours_to_close(path: &Path) -> io::Result<bool> {
     if path.join("exeng.db").is_file() || has_lock(path) {
         return Ok(true);
     }
-    // The settings come first where somebody makes the directory by hand.
+    // The settings come first where a user makes the directory by hand.
     for entry in fs::read_dir(path)? {
         if entry?.file_name() != "config.toml" {
             return Ok(false);

@@ -23,7 +23,7 @@ const LONGEST_HOLDER: usize = 8192;
 impl StateDir {
     /// Takes the lock of the state directory. It is held until the value is dropped or the process
     /// ends, however that happens, so a file that is left over is no obstacle. Blocks for half a second
-    /// if somebody holds it.
+    /// if a process holds it.
     ///
     /// # Errors
     /// [`ErrorCode::AlreadyRunning`] with the process id of the holder; [`ErrorCode::StateDir`] if
@@ -44,7 +44,7 @@ impl StateDir {
             Ok(false) => return Err(self.already_running(&mut file)),
             Err(error) => return Err(failed(&error)),
         }
-        // The umask may have taken bits away, and nobody else is to look at it in any case.
+        // The umask may have taken bits away, and no other user is to look at it in any case.
         file.set_permissions(Permissions::from_mode(0o600)).map_err(|error| failed(&error))?;
         let socket = self.socket().to_str().map(PathBuf::from);
         let holder = LockHolder { pid: std::process::id(), since: Utc::now(), socket };
@@ -56,7 +56,7 @@ impl StateDir {
         Ok(StateLock { file, holder })
     }
 
-    /// Returns who holds the lock, if somebody does. Starts and changes nothing.
+    /// Returns which process holds the lock, if one does. Starts and changes nothing.
     pub fn holder(&self) -> Option<LockHolder> {
         let mut file = File::open(self.path().join("lock")).ok()?;
         match file.try_lock_shared() {
@@ -110,7 +110,7 @@ impl StateLock {
     }
 }
 
-/// Takes a lock. Returns `false` if somebody holds it, and does not let go of it for a moment: a service
+/// Takes a lock. Returns `false` if a process holds it, and does not let go of it for a moment: a service
 /// that was killed while it started a keeper holds it until that child executes its program.
 fn take(file: &File) -> io::Result<bool> {
     for _ in 0..LOCK_ATTEMPTS {
@@ -131,7 +131,7 @@ pub(crate) fn read_holder(file: &mut File) -> Option<LockHolder> {
 
 fn write_holder(file: &mut File, holder: &LockHolder) -> io::Result<()> {
     let mut text = serde_json::to_vec(holder)?;
-    // Never shorter: whoever reads it meanwhile finds the old one or the new one, and no end of another.
+    // Never shorter: a reader meanwhile finds the old one or the new one, and no end of another.
     let length = usize::try_from(file.metadata()?.len()).unwrap_or_default().min(LONGEST_HOLDER);
     text.resize(text.len().max(length), b' ');
     file.seek(SeekFrom::Start(0))?;

@@ -62,7 +62,7 @@ impl Hooks {
     /// step is `"applied"`, as if the system had failed the commit.
     ///
     /// Operations: `accept`, `dispatch`, `lazy`, `ended`, `archive`, `remove`, `pin`,
-    /// `retention`, `probe`. Steps: `applied` (in the transaction, before the commit) and `committed`
+    /// `retention`, `set_group`, `remove_group`, `retention_preview`, `import`, `probe`. Steps: `applied` (in the transaction, before the commit) and `committed`
     /// (before the caller knows). An archive has three operations more, with the step `done`:
     /// `archive_announced`, `archive_written` (the file is on the disk), `archive_renamed` (so is its name).
     #[must_use]

@@ -71,11 +71,11 @@ pub enum StoreError {
     },
     /// A value was sealed with another key than that of the key file, so it cannot be read.
     #[error(
-        "{what} of execution {id} was sealed with another key than that of {path}; put the former key \
-         file back, or remove the execution and submit it again"
+        "{what} {id} was sealed with another key than that of {path}; put the former key \
+         file back, or remove it and submit it again"
     )]
     OtherKey {
-        /// The execution.
+        /// The execution, plan or schedule.
         id: Uuid,
         /// What cannot be read.
         what: &'static str,
@@ -94,6 +94,12 @@ pub enum StoreError {
         /// Its id.
         id: Uuid,
     },
+    /// There is no such schedule.
+    #[error("there is no schedule {id}; it was never made, or it was removed")]
+    UnknownSchedule {
+        /// Its id.
+        id: Uuid,
+    },
     /// The execution has not ended, so it cannot be removed.
     #[error("execution {id} has not ended; stop it first")]
     NotEnded {
@@ -106,10 +112,30 @@ pub enum StoreError {
         /// The execution.
         id: Uuid,
     },
-    /// The execution has begun or ended, so it can no longer be dispatched or taken out of the queue.
-    #[error("execution {id} no longer waits in the queue")]
-    NotQueued {
-        /// The execution.
+    /// There is no such plan, or not in this round, or it has completed and all that must not be read of it is erased.
+    #[error(
+        "there is no plan {id} that could go on; it was never accepted, has ended, or was removed"
+    )]
+    PlanNotFound {
+        /// Its id.
+        id: Uuid,
+    },
+    /// The plan has ended.
+    #[error("plan {id} has ended")]
+    PlanEnded {
+        /// The plan.
+        id: Uuid,
+    },
+    /// The plan was stopped, and the caller that starts a step of it does not know that yet.
+    #[error("plan {id} was stopped")]
+    PlanStopped {
+        /// The plan.
+        id: Uuid,
+    },
+    /// The plan has not ended, so it can neither be resumed nor removed.
+    #[error("plan {id} has not ended; stop it first, or wait for it")]
+    PlanNotEnded {
+        /// The plan.
         id: Uuid,
     },
     /// A value of a query is not valid.
@@ -157,9 +183,13 @@ impl StoreError {
             Self::OtherKey { .. } => "other_key",
             Self::InUse { .. } => "in_use",
             Self::NotFound { .. } => "not_found",
+            Self::UnknownSchedule { .. } => "unknown_schedule",
             Self::NotEnded { .. } => "not_ended",
             Self::Pinned { .. } => "pinned",
-            Self::NotQueued { .. } => "not_queued",
+            Self::PlanNotFound { .. } => "plan_not_found",
+            Self::PlanEnded { .. } => "plan_ended",
+            Self::PlanNotEnded { .. } => "plan_not_ended",
+            Self::PlanStopped { .. } => "plan_stopped",
             Self::Query { .. } => "invalid_query",
             Self::Journal(_) => "journal",
             Self::Io { .. } => "store_io",

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::plans::StepOf;
+
 /// An execution to be accepted. Its id is that of the request.
 #[derive(Debug, Clone)]
 pub struct NewExecution {
@@ -22,14 +24,20 @@ pub struct NewExecution {
     pub request: ExecutionRequest,
     /// How to run it. Values of the environment, and input that is given as bytes, are sealed.
     pub options: ExecutionOptions,
-    /// Executions that must end first.
+    /// Executions that must have succeeded first.
     pub after: Vec<Uuid>,
+    /// Executions that must have ended first, however.
+    pub after_ended: Vec<Uuid>,
+    /// The schedule that it is a run of.
+    pub schedule: Option<ScheduleRun>,
     /// The moment before which it does not start.
     pub start_at: Option<DateTime<Utc>>,
     /// Whether retention keeps it.
     pub pinned: bool,
-    /// Names of the variables that it was not asked to have, but inherits from whoever asks for it, sorted.
+    /// Names of the variables that it was not asked to have, but inherits from the client that submits it, sorted.
     pub inherited_names: Vec<String>,
+    /// The step of a plan that it is. It is noted there in the same transaction.
+    pub step: Option<StepOf>,
     /// Keeper that will be told to start it. None leaves it in the queue.
     pub dispatch_to: Option<String>,
 }
@@ -44,12 +52,24 @@ impl NewExecution {
             request,
             options,
             after: Vec::new(),
+            after_ended: Vec::new(),
+            schedule: None,
             start_at: None,
             pinned: false,
             inherited_names: Vec::new(),
+            step: None,
             dispatch_to: None,
         }
     }
+}
+
+/// What makes an execution a run of a schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScheduleRun {
+    /// The schedule.
+    pub id: Uuid,
+    /// The moment that it runs for; None if it was run by hand.
+    pub moment: Option<DateTime<Utc>>,
 }
 
 /// Answer to [`Store::accept`](crate::Store::accept).
@@ -59,9 +79,21 @@ pub enum Accepted {
     Created(Box<StoredExecution>),
     /// The same was accepted before, with this id. Nothing was changed.
     Existing(Uuid),
-    /// The idempotency key, or the id, belongs to another request: that of this execution. Nothing was
-    /// changed.
+    /// The idempotency key belongs to another request: that of this execution. Nothing was changed.
     KeyReused(Uuid),
+    /// The id belongs to another request, and the key to none. Nothing was changed.
+    IdReused(Uuid),
+}
+
+/// Answer to [`Store::import`](crate::Store::import).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Imported {
+    /// It is stored.
+    Created,
+    /// It was there, [as it ended](StoredExecution::is_record_of). Nothing was changed.
+    Existing,
+    /// Another one has its id. Nothing was changed.
+    OtherExists,
 }
 
 /// How an execution has ended.
@@ -168,15 +200,23 @@ pub struct StoredExecution {
     pub options: ExecutionOptions,
     /// Names of the variables that it was given.
     pub env_names: Vec<String>,
-    /// Those of them that it inherited from whoever asked for it; None if that is not known, because an earlier version
-    /// has stored it.
+    /// Those of them that it inherited from the client that submitted it; None if that is not known, because an earlier
+    /// version has stored it.
     pub inherited_names: Option<Vec<String>>,
     /// Size of the input that it was given as bytes.
     pub stdin_bytes: Option<u64>,
-    /// Executions that had to end first.
+    /// Executions that had to succeed first.
     pub after: Vec<Uuid>,
+    /// Executions that had to end first, however.
+    pub after_ended: Vec<Uuid>,
+    /// The schedule that it is a run of.
+    pub schedule: Option<ScheduleRun>,
     /// The moment before which it did not start.
     pub start_at: Option<DateTime<Utc>>,
+    /// The plan whose step it is.
+    pub plan: Option<Uuid>,
+    /// Index of that step.
+    pub step: Option<usize>,
     /// Tags, of the request's metadata.
     pub tags: Vec<String>,
     /// Labels, of the request's metadata.
@@ -214,11 +254,32 @@ impl StoredExecution {
     pub fn is_ended(&self) -> bool {
         self.status.is_terminal()
     }
+
+    /// Returns `true` if both tell of the same execution the same ending, whatever else a store keeps of it.
+    pub fn is_record_of(&self, other: &Self) -> bool {
+        fn parts(
+            of: &StoredExecution,
+        ) -> (impl PartialEq + '_, impl PartialEq + '_, impl PartialEq + '_) {
+            (
+                (of.id, of.status, &of.ending, of.attempts, of.stdout_bytes, of.stderr_bytes),
+                (of.created_at, of.started_at, of.ended_at, of.duration_ms),
+                (
+                    &of.request,
+                    &of.options,
+                    &of.env_names,
+                    of.stdin_bytes,
+                    (&of.after, &of.after_ended),
+                ),
+            )
+        }
+        parts(self) == parts(other)
+    }
 }
 
 /// Words under which an execution is found.
 pub(crate) mod facets {
     use execution_engine::{ExecutionOptions, ExecutionRequest};
+    use uuid::Uuid;
 
     pub(crate) fn tag(tag: &str) -> String {
         format!("t:{tag}")
@@ -231,6 +292,14 @@ pub(crate) mod facets {
 
     pub(crate) fn group(name: &str) -> String {
         format!("g:{name}")
+    }
+
+    pub(crate) fn plan(id: Uuid) -> String {
+        format!("p:{}", id.simple())
+    }
+
+    pub(crate) fn schedule(id: Uuid) -> String {
+        format!("s:{}", id.simple())
     }
 
     pub(crate) fn of(request: &ExecutionRequest, options: &ExecutionOptions) -> Vec<String> {

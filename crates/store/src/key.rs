@@ -64,7 +64,7 @@ impl Key {
 
     /// Opens what [`seal`](Self::seal) has sealed for the execution.
     pub(crate) fn unseal(&self, id: Uuid, key_id: &[u8], sealed: &[u8]) -> Result<Vec<u8>> {
-        let other = || self.other_key(id, "the environment");
+        let other = || self.other_key(id, "the environment of execution");
         if key_id != self.id {
             return Err(other());
         }

@@ -9,8 +9,8 @@
 //! and a loss of power. Writes of many callers share a commit, see [`Stats::commits`]. [`Store::started`] and
 //! [`Store::erase_env`] do not wait; they are part of the next commit.
 //!
-//! No future has to be polled to its end: whoever drops one leaves nothing half-done. The rest of this crate is not
-//! async and needs no runtime.
+//! No future has to be polled to its end: a caller that drops one leaves nothing half-done. The rest of this crate is
+//! not async and needs no runtime.
 //!
 //! # What is on the disk
 //!
@@ -41,15 +41,19 @@ mod config;
 mod error;
 mod execution;
 mod files;
+mod groups;
 mod health;
 mod history;
+mod import;
 mod key;
 mod list;
 mod output;
+mod plans;
 mod progress;
 mod read;
 mod retention;
 mod rows;
+mod schedules;
 mod schema;
 mod secrets;
 mod status;
@@ -63,12 +67,21 @@ mod writer;
 pub use config::{Hooks, StoreConfig};
 pub use error::{Result, StoreError};
 pub use execution::{
-    Accepted, EndedExecution, NewExecution, OutputPlace, StoredExecution, StoredPlace,
+    Accepted, EndedExecution, Imported, NewExecution, OutputPlace, ScheduleRun, StoredExecution,
+    StoredPlace,
 };
+pub use groups::{GroupChange, StoredGroup};
 pub use health::Health;
 pub use history::StoreHistory;
 pub use list::{Page, Query};
 pub use output::StoredOutput;
-pub use retention::Removed;
+pub use plans::{
+    AcceptedPlan, ListedPlan, NewPlan, PlanPage, PlanQuery, PlanStop, StepOf, StoredEvent,
+    StoredPlan, StoredStep, StoredStop,
+};
+pub use retention::{Removed, RemovedPart, RetentionLimits};
+pub use schedules::{
+    AcceptedSchedule, Counted, DueRuns, MissedPolicy, NewSchedule, OverlapPolicy, StoredSchedule,
+};
 pub use store::{Stats, Store};
 pub use stream_reader::{OutputStart, StreamReader};

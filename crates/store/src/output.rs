@@ -193,13 +193,13 @@ impl Store {
     /// # Cancel safety
     ///
     /// If the future is dropped, nothing is left half-done: the output is in the archive or in the journal. A file
-    /// that nobody needs is removed when the store is opened again.
+    /// that nothing needs is removed when the store is opened again.
     pub async fn archive(&self, id: Uuid) -> Result<bool> {
         let place = self.read(move |connection| Place::of(connection, id)).await?;
         let Some((journal, bytes)) = place.and_then(Place::journal) else { return Ok(false) };
         let path = Files::new_archive_path(id);
         let announced = path.clone();
-        // Announced before it is there: a crash leaves no file that nobody knows of.
+        // Announced before it is there: a crash leaves no file that the store does not know of.
         self.write("archive_announced", 256, move |tx| tx.announce_file(&announced)).await?;
         let written = self.write_archive(journal.clone(), bytes, path.clone()).await;
         let moved = match written {
@@ -231,7 +231,7 @@ impl Store {
                     private_dir(dir)?;
                     sync_parent(dir)?;
                 }
-                // Under its final name, which nobody knows before the commit.
+                // Under its final name, which no reader knows before the commit.
                 reach("archive_announced")?;
                 let file_bytes = archive::write(&JournalReader::open(&journal)?, bytes, &path)?;
                 reach("archive_written")?;

@@ -199,6 +199,9 @@ impl WriteTx<'_> {
                 serde_json::to_string(&ended.result)?,
             ],
         )?;
+        if let Some(plan) = row.plan {
+            self.end_step(plan, ended)?;
+        }
         if let Some(journal) = placed.inline {
             let insert = "INSERT INTO outputs VALUES (?1, ?2)";
             self.connection.prepare_cached(insert)?.execute(params![row.seq, journal])?;

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 use uuid::Uuid;
 
 use crate::error::{Result, StoreError};
-use crate::execution::{StoredExecution, StoredPlace};
+use crate::execution::{ScheduleRun, StoredExecution, StoredPlace};
 use crate::secrets;
 use crate::status;
 use crate::store::Store;
@@ -67,7 +67,7 @@ impl Store {
             let secret = self.key().unseal(id, &key_id, &value)?;
             let has_stdin = stored.stdin_bytes.is_some();
             secrets::join(&mut request, &mut options, has_stdin, &secret)
-                .ok_or_else(|| self.key().other_key(id, "the environment"))?;
+                .ok_or_else(|| self.key().other_key(id, "the environment of execution"))?;
         }
         Ok((request, options))
     }
@@ -151,7 +151,8 @@ pub(crate) fn load_all(connection: &Connection, seqs: Vec<i64>) -> Result<Vec<St
 
 const LOAD: &str = "SELECT e.id, e.owner, e.status, e.pinned, e.priority, e.created_at, e.started_at, e.ended_at, \
     e.duration_ms, e.exit_code, e.attempts, e.stdout_bytes, e.stderr_bytes, e.place, e.keeper, e.command, \
-    r.request, r.options, r.env_names, r.stdin_bytes, r.after, x.ending, x.result, e.paused, r.inherited_names, r.start_at \
+    r.request, r.options, r.env_names, r.stdin_bytes, r.after, x.ending, x.result, e.paused, r.inherited_names, r.start_at, \
+    e.plan, e.step, r.after_ended, r.schedule, r.schedule_moment \
     FROM executions e JOIN requests r USING (seq) LEFT JOIN results x USING (seq) WHERE e.seq = ?1";
 
 /// Loads an execution.
@@ -164,15 +165,8 @@ pub(crate) fn load(connection: &Connection, seq: i64) -> Result<Option<StoredExe
 fn of_row(seq: i64, row: &Row<'_>) -> Result<StoredExecution> {
     let count = |at: usize| -> Result<u64> { Ok(row.get::<_, i64>(at)?.unsigned_abs()) };
     let time = |at: usize| -> Result<_> { Ok(row.get::<_, Option<i64>>(at)?.map(of_us)) };
-    let text = |at: usize| -> Result<&str> {
-        row.get_ref(at)?
-            .as_str()
-            .map_err(|error| StoreError::Database { reason: error.to_string() })
-    };
-    let some_text = |at: usize| -> Result<Option<&str>> {
-        let value = row.get_ref(at)?.as_str_or_null();
-        value.map_err(|error| StoreError::Database { reason: error.to_string() })
-    };
+    let text = |at| text(row, at);
+    let some_text = |at| some_text(row, at);
     let request: ExecutionRequest = serde_json::from_str(text(16)?)?;
     let options: ExecutionOptions = serde_json::from_str(text(17)?)?;
     Ok(StoredExecution {
@@ -203,14 +197,35 @@ fn of_row(seq: i64, row: &Row<'_>) -> Result<StoredExecution> {
         inherited_names: some_text(24)?.map(serde_json::from_str).transpose()?,
         stdin_bytes: row.get::<_, Option<i64>>(19)?.map(i64::unsigned_abs),
         after: serde_json::from_str(text(20)?)?,
+        after_ended: serde_json::from_str(text(28)?)?,
+        schedule: schedule_of(row)?,
         start_at: time(25)?,
+        plan: row.get::<_, Option<_>>(26)?.map(Uuid::from_bytes),
+        step: row.get::<_, Option<i64>>(27)?.and_then(|step| usize::try_from(step).ok()),
         ending: some_text(21)?.map(serde_json::from_str).transpose()?,
         result: some_text(22)?.map(serde_json::from_str).transpose()?,
     })
 }
 
+fn text<'a>(row: &'a Row<'_>, at: usize) -> Result<&'a str> {
+    let value = row.get_ref(at)?.as_str();
+    value.map_err(|error| StoreError::Database { reason: error.to_string() })
+}
+
+fn some_text<'a>(row: &'a Row<'_>, at: usize) -> Result<Option<&'a str>> {
+    let value = row.get_ref(at)?.as_str_or_null();
+    value.map_err(|error| StoreError::Database { reason: error.to_string() })
+}
+
+/// Returns the schedule that it is a run of.
+fn schedule_of(row: &Row<'_>) -> Result<Option<ScheduleRun>> {
+    let moment: Option<i64> = row.get(30)?;
+    let run = |id| ScheduleRun { id: Uuid::from_bytes(id), moment: moment.map(of_us) };
+    Ok(row.get::<_, Option<[u8; 16]>>(29)?.map(run))
+}
+
 /// Returns the first and the last id with a prefix.
-fn range_of(prefix: &str) -> Result<([u8; 16], [u8; 16])> {
+pub(crate) fn range_of(prefix: &str) -> Result<([u8; 16], [u8; 16])> {
     let bad = || StoreError::Query {
         field: "id",
         what: format!("{prefix:?} is no beginning of an id, which has 32 hexadecimal digits"),

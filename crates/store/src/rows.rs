@@ -18,6 +18,10 @@ pub(crate) struct Row {
     pub(crate) place: StoredPlace,
     pub(crate) path: Option<String>,
     pub(crate) file_bytes: u64,
+    /// Bytes of its output, wherever that is.
+    pub(crate) output_bytes: u64,
+    /// The plan whose step it is.
+    pub(crate) plan: Option<Uuid>,
 }
 
 impl Row {
@@ -29,8 +33,8 @@ impl Row {
 pub(crate) const PENDING: i64 = 0;
 pub(crate) const RUNNING: i64 = 1;
 
-const FIND: &str = "SELECT seq, status, owner, pinned, keeper, facets, place, place_path, file_bytes \
-                    FROM executions WHERE ";
+const FIND: &str = "SELECT seq, status, owner, pinned, keeper, facets, place, place_path, file_bytes, \
+                    iif(place = 1, journal_bytes, file_bytes), plan FROM executions WHERE ";
 
 impl WriteTx<'_> {
     /// Returns an execution by its id.
@@ -62,6 +66,8 @@ impl WriteTx<'_> {
                     place: StoredPlace::of_number(row.get(6)?),
                     path: row.get(7)?,
                     file_bytes: row.get::<_, i64>(8)?.unsigned_abs(),
+                    output_bytes: row.get::<_, i64>(9)?.unsigned_abs(),
+                    plan: row.get::<_, Option<_>>(10)?.map(Uuid::from_bytes),
                 };
                 Ok((row, facets))
             })
@@ -136,6 +142,9 @@ impl WriteTx<'_> {
         if let Some(path) = &row.path {
             self.announce_file(path)?;
             self.doomed.push(path.clone());
+        }
+        if let Some(plan) = row.plan {
+            self.remove_plan_without_executions(plan)?;
         }
         self.totals.count(row.status, -1);
         self.totals.file_bytes = self.totals.file_bytes.saturating_sub(row.file_bytes);

@@ -190,7 +190,7 @@ impl Store {
     ) -> Result<T> {
         let (sender, receiver) = oneshot::channel();
         let reply = move |value| {
-            // Whoever asked may have gone.
+            // The caller may have dropped its future.
             let _ = sender.send(value);
         };
         self.send(name, bytes, write, reply)?;

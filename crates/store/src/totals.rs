@@ -66,7 +66,7 @@ impl Totals {
     ///
     /// It follows the system's clock, but never back, and at most by a day at once. So a clock that was wrong
     /// for a while, by whatever many years, makes everything a day older and removes nothing that would not
-    /// have been removed a day later. The price: while nobody runs the store, its clock goes on by a day at
+    /// have been removed a day later. The price: while no process runs the store, its clock goes on by a day at
     /// most, and what it has is kept that much longer; number and bytes are limited all the same.
     pub(crate) fn tick(&mut self, now_us: i64) {
         if self.seen_at != 0 {

@@ -57,7 +57,7 @@ impl<C: Send + 'static> Workers<C> {
 }
 
 fn next<C>(receiver: &Mutex<Receiver<Task<C>>>) -> Option<Task<C>> {
-    // Whoever waits for a task holds the lock, and the others wait for the lock.
+    // The thread that waits for a task holds the lock, and the others wait for the lock.
     receiver.lock().ok()?.recv().ok()
 }
 

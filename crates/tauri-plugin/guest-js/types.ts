@@ -157,6 +157,34 @@ export interface ExecutionOptions {
   retry?: RetryPolicy;
   /** Silence after which an unfinished line is delivered as it is. */
   partial_lines_after_ms?: number;
+  /** What it needs of the place where it runs. Only for an engine with a backend. */
+  requires?: Requires;
+  /** How many times it may be started because a worker was lost. More than 1 only with a backend. */
+  max_attempts?: number;
+  /** Longest time between acceptance and first start. Only for an engine with a backend. */
+  start_by_ms?: number;
+  /** Files that are placed before the start. Only for an engine with a backend. */
+  inputs?: Artifact[];
+  /** Patterns of files that are kept when the program has ended. Only for an engine with a backend. */
+  collect?: string[];
+}
+
+/** File that a backend has, at a path below the working directory. */
+export interface Artifact {
+  path: string;
+  /** SHA-256 and size of its content: `hash/size`. */
+  digest: string;
+  executable?: boolean;
+}
+
+/** What an execution needs of the place where it runs. */
+export interface Requires {
+  pool?: string;
+  labels?: Record<string, string>;
+  /** Thousandths of a core. */
+  cpu_milli?: number;
+  memory_bytes?: number;
+  resources?: Record<string, number>;
 }
 
 /** Position in an output: bytes of each stream. */
@@ -262,6 +290,7 @@ export type SkipReason =
   | { type: "plan_deadline" }
   | { type: "engine_closed" }
   | { type: "after_failed"; execution: string }
+  | { type: "start_by"; moment_ms: number }
   | { type: "input"; from: PlanStep; reason: string };
 
 /** Cause that ended an execution. */
@@ -280,7 +309,9 @@ export type Ending =
   | { type: "not_run"; reason: SkipReason }
   | { type: "engine_closed" }
   | { type: "engine_failed"; reason: string }
-  | { type: "lost"; reason: string };
+  | { type: "lost"; reason: string }
+  | { type: "worker_lost"; worker: string; attempts: number }
+  | { type: "unknown"; reason: string };
 
 /** Number of bytes of a stream. */
 export interface StreamStats {
@@ -371,6 +402,24 @@ export interface ExecutionResult {
   attempts: number;
   /** Earlier attempts that failed, with `retry`: all, or the first ten and the last ten. */
   earlier_attempts?: Attempt[];
+  /** Where it ran, if not in the app. */
+  place?: Place;
+  /** Files that were collected. */
+  artifacts?: Artifact[];
+  /** What was to be collected and was not, with the reason. */
+  collect_errors?: string[];
+}
+
+/** Place where an execution ran, and what is known of it there. */
+export interface Place {
+  worker: string;
+  attempt: number;
+  /** Grows with each attempt. */
+  fence: number;
+  /** Whether no other attempt ran at the same time. */
+  exclusive: "proven" | "assumed";
+  /** What the acceptance of the execution survives. */
+  durability: "power" | "process" | "unknown";
 }
 
 /** Entry of the list of executions. */

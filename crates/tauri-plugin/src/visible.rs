@@ -39,7 +39,7 @@ pub(crate) struct Visible {
     page: PageId,
     allow: Vec<Executions>,
     deny: Vec<Executions>,
-    /// An entry to deny is invalid. Nobody knows what it was to hide, so everything is hidden.
+    /// An entry to deny is invalid. It is not known what it was to hide, so everything is hidden.
     is_closed: bool,
 }
 

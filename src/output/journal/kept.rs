@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 
-use super::entry::{EntryKind, JournalPosition};
+use super::entry::{EntryKind, JournalEntry, JournalPosition};
 use super::page::{Holder, Span};
 use super::state::JournalState;
 use crate::output::capture::Buffer;
-use crate::types::{HistoryOutput, OutputCursor, OutputPiece, OutputQuery};
+use crate::output::lines::PartialFlush;
+use crate::types::{HistoryOutput, OutputCursor, OutputPiece, OutputQuery, OutputStream};
 
 impl JournalState {
     /// Returns the output that is held. Nothing is copied of a journal that is complete.
@@ -69,6 +70,19 @@ impl JournalState {
         let [out, err] = self.end.bytes;
         self.skip_to(JournalPosition { bytes: [stdout.max(out), stderr.max(err)], ..self.end });
         self.closed = is_ended;
+    }
+
+    /// Leaves a gap in a stream for bytes that never came. The line before it ends there.
+    pub(super) fn miss(&mut self, stream: OutputStream, bytes: u64) {
+        if bytes == 0 {
+            return;
+        }
+        self.flush_partial(stream, PartialFlush::Everything);
+        self.stream(stream).capture.miss(bytes);
+        if !self.entries.back().is_some_and(JournalEntry::is_gap) {
+            self.push_entry(EntryKind::Gap);
+        }
+        self.end.bytes[stream.index()] += bytes;
     }
 
     /// Leaves a gap up to a position.

@@ -228,6 +228,11 @@ impl Journal {
         self.write(|state| state.flush_partial(stream, flush))
     }
 
+    /// Leaves a gap for bytes of a stream that never came.
+    pub(crate) fn miss(&self, stream: OutputStream, bytes: u64) {
+        self.write(|state| state.miss(stream, bytes));
+    }
+
     /// Closes it without an event: the execution was refused after all.
     pub(crate) fn close(&self) {
         self.write(|state| state.closed = true);

@@ -180,6 +180,16 @@ impl Schedule {
         self.steps.len() - self.unfinished
     }
 
+    /// Returns `true` if a step was started and is not over; `false` for one that does not exist.
+    pub(super) fn is_started(&self, step: usize) -> bool {
+        self.steps.get(step).is_some_and(|step| step.phase == StepPhase::Started)
+    }
+
+    /// Returns the steps that wait for a step, directly.
+    pub(super) fn dependents(&self, step: usize) -> &[usize] {
+        self.graph.dependents(step)
+    }
+
     fn outcome(&self, step: usize) -> Option<StepOutcome> {
         match self.steps[step].phase {
             StepPhase::Over(outcome) => Some(outcome),

@@ -112,8 +112,8 @@ pub struct PlanStep {
     pub name: Option<String>,
 }
 
-/// Reason why a command was never started. All but [`EngineClosed`](Self::EngineClosed) and
-/// [`AfterFailed`](Self::AfterFailed) are about commands of plans.
+/// Reason why a command was never started. All but [`EngineClosed`](Self::EngineClosed),
+/// [`AfterFailed`](Self::AfterFailed) and [`StartBy`](Self::StartBy) are about commands of plans.
 ///
 /// In JSON: `{"type":"dependency_failed","step":{"index":0}}`, `{"type":"plan_cancelled"}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,6 +152,13 @@ pub enum SkipReason {
     AfterFailed {
         /// The other execution.
         execution: Uuid,
+    },
+    /// No worker took it before the moment by which it was to be
+    /// [started](crate::ExecutionOptions::start_by_ms). Only a [backend](crate::Backend) gives this
+    /// reason.
+    StartBy {
+        /// The moment, in milliseconds since 1970-01-01 UTC.
+        moment_ms: u64,
     },
     /// The output of another step could not be passed to it. This counts as a failure.
     Input {
@@ -256,6 +263,22 @@ impl PlanStats {
     }
 }
 
+/// Why the plan ended.
+impl fmt::Display for PlanEnding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        padded(f, |f| match self {
+            Self::Completed => f.write_str("all steps have completed"),
+            Self::Failed { step } => write!(f, "{step} failed"),
+            Self::Cancelled => f.write_str("the plan was cancelled"),
+            Self::DeadlineReached { deadline_ms } => {
+                write!(f, "the deadline of {deadline_ms} ms had passed")
+            }
+            Self::EngineClosed => f.write_str("the engine was closed"),
+            Self::EngineFailed { reason } => write!(f, "the engine failed: {}", OneLine(reason)),
+        })
+    }
+}
+
 /// `step 2 ("build")`, or `step 2`.
 impl fmt::Display for PlanStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -281,9 +304,18 @@ impl fmt::Display for SkipReason {
             Self::AfterFailed { execution } => {
                 write!(f, "it was to run after execution {execution}, which did not succeed")
             }
+            Self::StartBy { moment_ms } => {
+                write!(f, "no worker took it before {}", moment(*moment_ms))
+            }
             Self::Input { from, reason } => {
                 write!(f, "the output of {from} could not be passed on: {}", OneLine(reason))
             }
         })
     }
+}
+
+/// Shows a moment in milliseconds since 1970-01-01 UTC.
+fn moment(unix_ms: u64) -> String {
+    let moment = i64::try_from(unix_ms).ok().and_then(DateTime::from_timestamp_millis);
+    moment.map_or_else(|| format!("{unix_ms} ms"), |moment| moment.to_rfc3339())
 }

@@ -120,6 +120,27 @@ fn configuration_and_options_round_trip_and_refuse_unknown_fields() {
     assert_eq!(serde_json::to_value(ExecutionOptions::default()).unwrap(), json!({}));
     assert_eq!(travelled(&ExecutionOptions::default()), ExecutionOptions::default());
     refuses_more(&options, "");
+
+    let requires = Requires::default()
+        .pool("p")
+        .label("arch", "arm64")
+        .cpu_milli(1)
+        .memory_bytes(2)
+        .resource("gpu", 3);
+    let options = ExecutionOptions::default().requires(requires.clone()).max_attempts(2);
+    let options = options.start_by(Duration::from_millis(5));
+    let digest = ContentDigest { sha256: [0xa1; 32], size: 7 };
+    let options = options.input("in/a", digest).collect("out/*");
+    assert_eq!(travelled(&options), options);
+    let json = json!({"requires": {
+        "pool": "p", "labels": {"arch": "arm64"}, "cpu_milli": 1, "memory_bytes": 2,
+        "resources": {"gpu": 3},
+    }, "max_attempts": 2, "start_by_ms": 5, "collect": ["out/*"], "inputs": [
+        {"path": "in/a", "digest": format!("{}/7", "a1".repeat(32))},
+    ]});
+    assert_eq!(serde_json::to_value(&options).unwrap(), json);
+    refuses_more(&options.inputs[0], "");
+    refuses_more(&requires, "");
 }
 
 #[test]
@@ -140,6 +161,8 @@ fn endings_round_trip_under_stable_names() {
         ("engine_closed", Ending::EngineClosed),
         ("engine_failed", Ending::EngineFailed { reason: reason() }),
         ("lost", Ending::Lost { reason: reason() }),
+        ("worker_lost", Ending::WorkerLost { worker: "w1".to_string(), attempts: 2 }),
+        ("unknown", Ending::Unknown { reason: reason() }),
     ];
     for (name, ending) in cases {
         assert_eq!(travelled(&ending), ending);

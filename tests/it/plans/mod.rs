@@ -8,6 +8,7 @@ mod events;
 mod inputs;
 mod json;
 mod policies;
+mod rules;
 mod run;
 mod stop;
 

@@ -403,7 +403,7 @@ pub fn choose_points(disk: &Disk, count: usize, seed: u64) -> Vec<usize> {
 pub fn integrity(database: &Path) -> Result<(), String> {
     let text = |error: rusqlite::Error| format!("{}: {error}", database.display());
     let connection = rusqlite::Connection::open(database).map_err(text)?;
-    // It is a copy that nobody needs after the next power failure.
+    // It is a copy that is not needed after the next power failure.
     connection.pragma_update(None, "synchronous", "OFF").map_err(text)?;
     let answer = connection.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0));
     match answer.map_err(text)? {

@@ -68,7 +68,7 @@ pub enum Entry {
     Unknown {
         what: String,
     },
-    /// What somebody was told, or what a program did, at this moment.
+    /// What a client was told, or what a program did, at this moment.
     Mark(String),
 }
 

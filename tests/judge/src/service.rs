@@ -93,7 +93,7 @@ impl Service {
         let mut first = String::new();
         lines.read_line(&mut first).unwrap();
         if is_ready(&first) {
-            // Whoever does not read lets the service wait.
+            // Its output is read to the end, so that the service never waits for a reader.
             std::thread::spawn(move || lines.lines().map_while(Result::ok).for_each(drop));
             return Ok(Server { child });
         }

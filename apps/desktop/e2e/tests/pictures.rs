@@ -3,7 +3,7 @@
 mod support;
 
 use serde_json::json;
-use support::{App, ENTER, ESCAPE, file, until};
+use support::{App, ENTER, ESCAPE, file, in_window, until};
 use tempfile::TempDir;
 
 /// Shell line that prints the colours, joined emoji and right-to-left text.
@@ -36,101 +36,109 @@ async fn app_with_history(scheme: &str, links: &TempDir) -> App {
     app
 }
 
-#[tokio::test]
-async fn light_screenshots() {
-    let app = App::open().await;
-    app.js("localStorage.setItem('theme', 'light')", &[]).await;
-    app.page.refresh().await.unwrap();
-    app.element(".example").await;
-    app.picture("empty").await;
-    app.quit().await;
+#[test]
+fn light_screenshots() {
+    in_window(async || {
+        let app = App::open().await;
+        app.js("localStorage.setItem('theme', 'light')", &[]).await;
+        app.page.refresh().await.unwrap();
+        app.element(".example").await;
+        app.picture("empty").await;
+        app.quit().await;
 
-    let links = TempDir::new().unwrap();
-    let app = app_with_history("light", &links).await;
-    app.element("#line").await.clear().await.unwrap();
-    app.paste("#line", "cd build\nrm -f *.o\nmake all").await;
-    app.click("#run").await;
-    app.element("dialog").await;
-    app.picture("question").await;
-    app.keys(ESCAPE).await;
-    app.start("script", "test-scripts/demo.py --verbose --pause 0.25").await;
-    app.shows("read  12 of 24 rows").await;
-    app.picture("running").await;
-    app.status("Completed").await;
-    app.element("#details .headline.completed").await;
-    app.picture("completed").await;
-    app.click("#more-button").await;
-    app.element("#directory").await.clear().await.unwrap();
-    app.click("#piped").await;
-    app.start(
-        "shell",
-        "echo 'Your name?'; read name; echo \"Hello, $name. Your town?\"; read town",
-    )
-    .await;
-    app.fill("#stdin", &format!("Ada{ENTER}")).await;
-    app.shows("Hello, Ada. Your town?").await;
-    until("the hint is shown", async || app.text("#stdin-hint").await.contains("waiting")).await;
-    app.picture("input").await;
-    app.click("#eof").await;
-    app.quit().await;
+        let links = TempDir::new().unwrap();
+        let app = app_with_history("light", &links).await;
+        app.element("#line").await.clear().await.unwrap();
+        app.paste("#line", "cd build\nrm -f *.o\nmake all").await;
+        app.click("#run").await;
+        app.element("dialog").await;
+        app.picture("question").await;
+        app.keys(ESCAPE).await;
+        app.start("script", "test-scripts/demo.py --verbose --pause 0.25").await;
+        app.shows("read  12 of 24 rows").await;
+        app.picture("running").await;
+        app.status("Completed").await;
+        app.element("#details .headline.completed").await;
+        app.picture("completed").await;
+        app.click("#more-button").await;
+        app.element("#directory").await.clear().await.unwrap();
+        app.click("#piped").await;
+        app.start(
+            "shell",
+            "echo 'Your name?'; read name; echo \"Hello, $name. Your town?\"; read town",
+        )
+        .await;
+        app.fill("#stdin", &format!("Ada{ENTER}")).await;
+        app.shows("Hello, Ada. Your town?").await;
+        until("the hint is shown", async || app.text("#stdin-hint").await.contains("waiting"))
+            .await;
+        app.picture("input").await;
+        app.click("#eof").await;
+        app.quit().await;
+    });
 }
 
-#[tokio::test]
-async fn plan_screenshot() {
-    let links = TempDir::new().unwrap();
-    let app = app_with_history("light", &links).await;
-    app.click("[data-kind=plan]").await;
-    let steps = [
-        "version: echo 1.4.0",
-        "lint: echo no complaints",
-        "build after version: echo building",
-        "docs after version: sleep 0.3; echo 'no such page: install.md' >&2; exit 1",
-        "test after build: sleep 600",
-        "package after test, lint: echo packing",
-        "publish after package, docs: echo publishing",
-    ];
-    app.fill("#steps", &steps.join(ENTER)).await;
-    app.click("#run").await;
-    for (step, state) in [("docs", "failed"), ("test", "running")] {
-        let css = format!("[data-step={step}] .state");
-        until("the plan is in the middle", async || app.text(&css).await == state).await;
-    }
-    app.picture("plan").await;
-    app.click("#cancel").await;
-    app.status("Cancelled").await;
-    app.quit().await;
+#[test]
+fn plan_screenshot() {
+    in_window(async || {
+        let links = TempDir::new().unwrap();
+        let app = app_with_history("light", &links).await;
+        app.click("[data-kind=plan]").await;
+        let steps = [
+            "version: echo 1.4.0",
+            "lint: echo no complaints",
+            "build after version: echo building",
+            "docs after version: sleep 0.3; echo 'no such page: install.md' >&2; exit 1",
+            "test after build: sleep 600",
+            "package after test, lint: echo packing",
+            "publish after package, docs: echo publishing",
+        ];
+        app.fill("#steps", &steps.join(ENTER)).await;
+        app.click("#run").await;
+        for (step, state) in [("docs", "failed"), ("test", "running")] {
+            let css = format!("[data-step={step}] .state");
+            until("the plan is in the middle", async || app.text(&css).await == state).await;
+        }
+        app.picture("plan").await;
+        app.click("#cancel").await;
+        app.status("Cancelled").await;
+        app.quit().await;
+    });
 }
 
-#[tokio::test]
-async fn dark_screenshots() {
-    let links = TempDir::new().unwrap();
-    let app = app_with_history("dark", &links).await;
-    app.click("#more-button").await;
-    app.fill("#directory", &link(&links, "parts", &file("apps/desktop/e2e/tests/support"))).await;
-    app.start("program", "sh build.sh --all").await;
-    app.click("#more-button").await;
-    app.status("Completed").await;
-    app.element("#details .headline.completed").await;
-    app.picture("dark").await;
-    app.click("#find").await;
-    app.fill("#needle", "compiling").await;
-    app.picture("search").await;
-    app.run("program", "sudo make install").await;
-    app.element("#error").await;
-    app.click("#more-button").await;
-    app.element("#directory").await.clear().await.unwrap();
-    app.picture("denied").await;
-    app.click("#more-button").await;
-    app.ctrl("f").await;
-    app.keys(ESCAPE).await;
-    app.click("[data-kind=shell]").await;
-    app.element("#line").await.clear().await.unwrap();
-    app.paste("#line", COLOURS).await;
-    app.click("#run").await;
-    app.click("dialog button[value=yes]").await;
-    app.shows("accent").await;
-    app.status("Completed").await;
-    app.fill("#line", "true").await;
-    app.picture("colours").await;
-    app.quit().await;
+#[test]
+fn dark_screenshots() {
+    in_window(async || {
+        let links = TempDir::new().unwrap();
+        let app = app_with_history("dark", &links).await;
+        app.click("#more-button").await;
+        app.fill("#directory", &link(&links, "parts", &file("apps/desktop/e2e/tests/support")))
+            .await;
+        app.start("program", "sh build.sh --all").await;
+        app.click("#more-button").await;
+        app.status("Completed").await;
+        app.element("#details .headline.completed").await;
+        app.picture("dark").await;
+        app.click("#find").await;
+        app.fill("#needle", "compiling").await;
+        app.picture("search").await;
+        app.run("program", "sudo make install").await;
+        app.element("#error").await;
+        app.click("#more-button").await;
+        app.element("#directory").await.clear().await.unwrap();
+        app.picture("denied").await;
+        app.click("#more-button").await;
+        app.ctrl("f").await;
+        app.keys(ESCAPE).await;
+        app.click("[data-kind=shell]").await;
+        app.element("#line").await.clear().await.unwrap();
+        app.paste("#line", COLOURS).await;
+        app.click("#run").await;
+        app.click("dialog button[value=yes]").await;
+        app.shows("accent").await;
+        app.status("Completed").await;
+        app.fill("#line", "true").await;
+        app.picture("colours").await;
+        app.quit().await;
+    });
 }

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use support::{App, built};
+use support::{App, built, in_window};
 
 /// Path of a request that a link is put into, and what the test knows about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,46 +88,53 @@ async fn invoke(app: &App, command: &str, args: Value) -> Value {
     app.async_js(body, &[json!(command), args]).await
 }
 
-#[tokio::test]
-async fn a_step_of_a_plan_cannot_lead_a_later_one_out_of_the_scope() {
-    let dir = tempfile::tempdir().unwrap();
-    let root = dir.path().canonicalize().unwrap();
-    fs::create_dir(root.join("inside")).unwrap();
-    // The rules of the app name directories below `$TEMP`.
-    let app = App::launch_program(&built("plain-app"), &[("TMPDIR", &root)]).await;
-    app.element("#form").await;
-    let mut got_out = Vec::new();
-    for field in FIELDS {
-        for is_middle in [false, true] {
-            let case = format!("{field:?}-{is_middle}");
-            let places = Places::new(&root, &case);
-            places.arm(field, is_middle);
-            let (request, options) = places.request(field);
-            let mut later = options.clone();
-            later["links"] = json!("follow");
-            let attack = json!({ "command": { "type": "script", "path": places.attack } });
-            let plan = json!({
-                "strategy": { "type": "serial", "stop_on_error": true }, "commands": [attack, request]
-            });
-            let steps = json!({ "steps": [{}, { "options": later }] });
-            let id = invoke(&app, "execute_plan", json!({ "plan": plan, "options": steps })).await;
-            let result = invoke(&app, "wait_for_plan", json!({ "id": id })).await;
-            let steps = &result["results"];
-            assert_eq!(steps[0]["success"], json!(true), "the attack was carried out: {result}");
-            println!("{case}: {}", steps[1]["error"]);
-            let log = fs::read_to_string(places.outside.join("out.log")).unwrap();
-            let said = steps[1]["stdout"].as_str().unwrap();
-            if said.contains("outside") || log != UNTOUCHED {
-                got_out.push(case);
-                continue;
+#[test]
+fn a_step_of_a_plan_cannot_lead_a_later_one_out_of_the_scope() {
+    in_window(async || {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        fs::create_dir(root.join("inside")).unwrap();
+        // The rules of the app name directories below `$TEMP`.
+        let app = App::launch_program(&built("plain-app"), &[("TMPDIR", &root)]).await;
+        app.element("#form").await;
+        let mut got_out = Vec::new();
+        for field in FIELDS {
+            for is_middle in [false, true] {
+                let case = format!("{field:?}-{is_middle}");
+                let places = Places::new(&root, &case);
+                places.arm(field, is_middle);
+                let (request, options) = places.request(field);
+                let mut later = options.clone();
+                later["links"] = json!("follow");
+                let attack = json!({ "command": { "type": "script", "path": places.attack } });
+                let plan = json!({
+                    "strategy": { "type": "serial", "stop_on_error": true }, "commands": [attack, request]
+                });
+                let steps = json!({ "steps": [{}, { "options": later }] });
+                let id =
+                    invoke(&app, "execute_plan", json!({ "plan": plan, "options": steps })).await;
+                let result = invoke(&app, "wait_for_plan", json!({ "id": id })).await;
+                let steps = &result["results"];
+                assert_eq!(
+                    steps[0]["success"],
+                    json!(true),
+                    "the attack was carried out: {result}"
+                );
+                println!("{case}: {}", steps[1]["error"]);
+                let log = fs::read_to_string(places.outside.join("out.log")).unwrap();
+                let said = steps[1]["stdout"].as_str().unwrap();
+                if said.contains("outside") || log != UNTOUCHED {
+                    got_out.push(case);
+                    continue;
+                }
+                let error = steps[1]["error"].as_str().unwrap();
+                assert!(error.contains("link"), "{case}: {result}");
+                // The same request alone is refused by its rules.
+                let alone = json!({ "request": request, "options": options });
+                assert_eq!(invoke(&app, "run", alone).await["code"], "refused", "{case}");
             }
-            let error = steps[1]["error"].as_str().unwrap();
-            assert!(error.contains("link"), "{case}: {result}");
-            // The same request alone is refused by its rules.
-            let alone = json!({ "request": request, "options": options });
-            assert_eq!(invoke(&app, "run", alone).await["code"], "refused", "{case}");
         }
-    }
-    assert!(got_out.is_empty(), "{got_out:?} got out of the scope");
-    app.quit().await;
+        assert!(got_out.is_empty(), "{got_out:?} got out of the scope");
+        app.quit().await;
+    });
 }

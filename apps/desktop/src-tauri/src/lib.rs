@@ -3,6 +3,7 @@
 
 mod quit;
 mod removals;
+mod revive;
 mod save;
 
 use std::time::Duration;
@@ -53,7 +54,8 @@ pub fn history_limits() -> StoreConfig {
 
 /// Makes an app with this plugin.
 pub fn app<R: Runtime>(builder: tauri::Builder<R>, plugin: Builder) -> tauri::Builder<R> {
-    removals::finishing(quit::asking(builder.plugin(plugin.build())))
+    let builder = builder.plugin(plugin.build()).plugin(revive::plugin());
+    removals::finishing(quit::asking(builder))
         .invoke_handler(tauri::generate_handler![save::save_output, removals::remove_at_exit])
 }
 

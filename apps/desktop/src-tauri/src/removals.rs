@@ -37,8 +37,8 @@ pub(crate) fn finish<R: Runtime>(app: &impl Manager<R>) {
         for id in ids {
             if engine.remove_execution(id).await.is_err() {
                 // It may be a plan of this start of the app. What is not there any more, or is a plan of an earlier
-                // start, of which the history has the steps alone, is no error; and nobody is there to be told
-                // another one.
+                // start, of which the history has the steps alone, is no error; and no page is left to be told
+                // of another one.
                 let _removed = engine.remove_plan(id).await;
             }
         }

@@ -1,4 +1,4 @@
-//! The service: what it costs that an execution is durable and outlives whoever asked for it.
+//! The service: what it costs that an execution is durable and outlives the client that asked for it.
 
 mod fixture;
 mod history;

@@ -3,11 +3,13 @@
 //! The program has the terminal and the streams of `exeng`, and is in its process group, so the shell
 //! and the terminal treat both as one: see `signals` for what is left to do.
 
+#[cfg(feature = "fleet")]
+mod elsewhere;
 mod idle;
 mod prefix;
 mod program;
-mod relay;
-mod report;
+pub(crate) mod relay;
+pub(crate) mod report;
 mod signals;
 mod terminal_job;
 
@@ -28,6 +30,8 @@ use crate::failure::{Failure, is_of_descriptors};
 use crate::option_names::of_command_line;
 use crate::request::{RequestOptions, UsageError};
 use crate::{exit_code, message};
+#[cfg(feature = "fleet")]
+pub(crate) use elsewhere::run_elsewhere;
 use idle::Activity;
 use prefix::Prefix;
 use program::Program;
@@ -110,6 +114,8 @@ struct Task {
 
 impl Task {
     fn of(options: &RunOptions) -> Result<Self, UsageError> {
+        #[cfg(feature = "fleet")]
+        options.request.check_is_here()?;
         // Before anything is opened here.
         let passed = PassedDescriptors::inherited();
         let (request, mut execution) = options.request.to_request(StdinSource::Inherit)?;

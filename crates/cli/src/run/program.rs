@@ -96,7 +96,7 @@ pub(super) enum Interrupted {
     Program,
     /// The program, which has ended by it or otherwise.
     Ended,
-    /// Nobody: all processes of it ignore the signal or have left the terminal, or there is none
+    /// No process: all of the tree ignore the signal or have left the terminal, or there is none
     /// because the next attempt is waited for.
     Nobody,
 }

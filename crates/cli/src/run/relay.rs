@@ -1,7 +1,7 @@
 //! Output that passes through `exeng`: counted, marked, or written elsewhere.
 //!
 //! The program writes to pipes of ours in the place of our own streams. It is not the engine that
-//! reads them: when whoever reads from us goes away, the pipe is closed, and the program notices
+//! reads them: when the process that reads from us goes away, the pipe is closed, and the program notices
 //! that as if it had been started directly.
 
 use std::fs::File;
@@ -33,9 +33,9 @@ pub(super) struct RelayOptions {
 
 /// Bytes of each stream that the program has written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
-pub(super) struct Bytes {
-    pub(super) stdout: u64,
-    pub(super) stderr: u64,
+pub(crate) struct Bytes {
+    pub(crate) stdout: u64,
+    pub(crate) stderr: u64,
 }
 
 /// The streams of this process, which the program has in the form of pipes meanwhile.
@@ -73,11 +73,11 @@ impl Relay {
         Ok(Self { streams: [stdout.0, stderr.0], _open: open })
     }
 
-    /// Passes on what is left in the pipes, and puts our streams back. Whoever still holds the other
-    /// end is not waited for.
+    /// Passes on what is left in the pipes, and puts our streams back. A process that still holds the
+    /// other end is not waited for.
     ///
     /// # Errors
-    /// Why output could not be passed on. That nobody reads it is none.
+    /// Why output could not be passed on. That no process reads it is no error.
     pub(super) fn end(self) -> (Bytes, io::Result<()>) {
         let Self { streams: [stdout, stderr], _open: open } = self;
         let back = stdio::dup2_stdout(&stdout.own).and(stdio::dup2_stderr(&stderr.own));
@@ -143,7 +143,7 @@ impl Passage {
                 passed => passed?,
             };
         }
-        // Nobody who matters writes any more, and a stranger may hold the pipe open for ever.
+        // The program has ended, and another process may hold the pipe open for ever.
         rustix::fs::fcntl_setfl(&self.pipe, OFlags::NONBLOCK)?;
         loop {
             match self.pass(&mut buffer) {
@@ -185,7 +185,7 @@ impl Passage {
             None => write_all(&self.to, chunk),
         };
         match written {
-            // Whoever read it is gone: the program is to notice, so its pipe is closed.
+            // Its reader is gone: the program is to notice, so its pipe is closed.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),
             written => written.map(|()| length),
         }

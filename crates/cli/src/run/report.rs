@@ -64,7 +64,7 @@ const OF_OUTPUT: [&str; 7] = [
 
 /// Returns the result as the service shows an execution: the fields of the engine, and the number of
 /// bytes of each stream in place of the output.
-fn report(result: &ExecutionResult, bytes: Bytes) -> Value {
+pub(crate) fn report(result: &ExecutionResult, bytes: Bytes) -> Value {
     let mut fields = match serde_json::to_value(result) {
         Ok(Value::Object(fields)) => fields,
         _ => Map::new(),

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | INT, TERM, HUP, QUIT of the program itself, to its process group | nothing: its ending counts |
 //! | INT, TERM, HUP, QUIT of another process; HUP of a terminal that is gone | the tree is stopped: politely, and at once when another one comes |
-//! | INT of the terminal (Ctrl-C) | the program has got it, too, and its ending counts. If nobody of the tree has, or if it comes twice within seconds: as above |
+//! | INT of the terminal (Ctrl-C) | the program has got it, too, and its ending counts. If no process of the tree has, or if it comes twice within seconds: as above |
 //! | QUIT of the terminal (Ctrl-\) | the program has got it, too |
 //! | USR1, USR2 | passed on to the main program |
 //! | TSTP, TTIN, TTOU | not handled: the terminal and the shell stop and continue both |
@@ -97,7 +97,7 @@ impl SignalWatch {
         let _thread = thread::Builder::new().name("signals".into()).spawn(watch);
     }
 
-    /// Returns `true` if this process was told to end by this signal, by somebody else than its
+    /// Returns `true` if this process was told to end by this signal, by another process than its
     /// program.
     pub(super) fn has_got(&self, signal: i32) -> bool {
         if usize::try_from(signal) != Ok(self.last.load(Ordering::Acquire)) {

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::io::{self, IsTerminal as _};
 
 use clap::Args;
-use clap_complete::ArgValueCandidates;
+use clap_complete::ArgValueCompleter;
 use execution_engine_server::client::{Client, ClientError};
 use execution_engine_server::{ErrorCode, EventKind};
 use rustix::termios::{QueueSelector, tcflush};
@@ -15,7 +15,7 @@ use super::logs::{Printer, next, output_of, print_event};
 use super::pieces::Pieces;
 use super::{connect, wait};
 use crate::cli::GlobalOptions;
-use crate::completions::ids;
+use crate::completions::Ids;
 use crate::data::Reader;
 use crate::failure::Failure;
 use crate::message;
@@ -24,7 +24,7 @@ use crate::message;
 #[derive(Debug, Args)]
 pub(crate) struct AttachOptions {
     /// The execution: its id, the unique beginning of it, or @last
-    #[arg(value_name = "ID", add = ArgValueCandidates::new(ids))]
+    #[arg(value_name = "ID", add = ArgValueCompleter::new(Ids::Unended))]
     id: String,
     /// Begin with the last N lines
     #[arg(long, short = 'n', value_name = "N", default_value_t = 10)]
@@ -44,7 +44,7 @@ pub(crate) struct AttachOptions {
 pub(crate) async fn run(global: &GlobalOptions, options: &AttachOptions) -> Result<u8, Failure> {
     let client = connect(global).await?;
     let id = client.get(&options.id).await?.id.to_string();
-    message::print(match options.no_input {
+    message::note(match options.no_input {
         true => format!("attached to {id}; Ctrl-C leaves it alone"),
         false => format!("attached to {id}; Ctrl-C leaves it alone, Ctrl-D closes its input"),
     });
@@ -54,7 +54,7 @@ pub(crate) async fn run(global: &GlobalOptions, options: &AttachOptions) -> Resu
         shown = show(&client, &id, options, &started) => shown,
         interrupted = tokio::signal::ctrl_c() => {
             interrupted.map_err(Failure::new)?;
-            message::print(format!("detached; {id} goes on (exeng attach {})", &id[..8]));
+            message::note(format!("detached; {id} goes on (exeng attach {})", &id[..8]));
             Ok(0)
         }
         failed = pass_on(&client, &id, options, &started) => failed.map(|never| match never {}),

@@ -58,7 +58,7 @@ pub(super) async fn each_there<T>(
     for id in ids {
         match action(id.clone()).await {
             Err(error) if error.code() == Some(ErrorCode::UnknownExecution.as_str()) => {
-                message::print(format!("{id} was removed meanwhile"));
+                message::note(format!("{id} was removed meanwhile"));
             }
             result => results.add(result),
         }
@@ -67,9 +67,9 @@ pub(super) async fn each_there<T>(
 }
 
 /// What was done, and the code to exit with.
-struct Results<T> {
-    done: Vec<T>,
-    code: u8,
+pub(super) struct Results<T> {
+    pub(super) done: Vec<T>,
+    pub(super) code: u8,
 }
 
 impl<T> Default for Results<T> {
@@ -80,7 +80,7 @@ impl<T> Default for Results<T> {
 
 impl<T> Results<T> {
     /// Adds a result. A failure is told.
-    fn add(&mut self, result: Result<T, ClientError>) {
+    pub(super) fn add(&mut self, result: Result<T, ClientError>) {
         match result {
             Ok(value) => self.done.push(value),
             Err(error) => {

@@ -5,14 +5,14 @@ use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 
 use clap::Args;
-use clap_complete::ArgValueCandidates;
+use clap_complete::ArgValueCompleter;
 use execution_engine_server::client::InputWriter;
 use serde_json::json;
 
 use super::connect;
 use super::pieces::Pieces;
 use crate::cli::GlobalOptions;
-use crate::completions::ids;
+use crate::completions::Ids;
 use crate::data;
 use crate::failure::Failure;
 
@@ -20,23 +20,23 @@ use crate::failure::Failure;
 #[derive(Debug, Args)]
 pub(crate) struct InputOptions {
     /// The execution: its id, the unique beginning of it, or @last
-    #[arg(value_name = "ID", add = ArgValueCandidates::new(ids))]
-    id: String,
+    #[arg(value_name = "ID", add = ArgValueCompleter::new(Ids::Unended))]
+    pub(super) id: String,
     /// A line to write [without: what is read here, until its end]
     #[arg(value_name = "TEXT")]
-    text: Option<String>,
+    pub(super) text: Option<String>,
     /// Write what a file has
     #[arg(long, value_name = "FILE", conflicts_with = "text")]
-    file: Option<PathBuf>,
+    pub(super) file: Option<PathBuf>,
     /// Write the text without a newline behind it
     #[arg(long, short = 'n', requires = "text")]
-    no_newline: bool,
+    pub(super) no_newline: bool,
     /// Close the input behind it; alone, on a terminal, close it and write nothing
     #[arg(long)]
-    eof: bool,
+    pub(super) eof: bool,
     /// Print {"id": .., "offset": ..}: where the whole input ends then
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// Writes at the program's pace, and returns when all of it is on its way.

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use clap::Args;
 use execution_engine::ExecutionStatus;
-use execution_engine_server::ExecutionView;
+use execution_engine_server::{ExecutionView, GroupWait};
 
 use super::connect;
 use super::selection::{Conditions, each_found};
@@ -17,23 +17,23 @@ use crate::{data, message, terminal_text};
 #[derive(Debug, Args)]
 pub(crate) struct LsOptions {
     #[command(flatten)]
-    conditions: Conditions,
+    pub(super) conditions: Conditions,
     /// No more than this many
     #[arg(long, short = 'n', value_name = "N", default_value_t = 100)]
-    limit: usize,
+    pub(super) limit: usize,
     /// As many as there are
     #[arg(long, conflicts_with = "limit")]
-    all: bool,
+    pub(super) all: bool,
     /// Print each as a line of JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// Lists the executions.
 pub(crate) async fn run(global: &GlobalOptions, options: &LsOptions) -> Result<u8, Failure> {
     let client = connect(global).await?;
     let most = if options.all { usize::MAX } else { options.limit };
-    let query = options.conditions.query();
+    let query = options.conditions.query(&client).await?;
     let has_more = if options.json {
         each_found(&client, query, most, |execution| data::json(&execution)).await?
     } else {
@@ -47,7 +47,7 @@ pub(crate) async fn run(global: &GlobalOptions, options: &LsOptions) -> Result<u
         has_more
     };
     if has_more {
-        message::print("there are more; use --limit N or --all");
+        message::note("there are more; use --limit N or --all");
     }
     Ok(0)
 }
@@ -63,7 +63,6 @@ pub(super) fn print_table(executions: &[ExecutionView]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Returns the row of an execution.
 /// Returns how long it is until one starts that waits for a moment.
 fn starts_in(execution: &ExecutionView, now: DateTime<Utc>) -> Option<String> {
     let left = execution.start_at.filter(|_| !execution.status.is_terminal())? - now;
@@ -71,6 +70,7 @@ fn starts_in(execution: &ExecutionView, now: DateTime<Utc>) -> Option<String> {
     Some(format!("in {}", short(millis)))
 }
 
+/// Returns the row of an execution.
 fn row(execution: &ExecutionView, now: DateTime<Utc>) -> Vec<Cell> {
     let id = execution.id.to_string();
     let code = execution.exit_code.filter(|_| execution.status.is_terminal());
@@ -93,10 +93,15 @@ fn row(execution: &ExecutionView, now: DateTime<Utc>) -> Vec<Cell> {
 /// Returns the status of an execution in words.
 pub(super) fn status_of(execution: &ExecutionView) -> String {
     let status = execution.status;
-    if execution.paused { format!("{status}, paused") } else { status.to_string() }
+    match execution.group_wait {
+        _ if execution.paused => format!("{status}, paused"),
+        Some(GroupWait::Full) => format!("{status}, group full"),
+        Some(GroupWait::Paused) => format!("{status}, group paused"),
+        _ => status.to_string(),
+    }
 }
 
-fn colour(status: ExecutionStatus) -> Colour {
+pub(super) fn colour(status: ExecutionStatus) -> Colour {
     match status {
         ExecutionStatus::Completed => Colour::Green,
         ExecutionStatus::Running => Colour::Cyan,

@@ -3,6 +3,12 @@
 pub(crate) mod attach;
 pub(crate) mod doctor;
 mod each;
+#[cfg(feature = "fleet")]
+pub(crate) mod elsewhere;
+pub(crate) mod export;
+pub(crate) mod gc;
+pub(crate) mod group;
+pub(crate) mod import;
 pub(crate) mod input;
 pub(crate) mod keeper;
 pub(crate) mod keepers;
@@ -10,10 +16,12 @@ pub(crate) mod logs;
 pub(crate) mod ls;
 pub(crate) mod manage;
 pub(crate) mod pause;
-mod pieces;
+pub(crate) mod pieces;
 pub(crate) mod pin;
+pub(crate) mod plan;
 pub(crate) mod rerun;
 pub(crate) mod rm;
+pub(crate) mod schedule;
 mod selection;
 pub(crate) mod serve;
 pub(crate) mod show;
@@ -21,7 +29,7 @@ pub(crate) mod signal;
 pub(crate) mod stop;
 pub(crate) mod submit;
 mod submit_paths;
-mod table;
+pub(crate) mod table;
 mod then;
 mod times;
 pub(crate) mod wait;
@@ -72,7 +80,7 @@ pub(crate) async fn connect(global: &GlobalOptions) -> Result<Client, Failure> {
         Ok(connected) => connected,
         Err(_) => {
             if let Some(holder) = places.holder() {
-                message::print(format!("waiting for the service (process {})..", holder.pid));
+                message::note(format!("waiting for the service (process {})..", holder.pid));
             }
             connected.await
         }
@@ -120,7 +128,7 @@ fn program() -> Result<ServiceProgram, Failure> {
 
 /// Lets what this process starts inherit no descriptor of the caller's, such as the lock of a script:
 /// it would hold it as long as it lives.
-fn pass_nothing_on() {
+pub(crate) fn pass_nothing_on() {
     if let Err(error) = execution_engine_process::close_descriptors_on_exec() {
         tracing::warn!(%error, "the descriptors of the caller cannot be listed, and are passed on");
     }

@@ -1,23 +1,23 @@
 //! `exeng pause` and `exeng resume`: freeze executions, and let them go on.
 
 use clap::Args;
-use clap_complete::ArgValueCandidates;
+use clap_complete::ArgValueCompleter;
 use execution_engine_server::client::Client;
 
 use super::each::each_printed;
 use crate::cli::GlobalOptions;
-use crate::completions::ids;
+use crate::completions::Ids;
 use crate::failure::Failure;
 
 /// Options of `pause` and `resume`.
 #[derive(Debug, Args)]
 pub(crate) struct PauseOptions {
     /// Executions: their ids, unique beginnings of ids, or @last
-    #[arg(value_name = "ID", required = true, add = ArgValueCandidates::new(ids))]
-    ids: Vec<String>,
+    #[arg(value_name = "ID", required = true, add = ArgValueCompleter::new(Ids::Unended))]
+    pub(super) ids: Vec<String>,
     /// Print one array of JSON with the executions as they are then
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// Pauses all of them. What cannot be paused does not keep the others.

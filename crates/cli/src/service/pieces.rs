@@ -9,14 +9,14 @@ use tokio::sync::mpsc;
 use crate::failure::Failure;
 
 /// Pieces of what a reader yields. At most one of them waits.
-pub(super) struct Pieces(mpsc::Receiver<io::Result<Vec<u8>>>);
+pub(crate) struct Pieces(mpsc::Receiver<io::Result<Vec<u8>>>);
 
 impl Pieces {
-    /// Begins to read. The thread that reads may wait as long as this process lives; nobody waits for it.
+    /// Begins to read. The thread that reads may wait as long as this process lives; it is never joined.
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub(super) fn read(mut from: impl Read + Send + 'static) -> Result<Self, Failure> {
+    pub(crate) fn read(mut from: impl Read + Send + 'static) -> Result<Self, Failure> {
         let (sender, pieces) = mpsc::channel(1);
         let read = move || {
             let mut piece = vec![0; MAX_INPUT_PIECE];
@@ -38,7 +38,7 @@ impl Pieces {
     }
 
     /// Returns the next piece; None at the end. Cancel safe.
-    pub(super) async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+    pub(crate) async fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
         self.0.recv().await.transpose()
     }
 }

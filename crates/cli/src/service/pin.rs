@@ -1,19 +1,19 @@
 //! `exeng pin`: keeps executions from being removed.
 
 use clap::Args;
-use clap_complete::ArgValueCandidates;
+use clap_complete::ArgValueCompleter;
 use execution_engine_server::client::Client;
 
 use super::each::each_printed;
 use crate::cli::GlobalOptions;
-use crate::completions::ids;
+use crate::completions::Ids;
 use crate::failure::Failure;
 
 /// Options of `pin`.
 #[derive(Debug, Args)]
 pub(crate) struct PinOptions {
     /// Executions: their ids, unique beginnings of ids, or @last
-    #[arg(value_name = "ID", required = true, add = ArgValueCandidates::new(ids))]
+    #[arg(value_name = "ID", required = true, add = ArgValueCompleter::new(Ids::Any))]
     ids: Vec<String>,
     /// Unpin them
     #[arg(long)]

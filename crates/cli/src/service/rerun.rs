@@ -1,13 +1,13 @@
 //! `exeng rerun`: submits what an execution was again.
 
 use clap::Args;
-use clap_complete::ArgValueCandidates;
+use clap_complete::ArgValueCompleter;
 use execution_engine_server::Rerun;
 
 use super::connect;
 use super::then::ThenOptions;
 use crate::cli::GlobalOptions;
-use crate::completions::ids;
+use crate::completions::Ids;
 use crate::failure::Failure;
 use crate::variables::{VariableOptions, environment, keep_text_names};
 
@@ -15,7 +15,7 @@ use crate::variables::{VariableOptions, environment, keep_text_names};
 #[derive(Debug, Args)]
 pub(crate) struct RerunOptions {
     /// The execution: its id, the unique beginning of it, or @last
-    #[arg(value_name = "ID", add = ArgValueCandidates::new(ids))]
+    #[arg(value_name = "ID", add = ArgValueCompleter::new(Ids::Ended))]
     id: String,
     #[command(flatten)]
     variables: VariableOptions,

@@ -1,16 +1,19 @@
 //! `exeng rm`: removes executions that have ended.
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 
 use super::connect;
 use super::ls::print_table;
-use super::selection::{Changes, Selection, dry_run};
+use super::selection::{Changes, Selected, Selection, dry_run};
 use crate::cli::GlobalOptions;
-use crate::data;
+use crate::completions::Ids;
 use crate::failure::Failure;
+use crate::{data, message};
 
 /// Options of `rm`.
 #[derive(Debug, Args)]
+#[command(mut_arg("ids", |ids| ids.add(ArgValueCompleter::new(Ids::Ended))))]
 pub(crate) struct RmOptions {
     #[command(flatten)]
     selection: Selection,
@@ -37,6 +40,8 @@ pub(crate) async fn run(global: &GlobalOptions, options: &RmOptions) -> Result<u
     let (removed, code) = selected.each(&client, remove).await;
     if options.json {
         data::json(&removed)?;
+    } else if let Selected::Found(_) = selected {
+        message::note(format!("{} removed", removed.len()));
     }
     Ok(code)
 }

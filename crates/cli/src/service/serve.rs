@@ -28,7 +28,7 @@ use crate::message;
 /// Options of `serve`.
 #[derive(Debug, Args)]
 pub(crate) struct ServeOptions {
-    /// Leave the session of whoever started it; for verbs that start the service by themselves
+    /// Leave the session of the process that started it; for verbs that start the service by themselves
     #[arg(long, hide = true)]
     background: bool,
     /// Tell systemd when it is ready, and start keepers in scopes of it; for the units of `service install`
@@ -39,7 +39,7 @@ pub(crate) struct ServeOptions {
 /// Runs the service until it is told to end.
 pub(crate) fn run(global: &GlobalOptions, options: &ServeOptions) -> ExitCode {
     if options.background {
-        // The leader of a group has no need to: nobody stops it with a terminal.
+        // The leader of a group has no need to: no terminal stops it.
         let _leader = rustix::process::setsid();
     }
     set_process_defaults();
@@ -51,7 +51,7 @@ pub(crate) fn run(global: &GlobalOptions, options: &ServeOptions) -> ExitCode {
     ended.map_or_else(
         |failure| {
             if options.background {
-                // Whoever has started it reads this, also where the log has no room. It may be gone.
+                // The process that has started it reads this, also where the log has no room. It may be gone.
                 let _nobody = io::stdout().write_all(failure.to_string().as_bytes());
             }
             if options.background { failure.at(local(Utc::now())) } else { failure }.report()
@@ -60,7 +60,7 @@ pub(crate) fn run(global: &GlobalOptions, options: &ServeOptions) -> ExitCode {
     )
 }
 
-/// Open files without which a service could start and serve nobody.
+/// Open files without which a service could start and serve no client.
 const FEWEST_FILES: u64 = 64;
 
 /// Refuses to run with so few open files that nothing could be accepted.
@@ -79,7 +79,7 @@ async fn until_told(global: &GlobalOptions, options: &ServeOptions) -> Result<()
     let state_dir = places(global)?;
     let config = Config::load(state_dir.config())?;
     state_dir.create()?;
-    // Before anything is said, so that nobody who reads it is too early.
+    // Before anything is said, so that no process that reads it signals too early.
     let stop = stop_signal().map_err(Failure::new)?;
     // A file that may not grow is an error of the write, and not the end of the service.
     let _file_size = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
@@ -100,13 +100,13 @@ async fn until_told(global: &GlobalOptions, options: &ServeOptions) -> Result<()
     let (path, pid) = (state_dir.socket().display(), std::process::id());
     let ready = format!("ready on {path} (process {pid})");
     // Its stderr is a log then, whose lines have a time.
-    message::print(if options.background {
+    message::note(if options.background {
         format!("{}: {ready}", local(Utc::now()))
     } else {
         ready
     });
     if options.background {
-        // Whoever has started it waits for nothing more.
+        // The process that has started it waits for nothing more.
         rustix::stdio::dup2_stdout(rustix::stdio::stderr()).map_err(Failure::new)?;
     }
     if options.systemd.is_some() {
@@ -146,7 +146,7 @@ async fn listen(state_dir: &StateDir) -> Result<UnixListener, Failure> {
     socket::bind(path).and_then(UnixListener::from_std).map_err(failed)
 }
 
-/// Removes a socket that nobody listens on, and nothing else.
+/// Removes a socket that no process listens on, and nothing else.
 fn remove_left_over(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => fs::remove_file(path),

@@ -1,13 +1,13 @@
 //! `exeng signal`: sends a signal to executions.
 
 use clap::Args;
-use clap_complete::ArgValueCandidates;
+use clap_complete::ArgValueCompleter;
 use execution_engine::Signal;
 use execution_engine_server::client::Client;
 
 use super::each::each_printed;
 use crate::cli::GlobalOptions;
-use crate::completions::ids;
+use crate::completions::Ids;
 use crate::failure::Failure;
 use crate::signal_name;
 
@@ -16,13 +16,13 @@ use crate::signal_name;
 pub(crate) struct SignalOptions {
     /// TERM, SIGTERM, USR1, .. or a number
     #[arg(value_name = "SIGNAL", value_parser = signal_name::parse)]
-    signal: Signal,
+    pub(super) signal: Signal,
     /// Executions: their ids, unique beginnings of ids, or @last
-    #[arg(value_name = "ID", required = true, add = ArgValueCandidates::new(ids))]
-    ids: Vec<String>,
+    #[arg(value_name = "ID", required = true, add = ArgValueCompleter::new(Ids::Unended))]
+    pub(super) ids: Vec<String>,
     /// Print one array of JSON with the ids and how many processes got it
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// Sends it to all processes of all of them. What does not run does not keep the others from it.

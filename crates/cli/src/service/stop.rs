@@ -1,6 +1,7 @@
 //! `exeng stop`: stops executions.
 
 use clap::Args;
+use clap_complete::ArgValueCompleter;
 use execution_engine_server::client::{Client, ClientError};
 use execution_engine_server::{ErrorCode, StopMode};
 
@@ -9,23 +10,25 @@ use super::each::each_there;
 use super::ls::print_table;
 use super::selection::{Changes, Selection, dry_run};
 use crate::cli::GlobalOptions;
+use crate::completions::Ids;
 use crate::failure::Failure;
 use crate::{data, message};
 
 /// Options of `stop`.
 #[derive(Debug, Args)]
+#[command(mut_arg("ids", |ids| ids.add(ArgValueCompleter::new(Ids::Unended))))]
 pub(crate) struct StopOptions {
     #[command(flatten)]
-    selection: Selection,
+    pub(super) selection: Selection,
     /// Kill the whole tree at once, without the grace that it has to end by itself
     #[arg(long)]
-    firm: bool,
+    pub(super) firm: bool,
     /// Do not wait until they have ended
     #[arg(long)]
-    no_wait: bool,
+    pub(super) no_wait: bool,
     /// Print one array of JSON with the executions as they are then
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// Stops all of them and waits for their ends. One that has ended already is as wanted. Conditions select
@@ -60,7 +63,7 @@ async fn stop(client: &Client, id: String, mode: StopMode) -> Result<String, Cli
     match client.stop(&id, mode).await {
         Ok(_) => {}
         Err(error) if error.code() == Some(ErrorCode::AlreadyEnded.as_str()) => {
-            message::print(format!("{id} has already ended"));
+            message::note(format!("{id} has already ended"));
         }
         Err(error) => return Err(error),
     }

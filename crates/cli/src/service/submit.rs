@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use clap::Args;
-use clap_complete::ArgValueCandidates;
+use clap_complete::{ArgValueCandidates, ArgValueCompleter};
 use execution_engine::{StdinSource, Uuid};
 use execution_engine_server::NewExecution;
 use execution_engine_server::client::Client;
 
 use super::connect;
+use super::schedule::every::{self, EveryOptions};
 use super::submit_paths::{absolute, check_dir, check_input};
 use super::then::ThenOptions;
 use super::times::local;
@@ -21,32 +22,39 @@ use crate::{completions, message, moment};
 #[derive(Debug, Args)]
 pub(crate) struct SubmitOptions {
     #[command(flatten)]
-    request: RequestOptions,
+    pub(super) request: RequestOptions,
     /// Word to find it by; may be repeated
     #[arg(long = "tag", value_name = "WORD", value_parser = tag, help_heading = SERVICE)]
     #[arg(add = ArgValueCandidates::new(completions::tags))]
-    tags: Vec<String>,
+    pub(super) tags: Vec<String>,
     /// Named value to find it by; may be repeated
     #[arg(long = "label", value_name = "NAME=VALUE", value_parser = label, help_heading = SERVICE)]
-    labels: Vec<(String, String)>,
+    pub(super) labels: Vec<(String, String)>,
     /// Group that it belongs to
     #[arg(long, value_name = "NAME", help_heading = SERVICE)]
-    group: Option<String>,
+    #[arg(add = ArgValueCandidates::new(completions::groups))]
+    pub(super) group: Option<String>,
     /// Place in the queue: the higher number goes first [without: 0]
     #[arg(long, value_name = "N", allow_negative_numbers = true, help_heading = SERVICE)]
-    priority: Option<i32>,
-    /// Start it when this one has succeeded; may be repeated
+    pub(super) priority: Option<i32>,
+    /// Start it when this one has ended, however; may be repeated
     #[arg(long, value_name = "ID", help_heading = SERVICE)]
-    #[arg(add = ArgValueCandidates::new(completions::ids))]
-    after: Vec<String>,
+    #[arg(add = ArgValueCompleter::new(completions::Ids::Any))]
+    pub(super) after: Vec<String>,
+    /// Start it when this one has succeeded, and never if it ends in another way; may be repeated
+    #[arg(long, value_name = "ID", help_heading = SERVICE)]
+    #[arg(add = ArgValueCompleter::new(completions::Ids::Any))]
+    pub(super) after_ok: Vec<String>,
     /// Start it at this moment and not before: 22:00, tomorrow 8:00, 2026-12-01T12:00, or 2h for two hours from now
     #[arg(long, value_name = "TIME", value_parser = moment::parse_later, help_heading = SERVICE)]
-    at: Option<DateTime<Utc>>,
+    pub(super) at: Option<DateTime<Utc>>,
     /// Accept it once under this key, however often it is submitted
     #[arg(long, value_name = "KEY", value_parser = key, help_heading = SERVICE)]
-    key: Option<String>,
+    pub(super) key: Option<String>,
     #[command(flatten)]
-    then: ThenOptions,
+    pub(super) every: EveryOptions,
+    #[command(flatten)]
+    pub(super) then: ThenOptions,
 }
 
 pub(super) const SERVICE: &str = "In the service";
@@ -54,14 +62,20 @@ pub(super) const SERVICE: &str = "In the service";
 /// Submits the command, and returns the code to exit with.
 pub(crate) async fn run(global: &GlobalOptions, options: &SubmitOptions) -> Result<u8, Failure> {
     let mut new = options.new_execution()?;
+    if options.every.is_asked_for() {
+        let new = options.every.schedule(new)?;
+        let client = connect(global).await?;
+        return every::create(&client, &new, options.key.as_deref(), options.then.is_json()).await;
+    }
     let client = connect(global).await?;
-    new.after = ids(&client, &options.after).await?;
+    new.after = ids(&client, &options.after_ok).await?;
+    new.after_ended = ids(&client, &options.after).await?;
     let accepted = client.submit(&new, options.key.as_deref()).await?;
     if let Some(at) = accepted.execution.start_at {
-        message::print(format!("starts at {}, or when a service runs after it", local(at)));
+        message::note(format!("starts at {}, or when a service runs after it", local(at)));
     }
     if options.then.follows() && new.options.stdin == StdinSource::Piped {
-        message::print(
+        message::note(
             "its input is open; what is typed here is not passed on: use exeng attach or exeng input",
         );
     }
@@ -71,10 +85,12 @@ pub(crate) async fn run(global: &GlobalOptions, options: &SubmitOptions) -> Resu
 impl SubmitOptions {
     /// Returns what the service is asked for: the caller's directory, environment and umask, and no input.
     fn new_execution(&self) -> Result<NewExecution, Failure> {
+        #[cfg(feature = "fleet")]
+        self.request.check_is_here()?;
         let (mut request, mut options) = self.request.to_request(StdinSource::Null)?;
         let dir = absolute("--cwd", request.working_dir.unwrap_or_default())?;
         // What it follows may make its directory and its input.
-        let is_now = self.after.is_empty() && self.at.is_none();
+        let is_now = self.after.is_empty() && self.after_ok.is_empty() && self.at.is_none();
         if is_now {
             check_dir(&dir)?;
         }
@@ -117,7 +133,7 @@ async fn ids(client: &Client, names: &[String]) -> Result<Vec<Uuid>, Failure> {
 }
 
 /// Reads a tag.
-fn tag(text: &str) -> Result<String, String> {
+pub(super) fn tag(text: &str) -> Result<String, String> {
     if text.is_empty() { Err("is empty; give a word".to_string()) } else { Ok(text.to_string()) }
 }
 
@@ -125,7 +141,7 @@ fn tag(text: &str) -> Result<String, String> {
 const LONGEST_KEY: usize = 255;
 
 /// Reads a key. It goes through a header of HTTP, which has one line and loses spaces around it.
-fn key(text: &str) -> Result<String, String> {
+pub(super) fn key(text: &str) -> Result<String, String> {
     if text.trim() != text || text.is_empty() || text.chars().any(char::is_control) {
         return Err(
             "is empty, or has a control character, or spaces around it; give a word".to_string()
@@ -138,7 +154,7 @@ fn key(text: &str) -> Result<String, String> {
 }
 
 /// Reads a label.
-pub(super) fn label(text: &str) -> Result<(String, String), String> {
+pub(crate) fn label(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_string(), value.to_string())),
         _ => Err("write it as NAME=VALUE".to_string()),

@@ -4,21 +4,21 @@ use std::fmt::Write as _;
 
 /// A cell of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Cell {
-    pub(super) text: String,
-    pub(super) colour: Colour,
+pub(crate) struct Cell {
+    pub(crate) text: String,
+    pub(crate) colour: Colour,
 }
 
 impl Cell {
     /// Creates a cell without a colour.
-    pub(super) fn plain(text: impl Into<String>) -> Self {
+    pub(crate) fn plain(text: impl Into<String>) -> Self {
         Self { text: text.into(), colour: Colour::None }
     }
 }
 
 /// Colour of a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Colour {
+pub(crate) enum Colour {
     None,
     Red,
     Green,
@@ -27,7 +27,7 @@ pub(super) enum Colour {
 }
 
 impl Colour {
-    fn code(self) -> Option<u8> {
+    pub(crate) fn code(self) -> Option<u8> {
         match self {
             Self::None => None,
             Self::Red => Some(31),
@@ -43,7 +43,7 @@ const GAP: usize = 2;
 
 /// Returns a table with a head. The last column takes what is left of the width and is cut there; a
 /// column in which nothing is, is left out.
-pub(super) fn table(
+pub(crate) fn table(
     head: &[&str],
     rows: &[Vec<Cell>],
     width: Option<usize>,

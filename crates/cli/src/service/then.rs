@@ -25,6 +25,17 @@ pub(super) struct ThenOptions {
 }
 
 impl ThenOptions {
+    /// Returns `true` if the id is printed as JSON.
+    pub(super) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Returns `true` if the end is waited for.
+    #[cfg(feature = "fleet")]
+    pub(super) fn waits(&self) -> bool {
+        self.wait
+    }
+
     /// Returns `true` if the output is shown.
     pub(super) fn follows(&self) -> bool {
         self.follow
@@ -40,13 +51,13 @@ impl ThenOptions {
         let told = match (self.json, self.follow) {
             (true, _) => data::json(&json!({"id": id})),
             (false, true) => {
-                message::print(&id);
+                message::note(&id);
                 Ok(())
             }
             (false, false) => data::line(&id),
         };
         if let Err(failure) = told {
-            // It runs all the same, and nobody has its name.
+            // It runs all the same, and the user has not got its id.
             message::print(format!("{id} is submitted, and goes on"));
             return Err(failure);
         }

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use clap::Args;
-use clap_complete::ArgValueCandidates;
 use execution_engine::{Ending, ExecutionStatus};
 use execution_engine_server::ExecutionView;
 use execution_engine_server::client::Client;
 
 use super::connect;
+use super::selection::Which;
 use crate::cli::GlobalOptions;
-use crate::completions::ids;
 use crate::failure::Failure;
 use crate::option_names::of_command_line;
 use crate::{data, duration, exit_code, message};
@@ -18,26 +17,23 @@ use crate::{data, duration, exit_code, message};
 /// Options of `wait`.
 #[derive(Debug, Args)]
 pub(crate) struct WaitOptions {
-    /// Executions: their ids, unique beginnings of ids, or @last
-    #[arg(value_name = "ID", required = true, add = ArgValueCandidates::new(ids))]
-    ids: Vec<String>,
+    #[command(flatten)]
+    pub(super) which: Which,
     /// Wait no longer than this for all of them, and exit with 124 then
     #[arg(long, value_name = "TIME", value_parser = duration::parse)]
     #[arg(allow_hyphen_values = true)]
-    timeout: Option<Duration>,
+    pub(super) timeout: Option<Duration>,
     /// Print each execution as a line of JSON when it has ended
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// Waits for all of them, and returns the code of the first in their order that is not 0.
 pub(crate) async fn run(global: &GlobalOptions, options: &WaitOptions) -> Result<u8, Failure> {
+    options.which.check()?;
     let client = connect(global).await?;
-    // All names before the first wait: what is the newest changes.
-    let mut executions = Vec::new();
-    for name in &options.ids {
-        executions.push(client.get(name).await?);
-    }
+    // All before the first wait: what is the newest changes.
+    let executions = options.which.find(&client).await?;
     let wait = wait_for_all(&client, executions, options);
     match options.timeout {
         None => wait.await,

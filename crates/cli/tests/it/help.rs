@@ -22,7 +22,7 @@ fn names_in(dir: &Path) -> BTreeSet<String> {
 fn exeng(words: &[&str]) -> String {
     let mut command = command(EXENG);
     command.args(words).stdin(Stdio::null());
-    // Neither the terminal nor its width is that of whoever runs the tests.
+    // Neither the terminal nor its width is that of the user who runs the tests.
     let (code, out, err) = told(&command.env_remove("COLUMNS").output().unwrap());
     assert_eq!((code, &*err), (0, ""), "{words:?}");
     out

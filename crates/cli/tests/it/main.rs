@@ -3,6 +3,7 @@
 mod descriptors;
 mod help;
 mod output;
+mod plan;
 mod run;
 mod support;
 mod terminal;

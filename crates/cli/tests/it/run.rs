@@ -106,7 +106,7 @@ fn closed_streams_are_no_failure() {
     assert_eq!(told(&shell(line)).1, "end:\n0\n");
     let line = "\"$exeng\" run -- sh -c 'exit 3' >&- 2>&-; echo $?";
     assert_eq!(told(&shell(line)).1, "3\n");
-    // The program notices that nobody reads, as it would by itself.
+    // The program notices that no process reads, as it would by itself.
     let line = "\"$exeng\" run -- yes | head -1; echo ${PIPESTATUS[0]}";
     assert_eq!(told(&shell(line)).1, "y\n141\n");
 }

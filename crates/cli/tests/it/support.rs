@@ -11,7 +11,7 @@ use test_support::PATIENCE;
 /// The program that is tested.
 pub(crate) const EXENG: &str = env!("CARGO_BIN_EXE_exeng");
 
-/// Program that runs another one as if nobody had ignored its signals. A job that a script has put into
+/// Program that runs another one as if no parent had ignored its signals. A job that a script has put into
 /// the background ignores SIGINT and SIGQUIT, which no test may depend on.
 const WITH_DEFAULT_SIGNALS: &str = "import os, signal, sys
 for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGXFSZ):

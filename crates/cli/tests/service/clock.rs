@@ -1,24 +1,18 @@
 //! A time of day that jumps.
 
 use std::fs;
-use std::sync::Arc;
 
-use service_judge::faults::Faults;
 use service_judge::service::until;
 
-use crate::{ended, post, service, shell, show, submit, wait_for};
+use crate::disk::with_faults;
+use crate::{ended, post, shell, show, submit, wait_for};
 
 const DAY: i64 = 24 * 60 * 60;
 
 #[test]
 fn clock_that_jumps_ends_nothing_and_shuffles_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let root = dir.path().join("state");
-    fs::create_dir(&root).unwrap();
-    rustix::fs::chmod(&root, rustix::fs::Mode::RWXU).unwrap();
-    let faults = Arc::new(Faults::new(dir.path(), &root));
-    let attached = Arc::clone(&faults);
-    let service = service(dir.path()).attach(move |command| attached.attach(command));
+    let (service, faults) = with_faults(dir.path());
     let server = service.serve();
 
     let mut ids = Vec::new();

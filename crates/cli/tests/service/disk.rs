@@ -174,8 +174,8 @@ fn full_disk_is_told_to_whoever_starts_the_service() {
 
 const EIO: i32 = 5;
 
-/// Starts a service whose disk can fail.
-fn with_faults(dir: &Path) -> (Service, Arc<Faults>) {
+/// Returns a service whose disk and clock do what a test wants.
+pub(crate) fn with_faults(dir: &Path) -> (Service, Arc<Faults>) {
     let root = dir.join("state");
     private_dir(&root);
     let faults = Arc::new(Faults::new(dir, &root));

@@ -40,7 +40,7 @@ fn works(client: usize) -> Vec<Work> {
     (0..WORKS_OF_A_CLIENT).map(work).collect()
 }
 
-/// Submits with the key of the work; `None` if nobody answers.
+/// Submits with the key of the work; `None` if no service answers.
 fn submit(service: &Service, work: &Work, effects: &Path) -> Option<Answer> {
     let headers = [("Idempotency-Key", work.key.as_str())];
     let body = work.body(effects);

@@ -10,6 +10,7 @@ mod disk;
 mod keeper_death;
 mod kill_points;
 mod once;
+mod schedules;
 mod secrets;
 mod state_dir;
 

@@ -47,7 +47,7 @@ fn interrupt_leaves_the_program_and_its_input_alone() {
     assert_eq!(done.code, Some(0), "{done:?}");
     assert!(done.err.contains(&format!("{id} goes on")), "{done:?}");
     drop(input);
-    // Whoever only watches does not close it either.
+    // A user who only watches does not close it either.
     let watcher = host.command(&["attach", "--no-input", "-n", "0", &id]).spawn().unwrap();
     host.ok(&["input", &id, "two", "--eof"]);
     let done = finish(watcher, "attach --no-input");

@@ -34,7 +34,7 @@ fn output_is_byte_exact_and_streams_are_apart() {
     assert_eq!(logs(&["--raw", "-f", "--stream", "stdout"]), bytes);
     let both = logs(&["--raw"]);
     assert_eq!(both.len(), bytes.len() + 4);
-    // Nobody reads it on a terminal.
+    // It is not read on a terminal.
     assert_eq!(logs(&[]), both);
 }
 

@@ -127,7 +127,7 @@ fn doctor_sees_that_the_store_cannot_be_opened() {
     }
     assert_eq!(host.exeng(&["doctor"]).code, Some(0));
 
-    // Nobody can look into a file as if it were a directory, whoever they are.
+    // No user can look into a file as if it were a directory, not even root.
     let within = host.dir().join("file");
     std::fs::write(&within, "").unwrap();
     let state = within.join("state");

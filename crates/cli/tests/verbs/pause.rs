@@ -56,7 +56,7 @@ fn pause_outlives_the_service_and_a_stop_ends_it() {
     host.ok(&["pause", &id, &continued]);
     host.kill_service();
     assert_eq!(host.show(&id)["paused"], true);
-    // It ends a pause, whoever sends it.
+    // SIGCONT ends a pause, also when a user sends it.
     host.ok(&["signal", "CONT", &continued]);
     assert_eq!(host.show(&continued)["paused"], Value::Null);
     host.ok(&["stop", &id]);

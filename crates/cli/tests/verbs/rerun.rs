@@ -84,7 +84,7 @@ fn what_waits_or_runs_may_run_again_and_what_it_followed_is_left_out() {
     let host = Host::new();
     host.configure("max_running = 1");
     let blocks = host.submit("sleep 1000");
-    let follows = host.ok(&["submit", "--after", &blocks, "--", "echo", "ran"]);
+    let follows = host.ok(&["submit", "--after-ok", &blocks, "--", "echo", "ran"]);
     host.ok(&["pin", &follows]);
     let again = host.ok(&["rerun", &follows]);
     host.ok(&["stop", "--firm", &blocks]);

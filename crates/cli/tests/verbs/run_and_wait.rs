@@ -153,7 +153,8 @@ fn dependents_start_after_their_success() {
     let (go, log) = (host.file("go"), host.file("log"));
     let first =
         host.submit(&format!("until [ -e '{go}' ]; do sleep 0.01; done; echo first >>'{log}'"));
-    let then = host.ok(&["submit", "--after", &first, "--shell", &format!("echo then >>'{log}'")]);
+    let then =
+        host.ok(&["submit", "--after-ok", &first, "--shell", &format!("echo then >>'{log}'")]);
     assert_eq!(host.show(&then)["status"], "pending");
     fs::write(&go, "").unwrap();
     assert_eq!(host.exeng(&["wait", &then]).code, Some(0));
@@ -161,11 +162,43 @@ fn dependents_start_after_their_success() {
 
     let fails = host.submit("exit 9");
     let never =
-        host.ok(&["submit", "--after", &fails, "--shell", &format!("echo never >>'{log}'")]);
+        host.ok(&["submit", "--after-ok", &fails, "--shell", &format!("echo never >>'{log}'")]);
     let done = host.exeng(&["wait", &never]);
     assert_eq!(done.code, Some(125), "{done:?}");
     assert!(done.err.contains(&fails), "{done:?}");
     assert_eq!(fs::read_to_string(&log).unwrap(), "first\nthen\n");
+
+    // However it was, these have ended, and one has succeeded.
+    let all = ["submit", "--after", &fails, "--after", &never, "--after-ok", &then, "--", "true"];
+    let cleans = host.ok(&all);
+    assert_eq!(host.exeng(&["wait", &cleans]).code, Some(0));
+    let view = host.show(&cleans);
+    assert_eq!(view["after_ended"], serde_json::json!([fails, never]), "{view}");
+    assert_eq!(view["after"], serde_json::json!([then]), "{view}");
+    let shown = host.ok(&["show", &cleans]);
+    assert!(shown.contains(&format!("after        {fails}")), "{shown}");
+    assert!(shown.contains(&format!("after ok     {then}")), "{shown}");
+    let mixed = host.ok(&["submit", "--after", &fails, "--after-ok", &fails, "--", "true"]);
+    assert_eq!(host.exeng(&["wait", &mixed]).code, Some(125), "success is needed, too");
+    for option in ["--after", "--after-ok"] {
+        let nobody = "abcd0000-0000-4000-8000-000000000001";
+        let said = host.exeng(&["submit", option, nobody, "--", "true"]).refused();
+        assert!(said.contains(nobody), "{said}");
+    }
+}
+
+#[test]
+fn what_one_follows_outlives_the_service() {
+    let host = Host::new();
+    let go = host.file("go");
+    let first = host.submit(&format!("until [ -e '{go}' ]; do sleep 0.01; done; exit 3"));
+    let ends = host.ok(&["submit", "--after", &first, "--", "true"]);
+    let succeeds = host.ok(&["submit", "--after-ok", &first, "--", "true"]);
+    host.kill_service();
+    assert_eq!(host.show(&ends)["status"], "pending");
+    fs::write(&go, "").unwrap();
+    assert_eq!(host.exeng(&["wait", &ends]).code, Some(0));
+    assert_eq!(host.exeng(&["wait", &succeeds]).code, Some(125));
 }
 
 #[test]
@@ -206,4 +239,30 @@ fn same_fault_has_the_same_code_here_and_in_the_service() {
     let first = host.submit(&format!("mkdir '{made}'"));
     let then = host.ok(&["submit", "--after", &first, "--cwd", &made, "--", "pwd"]);
     assert_eq!(host.exeng(&["wait", &then]).code, Some(0));
+}
+
+#[test]
+fn wait_takes_conditions_and_exits_with_the_first_failure_in_the_order_of_acceptance() {
+    let host = Host::new();
+    let submit = |line: &str| host.ok(&["submit", "--tag", "t", "--shell", line]);
+    let (first, second) = (submit("exit 0"), submit("exit 4"));
+    let third = submit("exit 5");
+    host.ok(&["submit", "--shell", "exit 6"]);
+    let done = host.exeng(&["wait", "--tag", "t", "--json"]);
+    assert_eq!(done.code, Some(4), "{done:?}");
+    let ids: Vec<String> = done
+        .text()
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["id"]
+                .as_str()
+                .unwrap()
+                .to_string()
+        })
+        .collect();
+    assert_eq!(ids, [&*first, &*second, &*third]);
+    assert_eq!(host.exeng(&["wait", "--tag", "none"]).code, Some(0), "nothing has failed");
+    for line in [&["wait"][..], &["wait", &first, "--tag", "t"]] {
+        host.exeng(line).refused();
+    }
 }

@@ -132,7 +132,7 @@ fn socket_that_is_removed_is_made_again() {
         assert_eq!((mode(&run), mode(&socket)), (0o700, 0o600));
     }
 
-    // Whoever looks in another place is told at once, and not to end a service that works.
+    // A client that looks in another place is told at once, and not to end a service that works.
     let begun = Instant::now();
     let said = host.exeng(&["ls"]).refused();
     assert!(begun.elapsed() < PATIENCE / 2, "{said}");
@@ -190,7 +190,7 @@ fn service_is_found_when_the_directory_of_the_session_has_gone() {
     let session = Session::new();
     let id = session.exeng(Some(&session.runtime), &["submit", "--wait", "--", "true"]).ok();
     let pid = session.host.service();
-    // Nobody but root can make it again. A file in its place holds root back, too.
+    // Only root can make it again. A file in its place holds root back, too.
     fs::remove_dir_all(&session.runtime).unwrap();
     fs::write(&session.runtime, "").unwrap();
     let spare = session.host.state().join("exeng.sock");

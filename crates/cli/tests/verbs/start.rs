@@ -144,7 +144,7 @@ fn service_that_was_killed_is_started_again_by_the_next_verb() {
 fn what_waits_says_why_no_keeper_can_be_started() {
     let host = Host::new();
     host.configure("");
-    // With something in it that is not known, it is closed to others by nobody but its owner.
+    // With something in it that is not known, only its owner closes it to others.
     let owned = std::os::unix::fs::PermissionsExt::from_mode(0o700);
     fs::set_permissions(host.state(), owned).unwrap();
     let keepers = host.state().join("keepers");

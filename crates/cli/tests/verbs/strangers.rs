@@ -1,4 +1,4 @@
-//! Sockets that somebody else listens on.
+//! Sockets that another user listens on.
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead as _, BufReader};

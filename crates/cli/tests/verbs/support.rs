@@ -374,7 +374,7 @@ fn nap() {
     thread::sleep(Duration::from_millis(5));
 }
 
-/// Returns `true` if a process runs. One that has ended may wait for whoever reaps it.
+/// Returns `true` if a process runs. One that has ended may wait for the process that reaps it.
 pub(crate) fn is_running(pid: &str) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let state = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);

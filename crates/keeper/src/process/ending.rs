@@ -48,7 +48,7 @@ impl Keeper {
     }
 
     /// Writes an ending and tells the clients. If it cannot be written they are told so, and it is tried until it can,
-    /// or until nobody asks for it any more.
+    /// or until no client asks for it any more.
     pub(super) async fn end(self: Arc<Self>, execution: Arc<Execution>, result: ExecutionResult) {
         faults::reached(FaultPoint::BeforeEnded);
         let mut pause = FIRST_PAUSE;

@@ -68,7 +68,7 @@ pub(super) enum EndingWritten {
     Yes(Value),
     /// There is no room; this is what would have been written.
     No(Value, io::Error),
-    /// Nobody asks for it any more.
+    /// No client asks for it any more.
     Forgotten,
 }
 

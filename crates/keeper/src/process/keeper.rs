@@ -82,7 +82,7 @@ impl Keeper {
         let engine = builder
             .config(config)
             .replay_window(0)
-            // Whoever pauses something for the night wants it paused in the morning.
+            // A user who pauses something for the night wants it paused in the morning.
             .max_pause(Duration::MAX)
             // For those that wait for descriptors.
             .admission(Admission::Queue { max_waiting: MAX_RUNNING })

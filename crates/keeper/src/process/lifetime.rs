@@ -9,7 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use super::keeper::{Keeper, Shared};
 use crate::lock::HeldLock;
 
-/// Pause between two looks at the name of the lock: one that was removed wakes nobody.
+/// Pause between two looks at the name of the lock: one that was removed wakes no task.
 const LOCK_PAUSE: Duration = Duration::from_secs(2);
 
 /// Signals that a keeper acts on.

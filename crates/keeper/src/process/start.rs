@@ -2,11 +2,10 @@ use std::sync::Arc;
 
 use chrono::Utc;
 use execution_engine::{
-    Ending, ExecutionError, ExecutionOptions, ExecutionResult, OutputMode, StdinSource,
-    ValidationError,
+    Ending, ExecutionError, ExecutionOptions, ExecutionResult, OutputMode, ProgramFault,
+    StdinSource,
 };
 use execution_engine_journal::JournalWriter;
-use rustix::io::Errno;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -67,7 +66,7 @@ impl Keeper {
     fn create_journal(&self, execution: &Execution) -> Result<(), Refusal> {
         let path = directory::journal_path(&self.options.dir, execution.id);
         let created = JournalWriter::create(&path).and_then(|writer| {
-            // Without a file nobody could be told of this start.
+            // Without a file no client could be told of this start.
             LiveJournal::new(writer).inspect_err(|_| drop(std::fs::remove_file(&path)))
         });
         match created {
@@ -147,21 +146,15 @@ struct Failure {
 
 impl From<ExecutionError> for Failure {
     fn from(error: ExecutionError) -> Self {
-        let class = match error.error_code() {
-            "program_not_found" | "script_not_found" => ExitCodeClass::NotFound,
-            "script_not_a_file" | "script_not_runnable" => ExitCodeClass::NotExecutable,
-            "permission_denied" | "inaccessible" if is_of_program(&error) => {
-                ExitCodeClass::NotExecutable
-            }
-            _ => ExitCodeClass::Other,
+        let fault = error.program_fault();
+        let class = match fault {
+            Some(ProgramFault::NotFound) => ExitCodeClass::NotFound,
+            Some(ProgramFault::NotRunnable) => ExitCodeClass::NotExecutable,
+            None => ExitCodeClass::Other,
         };
         let reason = error.to_string();
         // An ending has no class, so the number of the system says what a shell would make of it.
-        let of_class = match class {
-            ExitCodeClass::NotFound => Some(Errno::NOENT.raw_os_error()),
-            ExitCodeClass::NotExecutable => Some(Errno::ACCESS.raw_os_error()),
-            ExitCodeClass::Other => None,
-        };
+        let of_class = fault.map(ProgramFault::os_error);
         let os_error = match &error {
             ExecutionError::SpawnFailed { os_error, .. } => os_error.or(of_class),
             _ => of_class,
@@ -169,19 +162,6 @@ impl From<ExecutionError> for Failure {
         // An error has a JSON form: text and numbers.
         Self { error: serde_json::to_value(error).unwrap_or_default(), reason, os_error, class }
     }
-}
-
-/// Returns `true` if the fault is in the file to run, and not in a directory or an input.
-fn is_of_program(error: &ExecutionError) -> bool {
-    let ExecutionError::Validation(
-        ValidationError::PermissionDenied { field, .. }
-        | ValidationError::Inaccessible { field, .. }
-        | ValidationError::NotRunnable { field, .. },
-    ) = error
-    else {
-        return false;
-    };
-    ["program", "shell", "interpreter", "path", "script"].contains(field)
 }
 
 impl Failure {

@@ -21,10 +21,12 @@ use super::path::{of_execution, of_list};
 use crate::error::ErrorCode;
 use crate::http::KEY_HEADER;
 use crate::problem::Problem;
-use crate::view::{ExecutionView, NewExecution, Page, Query, ServiceStatus, StopMode, Submitted};
+use crate::view::{
+    ExecutionView, Gc, GcReport, NewExecution, Page, Query, ServiceStatus, StopMode, Submitted,
+};
 
 /// How long an ordinary call is repeated while the service dies under it again and again.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Client of the service. It talks to one of the same user alone, root included.
 ///
@@ -95,11 +97,7 @@ impl Client {
     /// # Errors
     /// [`ClientError::Refused`] if there is none.
     pub async fn get(&self, name: &str) -> Result<ExecutionView, ClientError> {
-        if name.is_empty() {
-            // In a path it would be that of the list.
-            let problem = Problem::invalid("the id is empty").field("id");
-            return Err(problem.fix("give an id, the beginning of one, or @last").into());
-        }
+        check_name(name)?;
         self.get_json(of_execution(name, "")).await
     }
 
@@ -117,6 +115,19 @@ impl Client {
     /// Only those of the way to it.
     pub async fn status(&self) -> Result<ServiceStatus, ClientError> {
         self.get_json("/v1/service".to_string()).await
+    }
+
+    /// Lets the service remove what retention does not keep, with the limits of the configuration or others. The
+    /// report says if the service died meanwhile, so that it does not count all.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] if the store cannot be written.
+    pub async fn gc(&self, gc: &Gc) -> Result<GcReport, ClientError> {
+        let mut call = Call::new(Method::POST, "/v1/service/gc".to_string());
+        call.body = json(gc)?;
+        let (answer, repeated) = self.call_until_answered(&call).await;
+        let report: GcReport = answer?.json()?;
+        Ok(GcReport { incomplete: repeated && !report.dry_run, ..report })
     }
 
     /// Returns when the service has answered, whatever the state of its store.
@@ -152,7 +163,7 @@ impl Client {
         let id = self.get(name).await?.id.to_string();
         let mut call = Call::new(Method::POST, of_execution(&id, "/cancel"));
         call.body = json(&serde_json::json!({"firm": mode == StopMode::Firm}))?;
-        match self.call_patiently(&call, Some(PATIENCE)).await {
+        match self.call_until_answered(&call).await {
             (Ok(answer), _) => answer.json(),
             (Err(error), true) if error.code() == Some(ErrorCode::AlreadyEnded.as_str()) => {
                 // The answer to the first attempt was lost, and this is what it has done.
@@ -169,11 +180,18 @@ impl Client {
     pub async fn remove(&self, name: &str) -> Result<(), ClientError> {
         let id = self.get(name).await?.id.to_string();
         let call = Call::new(Method::DELETE, of_execution(&id, ""));
-        match self.call_patiently(&call, Some(PATIENCE)).await {
+        self.call_removing(&call, ErrorCode::UnknownExecution).await
+    }
+
+    /// Makes a call that removes something. `gone` is the refusal where there is nothing to remove.
+    pub(super) async fn call_removing(
+        &self,
+        call: &Call,
+        gone: ErrorCode,
+    ) -> Result<(), ClientError> {
+        match self.call_until_answered(call).await {
             // As for stop.
-            (Err(error), true) if error.code() == Some(ErrorCode::UnknownExecution.as_str()) => {
-                Ok(())
-            }
+            (Err(error), true) if error.code() == Some(gone.as_str()) => Ok(()),
             (answer, _) => answer.map(drop),
         }
     }
@@ -209,9 +227,17 @@ impl Client {
         self.call(&Call::new(Method::GET, path)).await?.json()
     }
 
+    /// Makes a call that may be repeated, and also returns whether it was.
+    pub(super) async fn call_until_answered(
+        &self,
+        call: &Call,
+    ) -> (Result<Answer, ClientError>, bool) {
+        self.call_patiently(call, Some(PATIENCE)).await
+    }
+
     /// Makes a call that may be repeated.
     pub(super) async fn call(&self, call: &Call) -> Result<Answer, ClientError> {
-        self.call_patiently(call, Some(PATIENCE)).await.0
+        self.call_until_answered(call).await.0
     }
 
     /// Makes a call that must not be repeated once it may have been carried out.
@@ -314,6 +340,15 @@ impl Client {
 /// Returns `true` for the refusal of a service that is about to end.
 fn is_ending(error: &ClientError) -> bool {
     error.code() == Some(ErrorCode::Stopping.as_str())
+}
+
+/// Refuses an empty name: in a path it would be that of a list.
+pub(super) fn check_name(name: &str) -> Result<(), ClientError> {
+    if name.is_empty() {
+        let problem = Problem::invalid("the id is empty").field("id");
+        return Err(problem.fix("give an id, the beginning of one, or @last").into());
+    }
+    Ok(())
 }
 
 /// Returns the body of a call.

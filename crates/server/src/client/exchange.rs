@@ -102,6 +102,11 @@ impl Answer {
         Ok(Self { status, body })
     }
 
+    /// Returns its bytes.
+    pub(super) fn into_body(self) -> Bytes {
+        self.body
+    }
+
     /// Returns the refusal, if the answer is one.
     pub(super) fn refusal(&self) -> Option<ClientError> {
         let is_good = self.status.is_success();

@@ -89,7 +89,7 @@ impl InputWriter<'_> {
                     self.offset = answer.json::<InputEnd>()?.offset;
                     return Ok(());
                 }
-                // Somebody else has written. Of this nothing was taken, unless it was before and is not known any more.
+                // Another client has written. Of this nothing was taken, unless it was before and is unknown now.
                 Err(error) if error.code() == Some(ErrorCode::InputMoved.as_str()) => {
                     let before = self.offset;
                     let forgotten = self.seek().await?.forgotten;

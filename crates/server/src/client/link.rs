@@ -16,8 +16,8 @@ use crate::state_dir::StateDir;
 const PAUSE: Duration = Duration::from_millis(20);
 /// Longest time that a service has to begin to listen.
 const STARTUP: Duration = Duration::from_secs(60);
-/// How long a service that was there is waited for, before another one is started: whoever restarts
-/// it is not to find that somebody else has.
+/// How long a service that was there is waited for, before another one is started: a supervisor that
+/// restarts it is not to find that a client has.
 const RETURN: Duration = Duration::from_secs(10);
 
 /// How a client finds its service.
@@ -44,7 +44,7 @@ impl ClientOptions {
     }
 
     /// Connects once, where the service should listen, or else where it does. The outer error is one of the
-    /// connection, the inner one says that somebody else listens: they would get what the caller sends, such as its
+    /// connection, the inner one says that another user listens, who would get what the caller sends, such as its
     /// environment.
     pub(super) async fn connect(&self) -> io::Result<Result<Connection, ClientError>> {
         match Self::connect_to(self.state_dir.socket()).await {
@@ -114,7 +114,7 @@ impl ClientOptions {
             if waited > patience + STARTUP {
                 return Err(self.gave_up(waited));
             }
-            // Whoever holds the lock is about to listen, or about to end.
+            // A process that holds the lock is about to listen, or about to end.
             if waited >= patience && starting.is_none() && self.state_dir.holder().is_none() {
                 match &self.start {
                     Some(program) => starting = Some(Starting::begin(program, &self.state_dir)?),
@@ -164,7 +164,7 @@ impl ClientOptions {
     }
 }
 
-/// Returns `true` if nobody listens, or not yet. A full queue of the socket is refused for the moment,
+/// Returns `true` if no process listens, or not yet. A full queue of the socket is refused for the moment,
 /// too.
 fn is_absence(error: &io::Error) -> bool {
     use io::ErrorKind::{

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use execution_engine::OutputStream;
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::{Method, Response};
 use uuid::Uuid;
 
@@ -25,6 +25,7 @@ pub struct OutputReader<'a> {
     /// Place of the next byte to return. It is behind the other where an answer has some again.
     next: u64,
     cursor: u64,
+    length: u64,
 }
 
 impl<'a> OutputReader<'a> {
@@ -34,13 +35,16 @@ impl<'a> OutputReader<'a> {
         stream: Option<OutputStream>,
         lines: Option<u64>,
     ) -> Result<Self, ClientError> {
-        let mut reader = Self { client, id, stream, body: None, at: 0, next: 0, cursor: 0 };
+        let mut reader =
+            Self { client, id, stream, body: None, at: 0, next: 0, cursor: 0, length: 0 };
         let call = Call::new(Method::GET, reader.path(lines));
         loop {
             match client.open(&call).await {
                 Ok(Ok(response)) => {
                     reader.take(response)?;
                     reader.next = reader.at;
+                    let left = reader.body.as_ref().and_then(|body| body.size_hint().exact());
+                    reader.length = reader.at + left.unwrap_or(0);
                     return Ok(reader);
                 }
                 Ok(Err(error)) => return Err(error),
@@ -53,6 +57,11 @@ impl<'a> OutputReader<'a> {
     /// [events](Client::events) behind it have exactly what is not in it.
     pub fn cursor(&self) -> u64 {
         self.cursor
+    }
+
+    /// Returns the place behind the last byte that there was when it was asked for: with all lines the number of bytes.
+    pub fn length(&self) -> u64 {
+        self.length
     }
 
     /// Returns the next bytes, or None at the end. If the service dies meanwhile, it goes on where it

@@ -125,7 +125,7 @@ fn command(
     command.arg("--config").arg(state.config());
     // What is only the caller's, such as a token, does not belong into a process that stays.
     command.env_clear().envs(std::env::vars_os().filter(|(name, _)| is_for_service(name)));
-    // It must not keep the directory of whoever came first from being unmounted.
+    // It must not keep the directory of the first client from being unmounted.
     command.current_dir(state.path());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log.try_clone()?);
     Ok(command)

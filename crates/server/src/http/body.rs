@@ -56,7 +56,7 @@ pub(super) fn check_is(headers: &HeaderMap, wanted: &str) -> Result<(), Problem>
 }
 
 /// Reads a body to its end.
-async fn bytes(body: Body) -> Result<Bytes, Problem> {
+pub(super) async fn bytes(body: Body) -> Result<Bytes, Problem> {
     match Limited::new(body, MOST_BYTES).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => {

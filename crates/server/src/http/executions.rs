@@ -91,7 +91,7 @@ fn check_same_id(body: &Bytes, id: Uuid) -> Result<(), Problem> {
 }
 
 /// Creates the answer for an execution that is durable now.
-fn accepted(submitted: Submitted) -> Result<Response, Problem> {
+pub(super) fn accepted(submitted: Submitted) -> Result<Response, Problem> {
     let status = if submitted.created { StatusCode::CREATED } else { StatusCode::OK };
     let location = format!("/v1/executions/{}", submitted.execution.id);
     Ok((status, [(LOCATION, location)], Json(submitted.execution)).into_response())
@@ -128,6 +128,8 @@ fn filters(query: Option<&str>) -> Result<Query, Problem> {
         tags: all.many("tag"),
         labels: all.many("label").iter().map(|pair| label(pair)).collect::<Result<_, _>>()?,
         group: all.one("group")?,
+        plan: all.parsed("plan", "the id of a plan")?,
+        schedule: all.parsed("schedule", "the whole id of a schedule")?,
         since: all.time("since")?,
         until: all.time("until")?,
         text: all.one("q")?,
@@ -138,7 +140,7 @@ fn filters(query: Option<&str>) -> Result<Query, Problem> {
     Ok(filters)
 }
 
-fn status(name: &str) -> Result<ExecutionStatus, Problem> {
+pub(super) fn status(name: &str) -> Result<ExecutionStatus, Problem> {
     serde_json::from_value(name.into()).map_err(|_| {
         refused("status", &format!("{name:?} is no status"))
             .fix("use pending, running, completed, failed, cancelled, timeout or lost")
@@ -152,7 +154,7 @@ fn label(pair: &str) -> Result<(String, String), Problem> {
     Ok((name.to_string(), value.to_string()))
 }
 
-fn limit(all: &mut Parameters) -> Result<Option<usize>, Problem> {
+pub(super) fn limit(all: &mut Parameters) -> Result<Option<usize>, Problem> {
     let expected = format!("a number from 1 to {LONGEST_PAGE}");
     match all.parsed("limit", &expected)? {
         Some(limit) if !(1..=LONGEST_PAGE).contains(&limit) => {
@@ -187,6 +189,7 @@ mod tests {
             ("limit=1001", "limit"),
             ("limit=-1", "limit"),
             ("tags=a", "tags"),
+            ("schedule=nightly", "schedule"),
             ("group=a&group=b", "group"),
         ] {
             let problem = filters(Some(query)).unwrap_err();

@@ -1,4 +1,4 @@
-//! The execution that a path names.
+//! The execution, or another object, that a path names.
 
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
@@ -8,13 +8,23 @@ use super::App;
 use crate::error::ServiceError;
 use crate::problem::Problem;
 
-/// Name of an execution in a path: its id, the beginning of it, or `@last`.
+/// Name in a path: an id, the beginning of one, or `@last`.
 pub(super) struct Name(String);
 
 impl Name {
     /// Finds the execution.
     pub(super) async fn resolve(&self, app: &App) -> Result<Uuid, Problem> {
         Ok(app.service.resolve(&self.0).await?)
+    }
+
+    /// Returns it as it is in the path.
+    pub(super) fn text(&self) -> &str {
+        &self.0
+    }
+
+    /// Finds the schedule.
+    pub(super) async fn resolve_schedule(&self, app: &App) -> Result<Uuid, Problem> {
+        Ok(app.service.resolve_schedule(&self.0).await?)
     }
 
     /// Reads a whole id, as it is needed for an execution that does not exist yet.

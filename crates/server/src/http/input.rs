@@ -42,7 +42,7 @@ pub(super) async fn write(
     let offset = offset(&parts.headers)?;
     let writer = match (key(&parts.headers)?, offset) {
         (Some(key), _) => key,
-        // Whoever names a place and no writer is the one who names places.
+        // All clients that name a place and no writer are one writer, without a name.
         (None, Some(_)) => String::new(),
         (None, None) => Uuid::new_v4().to_string(),
     };
@@ -69,8 +69,8 @@ async fn pass_on(
     mut new: NewInput,
 ) -> Result<u64, Problem> {
     let eof = std::mem::take(&mut new.eof);
-    // Whoever names a place may have to send it again elsewhere, so others must not come between its parts. What has
-    // no place is not sent again, and does not wait for more.
+    // A client that names a place may have to send it again elsewhere, so others must not come between its parts.
+    // What has no place is not sent again, and does not wait for more.
     let least = if new.offset.is_some() { MAX_INPUT_PIECE } else { 1 };
     let mut end = None;
     loop {
@@ -111,7 +111,7 @@ async fn next_piece(body: &mut Body, least: usize) -> Result<Bytes, Problem> {
 }
 
 /// Reads the place that a request names.
-fn offset(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+pub(super) fn offset(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let Some(value) = headers.get(UPLOAD_OFFSET_HEADER) else { return Ok(None) };
     let number = value.to_str().ok().and_then(|text| text.parse().ok());
     number.map(Some).ok_or_else(|| {

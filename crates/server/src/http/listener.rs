@@ -17,7 +17,7 @@ use super::socket_name::SocketName;
 use crate::problem::Problem;
 use crate::service::Service;
 
-/// Pause between two looks at the name of the socket: one that was removed wakes nobody.
+/// Pause between two looks at the name of the socket: one that was removed wakes no task.
 const NAME_PAUSE: Duration = Duration::from_secs(1);
 /// Most connections at a time. More wait in the queue of the socket, so that they neither fail nor
 /// take the descriptors that the store and the keepers need.
@@ -31,7 +31,7 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    /// Refuses everybody but the user of this process and root.
+    /// Refuses all users but that of this process and root.
     pub(super) fn check(self) -> Result<(), Problem> {
         let own = rustix::process::geteuid().as_raw();
         if self.is_one_of([own, 0]) {

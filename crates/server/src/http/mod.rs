@@ -7,19 +7,29 @@
 //! | its `input` | `input` |
 //! | its `events` | `events` |
 //! | its `output` | `output` |
+//! | `POST`, `GET /v1/schedules`, `GET`, `PATCH`, `DELETE /v1/schedules/{id}`, its `run` | `schedules` |
+//! | `POST`, `GET /v1/plans`, `GET`, `DELETE /v1/plans/{id}`, its `changes`, `cancel`, `resume` | `plans` |
+//! | its `record` and `journal`; `PUT`, `POST`, `DELETE /v1/imports/{uuid}` | `imports` |
+//! | `GET /v1/groups`, `GET`, `PUT`, `DELETE /v1/groups/{name}` | `groups` |
+//! | `POST /v1/service/gc` | `gc` |
 //! | `GET /v1/service`, `/healthz`, `/readyz` | `status` |
 
 mod body;
 mod events;
 mod execution;
 mod executions;
+mod gc;
+mod groups;
 mod id;
+mod imports;
 mod input;
 mod listener;
 mod output;
+mod plans;
 mod problem;
 mod query;
 mod range;
+mod schedules;
 mod socket_name;
 mod status;
 mod tail;
@@ -31,7 +41,7 @@ use std::time::Duration;
 use axum::extract::{ConnectInfo, Request};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Router, http::Method, http::Uri};
 use tokio::net::UnixListener;
 use tokio::sync::watch;
@@ -76,9 +86,9 @@ impl App {
 /// Serves HTTP on a socket until `stop` is ready. Then no connection is accepted any more, streams of
 /// events end, and what is under way is answered, for at most 5 seconds.
 ///
-/// If the socket is that of the state directory and is removed by somebody, it is made again within a second; if its
+/// If the socket is that of the state directory and is removed, it is made again within a second; if its
 /// directory is gone and cannot be made again, in the state directory, until it can. At the end it is removed, unless
-/// somebody else has made another one in its place.
+/// another process has made another one in its place.
 ///
 /// The peer of a connection must be the user of this process, or root. At most 1,000 connections are
 /// served at a time; more wait to be accepted.
@@ -105,7 +115,7 @@ pub async fn serve(
         let stopped = app.clone().stopped();
         async move {
             stopped.await;
-            // The timer and nothing else: whoever is slower than this is cut off.
+            // The timer and nothing else: a client that is slower than this is cut off.
             let _ = tokio::time::timeout(LAST_ANSWERS, std::future::pending::<()>()).await;
         }
     };
@@ -127,6 +137,7 @@ fn router(app: App) -> Router {
         .patch(execution::change)
         .delete(execution::remove)
         .put(executions::put);
+    let schedule = get(schedules::show).patch(schedules::change).delete(schedules::remove);
     Router::new()
         .route("/v1/executions", get(executions::list).post(executions::submit))
         .route("/v1/executions/{id}", one)
@@ -139,7 +150,24 @@ fn router(app: App) -> Router {
         .route("/v1/executions/{id}/input", get(input::end).post(input::write))
         .route("/v1/executions/{id}/events", get(events::follow))
         .route("/v1/executions/{id}/output", get(output::read))
+        .route("/v1/plans", get(plans::list).post(plans::submit))
+        .route("/v1/plans/{id}", get(plans::show).delete(plans::remove))
+        .route("/v1/plans/{id}/changes", get(plans::changes))
+        .route("/v1/plans/{id}/cancel", post(plans::cancel))
+        .route("/v1/plans/{id}/resume", post(plans::resume))
+        .route("/v1/schedules", get(schedules::list).post(schedules::create))
+        .route("/v1/schedules/{id}", schedule)
+        .route("/v1/schedules/{id}/run", post(schedules::run))
+        .route("/v1/executions/{id}/record", get(imports::record))
+        .route("/v1/executions/{id}/journal", get(imports::journal))
+        .route(
+            "/v1/imports/{id}",
+            put(imports::upload).post(imports::import).delete(imports::discard),
+        )
+        .route("/v1/groups", get(groups::list))
+        .route("/v1/groups/{name}", get(groups::show).put(groups::set).delete(groups::remove))
         .route("/v1/service", get(status::service))
+        .route("/v1/service/gc", post(gc::gc))
         .route("/healthz", get(status::healthy))
         .route("/readyz", get(status::ready))
         .fallback(no_such_route)
@@ -161,7 +189,7 @@ async fn only_owner(
 async fn no_such_route(uri: Uri) -> Problem {
     let detail = format!("there is no route {}", uri.path());
     Problem::of_http(404, "no_such_route", "There is no such route", detail)
-        .fix("the routes begin with /v1/executions and /v1/service")
+        .fix("the routes begin with /v1/executions, /v1/plans, /v1/schedules, /v1/groups and /v1/service")
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> Problem {

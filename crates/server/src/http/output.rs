@@ -123,7 +123,7 @@ fn unsatisfiable(length: u64) -> Response {
 }
 
 /// Reads a part of an output piece by piece, as fast as the client takes it. An error breaks the
-/// connection off, so that nobody takes what there was for all.
+/// connection off, so that no client takes what there was for all.
 fn body(output: Output, part: Range<u64>) -> Body {
     Body::from_stream(stream::try_unfold((output, part), async |(mut output, part)| {
         if part.is_empty() {

@@ -1,4 +1,4 @@
-//! The name of the socket, which others may remove: a session that ends, or whoever tidies up.
+//! The name of the socket, which others may remove: a session that ends, or a user who tidies up.
 
 use std::fs;
 use std::io;
@@ -72,7 +72,7 @@ impl SocketName {
         Ok(listener)
     }
 
-    /// Makes a socket where there is none that somebody listens on.
+    /// Makes a socket where there is none that a process listens on.
     async fn bind(&self, path: &Path) -> io::Result<UnixListener> {
         match fs::symlink_metadata(path) {
             Ok(found) if !found.file_type().is_socket() => {
@@ -99,7 +99,7 @@ impl SocketName {
         file_of(&self.path).is_ok_and(|file| file == self.file)
     }
 
-    /// Removes the present socket, unless its name leads to one that somebody else has made. As long as something
+    /// Removes the present socket, unless its name leads to one that another process has made. As long as something
     /// listens on a socket, no other file has its inode.
     fn remove(&self) {
         if self.is_there() {

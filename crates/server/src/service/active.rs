@@ -14,7 +14,7 @@ use super::link::Link;
 /// Where an execution stands that has not ended, or has just.
 #[derive(Debug, Clone)]
 pub(crate) enum Phase {
-    /// It is being stored; nobody has been told of it.
+    /// It is being stored; no client has been told of it.
     Accepting,
     /// It waits in the queue.
     Queued,

@@ -1,20 +1,21 @@
 //! Which requests are accepted. Pure.
 //!
-//! A request runs in a keeper, whose directory and streams are nobody's: what would depend on them
+//! A request runs in a keeper, whose directory and streams are no client's: what would depend on them
 //! is refused here, with the fix, and not found out at the start.
 
 use std::path::Path;
 
 use execution_engine::{Command, ExecutionOptions, ExecutionRequest, OutputMode, StdinSource};
+use uuid::Uuid;
 
 use crate::error::ServiceError;
-use crate::view::NewExecution;
+use crate::view::{NewExecution, NewSchedule};
 
 /// Longest idempotency key.
 const MAX_KEY_BYTES: usize = 255;
 /// Most tags, labels and predecessors of one execution.
 const MAX_WORDS: usize = 1000;
-/// Longest tag, and longest name or value of a label.
+/// Longest tag, name of a group, and name or value of a label.
 const MAX_WORD_BYTES: usize = 4096;
 
 /// Checks a request.
@@ -24,19 +25,59 @@ const MAX_WORD_BYTES: usize = 4096;
 pub(crate) fn new_execution(new: &NewExecution) -> Result<(), ServiceError> {
     paths(&new.request, &new.options)?;
     streams(&new.options)?;
+    runs_here(&new.options)?;
     command(&new.request.command)?;
     umask(new.inherited_umask)?;
     metadata(&new.request)?;
-    if new.after.contains(&new.request.id) {
-        let text = format!("execution {} is told to follow itself", new.request.id);
-        return Err(ServiceError::invalid("after", text).fix("name other executions"));
+    if let Some(name) = &new.options.group {
+        group("options.group", name)?;
     }
-    if new.after.len() > MAX_WORDS {
+    predecessors("after", &new.after, new.request.id)?;
+    predecessors("after_ended", &new.after_ended, new.request.id)
+}
+
+/// Checks the executions that one must follow.
+fn predecessors(field: &str, others: &[Uuid], id: Uuid) -> Result<(), ServiceError> {
+    if others.contains(&id) {
+        let text = format!("execution {id} is told to follow itself");
+        return Err(ServiceError::invalid(field, text).fix("name other executions"));
+    }
+    if others.len() > MAX_WORDS {
         let text =
-            format!("after names {} executions, and {MAX_WORDS} are allowed", new.after.len());
+            format!("{field} names {} executions, and {MAX_WORDS} are allowed", others.len());
         return Err(
-            ServiceError::invalid("after", text).fix("let one execution follow the others first")
+            ServiceError::invalid(field, text).fix("let one execution follow the others first")
         );
+    }
+    Ok(())
+}
+
+/// Longest name of a schedule.
+const MAX_NAME_BYTES: usize = 100;
+
+/// Checks a schedule, but for its expression.
+///
+/// # Errors
+/// The first field that is not valid, and what to write instead.
+pub(crate) fn new_schedule(new: &NewSchedule) -> Result<(), ServiceError> {
+    let execution = &new.execution;
+    let follows = !execution.after.is_empty() || !execution.after_ended.is_empty();
+    if follows || execution.start_at.is_some() {
+        let field = if follows { "execution.after" } else { "execution.start_at" };
+        let text = "a run of a schedule follows its moment, and nothing else";
+        return Err(ServiceError::invalid(field, text).fix("leave it out"));
+    }
+    new_execution(execution)?;
+    let Some(name) = &new.name else { return Ok(()) };
+    let is_plain = name.trim() == name && !name.contains(char::is_control);
+    // What begins with @ is a name of this program's own.
+    let is_taken = name.starts_with('@') || Uuid::try_parse(name).is_ok();
+    if name.is_empty() || name.len() > MAX_NAME_BYTES || !is_plain || is_taken {
+        let text = format!(
+            "the name {name:?} is empty, too long, an id, begins with @, or has blanks around it"
+        );
+        return Err(ServiceError::invalid("name", text)
+            .fix(format!("give a word of at most {MAX_NAME_BYTES} bytes")));
     }
     Ok(())
 }
@@ -55,6 +96,21 @@ pub(crate) fn key(key: Option<&str>) -> Result<(), ServiceError> {
         return Ok(());
     };
     Err(ServiceError::invalid("key", why).fix("choose a short name that is unique to this work"))
+}
+
+/// Checks the name of a group.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn group(field: &str, name: &str) -> Result<(), ServiceError> {
+    let why = if name.trim().is_empty() {
+        "the name of the group is empty".to_string()
+    } else if name.len() > MAX_WORD_BYTES {
+        format!("the name of the group has {} bytes, and {MAX_WORD_BYTES} are allowed", name.len())
+    } else {
+        return Ok(());
+    };
+    Err(ServiceError::invalid(field, why).fix("choose a short name"))
 }
 
 fn paths(request: &ExecutionRequest, options: &ExecutionOptions) -> Result<(), ServiceError> {
@@ -103,6 +159,25 @@ fn streams(options: &ExecutionOptions) -> Result<(), ServiceError> {
         )
         .fix("use separate or merged")),
     }
+}
+
+/// Refuses what only an engine with a backend can do, as the keeper would at the start.
+fn runs_here(options: &ExecutionOptions) -> Result<(), ServiceError> {
+    let field = if options.requires.is_some() {
+        "options.requires"
+    } else if options.max_attempts.is_some_and(|attempts| attempts > 1) {
+        "options.max_attempts"
+    } else if options.start_by_ms.is_some() {
+        "options.start_by_ms"
+    } else if !options.inputs.is_empty() {
+        "options.inputs"
+    } else if !options.collect.is_empty() {
+        "options.collect"
+    } else {
+        return Ok(());
+    };
+    let text = "the programs of the service run on this machine, and are started by it alone";
+    Err(ServiceError::invalid(field, text).fix("leave it out"))
 }
 
 fn command(command: &Command) -> Result<(), ServiceError> {
@@ -160,6 +235,8 @@ fn metadata(request: &ExecutionRequest) -> Result<(), ServiceError> {
 
 #[cfg(test)]
 mod tests {
+    use execution_engine::Requires;
+
     use super::*;
 
     fn field_of(change: impl FnOnce(&mut NewExecution)) -> Option<String> {
@@ -190,6 +267,16 @@ mod tests {
         assert_eq!(of(again), "options.retry");
         assert_eq!(of(|new| new.options.output = OutputMode::Inherit), "options.output");
         assert_eq!(of(|new| new.options.output = OutputMode::InheritStderr), "options.output");
+        assert_eq!(of(|new| new.options.requires = Some(Requires::default())), "options.requires");
+        assert_eq!(field_of(|new| new.options.max_attempts = Some(1)), None);
+        assert_eq!(of(|new| new.options.max_attempts = Some(2)), "options.max_attempts");
+        assert_eq!(of(|new| new.options.start_by_ms = Some(1)), "options.start_by_ms");
+        assert_eq!(of(|new| new.options.collect.push("out".into())), "options.collect");
+        let input = |new: &mut NewExecution| {
+            let digest = execution_engine::ContentDigest { sha256: [0; 32], size: 0 };
+            new.options = new.options.clone().input("in", digest);
+        };
+        assert_eq!(of(input), "options.inputs");
         assert_eq!(
             of(|new| new.request.command = ExecutionRequest::program("").command),
             "request.command.program"
@@ -204,6 +291,8 @@ mod tests {
             new.request.metadata.labels.insert("name".to_string(), "x".repeat(4097));
         };
         assert_eq!(of(long), "request.metadata.labels");
+        assert_eq!(of(|new| new.options.group = Some(" ".to_string())), "options.group");
+        assert_eq!(of(|new| new.options.group = Some("g".repeat(4097))), "options.group");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use chrono::Utc;
 use super::inner::{Inner, pause};
 
 /// Longest time between two looks at the clock: it may be set, and stands while the system sleeps.
-const CLOCK_INTERVAL: Duration = Duration::from_secs(10);
+pub(super) const CLOCK_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Inner {
     /// Lets executions go when their moment has come, until the service ends.

@@ -69,8 +69,8 @@ impl Inner {
         let Place::Keeper(link) = self.place(id, &mut active.subscribe()).await? else {
             return Err(not_started(id));
         };
-        // Until it can be sent, the end of the service refuses it. Later than that it may be done: whoever is told that
-        // the service is ending sends it again.
+        // Until it can be sent, the end of the service refuses it. Later than that it may be done: a client that is
+        // told that the service is ending sends it again.
         self.unless_closing(link.until_here()).await?;
         let sent = self.unless_closing(link.signal(id, signal)).await;
         let processes = sent.map_err(|ending| link.outcome_unknown(&ending))??;
@@ -161,8 +161,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Notes whether an execution is paused, as its keeper says. Does nothing while somebody controls it, who notes
-    /// what comes of that.
+    /// Notes whether an execution is paused, as its keeper says. Does nothing while another task controls it, which
+    /// notes what comes of that.
     pub(crate) fn spawn_noting_pause(self: &Arc<Self>, active: &Arc<Active>, paused: bool) {
         if active.is_paused() == paused {
             return;
@@ -206,7 +206,7 @@ impl Inner {
     }
 
     /// Takes an execution out of the queue. Returns `false` if it is not in it any more.
-    fn leave_queue(&self, active: &Active) -> bool {
+    pub(super) fn leave_queue(&self, active: &Active) -> bool {
         self.state.lock().queue.remove(active.id)
     }
 

@@ -30,7 +30,7 @@ impl Inner {
                 () = self.pump.notified() => {}
             }
             let mut delay = RETRY;
-            // What was wrong is looked at again, although nobody waits any more: it is shown until it is right.
+            // What was wrong is looked at again, although no execution waits any more: it is shown until it is right.
             while (self.has_next() || self.trouble().is_some()) && !self.closing.is_cancelled() {
                 let Err(error) = self.dispatch_some().await else {
                     self.set_trouble(None);
@@ -66,9 +66,7 @@ impl Inner {
         let link = self.unless_closing(self.keepers.for_new_work(self)).await??;
         let picked: Vec<_> = {
             let mut state = self.state.lock();
-            let picked: Vec<_> = std::iter::from_fn(|| state.queue.pop()).take(BATCH).collect();
-            state.slots.extend(picked.iter().map(|(_, id)| *id));
-            picked
+            std::iter::from_fn(|| state.queue.pop()).take(BATCH).collect()
         };
         if picked.is_empty() {
             return Ok(());
@@ -79,7 +77,6 @@ impl Inner {
             Err(error) => {
                 let mut state = self.state.lock();
                 for (place, id) in picked {
-                    state.slots.remove(&id);
                     state.queue.put_back(place, id);
                 }
                 drop(state);

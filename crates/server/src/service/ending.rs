@@ -1,4 +1,4 @@
-//! From "it has ended" to "everybody knows": the ending is stored, then told, then the keeper forgets.
+//! From "it has ended" to "all clients know": the ending is stored, then told, then the keeper forgets.
 
 use std::sync::Arc;
 
@@ -183,9 +183,7 @@ impl Inner {
         let released = {
             let mut state = self.state.lock();
             state.active.remove(&active.id);
-            if state.slots.remove(&active.id) {
-                state.queue.give_back();
-            }
+            state.queue.give_back(active.id);
             state.queue.ended(active.id, success)
         };
         active.set_phase(Phase::Ended);

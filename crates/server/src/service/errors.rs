@@ -17,11 +17,16 @@ impl From<StoreError> for ServiceError {
             StoreError::ForeignDatabase { .. } => new(ErrorCode::ForeignDatabase),
             StoreError::KeyFile { .. } => new(ErrorCode::StateDir),
             StoreError::NotFound { id } => unknown(id),
+            StoreError::UnknownSchedule { id } => unknown_schedule(&id.to_string()),
             StoreError::NotEnded { id } => not_ended(id),
             StoreError::Pinned { id } => {
                 Self::new(ErrorCode::Pinned, format!("execution {id} is pinned"))
                     .fix("unpin it first (exeng pin --remove)")
             }
+            StoreError::PlanNotFound { id } => unknown_plan(id),
+            StoreError::PlanEnded { id } => already_ended_plan(id),
+            StoreError::PlanNotEnded { id } => not_ended_plan(id),
+            StoreError::PlanStopped { .. } => new(ErrorCode::PlanStopped),
             StoreError::Query { field, .. } => new(ErrorCode::InvalidRequest).field(field),
             StoreError::Closed => stopping(),
             _ => new(ErrorCode::Internal),
@@ -48,6 +53,13 @@ pub(crate) fn unknown(id: Uuid) -> ServiceError {
     ServiceError::new(ErrorCode::UnknownExecution, text).fix("list the executions to find its id")
 }
 
+/// Returns the error of a schedule that there is not.
+pub(crate) fn unknown_schedule(name: &str) -> ServiceError {
+    let text = format!("there is no schedule {name}");
+    ServiceError::new(ErrorCode::UnknownSchedule, text)
+        .fix("list the schedules to find it (exeng schedule ls)")
+}
+
 /// Returns the error of an execution that would have to have ended.
 pub(crate) fn not_ended(id: Uuid) -> ServiceError {
     ServiceError::new(ErrorCode::NotEnded, format!("execution {id} has not ended"))
@@ -63,6 +75,23 @@ pub(crate) fn not_started(id: Uuid) -> ServiceError {
 /// Returns the error of an execution that has ended.
 pub(crate) fn already_ended(id: Uuid) -> ServiceError {
     ServiceError::new(ErrorCode::AlreadyEnded, format!("execution {id} has ended already"))
+}
+
+/// Returns the error of an id that no plan has.
+pub(crate) fn unknown_plan(id: Uuid) -> ServiceError {
+    ServiceError::new(ErrorCode::UnknownPlan, format!("there is no plan {id}"))
+        .fix("list the plans to find its id (exeng plan ls)")
+}
+
+/// Returns the error of a plan that has ended.
+pub(crate) fn already_ended_plan(id: Uuid) -> ServiceError {
+    ServiceError::new(ErrorCode::AlreadyEnded, format!("plan {id} has ended already"))
+}
+
+/// Returns the error of a plan that would have to have ended.
+pub(crate) fn not_ended_plan(id: Uuid) -> ServiceError {
+    ServiceError::new(ErrorCode::NotEnded, format!("plan {id} has not ended"))
+        .fix("wait for it (exeng plan wait), or stop it first (exeng plan stop)")
 }
 
 /// Returns the error of a service that is ending.

@@ -82,7 +82,7 @@ impl Service {
     }
 
     /// Does something in a task, so that what is done is also noted, whatever becomes of the caller.
-    async fn to_its_end<T: Send + 'static>(
+    pub(super) async fn to_its_end<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, ServiceError>> + Send + 'static,
     ) -> Result<T, ServiceError> {

@@ -1,6 +1,6 @@
 //! What all parts of the service share.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,9 +15,11 @@ use uuid::Uuid;
 use super::ServiceOptions;
 use super::active::Active;
 use super::keepers::Keepers;
+use super::plans::ActivePlan;
 use super::queue::Queue;
 use crate::error::ServiceError;
 use crate::state_lock::StateLock;
+use crate::view::ScheduleFailure;
 
 /// Pause before something is tried again that has no event to wait for: another program, the disk.
 pub(crate) const RETRY: Duration = Duration::from_secs(1);
@@ -31,11 +33,17 @@ pub(crate) struct Inner {
     pub(crate) since: DateTime<Utc>,
     pub(crate) store: Store,
     pub(crate) state: Mutex<State>,
+    /// Plans that have not ended.
+    pub(crate) plans: Mutex<HashMap<Uuid, Arc<ActivePlan>>>,
     pub(crate) keepers: Keepers,
     /// Wakes the task that dispatches.
     pub(crate) pump: Notify,
     /// Wakes the task that looks at the clock: another execution waits for a moment.
     pub(crate) moments: Notify,
+    /// Wakes the task that runs schedules: there is another moment.
+    pub(crate) schedules: Notify,
+    /// Why runs of schedules cannot be accepted, as long as that is not stored.
+    pub(crate) schedule_failures: Mutex<HashMap<Uuid, ScheduleFailure>>,
     /// Why what waits cannot be started for now.
     trouble: Mutex<Option<ServiceError>>,
     /// Who reads a journal to store an ending.
@@ -45,6 +53,8 @@ pub(crate) struct Inner {
     /// The service is ending.
     pub(crate) closing: CancellationToken,
     pub(crate) tasks: TaskTracker,
+    /// Held while a group is set, so that what is stored of it is what counts.
+    pub(crate) groups: tokio::sync::Mutex<()>,
     /// Held until the end.
     pub(crate) lock: Mutex<Option<StateLock>>,
 }
@@ -55,8 +65,6 @@ pub(crate) struct State {
     pub(crate) queue: Queue,
     /// Executions that have not ended.
     pub(crate) active: HashMap<Uuid, Arc<Active>>,
-    /// Those of them that have a slot.
-    pub(crate) slots: HashSet<Uuid>,
 }
 
 impl Inner {
@@ -67,20 +75,24 @@ impl Inner {
         lock: StateLock,
     ) -> Arc<Self> {
         let queue = Queue::new(options.config.max_running);
-        let state = State { queue, active: HashMap::new(), slots: HashSet::new() };
+        let state = State { queue, active: HashMap::new() };
         Arc::new(Self {
             options,
             since: Utc::now(),
             store,
             state: Mutex::new(state),
+            plans: Mutex::default(),
             keepers,
             pump: Notify::new(),
             moments: Notify::new(),
+            schedules: Notify::new(),
+            schedule_failures: Mutex::default(),
             trouble: Mutex::new(None),
             endings: Semaphore::new(ENDINGS),
             archives: Semaphore::new(1),
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            groups: tokio::sync::Mutex::default(),
             lock: Mutex::new(Some(lock)),
         })
     }
@@ -114,9 +126,7 @@ impl Inner {
 
     /// Lets another execution have the slot of one whose program has ended.
     pub(crate) fn free_slot(&self, id: Uuid) {
-        let mut state = self.state.lock();
-        if state.slots.remove(&id) {
-            state.queue.give_back();
+        if self.state.lock().queue.give_back(id) {
             self.pump.notify_one();
         }
     }

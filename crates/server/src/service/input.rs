@@ -1,4 +1,4 @@
-//! Input for a program that runs. It is passed on at the program's pace: what is not taken waits with whoever writes it.
+//! Input for a program that runs. It is passed on at the program's pace: what is not taken waits with its writer.
 
 use std::sync::Arc;
 

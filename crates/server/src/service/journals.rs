@@ -19,7 +19,7 @@ use super::errors::internal;
 use crate::error::{ErrorCode, ServiceError};
 
 /// Longest journal that goes into the database.
-const INLINE_BYTES: u64 = 64 * 1024;
+pub(crate) const INLINE_BYTES: u64 = 64 * 1024;
 
 /// Journal of an execution that has ended.
 #[derive(Debug)]
@@ -146,7 +146,8 @@ fn sync(file: &File, path: &Path) -> io::Result<()> {
     path.ancestors().skip(1).take(4).try_for_each(|dir| File::open(dir)?.sync_all())
 }
 
-fn failed(what: &str, path: &Path, error: &io::Error) -> ServiceError {
+/// Returns the error of a journal that cannot be read or written.
+pub(crate) fn failed(what: &str, path: &Path, error: &io::Error) -> ServiceError {
     let text = format!("cannot {what} the journal {}: {error}", path.display());
     match error.kind() {
         io::ErrorKind::StorageFull

@@ -24,7 +24,7 @@ use super::active::{Active, Phase};
 use super::errors::{internal, stopping};
 use super::inner::{Inner, pause};
 use super::journals::ToldEnd;
-use super::link::{Connection, Link};
+use super::link::{KeeperState, Link};
 use super::spawn::{self, Starter};
 use super::{KeeperProgram, ending::blocking};
 use crate::error::{ErrorCode, ServiceError};
@@ -80,7 +80,7 @@ impl Keepers {
     /// [`ErrorCode::KeeperUnavailable`].
     ///
     /// # Cancel safety
-    /// A start that has begun goes on, and whoever asks next waits for it.
+    /// A start that has begun goes on, and the next caller waits for it.
     pub(crate) async fn for_new_work(&self, inner: &Arc<Inner>) -> Result<Arc<Link>, ServiceError> {
         let mut starting = Arc::clone(&self.starting).lock_owned().await;
         loop {
@@ -172,14 +172,14 @@ impl Inner {
                     if let Err(error) = self.converse(&link, client).await {
                         tracing::warn!(%error, keeper = link.name(), "the connection to a keeper failed");
                     }
-                    link.set(Connection::Away);
+                    link.set(KeeperState::Away);
                 }
                 Err(error) => {
                     tracing::debug!(%error, keeper = link.name(), "a keeper is not reached");
                 }
             }
             match is_alive(&link).await {
-                Ok(false) => link.set(Connection::Dead),
+                Ok(false) => link.set(KeeperState::Dead),
                 // It is about to end, or very busy. Its lock tells, and nothing tells about its lock.
                 Ok(true) => {
                     pause(delay).await;
@@ -203,7 +203,7 @@ impl Inner {
         let notices = client.notices();
         let listed = client.list().await.map_err(|error| link.unavailable(&error.to_string()))?;
         self.reconcile(link, &listed)?;
-        link.set(Connection::Here(client.clone()));
+        link.set(KeeperState::Here(client.clone()));
         if !link.takes_work() {
             self.spawn_drain(link, client);
         }

@@ -24,7 +24,7 @@ impl Inner {
         self: &Arc<Self>,
         limits: &Limits,
     ) -> Result<(), ServiceError> {
-        if limits.is_empty() {
+        if !is_asked(limits) {
             return Ok(());
         }
         let asked = async {
@@ -43,6 +43,14 @@ impl Inner {
             }
         }
     }
+}
+
+/// Returns `true` if a keeper is asked about limits. A umask can be had everywhere, and all that was typed in a shell has
+/// one.
+pub(super) fn is_asked(limits: &Limits) -> bool {
+    let mut others = *limits;
+    others.umask = others.umask.filter(|umask| *umask > 0o777);
+    !others.is_empty()
 }
 
 /// Returns the error for a limit. Its reason ends with what to do, as a rule.

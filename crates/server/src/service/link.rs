@@ -33,12 +33,12 @@ pub(crate) struct Link {
     info: Option<KeeperInfo>,
     /// It is of our build and not about to end, so it gets new work.
     takes_work: AtomicBool,
-    connection: watch::Sender<Connection>,
+    connection: watch::Sender<KeeperState>,
 }
 
 /// State of a connection.
 #[derive(Debug, Clone)]
-pub(crate) enum Connection {
+pub(crate) enum KeeperState {
     /// There is none at present.
     Away,
     /// There is one, and what the keeper has is known.
@@ -63,20 +63,20 @@ pub(crate) enum Told {
 impl Link {
     /// Creates a link that is not connected.
     pub(crate) fn new(info: KeeperInfo, takes_work: bool) -> Arc<Self> {
-        let first = if info.alive { Connection::Away } else { Connection::Dead };
+        let first = if info.alive { KeeperState::Away } else { KeeperState::Dead };
         Self::with(info.dir.clone(), Some(info), takes_work, first)
     }
 
     /// Creates the link of a keeper whose directory is gone.
     pub(crate) fn gone(dir: PathBuf) -> Arc<Self> {
-        Self::with(dir, None, false, Connection::Dead)
+        Self::with(dir, None, false, KeeperState::Dead)
     }
 
     fn with(
         dir: PathBuf,
         info: Option<KeeperInfo>,
         takes_work: bool,
-        first: Connection,
+        first: KeeperState,
     ) -> Arc<Self> {
         let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let (takes_work, connection) = (AtomicBool::new(takes_work), watch::Sender::new(first));
@@ -110,25 +110,25 @@ impl Link {
 
     /// Returns `true` if there is a connection.
     pub(crate) fn is_here(&self) -> bool {
-        matches!(*self.connection.borrow(), Connection::Here(_))
+        matches!(*self.connection.borrow(), KeeperState::Here(_))
     }
 
     /// Returns `true` if the keeper is known to have died.
     pub(crate) fn is_dead(&self) -> bool {
-        matches!(*self.connection.borrow(), Connection::Dead)
+        matches!(*self.connection.borrow(), KeeperState::Dead)
     }
 
     /// Notes the state of the connection.
-    pub(crate) fn set(&self, connection: Connection) {
+    pub(crate) fn set(&self, connection: KeeperState) {
         self.connection.send_replace(connection);
     }
 
     /// Waits for a connection. None if the keeper has died.
     async fn client(&self) -> Option<KeeperClient> {
         let mut connection = self.connection.subscribe();
-        let here = connection.wait_for(|it| !matches!(it, Connection::Away)).await.ok()?;
+        let here = connection.wait_for(|it| !matches!(it, KeeperState::Away)).await.ok()?;
         match &*here {
-            Connection::Here(client) => Some(client.clone()),
+            KeeperState::Here(client) => Some(client.clone()),
             _ => None,
         }
     }
@@ -230,7 +230,7 @@ impl Link {
 
     /// Lets the keeper forget an execution. If it is away, that is done when it is back.
     pub(crate) async fn forget(&self, id: Uuid) {
-        let Connection::Here(client) = self.connection.borrow().clone() else { return };
+        let KeeperState::Here(client) = self.connection.borrow().clone() else { return };
         faults::at("before_forget");
         match client.forget(id).await {
             Ok(_) => faults::at("after_forget"),
@@ -248,7 +248,7 @@ impl Link {
         }
     }
 
-    /// Returns what the error of a call about an execution is to whoever asked for it.
+    /// Returns what the error of a call about an execution is to the client that asked for it.
     fn refused(&self, id: Uuid, error: &KeeperError) -> ServiceError {
         match error.code() {
             Some(ErrorCode::UnknownCall) => {

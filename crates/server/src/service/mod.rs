@@ -3,7 +3,7 @@
 //! | file | what it does |
 //! |---|---|
 //! | `check` | which requests are accepted (pure) |
-//! | `queue` | who is next (pure) |
+//! | `queue/` | who is next; `slots` has the slots and the groups (pure) |
 //! | `same` | what must be the same when a key or an id comes again (pure) |
 //! | `rerun` | the request of an execution that is to run again (pure) |
 //! | `limits` | refuses limits that a keeper cannot enforce |
@@ -14,10 +14,15 @@
 //! | `recovery` | goes on with what an earlier service has left |
 //! | `handle` | the calls that control an execution, for callers |
 //! | `input` | input for a program that runs |
+//! | `groups` | limits and pauses of groups |
 //! | `control` | stops, signals, pauses, waits, pins, removes |
 //! | `follow`, `output` | events and bytes, live and stored |
+//! | `records`, `imports` | executions that go to another service, and that come from one |
 //! | `lookup`, `views` | finds and shows executions, and the state of the service |
+//! | `schedules` | makes, shows, pauses and removes schedules, and runs them by hand |
+//! | `due_runs` | runs schedules when their moments have come |
 //! | `clock` | lets executions go when their moment has come |
+//! | `plans` | plans: many executions as one piece of work |
 //! | `maintenance` | retention |
 
 mod active;
@@ -25,10 +30,13 @@ mod check;
 mod clock;
 mod control;
 mod dispatch;
+mod due_runs;
 mod ending;
 mod errors;
 mod follow;
+mod groups;
 mod handle;
+mod imports;
 mod inner;
 mod input;
 mod journals;
@@ -38,10 +46,13 @@ mod link;
 mod lookup;
 mod maintenance;
 mod output;
+mod plans;
 mod queue;
+mod records;
 mod recovery;
 mod rerun;
 mod same;
+mod schedules;
 mod spawn;
 mod submit;
 mod views;
@@ -106,7 +117,7 @@ pub struct ServiceOptions {
 }
 
 /// The service without HTTP. Clones are handles of the same service; when the last one is dropped, it
-/// ends as with [`close`](Self::close), which nobody waits for then.
+/// ends as with [`close`](Self::close), which no caller waits for then.
 ///
 /// The methods may be called from any task of the tokio runtime that it was opened in. They are cancel
 /// safe: what was accepted stays accepted when the future is dropped.
@@ -140,8 +151,10 @@ impl Service {
         let inner = blocking(move || open(options)).await?;
         let service = Self(Arc::new(Handle(Arc::clone(&inner))));
         inner.recover().await?;
+        inner.recover_plans().await?;
         inner.tasks.spawn(Arc::clone(&inner).run_pump());
         inner.tasks.spawn(Arc::clone(&inner).run_clock());
+        inner.tasks.spawn(Arc::clone(&inner).run_schedules());
         inner.tasks.spawn(Arc::clone(&inner).run_retention());
         inner.spawn_first_keeper();
         Ok(service)
@@ -164,7 +177,8 @@ impl Service {
     ) -> Result<Submitted, ServiceError> {
         let (inner, key) = (Arc::clone(self.inner()), key.map(str::to_string));
         // A task, so that it is accepted as a whole or not at all, whatever becomes of the caller.
-        let task = self.inner().tasks.spawn(async move { inner.submit(new, key, owner).await });
+        let task =
+            self.inner().tasks.spawn(async move { inner.submit(new, key, owner, None).await });
         task.await.unwrap_or_else(|error| Err(internal(error)))
     }
 

@@ -54,8 +54,8 @@ impl Output {
         {
             return Ok(output);
         }
-        // It has ended, and was archived and forgotten meanwhile; or it is being accepted; or somebody has
-        // removed its journal.
+        // It has ended, and was archived and forgotten meanwhile; or it is being accepted; or its journal
+        // was removed.
         let stored = inner.store.get(id).await?.ok_or_else(|| unknown(id))?;
         if !stored.is_ended() {
             return Ok(Self::nothing(stream, false));

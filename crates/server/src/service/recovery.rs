@@ -17,6 +17,7 @@ impl Inner {
     /// # Errors
     /// The store cannot be read.
     pub(crate) async fn recover(self: &Arc<Self>) -> Result<(), ServiceError> {
+        self.recover_groups().await?;
         let unfinished = self.store.unfinished().await?;
         let mut queued = Vec::new();
         {
@@ -24,8 +25,7 @@ impl Inner {
             for stored in unfinished {
                 let phase = match &stored.keeper {
                     Some(name) if stored.status == ExecutionStatus::Running => {
-                        state.queue.take();
-                        state.slots.insert(stored.id);
+                        state.queue.take(stored.id, stored.group.as_deref());
                         Phase::Dispatched(self.keepers.named(name))
                     }
                     _ => Phase::Accepting,

@@ -48,7 +48,7 @@ fn missing(stored: &StoredExecution, rerun: &Rerun) -> Vec<String> {
     let is_missing = |name: &&String| match &stored.inherited_names {
         _ if has(&rerun.env, name) => false,
         Some(inherited) => !inherited.contains(name),
-        // Whoever inherits what is not known to be inherited gets no less than it had.
+        // It is not known which were inherited, so all that it had must have a value.
         None => !has(&rerun.inherited_env, name),
     };
     stored.env_names.iter().filter(is_missing).cloned().collect()

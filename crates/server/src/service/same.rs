@@ -4,7 +4,6 @@ use execution_engine::StdinSource;
 use execution_engine_store::{NewExecution as Row, StoredExecution};
 use serde::Serialize;
 use serde_json::{Map, Value};
-use uuid::Uuid;
 
 use crate::error::{ErrorCode, ServiceError};
 use crate::view::NewExecution;
@@ -13,7 +12,7 @@ use crate::view::NewExecution;
 const MAX_BODY_BYTES: usize = 12 << 20;
 
 /// Returns what of a request must be the same when its key or its id comes again. An id is no part of
-/// it: whoever leaves it out gets another one each time. Neither is what is only inherited, nor the moment at
+/// it: a client that leaves it out gets another one each time. Neither is what is only inherited, nor the moment at
 /// which it starts.
 ///
 /// # Errors
@@ -48,7 +47,7 @@ pub(super) fn body(new: &NewExecution) -> Result<Vec<u8>, ServiceError> {
 
 /// Returns the fields in which a request is not what was stored. Empty if only values of variables or
 /// input can be it, which are not kept, or a umask: it is not kept whether that was inherited.
-pub(super) fn differences(stored: &StoredExecution, new: &Row) -> Vec<String> {
+fn differences(stored: &StoredExecution, new: &Row) -> Vec<String> {
     let mut fields = different("request.", &stored.request, &new.request, &["id", "env"]);
     let has_bytes =
         stored.stdin_bytes.is_some() || matches!(new.options.stdin, StdinSource::Bytes { .. });
@@ -58,6 +57,9 @@ pub(super) fn differences(stored: &StoredExecution, new: &Row) -> Vec<String> {
     fields.extend(different("options.", &stored.options, &options, hidden));
     if stored.after != new.after {
         fields.push("after".to_string());
+    }
+    if stored.after_ended != new.after_ended {
+        fields.push("after_ended".to_string());
     }
     fields
 }
@@ -77,22 +79,32 @@ fn different<T: Serialize>(prefix: &str, one: &T, other: &T, but: &[&str]) -> Ve
     names.into_iter().filter(differs).map(|name| format!("{prefix}{name}")).collect()
 }
 
-/// Returns the refusal of a key or an id that belongs to another request. Without `fields` it is not
-/// known any more what that one was.
-pub(super) fn reused(id: Uuid, new: &Row, fields: Option<Vec<String>>) -> ServiceError {
-    let (code, what, field) = match new.key {
-        Some(_) => (ErrorCode::KeyReused, "the idempotency key", "key"),
-        None => (ErrorCode::IdReused, "the id", "request.id"),
+/// What of a request belongs to another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reused {
+    Key,
+    /// The id, with the field that has it.
+    Id(&'static str),
+}
+
+/// Returns the refusal of a key or an id that belongs to another request: that of `other`. What is known of how the two
+/// differ follows.
+pub(super) fn reused(reused: Reused, other: &str, difference: &str) -> ServiceError {
+    let (code, what, field) = match reused {
+        Reused::Key => (ErrorCode::KeyReused, "the idempotency key", "key"),
+        Reused::Id(field) => (ErrorCode::IdReused, "the id", field),
     };
-    let differs = match fields {
-        None => String::new(),
-        Some(fields) if fields.is_empty() => {
-            ": a variable that was asked for, the umask, or the input differs".to_string()
-        }
-        Some(fields) => format!(": it differs in {}", fields.join(", ")),
-    };
-    let text = format!("{what} belongs to execution {id}, which is not the same request{differs}");
+    let text = format!("{what} belongs to {other}, which is not the same request{difference}");
     ServiceError::new(code, text)
         .field(field)
         .fix("use another one, or send what was sent the first time")
+}
+
+/// Returns in words in which fields a request differs from a stored one.
+pub(super) fn difference(stored: &StoredExecution, new: &Row) -> String {
+    let fields = differences(stored, new);
+    match fields.is_empty() {
+        true => ": a variable that was asked for, the umask, or the input differs".to_string(),
+        false => format!(": it differs in {}", fields.join(", ")),
+    }
 }

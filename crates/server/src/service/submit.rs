@@ -1,10 +1,11 @@
 //! How an execution is accepted: checked, given a slot or a place in the queue, stored.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::Utc;
 use execution_engine::{Ending, SkipReason};
-use execution_engine_store::{Accepted, NewExecution as Row, StoredExecution};
+use execution_engine_store::{Accepted, NewExecution as Row, StepOf, StoredExecution};
 use uuid::Uuid;
 
 use super::active::{Active, Phase};
@@ -12,10 +13,13 @@ use super::check;
 use super::errors::{stopping, unknown};
 use super::inner::Inner;
 use super::link::Link;
-use super::same;
+use super::same::{self, Reused};
 use super::views::view;
 use crate::error::{ErrorCode, ServiceError};
 use crate::view::{NewExecution, Submitted};
+
+/// An id that another execution has.
+const OTHER_ID: Reused = Reused::Id("request.id");
 
 /// What an execution found when it came in.
 enum Entry {
@@ -27,7 +31,7 @@ enum Entry {
 
 /// What is known of the executions that one must follow.
 enum After {
-    /// All have succeeded, or there are none.
+    /// All have succeeded, or ended where that is enough, or there are none.
     Done,
     /// Some of them have not ended.
     Waits,
@@ -36,12 +40,13 @@ enum After {
 }
 
 impl Inner {
-    /// Accepts an execution; see [`Service::submit`](super::Service::submit).
+    /// Accepts an execution; see [`Service::submit`](super::Service::submit). `step` is the step of a plan that it is.
     pub(crate) async fn submit(
         self: &Arc<Self>,
         mut new: NewExecution,
         key: Option<String>,
         owner: u32,
+        step: Option<StepOf>,
     ) -> Result<Submitted, ServiceError> {
         check::new_execution(&new)?;
         check::key(key.as_deref())?;
@@ -52,18 +57,26 @@ impl Inner {
             return Err(refused);
         }
         let inherited_names = inherit(&mut new);
-        let row = Row {
+        self.submit_row(Row {
             owner,
             body,
             key,
             request: new.request,
             options: new.options,
             after: new.after,
+            after_ended: new.after_ended,
             start_at: new.start_at,
             pinned: new.pinned,
+            schedule: None,
             inherited_names,
+            step,
             dispatch_to: None,
-        };
+        })
+        .await
+    }
+
+    /// Accepts an execution that was checked.
+    pub(super) async fn submit_row(self: &Arc<Self>, row: Row) -> Result<Submitted, ServiceError> {
         loop {
             if self.closing.is_cancelled() {
                 return Err(stopping());
@@ -85,7 +98,8 @@ impl Inner {
     async fn accept_again(self: &Arc<Self>, row: Row) -> Result<Submitted, ServiceError> {
         match self.store.accept(row.clone()).await? {
             Accepted::Existing(id) => self.existing(id).await,
-            Accepted::KeyReused(id) => Err(self.reused(id, &row).await),
+            Accepted::KeyReused(id) => Err(self.reused(Reused::Key, id, &row).await),
+            Accepted::IdReused(id) => Err(self.reused(OTHER_ID, id, &row).await),
             // The other has ended and was removed meanwhile.
             Accepted::Created(stored) => {
                 if let Ok(active) = self.enter(stored.id) {
@@ -97,7 +111,7 @@ impl Inner {
     }
 
     /// Notes that an execution is being accepted. Returns the one that has its id already.
-    fn enter(&self, id: Uuid) -> Result<Arc<Active>, Arc<Active>> {
+    pub(super) fn enter(&self, id: Uuid) -> Result<Arc<Active>, Arc<Active>> {
         let mut state = self.state.lock();
         if let Some(other) = state.active.get(&id) {
             return Err(Arc::clone(other));
@@ -112,23 +126,18 @@ impl Inner {
         active: Arc<Active>,
         mut row: Row,
     ) -> Result<Submitted, ServiceError> {
-        let after = match self.predecessors(&row).await {
-            Ok(after) => after,
-            Err(error) => return Err(self.refuse(&active, error)),
-        };
+        let after = self.predecessors(&row).await.map_err(|error| self.refuse(&active, error))?;
         let entry = match after {
             After::Done if row.start_at.is_none_or(|at| at <= Utc::now()) => {
-                self.take_slot(active.id)
+                self.take_slot(active.id, row.options.group.as_deref())
             }
             After::Done | After::Waits | After::Failed(_) => Entry::Queue,
         };
         if let Entry::Slot(link) = &entry {
             row.dispatch_to = Some(link.name().to_string());
         }
-        let accepted = match self.store.accept(row.clone()).await {
-            Ok(accepted) => accepted,
-            Err(error) => return Err(self.refuse(&active, error.into())),
-        };
+        let accepted = self.store.accept(row.clone()).await;
+        let accepted = accepted.map_err(|error| self.refuse(&active, error.into()))?;
         let stored = match accepted {
             Accepted::Created(stored) => *stored,
             Accepted::Existing(id) => {
@@ -136,7 +145,11 @@ impl Inner {
                 return self.existing(id).await;
             }
             Accepted::KeyReused(id) => {
-                let reused = self.reused(id, &row).await;
+                let reused = self.reused(Reused::Key, id, &row).await;
+                return Err(self.refuse(&active, reused));
+            }
+            Accepted::IdReused(id) => {
+                let reused = self.reused(OTHER_ID, id, &row).await;
                 return Err(self.refuse(&active, reused));
             }
         };
@@ -155,15 +168,11 @@ impl Inner {
         Ok(Submitted { execution: view(stored), created: true })
     }
 
-    /// Takes a slot for an execution, if one is free, nobody waits for it, and a keeper is there.
-    fn take_slot(&self, id: Uuid) -> Entry {
+    /// Takes a slot for an execution, if one is free, no other execution waits for it, and a keeper is there.
+    fn take_slot(&self, id: Uuid, group: Option<&str>) -> Entry {
         let Some(link) = self.keepers.ready() else { return Entry::Queue };
-        let mut state = self.state.lock();
-        if !state.queue.try_take() {
-            return Entry::Queue;
-        }
-        state.slots.insert(id);
-        Entry::Slot(link)
+        let is_taken = self.state.lock().queue.try_take(id, group);
+        if is_taken { Entry::Slot(link) } else { Entry::Queue }
     }
 
     /// Puts an execution into the queue that is stored there.
@@ -171,7 +180,9 @@ impl Inner {
         let ended = {
             let mut state = self.state.lock();
             // Those that have ended count as waited for until it is known how they did.
-            state.queue.push(active.id, stored.priority, stored.after.iter().copied());
+            let (group, after) = (stored.group.as_deref(), stored.after.iter().copied());
+            state.queue.push(active.id, stored.priority, group, after);
+            state.queue.wait_for_ends(active.id, stored.after_ended.iter().copied());
             if stored.paused {
                 state.queue.hold(active.id);
             }
@@ -182,7 +193,8 @@ impl Inner {
             // Before the lock is released: it may get a slot then.
             active.set_phase(Phase::Queued);
             let has_ended = |id: &&Uuid| !state.active.contains_key(*id);
-            stored.after.iter().filter(has_ended).copied().collect::<Vec<_>>()
+            let all = stored.after.iter().chain(&stored.after_ended);
+            all.filter(has_ended).copied().collect::<BTreeSet<_>>()
         };
         for other in ended {
             // One that retention has removed meanwhile was there when this one was accepted.
@@ -203,26 +215,36 @@ impl Inner {
 
     /// Looks at the executions that one must follow.
     async fn predecessors(&self, row: &Row) -> Result<After, ServiceError> {
-        let mut waits = false;
+        let (mut waits, mut failed) = (false, None);
         for id in &row.after {
-            if self.find(*id).is_some_and(|active| !matches!(active.live().phase, Phase::Accepting))
-            {
-                waits = true;
-                continue;
-            }
-            let Some(stored) = self.store.get(*id).await? else {
-                let text = format!("there is no execution {id} to run after");
-                return Err(ServiceError::new(ErrorCode::UnknownAfter, text)
-                    .field("after")
-                    .fix("submit that one first, or leave it out"));
-            };
-            match stored.ending {
+            match self.ending_of(*id, "after").await? {
                 None => waits = true,
                 Some(ending) if ending.is_success() => {}
-                Some(_) => return Ok(After::Failed(*id)),
+                Some(_) => failed = failed.or(Some(*id)),
             }
         }
-        Ok(if waits { After::Waits } else { After::Done })
+        for id in &row.after_ended {
+            waits |= self.ending_of(*id, "after_ended").await?.is_none();
+        }
+        Ok(match failed {
+            Some(id) => After::Failed(id),
+            None if waits => After::Waits,
+            None => After::Done,
+        })
+    }
+
+    /// Returns how an execution that another one must follow has ended, if it has.
+    async fn ending_of(&self, id: Uuid, field: &str) -> Result<Option<Ending>, ServiceError> {
+        if self.find(id).is_some_and(|active| !matches!(active.live().phase, Phase::Accepting)) {
+            return Ok(None);
+        }
+        let Some(stored) = self.store.get(id).await? else {
+            let text = format!("there is no execution {id} to run after");
+            return Err(ServiceError::new(ErrorCode::UnknownAfter, text)
+                .field(field)
+                .fix("submit that one first, or leave it out"));
+        };
+        Ok(stored.ending)
     }
 
     async fn existing(&self, id: Uuid) -> Result<Submitted, ServiceError> {
@@ -231,10 +253,11 @@ impl Inner {
     }
 
     /// Returns the refusal of a key or an id that belongs to another request, with what differs.
-    async fn reused(&self, id: Uuid, row: &Row) -> ServiceError {
+    async fn reused(&self, reused: Reused, id: Uuid, row: &Row) -> ServiceError {
         // It may have been removed meanwhile; the store tells its own faults elsewhere.
         let stored = self.store.get(id).await.ok().flatten();
-        same::reused(id, row, stored.map(|stored| same::differences(&stored, row)))
+        let difference = stored.map(|stored| same::difference(&stored, row)).unwrap_or_default();
+        same::reused(reused, &format!("execution {id}"), &difference)
     }
 
     /// Takes an execution out of memory that was not accepted, and returns the reason.
@@ -243,7 +266,8 @@ impl Inner {
         error
     }
 
-    fn withdraw(&self, active: &Active) {
+    /// Takes an execution out of memory that was not accepted.
+    pub(super) fn withdraw(&self, active: &Active) {
         self.state.lock().active.remove(&active.id);
         self.free_slot(active.id);
         active.set_phase(Phase::Refused);
@@ -252,7 +276,7 @@ impl Inner {
 
 /// Gives the program the umask of the caller, and the variables of the caller, unless request or options say something
 /// about them. Returns the names of these variables, sorted.
-fn inherit(new: &mut NewExecution) -> Vec<String> {
+pub(super) fn inherit(new: &mut NewExecution) -> Vec<String> {
     let umask = &mut new.options.limits.umask;
     *umask = umask.or(new.inherited_umask.take());
     let mut names = Vec::new();

@@ -1,6 +1,11 @@
 //! What the service is told (`requests`) and what it answers: plain types with their JSON forms.
 
+mod gc;
+mod groups;
+mod plans;
+mod records;
 mod requests;
+mod schedules;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,7 +18,18 @@ use execution_engine::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use gc::{Gc, GcPart, GcReport};
+pub use groups::{GroupChange, GroupList, GroupView, GroupWait};
+pub use plans::{
+    CancelPlan, NewPlan, PlanPage, PlanQuery, PlanView, ResumePlan, StepCounts, StepStatus,
+    StepView, SubmittedPlan,
+};
+pub use records::{ImportAnswer, Record};
 pub use requests::{NewExecution, NewInput, Rerun};
+pub use schedules::{
+    CreatedSchedule, NewSchedule, RunSchedule, ScheduleChange, ScheduleFailure, ScheduleView,
+    Schedules,
+};
 
 /// Answer to a [`NewExecution`].
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +59,9 @@ pub struct ExecutionView {
     /// have it.
     #[serde(default)]
     pub start_error: Option<String>,
+    /// Why it waits for its group, if it could start otherwise. Left out if it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group_wait: Option<GroupWait>,
     /// The ending in words, unless it is an exit code.
     pub error: Option<String>,
     /// Bytes that are kept so far, of all attempts.
@@ -77,9 +96,24 @@ pub struct ExecutionView {
     pub env_names: Vec<String>,
     /// Executions that must have succeeded first.
     pub after: Vec<Uuid>,
+    /// Executions that must have ended first, however.
+    #[serde(default)]
+    pub after_ended: Vec<Uuid>,
+    /// The schedule that it is a run of. Left out if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Uuid>,
+    /// The moment of that schedule that it runs for. Left out if it was run by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule_moment: Option<DateTime<Utc>>,
     /// The moment before which it does not start. Left out if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_at: Option<DateTime<Utc>>,
+    /// The plan whose step it is. Left out if it is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Uuid>,
+    /// Index of that step. Left out if it is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<usize>,
     /// `true` if retention keeps it.
     pub pinned: bool,
     /// `true` if it is paused: held in the queue, or frozen. Left out if it is not.
@@ -123,6 +157,10 @@ pub struct Query {
     pub labels: Vec<(String, String)>,
     /// This group.
     pub group: Option<String>,
+    /// Steps of this plan.
+    pub plan: Option<Uuid>,
+    /// Runs of this schedule.
+    pub schedule: Option<Uuid>,
     /// Accepted at this time or later.
     pub since: Option<DateTime<Utc>>,
     /// Accepted before this time.

@@ -35,6 +35,10 @@ pub struct NewExecution {
     /// ended already.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<Uuid>,
+    /// Executions that must have ended first, however: by a failure, or without a start, too. It makes no difference
+    /// whether they have ended already.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after_ended: Vec<Uuid>,
     /// The moment before which it does not start, by the clock of the service. One that has passed makes
     /// no difference.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -60,6 +64,7 @@ impl NewExecution {
             request,
             options: ExecutionOptions::default(),
             after: Vec::new(),
+            after_ended: Vec::new(),
             start_at: None,
             pinned: false,
             inherited_env: BTreeMap::new(),
@@ -74,6 +79,7 @@ impl fmt::Debug for NewExecution {
             .field("request", &self.request)
             .field("options", &self.options)
             .field("after", &self.after)
+            .field("after_ended", &self.after_ended)
             .field("start_at", &self.start_at)
             .field("pinned", &self.pinned)
             .field("inherited_env (names)", &self.inherited_env.keys().collect::<Vec<_>>())
@@ -111,8 +117,8 @@ impl fmt::Debug for Rerun {
 /// Something to write to the standard input of a program. The `Debug` output shows no byte of it.
 #[derive(Clone)]
 pub struct NewInput {
-    /// Whoever writes it, by a name of their own choice: what comes again from the same writer at the same place is
-    /// not written twice.
+    /// The client that writes it, by a name of its own choice: what comes again from the same writer at the same place
+    /// is not written twice.
     pub writer: String,
     /// Place of the first byte in the whole input; None is behind what is there, also if others write meanwhile.
     pub offset: Option<u64>,

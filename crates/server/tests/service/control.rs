@@ -179,7 +179,7 @@ async fn signal_that_was_sent_is_not_refused_by_a_service_that_ends() {
         if error.code == ErrorCode::KeeperUnavailable {
             service.signal(id, Signal::User2).await.unwrap();
             let code = ended(&service, id).await.exit_code;
-            // Whoever is told of `Stopping` sends it again, so it was sent never then.
+            // A client that is told of `Stopping` sends it again, so it was sent never then.
             assert!(code <= Some(1), "{code:?} were sent");
             return service.close().await;
         }

@@ -47,7 +47,7 @@ async fn death_at_any_step_loses_nothing_and_runs_nothing_twice() {
         let service = home.open().await;
         let numbers: String = (1..=20_000).map(|number| format!("{number}\n")).collect();
         for word in ["one", "two"] {
-            // Whoever got no answer asks again with its key.
+            // A client that got no answer asks again with its key.
             let id = service.submit(new(word), Some(word), OWNER).await.unwrap().execution.id;
             let view = ended(&service, id).await;
             assert_eq!(

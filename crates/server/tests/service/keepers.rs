@@ -201,7 +201,7 @@ async fn start_of_a_keeper_that_is_not_waited_for_goes_on_and_is_the_only_one() 
     let home = Home::new();
     let (starts, go) = (home.file("starts"), home.file("go"));
     let mut options = home.options();
-    // The first, for which nobody waits, fails. The others take longer than an answer about limits.
+    // The first, for which no request waits, fails. The others take longer than an answer about limits.
     options.keeper.args[1] = format!(
         "echo >>'{starts}'; [ $(wc -l <'{starts}') -gt 1 ] || exit 1; \
          until [ -e '{go}' ]; do sleep 0.01; done; {}",

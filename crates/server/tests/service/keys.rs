@@ -81,8 +81,17 @@ async fn one_id_a_hundred_times_is_one_run() {
     assert!(!again.created && again.execution.status.is_terminal());
     let mut other = new();
     other.request.timeout_ms = Some(5);
-    let error = service.submit(other, None, OWNER).await.unwrap_err();
-    assert_eq!((error.code, error.field.as_deref()), (ErrorCode::IdReused, Some("request.id")));
+    for key in [None, Some("free")] {
+        let error = service.submit(other.clone(), key, OWNER).await.unwrap_err();
+        assert_eq!((error.code, error.field.as_deref()), (ErrorCode::IdReused, Some("request.id")));
+        assert!(error.to_string().contains("it differs in request.timeout_ms"), "{error}");
+    }
+    let mut schedule = NewSchedule::new("1h", new());
+    service.create_schedule(schedule.clone(), None, OWNER).await.unwrap();
+    schedule.every = "2h".to_string();
+    let error = service.create_schedule(schedule, Some("free"), OWNER).await.unwrap_err();
+    let field = Some("execution.request.id");
+    assert_eq!((error.code, error.field.as_deref()), (ErrorCode::IdReused, field));
     assert_eq!(fs::read_to_string(log).unwrap(), "ran\n");
     service.close().await;
 }

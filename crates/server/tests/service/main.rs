@@ -5,11 +5,14 @@
 mod control;
 mod events;
 mod faults;
+mod groups;
 mod keepers;
 mod keys;
+mod plans;
 mod queue;
 mod recovery;
 mod run;
+mod schedules;
 mod secrets;
 mod state_dir;
 mod store;

@@ -105,7 +105,7 @@ async fn two_services_do_not_run_at_once() {
     let id = submit(&service, shell("true")).await;
     ended(&service, id).await;
     service.close().await;
-    // The file is still there, and nobody holds it.
+    // The file is still there, and no process holds it.
     assert!(home.state().join("lock").exists());
     home.open().await.close().await;
 }

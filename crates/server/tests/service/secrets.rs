@@ -1,4 +1,4 @@
-//! Values of environments: in no file once their execution has ended, in no log, and for nobody else.
+//! Values of environments: in no file once their execution has ended, in no log, and for no other user.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -52,7 +52,7 @@ async fn values_are_nowhere_after_the_end() {
     assert_eq!(with_secret(&home), [] as [&Path; 0]);
 }
 
-/// Checks that nobody but the owner may read anything below a directory.
+/// Checks that only the owner may read anything below a directory.
 fn assert_private(path: &Path) {
     // What is written and removed meanwhile is no subject.
     let Ok(mode) = fs::symlink_metadata(path).map(|found| found.mode()) else { return };

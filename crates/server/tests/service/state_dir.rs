@@ -132,7 +132,7 @@ fn mode_of_a_directory_that_is_not_certainly_ours_is_left_alone() {
 async fn directory_of_another_user_is_refused() {
     let home = Home::new();
     if !rustix::process::geteuid().is_root() {
-        // Only root can give one away; what belongs to root is everybody else's example.
+        // Only root can give one away; what belongs to root is the example for all other users.
         let dir =
             resolve(&PathOptions { state_dir: Some("/".into()), ..PathOptions::default() }, &[]);
         let error = dir.create().unwrap_err().to_string();

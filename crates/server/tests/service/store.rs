@@ -61,7 +61,7 @@ impl<'a> SmallDisk<'a> {
 impl Drop for SmallDisk<'_> {
     #[expect(clippy::disallowed_methods, reason = "restores the machine")]
     fn drop(&mut self) {
-        // Before nobody can find them any more.
+        // As long as they can be found.
         kill_keepers(self.0);
         // Lazily: a keeper that was just killed may still hold a file.
         let _gone = Command::new("umount").arg("-l").arg(self.0).output();

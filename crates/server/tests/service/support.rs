@@ -184,6 +184,9 @@ pub(crate) fn bytes_of(events: &[Event], of: OutputStream) -> Vec<u8> {
     chunks.flatten().copied().collect()
 }
 
+/// What stands in the place of a key if a plan follows.
+const PLAN: &str = "plan!";
+
 /// A service in a process of its own, which can be killed.
 pub(crate) struct Remote {
     host: Host,
@@ -206,6 +209,11 @@ impl Remote {
         let new = serde_json::to_string(new).unwrap();
         self.host.tell(&format!("{number} {} {new}", key.unwrap_or("-")));
         number
+    }
+
+    /// Submits a plan without waiting for the answer.
+    pub(crate) fn send_plan(&mut self, new: &NewPlan) {
+        self.host.tell(&format!("0 {PLAN} {}", serde_json::to_string(new).unwrap()));
     }
 
     /// Submits an execution and waits until it is accepted.
@@ -266,8 +274,13 @@ async fn serve(state: &Path, max_running: usize, fault: &str) {
     while let Ok(Some(line)) = tokio::task::spawn_blocking(read_line).await {
         let mut words = line.splitn(3, ' ');
         let [number, key, new] = [(); 3].map(|()| words.next().unwrap().to_string());
-        let new: NewExecution = serde_json::from_str(&new).unwrap();
         let service = service.clone();
+        if key == PLAN {
+            let new: NewPlan = serde_json::from_str(&new).unwrap();
+            tokio::spawn(async move { service.submit_plan(new, None, OWNER).await });
+            continue;
+        }
+        let new: NewExecution = serde_json::from_str(&new).unwrap();
         tokio::spawn(async move {
             let key = (key != "-").then_some(&*key);
             match service.submit(new, key, OWNER).await {

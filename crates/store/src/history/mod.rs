@@ -31,9 +31,9 @@ const RETENTION: u64 = 32;
 
 /// History that survives the program: for `ExecutionEngine::builder().history(..)`.
 ///
-/// Executions that had not ended when the program died are lost from the next opening on: nobody knows how they would have
-/// ended. Their status is [`Lost`](execution_engine::ExecutionStatus::Lost), and their output what was read of it until
-/// then: the first 64 MiB; what is more, faster than the disk, or refused by it, is counted.
+/// Executions that had not ended when the program died are lost from the next opening on: it is not known how they
+/// would have ended. Their status is [`Lost`](execution_engine::ExecutionStatus::Lost), and their output what was read
+/// of it until then: the first 64 MiB; what is more, faster than the disk, or refused by it, is counted.
 ///
 /// An engine lets go of its history a moment after its end, so open it again in the same process only through the handle
 /// that you have kept.
@@ -254,6 +254,8 @@ impl History for StoreHistory {
             tags: query.tags.clone(),
             labels,
             group: None,
+            plan: None,
+            schedule: None,
             since: query.since,
             until: query.until,
             text: query.text.clone(),

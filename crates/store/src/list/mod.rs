@@ -4,6 +4,7 @@ mod scan;
 
 use chrono::{DateTime, Utc};
 use execution_engine::ExecutionStatus;
+use uuid::Uuid;
 
 use crate::error::{Result, StoreError};
 use crate::execution::StoredExecution;
@@ -12,7 +13,7 @@ use crate::store::Store;
 use scan::Search;
 
 /// Most executions on one page.
-const MAX_LIMIT: usize = 1000;
+pub(crate) const MAX_LIMIT: usize = 1000;
 
 /// What to search for. All conditions have to hold.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +26,10 @@ pub struct Query {
     pub labels: Vec<(String, String)>,
     /// This group.
     pub group: Option<String>,
+    /// Steps of this plan.
+    pub plan: Option<Uuid>,
+    /// Runs of this schedule.
+    pub schedule: Option<Uuid>,
     /// Accepted at this time or later.
     pub since: Option<DateTime<Utc>>,
     /// Accepted before this time.
@@ -44,6 +49,8 @@ impl Default for Query {
             tags: Vec::new(),
             labels: Vec::new(),
             group: None,
+            plan: None,
+            schedule: None,
             since: None,
             until: None,
             text: None,
@@ -99,12 +106,12 @@ impl Store {
 }
 
 /// Returns the cursor behind an execution.
-fn cursor_of(seq: i64) -> String {
+pub(crate) fn cursor_of(seq: i64) -> String {
     format!("1-{seq:x}")
 }
 
 /// Returns the sequence that a cursor stands for.
-fn seq_of(cursor: &str) -> Result<i64> {
+pub(crate) fn seq_of(cursor: &str) -> Result<i64> {
     let seq = cursor.strip_prefix("1-").and_then(|seq| i64::from_str_radix(seq, 16).ok());
     seq.filter(|seq| *seq > 0).ok_or_else(|| StoreError::Query {
         field: "cursor",

@@ -38,6 +38,8 @@ impl Search {
         let mut words: Vec<String> = query.tags.iter().map(|tag| facets::tag(tag)).collect();
         words.extend(query.labels.iter().map(|(name, value)| facets::label(name, value)));
         words.extend(query.group.as_deref().map(facets::group));
+        words.extend(query.plan.map(facets::plan));
+        words.extend(query.schedule.map(facets::schedule));
         let mut statuses: Vec<i64> = query.status.into_iter().map(status::number).collect();
         statuses.sort_unstable();
         statuses.dedup();

@@ -23,7 +23,7 @@ const QUIET: Duration = Duration::from_secs(1);
 const ERASED: Duration = Duration::from_secs(10);
 /// Time until the log is to be cut off again, after another process was in the way.
 const RETRY: Duration = Duration::from_secs(2);
-/// Time between two looks at the clock of a store that nobody uses.
+/// Time between two looks at the clock of a store that is not in use.
 const IDLE: Duration = Duration::from_secs(60 * 60);
 
 /// State of the write-ahead log.
@@ -101,7 +101,7 @@ impl Checkpoints {
 
     /// Copies the log into the database and cuts it off. Readers of this process have no transaction.
     pub(super) fn cut(&mut self, connection: &Connection) -> Result<()> {
-        // A reader of another process can be in the way; nobody waits for it for long.
+        // A reader of another process can be in the way; the wait for it is short.
         connection.busy_timeout(Duration::from_millis(100))?;
         let cut = connection
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));

@@ -1,4 +1,4 @@
-//! Writes that somebody waits for.
+//! Writes that a caller waits for.
 
 use super::WriteTx;
 use crate::error::{Result, StoreError};

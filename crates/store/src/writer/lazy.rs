@@ -1,11 +1,11 @@
-//! Writes that nobody waits for. They ride on the next commit, and are kept until one succeeds.
+//! Writes that no caller waits for. They ride on the next commit, and are kept until one succeeds.
 
 use uuid::Uuid;
 
 use super::WriteTx;
 use crate::error::Result;
 
-/// A write that nobody waits for.
+/// A write that no caller waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LazyWrite {
     /// The program was started at this time.

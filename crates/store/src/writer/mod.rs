@@ -28,7 +28,7 @@ use crate::totals::Totals;
 
 /// Longest time that a write waits for others.
 const COMPANY: Duration = Duration::from_millis(2);
-/// Longest time that writes wait that nobody waits for.
+/// Longest time that writes wait that no caller waits for.
 const LAZY: Duration = Duration::from_millis(100);
 /// Limits of one transaction.
 const BATCH_JOBS: usize = 256;
@@ -263,7 +263,7 @@ impl WriterThread {
             self.degrade(&error, 0);
             return;
         }
-        // The commit tells whether the database can be written, too; with what waits, because nobody else
+        // The commit tells whether the database can be written, too; with what waits, because no caller
         // will ask for it.
         self.probe_at = None;
         self.commit(vec![jobs::probe()]);

@@ -81,7 +81,9 @@ async fn same_id_is_the_same_execution() {
     let id = accept(&store, new(request.clone())).await.id;
     assert_eq!(store.accept(new(request)).await.unwrap(), Accepted::Existing(id));
     let other = ExecutionRequest { id, ..ExecutionRequest::shell("make clean") };
-    assert_eq!(store.accept(new(other)).await.unwrap(), Accepted::KeyReused(id));
+    assert_eq!(store.accept(new(other.clone())).await.unwrap(), Accepted::IdReused(id));
+    let with_key = NewExecution { key: Some("k".into()), ..new(other) };
+    assert_eq!(store.accept(with_key).await.unwrap(), Accepted::IdReused(id), "its key is free");
 }
 
 #[test]

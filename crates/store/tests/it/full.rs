@@ -68,7 +68,7 @@ async fn failing_disk_refuses_writes_until_it_works_again() {
         assert!(store.get(before).await.unwrap().is_some(), "reads go on");
         assert_eq!(store.stats().await.unwrap().executions(), 1);
 
-        // What nobody waits for is kept meanwhile.
+        // What no caller waits for is kept meanwhile.
         store.dispatch(vec![before], "k").await.unwrap_err();
         disk.set_broken(false);
         soon("the store is writable", store.writable()).await.unwrap();

@@ -59,6 +59,8 @@ fn query() -> impl Strategy<Value = Query> {
             tags: tags.into_iter().map(str::to_string).collect(),
             labels: label.into_iter().map(|value| ("k".to_string(), value.to_string())).collect(),
             group: group.map(str::to_string),
+            plan: None,
+            schedule: None,
             text: text.map(str::to_string),
             since: since.map(at),
             until: until.map(at),

@@ -7,10 +7,14 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use execution_engine::{Ending, ExecutionRequest, ExecutionStatus};
-use execution_engine_store::{NewExecution, OutputPlace, Query};
+use execution_engine_store::{
+    GroupChange, NewExecution, OutputPlace, OverlapPolicy, PlanStop, Query, StepOf, Store,
+};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
+use crate::plans;
+use crate::schedules;
 use crate::support::{accept, accept_shell, check_integrity, end, ended, new, open};
 
 fn released() -> PathBuf {
@@ -42,6 +46,38 @@ async fn fill(dir: &Path) {
     let lost = Ending::Lost { reason: "the keeper died".into() };
     store.ended(ended(id, lost, OutputPlace::None)).await.unwrap();
     store.pin(id, true).await.unwrap();
+    fill_groups(&store).await;
+}
+
+/// Makes what schema 3 has beside executions.
+async fn fill_groups(store: &Store) {
+    let limit = GroupChange { max_running: Some(Some(2)), paused: Some(true) };
+    store.set_group("gpu", limit).await.unwrap();
+    store.create_schedule(schedules::new(OverlapPolicy::Queue)).await.unwrap();
+    let plan = plans::accept_plan(store).await;
+    let of = StepOf { plan: plan.id, round: 1, step: 4, event: 0 };
+    store.end_step_unstarted(of, Ending::Cancelled).await.unwrap();
+    store.stop_plan(plan.id, PlanStop::Cancel).await.unwrap();
+}
+
+async fn check_groups(store: &Store, is_there: bool) {
+    let groups = store.groups().await.unwrap();
+    let groups: Vec<_> = groups.iter().map(|it| (&*it.name, it.max_running, it.paused)).collect();
+    let expected = [("gpu", Some(2), true)];
+    assert_eq!(groups, expected[..usize::from(is_there)]);
+    let schedules = store.schedules().await.unwrap();
+    let schedules: Vec<_> = schedules.iter().map(|it| (&*it.every, it.overlap)).collect();
+    assert_eq!(schedules, [("1s", OverlapPolicy::Queue)][..usize::from(is_there)]);
+    let unfinished = store.unfinished_plans().await.unwrap();
+    assert_eq!(unfinished.len(), usize::from(is_there));
+    for id in unfinished {
+        let plan = store.plan(id).await.unwrap().unwrap();
+        assert_eq!(plan.steps[0].ending, Some(Ending::Cancelled));
+        assert_eq!((plan.stops[0].event, plan.round), (2, 1));
+        store.end_plan(id, ExecutionStatus::Cancelled, serde_json::json!({})).await.unwrap();
+        store.resume_plan(id, vec![4]).await.unwrap();
+        assert_eq!(store.plan(id).await.unwrap().unwrap().steps.len(), 1);
+    }
 }
 
 /// Returns the tables and indexes of a database, and its schema.
@@ -91,6 +127,7 @@ async fn released_databases_are_migrated_and_lose_nothing() {
     for entry in fs::read_dir(released()).unwrap() {
         let file = entry.unwrap().path();
         files += 1;
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
         let dir = unpack(&file);
         let store = open(dir.path());
         let all = store.list(Query::default()).await.unwrap().items;
@@ -108,6 +145,7 @@ async fn released_databases_are_migrated_and_lose_nothing() {
         assert_eq!(all[2].paused, is_newer, "{file:?}");
         assert_eq!(all[2].inherited_names.is_some(), is_newer, "{file:?}");
         assert_eq!(all[2].start_at, is_newer.then(start_at), "{file:?}");
+        check_groups(&store, !matches!(&*name, "v1.db.zst" | "v2.db.zst")).await;
         // Its key is not there.
         assert_eq!(store.whole(all[2].id).await.unwrap_err().code(), "other_key");
 

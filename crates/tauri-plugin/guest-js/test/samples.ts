@@ -154,6 +154,9 @@ export const retryPolicy: Required<types.RetryPolicy>[] = [
 
 export const executionOptions: Required<types.ExecutionOptions>[] = [
   {
+    "collect": [
+      "out/*"
+    ],
     "env": {
       "inherit": {
         "names": [
@@ -171,6 +174,13 @@ export const executionOptions: Required<types.ExecutionOptions>[] = [
     "final_signal": 40,
     "group": "g",
     "idle_timeout_ms": 1,
+    "inputs": [
+      {
+        "digest": "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a/7",
+        "executable": true,
+        "path": "a"
+      }
+    ],
     "leftovers": "leave",
     "leftovers_wait_ms": 1,
     "limits": {
@@ -186,9 +196,21 @@ export const executionOptions: Required<types.ExecutionOptions>[] = [
       "umask": 63
     },
     "links": "refuse",
+    "max_attempts": 2,
     "output": "merged",
     "partial_lines_after_ms": 100,
     "priority": 1,
+    "requires": {
+      "cpu_milli": 1,
+      "labels": {
+        "a": "b"
+      },
+      "memory_bytes": 2,
+      "pool": "p",
+      "resources": {
+        "gpu": 3
+      }
+    },
     "retry": {
       "attempts": 3,
       "initial_delay_ms": 1,
@@ -214,6 +236,7 @@ export const executionOptions: Required<types.ExecutionOptions>[] = [
         }
       ]
     },
+    "start_by_ms": 5,
     "stdin": {
       "type": "piped"
     },
@@ -226,6 +249,28 @@ export const executionOptions: Required<types.ExecutionOptions>[] = [
       ],
       "uid": 1
     }
+  }
+];
+
+export const requires: Required<types.Requires>[] = [
+  {
+    "cpu_milli": 1,
+    "labels": {
+      "a": "b"
+    },
+    "memory_bytes": 2,
+    "pool": "p",
+    "resources": {
+      "gpu": 3
+    }
+  }
+];
+
+export const artifact: Required<types.Artifact>[] = [
+  {
+    "digest": "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a/7",
+    "executable": true,
+    "path": "a"
   }
 ];
 
@@ -351,7 +396,7 @@ export const planStep: Required<types.PlanStep>[] = [
   }
 ];
 
-export const skipReasonTags: Record<Extract<types.SkipReason["type"], string>, true> = { after_failed: true, condition: true, dependency_failed: true, dependency_skipped: true, engine_closed: true, input: true, plan_cancelled: true, plan_deadline: true, plan_stopped: true };
+export const skipReasonTags: Record<Extract<types.SkipReason["type"], string>, true> = { after_failed: true, condition: true, dependency_failed: true, dependency_skipped: true, engine_closed: true, input: true, plan_cancelled: true, plan_deadline: true, plan_stopped: true, start_by: true };
 
 export const skipReason: Required<types.SkipReason>[] = [
   {
@@ -396,6 +441,10 @@ export const skipReason: Required<types.SkipReason>[] = [
     "type": "after_failed"
   },
   {
+    "moment_ms": 1,
+    "type": "start_by"
+  },
+  {
     "from": {
       "index": 1,
       "name": "build"
@@ -405,7 +454,7 @@ export const skipReason: Required<types.SkipReason>[] = [
   }
 ];
 
-export const endingTags: Record<Extract<types.Ending["type"], string>, true> = { cancelled: true, engine_closed: true, engine_failed: true, exited: true, idle_timed_out: true, lost: true, not_run: true, output_limit: true, output_lost: true, plan_deadline: true, resource_limit: true, signaled: true, spawn_failed: true, status_unknown: true, timed_out: true };
+export const endingTags: Record<Extract<types.Ending["type"], string>, true> = { cancelled: true, engine_closed: true, engine_failed: true, exited: true, idle_timed_out: true, lost: true, not_run: true, output_limit: true, output_lost: true, plan_deadline: true, resource_limit: true, signaled: true, spawn_failed: true, status_unknown: true, timed_out: true, unknown: true, worker_lost: true };
 
 export const ending: Required<types.Ending>[] = [
   {
@@ -474,6 +523,15 @@ export const ending: Required<types.Ending>[] = [
   {
     "reason": "r",
     "type": "lost"
+  },
+  {
+    "attempts": 2,
+    "type": "worker_lost",
+    "worker": "w"
+  },
+  {
+    "reason": "r",
+    "type": "unknown"
   }
 ];
 
@@ -596,7 +654,17 @@ export const attempt: Required<types.Attempt>[] = [
 
 export const executionResult: Required<types.ExecutionResult>[] = [
   {
+    "artifacts": [
+      {
+        "digest": "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a/7",
+        "executable": true,
+        "path": "a"
+      }
+    ],
     "attempts": 2,
+    "collect_errors": [
+      "reason"
+    ],
     "completed_at": "2026-01-02T03:04:05.006Z",
     "containment": {
       "left_running": [
@@ -683,6 +751,13 @@ export const executionResult: Required<types.ExecutionResult>[] = [
     "id": "00000000-0000-0000-0000-000000000001",
     "lines_missed": 0,
     "output_error": null,
+    "place": {
+      "attempt": 2,
+      "durability": "power",
+      "exclusive": "proven",
+      "fence": 7,
+      "worker": "w"
+    },
     "signal": null,
     "started_at": "2026-01-02T03:04:05.006Z",
     "status": "failed",
@@ -713,6 +788,16 @@ export const executionResult: Required<types.ExecutionResult>[] = [
       "voluntary_switches": 1
     },
     "waited_ms": 0
+  }
+];
+
+export const place: Required<types.Place>[] = [
+  {
+    "attempt": 2,
+    "durability": "power",
+    "exclusive": "proven",
+    "fence": 7,
+    "worker": "w"
   }
 ];
 
@@ -788,6 +873,9 @@ export const historyEntry: Required<types.HistoryEntry>[] = [
       "A"
     ],
     "options": {
+      "collect": [
+        "out/*"
+      ],
       "env": {
         "inherit": {
           "names": [
@@ -805,6 +893,13 @@ export const historyEntry: Required<types.HistoryEntry>[] = [
       "final_signal": 40,
       "group": "g",
       "idle_timeout_ms": 1,
+      "inputs": [
+        {
+          "digest": "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a/7",
+          "executable": true,
+          "path": "a"
+        }
+      ],
       "leftovers": "leave",
       "leftovers_wait_ms": 1,
       "limits": {
@@ -820,9 +915,21 @@ export const historyEntry: Required<types.HistoryEntry>[] = [
         "umask": 63
       },
       "links": "refuse",
+      "max_attempts": 2,
       "output": "merged",
       "partial_lines_after_ms": 100,
       "priority": 1,
+      "requires": {
+        "cpu_milli": 1,
+        "labels": {
+          "a": "b"
+        },
+        "memory_bytes": 2,
+        "pool": "p",
+        "resources": {
+          "gpu": 3
+        }
+      },
       "retry": {
         "attempts": 3,
         "initial_delay_ms": 1,
@@ -848,6 +955,7 @@ export const historyEntry: Required<types.HistoryEntry>[] = [
           }
         ]
       },
+      "start_by_ms": 5,
       "stdin": {
         "type": "piped"
       },
@@ -888,7 +996,17 @@ export const historyEntry: Required<types.HistoryEntry>[] = [
       "working_dir": "/"
     },
     "result": {
+      "artifacts": [
+        {
+          "digest": "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a/7",
+          "executable": true,
+          "path": "a"
+        }
+      ],
       "attempts": 2,
+      "collect_errors": [
+        "reason"
+      ],
       "completed_at": "2026-01-02T03:04:05.006Z",
       "containment": {
         "left_running": [
@@ -975,6 +1093,13 @@ export const historyEntry: Required<types.HistoryEntry>[] = [
       "id": "00000000-0000-0000-0000-000000000001",
       "lines_missed": 0,
       "output_error": null,
+      "place": {
+        "attempt": 2,
+        "durability": "power",
+        "exclusive": "proven",
+        "fence": 7,
+        "worker": "w"
+      },
       "signal": null,
       "started_at": "2026-01-02T03:04:05.006Z",
       "status": "failed",
@@ -1070,6 +1195,9 @@ export const historyPage: Required<types.HistoryPage>[] = [
           "A"
         ],
         "options": {
+          "collect": [
+            "out/*"
+          ],
           "env": {
             "inherit": {
               "names": [
@@ -1087,6 +1215,13 @@ export const historyPage: Required<types.HistoryPage>[] = [
           "final_signal": 40,
           "group": "g",
           "idle_timeout_ms": 1,
+          "inputs": [
+            {
+              "digest": "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a/7",
+              "executable": true,
+              "path": "a"
+            }
+          ],
           "leftovers": "leave",
           "leftovers_wait_ms": 1,
           "limits": {
@@ -1102,9 +1237,21 @@ export const historyPage: Required<types.HistoryPage>[] = [
             "umask": 63
           },
           "links": "refuse",
+          "max_attempts": 2,
           "output": "merged",
           "partial_lines_after_ms": 100,
           "priority": 1,
+          "requires": {
+            "cpu_milli": 1,
+            "labels": {
+              "a": "b"
+            },
+            "memory_bytes": 2,
+            "pool": "p",
+            "resources": {
+              "gpu": 3
+            }
+          },
           "retry": {
             "attempts": 3,
             "initial_delay_ms": 1,
@@ -1130,6 +1277,7 @@ export const historyPage: Required<types.HistoryPage>[] = [
               }
             ]
           },
+          "start_by_ms": 5,
           "stdin": {
             "type": "piped"
           },
@@ -1170,7 +1318,17 @@ export const historyPage: Required<types.HistoryPage>[] = [
           "working_dir": "/"
         },
         "result": {
+          "artifacts": [
+            {
+              "digest": "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a/7",
+              "executable": true,
+              "path": "a"
+            }
+          ],
           "attempts": 2,
+          "collect_errors": [
+            "reason"
+          ],
           "completed_at": "2026-01-02T03:04:05.006Z",
           "containment": {
             "left_running": [
@@ -1257,6 +1415,13 @@ export const historyPage: Required<types.HistoryPage>[] = [
           "id": "00000000-0000-0000-0000-000000000001",
           "lines_missed": 0,
           "output_error": null,
+          "place": {
+            "attempt": 2,
+            "durability": "power",
+            "exclusive": "proven",
+            "fence": 7,
+            "worker": "w"
+          },
           "signal": null,
           "started_at": "2026-01-02T03:04:05.006Z",
           "status": "failed",
@@ -1469,6 +1634,9 @@ export const stepOptions: Required<types.StepOptions>[] = [
       }
     ],
     "options": {
+      "collect": [
+        "out/*"
+      ],
       "env": {
         "inherit": {
           "names": [
@@ -1486,6 +1654,13 @@ export const stepOptions: Required<types.StepOptions>[] = [
       "final_signal": 40,
       "group": "g",
       "idle_timeout_ms": 1,
+      "inputs": [
+        {
+          "digest": "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a/7",
+          "executable": true,
+          "path": "a"
+        }
+      ],
       "leftovers": "leave",
       "leftovers_wait_ms": 1,
       "limits": {
@@ -1501,9 +1676,21 @@ export const stepOptions: Required<types.StepOptions>[] = [
         "umask": 63
       },
       "links": "refuse",
+      "max_attempts": 2,
       "output": "merged",
       "partial_lines_after_ms": 100,
       "priority": 1,
+      "requires": {
+        "cpu_milli": 1,
+        "labels": {
+          "a": "b"
+        },
+        "memory_bytes": 2,
+        "pool": "p",
+        "resources": {
+          "gpu": 3
+        }
+      },
       "retry": {
         "attempts": 3,
         "initial_delay_ms": 1,
@@ -1529,6 +1716,7 @@ export const stepOptions: Required<types.StepOptions>[] = [
           }
         ]
       },
+      "start_by_ms": 5,
       "stdin": {
         "type": "piped"
       },
@@ -1549,6 +1737,9 @@ export const planOptions: Required<types.PlanOptions>[] = [
   {
     "deadline_ms": 1,
     "defaults": {
+      "collect": [
+        "out/*"
+      ],
       "env": {
         "inherit": {
           "names": [
@@ -1566,6 +1757,13 @@ export const planOptions: Required<types.PlanOptions>[] = [
       "final_signal": 40,
       "group": "g",
       "idle_timeout_ms": 1,
+      "inputs": [
+        {
+          "digest": "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a/7",
+          "executable": true,
+          "path": "a"
+        }
+      ],
       "leftovers": "leave",
       "leftovers_wait_ms": 1,
       "limits": {
@@ -1581,9 +1779,21 @@ export const planOptions: Required<types.PlanOptions>[] = [
         "umask": 63
       },
       "links": "refuse",
+      "max_attempts": 2,
       "output": "merged",
       "partial_lines_after_ms": 100,
       "priority": 1,
+      "requires": {
+        "cpu_milli": 1,
+        "labels": {
+          "a": "b"
+        },
+        "memory_bytes": 2,
+        "pool": "p",
+        "resources": {
+          "gpu": 3
+        }
+      },
       "retry": {
         "attempts": 3,
         "initial_delay_ms": 1,
@@ -1609,6 +1819,7 @@ export const planOptions: Required<types.PlanOptions>[] = [
           }
         ]
       },
+      "start_by_ms": 5,
       "stdin": {
         "type": "piped"
       },
@@ -1672,6 +1883,9 @@ export const planOptions: Required<types.PlanOptions>[] = [
           }
         ],
         "options": {
+          "collect": [
+            "out/*"
+          ],
           "env": {
             "inherit": {
               "names": [
@@ -1689,6 +1903,13 @@ export const planOptions: Required<types.PlanOptions>[] = [
           "final_signal": 40,
           "group": "g",
           "idle_timeout_ms": 1,
+          "inputs": [
+            {
+              "digest": "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a/7",
+              "executable": true,
+              "path": "a"
+            }
+          ],
           "leftovers": "leave",
           "leftovers_wait_ms": 1,
           "limits": {
@@ -1704,9 +1925,21 @@ export const planOptions: Required<types.PlanOptions>[] = [
             "umask": 63
           },
           "links": "refuse",
+          "max_attempts": 2,
           "output": "merged",
           "partial_lines_after_ms": 100,
           "priority": 1,
+          "requires": {
+            "cpu_milli": 1,
+            "labels": {
+              "a": "b"
+            },
+            "memory_bytes": 2,
+            "pool": "p",
+            "resources": {
+              "gpu": 3
+            }
+          },
           "retry": {
             "attempts": 3,
             "initial_delay_ms": 1,
@@ -1732,6 +1965,7 @@ export const planOptions: Required<types.PlanOptions>[] = [
               }
             ]
           },
+          "start_by_ms": 5,
           "stdin": {
             "type": "piped"
           },
@@ -1832,7 +2066,17 @@ export const planExecutionResult: Required<types.PlanExecutionResult>[] = [
     "plan_id": "00000000-0000-0000-0000-000000000001",
     "results": [
       {
+        "artifacts": [
+          {
+            "digest": "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a/7",
+            "executable": true,
+            "path": "a"
+          }
+        ],
         "attempts": 2,
+        "collect_errors": [
+          "reason"
+        ],
         "completed_at": "2026-01-02T03:04:05.006Z",
         "containment": {
           "left_running": [
@@ -1919,6 +2163,13 @@ export const planExecutionResult: Required<types.PlanExecutionResult>[] = [
         "id": "00000000-0000-0000-0000-000000000001",
         "lines_missed": 0,
         "output_error": null,
+        "place": {
+          "attempt": 2,
+          "durability": "power",
+          "exclusive": "proven",
+          "fence": 7,
+          "worker": "w"
+        },
         "signal": null,
         "started_at": "2026-01-02T03:04:05.006Z",
         "status": "failed",

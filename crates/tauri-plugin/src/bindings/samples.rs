@@ -43,6 +43,8 @@ fn add_requests(all: &mut Samples) {
     all.add::<RetryOn>("RetryOn", &retry_on());
     all.add::<RetryPolicy>("RetryPolicy", &[retry_policy()]);
     all.add::<ExecutionOptions>("ExecutionOptions", &[options()]);
+    all.add::<Requires>("Requires", &[requires()]);
+    all.add::<Artifact>("Artifact", &[artifact()]);
     all.add_input::<LaunchRequest>("LaunchRequest", &[launch_request()]);
 }
 
@@ -89,6 +91,7 @@ fn add_results(all: &mut Samples) {
     all.add::<ContainmentReceipt>("ContainmentReceipt", &[receipt()]);
     all.add::<Attempt>("Attempt", &[attempt()]);
     all.add::<ExecutionResult>("ExecutionResult", &[result()]);
+    all.add::<Place>("Place", &[place()]);
     all.add::<ExecutionSummary>("ExecutionSummary", &[summary()]);
 }
 

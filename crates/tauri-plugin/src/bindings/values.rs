@@ -53,6 +53,8 @@ pub(super) fn endings() -> Vec<Value> {
         json!({ "type": "engine_closed" }),
         json!({ "type": "engine_failed", "reason": "r" }),
         json!({ "type": "lost", "reason": "r" }),
+        json!({ "type": "worker_lost", "worker": "w", "attempts": 2 }),
+        json!({ "type": "unknown", "reason": "r" }),
     ]
 }
 
@@ -133,6 +135,7 @@ pub(super) fn skip_reasons() -> Vec<Value> {
         json!({ "type": "plan_deadline" }),
         json!({ "type": "engine_closed" }),
         json!({ "type": "after_failed", "execution": ID }),
+        json!({ "type": "start_by", "moment_ms": 1 }),
         json!({ "type": "input", "from": step(), "reason": "r" }),
     ]
 }
@@ -169,7 +172,8 @@ pub(super) fn result() -> Value {
         "stdout_stats": { "seen_bytes": 1, "kept_bytes": 1 },
         "stderr_stats": { "seen_bytes": 0, "kept_bytes": 0 }, "truncated": false,
         "containment": receipt(), "output_error": null, "lines_missed": 0,
-        "attempts": 2, "earlier_attempts": [attempt()]
+        "attempts": 2, "earlier_attempts": [attempt()], "place": place(),
+        "artifacts": [artifact()], "collect_errors": ["reason"]
     })
 }
 
@@ -184,7 +188,25 @@ pub(super) fn options() -> Value {
         "env": environment(), "user": { "uid": 1, "gid": 2, "groups": [3] }, "stdin": { "type": "piped" },
         "links": "refuse",
         "output": "merged", "partial_lines_after_ms": 100, "priority": 1, "group": "g",
-        "retry": retry_policy()
+        "retry": retry_policy(), "requires": requires(), "max_attempts": 2, "start_by_ms": 5,
+        "inputs": [artifact()], "collect": ["out/*"]
+    })
+}
+
+pub(super) fn artifact() -> Value {
+    json!({ "path": "a", "digest": format!("{}/7", "0a".repeat(32)), "executable": true })
+}
+
+pub(super) fn requires() -> Value {
+    json!({
+        "pool": "p", "labels": { "a": "b" }, "cpu_milli": 1, "memory_bytes": 2,
+        "resources": { "gpu": 3 }
+    })
+}
+
+pub(super) fn place() -> Value {
+    json!({
+        "worker": "w", "attempt": 2, "fence": 7, "exclusive": "proven", "durability": "power"
     })
 }
 

@@ -58,6 +58,17 @@ impl Bounds {
         if options.user.is_some() {
             return Err(BoundFault::Never { field: "options.user" });
         }
+        // Where programs run is for the app to say.
+        if options.requires.is_some() {
+            return Err(BoundFault::Never { field: "options.requires" });
+        }
+        // Files of a fleet are for the app.
+        if !options.inputs.is_empty() {
+            return Err(BoundFault::Never { field: "options.inputs" });
+        }
+        if !options.collect.is_empty() {
+            return Err(BoundFault::Never { field: "options.collect" });
+        }
         // The streams of the app are its terminal or its log, where a page has no business.
         if !matches!(options.output, OutputMode::Separate | OutputMode::Merged) {
             return Err(BoundFault::Never { field: "options.output" });
@@ -89,12 +100,14 @@ impl Bounds {
         ]
     }
 
-    fn amounts(&self, options: &ExecutionOptions) -> [Bounded; 5] {
+    fn amounts(&self, options: &ExecutionOptions) -> [Bounded; 6] {
         let attempts = options.retry.as_ref().map_or(0, |retry| retry.attempts);
+        let starts = options.max_attempts.unwrap_or(0);
         let Limits { nice, umask, .. } = options.limits;
         let is_unlisted = options.group.as_ref().is_some_and(|group| !self.groups.contains(group));
         [
             ("options.retry.attempts", "max_attempts", attempts > self.max_attempts),
+            ("options.max_attempts", "max_attempts", starts > self.max_attempts),
             ("options.priority", "max_priority", options.priority > self.max_priority),
             ("options.group", "groups", is_unlisted),
             ("options.limits.nice", "min_nice", nice.is_some_and(|nice| nice < self.min_nice)),

@@ -22,7 +22,7 @@ pub(crate) struct ScopeRules {
     pub(crate) deny: Vec<Arc<CompiledRule>>,
     /// Rules under `allow` that are invalid and allow nothing.
     pub(crate) invalid_allow: Vec<InvalidRule>,
-    /// Rules under `deny` that are invalid. Nobody knows what they were to deny, so nothing runs.
+    /// Rules under `deny` that are invalid. It is not known what they were to deny, so nothing runs.
     pub(crate) invalid_deny: Vec<InvalidRule>,
     /// Timeout of the engine for a request that sets none.
     pub(crate) default_timeout_ms: u64,

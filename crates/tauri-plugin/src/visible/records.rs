@@ -51,7 +51,7 @@ impl Reader {
 
     async fn shows(&mut self, event: &ExecutionEvent) -> bool {
         if let ExecutionEvent::ExecutionsMissed { .. } = event {
-            // Nobody knows any more whose they were. Their last events will never come.
+            // It is not known any more whose they were. Their last events will never come.
             self.owner_of.clear();
             return true;
         }

@@ -11,15 +11,20 @@
     reason = "each test binary uses a part of it; helpers of tests may start processes directly"
 )]
 
-use std::net::{TcpListener, TcpStream};
+mod driver;
+pub mod processes;
+
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use driver::Driver;
+pub use driver::in_window;
 use fantoccini::elements::Element;
 use fantoccini::error::CmdError;
 use fantoccini::key::Key;
 use fantoccini::{Client, ClientBuilder, Locator};
+use processes::{Processes, until_exited};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
@@ -39,21 +44,10 @@ pub const F6: &str = "\u{e036}";
 const DATA: &str = "XDG_DATA_HOME";
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The `tauri-driver` process. Stopped with SIGTERM, because after a SIGKILL its WebKitWebDriver
-/// would keep running.
-struct Driver(Child);
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        terminate(self.0.id());
-        let _ended = self.0.wait();
-    }
-}
-
 /// An app with a window.
 pub struct App {
     pub page: Client,
-    _driver: Driver,
+    driver: Driver,
     /// Data directory that is removed with it, unless the test gave one.
     _data: Option<TempDir>,
 }
@@ -83,29 +77,18 @@ impl App {
     /// Starts an app with these environment variables. Like one that was started from a menu it has
     /// no terminal.
     pub async fn launch_program(program: &Path, env: &[(&str, &Path)]) -> Self {
-        let (port, native) = (free_port(), free_port());
-        let driver = Command::new("tauri-driver")
-            .args(["--port", &port.to_string(), "--native-port", &native.to_string()])
-            .envs(env.iter().copied())
-            .stdin(Stdio::null())
-            .spawn()
-            .expect("tauri-driver: cargo install tauri-driver --version '^2' --locked");
-        let driver = Driver(driver);
-        // tauri-driver accepts calls before WebKitWebDriver does, and fails them.
-        until("both drivers listen", async || {
-            [port, native].iter().all(|port| TcpStream::connect(("127.0.0.1", *port)).is_ok())
-        })
-        .await;
+        let mut driver = Driver::start(env).await;
         let mut capabilities = Map::new();
         capabilities.insert("browserName".into(), json!("wry"));
         capabilities.insert("tauri:options".into(), json!({ "application": program }));
         let http = hyper_util::client::legacy::connect::HttpConnector::new();
         let page = ClientBuilder::new(http)
             .capabilities(capabilities)
-            .connect(&format!("http://127.0.0.1:{port}"))
+            .connect(&driver.url())
             .await
             .expect("a session with the app");
-        Self { page, _driver: driver, _data: None }
+        driver.begin(page.session_id().await.unwrap().expect("it has an id"));
+        Self { page, driver, _data: None }
     }
 
     /// Waits for an element.
@@ -120,14 +103,19 @@ impl App {
     async fn retry<T>(&self, what: &str, mut query: impl AsyncFnMut() -> Result<T, CmdError>) -> T {
         let start = Instant::now();
         loop {
-            let error = match query().await {
-                Ok(answer) => return answer,
-                Err(error) => error,
+            let error = match tokio::time::timeout(DEADLINE, query()).await {
+                Ok(Ok(answer)) => return answer,
+                Ok(Err(error)) => error,
+                // A driver may wait for ever for a session that it has lost.
+                Err(_) => panic!("{what}: the driver gives no answer; {}", self.processes()),
             };
-            let is_final = error.is_javascript_error() || start.elapsed() > DEADLINE;
-            assert!(!is_final, "{what}: {error}");
+            // A session that is lost does not come back.
+            let is_final = error.is_javascript_error()
+                || error.is_invalid_session_id()
+                || start.elapsed() > DEADLINE;
+            assert!(!is_final, "{what}: {}; {}", told(&error), self.processes());
             if !error.is_no_such_element() {
-                println!("retrying {what}: {error}");
+                println!("retrying {what}: {}", told(&error));
             }
             tokio::time::sleep(RETRY_INTERVAL).await;
         }
@@ -294,6 +282,12 @@ impl App {
         line.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
     }
 
+    /// Returns the processes of the app and its drivers at first. Displays those of now as well.
+    pub fn processes(&self) -> &Processes {
+        let (_, processes) = self.driver.session.as_ref().unwrap();
+        processes
+    }
+
     /// Saves a screenshot of the window, in the target directory and in that of `SCREENSHOTS`.
     pub async fn picture(&self, name: &str) {
         // The first screenshot may still show the state before the last change.
@@ -343,6 +337,14 @@ pub fn file(path: &str) -> String {
     root.canonicalize().unwrap().join(path).to_str().unwrap().to_string()
 }
 
+/// Returns an error with its kind, because the text of many is empty.
+fn told(error: &CmdError) -> String {
+    match error {
+        CmdError::Standard(standard) => format!("{}: {:?}", standard.error(), standard.message),
+        other => other.to_string(),
+    }
+}
+
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
@@ -356,36 +358,8 @@ pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// Returns `true` if a process exists and is not a zombie.
-pub fn is_alive(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
-    !matches!(state, None | Some('Z' | 'X'))
-}
-
-/// Waits until all of these processes have exited.
-pub async fn until_exited(pids: &[u32]) {
-    until(&format!("the processes {pids:?} have exited"), async || {
-        !pids.iter().any(|pid| is_alive(*pid))
-    })
-    .await;
-}
-
 /// Makes a file executable.
 pub fn executable(path: &str) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
-}
-
-fn signal(name: &str, pid: u32) {
-    let sent = Command::new("kill").args([name, &pid.to_string()]).status();
-    assert!(sent.is_ok(), "kill could not be run");
-}
-
-pub fn terminate(pid: u32) {
-    signal("-TERM", pid);
-}
-
-pub fn kill(pid: u32) {
-    signal("-KILL", pid);
 }

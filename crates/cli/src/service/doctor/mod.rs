@@ -55,6 +55,8 @@ async fn examine(global: &GlobalOptions) -> Result<Report, Failure> {
     let (service, store) = service(&state_dir, &mut problems).await;
     let keepers = match living(global).await {
         Ok(keepers) => keepers,
+        // A user who cannot look into the state directory is told so already.
+        Err(_) if problems.iter().any(|problem| problem.is_error) => Vec::new(),
         Err(failure) => {
             let what = failure.to_string();
             let fix =
@@ -78,7 +80,7 @@ async fn examine(global: &GlobalOptions) -> Result<Report, Failure> {
     })
 }
 
-/// Returns `true` if somebody has named a configuration file.
+/// Returns `true` if the user has named a configuration file.
 fn names_config(global: &GlobalOptions) -> bool {
     let variable = || std::env::var_os("EXENG_CONFIG").is_some_and(|name| !name.is_empty());
     global.config.is_some() || variable()

@@ -1,5 +1,6 @@
 //! Whether the directories can be used.
 
+use std::fs;
 use std::io;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
@@ -17,7 +18,7 @@ const LEAST_ROOM: u64 = 1 << 20;
 
 /// Checks the files of the store, which no service has open.
 pub(super) fn check_store(state_dir: &StateDir) -> Option<Problem> {
-    // Whoever cannot look into the directory is told so already.
+    // A user who cannot look into the directory is told so already.
     state_dir.path().symlink_metadata().ok()?;
     let error = Store::check(state_dir.path()).err()?.to_string();
     // Its errors say what to do behind the first semicolon.
@@ -35,6 +36,16 @@ fn room(dir: &Path) -> Option<Problem> {
     })
 }
 
+/// Checks whether a directory could be made that is not there, by making one in its place and removing it.
+fn check_missing(path: &Path) -> Option<Problem> {
+    let there = path.ancestors().find(|ancestor| ancestor.exists())?;
+    let probe = there.join(format!(".exeng-doctor-{}", std::process::id()));
+    let made = fs::create_dir(&probe).and_then(|()| fs::remove_dir(&probe));
+    let error = made.err()?;
+    let what = format!("{} cannot be made in {}: {error}", path.display(), there.display());
+    Some(Problem::error(what, "set EXENG_STATE_DIR to a directory that you can write to"))
+}
+
 /// Checks the places of a service. Those that do not exist yet are made when they are needed.
 pub(super) fn check(state_dir: &StateDir) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -43,7 +54,9 @@ pub(super) fn check(state_dir: &StateDir) -> Vec<Problem> {
             Ok(()) => problems.extend(room(state_dir.path())),
             Err(error) => problems.push(Problem::of_service(&error)),
         },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            problems.extend(check_missing(state_dir.path()));
+        }
         Err(error) => {
             let what = format!("{} cannot be looked into: {error}", state_dir.path().display());
             problems.push(Problem::error(what, "set EXENG_STATE_DIR to a directory of yours"));

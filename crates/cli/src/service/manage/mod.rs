@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use execution_engine_server::{ServiceManager, StateDir};
+use execution_engine_server::{Config, ServiceManager, StateDir};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -182,6 +182,8 @@ pub(crate) async fn run(
         ServiceVerb::Start(which) => start(global, *which).await?,
         ServiceVerb::Stop(which) => stop(global, *which)?,
         ServiceVerb::Restart(which) => {
+            // Before the stop: with a mistake in it no service would start again.
+            Config::load(places(global)?.config())?;
             stop(global, *which)?;
             start(global, *which).await?;
         }
@@ -205,7 +207,7 @@ fn install(global: &GlobalOptions, options: &InstallOptions) -> Result<(), Failu
     // One that a verb has started holds the state directory.
     end(&places)?;
     unit.call(&["restart", unit::NAME])?;
-    message::print(format!(
+    message::note(format!(
         "the service runs as {}, and starts with the system",
         unit.file.display()
     ));

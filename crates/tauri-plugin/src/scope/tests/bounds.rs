@@ -86,6 +86,7 @@ fn bounded() -> Vec<(&'static str, Value, Value, Value)> {
             json!({ "attempts": 3 }),
             json!({ "max_attempts": 4 }),
         ),
+        ("options.max_attempts", json!(4), json!(3), json!({ "max_attempts": 4 })),
         (
             "options.retry.max_delay_ms",
             json!({ "max_delay_ms": 60_001 }),
@@ -158,6 +159,9 @@ fn no_rule_allows_a_refused_option() {
     let samples = [
         ("options.user", json!({ "uid": 0, "gid": 0, "groups": [] })),
         ("options.output", json!("inherit")),
+        ("options.requires", json!({ "pool": "p" })),
+        ("options.inputs", json!([{ "path": "in", "digest": format!("{}/0", "00".repeat(32)) }])),
+        ("options.collect", json!(["out/*"])),
     ];
     let documented: BTreeSet<_> =
         decisions().into_iter().filter(|(_, decision)| decision == "refused").collect();

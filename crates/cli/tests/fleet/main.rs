@@ -1,0 +1,8 @@
+//! The command line of the fleet, with NATS servers on loopback.
+
+mod large;
+mod plans;
+mod setup;
+mod support;
+mod verbs;
+mod worker;

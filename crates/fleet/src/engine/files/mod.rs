@@ -1,0 +1,16 @@
+//! Files of executions: stored by their content, placed before a start, collected after it.
+//!
+//! | module | content |
+//! |---|---|
+//! | `content` | reads and writes content, and compares its digest |
+//! | `open` | opens files that were found |
+//! | `pattern` | which files patterns name |
+//! | `workspace` | the directory of a start |
+
+mod content;
+mod open;
+mod pattern;
+mod workspace;
+
+pub(super) use content::{read, store};
+pub(super) use workspace::Workspace;
