@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use execution_engine::{ExecutionConfig, ExecutionEngine, ExecutionOptions, ExecutionRequest};
-use execution_engine_fleet::{FleetBackend, FleetClient};
+use execution_engine_fleet::{FleetBackend, FleetClient, shard_of};
 use execution_engine_fleet_nats::{
     Grant, Identity, NatsCluster, Role, ServerOptions, server_config,
 };
@@ -14,6 +14,7 @@ use fleet_servers::{Authority, Host, PATIENCE, Servers, Setup};
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use crate::cost::Cost;
 use crate::network::{Network, command};
 use crate::register::Register;
 use crate::workers::{WorkerLife, WorkerNode};
@@ -194,6 +195,32 @@ impl Fleet {
     /// Returns all workers so far, with the ends of those that have ended.
     pub fn lives(&self) -> Vec<WorkerLife> {
         self.workers.iter().flat_map(WorkerNode::lives).collect()
+    }
+
+    /// Returns what all processes of the fleet have used so far.
+    pub fn cost(&self) -> Cost {
+        let workers: Vec<_> = self.lives().iter().map(|life| life.pid).collect();
+        let servers: Vec<_> = (0..SERVERS).map(|number| self.servers.pid(number)).collect();
+        Cost::of(&servers, &workers)
+    }
+
+    /// Connects to the servers as a worker does, with nothing of ours between.
+    pub async fn bare_client(&self) -> async_nats::Client {
+        let options = self.options(WORKER);
+        let (certificate, key) = options.client_certificate.unwrap();
+        async_nats::ConnectOptions::new()
+            .require_tls(true)
+            .add_root_certificates(options.ca.unwrap())
+            .add_client_certificate(certificate, key)
+            .custom_inbox_prefix(options.inbox)
+            .connect(&options.urls[..])
+            .await
+            .unwrap()
+    }
+
+    /// Returns the subject of the decisions about an execution.
+    pub fn log_subject(id: Uuid) -> String {
+        format!("exeng.x.{TENANT}.{}.{}.s", shard_of(id, SHARDS.try_into().unwrap()), id.simple())
     }
 
     /// Connects as a client that follows.

@@ -3,6 +3,7 @@
 //! | module | content |
 //! |---|---|
 //! | `clock` | clocks that are wrong, and set |
+//! | `cost` | what the processes have used |
 //! | `disk` | a disk that can be filled |
 //! | `network` | namespaces with links that can be taken down |
 //! | `workers` | `exeng worker` on each node |
@@ -13,6 +14,7 @@
 //! | `verdict` | the promises, checked over all that was seen |
 
 mod clock;
+mod cost;
 mod disk;
 mod faults;
 mod fleet;
@@ -23,6 +25,7 @@ mod verdict;
 mod workers;
 
 pub use clock::{WallClock, started_earlier};
+pub use cost::Cost;
 pub use disk::SmallDisk;
 pub use faults::{Faults, Log, run as run_faults};
 pub use fleet::{Fleet, FleetSetup, Programs, Work, pause};

@@ -32,6 +32,8 @@ pub enum Part {
 pub struct WorkerLife {
     /// Its name, which is new for each.
     pub id: String,
+    /// Its process.
+    pub pid: u32,
     /// When it was ready.
     pub began: Instant,
     /// When it had ended.
@@ -179,13 +181,14 @@ fn listen(told: impl Read, seen: &Arc<Mutex<Seen>>) {
     for line in BufReader::new(told).lines().map_while(Result::ok) {
         let ready = line.split_once(" is ready (process ").and_then(|(name, pid)| {
             let id = name.rsplit(' ').next()?.to_owned();
-            Some((id, Arc::new(pidfd(pid.trim_end_matches(')'))?)))
+            let pid = pid.trim_end_matches(')');
+            Some((id, pid.parse().ok()?, Arc::new(pidfd(pid)?)))
         });
         let mut locked = seen.lock();
         locked.log += &format!("{line}\n");
-        let Some((id, process)) = ready else { continue };
+        let Some((id, pid, process)) = ready else { continue };
         let keeper_failed = std::mem::take(&mut locked.has_failed);
-        let life = WorkerLife { id, began: Instant::now(), ended: None, keeper_failed };
+        let life = WorkerLife { id, pid, began: Instant::now(), ended: None, keeper_failed };
         let number = locked.lives.len();
         locked.lives.push((life, Arc::clone(&process)));
         drop(locked);
