@@ -100,6 +100,16 @@ async fn program_may_clean_up_during_the_grace() {
 }
 
 #[tokio::test]
+async fn commands_of_a_signal_handler_do_not_get_the_signal() {
+    // The others keep the engine busy with signals while the handler starts its command.
+    let line = format!(
+        "trap 'sleep 0.5 && echo cleaned; exit 0' TERM; for i in $(seq 100); do {LONG} & done; {WAIT}"
+    );
+    let result = stopped_once_ready(with_grace(PATIENCE), &line, ExecutionOptions::default()).await;
+    assert_eq!(result.stdout, "ready\ncleaned\n", "{result:?}");
+}
+
+#[tokio::test]
 async fn program_that_ignores_sigterm_is_killed_after_the_grace() {
     let grace = Duration::from_millis(300);
     let line = format!("trap '' TERM; echo ready; {LONG}; {LONG}");

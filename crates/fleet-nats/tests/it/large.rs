@@ -220,7 +220,7 @@ async fn a_program_goes_on_when_there_is_no_room_for_its_output() {
 async fn the_records_of_others_stay_in_a_small_log() {
     let fleet = TestFleet::start().await;
     for shard in 0..2 {
-        let stream = format!("EXENG_LOG_{shard}");
+        let stream = format!("EXENG_LOG_t_{shard}");
         let info = asked(&fleet, &format!("STREAM.INFO.{stream}"), json!({})).await;
         let mut config = info["config"].clone();
         config["max_bytes"] = json!(12 * MIB);

@@ -128,7 +128,7 @@ impl Process {
                 }
                 // The members may have been moved to another control group, or the group removed.
                 // They still are in their process group.
-                match lease.signal(number) {
+                match lease.signal(&self.leader, number) {
                     Ok(0) | Err(_) => group::signal(&mut self.leader, number),
                     reached => reached,
                 }

@@ -9,8 +9,9 @@ use tokio::io::Interest;
 
 use super::files::EventsFile;
 use super::group::{Cgroup, CpuTimes};
-use super::members::{MAX_ROUNDS, alive_below, kill_all, pids_below, send};
+use super::members::{MAX_ROUNDS, alive_below, kill_all, pids_below, send, send_once};
 use super::{ParentCgroup, field, write};
+use crate::sys::linux::leader::Leader;
 use crate::sys::linux::proc::Stat;
 use crate::sys::linux::reaper;
 use crate::tree::WatchFd;
@@ -70,7 +71,11 @@ impl CgroupLease {
         })
     }
 
-    pub(in crate::sys::linux) fn signal(&mut self, signal: Signal) -> io::Result<u32> {
+    pub(in crate::sys::linux) fn signal(
+        &mut self,
+        leader: &Leader,
+        signal: Signal,
+    ) -> io::Result<u32> {
         let Self { group: Some(group), parent, .. } = self else {
             return Err(io::ErrorKind::NotFound.into());
         };
@@ -88,7 +93,11 @@ impl CgroupLease {
                 return Ok(u32::try_from(count).unwrap_or(u32::MAX));
             }
         }
-        send(&group.dir, signal)
+        match signal {
+            // Also what comes meanwhile: a member that runs on could start others.
+            Signal::KILL | Signal::STOP | Signal::CONT => send(&group.dir, signal),
+            _ => send_once(&group.dir, leader, signal),
+        }
     }
 
     pub(in crate::sys::linux) fn freeze(&mut self) -> io::Result<()> {

@@ -8,7 +8,9 @@ use rustix::process::Signal;
 
 use super::{is_removed, write};
 use crate::error::is_open_file_limit;
+use crate::sys::linux::group;
 use crate::sys::linux::kept_root;
+use crate::sys::linux::leader::Leader;
 use crate::sys::linux::own_table::with_descriptors;
 use crate::sys::linux::proc::{Stat, is_refused};
 use crate::sys::linux::signalling::ProcessHandle;
@@ -74,9 +76,9 @@ fn list_below(dir: &Path) -> io::Result<Listed> {
     Ok(listed)
 }
 
-/// Sends a signal to each member, a few at a time, and returns how many got it.
+/// Sends a signal to each member, and to those that come meanwhile. Returns how many got it.
 pub(super) fn send(dir: &Path, signal: Signal) -> io::Result<u32> {
-    let (mut reached, mut failure) = (0, None);
+    let mut sent = Sent::default();
     let mut done: HashSet<i32> = HashSet::new();
     for _ in 0..MAX_ROUNDS {
         let pids = pids_below(dir)?.pids;
@@ -84,21 +86,63 @@ pub(super) fn send(dir: &Path, signal: Signal) -> io::Result<u32> {
         if new.is_empty() {
             break;
         }
-        for some in new.chunks(MAX_HELD) {
+        sent.to_each(dir, &new, signal);
+        done.extend(new);
+    }
+    sent.result()
+}
+
+/// Sends a signal to each member once, and to none that starts because of it, such as a command of a
+/// handler. Returns how many got it.
+///
+/// Members of the leader's process group get it as a whole, so that none is missed that is being forked.
+/// One that another member forks at that moment may be missed.
+pub(super) fn send_once(dir: &Path, leader: &Leader, signal: Signal) -> io::Result<u32> {
+    let number = leader.number();
+    let is_inside =
+        |pid: &i32| Stat::of(*pid).is_ok_and(|stat| stat.is_some_and(|stat| stat.group == number));
+    let (inside, mut others): (Vec<_>, Vec<_>) =
+        pids_below(dir)?.pids.into_iter().partition(is_inside);
+    let mut sent = Sent::default();
+    // Without members here it is the caller's to ask who else is in it.
+    if !inside.is_empty() && group::send(leader, signal).is_ok() {
+        sent.reached = u32::try_from(inside.len()).unwrap_or(u32::MAX);
+    } else {
+        others.extend(inside);
+    }
+    sent.to_each(dir, &others, signal);
+    sent.result()
+}
+
+/// What became of a signal.
+#[derive(Debug, Default)]
+struct Sent {
+    reached: u32,
+    failure: Option<io::Error>,
+}
+
+impl Sent {
+    /// Sends it to these members, a few at a time.
+    fn to_each(&mut self, dir: &Path, pids: &[i32], signal: Signal) {
+        for some in pids.chunks(MAX_HELD) {
             match with_descriptors(|| send_to(dir, some, signal)) {
-                Ok(sent) => {
-                    reached += sent.0;
-                    failure = sent.1.or(failure);
+                Ok((reached, failure)) => {
+                    self.reached += reached;
+                    self.failure = failure.or(self.failure.take());
                 }
-                Err(error) => failure = Some(error),
+                Err(error) => self.failure = Some(error),
             }
-            done.extend(some);
         }
     }
-    match failure {
-        // A member that has exited meanwhile is no failure.
-        Some(error) if reached == 0 && error.raw_os_error() != Some(libc::ESRCH) => Err(error),
-        _ => Ok(reached),
+
+    /// Returns how many got it. A member that has exited meanwhile is no failure.
+    fn result(self) -> io::Result<u32> {
+        match self.failure {
+            Some(error) if self.reached == 0 && error.raw_os_error() != Some(libc::ESRCH) => {
+                Err(error)
+            }
+            _ => Ok(self.reached),
+        }
     }
 }
 
