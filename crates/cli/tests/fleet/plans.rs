@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::support::*;
 
 /// A fleet with a pool for the steps, which is the first, and one of workers that conduct and run nothing.
-async fn fleet() -> Fleet {
+pub(crate) async fn fleet() -> Fleet {
     let fleet = Fleet::without_setup().await;
     fleet.told(&["fleet", "init", "--pool", "default", "--pool", "idle"]);
     fleet
@@ -18,32 +18,32 @@ async fn fleet() -> Fleet {
 
 /// Starts a worker. Its lease is long enough for a machine that does much else: that of the worker which
 /// runs the steps must not be over.
-fn worker(fleet: &Fleet, words: &[&str]) -> Running {
+pub(crate) fn worker(fleet: &Fleet, words: &[&str]) -> Running {
     let words = [&["worker", "--lease", "1s,8s,12s"], words].concat();
     let mut worker = Running::start(fleet.command(&words));
     worker.wait_for("is ready");
     worker
 }
 
-fn hands(fleet: &Fleet) -> Running {
+pub(crate) fn hands(fleet: &Fleet) -> Running {
     worker(fleet, &["--pool", "default", "--slots", "8", "--plans", "0"])
 }
 
-fn conductor(fleet: &Fleet) -> Running {
+pub(crate) fn conductor(fleet: &Fleet) -> Running {
     worker(fleet, &["--pool", "idle"])
 }
 
-fn write(fleet: &Fleet, name: &str, text: &str) -> String {
+pub(crate) fn write(fleet: &Fleet, name: &str, text: &str) -> String {
     let path = fleet.home.path().join(name);
     std::fs::write(&path, text).unwrap();
     path.to_str().unwrap().to_owned()
 }
 
-fn show(fleet: &Fleet, id: &str) -> Value {
+pub(crate) fn show(fleet: &Fleet, id: &str) -> Value {
     serde_json::from_str(&fleet.told(&["plan", "show", "--json", id])).unwrap()
 }
 
-fn status(plan: &Value, step: usize) -> &str {
+pub(crate) fn status(plan: &Value, step: usize) -> &str {
     plan["steps"][step]["status"].as_str().unwrap()
 }
 
@@ -162,8 +162,7 @@ async fn plans_are_run_stopped_and_refused() {
         "relative.toml",
         "[[steps]]\nname = \"a\"\ncommand = \"true\"\nworking_dir = \"x\"\n",
     );
-    let cases: [(&[&str], &str); 5] = [
-        (&["plan", "run", "--key", "k", &file], "--key"),
+    let cases: [(&[&str], &str); 4] = [
         (&["plan", "run", "--cwd", "x", &file], "--cwd x: is relative"),
         (&["plan", "run", &relative], "working_dir"),
         (&["plan", "resume", &id], "a fleet resumes no plan"),
@@ -175,6 +174,46 @@ async fn plans_are_run_stopped_and_refused() {
         assert!(refused.status.code() == Some(125) && err.contains(expected), "{words:?}: {err}");
     }
     assert!(fleet.told(&["plan", "check", &file]).contains("long"));
+}
+
+#[tokio::test]
+async fn a_plan_is_accepted_once_under_its_key() {
+    let fleet = fleet().await;
+    let starts = fleet.home.path().join("starts");
+    let line = format!("echo x >> {}; printf '1\\n2\\n3\\n'", starts.display());
+    let text = |line: &str| {
+        format!("[[steps]]\nname = \"a\"\ncommand = \"\"\"{}\"\"\"\n", line.replace('\\', "\\\\"))
+    };
+    let file = write(&fleet, "keyed.toml", &text(&line));
+    let other = write(&fleet, "other.toml", &text("true"));
+    let run =
+        |key: &str, file: &str| fleet.output(&["plan", "run", "--detach", "--key", key, file]);
+    let id = texts(&run("k", &file)).0;
+    // It is in the queue, then runs, then has ended.
+    for step in 0..3 {
+        let again = run("k", &file);
+        assert_eq!((again.status.code(), texts(&again).0), (Some(0), id.clone()), "{again:?}");
+        let refused = run("k", &other);
+        let (_, err) = texts(&refused);
+        let is_told = err.contains("--key k belongs to") && err.contains("not the same plan");
+        assert!(refused.status.code() == Some(125) && is_told, "{err}");
+        if step == 1 {
+            let _workers = (hands(&fleet), conductor(&fleet));
+            fleet.told(&["plan", "wait", id.trim()]);
+        }
+    }
+    assert_ne!(texts(&run("other", &file)).0, id);
+    // An execution has keys of its own.
+    assert_ne!(fleet.told(&["submit", "--key", "k", "--", "true"]), id);
+    assert_eq!(std::fs::read_to_string(starts).unwrap(), "x\n");
+    for (lines, expected) in [("0", ""), ("2", "a | 2\na | 3\n"), ("9", "a | 1\na | 2\na | 3\n")] {
+        for words in [
+            &["plan", "logs", "--tail", lines, id.trim()][..],
+            &["plan", "logs", "-f", "-n", lines, id.trim()],
+        ] {
+            assert_eq!(fleet.told(words), expected, "{words:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::test_fleet::TestFleet;
 
-async fn backend(fleet: &TestFleet) -> Arc<FleetBackend> {
+pub(crate) async fn backend(fleet: &TestFleet) -> Arc<FleetBackend> {
     Arc::new(FleetBackend::connect(fleet.cluster().await, "t", "test").await.unwrap())
 }
 
@@ -24,7 +24,7 @@ fn spec(text: &str) -> PlanSpec {
 }
 
 /// Follows a plan to its end, and returns what was told.
-async fn followed(backend: &FleetBackend, id: Uuid) -> (Vec<PlanEvent>, FleetPlan) {
+pub(crate) async fn followed(backend: &FleetBackend, id: Uuid) -> (Vec<PlanEvent>, FleetPlan) {
     let mut follower = backend.follow_plan(id).await.unwrap();
     let mut events = Vec::new();
     while let Some(event) = soon("an event", follower.next()).await.unwrap() {
@@ -157,8 +157,12 @@ async fn a_plan_goes_on_when_its_conductors_are_lost() {
     let listed = backend.plans().await.unwrap();
     assert_eq!((listed.len(), listed[0].id, listed[0].title.steps), (1, id, 20));
     assert!(engine.list_backend().await.unwrap().iter().all(|execution| execution.id != id));
-    let again = backend.submit_plan(spec).await.unwrap_err();
-    assert!(matches!(again, ExecutionError::DuplicateId(_)), "{again}");
+    assert_eq!(backend.submit_plan(spec.clone()).await.unwrap(), id, "it is the same");
+    let mut other = spec;
+    other.options.steps[0].allow_failure = true;
+    let other = backend.submit_plan(other).await.unwrap_err();
+    assert!(matches!(other, ExecutionError::DuplicateId(_)), "{other}");
+    assert_eq!(followed(&backend, id).await.0, events, "nothing was done again");
 }
 
 /// Returns a plan whose first step runs until it is stopped, and has steps behind it, one of which

@@ -3,6 +3,7 @@
 mod fetch;
 mod follow;
 mod input;
+mod key;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,7 +12,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -78,19 +78,6 @@ impl FleetClient {
     pub(crate) async fn known(&self, id: Uuid, until: u64) -> Result<Known, FleetError> {
         let subject = decisions(&self.tenant, id);
         read_state(&*self.cluster, &self.verifier, &subject, until).await
-    }
-
-    /// Returns the id of the execution that is submitted under a key of the submitter's choice: the same for the same
-    /// key and tenant, for all clients. So what is submitted twice under it is one execution, for as long as the fleet
-    /// knows it.
-    pub fn id_of_key(&self, key: &str) -> Uuid {
-        // A tenant has no zero byte.
-        let text =
-            [&b"execution-engine key 1\0"[..], self.tenant.as_bytes(), b"\0", key.as_bytes()];
-        let digest = Sha256::digest(text.concat());
-        let mut id = [0; 16];
-        id.copy_from_slice(&digest[..16]);
-        uuid::Builder::from_custom_bytes(id).into_uuid()
     }
 
     /// Submits a ticket. `Ok` means that a majority of servers has it, or one of the same request with

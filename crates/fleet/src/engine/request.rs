@@ -187,14 +187,24 @@ fn asked(
     request.id = Uuid::nil();
     if is_sealed {
         request.env.values_mut().for_each(String::clear);
-        options.env.set.values_mut().for_each(|value| *value = OsText::default());
-        if matches!(options.stdin, StdinSource::Bytes { .. }) {
-            options.stdin = StdinSource::Null;
-        }
+        clear_values(&mut options);
     }
+    digest_of((request, options))
+}
+
+/// Returns the SHA-256 of a value in its serde form.
+pub(crate) fn digest_of(value: impl Serialize) -> Result<Bytes, TicketError> {
     // The map of a value is sorted, that of a request is not.
-    let value = serde_json::to_value((request, options))?;
+    let value = serde_json::to_value(value)?;
     Ok(Bytes::copy_from_slice(&Sha256::digest(value.to_string())))
+}
+
+/// Clears the values in options that are sealed.
+pub(crate) fn clear_values(options: &mut ExecutionOptions) {
+    options.env.set.values_mut().for_each(|value| *value = OsText::default());
+    if matches!(options.stdin, StdinSource::Bytes { .. }) {
+        options.stdin = StdinSource::Null;
+    }
 }
 
 /// Returns the first part of a text that fits a record.

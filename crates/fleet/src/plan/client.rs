@@ -75,12 +75,14 @@ pub enum StopPlan {
 /// ```
 impl FleetBackend {
     /// Submits a plan. `Ok` means that a majority of servers has it: a worker conducts it, whatever
-    /// becomes of this process. Submitting the same plan again is refused as a duplicate.
+    /// becomes of this process. A plan whose id the fleet knows is not begun again: submitting the same
+    /// one returns its id, and another one is refused. [`FleetClient::id_of_plan_key`](crate::FleetClient::id_of_plan_key)
+    /// makes an id from a key.
     ///
     /// # Errors
     ///
     /// [`ExecutionError::Validation`] if the plan breaks a rule, a step could not run elsewhere, or
-    /// the plan is too large; [`ExecutionError::DuplicateId`];
+    /// the plan is too large; [`ExecutionError::DuplicateId`] if another plan has its id;
     /// [`ExecutionError::OutcomeUnknown`] if no answer came: submit the same plan again to know.
     pub async fn submit_plan(&self, spec: impl Into<PlanSpec>) -> Result<Uuid> {
         let spec = spec.into();

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use bytes::Bytes;
 use execution_engine::{ExecutionOptions, OsText, PlanSpec, StdinSource};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -9,7 +10,7 @@ use sha2::{Digest, Sha256};
 use uuid::{Builder, Uuid};
 use zeroize::Zeroizing;
 
-use crate::engine::request::{TicketError, short};
+use crate::engine::request::{TicketError, clear_values, digest_of, short};
 use crate::place::Requires;
 use crate::pool::Pool;
 use crate::record::{PlanTitle, Ticket};
@@ -131,8 +132,23 @@ pub(super) fn ticket(
         submitted_at_ms: now_ms,
         sealed,
         plan: Some(serde_json::to_value(&shown)?),
-        asked: None,
+        asked: Some(asked(spec, !pool.sealing.is_empty())?),
     })
+}
+
+/// Returns the SHA-256 of what makes two plans the same: all but ids. What is sealed counts by its names alone: a
+/// digest would let others try values.
+fn asked(spec: &PlanSpec, is_sealed: bool) -> Result<Bytes, TicketError> {
+    let mut spec = spec.clone();
+    spec.plan.id = Uuid::nil();
+    spec.plan.commands.iter_mut().for_each(|request| request.id = Uuid::nil());
+    if is_sealed {
+        let requests = spec.plan.commands.iter_mut().flat_map(|request| request.env.values_mut());
+        requests.chain(spec.options.env.values_mut()).for_each(String::clear);
+        let own = spec.options.steps.iter_mut().filter_map(|step| step.options.as_mut());
+        own.chain([&mut spec.options.defaults]).for_each(clear_values);
+    }
+    digest_of(spec)
 }
 
 /// Returns the plan of a ticket, with what was sealed.
@@ -200,6 +216,23 @@ mod tests {
             assert_eq!(opened, wanted);
         }
         assert!(!serde_json::to_string(&shown(&spec())).unwrap().contains("hidden"));
+    }
+
+    #[test]
+    fn plans_are_the_same_but_for_ids_and_sealed_values() {
+        let seed = Seed::new(KeyKind::Sealing);
+        for pool in [pool(Some(&seed)), pool(None)] {
+            let asked = |spec: &PlanSpec, now_ms| ticket("t", &pool, spec, now_ms).unwrap().asked;
+            let first = asked(&spec(), 7);
+            assert!(first.is_some());
+            assert_eq!(asked(&spec(), 8), first, "these have other ids");
+            let mut other = spec();
+            other.options.steps[2].allow_failure = true;
+            assert_ne!(asked(&other, 7), first);
+            let text = serde_json::to_string(&spec()).unwrap().replace("hidden", "other");
+            let other = asked(&serde_json::from_str(&text).unwrap(), 7);
+            assert_eq!(other == first, !pool.sealing.is_empty());
+        }
     }
 
     #[test]

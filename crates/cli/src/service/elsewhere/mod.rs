@@ -75,7 +75,14 @@ pub(crate) fn instead(cli: &Cli) -> Option<ExitCode> {
 pub(crate) struct Remote {
     pub(crate) engine: ExecutionEngine,
     pub(crate) backend: Arc<FleetBackend>,
-    client: FleetClient,
+    pub(crate) client: FleetClient,
+}
+
+/// Returns that what was submitted under a key before was another request, or plan.
+pub(crate) fn other_of_key(key: &str, id: Uuid, what: &str) -> Failure {
+    Failure::new(format!(
+        "--key {key} belongs to {id}, which is not the same {what}; use another key, or send what was sent the first time"
+    ))
 }
 
 impl Remote {

@@ -50,11 +50,26 @@ pub(in crate::service) async fn is_known(remote: &Remote, id: Uuid) -> Result<bo
     }
 }
 
-/// Gives the output that there is now to a function.
+/// Gives the output that there is now to a function, and tells what is missing.
 pub(in crate::service) async fn what_there_is(
     remote: &Remote,
     id: Uuid,
     print: &mut impl FnMut(OutputStream, &[u8]) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let tell = |event: &FleetEvent| match event {
+        FleetEvent::Missed(_, bytes) => missed(*bytes),
+        FleetEvent::Lost(start) => lost(&start.worker),
+        _ => {}
+    };
+    read_now(remote, id, print, tell).await
+}
+
+/// Gives the output that there is now to a function, and what else the log has to another one.
+pub(in crate::service) async fn read_now(
+    remote: &Remote,
+    id: Uuid,
+    print: &mut impl FnMut(OutputStream, &[u8]) -> Result<(), Failure>,
+    tell: impl Fn(&FleetEvent),
 ) -> Result<(), Failure> {
     remote.client.state(id).await.map_err(Failure::new)?;
     let mut follower = remote.client.follow(id, Position::default());
@@ -69,9 +84,7 @@ pub(in crate::service) async fn what_there_is(
                     print(stream, &bytes.split_to((length as usize).min(bytes.len())))?;
                 }
             }
-            FleetEvent::Missed(_, bytes) => missed(bytes),
-            FleetEvent::Lost(start) => lost(&start.worker),
-            _ => {}
+            other => tell(&other),
         }
     }
     Ok(())

@@ -4,7 +4,7 @@ use execution_engine::{ExecutionError, ExecutionOptions, ExecutionRequest, Stdin
 use serde_json::json;
 
 use super::output::follow_id;
-use super::{Remote, refuse};
+use super::{Remote, other_of_key, refuse};
 use crate::cli::GlobalOptions;
 use crate::failure::Failure;
 use crate::service::submit::SubmitOptions;
@@ -27,9 +27,7 @@ pub(super) async fn submit(global: &GlobalOptions, options: &SubmitOptions) -> R
     options.request.store_inputs(&remote.backend, &mut execution).await?;
     let accepted = remote.engine.start_with(request, execution).await;
     let accepted = accepted.map_err(|error| match (&options.key, &error) {
-        (Some(key), ExecutionError::DuplicateId(id)) => Failure::new(format!(
-            "--key {key} belongs to {id}, which is not the same request; use another key, or send what was sent the first time"
-        )),
+        (Some(key), ExecutionError::DuplicateId(id)) => other_of_key(key, *id, "request"),
         _ => Failure::of_execution(&error),
     });
     let id = accepted?.id();

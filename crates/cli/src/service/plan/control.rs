@@ -67,16 +67,20 @@ pub(crate) async fn wait(global: &GlobalOptions, options: &WaitPlanOptions) -> R
     let client = connect(global).await?;
     let plan = client.plan(&options.id).await?;
     let what = Follow { junit, json: options.json, logs: false };
-    let followed = follow(&client, plan, what);
-    match options.timeout {
-        None => followed.await,
-        Some(time) => match tokio::time::timeout(time, followed).await {
-            Ok(code) => code,
-            Err(_) => {
-                message::print("the plan has not ended in this time; it goes on");
-                Ok(exit_code::TIMEOUT)
-            }
-        },
+    options.within_timeout(follow(&client, plan, what)).await
+}
+
+impl WaitPlanOptions {
+    /// Waits for the end of a plan, no longer than is asked for, and returns the code to exit with.
+    pub(super) async fn within_timeout(
+        &self,
+        followed: impl Future<Output = Result<u8, Failure>>,
+    ) -> Result<u8, Failure> {
+        let Some(time) = self.timeout else { return followed.await };
+        tokio::time::timeout(time, followed).await.unwrap_or_else(|_| {
+            message::print("the plan has not ended in this time; it goes on");
+            Ok(exit_code::TIMEOUT)
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use crate::service::plan::{
 use crate::service::table::{Cell, table};
 use crate::service::times::ago;
 use crate::terminal_text::one_line;
-use crate::{data, exit_code, message};
+use crate::{data, message};
 
 /// Lists plans, newest first.
 pub(crate) async fn ls(global: &GlobalOptions, options: &LsPlanOptions) -> Result<u8, Failure> {
@@ -71,17 +71,8 @@ pub(crate) async fn wait(global: &GlobalOptions, options: &WaitPlanOptions) -> R
     let junit = options.junit.as_deref().map(junit::create).transpose()?;
     let remote = Remote::connect(global).await?;
     let id = id_of(&remote, &options.id).await?;
-    let followed = follow(&remote, id, Follow { junit, json: options.json, logs: false });
-    match options.timeout {
-        None => followed.await,
-        Some(time) => match tokio::time::timeout(time, followed).await {
-            Ok(code) => code,
-            Err(_) => {
-                message::print("the plan has not ended in this time; it goes on");
-                Ok(exit_code::TIMEOUT)
-            }
-        },
-    }
+    let what = Follow { junit, json: options.json, logs: false };
+    options.within_timeout(follow(&remote, id, what)).await
 }
 
 /// Stops a plan, and waits for its end. One that has ended already is as wanted.

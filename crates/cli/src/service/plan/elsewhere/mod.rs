@@ -5,11 +5,13 @@
 //! | `start` | `run` |
 //! | `look` | `ls`, `show`, `wait`, `stop` |
 //! | `output` | `logs`, and the output of steps that failed |
+//! | `tail` | the last lines of an output |
 //! | `view` | a plan of a fleet as one of the service is shown |
 
 mod look;
 mod output;
 mod start;
+mod tail;
 mod view;
 
 use std::fs::File;
@@ -93,7 +95,7 @@ async fn follow(remote: &Remote, id: Uuid, what: Follow<'_>) -> Result<u8, Failu
     let shown = async {
         let mut follower = remote.backend.follow_plan(id).await.map_err(Failure::new)?;
         if what.logs {
-            return output::print_all(remote, &mut follower, |_| true).await;
+            return output::print_all(remote, &mut follower, None, |_| true).await;
         }
         let mut progress = Progress::new(&view::of(follower.plan())?);
         let shown = to_the_end(&mut follower, |plan| {

@@ -10,13 +10,14 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
+use super::tail::bytes_before;
 use super::{AFTER_FAILURE, id_of, view};
 use crate::cli::GlobalOptions;
 use crate::data::Reader;
 use crate::failure::Failure;
 use crate::fleet::rest;
 use crate::message;
-use crate::service::elsewhere::{Remote, output, refuse};
+use crate::service::elsewhere::{Remote, output};
 use crate::service::logs::many::{Marked, marks_of};
 use crate::service::plan::report::name_of;
 use crate::service::plan::{LogsPlanOptions, junit};
@@ -24,7 +25,6 @@ use crate::terminal_text::one_line;
 
 /// Prints the output of the steps, each line with the name of its step.
 pub(crate) async fn logs(global: &GlobalOptions, options: &LogsPlanOptions) -> Result<u8, Failure> {
-    refuse(&[(options.tail.is_some(), "--tail")])?;
     let remote = Remote::connect(global).await?;
     let id = id_of(&remote, &options.id).await?;
     let plan = view::of(&remote.backend.plan(id).await.map_err(Failure::new)?)?;
@@ -41,9 +41,9 @@ pub(crate) async fn logs(global: &GlobalOptions, options: &LogsPlanOptions) -> R
         match options.follow {
             true => {
                 let mut follower = remote.backend.follow_plan(id).await.map_err(Failure::new)?;
-                print_all(&remote, &mut follower, is_wanted).await.map(drop)
+                print_all(&remote, &mut follower, options.tail, is_wanted).await.map(drop)
             }
-            false => print_now(&remote, &plan, is_wanted).await,
+            false => print_now(&remote, &plan, options.tail, is_wanted).await,
         }
     };
     let reader = Reader::watch();
@@ -63,6 +63,7 @@ fn marks(plan: &PlanView) -> Vec<Vec<u8>> {
 async fn print_now(
     remote: &Remote,
     plan: &PlanView,
+    tail: Option<u64>,
     is_wanted: impl Fn(&StepView) -> bool,
 ) -> Result<(), Failure> {
     let (marks, stdout) = (marks(plan), Mutex::new(()));
@@ -75,7 +76,7 @@ async fn print_now(
             }
             continue;
         }
-        let (mut send, parts) = channel();
+        let (mut send, parts) = channel(bytes_before(remote, id, tail).await?);
         let read = output::what_there_is(remote, id, &mut send);
         print_parts(read, parts, Marked::new(marks[step.index].clone(), &stdout)).await?;
     }
@@ -88,6 +89,7 @@ async fn print_step(
     remote: &Remote,
     id: Uuid,
     plan_has_ended: &AtomicBool,
+    tail: Option<u64>,
     marked: Marked<'_>,
 ) -> Result<(), Failure> {
     loop {
@@ -100,18 +102,20 @@ async fn print_step(
             Err(error) => return Err(Failure::new(error)),
         }
     }
-    let (mut send, parts) = channel();
+    let (mut send, parts) = channel(bytes_before(remote, id, tail).await?);
     print_parts(output::follow(remote, id, &mut send), parts, marked).await
 }
 
 type Parts = UnboundedReceiver<Vec<u8>>;
 
-/// Returns what takes output, and where it comes out.
-fn channel() -> (impl FnMut(OutputStream, &[u8]) -> Result<(), Failure>, Parts) {
+/// Returns what takes output, and where it comes out but for its first bytes.
+fn channel(mut before: u64) -> (impl FnMut(OutputStream, &[u8]) -> Result<(), Failure>, Parts) {
     let (sender, parts) = unbounded_channel();
     let send = move |_, part: &[u8]| {
+        let left_out = usize::try_from(before).unwrap_or(usize::MAX).min(part.len());
+        before -= left_out as u64;
         // The receiver is there until the output is over.
-        let _kept = sender.send(part.to_vec());
+        let _kept = sender.send(part[left_out..].to_vec());
         Ok(())
     };
     (send, parts)
@@ -144,6 +148,7 @@ async fn print_parts<T>(
 pub(super) async fn print_all(
     remote: &Remote,
     follower: &mut PlanFollower,
+    tail: Option<u64>,
     is_wanted: impl Fn(&StepView) -> bool,
 ) -> Result<PlanView, Failure> {
     let (stdout, plan_has_ended) = (Mutex::new(()), AtomicBool::new(false));
@@ -153,7 +158,7 @@ pub(super) async fn print_all(
         for step in plan.steps.iter().filter(|step| is_wanted(step)) {
             let Some(id) = step.execution.filter(|id| begun.insert(*id)) else { continue };
             let marked = Marked::new(marks(&plan)[step.index].clone(), &stdout);
-            printing.push(print_step(remote, id, &plan_has_ended, marked));
+            printing.push(print_step(remote, id, &plan_has_ended, tail, marked));
         }
         tokio::select! {
             Some(printed) = printing.next() => printed?,

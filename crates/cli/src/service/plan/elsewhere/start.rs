@@ -2,25 +2,31 @@
 
 use std::path::Path;
 
-use execution_engine::{PlanSpec, StdinSource};
+use execution_engine::{ExecutionError, PlanSpec, StdinSource};
 use serde_json::json;
 
 use super::{Follow, follow};
 use crate::cli::GlobalOptions;
 use crate::failure::Failure;
-use crate::service::elsewhere::{Remote, refuse};
+use crate::service::elsewhere::{Remote, other_of_key};
 use crate::service::plan::{RunPlanOptions, junit};
 use crate::{data, message, plan_file};
 
 /// Submits the plan, shows how it goes, and returns the code to exit with.
 pub(crate) async fn run(global: &GlobalOptions, options: &RunPlanOptions) -> Result<u8, Failure> {
-    refuse(&[(options.key.is_some(), "--key")])?;
     let then = &options.then;
-    let spec = spec(options)?;
+    let mut spec = spec(options)?;
     let junit = then.junit.as_deref().map(junit::create).transpose()?;
     let remote = Remote::connect(global).await?;
     // Its fields are those of the file, and no options of the command line.
-    let id = remote.backend.submit_plan(spec).await.map_err(Failure::new)?;
+    if let Some(key) = &options.key {
+        spec.plan.id = remote.client.id_of_plan_key(key);
+    }
+    let submitted = remote.backend.submit_plan(spec).await;
+    let id = submitted.map_err(|error| match (&options.key, error) {
+        (Some(key), ExecutionError::DuplicateId(id)) => other_of_key(key, id, "plan"),
+        (_, error) => Failure::new(error),
+    })?;
     if then.detach {
         return match then.json {
             true => data::json(&json!({ "id": id })),
