@@ -148,7 +148,7 @@ pub use types::{
     PlaceDurability, PlanEnding, PlanExecutionResult, PlanOptions, PlanSpec, PlanStats, PlanStep,
     PlanSummary, Requires, ResourceLimit, ResourceUsage, RetryOn, RetryPolicy, ShutdownReport,
     SkipReason, StdinSource, StepCondition, StepInput, StepOptions, StepRef, StepReport,
-    StreamStats, Survivor, TreeUsage, Trim,
+    StreamStats, Survivor, TreeUsage, Trim, path_matches,
 };
 
 // One glob import is enough to write a request.

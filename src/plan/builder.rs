@@ -88,6 +88,12 @@ impl PlanBuilder {
         self.last("env_from", |last| last.inputs.push(StepInput::env(name, step)))
     }
 
+    /// Places files that this step has collected before the last step starts: those of the pattern, at the
+    /// paths that they have there. The last step waits for it.
+    pub fn files_from(self, step: impl Into<StepRef>, pattern: impl Into<String>) -> Self {
+        self.last("files_from", |last| last.inputs.push(StepInput::files(step, pattern)))
+    }
+
     /// Adds an input to the last step.
     pub fn input(self, input: StepInput) -> Self {
         self.last("input", |last| last.inputs.push(input))

@@ -159,7 +159,7 @@ impl PlanExecutor {
         command: &str,
     ) -> Result<Arc<ActiveExecution>, Ending> {
         let prepared = self.progress.lock().prepare_step(self, step, request);
-        let (request, options) = prepared.map_err(|reason| Ending::NotRun { reason })?;
+        let (request, options) = prepared?;
         let options = options.as_ref().unwrap_or_else(|| self.options.effective_options(step));
         // Without the lock: this starts a program.
         let mut admitted =

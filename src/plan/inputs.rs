@@ -1,12 +1,14 @@
 //! Output of one step as input of another one: trimmed, and refused where it is too long,
-//! incomplete, or impossible as a variable. Pure.
+//! incomplete, or impossible as a variable. Files that one step has collected as inputs of another one. Pure.
+
+use std::collections::HashMap;
 
 use bytes::Bytes;
 
 use super::validate::label;
 use crate::types::{
-    ExecutionOptions, ExecutionRequest, InputTarget, PlanOptions, SkipReason, StdinSource,
-    StepInput, Trim,
+    Artifact, ExecutionOptions, ExecutionRequest, InputTarget, PlanOptions, SkipReason,
+    StdinSource, StepInput, Trim, path_matches,
 };
 
 /// Default limit of an input that becomes standard input.
@@ -24,9 +26,9 @@ pub(super) struct ResolvedInput {
     pub(super) max_bytes: usize,
 }
 
-/// Adds to the request of a step what the plan shares, and the outputs that the step takes. `output`
-/// returns the bytes that were kept of the output of a step, and how many it has written. Returns
-/// options if they differ from those of the step.
+/// Adds to the request of a step what the plan shares, and the outputs that the step takes; files are for
+/// [`place_files`]. `output` returns the bytes that were kept of the output of a step, and how many it has
+/// written. Returns options if they differ from those of the step.
 ///
 /// # Errors
 /// The reason why the step cannot run.
@@ -39,7 +41,7 @@ pub(super) fn prepare(
 ) -> Result<Option<ExecutionOptions>, SkipReason> {
     options.apply_shared(&mut request.env, &mut request.working_dir);
     let mut changed = None;
-    for input in inputs {
+    for input in inputs.iter().filter(|input| input.files().is_none()) {
         let skipped = |reason| SkipReason::Input { from: label(options, input.from), reason };
         let (kept, seen) = output(input.from).map_err(skipped)?;
         let bytes = input.extract(&kept, seen).map_err(skipped)?;
@@ -54,9 +56,56 @@ pub(super) fn prepare(
                 let own = options.effective_options(step).clone();
                 changed = Some(own.stdin(StdinSource::bytes(bytes)));
             }
+            InputTarget::Files { .. } => {}
         }
     }
     Ok(changed)
+}
+
+/// Adds to the files that a step gets those that it takes from others. `collected` returns what a step has
+/// collected.
+///
+/// # Errors
+/// The reason why the step cannot start.
+pub(super) fn place_files(
+    files: &mut Vec<Artifact>,
+    options: &PlanOptions,
+    inputs: &[ResolvedInput],
+    collected: impl Fn(usize) -> Result<Vec<Artifact>, String>,
+) -> Result<(), String> {
+    let mut places: HashMap<String, Artifact> =
+        files.iter().map(|file| (file.path.clone(), file.clone())).collect();
+    for (from, pattern, directory) in inputs.iter().filter_map(ResolvedInput::files) {
+        let failed = |reason: String| format!("files of {}: {reason}", label(options, from));
+        let collected = collected(from).map_err(failed)?;
+        let count = collected.len();
+        let mut has_one = false;
+        for mut file in collected.into_iter().filter(|file| path_matches(pattern, &file.path)) {
+            has_one = true;
+            if let Some(directory) = directory {
+                file.path = format!("{directory}/{}", file.path);
+            }
+            match places.get(&file.path) {
+                Some(other) if *other == file => {}
+                Some(_) => {
+                    return Err(failed(format!(
+                        "{} is another file than one that goes to the same place; give one of them a directory",
+                        file.path
+                    )));
+                }
+                None => {
+                    places.insert(file.path.clone(), file.clone());
+                    files.push(file);
+                }
+            }
+        }
+        if !has_one {
+            return Err(failed(format!(
+                "none of the {count} that it has collected matches {pattern:?}; correct the pattern, or what is collected"
+            )));
+        }
+    }
+    Ok(())
 }
 
 impl ResolvedInput {
@@ -64,12 +113,23 @@ impl ResolvedInput {
         let (trim, max_bytes) = match input.to {
             InputTarget::Stdin => (Trim::Nothing, MAX_STDIN_BYTES),
             InputTarget::Env(_) => (Trim::WhiteSpace, MAX_ENV_BYTES),
+            InputTarget::Files { .. } => (Trim::Nothing, 0),
         };
         Self {
             from,
             to: input.to.clone(),
             trim: input.trim.unwrap_or(trim),
             max_bytes: input.max_bytes.unwrap_or(max_bytes),
+        }
+    }
+
+    /// Returns the step, the pattern and the directory of an input that is files.
+    pub(super) fn files(&self) -> Option<(usize, &str, Option<&str>)> {
+        match &self.to {
+            InputTarget::Files { pattern, directory } => {
+                Some((self.from, pattern, directory.as_deref()))
+            }
+            InputTarget::Stdin | InputTarget::Env(_) => None,
         }
     }
 
@@ -115,6 +175,51 @@ impl Trim {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::ContentDigest;
+
+    fn file(path: &str, content: u8) -> Artifact {
+        let digest = ContentDigest { sha256: [content; 32], size: 1 };
+        Artifact { path: path.to_string(), digest, executable: content == 9 }
+    }
+
+    /// Returns the paths that a step has then, which has one file before.
+    fn placed(inputs: &[StepInput]) -> Result<Vec<String>, String> {
+        let steps = [
+            vec![file("out/a.csv", 1), file("out/b.csv", 9), file("out/deep/c", 3)],
+            vec![file("out/a.csv", 2), file("out/b.csv", 9), file("own", 7)],
+        ];
+        let resolved = inputs.iter().map(|input| match input.from {
+            crate::types::StepRef::Index(from) => ResolvedInput::new(from, input),
+            crate::types::StepRef::Name(_) => unreachable!("these have indices"),
+        });
+        let (resolved, mut files) = (resolved.collect::<Vec<_>>(), vec![file("own", 7)]);
+        let collected = |from: usize| steps.get(from).cloned().ok_or("it never ran".to_string());
+        place_files(&mut files, &PlanOptions::default(), &resolved, collected)?;
+        assert!(files.iter().all(|file| file.executable == file.path.ends_with("b.csv")));
+        Ok(files.into_iter().map(|file| file.path).collect())
+    }
+
+    #[test]
+    fn files_keep_their_paths_and_go_to_one_place_once() {
+        let paths = placed(&[StepInput::files(0, "out/*.csv")]).unwrap();
+        assert_eq!(paths, ["own", "out/a.csv", "out/b.csv"]);
+        let paths = placed(&[StepInput::files_below("in", 0, "**"), StepInput::files(1, "**")]);
+        let below = ["in/out/a.csv", "in/out/b.csv", "in/out/deep/c", "out/a.csv", "out/b.csv"];
+        assert_eq!(paths.unwrap(), [&["own"][..], &below].concat(), "one is there already");
+        let same = placed(&[StepInput::files(0, "out/b.*"), StepInput::files(1, "out/b.*")]);
+        assert_eq!(same.unwrap(), ["own", "out/b.csv"]);
+    }
+
+    #[test]
+    fn files_that_are_not_there_or_differ_are_refused() {
+        let error = placed(&[StepInput::files(0, "*.csv")]).unwrap_err();
+        assert!(error.contains("step 0: none of the 3") && error.contains("\"*.csv\""), "{error}");
+        let both = [StepInput::files(0, "out/*"), StepInput::files(1, "out/*")];
+        let error = placed(&both).unwrap_err();
+        assert!(error.contains("step 1: out/a.csv is another file"), "{error}");
+        let error = placed(&[StepInput::files(2, "**")]).unwrap_err();
+        assert_eq!(error, "files of step 2: it never ran");
+    }
 
     fn env() -> StepInput {
         StepInput::env("X", 0)

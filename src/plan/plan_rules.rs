@@ -11,8 +11,8 @@ use super::state::{PlanState, Stop, skip_reason};
 use super::validate::{label, validate_without_engine};
 use crate::error::PlanError;
 use crate::types::{
-    Ending, ExecutionOptions, ExecutionRequest, PlanEnding, PlanSpec, PlanStep, SkipReason,
-    StepReport,
+    Artifact, Ending, ExecutionOptions, ExecutionRequest, PlanEnding, PlanSpec, PlanStep,
+    SkipReason, StepReport,
 };
 
 /// Decides which step of a plan may start, and which never will, by the rules of
@@ -94,11 +94,17 @@ impl PlanRules {
 
     /// Returns the steps whose standard output a step takes, each with the most bytes that it takes.
     pub fn takes_from(&self, step: usize) -> impl Iterator<Item = (usize, usize)> + '_ {
-        self.inputs_of(step).iter().map(|input| (input.from, input.max_bytes))
+        let outputs = self.inputs_of(step).iter().filter(|input| input.files().is_none());
+        outputs.map(|input| (input.from, input.max_bytes))
     }
 
-    /// Returns the request and the options of a step, with what the plan shares and what the step
-    /// takes from others. `output` returns the bytes of the standard output of a step that are there,
+    /// Returns the steps whose files a step takes; one may be there several times.
+    pub fn takes_files_from(&self, step: usize) -> impl Iterator<Item = usize> + '_ {
+        self.inputs_of(step).iter().filter_map(|input| Some(input.files()?.0))
+    }
+
+    /// Returns the request and the options of a step, with what the plan shares and the output that the step
+    /// takes from others; files are for [`place_files`](Self::place_files). `output` returns the bytes of the standard output of a step that are there,
     /// and how many it has written, or why it cannot be read.
     ///
     /// # Errors
@@ -113,6 +119,22 @@ impl PlanRules {
         let mut request = plan.commands[step].clone();
         let changed = inputs::prepare(&mut request, step, options, self.inputs_of(step), output)?;
         Ok((request, changed.unwrap_or_else(|| options.effective_options(step).clone())))
+    }
+
+    /// Adds the files that a step takes from others to the [`inputs`](ExecutionOptions::inputs) of its
+    /// options. `collected` returns the [`artifacts`](crate::ExecutionResult::artifacts) of a step, or why it
+    /// has none.
+    ///
+    /// # Errors
+    /// The reason why the step cannot start: tell it as [`SpawnFailed`](Ending::SpawnFailed).
+    pub fn place_files(
+        &self,
+        step: usize,
+        options: &mut ExecutionOptions,
+        collected: impl Fn(usize) -> Result<Vec<Artifact>, String>,
+    ) -> Result<(), String> {
+        let inputs = self.inputs_of(step);
+        inputs::place_files(&mut options.inputs, &self.spec.options, inputs, collected)
     }
 
     /// Notes how a step has ended that [`next_step`](Self::next_step) has returned. Nothing is changed

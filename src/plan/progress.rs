@@ -14,8 +14,8 @@ use super::validate::label;
 use crate::execution::ActiveExecution;
 use crate::store::StepRecord;
 use crate::types::{
-    Ending, ExecutionEvent, ExecutionOptions, ExecutionRequest, ExecutionStatus, OutputStream,
-    PlanEnding, SkipReason, StepReport,
+    Artifact, Ending, ExecutionEvent, ExecutionOptions, ExecutionRequest, ExecutionStatus,
+    OutputStream, PlanEnding, SkipReason, StepReport,
 };
 
 /// Records of all steps; `None` for one that is not over.
@@ -49,15 +49,32 @@ impl PlanProgress {
         plan: &PlanExecutor,
         step: usize,
         mut request: ExecutionRequest,
-    ) -> Result<(ExecutionRequest, Option<ExecutionOptions>), SkipReason> {
+    ) -> Result<(ExecutionRequest, Option<ExecutionOptions>), Ending> {
+        let not_run = |reason| Ending::NotRun { reason };
         // It may have become ready just before the stop.
         if let Some(stop) = self.state.stop_of(step) {
-            return Err(skip_reason(&stop.cause));
+            return Err(not_run(skip_reason(&stop.cause)));
         }
-        let inputs = plan.inputs.get(&step).map_or(&[][..], Vec::as_slice);
-        let options =
-            inputs::prepare(&mut request, step, &plan.options, inputs, |from| self.output(from))?;
+        let (shared, inputs) = (&plan.options, plan.inputs.get(&step));
+        let inputs = inputs.map_or(&[][..], Vec::as_slice);
+        let output = |from| self.output(from);
+        let mut options =
+            inputs::prepare(&mut request, step, shared, inputs, output).map_err(not_run)?;
+        if inputs.iter().any(|input| input.files().is_some()) {
+            let own = || shared.effective_options(step).clone();
+            let files = &mut options.get_or_insert_with(own).inputs;
+            inputs::place_files(files, shared, inputs, |from| self.collected(from))
+                .map_err(|reason| Ending::SpawnFailed { reason, os_error: None })?;
+        }
         Ok((request, options))
+    }
+
+    /// Returns what a step has collected.
+    fn collected(&self, from: usize) -> Result<Vec<Artifact>, String> {
+        match &self.records[from] {
+            Some(StepRecord::Ran(record)) => Ok(record.artifacts().to_vec()),
+            _ => Err("it never ran".to_string()),
+        }
     }
 
     /// Returns what was kept of the output of a step, and how many bytes it has.

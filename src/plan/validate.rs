@@ -11,10 +11,10 @@ use super::inputs::ResolvedInput;
 use super::schedule::{ConcurrencyLimits, Condition, ScheduleSpec, StepRule, StepSlot};
 use crate::admission::GroupId;
 use crate::error::{PlanError, listed};
-use crate::prepare::env_name;
+use crate::prepare::{env_name, path_below};
 use crate::types::{
     ExecutionPlan, ExecutionRequest, ExecutionStrategy, FailurePolicy, InputTarget, PlanOptions,
-    PlanSpec, PlanStep, StepCondition, StepRef,
+    PlanSpec, PlanStep, StepCondition, StepInput, StepRef,
 };
 
 /// What an executor needs of a plan that has passed every check.
@@ -199,15 +199,12 @@ impl<'a> PlanValidator<'a> {
                     from: self.label(from),
                     reason,
                 };
-                if let InputTarget::Env(name) = &input.to {
-                    env_name(name.as_ref()).map_err(|error| bad(error.to_string()))?;
-                }
-                if self.options.effective_options(from).output == OutputMode::Inherit {
-                    let reason = "its output goes to the streams of this process and is not read; \
-                                  let it be captured (options.output)";
-                    return Err(bad(reason.to_string()));
-                }
-                if inputs.iter().any(|other| other.to == input.to) {
+                self.check_input(from, input).map_err(bad)?;
+                // Files of several steps may go to one directory.
+                let is_same = |other: &ResolvedInput| {
+                    other.to == input.to && (other.files().is_none() || other.from == from)
+                };
+                if inputs.iter().any(is_same) {
                     return Err(bad("another input goes to the same place".to_string()));
                 }
                 inputs.push(ResolvedInput::new(from, input));
@@ -215,6 +212,38 @@ impl<'a> PlanValidator<'a> {
             all.insert(index, inputs);
         }
         Ok(all)
+    }
+
+    /// Checks an input that comes from this step.
+    fn check_input(&self, from: usize, input: &StepInput) -> Result<(), String> {
+        let options = self.options.effective_options(from);
+        let is_read = options.output != OutputMode::Inherit;
+        match &input.to {
+            InputTarget::Files { pattern, directory } => {
+                for path in [pattern].into_iter().chain(directory) {
+                    path_below("files", path).map_err(|error| error.to_string())?;
+                }
+                if input.trim.is_some() || input.max_bytes.is_some() {
+                    return Err("files are placed whole; leave trim and max_bytes out".to_string());
+                }
+                if options.collect.is_empty() {
+                    return Err(
+                        "it collects no files; name them in its options (collect)".to_string()
+                    );
+                }
+                return Ok(());
+            }
+            InputTarget::Env(name) => {
+                env_name(name.as_ref()).map_err(|error| error.to_string())?;
+            }
+            InputTarget::Stdin => {}
+        }
+        match is_read {
+            true => Ok(()),
+            false => Err("its output goes to the streams of this process and is not read; let it be captured \
+                         (options.output)"
+                .to_string()),
+        }
     }
 
     /// Returns the index of the step that the dependency or input of step `of` names.

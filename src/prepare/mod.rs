@@ -29,7 +29,7 @@ pub(crate) use links::{check_script, spawn_failed};
 pub(crate) use paths::{absolute, absolute_plan, current_dir};
 use program::ProgramLookup;
 pub(crate) use stdin::open_stdin;
-pub(crate) use validate::{env_name, history_limit, nothing_passed, signal};
+pub(crate) use validate::{env_name, history_limit, nothing_passed, path_below, signal};
 
 /// Request that has passed every check, in the form that starting and admitting it need. All paths
 /// are absolute.

@@ -151,8 +151,8 @@ fn placement(options: &ExecutionOptions) -> Check {
     };
     least("max_attempts", options.max_attempts == Some(0), "use None for one attempt")?;
     least("start_by_ms", options.start_by_ms == Some(0), "use None for no limit")?;
-    options.inputs.iter().try_for_each(|input| below("inputs", &input.path))?;
-    options.collect.iter().try_for_each(|pattern| below("collect", pattern))?;
+    options.inputs.iter().try_for_each(|input| path_below("inputs", &input.path))?;
+    options.collect.iter().try_for_each(|pattern| path_below("collect", pattern))?;
     let Some(requires) = &options.requires else { return Ok(()) };
     let names = requires.labels.keys().chain(requires.resources.keys()).chain(&requires.pool);
     if names.into_iter().any(|name| name.trim().is_empty()) {
@@ -163,7 +163,7 @@ fn placement(options: &ExecutionOptions) -> Check {
 }
 
 /// Checks that a path, or a pattern of paths, is below the working directory.
-fn below(field: &'static str, path: &str) -> Check {
+pub(crate) fn path_below(field: &'static str, path: &str) -> Check {
     let is_plain = |part: &str| !matches!(part, "" | "." | "..");
     if path.split('/').all(is_plain) && !path.contains('\0') {
         return Ok(());

@@ -41,7 +41,7 @@ pub(crate) struct Outcome {
 /// What was collected at the place where an execution ran.
 #[derive(Debug)]
 pub(crate) struct Collected {
-    artifacts: Vec<Artifact>,
+    pub(super) artifacts: Vec<Artifact>,
     errors: Vec<String>,
 }
 

@@ -11,8 +11,8 @@ use super::info::{ExecutionInfo, Progress};
 use super::outcome::Outcome;
 use crate::output::{CapturedOutput, EventPayload, Journal, JournalOwner, SealedJournal};
 use crate::types::{
-    ContainmentReceipt, Ending, ExecutionResult, ExecutionStatus, ExecutionSummary, HistoryOutput,
-    OutputStream, Survivor,
+    Artifact, ContainmentReceipt, Ending, ExecutionResult, ExecutionStatus, ExecutionSummary,
+    HistoryOutput, OutputStream, Survivor,
 };
 
 /// An ended execution.
@@ -68,6 +68,11 @@ impl Record {
     /// Returns `true` if its program was started, or was tried to be.
     pub(crate) fn was_tried(&self) -> bool {
         self.outcome.attempts > 0
+    }
+
+    /// Returns the files that were collected.
+    pub(crate) fn artifacts(&self) -> &[Artifact] {
+        self.outcome.collected.as_deref().map_or(&[], |collected| &collected.artifacts)
     }
 
     pub(crate) fn survivors(&self) -> &[Survivor] {

@@ -21,6 +21,7 @@ mod options;
 mod os_text;
 mod output;
 mod padded;
+mod path_pattern;
 mod place;
 mod plan;
 mod record;
@@ -53,6 +54,7 @@ pub use options::ExecutionOptions;
 pub use os_text::OsText;
 pub use output::{OutputCursor, OutputPage, OutputPart, OutputQuery, OutputWindow};
 pub(crate) use padded::padded;
+pub use path_pattern::path_matches;
 pub use place::{Exclusivity, Place, PlaceDurability, Requires};
 pub use plan::{
     ExecutionPlan, ExecutionStrategy, FailurePolicy, InputTarget, PlanEnding, PlanExecutionResult,

@@ -24,6 +24,10 @@ fn enums_with_data_are_objects_with_a_type() {
     has_json(&RetryOn::Timeout, json!({"type": "timeout"}));
     has_json(&InputTarget::Stdin, json!({"type": "stdin"}));
     has_json(&InputTarget::Env("X".to_string()), json!({"type": "env", "name": "X"}));
+    let files = |directory| InputTarget::Files { pattern: "*".to_string(), directory };
+    has_json(&files(None), json!({"type": "files", "pattern": "*"}));
+    let below = json!({"type": "files", "pattern": "*", "directory": "d"});
+    has_json(&files(Some("d".to_string())), below);
     has_json(&Admission::Reject, json!({"type": "reject"}));
     has_json(&Admission::Queue { max_waiting: 3 }, json!({"type": "queue", "max_waiting": 3}));
     has_json(&StdinSource::bytes("hi"), json!({"type": "bytes", "data": "hi"}));

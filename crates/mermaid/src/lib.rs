@@ -170,6 +170,7 @@ fn arrows(PlanSpec { plan, options }: &PlanSpec) -> BTreeMap<(usize, usize), Vec
             let Some(from) = find(&input.from) else { continue };
             all.entry((from, index)).or_default().push(match &input.to {
                 InputTarget::Env(name) => name.clone(),
+                InputTarget::Files { pattern, .. } => pattern.clone(),
                 _ => "stdin".to_string(),
             });
         }

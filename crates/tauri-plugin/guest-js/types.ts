@@ -527,9 +527,12 @@ export type StepRef = number | string;
 export type Trim = "nothing" | "line_endings" | "white_space";
 
 /** Target of the output of another step. */
-export type InputTarget = { type: "stdin" } | { type: "env"; name: string };
+export type InputTarget =
+  | { type: "stdin" }
+  | { type: "env"; name: string }
+  | { type: "files"; pattern: string; directory?: string };
 
-/** Standard output of one step as an input of another. */
+/** Standard output of one step, or files that it has collected, as an input of another. The plugin denies files. */
 export interface StepInput {
   from: StepRef;
   to: InputTarget;

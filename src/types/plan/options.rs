@@ -99,7 +99,8 @@ pub enum StepRef {
     Name(String),
 }
 
-/// Standard output of one step as an input of another. It never passes through a shell.
+/// Standard output of one step, or files that it has collected, as an input of another. It never passes
+/// through a shell.
 ///
 /// In JSON: `{"from":"version","to":{"type":"env","name":"VERSION"}}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,7 +122,8 @@ pub struct StepInput {
 
 /// Target of a [`StepInput`].
 ///
-/// In JSON: `{"type":"stdin"}` or `{"type":"env","name":"VERSION"}`.
+/// In JSON: `{"type":"stdin"}`, `{"type":"env","name":"VERSION"}`, or
+/// `{"type":"files","pattern":"out/*.csv","directory":"data"}`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "InputTargetJson", into = "InputTargetJson")]
 #[non_exhaustive]
@@ -130,6 +132,16 @@ pub enum InputTarget {
     Stdin,
     /// The environment variable of this name, without white space at its ends, up to 64 KiB.
     Env(String),
+    /// Files that the step has [collected](ExecutionOptions::collect), placed before the start. Only where
+    /// a step can collect: with a [backend](crate::EngineBuilder::backend).
+    Files {
+        /// Which of them, as [`path_matches`](crate::path_matches) reads it. If there is none, the step ends
+        /// as [`SpawnFailed`](crate::Ending::SpawnFailed).
+        pattern: String,
+        /// Directory below the working directory under which they keep their paths; None is the working
+        /// directory itself.
+        directory: Option<String>,
+    },
 }
 
 json_form! {
@@ -137,6 +149,11 @@ json_form! {
     InputTargetJson for InputTarget {
         Stdin {} = Stdin {};
         Env { name: String } = Env(name);
+        Files {
+            pattern: String,
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            directory: Option<String>
+        } = Files { pattern, directory };
     }
 }
 
@@ -303,6 +320,23 @@ impl StepInput {
     /// Passes the output of a step in an environment variable.
     pub fn env(name: impl Into<String>, from: impl Into<StepRef>) -> Self {
         Self { from: from.into(), to: InputTarget::Env(name.into()), trim: None, max_bytes: None }
+    }
+
+    /// Places files that a step has collected, at the paths that they have there.
+    pub fn files(from: impl Into<StepRef>, pattern: impl Into<String>) -> Self {
+        let to = InputTarget::Files { pattern: pattern.into(), directory: None };
+        Self { from: from.into(), to, trim: None, max_bytes: None }
+    }
+
+    /// Places files that a step has collected below a directory of the working directory.
+    pub fn files_below(
+        directory: impl Into<String>,
+        from: impl Into<StepRef>,
+        pattern: impl Into<String>,
+    ) -> Self {
+        let (pattern, directory) = (pattern.into(), Some(directory.into()));
+        let to = InputTarget::Files { pattern, directory };
+        Self { from: from.into(), to, trim: None, max_bytes: None }
     }
 
     setters! {

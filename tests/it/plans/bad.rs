@@ -195,6 +195,32 @@ async fn invalid_step_inputs_are_refused() {
         .step(StepOptions::default().input(StepInput::stdin(0)));
     let error = refused(nothing, options).await;
     says(&error, "plan_invalid_input", &["step 1", "step 0", "is not read"]);
+    let files = || StepInput::files(0, "out/*");
+    let error = refused(nothing, bad(StepOptions::default().input(files()))).await;
+    says(&error, "plan_invalid_input", &["step 1", "step 0", "it collects no files"]);
+    let collecting = |input| {
+        let collect = ExecutionOptions::default().collect("out/*");
+        let first = StepOptions::named("first").options(collect);
+        PlanOptions::default().step(first).step(StepOptions::default().input(input))
+    };
+    let cases = [
+        (StepInput::files(0, "../x"), "is not below the working directory"),
+        (StepInput::files_below("/in", 0, "x"), "is not below the working directory"),
+        (files().trim(Trim::Nothing), "leave trim"),
+        (files().max_bytes(3), "leave trim"),
+    ];
+    for (input, expected) in cases {
+        let error = refused(nothing, collecting(input)).await;
+        says(&error, "plan_invalid_input", &["step 1", "\"first\"", expected]);
+    }
+    let twice = collecting(files());
+    let again = twice.steps[1].clone().input(files());
+    let options = PlanOptions::default().step(twice.steps[0].clone()).step(again);
+    let error = refused(nothing, options).await;
+    says(&error, "plan_invalid_input", &["same place"]);
+    // Nothing is collected without a backend.
+    let error = refused(nothing, collecting(files())).await;
+    says(&error, "invalid_option", &["\"first\"", "collect", "EngineBuilder::backend"]);
 }
 
 #[tokio::test]

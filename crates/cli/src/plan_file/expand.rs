@@ -91,7 +91,9 @@ impl Expansion {
 
     /// Returns the steps that one of the file becomes, of which `begin` is the first.
     fn step(&mut self, index: usize, mut step: Node, begin: usize) -> Vec<Node> {
-        short_inputs(&mut step);
+        for Fault { at, field, text, .. } in short_inputs(&mut step) {
+            self.fault(index, &field, at, text);
+        }
         let matrix = step.take("matrix");
         let name = step.get("name").cloned();
         let new = match &matrix {
@@ -206,9 +208,9 @@ impl Expansion {
     }
 }
 
-/// Writes `env_from` and `stdin_from` as inputs.
-fn short_inputs(step: &mut Node) {
-    let mut more = Vec::new();
+/// Writes `env_from`, `stdin_from` and `files_from` as inputs. Returns what is wrong with them.
+fn short_inputs(step: &mut Node) -> Vec<Fault> {
+    let (mut more, mut faults) = (Vec::new(), Vec::new());
     if let Some(Node { value: Value::Table(entries), .. }) = step.take("env_from") {
         for Entry { key, at, node } in entries {
             let fields = [("type", Node::text(at, "env")), ("name", Node::text(at, key))];
@@ -220,8 +222,16 @@ fn short_inputs(step: &mut Node) {
         let to = Node::text(node.at, "stdin");
         more.push(Node::table(node.at, [("from", node), ("to", to)]));
     }
+    if let Some(node) = step.take("files_from") {
+        for file in files(&node) {
+            match file {
+                Ok(input) => more.push(input),
+                Err(fault) => faults.push(fault),
+            }
+        }
+    }
     if more.is_empty() {
-        return;
+        return faults;
     }
     let at = more[0].at;
     let mut inputs = match step.take("inputs") {
@@ -230,6 +240,38 @@ fn short_inputs(step: &mut Node) {
     };
     inputs.append(&mut more);
     step.set("inputs", Node::list(at, inputs));
+    faults
+}
+
+/// Returns the inputs of `files_from`: a text or a list of them, or a table of such by directories.
+fn files(node: &Node) -> Vec<Result<Node, Fault>> {
+    let of = |directory: Option<(usize, &str)>, node: &Node| {
+        let all = if node.items().is_empty() { std::slice::from_ref(node) } else { node.items() };
+        all.iter().map(|node| files_input(directory, node)).collect::<Vec<_>>()
+    };
+    match node.entries() {
+        [] => of(None, node),
+        entries => {
+            let below = |entry: &Entry| of(Some((entry.at, &*entry.key)), &entry.node);
+            entries.iter().flat_map(below).collect()
+        }
+    }
+}
+
+/// Returns the input of one `step:pattern`.
+fn files_input(directory: Option<(usize, &str)>, node: &Node) -> Result<Node, Fault> {
+    let at = node.at;
+    let text = node.as_text().unwrap_or_default();
+    let Some((from, pattern)) = text.split_once(':') else {
+        let text = "write a step, a colon and a pattern, such as \"build:out/*\"".to_string();
+        return Err(Fault { at, step: None, field: "files_from".to_string(), text });
+    };
+    let mut to =
+        Node::table(at, [("type", Node::text(at, "files")), ("pattern", Node::text(at, pattern))]);
+    if let Some((at, directory)) = directory {
+        to.set("directory", Node::text(at, directory.strip_suffix('/').unwrap_or(directory)));
+    }
+    Ok(Node::table(at, [("from", Node::text(at, from)), ("to", to)]))
 }
 
 /// Returns the places outside of the steps that name an axis.

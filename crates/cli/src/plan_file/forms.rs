@@ -1,5 +1,5 @@
 //! The tables of what a plan file may have: the serde form of the library, and what files alone have
-//! (`matrix`, `env_from`, `stdin_from`). A test compares them with the library, field by field.
+//! (`matrix`, `env_from`, `stdin_from`, `files_from`). A test compares them with the library, field by field.
 
 use super::form::Form::{
     Choice, Digest, Filled, Flag, Id, Integer, List, Map, Millis, Object as In, OneOf, Step,
@@ -72,10 +72,19 @@ pub(super) static STEP: Object = Object {
             "Environment variables that receive the output of other steps",
         ),
         of_files("stdin_from", Step, "Step whose output is the standard input"),
+        of_files(
+            "files_from",
+            OneOf(&[Filled, List(&Filled, 1), Map(Key::Text, &FILES)]),
+            "Files that other steps have collected, as step:pattern; or such by the directory they go to",
+        ),
         optional("env", VARIABLES, "Environment variables"),
         nullable("working_dir", Filled, "Directory"),
         nullable("timeout_ms", Millis(1), "Longest time from the start of the program"),
-        optional("inputs", List(&In(&INPUT), 0), "Outputs of other steps that it receives"),
+        optional(
+            "inputs",
+            List(&In(&INPUT), 0),
+            "Outputs and files of other steps that it receives",
+        ),
         optional("only_if", List(&Of(&CONDITION), 0), "Conditions, all of which must be met"),
         optional("allow_failure", Flag, "Whether the plan succeeds although this step fails"),
         optional("always", Flag, "Whether it runs whatever came of the steps before"),
@@ -85,6 +94,9 @@ pub(super) static STEP: Object = Object {
         optional("id", Id, "Id of the execution; a new one each time without it"),
     ],
 };
+
+/// Files of steps, each as step:pattern.
+const FILES: Form = OneOf(&[Filled, List(&Filled, 1)]);
 
 /// An axis has texts; `exclude` and `include` have tables. Which of the two, `matrix` checks.
 const MATRIX_VALUE: Form = OneOf(&[Text, Map(Key::Text, &Text)]);
@@ -148,7 +160,11 @@ static STEP_OPTIONS: Object = Object {
     fields: &[
         nullable("name", Filled, "Name, unique within the plan, by which other steps refer to it"),
         optional("after", List(&Step, 0), "Steps that it waits for"),
-        optional("inputs", List(&In(&INPUT), 0), "Outputs of other steps that it receives"),
+        optional(
+            "inputs",
+            List(&In(&INPUT), 0),
+            "Outputs and files of other steps that it receives",
+        ),
         nullable("options", In(&OPTIONS), "Limits, retry, priority and more"),
         optional("allow_failure", Flag, "Whether the plan succeeds although this step fails"),
         optional("always", Flag, "Whether it runs whatever came of the steps before"),
@@ -159,7 +175,7 @@ static STEP_OPTIONS: Object = Object {
 static INPUT: Object = Object {
     name: "input",
     fields: &[
-        required("from", Step, "The step whose output it is"),
+        required("from", Step, "The step whose output or files it is"),
         required("to", Of(&INPUT_TARGET), "Where it goes"),
         nullable(
             "trim",
@@ -172,7 +188,17 @@ static INPUT: Object = Object {
 
 static INPUT_TARGET: Tagged = Tagged {
     name: "input_target",
-    types: &[("stdin", &[]), ("env", &[required("name", Filled, "Name of the variable")])],
+    types: &[
+        ("stdin", &[]),
+        ("env", &[required("name", Filled, "Name of the variable")]),
+        (
+            "files",
+            &[
+                required("pattern", Filled, "Which of the files that the step has collected"),
+                nullable("directory", Filled, "Directory that they go to"),
+            ],
+        ),
+    ],
     has_words: true,
 };
 

@@ -81,13 +81,8 @@ impl Names {
                     items.extend(old.into_iter().flat_map(|item| self.condition(step, item)));
                 }
                 "inputs" => {
-                    for item in items {
-                        if let Some(from) = item.get("from")
-                            && let Some(one) = self.one(step, field, from)
-                        {
-                            item.set("from", one);
-                        }
-                    }
+                    let old = std::mem::take(items);
+                    items.extend(old.into_iter().flat_map(|item| self.input(step, item)));
                 }
                 _ => {}
             }
@@ -96,12 +91,19 @@ impl Names {
 
     fn condition(&mut self, step: usize, condition: Node) -> Vec<Node> {
         let Some(reference) = condition.get("step") else { return vec![condition] };
-        let with = |reference: Node| {
-            let mut condition = condition.clone();
-            condition.set("step", reference);
-            condition
+        let found = self.all(step, "only_if", reference);
+        found.into_iter().map(|found| with(&condition, "step", found)).collect()
+    }
+
+    /// Returns an input for each step that it names: files may be those of all combinations.
+    fn input(&mut self, step: usize, input: Node) -> Vec<Node> {
+        let Some(from) = input.get("from") else { return vec![input] };
+        let target = input.get("to").and_then(|to| to.get("type")).and_then(Node::as_text);
+        let found = match target {
+            Some("files") => self.all(step, "inputs", from),
+            _ => self.one(step, "inputs", from).into_iter().collect(),
         };
-        self.all(step, "only_if", reference).into_iter().map(with).collect()
+        found.into_iter().map(|found| with(&input, "from", found)).collect()
     }
 
     fn all(&mut self, step: usize, field: &str, reference: &Node) -> Vec<Node> {
@@ -179,4 +181,11 @@ impl Names {
     fn fault(&mut self, step: usize, field: &str, at: usize, text: String) {
         self.faults.push(Fault { at, step: Some(step), field: field.to_string(), text });
     }
+}
+
+/// Returns a table with another reference to a step.
+fn with(node: &Node, key: &str, reference: Node) -> Node {
+    let mut node = node.clone();
+    node.set(key, reference);
+    node
 }

@@ -1,6 +1,7 @@
 //! The command line of the fleet, with NATS servers on loopback.
 
 mod large;
+mod plan_files;
 mod plans;
 mod setup;
 mod support;

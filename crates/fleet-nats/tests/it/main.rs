@@ -9,6 +9,7 @@ mod large;
 mod log;
 mod objects;
 mod permissions;
+mod plan_files;
 mod plans;
 mod queue;
 mod setup;

@@ -1527,7 +1527,7 @@ export const executionStrategy: Required<types.ExecutionStrategy>[] = [
   }
 ];
 
-export const inputTargetTags: Record<Extract<types.InputTarget["type"], string>, true> = { env: true, stdin: true };
+export const inputTargetTags: Record<Extract<types.InputTarget["type"], string>, true> = { env: true, files: true, stdin: true };
 
 export const inputTarget: Required<types.InputTarget>[] = [
   {
@@ -1536,6 +1536,11 @@ export const inputTarget: Required<types.InputTarget>[] = [
   {
     "name": "A",
     "type": "env"
+  },
+  {
+    "directory": "data",
+    "pattern": "out/*",
+    "type": "files"
   }
 ];
 

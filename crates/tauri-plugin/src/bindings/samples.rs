@@ -124,7 +124,7 @@ fn add_plan_requests(all: &mut Samples) {
         ],
     );
     all.add::<InputTarget>("InputTarget", &input_targets());
-    let [stdin, env] = input_targets();
+    let [stdin, env, _] = input_targets();
     all.add::<StepInput>(
         "StepInput",
         &[

@@ -210,8 +210,12 @@ pub(super) fn place() -> Value {
     })
 }
 
-pub(super) fn input_targets() -> [Value; 2] {
-    [json!({ "type": "stdin" }), json!({ "type": "env", "name": "A" })]
+pub(super) fn input_targets() -> [Value; 3] {
+    [
+        json!({ "type": "stdin" }),
+        json!({ "type": "env", "name": "A" }),
+        json!({ "type": "files", "pattern": "out/*", "directory": "data" }),
+    ]
 }
 
 pub(super) fn step_options() -> Value {

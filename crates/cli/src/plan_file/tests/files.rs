@@ -1,9 +1,10 @@
 //! Whole files: the examples in all formats, the blocks of the documentation, and the limits.
 
-use execution_engine::{PlanSpec, StepRef};
+use execution_engine::{PlanSpec, StepInput, StepRef};
 use serde_json::Value;
 
 use super::{Format, content, mistakes, parse, plan, root, schema, valid_files};
+use crate::plan_file::PlanFile;
 use crate::plan_file::source::Source;
 
 /// Returns a plan without ids, which are new each time.
@@ -67,6 +68,74 @@ fn short_inputs_are_those_of_the_library() {
     );
     assert_eq!(without_ids(&short.spec), without_ids(&long.spec));
     assert_eq!(short.spec.options.steps[2].inputs.len(), 3);
+}
+
+/// Returns a plan whose first step collects, and whose last one has these fields.
+fn collecting(fields: &str) -> String {
+    format!(
+        r#"{{"steps": [{{"name": "a", "command": "x", "options": {{"collect": ["out/*"]}}}},
+            {{"name": "m ${{matrix.os}}", "command": "y", "options": {{"collect": ["out/*"]}},
+              "matrix": {{"os": ["b", "c"]}}}}, {{"command": "z", {fields}}}]}}"#
+    )
+}
+
+#[test]
+fn files_of_steps_are_inputs() {
+    let long = plan(
+        Format::Json,
+        &collecting(
+            r#""inputs": [
+                {"from": "a", "to": {"type": "files", "pattern": "out/*:1", "directory": "in/x"}},
+                {"from": "m b", "to": {"type": "files", "pattern": "**", "directory": "in/y"}},
+                {"from": "m c", "to": {"type": "files", "pattern": "**", "directory": "in/y"}},
+                {"from": "a", "to": {"type": "files", "pattern": "**", "directory": "in/y"}}]"#,
+        ),
+    );
+    let short = r#""files_from": {"in/x/": "a:out/*:1", "in/y": ["m ${matrix.os}:**", "a:**"]}"#;
+    let error = mistakes(Format::Json, &collecting(short)).text();
+    assert!(error.contains("no `matrix`"), "{error}");
+    // All combinations, by the name of their step.
+    let named = collecting(&short.replace("m ${matrix.os}", "m")).replace("m ${matrix.os}", "m");
+    let short = plan(Format::Json, &named);
+    let inputs = |file: &PlanFile| {
+        let text = serde_json::to_string(&file.spec.options.steps[3].inputs).unwrap();
+        text.replace("m (b)", "m b").replace("m (c)", "m c")
+    };
+    assert_eq!(inputs(&short), inputs(&long));
+    assert_eq!(short.spec.options.steps[3].inputs.len(), 4);
+    for text in [r#""files_from": "a:out/*""#, r#""files_from": ["a:out/*"]"#] {
+        let short = plan(Format::Json, &collecting(text));
+        assert_eq!(short.spec.options.steps[3].inputs, [StepInput::files("a", "out/*")]);
+    }
+    let own = collecting(
+        r#""name": "n", "files_from": "m ${matrix.os}:${matrix.os}/*", "matrix": {"os": ["c"]}"#,
+    );
+    let own = plan(Format::Json, &own);
+    assert_eq!(own.spec.options.steps[3].inputs, [StepInput::files("m c", "c/*")]);
+}
+
+#[test]
+fn mistakes_in_files_of_steps_are_told() {
+    for (fields, said) in [
+        (r#""files_from": "out""#, "files_from: write a step, a colon and a pattern"),
+        (r#""files_from": {}"#, "files_from: write a step, a colon and a pattern"),
+        (r#""files_from": "aa:out/*""#, "inputs: there is no step \"aa\"; did you mean `a`?"),
+        (r#""files_from": "a:../x""#, "is not below the working directory"),
+        (r#""files_from": {"/in": "a:*"}"#, "is not below the working directory"),
+        (r#""files_from": ["a:*", "a:*"]"#, "another input goes to the same place"),
+        (r#""name": "z", "options": {"collect": ["x"]}, "files_from": "z:*""#, "waits for itself"),
+        (r#""stdin_from": "m b", "files_from": [7]"#, "files_from[0]: expected text"),
+    ] {
+        let error = mistakes(Format::Json, &collecting(fields)).text();
+        assert!(error.contains(said), "{fields}: {error}");
+    }
+    let text =
+        r#"{"steps": [{"name": "a", "command": "x"}, {"command": "y", "files_from": "a:*"}]}"#;
+    let error = mistakes(Format::Json, text).text();
+    assert!(
+        error.contains("step 1: inputs: ") && error.contains("it collects no files"),
+        "{error}"
+    );
 }
 
 #[test]

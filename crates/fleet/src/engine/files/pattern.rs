@@ -6,6 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use execution_engine::path_matches;
+
 /// Most files of an execution: its result has them all.
 const MAX_FILES: usize = 2000;
 /// Longest list of what was not collected.
@@ -93,7 +95,7 @@ impl Walk<'_> {
                 if is_directory && !text.starts_with('.') {
                     self.descend(&path, &below, parts);
                 }
-            } else if matches(first, text) {
+            } else if path_matches(first, text) {
                 self.take(&path, below, rest);
             }
         }
@@ -131,7 +133,7 @@ impl Walk<'_> {
 
     fn undecodable(&mut self, relative: &str, name: &OsStr, pattern: &str) {
         let shown = name.to_string_lossy();
-        if matches(pattern, &shown) {
+        if path_matches(pattern, &shown) {
             self.fail(&format!("{relative}/{shown}"), "has a name that is not UTF-8");
         }
     }
@@ -145,53 +147,9 @@ impl Walk<'_> {
     }
 }
 
-/// Returns whether a name is of the pattern of one part.
-fn matches(pattern: &str, name: &str) -> bool {
-    let is_hidden = name.starts_with('.') && !pattern.starts_with('.');
-    let (pattern, name): (Vec<_>, Vec<_>) = (pattern.chars().collect(), name.chars().collect());
-    let (mut p, mut n, mut last_star) = (0, 0, None);
-    while n < name.len() {
-        match pattern.get(p) {
-            Some('*') => {
-                last_star = Some((p, n));
-                p += 1;
-            }
-            Some(c) if *c == '?' || *c == name[n] => (p, n) = (p + 1, n + 1),
-            // The last `*` takes one character more.
-            _ => match &mut last_star {
-                Some((star, from)) => {
-                    *from += 1;
-                    (p, n) = (*star + 1, *from);
-                }
-                None => return false,
-            },
-        }
-    }
-    !is_hidden && pattern[p..].iter().all(|c| *c == '*')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_pattern_of_one_part_is_a_whole_name() {
-        let cases = [
-            ("*", "a", true),
-            ("*", ".a", false),
-            (".*", ".a", true),
-            ("a*c*", "abcbc", true),
-            ("a*b", "abcbc", false),
-            ("?", "ü", true),
-            ("??", "ü", false),
-            ("*.csv", "a.csv", true),
-            ("*.csv", "a.csvx", false),
-            ("", "a", false),
-        ];
-        for (pattern, name, expected) in cases {
-            assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
-        }
-    }
 
     #[test]
     fn files_are_found_within_the_directory_alone() {

@@ -1,12 +1,14 @@
-//! What a step takes from others: their standard output, as the log has it.
+//! What a step takes from others: their standard output, as the log has it, and the files that they have
+//! collected, as their results name them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::{Bytes, BytesMut};
-use execution_engine::{ExecutionOptions, ExecutionRequest, PlanRules, SkipReason};
+use execution_engine::{Artifact, Ending, ExecutionOptions, ExecutionRequest, PlanRules};
 use uuid::Uuid;
 
 use crate::client::{FleetClient, FleetEvent, Position};
+use crate::engine::results::result;
 use crate::error::FleetError;
 use crate::plan::ticket::step_id;
 use crate::record::Stream;
@@ -17,14 +19,14 @@ const TRIMMED: usize = 1 << 20;
 /// Bytes of an output, and how many it has; or why it cannot be taken.
 type Taken = Result<(Bytes, u64), String>;
 
-/// Returns the request and the options of a step, with what it takes from others. The inner error says
-/// why it cannot run.
+/// Returns the request and the options of a step, with what it takes from others. The inner error is its
+/// ending, if it cannot run. All who conduct the plan get the same: what others have left is stored.
 pub(super) async fn prepare(
     client: &FleetClient,
     rules: &PlanRules,
     plan: Uuid,
     step: usize,
-) -> Result<Result<(ExecutionRequest, ExecutionOptions), SkipReason>, FleetError> {
+) -> Result<Result<(ExecutionRequest, ExecutionOptions), Ending>, FleetError> {
     let mut limits = BTreeMap::<usize, usize>::new();
     for (from, most) in rules.takes_from(step) {
         let limit = limits.entry(from).or_default();
@@ -34,8 +36,28 @@ pub(super) async fn prepare(
     for (from, limit) in limits {
         outputs.insert(from, taken(client, step_id(plan, from), limit).await?);
     }
-    let never = || Err("it never ran".to_owned());
-    Ok(rules.prepare(step, |from| outputs.get(&from).cloned().unwrap_or_else(never)))
+    let mut collected = HashMap::new();
+    for from in rules.takes_files_from(step).collect::<BTreeSet<_>>() {
+        collected.insert(from, artifacts(client, step_id(plan, from)).await?);
+    }
+    let never = || "it never ran".to_owned();
+    let output = |from| outputs.get(&from).cloned().unwrap_or_else(|| Err(never()));
+    let (request, mut options) = match rules.prepare(step, output) {
+        Ok(prepared) => prepared,
+        Err(reason) => return Ok(Err(Ending::NotRun { reason })),
+    };
+    let files = |from| collected.get(&from).cloned().flatten().ok_or_else(never);
+    Ok(match rules.place_files(step, &mut options, files) {
+        Ok(()) => Ok((request, options)),
+        Err(reason) => Err(Ending::SpawnFailed { reason, os_error: None }),
+    })
+}
+
+/// Returns what an execution that has ended has collected; `None` if it never ran.
+async fn artifacts(client: &FleetClient, id: Uuid) -> Result<Option<Vec<Artifact>>, FleetError> {
+    let (known, end) = client.look(id, 0).await?;
+    let outcome = known.state.outcome().filter(|_| !known.state.starts().is_empty());
+    Ok(outcome.map(|outcome| result(id, outcome, end, None).artifacts))
 }
 
 /// Reads what the last start of an execution that has ended has written to standard output.

@@ -165,7 +165,9 @@ impl Step {
     /// Its ending, if it cannot be submitted.
     async fn submit(&mut self) -> Result<(), Ending> {
         let shared = Arc::clone(&self.shared);
-        let takes = shared.rules.takes_from(self.step).next().is_some();
+        let rules = &shared.rules;
+        let takes = rules.takes_from(self.step).next().is_some()
+            || rules.takes_files_from(self.step).next().is_some();
         let limit = if takes { &shared.readers } else { &shared.submitters };
         // Neither is ever closed.
         let _permit = limit.acquire().await.ok();
@@ -190,13 +192,16 @@ impl Step {
         let (shared, client) = (&self.shared, self.shared.fleet.client());
         let backend = |error: FleetError| ExecutionError::backend(error.to_string());
         let (known, _) = client.look(self.id(), 0).await.map_err(backend)?;
-        if known.state.outcome().is_some() {
+        let is_over = known.state.outcome().is_some();
+        if is_over && !known.state.starts().is_empty() {
             return Ok(None);
         }
+        // Also of one that was cancelled before its start: a conductor that was lost may have done that because
+        // of what is found here again.
         let prepared = prepare(client, &shared.rules, shared.plan, self.step).await;
         let (mut request, mut options) = match prepared.map_err(backend)? {
             Ok(prepared) => prepared,
-            Err(reason) => return Ok(Some(Ending::NotRun { reason })),
+            Err(ending) => return Ok(Some(ending)),
         };
         request.id = self.id();
         let input = take_large_input(&mut options);
@@ -205,6 +210,9 @@ impl Step {
         };
         if let Err(error) = shared.fleet.check(&request, &options) {
             return refused(&error);
+        }
+        if is_over {
+            return Ok(None);
         }
         match shared.fleet.submit(&request, &options).await {
             // By this conductor or an earlier one: the id is that of this step alone.
