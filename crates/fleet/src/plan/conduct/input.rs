@@ -1,7 +1,7 @@
 //! What a step takes from others: their standard output, as the log has it, and the files that they have
 //! collected, as their results name them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::{Bytes, BytesMut};
 use execution_engine::{Artifact, Ending, ExecutionOptions, ExecutionRequest, PlanRules};
@@ -37,10 +37,8 @@ pub(super) async fn prepare(
         outputs.insert(from, taken(client, step_id(plan, from), limit).await?);
     }
     let mut collected = HashMap::new();
-    for from in rules.takes_files_from(step) {
-        if !collected.contains_key(&from) {
-            collected.insert(from, artifacts(client, step_id(plan, from)).await?);
-        }
+    for from in rules.takes_files_from(step).collect::<BTreeSet<_>>() {
+        collected.insert(from, artifacts(client, step_id(plan, from)).await?);
     }
     let never = || "it never ran".to_owned();
     let output = |from| outputs.get(&from).cloned().unwrap_or_else(|| Err(never()));
