@@ -1,6 +1,7 @@
 //! Checks that need nothing but the request, its options and the engine's limits. They are done for
 //! all steps of a plan before any of them starts.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
@@ -13,8 +14,8 @@ use crate::admission::{ConcurrencyLimiter, GroupId};
 use crate::config::ExecutionConfig;
 use crate::error::{ValidationError, listed};
 use crate::types::{
-    Command, EnvOptions, ExecutionOptions, ExecutionRequest, InheritEnv, RetryOn, StdinSource,
-    shown_name,
+    Artifact, Command, EnvOptions, ExecutionOptions, ExecutionRequest, InheritEnv, RetryOn,
+    StdinSource, shown_name,
 };
 
 /// Result of a check that returns nothing.
@@ -152,6 +153,7 @@ fn placement(options: &ExecutionOptions) -> Check {
     least("max_attempts", options.max_attempts == Some(0), "use None for one attempt")?;
     least("start_by_ms", options.start_by_ms == Some(0), "use None for no limit")?;
     options.inputs.iter().try_for_each(|input| path_below("inputs", &input.path))?;
+    apart(&options.inputs)?;
     options.collect.iter().try_for_each(|pattern| path_below("collect", pattern))?;
     let Some(requires) = &options.requires else { return Ok(()) };
     let names = requires.labels.keys().chain(requires.resources.keys()).chain(&requires.pool);
@@ -169,9 +171,32 @@ pub(crate) fn path_below(field: &'static str, path: &str) -> Check {
         return Ok(());
     }
     let reason = format!(
-        "{path:?} is not below the working directory; use a relative path without \"..\" and empty parts"
+        "{path:?} is not below the working directory, or not in plain form; use a relative path without \".\", \"..\" \
+         and empty parts"
     );
     Err(ValidationError::invalid_option(field, reason))
+}
+
+/// Checks that no input is in the place of another one, or of a directory that another one needs.
+fn apart(inputs: &[Artifact]) -> Check {
+    let refused = |reason| Err(ValidationError::invalid_option("inputs", reason));
+    let mut paths = HashSet::new();
+    for Artifact { path, .. } in inputs {
+        if !paths.insert(path.as_str()) {
+            let reason = format!("two files are placed at {path:?}; give one of them another path");
+            return refused(reason);
+        }
+    }
+    for Artifact { path, .. } in inputs {
+        let mut parents = path.match_indices('/').map(|(end, _)| &path[..end]);
+        if let Some(file) = parents.find(|parent| paths.contains(*parent)) {
+            let reason = format!(
+                "{path:?} is below {file:?}, which is a file; give one of them another path"
+            );
+            return refused(reason);
+        }
+    }
+    Ok(())
 }
 
 /// Refuses what only a backend can do.

@@ -16,7 +16,7 @@ const LIMITS: [(&str, &str); 11] = [
 ];
 
 /// Other texts, and what they are on a command line.
-const OTHERS: [(&str, &str); 15] = [
+const OTHERS: [(&str, &str); 17] = [
     ("limits: --limit", "--limit"),
     ("use a line for a shell (ExecutionRequest::shell)", "give the line to a shell (--shell LINE)"),
     ("raise it in ExecutionOptions::limits", "raise it with --limit"),
@@ -35,6 +35,8 @@ const OTHERS: [(&str, &str); 15] = [
     ("name a file or use Null", "name a file, or null"),
     ("working_dir", "--cwd"),
     ("idle_timeout_ms", "--idle-timeout"),
+    ("options: inputs:", "--input:"),
+    ("options: collect:", "--collect:"),
 ];
 
 /// Returns a text of the library with the names of the command line. A name within a path or a longer word stays.

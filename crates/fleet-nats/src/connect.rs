@@ -1,9 +1,11 @@
 //! Connections to the servers.
 
+use std::error::Error as _;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, Event, ServerError};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, ServerError};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -21,14 +23,24 @@ const MAX_DENIALS: usize = 64;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// No server was reached, or none took the login.
+    /// No server was reached.
     #[error(
-        "no connection to the servers {urls}: {reason}; check their addresses, TLS and the login"
+        "no connection to the servers {urls}: {reason}; check their addresses, and that they run"
     )]
     Failed {
         /// The addresses.
         urls: String,
-        /// What the last one said.
+        /// What came of the last one.
+        reason: String,
+    },
+    /// A server was reached, and one of the two does not trust the other.
+    #[error(
+        "the servers {urls} and this program do not trust each other: {reason}; check the login and the certificates"
+    )]
+    Denied {
+        /// The addresses.
+        urls: String,
+        /// What is wrong.
         reason: String,
     },
     /// A file or a key could not be used.
@@ -96,12 +108,16 @@ impl Told {
 /// Connects and checks the server.
 pub(crate) async fn connect(options: &ServerOptions) -> Result<(Client, Arc<Told>), ConnectError> {
     let told = Arc::new(Told { denials: Mutex::default(), connected: watch::Sender::new(true) });
-    let failed = |reason: String| ConnectError::Failed { urls: options.urls.join(", "), reason };
+    let urls = || options.urls.join(", ");
     let connect = settings(options, &told).await?.connect(&options.urls[..]);
-    let client = tokio::time::timeout(options.patience, connect)
-        .await
-        .map_err(|_| failed(format!("no answer within {:?}", options.patience)))?
-        .map_err(|error| failed(error.to_string()))?;
+    let client = tokio::time::timeout(options.patience, connect).await.map_err(|_| {
+        let reason = format!("no answer within {:?}", options.patience);
+        ConnectError::Failed { urls: urls(), reason }
+    })?;
+    let client = client.map_err(|error| match is_of_trust(&error) {
+        true => ConnectError::Denied { urls: urls(), reason: error.to_string() },
+        false => ConnectError::Failed { urls: urls(), reason: error.to_string() },
+    })?;
     let server = client.server_info();
     let name = server.server_name.clone();
     if version(&server.version).is_none_or(|version| version < OLDEST) {
@@ -111,6 +127,19 @@ pub(crate) async fn connect(options: &ServerOptions) -> Result<(Client, Arc<Told
         return Err(ConnectError::NoJetStream { name });
     }
     Ok((client, told))
+}
+
+/// Returns `true` if a server was reached, and it or this program refuses the other.
+fn is_of_trust(error: &async_nats::ConnectError) -> bool {
+    let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    match error.kind() {
+        ConnectErrorKind::Authentication
+        | ConnectErrorKind::AuthorizationViolation
+        | ConnectErrorKind::Tls => true,
+        // What TLS says of certificates comes as an error of this kind.
+        ConnectErrorKind::Io => source.is_some_and(|it| it.kind() == io::ErrorKind::InvalidData),
+        _ => false,
+    }
 }
 
 async fn settings(

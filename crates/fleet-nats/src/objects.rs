@@ -109,10 +109,13 @@ impl NatsCluster {
         if from >= end {
             return Ok(Bytes::new());
         }
-        let numbers: Vec<_> = (from / CHUNK_BYTES..=(end - 1) / CHUNK_BYTES).collect();
+        // Memory grows with the chunks that are there, not with the size that a description claims.
+        let (mut next, last) = (from / CHUNK_BYTES, (end - 1) / CHUNK_BYTES);
         let mut read = BytesMut::new();
-        for part in numbers.chunks(CHUNKS) {
-            for chunk in self.load_chunks(&stream, &prefix, part).await?.map_err(none)? {
+        while next <= last {
+            let part: Vec<_> = (next..=last).take(CHUNKS).collect();
+            next += part.len() as u64;
+            for chunk in self.load_chunks(&stream, &prefix, &part).await?.map_err(none)? {
                 read.extend_from_slice(&chunk);
             }
         }

@@ -190,6 +190,17 @@ pub enum InitError {
     Cluster(#[from] ClusterError),
 }
 
+impl InitError {
+    /// Returns `true` if the servers may only be away or without a leader for now, so that another try
+    /// may do.
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Connect(ConnectError::Failed { .. }) | Self::Cluster(ClusterError::NoAnswer(_))
+        )
+    }
+}
+
 impl From<Trouble> for InitError {
     fn from(trouble: Trouble) -> Self {
         Self::Cluster(trouble.into())

@@ -265,6 +265,9 @@ pub struct Lost {
     pub by: String,
     /// What was found.
     pub reason: String,
+    /// When it was written, by the clock of its writer, in milliseconds since 1970-01-01 UTC. For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_ms: Option<u64>,
 }
 
 /// It is too late to start the execution, for the first time or again.
@@ -277,6 +280,9 @@ pub struct Expired {
     pub by: String,
     /// The moment of the ticket, in milliseconds since 1970-01-01 UTC.
     pub start_by_ms: u64,
+    /// When it was written, by the clock of its writer, in milliseconds since 1970-01-01 UTC. For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_ms: Option<u64>,
 }
 
 /// A client wants the execution to end.
@@ -289,6 +295,9 @@ pub struct Cancel {
     /// How long the program has to end by itself, in milliseconds, in place of what its request says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grace_ms: Option<u64>,
+    /// When it was written, by the clock of its writer, in milliseconds since 1970-01-01 UTC. For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_ms: Option<u64>,
 }
 
 /// One of the two output streams.

@@ -123,7 +123,7 @@ pub(crate) mod form {
 /// use execution_engine_fleet::{Cancel, Record, decode, encode};
 ///
 /// # fn main() -> Result<(), execution_engine_fleet::RecordError> {
-/// let cancel = Record::Cancel(Cancel { by: "ci".into(), reason: "superseded commit".into(), grace_ms: None });
+/// let cancel = Record::Cancel(Cancel { by: "ci".into(), reason: "superseded commit".into(), grace_ms: None, at_ms: None });
 /// let bytes = encode(&cancel)?;
 /// assert_eq!(bytes[0], execution_engine_fleet::FORMAT_VERSION);
 /// assert_eq!(decode::<Record>(&bytes)?, cancel);

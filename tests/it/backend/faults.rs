@@ -96,6 +96,7 @@ async fn what_is_of_this_process_is_refused_with_field_and_reason() {
     let machine = Machine::new();
     let engine = machine.client();
     let options = ExecutionOptions::default;
+    let none = ContentDigest { sha256: [0; 32], size: 0 };
     let cases = [
         (shell("ls"), options().stdin(StdinSource::Inherit), "stdin"),
         (shell("ls"), options().output(OutputMode::Inherit), "output"),
@@ -105,11 +106,11 @@ async fn what_is_of_this_process_is_refused_with_field_and_reason() {
         (shell("ls"), options().collect("../x"), "collect"),
         (shell("ls"), options().collect("/etc/passwd"), "collect"),
         (shell("ls"), options().collect(""), "collect"),
-        (
-            shell("ls"),
-            options().input("a/../b", ContentDigest { sha256: [0; 32], size: 0 }),
-            "inputs",
-        ),
+        (shell("ls"), options().collect("out//x"), "collect"),
+        (shell("ls"), options().collect("./out"), "collect"),
+        (shell("ls"), options().input("a/../b", none), "inputs"),
+        (shell("ls"), options().input("a/b", none).input("a/b", none), "inputs"),
+        (shell("ls"), options().input("a/b/c", none).input("a/b", none), "inputs"),
         (shell("ls"), options().requires(Requires::default().pool(" ")), "requires"),
         (shell("ls").working_dir("src"), options(), "working_dir"),
     ];

@@ -16,7 +16,8 @@ pub(crate) mod worker;
 
 use std::time::Duration;
 
-use execution_engine_fleet::{Cluster as _, Pool, decode};
+use bytes::Bytes;
+use execution_engine_fleet::{Cluster as _, Pool, RecordError, decode};
 use execution_engine_fleet_nats::{InitError, NatsCluster};
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -24,13 +25,14 @@ use crate::failure::Failure;
 
 /// Returns the pools of a fleet.
 pub(crate) async fn pools(cluster: &NatsCluster) -> Result<Vec<Pool>, Failure> {
-    let mut pools = Vec::new();
-    for (name, bytes) in cluster.pools().await.map_err(Failure::new)? {
-        let read = decode::<Pool>(&bytes);
-        let read = read.map_err(|error| Failure::new(format!("pool {name}: {error}")))?;
-        pools.push(read);
-    }
-    Ok(pools)
+    decoded(cluster.pools().await.map_err(Failure::new)?)
+}
+
+/// Returns pools as the servers have them.
+fn decoded(pools: Vec<(String, Bytes)>) -> Result<Vec<Pool>, Failure> {
+    let failed = |name: String, error: RecordError| Failure::new(format!("pool {name}: {error}"));
+    let pools = pools.into_iter();
+    pools.map(|(name, bytes)| decode(&bytes).map_err(|error| failed(name, error))).collect()
 }
 
 /// Returns the failure of a fleet that cannot be used, with what to do here.

@@ -35,7 +35,7 @@ pub(crate) struct FleetRequestOptions {
     inputs: Vec<InputFile>,
     /// Keep files below the working directory when the program has ended, as 'out/*.csv'; may be repeated. exeng fleet
     /// artifacts lists and fetches them
-    #[arg(long = "collect", value_name = "PATTERN", help_heading = FLEET)]
+    #[arg(long = "collect", value_name = "PATTERN", value_parser = pattern, help_heading = FLEET)]
     collect: Vec<String>,
 }
 
@@ -52,17 +52,38 @@ fn input(text: &str) -> Result<InputFile, String> {
     if file.as_os_str().is_empty() || path.is_empty() {
         return Err("write a file, or FILE=PATH".to_owned());
     }
-    let is_plain = |path: &str| path.split('/').all(|part| !matches!(part, "" | "." | ".."));
-    if is_plain(path) {
-        return Ok(InputFile { file, path: path.to_owned() });
+    if let Some(path) = plain(path) {
+        return Ok(InputFile { file, path });
     }
     // The path of a file that lies elsewhere says nothing about its place there.
     match file.file_name().and_then(|name| name.to_str()) {
         Some(name) if !text.contains('=') => Ok(InputFile { path: name.to_owned(), file }),
         _ => Err(format!(
-            "{path:?} is not below the working directory; use a relative path without \"..\""
+            "{path:?} is no file below the working directory; use a relative path without \"..\""
         )),
     }
+}
+
+fn pattern(text: &str) -> Result<String, String> {
+    let files = text.trim_end_matches('/');
+    match plain(text) {
+        Some(pattern) => Ok(pattern),
+        None if files != text && plain(files).is_some() => {
+            Err(format!("names a directory; write {files}/** for all files below it"))
+        }
+        None => {
+            Err("names nothing below the working directory; use a relative path without \"..\""
+                .to_owned())
+        }
+    }
+}
+
+/// Returns the path of a file below the working directory in its plain form: `./out//a` is `out/a`.
+fn plain(path: &str) -> Option<String> {
+    let parts: Vec<_> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    let is_outside = path.starts_with('/') || parts.is_empty() || parts.contains(&"..");
+    let is_file = !path.ends_with('/') && !path.ends_with("/.");
+    (is_file && !is_outside).then(|| parts.join("/"))
 }
 
 const FLEET: &str = "In a fleet (with --on)";
@@ -143,5 +164,40 @@ impl RequestOptions {
             options.stdin = StdinSource::bytes(bytes);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_and_patterns_have_a_plain_form_or_are_refused() {
+        for (text, expected) in [
+            ("out/*.csv", "out/*.csv"),
+            ("./out/*.csv", "out/*.csv"),
+            ("out//x", "out/x"),
+            ("././**", "**"),
+        ] {
+            assert_eq!(pattern(text).as_deref(), Ok(expected));
+            assert_eq!(input(&format!("/etc/file={text}")).unwrap().path, expected);
+        }
+        for (text, fix) in [
+            ("/out/x", "relative"),
+            ("//out", "relative"),
+            ("out/../x", "without"),
+            (".", "relative"),
+            ("", "relative"),
+            ("out/", "write out/** for"),
+            ("./out//", "write ./out/** for"),
+        ] {
+            let refused = pattern(text).unwrap_err();
+            assert!(refused.contains(fix), "{text}: {refused}");
+            assert!(input(&format!("file={text}")).is_err(), "{text}");
+        }
+        // Without a path it is the name of a file that lies elsewhere.
+        for file in ["/srv/data/a.csv", "../a.csv", "./a.csv"] {
+            assert_eq!(input(file).unwrap().path, "a.csv", "{file}");
+        }
     }
 }

@@ -1,9 +1,12 @@
 //! `exeng run --on`: runs a command on a machine of a fleet, as if it ran here.
 
+use std::future::poll_fn;
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
+use std::task::{Context, Poll};
 
-use execution_engine::{Execution, ExecutionResult, OutputStream, StdinSource};
+use execution_engine::{Execution, ExecutionResult, OutputStream, Signal, StdinSource};
+use execution_engine_process::is_ignored;
 use rustix::fs::{FileType, fstat};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -49,8 +52,24 @@ async fn run(global: &GlobalOptions, options: &RunOptions) -> Result<u8, Failure
 
 /// Returns what gives each signal to stop.
 fn stops() -> io::Result<impl AsyncFnMut()> {
-    let (mut int, mut term) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    Ok(async move || tokio::select! { _ = int.recv() => {} _ = term.recv() => {} })
+    let kinds = [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+        SignalKind::quit(),
+    ];
+    // What the caller ignores stays ignored.
+    let is_for_us = |kind: &SignalKind| !is_ignored(Signal::from_number(kind.as_raw_value()));
+    let signals = kinds.into_iter().filter(is_for_us).map(signal);
+    let mut signals = signals.collect::<io::Result<Vec<_>>>()?;
+    Ok(async move || {
+        let came =
+            |cx: &mut Context<'_>| match signals.iter_mut().any(|it| it.poll_recv(cx).is_ready()) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            };
+        poll_fn(came).await;
+    })
 }
 
 /// Shows what the execution does until its end, and cancels it at the first signal.

@@ -20,44 +20,67 @@ use crate::data::Reader;
 use crate::failure::Failure;
 use crate::message;
 
+/// What is said of a program that was not submitted with a pipe.
+pub(super) const NO_INPUT: &str =
+    "it has no input, so what is typed goes nowhere (submit it with --stdin pipe)";
+
 /// Options of `attach`.
 #[derive(Debug, Args)]
 pub(crate) struct AttachOptions {
     /// The execution: its id, the unique beginning of it, or @last
     #[arg(value_name = "ID", add = ArgValueCompleter::new(Ids::Unended))]
-    id: String,
+    pub(super) id: String,
     /// Begin with the last N lines
     #[arg(long, short = 'n', value_name = "N", default_value_t = 10)]
-    tail: u64,
+    pub(super) tail: u64,
     /// Pass nothing on to its input
     #[arg(long)]
     no_input: bool,
     /// Print exactly the bytes, also on a terminal, where control characters are made visible otherwise
     #[arg(long, conflicts_with = "json")]
-    raw: bool,
-    /// Print events from now on, one a line, with their cursors
+    pub(super) raw: bool,
+    /// Print events from now on, one a line, with their cursors (not of a fleet)
     #[arg(long, conflicts_with = "tail")]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// Shows what happens until the end or Ctrl-C, and returns the code to exit with.
 pub(crate) async fn run(global: &GlobalOptions, options: &AttachOptions) -> Result<u8, Failure> {
     let client = connect(global).await?;
     let id = client.get(&options.id).await?.id.to_string();
+    let started = Notify::new();
+    let shown = show(&client, &id, options, &started);
+    attached(&id, options, shown, pass_on_all(&client, &id, &started)).await
+}
+
+/// Attaches to an execution: shows it until its end or Ctrl-C, and passes on what is read here meanwhile. Returns the
+/// code to exit with.
+pub(super) async fn attached(
+    id: &str,
+    options: &AttachOptions,
+    shown: impl Future<Output = Result<u8, Failure>>,
+    passed_on: impl Future<Output = Result<(), Failure>>,
+) -> Result<u8, Failure> {
     message::note(match options.no_input {
         true => format!("attached to {id}; Ctrl-C leaves it alone"),
         false => format!("attached to {id}; Ctrl-C leaves it alone, Ctrl-D closes its input"),
     });
-    let started = Notify::new();
+    // What is passed on to its end leaves nothing to wait for, and what fails ends it all.
+    let passing = async {
+        if !options.no_input {
+            passed_on.await?;
+        }
+        std::future::pending::<Result<Infallible, Failure>>().await
+    };
     let ended = tokio::select! {
         biased;
-        shown = show(&client, &id, options, &started) => shown,
+        shown = shown => shown,
         interrupted = tokio::signal::ctrl_c() => {
             interrupted.map_err(Failure::new)?;
             message::note(format!("detached; {id} goes on (exeng attach {})", &id[..8]));
             Ok(0)
         }
-        failed = pass_on(&client, &id, options, &started) => failed.map(|never| match never {}),
+        failed = passing => failed.map(|never| match never {}),
     };
     if !options.no_input {
         discard_typed();
@@ -112,28 +135,14 @@ async fn show(
     Ok(wait::code(&ended))
 }
 
-/// Passes on what is read here until its end, if the program reads it. Returns only what keeps it from that.
-async fn pass_on(
-    client: &Client,
-    id: &str,
-    options: &AttachOptions,
-    started: &Notify,
-) -> Result<Infallible, Failure> {
-    if !options.no_input {
-        pass_on_all(client, id, started).await?;
-    }
-    std::future::pending().await
-}
-
+/// Passes on what is read here until its end, if the program reads it.
 async fn pass_on_all(client: &Client, id: &str, started: &Notify) -> Result<(), Failure> {
     let mut input = loop {
         match client.input(id).await {
             Ok(input) => break input,
             Err(error) if is(&error, ErrorCode::NotStarted) => started.notified().await,
             Err(error) if is(&error, ErrorCode::NoInput) => {
-                message::print(
-                    "it has no input, so what is typed goes nowhere (submit it with --stdin pipe)",
-                );
+                message::print(NO_INPUT);
                 return Ok(());
             }
             // Its output is shown all the same. Keepers of older versions pass nothing on.

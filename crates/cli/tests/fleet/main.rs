@@ -1,5 +1,6 @@
 //! The command line of the fleet, with NATS servers on loopback.
 
+mod attach;
 mod large;
 mod plan_files;
 mod plans;

@@ -21,6 +21,16 @@ async fn init_can_be_repeated_and_changes_nothing() {
     );
 }
 
+#[tokio::test]
+async fn the_age_of_records_is_chosen_once() {
+    let fleet = Fleet::without_setup().await;
+    fleet.told(&["fleet", "init", "--age", "6h"]);
+    fleet.told(&["fleet", "init"]);
+    assert!(fleet.told(&["fleet", "status"]).contains("kept 6 h"));
+    let other = fleet.output(&["fleet", "init", "--age", "7h"]);
+    assert!(other.status.code() == Some(125) && texts(&other).1.contains("_age_s"), "{other:?}");
+}
+
 #[test]
 fn servers_that_anyone_could_be_are_refused_without_a_connection() {
     for words in [&["worker"][..], &["fleet", "init"], &["run", "--", "true"]] {
@@ -124,6 +134,7 @@ fn what_can_be_no_fleet_is_refused_with_its_option() {
         (["--pool", "a:b"], "NAME=VALUE"),
         (["--tenant", "a.b"], "the name is \"a.b\"; use 1 to"),
         (["--max-queue", "0"], "1..="),
+        (["--age", "59m"], "may be 1h or more"),
     ] {
         let err = refused(&[&on[..], &words].concat());
         assert!(err.contains(part) && err.contains(words[0]), "{words:?}: {err}");

@@ -178,19 +178,73 @@ async fn followers_tell_that_no_server_answers_and_that_one_does_again() {
 }
 
 #[tokio::test]
-async fn interrupt_of_run_stops_the_program() {
+async fn a_signal_to_run_stops_the_program() {
     let fleet = Fleet::start().await;
     let _worker = fleet.worker(&[]);
-    let up = fleet.home.path().join("up");
-    let line = format!(
-        "trap 'echo stopped; exit 0' TERM; touch {}; while :; do sleep 0.05; done",
-        up.display()
-    );
-    let run = fleet.command(&["run", "--shell", &line]).stdout(Stdio::piped()).spawn().unwrap();
-    until("it runs", || up.exists());
-    kill_process(Pid::from_child(&run), Signal::INT).unwrap();
-    let output = run.wait_with_output().unwrap();
-    assert_eq!((output.status.code(), &*texts(&output).0), (Some(130), "stopped\n"));
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT] {
+        let up = fleet.home.path().join(format!("up{}", signal.as_raw()));
+        let line = format!(
+            "trap 'echo stopped; exit 0' TERM; touch {}; while :; do sleep 0.05; done",
+            up.display()
+        );
+        let run = fleet.command(&["run", "--shell", &line]).stdout(Stdio::piped()).spawn().unwrap();
+        until("it runs", || up.exists());
+        kill_process(Pid::from_child(&run), signal).unwrap();
+        let output = run.wait_with_output().unwrap();
+        let told = (output.status.code(), &*texts(&output).0);
+        assert_eq!(told, (Some(130), "stopped\n"), "{signal:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_times_of_what_no_worker_reported_are_those_of_the_records() {
+    let fleet = Fleet::start().await;
+    let shown = |id: &str| {
+        let shown = fleet.told(&["show", "--json", id]);
+        let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+        ["created_at", "started_at", "completed_at", "duration"].map(|field| shown[field].clone())
+    };
+    // Never started.
+    let id = fleet.told(&["submit", "--", "true"]);
+    let id = id.trim();
+    fleet.told(&["stop", id]);
+    let first = shown(id);
+    assert!(first[1].is_null() && first[2].is_string(), "{first:?}");
+    assert!(!fleet.told(&["show", id]).contains("started"));
+    assert_eq!(first, shown(id));
+    // Its worker is lost while it is stopped.
+    let mut worker = fleet.worker_that_waits(&["--slots", "1"]);
+    let (_, proper) = worker_of(&worker.wait_for("is ready"));
+    let id = fleet.told(&["submit", "--shell", "echo up; exec sleep 600"]);
+    let id = id.trim();
+    until("it runs", || fleet.told(&["logs", id]) == "up\n");
+    let running = fleet.told(&["show", "--json", id]);
+    let running: serde_json::Value = serde_json::from_str(&running).unwrap();
+    kill_process(proper, Signal::STOP).unwrap();
+    fleet.told(&["stop", "--no-wait", id]);
+    // The one that its keeper starts finds that it is lost.
+    assert_eq!(fleet.output(&["wait", id]).status.code(), Some(130));
+    let first = shown(id);
+    assert_eq!(first[1], running["started_at"], "{first:?}");
+    assert!(first[2].as_str() > first[1].as_str(), "{first:?}");
+    assert_eq!(first, shown(id));
+}
+
+#[tokio::test]
+async fn inputs_in_each_others_place_are_refused_when_they_are_submitted() {
+    let fleet = Fleet::start().await;
+    let file = fleet.home.path().join("file");
+    std::fs::write(&file, "x").unwrap();
+    let input = |path: &str| format!("{}={path}", file.display());
+    for (first, second) in [("a/b", "./a//b"), ("a/b", "a/b/c")] {
+        let (first, second) = (input(first), input(second));
+        let words = ["submit", "--input", &first, "--input", &second, "--", "true"];
+        let refused = fleet.output(&words);
+        let err = texts(&refused).1;
+        assert_eq!(refused.status.code(), Some(125), "{err}");
+        assert!(err.contains("--input: ") && err.contains("\"a/b\""), "{err}");
+    }
+    assert_eq!(fleet.told(&["ls"]), "");
 }
 
 #[tokio::test]

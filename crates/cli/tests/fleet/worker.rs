@@ -1,5 +1,6 @@
 //! Workers: what they run, how they end, and what ends them.
 
+use fleet_servers::Setup;
 use rustix::process::{Signal, kill_process, test_kill_process};
 
 use crate::support::*;
@@ -97,4 +98,29 @@ async fn nothing_of_a_worker_outlives_its_keeper() {
     let (_, proper) = worker_of(&worker.wait_for("is ready"));
     worker.signal(Signal::KILL);
     until("the worker ends", || test_kill_process(proper).is_err());
+}
+
+#[tokio::test]
+async fn a_worker_that_is_started_before_its_servers_waits_for_them() {
+    let mut fleet = Fleet::start().await;
+    fleet.servers.kill(0);
+    let mut worker = fleet.worker_that_waits(&[]);
+    let mut other = fleet.worker_that_waits(&[]);
+    worker.wait_for("it tries again until it is ended");
+    other.wait_for("it tries again until it is ended");
+    other.signal(Signal::TERM);
+    assert_eq!(other.code(), Some(0), "{:?}", other.seen);
+    fleet.servers.start_again(&[0]).await;
+    worker.wait_for("is ready");
+    fleet.told(&["run", "--", "true"]);
+}
+
+#[tokio::test]
+async fn a_worker_whose_login_is_refused_ends() {
+    let extra = "authorization { user: a, password: b }\n".to_owned();
+    let servers = Servers::start_with(&Setup { extra, ..Setup::default() }).await;
+    let fleet = Fleet { servers, home: tempfile::tempdir().unwrap() };
+    let refused = fleet.output(&["worker"]);
+    assert_eq!(refused.status.code(), Some(125), "{refused:?}");
+    assert!(texts(&refused).1.contains("check the login"), "{refused:?}");
 }

@@ -86,6 +86,13 @@ async fn a_damaged_object_is_no_object() {
         let what = absent(cluster.read_object(&named("w"), 0, length).await);
         assert!(what.contains("another size"), "{what}");
     }
+    // A list of the chunks that it claims would not fit into any memory. "v" is "dg" in base64.
+    cluster.put_object(&named("v"), &mut &bytes[..]).await.unwrap();
+    let described = format!(r#"{{"size":{},"chunk_bytes":262144}}"#, u64::MAX);
+    stranger.request("exeng.b.a.o.dg.d", described.into()).await.unwrap();
+    assert_eq!(cluster.read_object(&named("v"), 0, 100).await.unwrap(), vec![7; 100]);
+    let what = absent(cluster.read_object(&named("v"), 0, u64::MAX).await);
+    assert!(what.contains("a chunk is missing") || what.contains("too short"), "{what}");
     for (name, reason) in [("x", "digest"), ("y", "a chunk is missing"), ("z", "too long")] {
         let name = named(name);
         assert_eq!(cluster.read_object(&name, 0, 100).await.unwrap(), vec![7; 100]);

@@ -1,5 +1,6 @@
 //! A client of a fleet: submits, follows, cancels and controls executions.
 
+mod describe;
 mod fetch;
 mod follow;
 mod input;
@@ -10,8 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use serde_json::Value;
+use chrono::Utc;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -20,37 +20,20 @@ use crate::control::{ControlAction, ControlAnswer, ControlRequest, from_bytes, t
 use crate::error::FleetError;
 use crate::fold::{Outcome, State, fold, fold_part, open_part};
 use crate::place::QueuePlace;
-use crate::plan::title_of;
 use crate::reader::{Known, decisions, read_all, read_state, repeat};
-use crate::record::{Cancel, Claim, End, PlanTitle, Record, Ticket, TicketDigest};
+use crate::record::{Cancel, End, Record, Ticket, TicketDigest};
 use crate::sign::Verifier;
 use crate::wire::{decode, encode};
 
+pub use describe::Described;
 pub use follow::{FleetEvent, Follower, Position};
-
-/// Executions of a list that are asked for at once.
-const AT_ONCE: usize = 64;
 
 /// How long a client repeats a call that gets no answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What is known of an execution.
-#[derive(Debug, Clone)]
-pub struct Described {
-    /// Its state.
-    pub state: State,
-    /// Its command in one line; empty if the log has lost it.
-    pub command: String,
-    /// When it was submitted, in milliseconds since 1970-01-01 UTC.
-    pub submitted_at_ms: Option<u64>,
-    /// Serde form of the engine's metadata.
-    pub metadata: Option<Value>,
-    /// Set if it is a plan.
-    pub plan: Option<PlanTitle>,
-    /// Whether no other start could live while the last one did, as its worker says.
-    pub exclusive: bool,
-    /// When the last start was claimed, by the clock of its worker, in milliseconds since 1970-01-01 UTC.
-    pub claimed_at_ms: Option<u64>,
+/// Returns the time in milliseconds since 1970-01-01 UTC.
+pub(crate) fn now_ms() -> u64 {
+    u64::try_from(Utc::now().timestamp_millis()).unwrap_or_default()
 }
 
 /// Submits and follows executions for one tenant. Clones are cheap and share the connection.
@@ -145,19 +128,6 @@ impl FleetClient {
         if is_same { Ok(true) } else { Err(FleetError::AlreadyExists(id)) }
     }
 
-    /// Returns the claims in a part of what decides about an execution, with their sequences.
-    fn claims(
-        &self,
-        id: Uuid,
-        part: &LogPart,
-    ) -> Result<impl Iterator<Item = (u64, Claim)>, FleetError> {
-        let records = open_part(&self.verifier, &decisions(&self.tenant, id), part)?;
-        Ok(records.into_iter().filter_map(|(seq, record)| match record {
-            Record::Claim(claim) => Some((seq, claim)),
-            _ => None,
-        }))
-    }
-
     /// Returns what decides about an execution.
     ///
     /// # Errors
@@ -186,45 +156,6 @@ impl FleetClient {
     pub async fn state(&self, id: Uuid) -> Result<State, FleetError> {
         let (_, part) = self.found(id).await?;
         Ok(fold_part(&self.verifier, &decisions(&self.tenant, id), &part)?)
-    }
-
-    /// Returns what is known of an execution.
-    ///
-    /// # Errors
-    ///
-    /// [`FleetError::NotFound`] if neither the queue nor the log knows it.
-    pub async fn describe(&self, id: Uuid) -> Result<Described, FleetError> {
-        let (queued, part) = self.found(id).await?;
-        self.described(id, &queued, &part)
-    }
-
-    /// Returns what its ticket and its records say of an execution.
-    fn described(
-        &self,
-        id: Uuid,
-        queued: &[(QueuePlace, Bytes)],
-        part: &LogPart,
-    ) -> Result<Described, FleetError> {
-        let state = fold_part(&self.verifier, &decisions(&self.tenant, id), part)?;
-        let ticket = queued.first().and_then(|(_, bytes)| decode::<Ticket>(bytes).ok());
-        let claims: Vec<_> = self.claims(id, part)?.collect();
-        let start = state.starts().last();
-        let of_start = start.and_then(|start| claims.iter().find(|(seq, _)| *seq == start.fence));
-        let started = of_start.map(|(_, claim)| (claim.exclusive, claim.at_ms));
-        let (exclusive, claimed_at_ms) = started.unwrap_or_default();
-        let claim = claims.into_iter().next();
-        let of_claim = || {
-            claim.map(|(_, claim)| {
-                (claim.command, claim.submitted_at_ms, claim.metadata, claim.plan)
-            })
-        };
-        let of_ticket = ticket.map(|ticket| {
-            let (metadata, plan) = (ticket.request.get("metadata").cloned(), title_of(&ticket));
-            (ticket.command, Some(ticket.submitted_at_ms), metadata, plan)
-        });
-        let known = of_ticket.or_else(of_claim).unwrap_or_default();
-        let (command, submitted_at_ms, metadata, plan) = known;
-        Ok(Described { state, command, submitted_at_ms, metadata, plan, exclusive, claimed_at_ms })
     }
 
     /// Returns the ticket of an execution, as long as it is in the queue.
@@ -263,7 +194,8 @@ impl FleetClient {
         expect: Expect,
     ) -> Result<u64, FleetError> {
         let grace_ms = grace.map(|grace| u64::try_from(grace.as_millis()).unwrap_or(u64::MAX));
-        let cancel = Cancel { by: self.name.clone(), reason: reason.to_owned(), grace_ms };
+        let (by, at_ms) = (self.name.clone(), Some(now_ms()));
+        let cancel = Cancel { by, reason: reason.to_owned(), grace_ms, at_ms };
         let record = NewRecord {
             subject: decisions(&self.tenant, id),
             bytes: encode(&Record::Cancel(cancel))?.into(),
@@ -272,49 +204,6 @@ impl FleetClient {
         };
         let until = Instant::now() + PATIENCE;
         Ok(repeat(until, || self.cluster.append(record.clone())).await?)
-    }
-
-    /// Returns what is known of all executions of the tenant, in no order.
-    ///
-    /// # Errors
-    ///
-    /// [`FleetError::Cluster`] if the servers do not answer.
-    pub async fn describe_all(&self) -> Result<Vec<(Uuid, Described)>, FleetError> {
-        let places = self.cluster.places(&self.tenant).await?;
-        let logged: BTreeSet<_> =
-            self.cluster.executions(&self.tenant).await?.into_iter().collect();
-        let queued = places.into_iter().map(|place| place.id);
-        let ids: BTreeSet<_> = queued.chain(logged.iter().copied()).collect();
-        let described = stream::iter(ids).map(|id| {
-            let is_logged = logged.contains(&id);
-            async move { Ok::<_, FleetError>((id, self.describe_listed(id, is_logged).await?)) }
-        });
-        let described: Vec<_> = described.buffered(AT_ONCE).try_collect().await?;
-        Ok(described.into_iter().filter_map(|(id, described)| Some((id, described?))).collect())
-    }
-
-    /// Returns what is known of an execution of a list, from its ticket or its records alone if that is enough; `None`
-    /// if it is not known any more.
-    async fn describe_listed(
-        &self,
-        id: Uuid,
-        is_logged: bool,
-    ) -> Result<Option<Described>, FleetError> {
-        let (mut queued, mut part) = (Vec::new(), LogPart { first_seq: 1, ..LogPart::default() });
-        let is_enough = if is_logged {
-            part = read_all(&*self.cluster, &decisions(&self.tenant, id), 1, 0).await?;
-            self.claims(id, &part)?.next().is_some()
-        } else {
-            queued = self.cluster.find_tickets(&self.tenant, id).await?;
-            !queued.is_empty()
-        };
-        if is_enough {
-            return self.described(id, &queued, &part).map(Some);
-        }
-        match self.describe(id).await {
-            Err(FleetError::NotFound(_)) => Ok(None),
-            described => described.map(Some),
-        }
     }
 
     /// Returns the ids of all executions of the tenant that the queue or the log knows.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use chrono::Utc;
 use execution_engine::{
     Backend, BackendEvent, BackendExecution, BackendRecord, ContentDigest,
     ControlAction as EngineAction, Duration, Ending, Exclusivity, ExecutionError, ExecutionOptions,
@@ -17,6 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::{files, request, results};
+pub(crate) use crate::client::now_ms;
 use crate::client::{Described, FleetClient, FleetEvent, Follower, Position};
 use crate::cluster::{Cluster, ClusterError, Durability};
 use crate::control::ControlAction;
@@ -180,22 +180,58 @@ impl FleetBackend {
         Ok(Following { follower, cursor: 0, start: None })
     }
 
-    /// Reads records behind a cursor, or none if none comes for a while.
+    /// Returns records of an execution behind a cursor, as [`next`](Backend::next) does, but those alone that the
+    /// log has now: none at their end.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`next`](Backend::next).
+    pub async fn next_now(&self, id: Uuid, after: u64) -> Result<Vec<BackendRecord>> {
+        self.read(id, after, None).await
+    }
+
+    /// Reads records behind a cursor, or none if none comes until a moment; `None` does not wait.
     async fn read(
         &self,
         id: Uuid,
         after: u64,
-        following: &mut Following,
+        until: Option<Instant>,
     ) -> Result<Vec<BackendRecord>> {
-        let until = Instant::now() + LONGEST_WAIT;
+        // Dropped while it waits, the follower is made anew by the next call: it has taken nothing.
+        let mut following = self.following(id, after).await?;
+        let records = self.read_with(&mut following, id, after, until).await;
+        if !following.follower.has_ended() {
+            self.following.lock().insert(id, following);
+        }
+        records
+    }
+
+    async fn read_with(
+        &self,
+        following: &mut Following,
+        id: Uuid,
+        after: u64,
+        until: Option<Instant>,
+    ) -> Result<Vec<BackendRecord>> {
+        let failed = |error| results::to_engine(id, error);
         let mut records = Vec::new();
         while records.is_empty() || following.follower.has_more() {
-            let Ok(next) = timeout_at(until, following.follower.next()).await else { break };
-            let Some((position, event)) = next.map_err(|error| results::to_engine(id, error))?
-            else {
-                break;
+            let next = match until {
+                None => following.follower.next_now().await,
+                Some(until) => match timeout_at(until, following.follower.next()).await {
+                    Ok(next) => next,
+                    Err(_) => break,
+                },
             };
-            for event in self.events(id, event, &mut following.start) {
+            let Some((position, event)) = next.map_err(failed)? else { break };
+            let is_dated = !matches!(&event, FleetEvent::Ended { end, .. } if !results::is_dated(end.as_deref()));
+            for mut event in self.events(id, event, &mut following.start) {
+                if let BackendEvent::Ended(result) = &mut event
+                    && !is_dated
+                {
+                    let described = self.client.describe(id).await.map_err(failed)?;
+                    results::date(result, &described);
+                }
                 let cursor = (following.cursor + 1).max(position.seq << EVENT_BITS);
                 following.cursor = cursor;
                 if cursor > after {
@@ -255,6 +291,9 @@ impl FleetBackend {
         if ticket.options.pointer("/stdin/type").is_none_or(|source| source != "piped") {
             return Err(ExecutionError::StdinNotPiped(id));
         }
+        if bytes.is_empty() && !eof {
+            return Ok(());
+        }
         let pool =
             self.pools.iter().find(|pool| pool.name == place.queue.pool).ok_or_else(|| {
                 let name = &place.queue.pool;
@@ -280,11 +319,6 @@ impl FleetBackend {
             .exclusive(exclusive)
             .durability(durability)
     }
-}
-
-/// Returns the time in milliseconds since 1970-01-01 UTC.
-pub(crate) fn now_ms() -> u64 {
-    u64::try_from(Utc::now().timestamp_millis()).unwrap_or_default()
 }
 
 #[async_trait]
@@ -341,13 +375,7 @@ impl Backend for FleetBackend {
     }
 
     async fn next(&self, id: Uuid, after: u64) -> Result<Vec<BackendRecord>> {
-        // Dropped while it waits, the follower is made anew by the next call: it has taken nothing.
-        let mut following = self.following(id, after).await?;
-        let records = self.read(id, after, &mut following).await;
-        if !following.follower.has_ended() {
-            self.following.lock().insert(id, following);
-        }
-        records
+        self.read(id, after, Some(Instant::now() + LONGEST_WAIT)).await
     }
 
     async fn find(&self, id: Uuid) -> Result<Option<BackendExecution>> {

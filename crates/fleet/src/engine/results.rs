@@ -1,5 +1,7 @@
 //! What the engine is told of records: streams, results, states and errors.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use execution_engine::{
@@ -58,6 +60,22 @@ pub(crate) fn result(
     result.id = id;
     result.place = place;
     result
+}
+
+/// Returns whether a result that is made of this report has the times of its worker.
+pub(super) fn is_dated(end: Option<&End>) -> bool {
+    end.is_some_and(|end| !end.result.is_null())
+}
+
+/// Gives the times of the records to a result that no worker has written.
+pub(super) fn date(result: &mut ExecutionResult, described: &Described) {
+    let Described { submitted_at_ms, claimed_at_ms, ended_at_ms, .. } = described;
+    let started = claimed_at_ms.or(*submitted_at_ms).or(*ended_at_ms);
+    let ended = (*ended_at_ms).max(started);
+    if let Some((started, ended)) = started.zip(ended) {
+        (result.started_at, result.completed_at) = (moment(started), moment(ended));
+        result.duration = Duration::from_millis(ended - started);
+    }
 }
 
 pub(crate) fn unobserved(id: Uuid, ending: Ending) -> ExecutionResult {
@@ -128,7 +146,9 @@ pub(crate) fn to_engine(id: Uuid, error: FleetError) -> ExecutionError {
 }
 
 pub(super) fn execution(id: Uuid, described: &Described, place: Option<Place>) -> BackendExecution {
-    let accepted_at = described.submitted_at_ms.map_or_else(Utc::now, moment);
+    // What was cancelled before its start left its ticket, and has that record alone.
+    let known_since = described.submitted_at_ms.or(described.ended_at_ms);
+    let accepted_at = known_since.map_or_else(Utc::now, moment);
     let mut execution = BackendExecution::new(id, described.command.as_str(), accepted_at);
     execution.status = status(&described.state);
     execution.place = place;

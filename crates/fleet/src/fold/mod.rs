@@ -28,7 +28,7 @@ pub use outcome::{Effect, Illegal, Outcome, Report};
 /// use execution_engine_fleet::{Cancel, Effect, Outcome, Record, State};
 ///
 /// let mut state = State::new(1);
-/// let cancel = Record::Cancel(Cancel { by: "ci".into(), reason: "not needed".into(), grace_ms: None });
+/// let cancel = Record::Cancel(Cancel { by: "ci".into(), reason: "not needed".into(), grace_ms: None, at_ms: None });
 /// assert_eq!(state.apply(7, &cancel), Effect::Decided);
 /// assert!(matches!(state.outcome(), Some(Outcome::Cancelled { seq: 7, .. })));
 /// assert!(state.is_closed());

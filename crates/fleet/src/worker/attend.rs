@@ -114,8 +114,10 @@ impl Core {
         // Without a lease nothing is started; the end of the worker is near.
         self.lease_is_held().await;
         let by = self.options.id.clone();
-        let lost =
-            |start, reason: &str| Record::Lost(Lost { start, by, reason: reason.to_owned() });
+        let lost = |start, reason: &str| {
+            let (reason, at_ms) = (reason.to_owned(), Some(self.clock.unix_ms()));
+            Record::Lost(Lost { start, by, reason, at_ms })
+        };
         let (start, record) = match (next, ticket) {
             (Next::Settle(how), _) => return Ok(how),
             (Next::None(state), _) => return self.settle_by(&state, plan.as_ref()).await,
@@ -237,7 +239,12 @@ impl Core {
         let start_by_ms = ticket.filter(|ticket| ticket.is_expired(now_ms));
         if let Some(start_by_ms) = start_by_ms.and_then(|ticket| ticket.start_by_ms) {
             let after = state.starts().last().cloned();
-            return Record::Expired(Expired { after, by: worker, start_by_ms });
+            return Record::Expired(Expired {
+                after,
+                by: worker,
+                start_by_ms,
+                at_ms: Some(now_ms),
+            });
         }
         let is_plan = ticket.is_some_and(|ticket| ticket.plan.is_some());
         let description = self.runner_of(is_plan).describe();

@@ -185,7 +185,8 @@ impl Core {
             tracing::info!(id = %subject.id, worker, "the worker of an execution is gone");
             let reason = format!("worker {worker} is gone");
             let fence = start.fence;
-            let lost = Lost { start, by: self.options.id.clone(), reason };
+            let at_ms = Some(self.clock.unix_ms());
+            let lost = Lost { start, by: self.options.id.clone(), reason, at_ms };
             let bytes = self.signed(subject, &Record::Lost(lost))?;
             let name = self.record_name(subject, &format!("{fence}.lost"));
             let subject = subject.clone();

@@ -52,11 +52,11 @@ pub(crate) fn end(start: Start, code: u32) -> Record {
 }
 
 pub(crate) fn lost(start: Start) -> Record {
-    Record::Lost(Lost { start, by: "w2".to_owned(), reason: String::new() })
+    Record::Lost(Lost { start, by: "w2".to_owned(), reason: String::new(), at_ms: None })
 }
 
 pub(crate) fn expired(after: Option<Start>) -> Record {
-    Record::Expired(Expired { after, by: "w2".to_owned(), start_by_ms: 1 })
+    Record::Expired(Expired { after, by: "w2".to_owned(), start_by_ms: 1, at_ms: None })
 }
 
 pub(crate) fn cancel() -> Record {
@@ -64,5 +64,5 @@ pub(crate) fn cancel() -> Record {
 }
 
 pub(crate) fn cancel_within(grace_ms: Option<u64>) -> Record {
-    Record::Cancel(Cancel { by: "ci".to_owned(), reason: String::new(), grace_ms })
+    Record::Cancel(Cancel { by: "ci".to_owned(), reason: String::new(), grace_ms, at_ms: None })
 }

@@ -65,11 +65,11 @@ fn record(entry: Entry) -> Record {
         }),
         Entry::Lost(begun) => {
             let (by, reason) = ("sweeper".to_owned(), String::new());
-            Record::Lost(Lost { start: start(begun), by, reason })
+            Record::Lost(Lost { start: start(begun), by, reason, at_ms: None })
         }
         Entry::Cancel => {
             let (by, reason) = ("client".to_owned(), String::new());
-            Record::Cancel(Cancel { by, reason, grace_ms: None })
+            Record::Cancel(Cancel { by, reason, grace_ms: None, at_ms: None })
         }
     }
 }

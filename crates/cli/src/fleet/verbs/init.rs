@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use execution_engine_fleet::{PLANS_POOL, Pool, Seed, Share, Size, SizeClass, check_name, encode};
@@ -16,7 +17,7 @@ use crate::failure::Failure;
 use crate::fleet::servers::{Access, chosen};
 use crate::fleet::{of_init, pools};
 use crate::service::submit::label;
-use crate::{message, size};
+use crate::{duration, message, size};
 
 /// Options of `fleet init`.
 #[derive(Debug, Args)]
@@ -44,6 +45,10 @@ pub(super) struct InitOptions {
     /// as much [without: that of the fleet, or 2G]
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     object_bytes: Option<u64>,
+    /// How long records, large output and artifacts are kept, from 1h on; it bounds the disks of the servers, and cannot be
+    /// changed later [without: that of the fleet, or 24h]
+    #[arg(long, value_name = "TIME", value_parser = age)]
+    age: Option<Duration>,
     /// Make keys for the new pools in this directory, and for each the keys of its workers: then workers sign what they
     /// record, and values of environments and input are sealed to them
     #[arg(long, value_name = "DIR")]
@@ -55,6 +60,7 @@ pub(super) struct InitOptions {
 const NAME: &str = "default";
 const MAX_QUEUE: u64 = 100_000;
 const MAX_RUNNING: u32 = 1000;
+const LEAST_AGE: Duration = Duration::from_secs(3600);
 
 /// A pool, as it is named on the command line.
 #[derive(Debug, Clone, Default)]
@@ -81,6 +87,12 @@ fn tenant(text: &str) -> Result<String, String> {
 fn replicas(text: &str) -> Result<u8, String> {
     let number = text.parse().ok().filter(|number| [1, 3, 5].contains(number));
     number.ok_or_else(|| "may be 1, 3 or 5".to_owned())
+}
+
+fn age(text: &str) -> Result<Duration, String> {
+    let age = duration::parse_positive(text)?;
+    let is_allowed = age >= LEAST_AGE && age.subsec_nanos() == 0;
+    is_allowed.then_some(age).ok_or_else(|| "may be 1h or more, in whole seconds".to_owned())
 }
 
 /// What a fleet has already.
@@ -138,14 +150,19 @@ impl InitOptions {
         Ok(FleetSetup {
             shards: shards.or(of_fleet.map(|fleet| fleet.shards)).unwrap_or(usual.shards),
             replicas: self.replicas.or(of_fleet.map(|fleet| fleet.replicas)).unwrap_or(named),
+            log_age: self.age_or(of_fleet.map(|fleet| fleet.log_age_s), usual.log_age),
+            object_age: self.age_or(of_fleet.map(|fleet| fleet.object_age_s), usual.object_age),
             object_bytes: self
                 .object_bytes
                 .or(of_fleet.map(|fleet| fleet.object_bytes))
                 .unwrap_or(usual.object_bytes),
             pools,
             tenants,
-            ..usual
         })
+    }
+
+    fn age_or(&self, of_fleet: Option<u64>, usual: Duration) -> Duration {
+        self.age.or(of_fleet.map(Duration::from_secs)).unwrap_or(usual)
     }
 
     /// Returns the tenants. Quotas of one that is there stay.

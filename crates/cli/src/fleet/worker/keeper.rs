@@ -204,6 +204,7 @@ impl Kept {
     /// Passes on that the keeper was told to end, for the first time or again.
     async fn order(&mut self, asked: u32) {
         let (order, says) = match asked {
+            1 if !self.has_worked() => (b"d", "ends"),
             1 => (
                 b"d",
                 "takes no more executions, and ends when none runs; once more gives them back",

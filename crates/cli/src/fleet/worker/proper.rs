@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use execution_engine::{ExecutionConfig, ExecutionEngine};
 use execution_engine_fleet::{
-    Clock, Description, EngineRunner, LeaseGuard, Opener, PLANS_POOL, PlanIntake, PlanRunner, Pool,
-    Presence, QueueName, Verifier, Worker, WorkerOptions as Settings,
+    Clock, Cluster as _, Description, EngineRunner, LeaseGuard, Opener, PLANS_POOL, PlanIntake,
+    PlanRunner, Pool, Presence, QueueName, Verifier, Worker, WorkerOptions as Settings,
 };
-use execution_engine_fleet_nats::NatsCluster;
+use execution_engine_fleet_nats::{InitError, NatsCluster, ServerOptions};
 use execution_engine_process::{BootTimer, Containment};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use tokio::io::AsyncReadExt as _;
@@ -21,7 +21,7 @@ use crate::cli::GlobalOptions;
 use crate::failure::Failure;
 use crate::fleet::key_file::Keys;
 use crate::fleet::servers::chosen;
-use crate::fleet::{of_init, pools};
+use crate::fleet::{decoded, of_init, rest};
 use crate::message;
 
 /// Number of priorities of queues.
@@ -33,12 +33,17 @@ pub(super) async fn run(
     options: &WorkerOptions,
     name: &str,
 ) -> Result<u8, Failure> {
-    let (orders, guard) = pipes()?;
+    let (mut orders, guard) = pipes()?;
     let mut servers = chosen(global, &options.access)?.servers;
     servers.name = name.to_owned();
-    let cluster = Arc::new(NatsCluster::connect(&servers).await.map_err(of_init)?);
     let keys = options.keys.as_deref().map_or_else(Keys::none, Keys::read)?;
-    let all = pools(&cluster).await?;
+    let reached = tokio::select! {
+        biased;
+        reached = reach(&servers) => reached?,
+        // It is to end, or its keeper is gone.
+        _order = orders.read_u8() => return Ok(0),
+    };
+    let (cluster, all) = (Arc::new(reached.0), reached.1);
     let (mut presence, queues) = options.intake(name, &all, keys.pool.as_deref())?;
     let of_plans = options.plan_queues(&mut presence, &all, &keys.opener);
     let settings = Settings {
@@ -79,6 +84,41 @@ pub(super) async fn run(
     obeying.abort();
     engine.shutdown(Duration::ZERO).await;
     ended.map(|()| 0).map_err(Failure::new)
+}
+
+/// First and longest pause between two tries to reach the servers.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
+
+/// Connects to the servers and reads the pools. Servers that are away are tried again without end: a worker may be
+/// started before they are.
+async fn reach(servers: &ServerOptions) -> Result<(NatsCluster, Vec<Pool>), Failure> {
+    let (mut pause, mut is_told) = (PAUSES.0, false);
+    let connect = async || {
+        let cluster = NatsCluster::connect(servers).await?;
+        let pools = cluster.pools().await?;
+        Ok::<_, InitError>((cluster, pools))
+    };
+    loop {
+        match connect().await {
+            Ok((cluster, pools)) => {
+                if is_told {
+                    message::note(format!("worker {}: the servers are there now", servers.name));
+                }
+                return Ok((cluster, decoded(pools)?));
+            }
+            Err(error) if error.may_pass() => {
+                if !std::mem::replace(&mut is_told, true) {
+                    let name = &servers.name;
+                    message::print(format!(
+                        "worker {name}: {error}; it tries again until it is ended"
+                    ));
+                }
+                rest(pause).await;
+                pause = (pause * 2).min(PAUSES.1);
+            }
+            Err(error) => return Err(of_init(error)),
+        }
+    }
 }
 
 /// Returns an engine's configuration for so many executions at a time, without other bounds than they ask for.

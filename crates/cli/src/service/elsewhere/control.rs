@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
-use execution_engine::{ExecutionError, Uuid};
+use execution_engine::{Backend as _, ExecutionError, Uuid};
 use serde_json::json;
 
 use super::{Remote, look, output, refuse};
@@ -122,7 +122,7 @@ pub(super) async fn input(global: &GlobalOptions, options: &InputOptions) -> Res
         written = copy(&remote, id, Pieces::read(io::stdin())?).await?;
     }
     if options.eof {
-        remote.engine.close_stdin(id).await.map_err(Failure::new)?;
+        remote.backend.close_stdin(id).await.map_err(Failure::new)?;
     }
     if options.json {
         data::json(&json!({"id": id, "written": written}))?;
@@ -132,12 +132,12 @@ pub(super) async fn input(global: &GlobalOptions, options: &InputOptions) -> Res
 
 async fn write(remote: &Remote, id: Uuid, bytes: Vec<u8>) -> Result<u64, Failure> {
     let length = bytes.len() as u64;
-    remote.engine.write_stdin(id, bytes).await.map_err(Failure::new)?;
+    remote.backend.write_stdin(id, bytes.into()).await.map_err(Failure::new)?;
     Ok(length)
 }
 
 /// Writes all pieces, and returns their length.
-async fn copy(remote: &Remote, id: Uuid, mut from: Pieces) -> Result<u64, Failure> {
+pub(super) async fn copy(remote: &Remote, id: Uuid, mut from: Pieces) -> Result<u64, Failure> {
     let failed = |error| Failure::new(format!("what is to be written cannot be read: {error}"));
     let mut written = 0;
     while let Some(piece) = from.next().await.map_err(failed)? {

@@ -104,6 +104,9 @@ fn ended_view(execution: &BackendExecution, result: &ExecutionResult) -> Map<Str
     if let Value::Object(of_result) = report(result, bytes_of(result)) {
         fields.extend(of_result);
     }
+    if result.place.is_none() {
+        fields.insert("started_at".into(), Value::Null);
+    }
     fields
 }
 
@@ -140,7 +143,9 @@ pub(super) async fn show(global: &GlobalOptions, options: &ShowOptions) -> Resul
 /// Returns what is shown of an execution.
 fn lines(execution: &BackendExecution, result: Option<&ExecutionResult>) -> String {
     let place = result.and_then(|result| result.place.as_ref()).or(execution.place.as_ref());
-    let started = result.map(|result| result.started_at).or(execution.started_at);
+    // Without a place it was never started.
+    let ran = result.filter(|result| result.place.is_some());
+    let started = ran.map(|result| result.started_at).or(execution.started_at);
     let lines = [
         ("id", Some(execution.id.to_string())),
         ("command", Some(execution.command.clone())),
@@ -149,10 +154,7 @@ fn lines(execution: &BackendExecution, result: Option<&ExecutionResult>) -> Stri
         ("accepted", Some(local(execution.accepted_at))),
         ("started", started.map(local)),
         ("ended", result.map(|result| local(result.completed_at))),
-        (
-            "ran for",
-            result.and_then(|it| Some(short(u64::try_from(it.duration.as_millis()).ok()?))),
-        ),
+        ("ran for", ran.and_then(|it| Some(short(u64::try_from(it.duration.as_millis()).ok()?)))),
         ("worker", place.map(|place| place.worker.clone())),
         ("attempt", place.map(|place| place.attempt.to_string())),
         ("fence", place.map(|place| place.fence.to_string())),

@@ -5,9 +5,13 @@
 //! | `start` | `submit` |
 //! | `look` | `ls`, `show`, `wait` |
 //! | `output` | `logs`, and following an execution |
+//! | `attach` | `attach`: the last lines and what follows, and input |
+//! | `last_lines` | the last lines of output |
 //! | `control` | `stop`, `signal`, `pause`, `resume`, `input` |
 
+mod attach;
 mod control;
+mod last_lines;
 mod look;
 pub(crate) mod output;
 mod start;
@@ -41,6 +45,7 @@ pub(crate) fn instead(cli: &Cli) -> Option<ExitCode> {
         Verb::Signal(options) => block_on(control::signal(global, options)),
         Verb::Pause(options) => block_on(control::set_paused(global, options, true)),
         Verb::Resume(options) => block_on(control::set_paused(global, options, false)),
+        Verb::Attach(options) => block_on(attach::attach(global, options)),
         Verb::Input(options) => block_on(control::input(global, options)),
         Verb::Plan(options) => return options.elsewhere(global),
         Verb::Worker(_) | Verb::Fleet(_) => return None,
@@ -48,7 +53,6 @@ pub(crate) fn instead(cli: &Cli) -> Option<ExitCode> {
         Verb::Rm(_)
         | Verb::Pin(_)
         | Verb::Rerun(_)
-        | Verb::Attach(_)
         | Verb::Gc(_)
         | Verb::Export(_)
         | Verb::Import(_)
@@ -65,7 +69,7 @@ pub(crate) fn instead(cli: &Cli) -> Option<ExitCode> {
         _ if global.on.is_none() => return None,
         _ => Failure::new(
             "--on: this verb is about this machine and its service, and not about a fleet; leave --on out. A fleet has run, \
-             submit, ls, show, logs, wait, stop, signal, pause, resume, input and plan (and exeng fleet)",
+             submit, ls, show, logs, wait, stop, attach, input, signal, pause, resume and plan (and exeng fleet)",
         )
         .report(),
     })

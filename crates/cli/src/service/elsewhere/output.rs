@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use execution_engine::{
     Backend as _, BackendEvent, BackendRecord, ExecutionError, ExecutionResult, OutputStream, Uuid,
 };
-use execution_engine_fleet::{FleetError, FleetEvent, Position, Stream};
+use execution_engine_fleet::FleetError;
 
+use super::last_lines::LastLines;
 use super::{Remote, refuse};
 use crate::cli::GlobalOptions;
 use crate::failure::Failure;
@@ -18,7 +19,6 @@ use crate::service::logs::{LogsOptions, Printer};
 /// Prints the output of executions.
 pub(super) async fn logs(global: &GlobalOptions, options: &LogsOptions) -> Result<u8, Failure> {
     refuse(&[
-        (options.tail.is_some(), "--tail"),
         (options.prefix, "--prefix"),
         (options.json, "--json"),
         (options.follow && options.ids.len() > 1, "--follow of several"),
@@ -28,17 +28,27 @@ pub(super) async fn logs(global: &GlobalOptions, options: &LogsOptions) -> Resul
         let id = remote.id(name).await?;
         let wanted = options.stream.map(OutputStream::from);
         let mut printer = Printer::new(options.raw);
-        let mut print = |stream, bytes: &[u8]| match wanted.is_none_or(|wanted| wanted == stream) {
+        let mut reading = Reading::new(&remote, id);
+        let ended = match options.tail {
+            Some(lines) => reading.last_lines(lines, wanted, &mut printer).await?,
+            None => None,
+        };
+        let mut print = |stream, bytes: &[u8]| match is_wanted(wanted, stream) {
             true => printer.print(bytes),
             false => Ok(()),
         };
-        match options.follow {
-            true => drop(follow(&remote, id, &mut print).await?),
-            false => what_there_is(&remote, id, &mut print).await?,
+        match (options.follow, options.tail, ended) {
+            (_, _, Some(_)) | (false, Some(_), _) => {}
+            (true, _, None) => drop(reading.until_end(&mut print).await?),
+            (false, None, None) => drop(reading.now(&mut print).await?),
         }
         printer.finish()?;
     }
     Ok(0)
+}
+
+fn is_wanted(wanted: Option<OutputStream>, stream: OutputStream) -> bool {
+    wanted.is_none_or(|wanted| wanted == stream)
 }
 
 /// Returns whether the fleet knows an execution.
@@ -56,46 +66,17 @@ pub(in crate::service) async fn what_there_is(
     id: Uuid,
     print: &mut impl FnMut(OutputStream, &[u8]) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let tell = |event: &FleetEvent| match event {
-        FleetEvent::Missed(_, bytes) => missed(*bytes),
-        FleetEvent::Lost(start) => lost(&start.worker),
-        _ => {}
-    };
-    read_now(remote, id, print, tell).await
+    Reading::new(remote, id).now(print).await.map(drop)
 }
 
-/// Gives the output that there is now to a function, and what else the log has to another one.
+/// Gives the output that there is now to a function, and says nothing about what is missing.
 pub(in crate::service) async fn read_now(
     remote: &Remote,
     id: Uuid,
     print: &mut impl FnMut(OutputStream, &[u8]) -> Result<(), Failure>,
-    tell: impl Fn(&FleetEvent),
 ) -> Result<(), Failure> {
-    remote.client.state(id).await.map_err(Failure::new)?;
-    let mut follower = remote.client.follow(id, Position::default());
-    while let Some((_, event)) = follower.next_now().await.map_err(Failure::new)? {
-        match event {
-            FleetEvent::Output { runs, mut bytes } => {
-                for (stream, length) in runs {
-                    let stream = match stream {
-                        Stream::Stdout => OutputStream::Stdout,
-                        Stream::Stderr => OutputStream::Stderr,
-                    };
-                    print(stream, &bytes.split_to((length as usize).min(bytes.len())))?;
-                }
-            }
-            other => tell(&other),
-        }
-    }
-    Ok(())
-}
-
-fn missed(bytes: u64) {
-    message::print(format!("{bytes} bytes of output are missing here"));
-}
-
-fn lost(worker: &str) {
-    message::note(format!("worker {worker} is gone; another attempt follows"));
+    let mut reading = Reading { say: |_| {}, ..Reading::new(remote, id) };
+    reading.now(print).await.map(drop)
 }
 
 /// Gives all output of an execution to a function, as it comes, and returns the result. Servers that do not answer are
@@ -105,30 +86,112 @@ pub(crate) async fn follow(
     id: Uuid,
     print: &mut impl FnMut(OutputStream, &[u8]) -> Result<(), Failure>,
 ) -> Result<ExecutionResult, Failure> {
-    let (mut cursor, mut silence) = (0, Silence::new());
-    loop {
-        let records = match remote.backend.next(id, cursor).await {
-            Ok(records) => records,
-            Err(error @ ExecutionError::Backend { .. }) => {
-                silence.note(&error);
-                rest(AFTER_FAILURE).await;
-                continue;
+    Reading::new(remote, id).until_end(print).await
+}
+
+/// An execution that is being read.
+pub(super) struct Reading<'a> {
+    remote: &'a Remote,
+    id: Uuid,
+    /// That of the last record.
+    cursor: u64,
+    /// Says what happened beside output.
+    say: fn(&BackendEvent),
+}
+
+impl<'a> Reading<'a> {
+    /// Creates one that begins with the first record.
+    pub(super) fn new(remote: &'a Remote, id: Uuid) -> Self {
+        Self { remote, id, cursor: 0, say }
+    }
+
+    /// Gives the output that there is now to a function. Returns the result if it has ended.
+    pub(super) async fn now(
+        &mut self,
+        print: &mut impl FnMut(OutputStream, &[u8]) -> Result<(), Failure>,
+    ) -> Result<Option<ExecutionResult>, Failure> {
+        loop {
+            let read = self.remote.backend.next_now(self.id, self.cursor).await;
+            let records = read.map_err(Failure::new)?;
+            if records.is_empty() {
+                return Ok(None);
             }
-            Err(error) => return Err(Failure::new(error)),
-        };
-        silence.is_over();
-        for BackendRecord { cursor: at, event } in records {
-            cursor = at;
-            match event {
-                BackendEvent::Output { stream, bytes } => print(stream, &bytes)?,
-                BackendEvent::OutputMissed { bytes, .. } => missed(bytes),
-                BackendEvent::AttemptLost { ending, .. } => {
-                    message::note(format!("{ending}; another attempt follows"));
-                }
-                BackendEvent::Ended(result) => return Ok(*result),
-                _ => {}
+            if let Some(ended) = self.take(records, print)? {
+                return Ok(Some(ended));
             }
         }
+    }
+
+    /// Prints the last lines that there are now, of one stream or both. Returns the result if it has ended.
+    pub(super) async fn last_lines(
+        &mut self,
+        lines: u64,
+        wanted: Option<OutputStream>,
+        printer: &mut Printer,
+    ) -> Result<Option<ExecutionResult>, Failure> {
+        let mut last = LastLines::new(lines);
+        let mut keep = |stream, bytes: &[u8]| {
+            if is_wanted(wanted, stream) {
+                last.push(bytes);
+            }
+            Ok(())
+        };
+        let ended = self.now(&mut keep).await?;
+        last.into_lines().try_for_each(|line| printer.print(&line))?;
+        Ok(ended)
+    }
+
+    /// Gives the output that follows to a function, as it comes, and returns the result.
+    pub(super) async fn until_end(
+        &mut self,
+        print: &mut impl FnMut(OutputStream, &[u8]) -> Result<(), Failure>,
+    ) -> Result<ExecutionResult, Failure> {
+        let mut silence = Silence::new();
+        loop {
+            let records = match self.remote.backend.next(self.id, self.cursor).await {
+                Ok(records) => records,
+                Err(error @ ExecutionError::Backend { .. }) => {
+                    silence.note(&error);
+                    rest(AFTER_FAILURE).await;
+                    continue;
+                }
+                Err(error) => return Err(Failure::new(error)),
+            };
+            silence.is_over();
+            if let Some(ended) = self.take(records, print)? {
+                return Ok(ended);
+            }
+        }
+    }
+
+    /// Takes records. Returns the result if the last one is among them.
+    fn take(
+        &mut self,
+        records: Vec<BackendRecord>,
+        print: &mut impl FnMut(OutputStream, &[u8]) -> Result<(), Failure>,
+    ) -> Result<Option<ExecutionResult>, Failure> {
+        for BackendRecord { cursor, event } in records {
+            self.cursor = cursor;
+            match event {
+                BackendEvent::Output { stream, bytes } => print(stream, &bytes)?,
+                BackendEvent::Ended(result) => return Ok(Some(*result)),
+                other => (self.say)(&other),
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Says what is missing of the output, and which attempts are lost.
+fn say(event: &BackendEvent) {
+    match event {
+        BackendEvent::OutputMissed { bytes, .. } => {
+            message::print(format!("{bytes} bytes of output are missing here"));
+        }
+        BackendEvent::AttemptLost { ending, .. } => {
+            message::note(format!("{ending}; another attempt follows"));
+        }
+        _ => {}
     }
 }
 
@@ -164,7 +227,7 @@ pub(crate) async fn result(remote: &Remote, id: Uuid) -> Result<ExecutionResult,
 }
 
 /// Pause after servers that gave no answer.
-const AFTER_FAILURE: Duration = Duration::from_secs(1);
+pub(super) const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// Waits for the end of an execution, with its output on the streams of this process or without, and says what its exit
 /// code alone cannot tell.

@@ -32,7 +32,7 @@ pub(crate) struct LogsOptions {
     /// Go on until they have ended; several, at most 100, need --prefix
     #[arg(long, short)]
     pub(super) follow: bool,
-    /// Begin with the last N lines (not of a fleet)
+    /// Begin with the last N lines
     #[arg(long, short = 'n', value_name = "N")]
     pub(super) tail: Option<u64>,
     /// Only this stream [without: both, in the order in which they were read]

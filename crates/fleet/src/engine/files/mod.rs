@@ -4,12 +4,14 @@
 //! |---|---|
 //! | `content` | reads and writes content, and compares its digest |
 //! | `open` | opens files that were found |
+//! | `place` | places files, whatever is put in their way |
 //! | `pattern` | which files patterns name |
 //! | `workspace` | the directory of a start |
 
 mod content;
 mod open;
 mod pattern;
+mod place;
 mod workspace;
 
 pub(super) use content::{read, store};

@@ -7,23 +7,33 @@ use std::path::Path;
 
 use rustix::fs::{Mode, OFlags, openat};
 
+/// Opens a directory, and no link to one.
+pub(super) const DIRECTORY: OFlags =
+    OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
 /// Opens a regular file below a directory, and returns its mode too. No link is followed: one that is
 /// there was put there after the file was found, and may lead anywhere.
 pub(super) fn open_below(root: &File, path: &Path) -> io::Result<(File, u32)> {
-    let directory = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     // A pipe without a writer would block.
-    let file = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut at = root.try_clone()?;
-    let mut parts = path.components().peekable();
-    while let Some(part) = parts.next() {
-        let flags = if parts.peek().is_some() { directory } else { file };
-        at = openat(&at, part.as_os_str(), flags, Mode::empty())?.into();
-    }
-    let metadata = at.metadata()?;
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let no_file = || io::Error::other("is no regular file");
+    let (parent, name) = path.parent().zip(path.file_name()).ok_or_else(no_file)?;
+    let parent = open_directory_below(root, parent)?;
+    let file = File::from(openat(&parent, name, flags, Mode::empty())?);
+    let metadata = file.metadata()?;
     match metadata.is_file() {
-        true => Ok((at, metadata.permissions().mode())),
-        false => Err(io::Error::other("is no regular file")),
+        true => Ok((file, metadata.permissions().mode())),
+        false => Err(no_file()),
     }
+}
+
+/// Opens a directory below another one; that itself at an empty path. No link is followed.
+pub(super) fn open_directory_below(root: &File, path: &Path) -> io::Result<File> {
+    let mut at = root.try_clone()?;
+    for part in path.components() {
+        at = openat(&at, part.as_os_str(), DIRECTORY, Mode::empty())?.into();
+    }
+    Ok(at)
 }
 
 #[cfg(test)]

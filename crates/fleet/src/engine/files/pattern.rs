@@ -74,7 +74,10 @@ impl Walk<'_> {
         }
         let entries = match std::fs::read_dir(directory) {
             Ok(entries) => entries,
-            Err(error) => return self.fail(relative, &error.to_string()),
+            Err(error) => {
+                let shown = if relative.is_empty() { "the working directory" } else { relative };
+                return self.fail(shown, &error.to_string());
+            }
         };
         let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
         names.sort();
@@ -87,8 +90,7 @@ impl Walk<'_> {
                 self.undecodable(relative, &name, first);
                 continue;
             };
-            let below =
-                if relative.is_empty() { text.to_owned() } else { format!("{relative}/{text}") };
+            let below = joined(relative, text);
             let path = directory.join(&name);
             if *first == "**" {
                 let is_directory = path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
@@ -134,7 +136,7 @@ impl Walk<'_> {
     fn undecodable(&mut self, relative: &str, name: &OsStr, pattern: &str) {
         let shown = name.to_string_lossy();
         if path_matches(pattern, &shown) {
-            self.fail(&format!("{relative}/{shown}"), "has a name that is not UTF-8");
+            self.fail(&joined(relative, &shown), "has a name that is not UTF-8");
         }
     }
 
@@ -145,6 +147,10 @@ impl Walk<'_> {
             false => self.found.more_errors += 1,
         }
     }
+}
+
+fn joined(relative: &str, name: &str) -> String {
+    if relative.is_empty() { name.to_owned() } else { format!("{relative}/{name}") }
 }
 
 #[cfg(test)]
@@ -171,6 +177,12 @@ mod tests {
         assert_eq!(find("out/*.csv"), ("out/b.csv".to_owned(), no()));
         assert_eq!(find("out/**"), ("out/b.csv out/d.txt out/deep/c.csv".to_owned(), no()));
         assert_eq!(find("link"), ("link".to_owned(), no()));
+        let nameless = std::os::unix::ffi::OsStrExt::from_bytes(b"raw\xff");
+        // Some systems have no such names.
+        if std::fs::write(dir.join::<&OsStr>(nameless), "").is_ok() {
+            assert_eq!(find("raw*").1, "raw\u{fffd}: has a name that is not UTF-8");
+            std::fs::remove_file(dir.join::<&OsStr>(nameless)).unwrap();
+        }
         let (files, errors) = find("**/*.csv");
         assert_eq!(files, "a.csv out/b.csv out/deep/c.csv");
         assert!(errors.starts_with("leak.csv: is a link"), "{errors}");

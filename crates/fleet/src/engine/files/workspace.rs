@@ -1,20 +1,21 @@
 //! The directory of a start: its inputs are placed there, and its artifacts come from there.
 
-use std::fs::{DirBuilder, Permissions};
+use std::fs::Permissions;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, fchown, lchown};
+use std::os::unix::fs::{PermissionsExt as _, fchown, lchown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use execution_engine::{Artifact, ExecutionOptions, ExecutionRequest, ExecutionResult, UserIds};
-use tempfile::{NamedTempFile, TempDir};
+use tempfile::TempDir;
 use tokio::fs::File;
 use tokio::sync::watch;
 
 use super::content::{read, store};
 use super::open::open_below;
 use super::pattern::{Found, MAX_ERRORS, find};
+use super::place::{NewFile, make_below};
 use crate::cluster::Cluster;
 
 /// Longest sum of the paths of artifacts in a result, in bytes.
@@ -82,7 +83,7 @@ impl Workspace {
         }
     }
 
-    /// Gives an open file to the user that the program runs as.
+    /// Gives an open file or directory to the user that the program runs as.
     fn own(&self, file: &std::fs::File) -> io::Result<()> {
         match &self.user {
             Some(user) => fchown(file, Some(user.uid), Some(user.gid)),
@@ -102,28 +103,16 @@ impl Workspace {
         if parts.iter().any(|part| matches!(*part, "" | "." | "..") || part.contains('\0')) {
             return Err("its path leaves the working directory, or is not in plain form".into());
         }
-        let root = self.directory.canonicalize().map_err(failed)?;
-        let mut parent = root.clone();
-        for part in parents {
-            parent.push(part);
-            match DirBuilder::new().mode(0o755).create(&parent) {
-                Ok(()) => self.own_new(&parent).map_err(failed)?,
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(failed(error)),
-            }
-            parent = parent.canonicalize().map_err(failed)?;
-            if !parent.starts_with(&root) {
-                return Err(format!("{part} is a link that leads out of the working directory"));
-            }
-        }
-        let file = NamedTempFile::new_in(&parent).map_err(failed)?;
-        let mut to = File::from_std(file.reopen().map_err(failed)?);
+        let root = self.root.as_ref().ok_or("the working directory cannot be opened")?;
+        let real_root = self.directory.canonicalize().map_err(failed)?;
+        let parent = make_below(root, &real_root, parents, |directory| self.own(directory))?;
+        let file = NewFile::create(parent).map_err(failed)?;
+        let mut to = File::from_std(file.file().try_clone().map_err(failed)?);
         read(cluster, tenant, input.digest, &mut to).await.map_err(|error| error.to_string())?;
         let mode = if input.executable { 0o755 } else { 0o644 };
-        file.as_file().set_permissions(Permissions::from_mode(mode)).map_err(failed)?;
-        self.own(file.as_file()).map_err(failed)?;
-        file.persist(parent.join(name)).map_err(|error| failed(error.error))?;
-        Ok(())
+        file.file().set_permissions(Permissions::from_mode(mode)).map_err(failed)?;
+        self.own(file.file()).map_err(failed)?;
+        file.put(name).map_err(failed)
     }
 
     /// Stores what the patterns name, until this is stopped, and notes it in the result. The directory is

@@ -14,25 +14,25 @@ pub(super) async fn bytes_before(
     lines: Option<u64>,
 ) -> Result<u64, Failure> {
     let Some(lines) = lines else { return Ok(0) };
-    let mut last = LastLines::new(lines);
+    let mut last = LineBegins::new(lines);
     let mut count = |_, part: &[u8]| {
         last.push(part);
         Ok(())
     };
     // What is missing is told when the output is printed.
-    output::read_now(remote, id, &mut count, |_| {}).await?;
+    output::read_now(remote, id, &mut count).await?;
     Ok(last.begin())
 }
 
 /// Places where the last lines begin.
-struct LastLines {
+struct LineBegins {
     most: u64,
     begins: VecDeque<u64>,
     seen: u64,
     is_begin: bool,
 }
 
-impl LastLines {
+impl LineBegins {
     fn new(most: u64) -> Self {
         Self { most, begins: VecDeque::new(), seen: 0, is_begin: true }
     }
@@ -65,11 +65,11 @@ mod tests {
         let text = b"one\n\nthree\nfo";
         for (lines, expected) in [(0, 13), (1, 11), (2, 5), (3, 4), (4, 0), (9, 0)] {
             for size in [1, 2, 5, 100] {
-                let mut last = LastLines::new(lines);
+                let mut last = LineBegins::new(lines);
                 text.chunks(size).for_each(|part| last.push(part));
                 assert_eq!(last.begin(), expected, "{lines} lines in pieces of {size}");
             }
         }
-        assert_eq!(LastLines::new(3).begin(), 0, "of nothing");
+        assert_eq!(LineBegins::new(3).begin(), 0, "of nothing");
     }
 }

@@ -86,7 +86,7 @@ pub(super) fn send(dir: &Path, signal: Signal) -> io::Result<u32> {
         if new.is_empty() {
             break;
         }
-        sent.to_each(dir, &new, signal);
+        sent.add_each(dir, &new, signal);
         done.extend(new);
     }
     sent.result()
@@ -110,7 +110,7 @@ pub(super) fn send_once(dir: &Path, leader: &Leader, signal: Signal) -> io::Resu
     } else {
         others.extend(inside);
     }
-    sent.to_each(dir, &others, signal);
+    sent.add_each(dir, &others, signal);
     sent.result()
 }
 
@@ -123,7 +123,7 @@ struct Sent {
 
 impl Sent {
     /// Sends it to these members, a few at a time.
-    fn to_each(&mut self, dir: &Path, pids: &[i32], signal: Signal) {
+    fn add_each(&mut self, dir: &Path, pids: &[i32], signal: Signal) {
         for some in pids.chunks(MAX_HELD) {
             match with_descriptors(|| send_to(dir, some, signal)) {
                 Ok((reached, failure)) => {
