@@ -7,8 +7,8 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::Response;
 use tokio_util::sync::CancellationToken;
@@ -48,7 +48,14 @@ pub(super) async fn admit(
     link.admitted.cancel();
     let open = grant.begin().map_err(|excess| too_much(&grant, excess))?;
     parts.extensions.insert(Caller::Token(Arc::clone(&grant)));
-    let over = Arc::clone(&grant).over();
+    let is_removal = parts.method == Method::DELETE;
+    let over = async {
+        if is_removal {
+            // It is short, and goes on to its end: what it removes may be its own token.
+            std::future::pending::<()>().await;
+        }
+        Arc::clone(&grant).over().await;
+    };
     let response = tokio::select! {
         response = next.run(Request::from_parts(parts, body)) => response,
         () = over => return Err(refused("the token was revoked or has expired meanwhile", true)),
