@@ -14,7 +14,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::fleet;
 use crate::service::{
     attach, doctor, export, gc, group, import, input, keeper, keepers, logs, ls, manage, pause,
-    pin, rerun, rm, schedule, serve, show, signal, stop, submit, wait,
+    pin, rerun, rm, schedule, serve, show, signal, stop, submit, token, wait,
 };
 use crate::{completions, examples, exit_code, man, plan, run, terminal_text};
 
@@ -134,6 +134,9 @@ pub(crate) enum Verb {
     /// Run the service in the foreground; other verbs start it by themselves
     #[command(after_help = examples::SERVE)]
     Serve(serve::ServeOptions),
+    /// Make, list and revoke tokens, with which clients call the service over the network
+    #[command(after_help = examples::TOKEN)]
+    Token(token::TokenVerbOptions),
     /// Run the service as a unit of systemd, which starts it with the system
     #[command(after_help = examples::SERVICE)]
     Service(manage::ServiceVerbOptions),

@@ -125,6 +125,12 @@ pub(crate) fn groups() -> Vec<CompletionCandidate> {
     names.map(CompletionCandidate::new).collect()
 }
 
+/// Offers the names of tokens.
+pub(crate) fn tokens() -> Vec<CompletionCandidate> {
+    let tokens = ask(async |client| Some(client.tokens().await.ok()?.tokens));
+    tokens.into_iter().map(|token| CompletionCandidate::new(token.name)).collect()
+}
+
 /// Returns `true` for a word that shells take as it is. Others are not offered: a shell would run what is in them, and
 /// the client that submits something chooses its tags.
 fn is_plain(word: &str) -> bool {

@@ -104,12 +104,24 @@ Examples:
   exeng doctor                                  what works here, what does not, and how to mend it
   exeng doctor --json | jq .service.pid";
 
+pub(crate) const TOKEN: &str = "\
+Examples:
+  exeng token create phone --scope read         may look; prints the token, which is shown only this once
+  exeng token create ci --scope run --expires 90d --file ci.token
+  exeng token ls                                names, scopes and times
+  exeng token revoke ci                         refused from now on, and what is open for it ends
+Scopes: read looks at executions and their output; run submits and controls, too; admin does everything, tokens included; \
+mcp speaks MCP alone. Whoever may run may do on this machine what you may.";
+
 pub(crate) const SERVE: &str = "\
 Examples:
   exeng serve                                   until Ctrl-C; programs go on
   EXENG_LOG=info exeng serve --state-dir ./jobs a service of its own, which says more
+  exeng serve --listen 127.0.0.1:7171           over TCP as well, with tokens: see exeng token
+  exeng serve --listen 0.0.0.0:7171 --tls-cert host.pem --tls-key host.key
 Settings are in config.toml, and count from the next start on (exeng service restart): max_running = 8 (programs at a \
-time), durability = \"power\", and under [retention] max_age = \"30d\", max_count, max_bytes = \"2G\".";
+time), durability = \"power\", under [retention] max_age = \"30d\", max_count, max_bytes = \"2G\", and under [http] listen = \
+\"127.0.0.1:7171\", hosts = [\"build.example\"], tls_cert and tls_key.";
 
 #[cfg(feature = "fleet")]
 pub(crate) const FLEET: &str = "\

@@ -39,7 +39,7 @@ use clap::Parser as _;
 use cli::{Cli, Verb};
 use service::{
     attach, block_on, doctor, export, gc, group, import, input, keeper, keepers, logs, ls, manage,
-    pause, pin, rerun, rm, schedule, serve, show, signal, stop, submit, wait,
+    pause, pin, rerun, rm, schedule, serve, show, signal, stop, submit, token, wait,
 };
 use tracing_subscriber::filter::LevelFilter;
 
@@ -86,6 +86,7 @@ fn obey(cli: Cli) -> ExitCode {
         Verb::Keepers(options) => block_on(keepers::run(global, &options)),
         Verb::Doctor(options) => block_on(doctor::run(global, &options)),
         Verb::Schedule(options) => block_on(schedule::run(global, &options)),
+        Verb::Token(options) => block_on(token::run(global, &options)),
         Verb::Serve(options) => serve::run(global, &options),
         Verb::Service(options) => block_on(manage::run(global, &options)),
         #[cfg(feature = "fleet")]

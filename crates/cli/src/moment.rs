@@ -52,7 +52,7 @@ pub(crate) fn parse_later(text: &str) -> Result<DateTime<Utc>, String> {
         )
     })?;
     if moment < now {
-        return Err(format!("{text:?} has passed; leave it out to start at once"));
+        return Err(format!("{text:?} has passed; name one that comes, or leave the option out"));
     }
     Ok(moment)
 }

@@ -1,5 +1,7 @@
 //! The configuration file, `config.toml`.
 
+mod http;
+
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -9,6 +11,8 @@ use serde::{Deserialize, Deserializer};
 
 use crate::error::{ErrorCode, ServiceError};
 use crate::units::{parse_duration, parse_size};
+
+pub use self::http::HttpConfig;
 
 /// Settings of the service, read from `config.toml`. Every key may be left out; a key that is not
 /// known is an error that names it.
@@ -41,6 +45,8 @@ pub struct Config {
     pub durability: Durability,
     /// How long finished executions are kept.
     pub retention: RetentionConfig,
+    /// How it is reached over the network.
+    pub http: HttpConfig,
     /// Profiles of fleets, which the command line alone reads.
     #[serde(rename = "fleet", deserialize_with = "ignored")]
     pub fleet: (),
@@ -80,6 +86,7 @@ impl Default for Config {
             max_running: 100,
             durability: Durability::default(),
             retention: RetentionConfig::default(),
+            http: HttpConfig::default(),
             fleet: (),
         }
     }
@@ -114,7 +121,11 @@ impl Config {
             ServiceError::new(ErrorCode::InvalidConfig, text).fix("correct the file, or remove it")
         };
         match fs::read_to_string(path) {
-            Ok(text) => Self::parse(&text).map_err(invalid),
+            Ok(text) => {
+                let config = Self::parse(&text).map_err(invalid)?;
+                config.http.check()?;
+                Ok(config)
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(invalid(format!("it cannot be read: {error}"))),
         }

@@ -19,12 +19,16 @@ pub enum ErrorCode {
     PlanStopped,
     /// There is no schedule with this id or name.
     UnknownSchedule,
-    /// Another schedule has the name.
+    /// Another schedule, or token, has the name.
     NameTaken,
     /// There are as many schedules as there may be.
     TooManySchedules,
     /// There is no group with this name.
     UnknownGroup,
+    /// There is no token with this name.
+    UnknownToken,
+    /// There are as many tokens as there may be.
+    TooManyTokens,
     /// The beginning of an id fits more than one execution, or schedule.
     AmbiguousId,
     /// The execution named by `after` is not known.
@@ -88,6 +92,8 @@ impl ErrorCode {
             Self::NameTaken => "name_taken",
             Self::TooManySchedules => "too_many_schedules",
             Self::UnknownGroup => "unknown_group",
+            Self::UnknownToken => "unknown_token",
+            Self::TooManyTokens => "too_many_tokens",
             Self::AmbiguousId => "ambiguous_id",
             Self::UnknownAfter => "unknown_after",
             Self::MissingEnv => "missing_env",
@@ -129,11 +135,13 @@ impl ErrorCode {
             Self::UnknownExecution
             | Self::UnknownPlan
             | Self::UnknownSchedule
-            | Self::UnknownGroup => 404,
+            | Self::UnknownGroup
+            | Self::UnknownToken => 404,
             Self::AmbiguousId
             | Self::PlanStopped
             | Self::NameTaken
             | Self::TooManySchedules
+            | Self::TooManyTokens
             | Self::AlreadyEnded
             | Self::NoInput
             | Self::InputClosed
@@ -167,6 +175,8 @@ impl ErrorCode {
             Self::NameTaken => "The name is taken",
             Self::TooManySchedules => "There are too many schedules",
             Self::UnknownGroup => "There is no such group",
+            Self::UnknownToken => "There is no such token",
+            Self::TooManyTokens => "There are too many tokens",
             Self::AmbiguousId => "The id is not unique",
             Self::UnknownAfter => "The execution to wait for is not known",
             Self::MissingEnv => "Values of variables are missing",

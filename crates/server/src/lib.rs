@@ -21,10 +21,10 @@ mod units;
 mod view;
 mod wire;
 
-pub use config::{Config, Durability, RetentionConfig};
+pub use config::{Config, Durability, HttpConfig, RetentionConfig};
 pub use error::{ErrorCode, ServiceError};
-pub use execution_engine_store::{Counted, MissedPolicy, OverlapPolicy};
-pub use http::serve;
+pub use execution_engine_store::{Counted, MissedPolicy, OverlapPolicy, TokenScope};
+pub use http::{Listeners, NetworkListener, serve};
 pub use problem::Problem;
 pub use schedule::Timetable;
 pub use service::{Events, KeeperProgram, Output, Service, ServiceManager, ServiceOptions};
@@ -32,11 +32,11 @@ pub use state_dir::{PathOptions, StateDir};
 pub use state_lock::{LockHolder, StateLock};
 pub use units::{parse_duration, parse_size};
 pub use view::{
-    CancelPlan, CreatedSchedule, Event, EventKind, ExecutionView, Gc, GcPart, GcReport,
-    GroupChange, GroupList, GroupView, GroupWait, ImportAnswer, InputEnd, KeeperView, NewExecution,
-    NewInput, NewPlan, NewSchedule, OutputBytes, Page, PlanPage, PlanQuery, PlanView, Query,
-    Record, Rerun, ResumePlan, RunSchedule, ScheduleChange, ScheduleFailure, ScheduleView,
-    Schedules, ServiceStatus, Signalled, StepCounts, StepStatus, StepView, StopMode, StoreView,
-    Submitted, SubmittedPlan,
+    CancelPlan, CreatedSchedule, CreatedToken, Event, EventKind, ExecutionView, Gc, GcPart,
+    GcReport, GroupChange, GroupList, GroupView, GroupWait, ImportAnswer, InputEnd, KeeperView,
+    NewExecution, NewInput, NewPlan, NewSchedule, NewToken, OutputBytes, Page, PlanPage, PlanQuery,
+    PlanView, Query, Record, Rerun, ResumePlan, RunSchedule, ScheduleChange, ScheduleFailure,
+    ScheduleView, Schedules, ServiceStatus, Signalled, StepCounts, StepStatus, StepView, StopMode,
+    StoreView, Submitted, SubmittedPlan, TokenList, TokenView,
 };
 pub use wire::event_json;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use execution_engine_store::TokenScope;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{ErrorCode, ServiceError};
@@ -42,6 +43,32 @@ pub struct Problem {
     /// Seconds after which the same request may succeed; also the header `Retry-After`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
+    /// What the caller has to show to be served: the header `WWW-Authenticate`.
+    #[serde(skip)]
+    pub(crate) challenge: Option<Challenge>,
+}
+
+/// What a caller has to show to be served, after RFC 6750.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Challenge {
+    /// A token.
+    Token,
+    /// Another token than the one that it has.
+    AnotherToken,
+    /// A token with this scope.
+    Scope(TokenScope),
+}
+
+/// The value of the header.
+impl fmt::Display for Challenge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Bearer realm=\"exeng\"")?;
+        match self {
+            Self::Token => Ok(()),
+            Self::AnotherToken => f.write_str(", error=\"invalid_token\""),
+            Self::Scope(scope) => write!(f, ", error=\"insufficient_scope\", scope=\"{scope}\""),
+        }
+    }
 }
 
 impl Problem {
@@ -56,6 +83,7 @@ impl Problem {
             field: None,
             fix: None,
             retry_after: None,
+            challenge: None,
         }
     }
 
@@ -68,6 +96,13 @@ impl Problem {
     #[must_use]
     pub(crate) fn field(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into().into());
+        self
+    }
+
+    /// Says what the caller has to show.
+    #[must_use]
+    pub(crate) fn challenge(mut self, challenge: Challenge) -> Self {
+        self.challenge = Some(challenge);
         self
     }
 

@@ -60,6 +60,7 @@ mod status;
 mod store;
 mod stream_reader;
 mod time;
+mod tokens;
 mod totals;
 mod workers;
 mod writer;
@@ -85,3 +86,4 @@ pub use schedules::{
 };
 pub use store::{Stats, Store};
 pub use stream_reader::{OutputStart, StreamReader};
+pub use tokens::{StoredToken, TokenScope};

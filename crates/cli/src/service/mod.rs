@@ -32,6 +32,7 @@ mod submit_paths;
 pub(crate) mod table;
 mod then;
 mod times;
+pub(crate) mod token;
 pub(crate) mod wait;
 
 use std::path::PathBuf;

@@ -2,15 +2,17 @@
 
 use std::fs;
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use chrono::Utc;
 use clap::Args;
 use execution_engine_keeper::{set_process_defaults, socket};
 use execution_engine_server::{
-    Config, KeeperProgram, Service, ServiceManager, ServiceOptions, StateDir, serve,
+    Config, HttpConfig, KeeperProgram, Listeners, NetworkListener, Service, ServiceManager,
+    ServiceOptions, StateDir, serve,
 };
 use rustix::process::{Resource, getrlimit};
 use sd_notify::NotifyState;
@@ -34,6 +36,26 @@ pub(crate) struct ServeOptions {
     /// Tell systemd when it is ready, and start keepers in scopes of it; for the units of `service install`
     #[arg(long, value_name = "INSTANCE", value_enum, hide = true)]
     systemd: Option<Instance>,
+    /// Serve clients with a token (exeng token create) on this address and port, too; port 0 is a free one. Anything but
+    /// 127.0.0.1 and [::1] needs TLS [without: `listen` under [http] of the configuration]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// File with the certificate for TLS, and with those that it follows from, PEM [without: `tls_cert`]
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+    /// File with the key of the certificate, PEM [without: `tls_key`]
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<PathBuf>,
+}
+
+impl ServeOptions {
+    /// Puts what the command line says in the place of what is configured.
+    fn apply_to(&self, http: &mut HttpConfig) -> Result<(), Failure> {
+        http.listen = self.listen.or(http.listen);
+        http.tls_cert = self.tls_cert.clone().or_else(|| http.tls_cert.take());
+        http.tls_key = self.tls_key.clone().or_else(|| http.tls_key.take());
+        Ok(http.check()?)
+    }
 }
 
 /// Runs the service until it is told to end.
@@ -77,7 +99,9 @@ fn check_open_files() -> Result<(), Failure> {
 async fn until_told(global: &GlobalOptions, options: &ServeOptions) -> Result<(), Failure> {
     check_open_files()?;
     let state_dir = places(global)?;
-    let config = Config::load(state_dir.config())?;
+    let mut config = Config::load(state_dir.config())?;
+    options.apply_to(&mut config.http)?;
+    let http = config.http.clone();
     state_dir.create()?;
     // Before anything is said, so that no process that reads it signals too early.
     let stop = stop_signal().map_err(Failure::new)?;
@@ -90,15 +114,16 @@ async fn until_told(global: &GlobalOptions, options: &ServeOptions) -> Result<()
     };
     let service = ServiceOptions { state_dir: state_dir.clone(), config, keeper };
     let service = Service::open(service).await?;
-    let listener = match listen(&state_dir).await {
-        Ok(listener) => listener,
+    let listeners = match listen(&state_dir, &http).await {
+        Ok(listeners) => listeners,
         Err(failure) => {
             service.close().await;
             return Err(failure);
         }
     };
     let (path, pid) = (state_dir.socket().display(), std::process::id());
-    let ready = format!("ready on {path} (process {pid})");
+    let and = listeners.network.as_ref().map(|network| format!(" and {}", network.url()));
+    let ready = format!("ready on {path}{} (process {pid})", and.unwrap_or_default());
     // Its stderr is a log then, whose lines have a time.
     message::note(if options.background {
         format!("{}: {ready}", local(Utc::now()))
@@ -112,7 +137,7 @@ async fn until_told(global: &GlobalOptions, options: &ServeOptions) -> Result<()
     if options.systemd.is_some() {
         tell_systemd(NotifyState::Ready);
     }
-    let served = serve(service.clone(), listener, stop).await;
+    let served = serve(service.clone(), listeners, stop).await;
     if options.systemd.is_some() {
         tell_systemd(NotifyState::Stopping);
     }
@@ -126,9 +151,15 @@ fn tell_systemd(state: NotifyState<'_>) {
     }
 }
 
+/// Makes the socket, and listens on the network if that is wanted.
+async fn listen(state_dir: &StateDir, http: &HttpConfig) -> Result<Listeners, Failure> {
+    let network = NetworkListener::bind(http)?;
+    Ok(Listeners { unix: listen_on_socket(state_dir).await?, network })
+}
+
 /// Makes the socket. The lock of the state directory is held, so a file in its place is left over, or
 /// belongs to a service with another state directory.
-async fn listen(state_dir: &StateDir) -> Result<UnixListener, Failure> {
+async fn listen_on_socket(state_dir: &StateDir) -> Result<UnixListener, Failure> {
     let path = state_dir.socket();
     let failed = |error: io::Error| {
         let path = path.display();

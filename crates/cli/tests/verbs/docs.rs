@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::support::{Host, finish};
 
 /// Pages whose blocks are run, with the number of those that need nothing but the program.
-const PAGES: [(&str, usize); 2] = [("cli.md", 1), ("coming-from.md", 9)];
+const PAGES: [(&str, usize); 3] = [("api.md", 0), ("cli.md", 1), ("coming-from.md", 9)];
 
 /// Programs that the blocks name.
 const PROGRAMS: [(&str, &str); 3] = [

@@ -15,6 +15,7 @@ mod records;
 mod schedules;
 mod sse;
 mod start;
+mod tokens;
 
 pub use calls::Client;
 pub use error::ClientError;

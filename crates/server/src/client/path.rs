@@ -45,11 +45,23 @@ pub(super) fn of_schedule(name: &str, part: &str) -> String {
 /// # Errors
 /// The name is empty: the path would be that of all groups.
 pub(super) fn of_group(name: &str) -> Result<String, ClientError> {
+    of_named("group", name)
+}
+
+/// Returns the path of a token.
+///
+/// # Errors
+/// As for a group.
+pub(super) fn of_token(name: &str) -> Result<String, ClientError> {
+    of_named("token", name)
+}
+
+fn of_named(kind: &str, name: &str) -> Result<String, ClientError> {
     if name.is_empty() {
-        let problem = Problem::invalid("the name of the group is empty").field("name");
-        return Err(problem.fix("give the name of a group").into());
+        let problem = Problem::invalid(format!("the name of the {kind} is empty")).field("name");
+        return Err(problem.fix(format!("give the name of a {kind}")).into());
     }
-    Ok(format!("/v1/groups/{}", escaped(name)))
+    Ok(format!("/v1/{kind}s/{}", escaped(name)))
 }
 
 fn escaped(name: &str) -> String {

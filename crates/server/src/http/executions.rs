@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::{Body, Bytes};
-use axum::extract::{ConnectInfo, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -10,8 +10,8 @@ use execution_engine::ExecutionStatus;
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::caller::Caller;
 use super::id::Name;
-use super::listener::Peer;
 use super::query::{NoParameters, Parameters, refused};
 use super::{App, KEY_HEADER, body};
 use crate::error::ServiceError;
@@ -26,19 +26,19 @@ const LONGEST_PAGE: usize = 1_000;
 /// `POST /v1/executions`
 pub(super) async fn submit(
     State(app): State<App>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    caller: Caller,
     _: NoParameters,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let key = key(request.headers())?;
     let new: NewExecution = body::json(request).await?;
-    accepted(app.service.submit(new, key.as_deref(), peer.owner()).await?)
+    accepted(app.service.submit(new, key.as_deref(), caller.owner()).await?)
 }
 
 /// `PUT /v1/executions/{uuid}`: as often as one likes, with one execution.
 pub(super) async fn put(
     State(app): State<App>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    caller: Caller,
     name: Name,
     _: NoParameters,
     request: Request<Body>,
@@ -52,13 +52,13 @@ pub(super) async fn put(
     let mut new: NewExecution = body::parse(&bytes)?;
     check_same_id(&bytes, id)?;
     new.request.id = id;
-    accepted(app.service.submit(new, None, peer.owner()).await?)
+    accepted(app.service.submit(new, None, caller.owner()).await?)
 }
 
 /// `POST /v1/executions/{id}/rerun`
 pub(super) async fn rerun(
     State(app): State<App>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    caller: Caller,
     name: Name,
     _: NoParameters,
     request: Request<Body>,
@@ -66,7 +66,7 @@ pub(super) async fn rerun(
     let key = key(request.headers())?;
     let rerun: Rerun = body::json_or_default(request).await?;
     let id = name.resolve(&app).await?;
-    accepted(app.service.rerun(id, rerun, key.as_deref(), peer.owner()).await?)
+    accepted(app.service.rerun(id, rerun, key.as_deref(), caller.owner()).await?)
 }
 
 /// Refuses a body whose id is not that of the path.

@@ -46,3 +46,16 @@ impl FromRequestParts<App> for Name {
         name.map(|Path(name)| Self(name)).map_err(refused)
     }
 }
+
+/// Name of a group or of a token in a path, as it is there.
+pub(super) struct PlainName(pub(super) String);
+
+impl FromRequestParts<App> for PlainName {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let name = Path::<String>::from_request_parts(parts, app).await;
+        let refused = |_| ServiceError::invalid("name", "the name in the path is not UTF-8").into();
+        name.map(|Path(name)| Self(name)).map_err(refused)
+    }
+}

@@ -2,14 +2,14 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{Request, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 
+use super::caller::Caller;
 use super::id::Name;
 use super::input::offset;
-use super::listener::Peer;
 use super::query::{NoParameters, Parameters};
 use super::{App, INPUT_TYPE, body};
 use crate::problem::Problem;
@@ -57,14 +57,14 @@ pub(super) async fn upload(
 /// `POST /v1/imports/{uuid}`: the record that the journal belongs to.
 pub(super) async fn import(
     State(app): State<App>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    caller: Caller,
     name: Name,
     _: NoParameters,
     request: Request<Body>,
 ) -> Result<Json<ImportAnswer>, Problem> {
     let upload = name.whole()?;
     let record: Record = body::json(request).await?;
-    Ok(Json(app.service.import(upload, record, peer.owner()).await?))
+    Ok(Json(app.service.import(upload, record, caller.owner()).await?))
 }
 
 /// `DELETE /v1/imports/{uuid}`: the journal is not needed.

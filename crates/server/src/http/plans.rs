@@ -2,15 +2,15 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::header::LOCATION;
 use axum::http::{Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
 
+use super::caller::Caller;
 use super::executions::{key, limit, status};
 use super::id::Name;
-use super::listener::Peer;
 use super::query::{NoParameters, Parameters};
 use super::{App, body};
 use crate::error::{ErrorCode, ServiceError};
@@ -20,13 +20,13 @@ use crate::view::{CancelPlan, NewPlan, PlanPage, PlanQuery, PlanView, ResumePlan
 /// `POST /v1/plans`
 pub(super) async fn submit(
     State(app): State<App>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    caller: Caller,
     _: NoParameters,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let key = key(request.headers())?;
     let new: NewPlan = body::json(request).await?;
-    let submitted = app.service.submit_plan(new, key.as_deref(), peer.owner()).await?;
+    let submitted = app.service.submit_plan(new, key.as_deref(), caller.owner()).await?;
     let status = if submitted.created { StatusCode::CREATED } else { StatusCode::OK };
     let location = format!("/v1/plans/{}", submitted.plan.id);
     Ok((status, [(LOCATION, location)], Json(submitted.plan)).into_response())

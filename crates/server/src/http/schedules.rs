@@ -2,14 +2,14 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
 use axum::http::header::LOCATION;
 use axum::http::{Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 
+use super::caller::Caller;
 use super::executions::{accepted, key};
 use super::id::Name;
-use super::listener::Peer;
 use super::query::NoParameters;
 use super::{App, body};
 use crate::problem::Problem;
@@ -18,13 +18,13 @@ use crate::view::{NewSchedule, RunSchedule, ScheduleChange, ScheduleView, Schedu
 /// `POST /v1/schedules`
 pub(super) async fn create(
     State(app): State<App>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    caller: Caller,
     _: NoParameters,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let key = key(request.headers())?;
     let new: NewSchedule = body::json(request).await?;
-    let made = app.service.create_schedule(new, key.as_deref(), peer.owner()).await?;
+    let made = app.service.create_schedule(new, key.as_deref(), caller.owner()).await?;
     let status = if made.created { StatusCode::CREATED } else { StatusCode::OK };
     let location = format!("/v1/schedules/{}", made.schedule.id);
     Ok((status, [(LOCATION, location)], Json(made.schedule)).into_response())
@@ -74,12 +74,12 @@ pub(super) async fn remove(
 /// `POST /v1/schedules/{id}/run`
 pub(super) async fn run(
     State(app): State<App>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    caller: Caller,
     name: Name,
     _: NoParameters,
     request: Request<Body>,
 ) -> Result<Response, Problem> {
     let run: RunSchedule = body::json_or_default(request).await?;
     let id = name.resolve_schedule(&app).await?;
-    accepted(app.service.run_schedule(id, run, peer.owner()).await?)
+    accepted(app.service.run_schedule(id, run, caller.owner()).await?)
 }

@@ -17,6 +17,7 @@ use super::active::Active;
 use super::keepers::Keepers;
 use super::plans::ActivePlan;
 use super::queue::Queue;
+use super::tokens::Tokens;
 use crate::error::ServiceError;
 use crate::state_lock::StateLock;
 use crate::view::ScheduleFailure;
@@ -55,6 +56,10 @@ pub(crate) struct Inner {
     pub(crate) tasks: TaskTracker,
     /// Held while a group is set, so that what is stored of it is what counts.
     pub(crate) groups: tokio::sync::Mutex<()>,
+    /// Who may call over the network.
+    pub(crate) tokens: Tokens,
+    /// Where those with a token reach it.
+    pub(crate) url: Mutex<Option<String>>,
     /// Held until the end.
     pub(crate) lock: Mutex<Option<StateLock>>,
 }
@@ -93,6 +98,8 @@ impl Inner {
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
             groups: tokio::sync::Mutex::default(),
+            tokens: Tokens::default(),
+            url: Mutex::default(),
             lock: Mutex::new(Some(lock)),
         })
     }

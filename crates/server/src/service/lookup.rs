@@ -124,11 +124,13 @@ impl Inner {
                 connected: link.is_here(),
             })
         });
+        let url = self.url.lock().clone();
         ServiceStatus {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_string(),
             since: self.since,
             socket: self.socket(),
+            url,
             state_dir: self.options.state_dir.path().to_path_buf(),
             keepers: keepers.collect(),
             running,

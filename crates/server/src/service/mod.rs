@@ -21,6 +21,7 @@
 //! | `lookup`, `views` | finds and shows executions, and the state of the service |
 //! | `schedules` | makes, shows, pauses and removes schedules, and runs them by hand |
 //! | `due_runs` | runs schedules when their moments have come |
+//! | `tokens` | who may call over the network: makes, compares and revokes tokens |
 //! | `clock` | lets executions go when their moment has come |
 //! | `plans` | plans: many executions as one piece of work |
 //! | `maintenance` | retention |
@@ -55,6 +56,7 @@ mod same;
 mod schedules;
 mod spawn;
 mod submit;
+mod tokens;
 mod views;
 
 use std::fmt;
@@ -74,6 +76,8 @@ use crate::view::{ExecutionView, NewExecution, Page, Query, ServiceStatus, Submi
 
 pub use follow::Events;
 pub use output::Output;
+
+pub(crate) use tokens::{Excess, Grant, Refusal};
 
 use ending::blocking;
 use errors::{internal, stopping};
@@ -152,6 +156,7 @@ impl Service {
         let service = Self(Arc::new(Handle(Arc::clone(&inner))));
         inner.recover().await?;
         inner.recover_plans().await?;
+        inner.recover_tokens().await?;
         inner.tasks.spawn(Arc::clone(&inner).run_pump());
         inner.tasks.spawn(Arc::clone(&inner).run_clock());
         inner.tasks.spawn(Arc::clone(&inner).run_schedules());
@@ -278,6 +283,11 @@ impl Service {
         if let Some(lock) = &mut *self.inner().lock.lock() {
             lock.listens_on(socket);
         }
+    }
+
+    /// Notes where those with a token reach it.
+    pub(crate) fn is_reached_at(&self, url: Option<String>) {
+        *self.inner().url.lock() = url;
     }
 
     fn inner(&self) -> &Arc<Inner> {

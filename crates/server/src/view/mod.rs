@@ -6,6 +6,7 @@ mod plans;
 mod records;
 mod requests;
 mod schedules;
+mod tokens;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ pub use schedules::{
     CreatedSchedule, NewSchedule, RunSchedule, ScheduleChange, ScheduleFailure, ScheduleView,
     Schedules,
 };
+pub use tokens::{CreatedToken, NewToken, TokenList, TokenView};
 
 /// Answer to a [`NewExecution`].
 #[derive(Debug, Clone, PartialEq)]
@@ -281,6 +283,9 @@ pub struct ServiceStatus {
     pub since: DateTime<Utc>,
     /// Its socket.
     pub socket: PathBuf,
+    /// Where those with a token reach it over the network, if they do: `https://127.0.0.1:7171`.
+    #[serde(default)]
+    pub url: Option<String>,
     /// Its state directory.
     pub state_dir: PathBuf,
     /// The keepers.

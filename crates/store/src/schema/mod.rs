@@ -20,8 +20,12 @@ const APPLICATION_ID: i32 = 0x6578_6e67;
 /// Migrations: the first creates schema 1, each further one makes schema n + 1 of schema n.
 ///
 /// A migration that was released is never changed. `tests/released/` has a database of each released schema.
-const MIGRATIONS: &[&str] =
-    &[include_str!("v1.sql"), include_str!("v2.sql"), include_str!("v3.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("v1.sql"),
+    include_str!("v2.sql"),
+    include_str!("v3.sql"),
+    include_str!("v4.sql"),
+];
 
 /// How long a connection waits for another process, for instance one that makes a copy.
 pub(crate) const BUSY: Duration = Duration::from_secs(5);

@@ -16,3 +16,4 @@ mod retention;
 mod schedules;
 mod secrets;
 mod support;
+mod tokens;

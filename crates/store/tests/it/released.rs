@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use execution_engine::{Ending, ExecutionRequest, ExecutionStatus};
 use execution_engine_store::{
     GroupChange, NewExecution, OutputPlace, OverlapPolicy, PlanStop, Query, StepOf, Store,
+    TokenScope,
 };
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -16,6 +17,7 @@ use tempfile::TempDir;
 use crate::plans;
 use crate::schedules;
 use crate::support::{accept, accept_shell, check_integrity, end, ended, new, open};
+use crate::tokens::token;
 
 fn released() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/released")
@@ -47,6 +49,8 @@ async fn fill(dir: &Path) {
     store.ended(ended(id, lost, OutputPlace::None)).await.unwrap();
     store.pin(id, true).await.unwrap();
     fill_groups(&store).await;
+    // Schema 4.
+    assert!(store.create_token(token("phone", 7, TokenScope::Run)).await.unwrap());
 }
 
 /// Makes what schema 3 has beside executions.
@@ -146,6 +150,9 @@ async fn released_databases_are_migrated_and_lose_nothing() {
         assert_eq!(all[2].inherited_names.is_some(), is_newer, "{file:?}");
         assert_eq!(all[2].start_at, is_newer.then(start_at), "{file:?}");
         check_groups(&store, !matches!(&*name, "v1.db.zst" | "v2.db.zst")).await;
+        let expected = [token("phone", 7, TokenScope::Run)];
+        let has_tokens = !matches!(&*name, "v1.db.zst" | "v2.db.zst" | "v3.db.zst");
+        assert_eq!(store.tokens().await.unwrap(), expected[..usize::from(has_tokens)], "{file:?}");
         // Its key is not there.
         assert_eq!(store.whole(all[2].id).await.unwrap_err().code(), "other_key");
 

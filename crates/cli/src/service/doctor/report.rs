@@ -34,6 +34,8 @@ pub(super) struct ServiceReport {
     running: Option<usize>,
     queued: Option<usize>,
     max_running: Option<usize>,
+    /// Where those with a token reach it over the network, if they do.
+    url: Option<String>,
 }
 
 impl ServiceReport {
@@ -47,6 +49,7 @@ impl ServiceReport {
             running: Some(status.running),
             queued: Some(status.queued),
             max_running: Some(status.max_running),
+            url: status.url.clone(),
             ..self
         }
     }
@@ -186,12 +189,14 @@ impl Report {
     }
 
     fn service_line(&self) -> String {
-        let ServiceReport { pid, running, queued, max_running, .. } = &self.service;
+        let ServiceReport { pid, running, queued, max_running, url, .. } = &self.service;
         let Some(pid) = pid else { return "does not run; the next verb starts it".to_string() };
         let (Some(running), Some(queued), Some(most)) = (running, queued, max_running) else {
             return format!("process {pid} does not answer");
         };
-        format!("process {pid}, {running} of {most} running, {queued} waiting")
+        let url = url.as_ref().map(|url| format!(", on {url} for those with a token"));
+        let url = url.unwrap_or_default();
+        format!("process {pid}, {running} of {most} running, {queued} waiting{url}")
     }
 
     fn store_line(&self) -> String {
