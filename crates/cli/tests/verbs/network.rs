@@ -236,7 +236,7 @@ fn what_is_open_ends_with_its_token() {
     network.host.ok(&["token", "revoke", "ci"]);
     let rest_of_it = rest(follows);
     assert!(!rest_of_it.ends_with("0\r\n\r\n"), "it looks whole: {rest_of_it}");
-    let soon = network.host.ok(&["token", "create", "soon", "--scope", "read", "--expires", "15s"]);
+    let soon = network.host.ok(&["token", "create", "soon", "--scope", "read", "--expires", "30s"]);
     rest(network.follow(&soon, &id));
     // The other one has its stream until the program has ended.
     network.host.ok(&["stop", "--firm", &id]);
