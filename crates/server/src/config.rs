@@ -111,7 +111,8 @@ impl Config {
         toml::from_str(text).map_err(|error| error.to_string().trim_end().to_string())
     }
 
-    /// Reads a configuration file. A file that does not exist has the defaults.
+    /// Reads a configuration file. A file that does not exist has the defaults. What its parts say together is not
+    /// checked: options of a command line may complete it.
     ///
     /// # Errors
     /// [`ErrorCode::InvalidConfig`] with the path, the line and the key.
@@ -121,11 +122,7 @@ impl Config {
             ServiceError::new(ErrorCode::InvalidConfig, text).fix("correct the file, or remove it")
         };
         match fs::read_to_string(path) {
-            Ok(text) => {
-                let config = Self::parse(&text).map_err(invalid)?;
-                config.http.check()?;
-                Ok(config)
-            }
+            Ok(text) => Self::parse(&text).map_err(invalid),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(invalid(format!("it cannot be read: {error}"))),
         }

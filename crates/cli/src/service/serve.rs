@@ -37,7 +37,7 @@ pub(crate) struct ServeOptions {
     #[arg(long, value_name = "INSTANCE", value_enum, hide = true)]
     systemd: Option<Instance>,
     /// Serve clients with a token (exeng token create) on this address and port, too; port 0 is a free one. Anything but
-    /// 127.0.0.1 and ::1 needs TLS [without: `http.listen` of the configuration]
+    /// loopback needs TLS [without: `http.listen` of the configuration]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
     /// File with the certificate for TLS, and with those that it follows from, PEM [without: `tls_cert`]

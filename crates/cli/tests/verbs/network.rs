@@ -1,7 +1,7 @@
 //! The service over TCP: who is let in, for what, and how much.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::Child;
 
@@ -101,8 +101,10 @@ const WORK: &str =
 /// Reads a stream to its end, and returns what came.
 fn rest(mut stream: TcpStream) -> String {
     let mut rest = Vec::new();
-    // A connection may be reset instead of closed.
-    let _end = stream.read_to_end(&mut rest);
+    if let Err(error) = stream.read_to_end(&mut rest) {
+        // A connection may be reset instead of closed.
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset, "it is still open: {rest:?}");
+    }
     String::from_utf8_lossy(&rest).into_owned()
 }
 
@@ -234,14 +236,43 @@ fn what_is_open_ends_with_its_token() {
         (network.token("other", "read"), network.host.submit("echo here; sleep 1000"));
     let (follows, stays) = (network.follow(&token, &id), network.follow(&other, &id));
     network.host.ok(&["token", "revoke", "ci"]);
-    let rest_of_it = rest(follows);
-    assert!(!rest_of_it.ends_with("0\r\n\r\n"), "it looks whole: {rest_of_it}");
+    let is_broken = |stream| {
+        let rest_of_it = rest(stream);
+        assert!(!rest_of_it.ends_with("0\r\n\r\n"), "it looks whole: {rest_of_it}");
+    };
+    is_broken(follows);
     let soon = network.host.ok(&["token", "create", "soon", "--scope", "read", "--expires", "30s"]);
-    rest(network.follow(&soon, &id));
+    is_broken(network.follow(&soon, &id));
     // The other one has its stream until the program has ended.
     network.host.ok(&["stop", "--firm", &id]);
     let rest_of_it = rest(stays);
     assert!(rest_of_it.contains("event: ended"), "{rest_of_it}");
+}
+
+#[test]
+fn connection_does_not_outlive_its_token() {
+    let network = Network::new("");
+    let token = network.token("ci", "read");
+    let mut stream = network.connect();
+    let host = &network.address;
+    let request =
+        format!("GET /healthz HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n");
+    let mut ask = || {
+        stream.write_all(request.as_bytes()).ok()?;
+        let mut answer = [0; 4096];
+        let count = stream.read(&mut answer).ok().filter(|count| *count > 0)?;
+        Some(String::from_utf8_lossy(&answer[..count]).into_owned())
+    };
+    assert!(ask().unwrap().starts_with("HTTP/1.1 200 "));
+    network.host.ok(&["token", "revoke", "ci"]);
+    // Each answer is a 401, until there is none.
+    until("the connection is closed", || match ask() {
+        Some(answer) => {
+            assert!(answer.contains("401"), "{answer}");
+            false
+        }
+        None => true,
+    });
 }
 
 #[test]
@@ -280,8 +311,8 @@ fn slow_and_large_requests_are_cut_off() {
 fn token_has_so_many_requests_and_no_more() {
     let network = Network::new("[http]\nmax_requests_per_second = 1\nmax_open_requests = 1\n");
     let [token, other] = ["ci", "other"].map(|name| network.token(name, "read"));
-    let refused = || (0..).map(|_| network.get(&token, "/healthz")).find(|it| it.status != 200);
-    let refused = refused().unwrap();
+    let mut replies = (0..1_000).map(|_| network.get(&token, "/healthz"));
+    let refused = replies.find(|it| it.status != 200).unwrap();
     let told = problem(&refused, 429, "too_many_requests");
     assert!(told["detail"].as_str().unwrap().contains("1 requests per second"), "{told}");
     assert_eq!(refused.header("retry-after").as_deref(), Some("1"));

@@ -1,6 +1,6 @@
 //! How the service is reached over the network: `[http]` of the configuration file.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
@@ -25,7 +25,7 @@ pub struct HttpConfig {
     /// Address and port to listen on, as `127.0.0.1:7171`; port 0 is a free one. Default: none.
     #[serde(deserialize_with = "address")]
     pub listen: Option<SocketAddr>,
-    /// Names under which clients call it, beside `localhost` and the addresses themselves.
+    /// Names and addresses under which clients call it, beside `localhost` and the addresses that they connect to.
     pub hosts: Vec<String>,
     /// File with the certificate, and with those that it follows from: PEM.
     #[serde(deserialize_with = "absolute")]
@@ -37,9 +37,12 @@ pub struct HttpConfig {
     pub max_connections: usize,
     /// Requests of a token that are open at a time, such as streams of events. Default: 100.
     pub max_open_requests: usize,
-    /// Requests of a token in a second. Default: 100.
+    /// Requests of a token in a second, as a mean and as many at once. Default: 100.
     pub max_requests_per_second: NonZeroU32,
 }
+
+/// Most connections, and most open requests of a token, that may be configured.
+const MOST_AT_A_TIME: usize = 1_000_000;
 
 impl Default for HttpConfig {
     fn default() -> Self {
@@ -73,6 +76,14 @@ impl HttpConfig {
             let text = "max_connections or max_open_requests is 0, so nothing would be served";
             return refused(text.to_string(), "write 1 or more");
         }
+        if self.max_connections.max(self.max_open_requests) > MOST_AT_A_TIME {
+            let text = "max_connections or max_open_requests is more than a process can have";
+            return refused(text.to_string(), "write 1000000 or less");
+        }
+        if let Some(host) = self.hosts.iter().find(|host| !is_host(host)) {
+            let text = format!("hosts has {host:?}, which is no name of a host");
+            return refused(text, "write the name or the address alone, without https:// and port");
+        }
         match self.listen {
             None if self.tls_cert.is_some() => refused(
                 "there is a certificate, and no address to listen on".to_string(),
@@ -89,6 +100,12 @@ impl HttpConfig {
             _ => Ok(()),
         }
     }
+}
+
+/// Returns whether a text is a name or an address of a host, without a port or a scheme.
+fn is_host(text: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+    text.parse::<IpAddr>().is_ok() || !text.is_empty() && text.chars().all(is_plain)
 }
 
 fn address<'de, D: Deserializer<'de>>(from: D) -> Result<Option<SocketAddr>, D::Error> {
@@ -125,7 +142,7 @@ mod tests {
         for good in [
             "".to_string(),
             "listen = \"127.0.0.1:7171\"".to_string(),
-            "listen = \"[::1]:0\"\nhosts = [\"a.example\"]".to_string(),
+            "listen = \"[::1]:0\"\nhosts = [\"a.example\", \"10.0.0.5\", \"fe80::1\"]".to_string(),
             format!("{tls}listen = \"0.0.0.0:7171\""),
         ] {
             assert_eq!(check(&format!("[http]\n{good}")), Ok(()), "{good}");
@@ -140,6 +157,9 @@ mod tests {
             (tls, "--listen"),
             ("tls_cert = \"host.pem\"", "write the whole path"),
             ("max_connections = 0", "1 or more"),
+            ("max_open_requests = 9223372036854775807", "1000000 or less"),
+            ("hosts = [\"build.example:7171\"]", "without https:// and port"),
+            ("hosts = [\"https://build.example\"]", "without https:// and port"),
             ("max_requests_per_second = 0", "nonzero"),
             ("port = 1", "port"),
         ] {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -33,6 +34,8 @@ const RANDOM_BYTES: usize = 32;
 const LONGEST_NAME: usize = 64;
 /// How many there may be: each request is compared with all of them.
 const MOST_TOKENS: usize = 1_000;
+/// Longest time until the clock is looked at again for what is open.
+const CLOCK_EVERY: Duration = Duration::from_secs(30);
 
 /// All tokens.
 #[derive(Debug, Default)]
@@ -54,7 +57,7 @@ pub(crate) struct Grant {
 /// Why a request is one too many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Excess {
-    /// There were `most` in the last second; the next is served in `seconds`.
+    /// There were more than `most` a second, `most` of them at once; the next is served in `seconds`.
     Rate {
         /// Seconds until then, rounded up.
         seconds: u64,
@@ -213,8 +216,9 @@ impl Grant {
             let left =
                 self.stored.expires_at.map(|at| (at - Utc::now()).to_std().unwrap_or_default());
             let Some(left) = left else { return self.revoked.cancelled().await };
+            // The clock may be set meanwhile, and stands for this timeout while the machine sleeps.
+            let left = left.min(CLOCK_EVERY);
             let revoked = tokio::time::timeout(left, self.revoked.cancelled()).await.is_ok();
-            // The clock may have been set back meanwhile.
             if revoked || is_over(&self.stored) {
                 return;
             }

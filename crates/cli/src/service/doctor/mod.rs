@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 use execution_engine_server::client::{Client, ClientError, ClientOptions};
-use execution_engine_server::{Config, ServiceStatus, StateDir};
+use execution_engine_server::{Config, NetworkListener, ServiceStatus, StateDir};
 
 use super::keepers::living;
 use crate::cli::GlobalOptions;
@@ -42,7 +42,8 @@ pub(crate) async fn run(global: &GlobalOptions, options: &DoctorOptions) -> Resu
 async fn examine(global: &GlobalOptions) -> Result<Report, Failure> {
     let state_dir = super::places(global)?;
     let mut problems = places::check(&state_dir);
-    if let Err(error) = Config::load(state_dir.config()) {
+    let config = Config::load(state_dir.config());
+    if let Err(error) = config.and_then(|config| NetworkListener::check(&config.http)) {
         problems.push(Problem::of_service(&error));
     }
     if names_config(global) && !state_dir.config().exists() {

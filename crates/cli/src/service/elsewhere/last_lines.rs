@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-/// Most bytes of a line. Of a longer one the end is kept.
+/// Fewest bytes that are kept of a longer line: its end.
 const LONGEST_LINE: usize = 8 * 1024 * 1024;
 
 /// The last lines. One that is not finished counts.
@@ -22,7 +22,8 @@ impl LastLines {
                 Some(line) => line.extend_from_slice(part),
                 None => self.lines.push_back(part.to_vec()),
             }
-            if let Some(line) = self.lines.back_mut().filter(|line| line.len() > LONGEST_LINE) {
+            // At twice the bound, so that each byte is moved once.
+            if let Some(line) = self.lines.back_mut().filter(|line| line.len() > 2 * LONGEST_LINE) {
                 line.drain(..line.len() - LONGEST_LINE);
             }
             if self.lines.len() as u64 > self.most {
@@ -68,8 +69,8 @@ mod tests {
     #[test]
     fn of_a_line_without_an_end_the_last_bytes_are_kept() {
         let long = vec![b'x'; LONGEST_LINE];
-        let last = last_lines(&[b"begin", &long, b"end"], 1);
-        assert_eq!(last.len(), LONGEST_LINE);
+        let last = last_lines(&[b"begin", &long, &long, b"end"], 1);
+        assert_eq!(last.len(), LONGEST_LINE + b"end".len());
         assert!(last.ends_with(b"xend") && !last.contains(&b'b'));
     }
 }

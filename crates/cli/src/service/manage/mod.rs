@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use execution_engine_server::{Config, ServiceManager, StateDir};
+use execution_engine_server::{Config, NetworkListener, ServiceManager, StateDir};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -183,7 +183,8 @@ pub(crate) async fn run(
         ServiceVerb::Stop(which) => stop(global, *which)?,
         ServiceVerb::Restart(which) => {
             // Before the stop: with a mistake in it no service would start again.
-            Config::load(places(global)?.config())?;
+            let config = Config::load(places(global)?.config())?;
+            NetworkListener::check(&config.http)?;
             stop(global, *which)?;
             start(global, *which).await?;
         }

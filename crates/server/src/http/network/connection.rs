@@ -1,5 +1,7 @@
 //! One connection: TLS, HTTP and their limits.
 
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::{Extension, Router};
@@ -7,17 +9,19 @@ use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::Watcher;
 use hyper_util::service::TowerToHyperService;
+use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::CancellationToken;
 use tower::Layer as _;
 
 use super::gate::Link;
 use super::tls::HTTP_2;
+use crate::service::Grant;
 
-/// Longest time from the beginning of a connection to its first request with a good token. Who has none keeps no
-/// connection: neither by a slow handshake, nor by slow headers, nor by silence.
+/// Longest time of a connection without a good token: from its beginning, and from the end of the last one. Who has none
+/// keeps no connection: neither by a slow handshake, nor by slow headers, nor by silence.
 const ADMISSION_LIMIT: Duration = Duration::from_secs(10);
 /// Longest time for the headers of a request of HTTP/1.1, and longest silence before it.
 const HEADER_LIMIT: Duration = Duration::from_secs(30);
@@ -27,6 +31,12 @@ const MOST_HEADER_BYTES: usize = 32 << 10;
 const MOST_HTTP2_STREAMS: u32 = 100;
 /// Silence after which a client of HTTP/2 is asked whether it is there, and longest time for its answer.
 const HTTP2_SILENCE: Duration = Duration::from_secs(20);
+
+/// Silence after which the system asks whether a client is there, pause between such questions, and their number.
+const SILENCE: (Duration, Duration, u32) = (Duration::from_secs(60), Duration::from_secs(15), 4);
+/// Longest time for a client to take note of what was sent to it.
+#[cfg(target_os = "linux")]
+const UNHEARD_MS: u32 = 120_000;
 
 /// How connections are served.
 #[derive(Clone)]
@@ -44,18 +54,14 @@ impl Connections {
     /// Serves a connection to its end.
     pub(super) async fn serve(self, stream: TcpStream, watcher: Watcher) {
         let Ok(local) = stream.local_addr() else { return };
-        // Answers are written as a whole, so there is nothing to wait for.
-        let _slower = stream.set_nodelay(true);
-        let admitted = CancellationToken::new();
-        let link = Link { local: local.ip(), admitted: admitted.clone() };
-        let served = self.speak(stream, link, watcher);
-        tokio::pin!(served);
-        let admission = tokio::time::timeout(ADMISSION_LIMIT, admitted.cancelled());
+        // A system that does not know these settings serves all the same.
+        let _without = prepare(&stream);
+        let (last, grants) = watch::channel(None);
+        let link = Link { local: local.ip(), last };
         tokio::select! {
-            () = &mut served => return,
-            admission = admission => if admission.is_err() { return },
+            () = self.speak(stream, link, watcher) => {}
+            () = without_token(grants) => {}
         }
-        served.await;
     }
 
     async fn speak(self, stream: TcpStream, link: Link, watcher: Watcher) {
@@ -68,6 +74,42 @@ impl Connections {
             http_2(stream, self.routes, link, watcher).await;
         } else {
             http_1(stream, self.routes, link, watcher).await;
+        }
+    }
+}
+
+/// Sets what the system does for a connection by itself: so one whose client is gone ends, though nothing is written
+/// while a request waits.
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    // Answers are written as a whole, so there is nothing to wait for.
+    stream.set_nodelay(true)?;
+    let (idle, pause, count) = SILENCE;
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, idle)?;
+    sockopt::set_tcp_keepintvl(stream, pause)?;
+    sockopt::set_tcp_keepcnt(stream, count)?;
+    #[cfg(target_os = "linux")]
+    sockopt::set_tcp_user_timeout(stream, UNHEARD_MS)?;
+    Ok(())
+}
+
+/// Waits until a connection has had no good token for too long.
+async fn without_token(mut grants: watch::Receiver<Option<Arc<Grant>>>) {
+    loop {
+        let grant = grants.borrow_and_update().clone();
+        let over = async {
+            if let Some(grant) = grant {
+                grant.over().await;
+            }
+        };
+        tokio::select! {
+            () = over => {
+                let newer = tokio::time::timeout(ADMISSION_LIMIT, grants.changed()).await;
+                if !matches!(newer, Ok(Ok(()))) {
+                    return;
+                }
+            }
+            changed = grants.changed() => if changed.is_err() { return },
         }
     }
 }

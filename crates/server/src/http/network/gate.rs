@@ -11,7 +11,7 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, Method};
 use axum::middleware::Next;
 use axum::response::Response;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::watch;
 
 use super::answer::Guarded;
 use super::host::Hosts;
@@ -31,8 +31,20 @@ pub(super) struct Gate {
 pub(super) struct Link {
     /// The address that the client has connected to.
     pub(super) local: IpAddr,
-    /// Is told when a request has had a good token: until then a connection has little time.
-    pub(super) admitted: CancellationToken,
+    /// What the last request with a good token may do: without it a connection has little time.
+    pub(super) last: watch::Sender<Option<Arc<Grant>>>,
+}
+
+impl Link {
+    fn note(&self, grant: &Arc<Grant>) {
+        self.last.send_if_modified(|last| {
+            let is_new = last.as_ref().is_none_or(|last| !Arc::ptr_eq(last, grant));
+            if is_new {
+                *last = Some(Arc::clone(grant));
+            }
+            is_new
+        });
+    }
 }
 
 /// Lets a request pass, or says why not.
@@ -45,7 +57,7 @@ pub(super) async fn admit(
     let (mut parts, body) = request.into_parts();
     gate.hosts.check(&parts, link.local)?;
     let grant = grant(&gate.service, &parts.headers)?;
-    link.admitted.cancel();
+    link.note(&grant);
     let open = grant.begin().map_err(|excess| too_much(&grant, excess))?;
     parts.extensions.insert(Caller::Token(Arc::clone(&grant)));
     let is_removal = parts.method == Method::DELETE;

@@ -48,7 +48,7 @@ impl Hosts {
                 return Err(Problem::of_http(
                     403,
                     "foreign_origin",
-                    "The page is a stranger",
+                    "The page is of another origin",
                     detail,
                 )
                 .fix("call the service from a program, or from a page of its own"));
@@ -66,7 +66,12 @@ impl Hosts {
         let bare = name.trim_start_matches('[').trim_end_matches(']');
         if let Ok(address) = bare.parse::<IpAddr>() {
             let address = address.to_canonical();
-            return address.is_loopback() || address == local.to_canonical();
+            let is_configured = |known: &String| {
+                known.parse().is_ok_and(|known: IpAddr| known.to_canonical() == address)
+            };
+            return address.is_loopback()
+                || address == local.to_canonical()
+                || self.configured.iter().any(is_configured);
         }
         let known = self.configured.iter().map(String::as_str).chain(["localhost"]);
         known.into_iter().any(|known| known.eq_ignore_ascii_case(name))
@@ -90,7 +95,8 @@ mod tests {
             request = request.header(*name, *value);
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        let hosts = Hosts::new(&["build.example".to_string()], "https");
+        let names = ["build.example", "203.0.113.5", "2001:db8::5"].map(str::to_string);
+        let hosts = Hosts::new(&names, "https");
         hosts.check(&parts, local.parse().unwrap()).map_or_else(|problem| problem.status, |()| 200)
     }
 
@@ -109,6 +115,8 @@ mod tests {
             "Build.Example:443",
             "10.0.0.5",
             "[::ffff:10.0.0.5]:1",
+            "203.0.113.5:7171",
+            "[2001:db8::5]:7171",
         ] {
             assert_eq!(host(own), 200, "{own}");
         }
@@ -120,6 +128,7 @@ mod tests {
             "localhost@evil.example",
             "evil.example@localhost",
             "10.0.0.6",
+            "203.0.113.6",
             "build.example.",
             "127.0.0.1.evil.example",
             "localhost evil.example",

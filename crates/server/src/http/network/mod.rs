@@ -2,7 +2,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `host` | refuses hosts and origins of strangers (pure) |
+//! | `host` | refuses other hosts and origins (pure) |
 //! | `gate` | what a request must pass before a route sees it |
 //! | `answer` | ends what is open when its token is over |
 //! | `tls` | certificate and key |
@@ -51,8 +51,7 @@ impl NetworkListener {
     pub fn bind(config: &HttpConfig) -> Result<Option<Self>, ServiceError> {
         config.check()?;
         let Some(address) = config.listen else { return Ok(None) };
-        let files = config.tls_cert.as_ref().zip(config.tls_key.as_ref());
-        let tls = files.map(|(cert, key)| tls::acceptor(cert, key)).transpose()?;
+        let tls = tls(config)?;
         let listener = StdListener::bind(address).and_then(|listener| {
             listener.set_nonblocking(true)?;
             Ok((listener.local_addr()?, listener))
@@ -65,14 +64,37 @@ impl NetworkListener {
         Ok(Some(Self { listener, address, tls, config: config.clone() }))
     }
 
-    /// Returns where clients reach it: `http://127.0.0.1:7171`.
+    /// Checks what [`bind`](Self::bind) would use, the files of TLS included, and does not listen.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidConfig`].
+    pub fn check(config: &HttpConfig) -> Result<(), ServiceError> {
+        config.check()?;
+        tls(config).map(drop)
+    }
+
+    /// Returns where clients reach it: `http://127.0.0.1:7171`. Where it listens on all addresses this is the first of the
+    /// configured hosts, or `localhost`.
     pub fn url(&self) -> String {
-        format!("{}://{}", self.scheme(), self.address)
+        let (scheme, port) = (self.scheme(), self.address.port());
+        if !self.address.ip().is_unspecified() {
+            return format!("{scheme}://{}", self.address);
+        }
+        let host = self.config.hosts.first().map_or("localhost", String::as_str);
+        match host.parse() {
+            Ok(ip) => format!("{scheme}://{}", SocketAddr::new(ip, port)),
+            Err(_) => format!("{scheme}://{host}:{port}"),
+        }
     }
 
     fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }
     }
+}
+
+fn tls(config: &HttpConfig) -> Result<Option<TlsAcceptor>, ServiceError> {
+    let files = config.tls_cert.as_ref().zip(config.tls_key.as_ref());
+    files.map(|(cert, key)| tls::acceptor(cert, key)).transpose()
 }
 
 impl fmt::Debug for NetworkListener {
@@ -95,7 +117,7 @@ pub(super) async fn serve(network: NetworkListener, app: App) -> io::Result<()> 
     let free = Arc::new(Semaphore::new(network.config.max_connections));
     let mut listener = TcpListener::from_std(network.listener)?;
     let graceful = GracefulShutdown::new();
-    // Dropped with this future: a client that is slow beyond all patience is cut off.
+    // Dropped with this future: a client that has not read its answer by then is cut off.
     let mut tasks = JoinSet::new();
     let accepting = async {
         loop {
