@@ -1,7 +1,7 @@
 //! Plans in files: TOML, YAML or JSON becomes a plan of the library, or a list of mistakes with their lines.
 //!
 //! Each format is read into the same tree of values with their places (`toml`, `yaml`, `json`, `node`).
-//! `check` holds the tree to the tables in `forms`, `times` and `expand` turn what files alone have into
+//! `check` holds the tree to the tables in `forms` and `option_forms`, `times` and `expand` turn what files alone have into
 //! what the library has, and `library` lets it judge the rest. `schema` writes the tables as a JSON Schema.
 
 mod check;
@@ -13,6 +13,7 @@ mod json;
 mod library;
 mod matrix;
 mod node;
+mod option_forms;
 mod references;
 mod schema;
 mod source;
