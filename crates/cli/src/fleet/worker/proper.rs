@@ -56,21 +56,13 @@ pub(super) async fn run(
         presence,
         queues,
     };
-    let description = Description {
-        engine: settings.presence.engine.clone(),
-        containment: settings.presence.containment.clone(),
-        sandbox: settings.presence.sandbox.clone(),
-        exclusive: options.is_exclusive,
-    };
+    let description = options.description(&settings.presence);
     let builder = ExecutionEngine::builder().config(config(settings.slots));
     let opener = Arc::new(keys.opener);
+    // What conducts a plan is no program, and two may do so for a moment.
+    let of_runner = Description { exclusive: false, ..description.clone() };
     let plans = PlanIntake {
-        runner: Arc::new(PlanRunner::new(
-            cluster.clone(),
-            Arc::clone(&opener),
-            // What conducts a plan is no program, and two may do so for a moment.
-            Description { exclusive: false, ..description.clone() },
-        )),
+        runner: Arc::new(PlanRunner::new(cluster.clone(), Arc::clone(&opener), of_runner)),
         queues: of_plans,
         slots: options.plans as usize,
     };
@@ -190,6 +182,16 @@ impl WorkerOptions {
         presence.pools = names.into_iter().collect();
         presence.tenants = tenants.into_iter().collect();
         Ok((presence, queues))
+    }
+
+    /// Returns what results say of a worker that is present like this.
+    fn description(&self, presence: &Presence) -> Description {
+        Description {
+            engine: presence.engine.clone(),
+            containment: presence.containment.clone(),
+            sandbox: presence.sandbox.clone(),
+            exclusive: self.is_exclusive,
+        }
     }
 
     /// Returns the queues of plans: those of all tenants that the worker serves. None are in the pool of plans
