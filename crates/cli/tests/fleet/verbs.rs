@@ -1,7 +1,7 @@
 //! Verbs of clients: each in the words of a user.
 
 use std::io::Write as _;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -177,6 +177,17 @@ async fn followers_tell_that_no_server_answers_and_that_one_does_again() {
     assert_eq!(told, 1, "{:?}", run.seen);
 }
 
+/// Returns a command as a terminal starts it: a shell starts what runs in the background with signals that are ignored, and
+/// these tests may be such.
+#[expect(clippy::disallowed_methods, reason = "the program under test is no execution")]
+fn attended(command: &Command) -> Command {
+    let mut attended = Command::new("env");
+    attended.args(["--default-signal=HUP,QUIT".as_ref(), command.get_program()]);
+    attended.args(command.get_args());
+    attended.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    attended
+}
+
 #[tokio::test]
 async fn a_signal_to_run_stops_the_program() {
     let fleet = Fleet::start().await;
@@ -187,9 +198,11 @@ async fn a_signal_to_run_stops_the_program() {
             "trap 'echo stopped; exit 0' TERM; touch {}; while :; do sleep 0.05; done",
             up.display()
         );
-        let run = fleet.command(&["run", "--shell", &line]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut run = attended(&fleet.command(&["run", "--shell", &line]));
+        let mut run = run.stdout(Stdio::piped()).spawn().unwrap();
         until("it runs", || up.exists());
         kill_process(Pid::from_child(&run), signal).unwrap();
+        until("it has ended", || run.try_wait().unwrap().is_some());
         let output = run.wait_with_output().unwrap();
         let told = (output.status.code(), &*texts(&output).0);
         assert_eq!(told, (Some(130), "stopped\n"), "{signal:?}");
