@@ -182,7 +182,7 @@ async fn followers_tell_that_no_server_answers_and_that_one_does_again() {
 #[expect(clippy::disallowed_methods, reason = "the program under test is no execution")]
 fn attended(command: &Command) -> Command {
     let mut attended = Command::new("env");
-    attended.args(["--default-signal=HUP,QUIT".as_ref(), command.get_program()]);
+    attended.args(["--default-signal=HUP,INT,QUIT".as_ref(), command.get_program()]);
     attended.args(command.get_args());
     attended.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     attended
